@@ -1,0 +1,238 @@
+"""The event record: what every reader returns and everything else takes.
+
+The rule: GeV and radians, one row an event, any number of particles, and the metadata (dataset, role) travels
+with the array, so that signal can be refused where only background may be used::
+
+    Particle: var * Momentum4D[pt, eta, phi, energy, type]   type indexes PARTICLE_TYPES
+    MET:      Momentum2D[pt, phi]
+    weight:   float64, adds up to the expected yield
+    event:    int64, entry number in the file that the event was first read from
+    source:   int64, identity of that file (`source_id`); (source, event) names an event for ever
+
+Numbers are float64: a Dark Machines number has six digits, and masses stay usable.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from pathlib import PurePosixPath
+from typing import Any, Literal, get_args
+
+import awkward as ak
+import numpy as np
+import vector
+from numpy.typing import ArrayLike, NDArray
+
+from hepmtp.errors import EventError
+
+Role = Literal["background", "signal", "data"]
+ROLES: tuple[str, ...] = get_args(Role)
+
+#: Dark Machines labels; a particle's ``type`` is its index here. ``m`` is a muon, ``g`` a photon.
+PARTICLE_TYPES: tuple[str, ...] = ("j", "b", "e+", "e-", "m+", "m-", "g")
+#: The same types as text for axes and tables.
+PARTICLE_NAMES: tuple[str, ...] = ("jet", "b-jet", "e+", "e-", "mu+", "mu-", "photon")
+#: Charge of each type (jets and photons 0).
+CHARGES: NDArray[np.int8] = np.array([0, 0, 1, -1, 1, -1, 0], dtype=np.int8)
+
+PARTICLE_FIELDS: tuple[str, ...] = ("pt", "eta", "phi", "energy", "type")
+#: phi written with four digits can exceed pi by this much.
+PHI_ROUNDING = 5e-4
+
+#: Vector's behaviours: ``events.Particle.mass``, ``.deltaR(...)``, ``+`` work on every event array.
+behavior: dict[Any, Any] = vector.backends.awkward.behavior
+
+
+def source_id(path: str) -> int:
+    """Identity of a file: a hash of its name without folder and extensions, in [0, 2**63).
+
+    ``a/ttbarW.csv.gz`` and ``b/ttbarW.root`` have the same identity, so a converted or moved file keeps its
+    events' place in the train / validation / analysis split.
+
+    Examples
+    --------
+    >>> source_id("a/ttbarW.csv.gz") == source_id("/b/ttbarW.root") != source_id("ttbarZ.root")
+    True
+    """
+    name = PurePosixPath(path.replace("\\", "/").split("?", 1)[0]).name
+    for suffix in (".gz", ".csv", ".root", ".parquet", ".h5", ".hdf5"):
+        name = name.removesuffix(suffix)
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") >> 1
+
+
+def make_events(
+    *,
+    counts: ArrayLike,
+    pt: ArrayLike,
+    eta: ArrayLike,
+    phi: ArrayLike,
+    energy: ArrayLike,
+    type: ArrayLike,
+    met: ArrayLike,
+    met_phi: ArrayLike,
+    weight: ArrayLike | float = 1.0,
+    event: ArrayLike | None = None,
+    source: ArrayLike | int = 0,
+    dataset: str = "",
+    role: Role | None = None,
+) -> ak.Array:
+    """Build events from flat columns.
+
+    Parameters
+    ----------
+    counts
+        particles per event, shape (n_events,).
+    pt, eta, phi, energy, type
+        one value per particle, shape (n_particles,); GeV, radians; `type` indexes `PARTICLE_TYPES`.
+    met, met_phi, weight, event, source
+        one value per event, shape (n_events,), or one value for all (weight, source); `event` counts from 0 if
+        not given.
+    dataset, role
+        metadata; a role that is not given is unknown, and nothing can be trained on such events.
+
+    Raises
+    ------
+    EventError
+        if lengths do not fit or a value breaks the record (see `check_events`).
+
+    Examples
+    --------
+    >>> events = make_events(counts=[1, 0], pt=[50.0], eta=[0.1], phi=[1.0], energy=[60.0], type=[1],
+    ...                      met=[20.0, 30.0], met_phi=[0.0, 1.0], dataset="ttbarW", role="background")
+    >>> events.Particle.pt.to_list(), metadata(events)["role"]
+    ([[50.0], []], 'background')
+    """
+    n_particles = np.asarray(counts, dtype=np.int64)
+    n = len(n_particles)
+    columns = {"pt": pt, "eta": eta, "phi": phi, "energy": energy}
+    flat = {name: np.asarray(column, dtype=np.float64) for name, column in columns.items()}
+    particles = {**flat, "type": np.asarray(type, dtype=np.int8)}
+    for name, column in particles.items():
+        if column.shape != (n_particles.sum(),):
+            raise EventError(f"{name} has shape {column.shape}, expected ({n_particles.sum()},): counts says so")
+    per_event = {
+        "weight": np.broadcast_to(np.asarray(weight, dtype=np.float64), (n,)).copy(),
+        "event": np.arange(n, dtype=np.int64) if event is None else np.asarray(event, dtype=np.int64),
+        "source": np.broadcast_to(np.asarray(source, dtype=np.int64), (n,)).copy(),
+    }
+    missing = {"pt": np.asarray(met, dtype=np.float64), "phi": np.asarray(met_phi, dtype=np.float64)}
+    for name, column in {**per_event, "met": missing["pt"], "met_phi": missing["phi"]}.items():
+        if column.shape != (n,):
+            raise EventError(f"{name} has shape {column.shape}, expected ({n},): one value per event")
+    record = {
+        "Particle": ak.unflatten(ak.zip(particles, with_name="Momentum4D"), n_particles),
+        "MET": ak.zip(missing, with_name="Momentum2D"),
+        **per_event,
+    }
+    events = with_metadata(ak.zip(record, depth_limit=1), dataset=dataset, role=role)
+    check_events(events)
+    return events
+
+
+def with_metadata(events: ak.Array, *, dataset: str, role: str | None) -> ak.Array:
+    """The same events with this dataset name and role, and vector's behaviours."""
+    if role is not None and role not in ROLES:
+        raise EventError(f"role {role!r} is unknown; the roles are {', '.join(ROLES)}")
+    fields = {"dataset": dataset} if role is None else {"dataset": dataset, "role": role}
+    return ak.with_parameter(events, "metadata", fields, behavior=behavior)
+
+
+def metadata(events: ak.Array) -> dict[str, Any]:
+    """Metadata of events, ours or coffea's; empty if arrays of different metadata were glued together by awkward.
+
+    It is kept in the array's parameters: slices and cuts keep it, and ``ak.concatenate`` of different data sets
+    drops it, so that a signal cannot take over the role of a background (use `concatenate`).
+    """
+    found: Mapping[str, Any] | None = events.layout.purelist_parameter("metadata")
+    return dict(found or {})
+
+
+def concatenate(parts: Iterable[ak.Array]) -> ak.Array:
+    """Events one after the other; dataset names are joined with ``+``; the role stays if all parts share it."""
+    parts = list(parts)
+    if not parts:
+        raise EventError("there is nothing to concatenate: no events were given")
+    found = [metadata(part) for part in parts]
+    names = list(dict.fromkeys(str(one.get("dataset", "")) for one in found))
+    roles = {one.get("role") for one in found}
+    return with_metadata(ak.concatenate(parts), dataset="+".join(names), role=roles.pop() if len(roles) == 1 else None)
+
+
+def check_events(events: ak.Array) -> None:
+    """Raise EventError naming the first event that breaks the record: fields, finite numbers, pt, phi, type.
+
+    Parameters
+    ----------
+    events
+        shape (n_events,), as this module's docstring says; zero events are fine.
+    """
+    for name in ("Particle", "MET", "weight", "event", "source"):
+        if name not in events.fields:
+            raise EventError(f"events have no field {name!r} (found: {', '.join(events.fields)}); use make_events")
+    particles = events.Particle
+    counts = ak.to_numpy(ak.num(particles))
+    owner = np.repeat(np.arange(len(counts)), counts)
+    for name in PARTICLE_FIELDS:
+        if name not in particles.fields:
+            raise EventError(f"events.Particle has no field {name!r} (found: {', '.join(particles.fields)})")
+        values = ak.to_numpy(ak.flatten(particles[name]))
+        _refuse(~_legal(name, values), values, f"Particle.{name}", owner)
+    for name, column in (("pt", events.MET.pt), ("phi", events.MET.phi), ("weight", events.weight)):
+        values = ak.to_numpy(column)
+        _refuse(~_legal(name, values), values, name if name == "weight" else f"MET.{name}", np.arange(len(values)))
+
+
+def _legal(name: str, values: NDArray[Any]) -> NDArray[np.bool_]:
+    if name == "type":
+        return (values >= 0) & (values < len(PARTICLE_TYPES))
+    finite: NDArray[np.bool_] = np.isfinite(values)
+    if name == "pt":
+        return finite & (values >= 0)
+    if name == "phi":
+        return finite & (np.abs(values) <= np.pi + PHI_ROUNDING)
+    return finite
+
+
+def _refuse(bad: NDArray[np.bool_], values: NDArray[Any], name: str, owner: NDArray[np.int64]) -> None:
+    if bad.any():
+        first = int(np.flatnonzero(bad)[0])
+        legal = {"pt": "finite and >= 0", "phi": "in (-pi, pi]", "type": f"0..{len(PARTICLE_TYPES) - 1}"}
+        raise EventError(
+            f"event {owner[first]}: {name} is {values[first]}, expected {legal.get(name.rsplit('.', maxsplit=1)[-1], 'finite')}"
+            f" ({int(bad.sum())} such values); units are GeV and radians"
+        )
+
+
+def jets(events: ak.Array) -> ak.Array:
+    """The jets of each event, b-jets included."""
+    return events.Particle[events.Particle.type <= 1]
+
+
+def n_jets(events: ak.Array) -> NDArray[np.int64]:
+    """Number of jets, b-jets included, shape (n_events,)."""
+    return ak.to_numpy(ak.sum(events.Particle.type <= 1, axis=1)).astype(np.int64)
+
+
+def n_b(events: ak.Array) -> NDArray[np.int64]:
+    """Number of b-tagged jets, shape (n_events,)."""
+    return ak.to_numpy(ak.sum(events.Particle.type == 1, axis=1)).astype(np.int64)
+
+
+def n_leptons(events: ak.Array) -> NDArray[np.int64]:
+    """Number of electrons and muons, shape (n_events,)."""
+    kind = events.Particle.type
+    return ak.to_numpy(ak.sum((kind >= 2) & (kind <= 5), axis=1)).astype(np.int64)
+
+
+def lepton_charge(events: ak.Array) -> NDArray[np.int64]:
+    """Sum of the electron and muon charges, shape (n_events,)."""
+    kind = events.Particle.type
+    positive, negative = (kind == 2) | (kind == 4), (kind == 3) | (kind == 5)
+    total = ak.sum(positive, axis=1) - ak.sum(negative, axis=1)
+    return ak.to_numpy(total).astype(np.int64)
+
+
+def ht(events: ak.Array) -> NDArray[np.float64]:
+    """HT: scalar sum of pt over all particles [GeV], shape (n_events,)."""
+    return ak.to_numpy(ak.sum(events.Particle.pt, axis=1)).astype(np.float64)

@@ -1,0 +1,98 @@
+"""Folders of plain data that fitted things are saved to: a json and a safetensors file, never a pickle.
+
+The rule: a folder is written under a temporary name and renamed, and is refused when loaded if a byte has changed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+
+from hepmtp.errors import ScoreError
+
+#: Changes when what is written can no longer be read by older code.
+FORMAT = 1
+META, ARRAYS = "hepmtp.json", "arrays.safetensors"
+
+
+@contextlib.contextmanager
+def new_folder(path: str | Path) -> Iterator[Path]:
+    """A temporary folder beside `path` that takes its name, and replaces an older one, when the block succeeds."""
+    path = Path(path)
+    if path.exists() and not (path / META).is_file():
+        raise ScoreError(f"{path} exists and is not a folder that hepmtp wrote: choose another name or remove it")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    try:
+        temporary.chmod(0o755)  # mkdtemp gives 0700: other users could not open a shared detector
+        yield temporary
+        if path.exists():
+            outgoing = Path(tempfile.mkdtemp(prefix=f".{path.name}-old-", dir=path.parent))
+            os.replace(path, outgoing / path.name)
+            os.replace(temporary, path)
+            shutil.rmtree(outgoing)
+        else:
+            os.replace(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def new_file(path: str | Path) -> Iterator[Path]:
+    """A temporary file name beside `path` that takes its name when the block succeeds."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{os.getpid()}-{path.name}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write(folder: Path, kind: str, meta: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write `meta` and `arrays` as one thing of this kind into an existing folder."""
+    data = safetensors.numpy.save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+    (folder / ARRAYS).write_bytes(data)
+    head = {"format": FORMAT, "kind": kind, "sha256": hashlib.sha256(data).hexdigest(), **meta}
+    (folder / META).write_text(json.dumps(head, indent=1) + "\n")
+
+
+def read(folder: str | Path, kind: str | None = None) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """What `write` wrote: (meta, arrays); any kind if `kind` is None.
+
+    Raises
+    ------
+    ScoreError
+        if the folder is missing, incomplete, changed, of another kind or of another format version.
+    """
+    folder = Path(folder)
+    what = kind or "hepmtp folder"
+    try:
+        meta: dict[str, Any] = json.loads((folder / META).read_text())
+        data = (folder / ARRAYS).read_bytes()
+    except (OSError, ValueError) as error:
+        # not an OSError: coffea's skipbadfiles would take it for a bad data file and drop the events
+        raise ScoreError(f"{folder} cannot be read as a {what} ({error}); save it again") from None
+    if meta.get("format") != FORMAT:
+        raise ScoreError(f"{folder} has format {meta.get('format')}, this hepmtp reads {FORMAT}; save it again")
+    if kind is not None and meta.get("kind") != kind:
+        raise ScoreError(f"{folder} holds a {meta.get('kind')!r}, expected a {kind!r}")
+    if hashlib.sha256(data).hexdigest() != meta.get("sha256"):
+        raise ScoreError(f"{folder / ARRAYS} has changed since it was saved (its sha256 differs); copy it again")
+    try:
+        return meta, safetensors.numpy.load(data)
+    except SafetensorError as error:
+        raise ScoreError(f"{folder / ARRAYS} is damaged: {error}") from None

@@ -1,0 +1,112 @@
+"""TokenBatch: the tokens of many events in two flat arrays, with no padding.
+
+The rule: event i owns ``values[offsets[i]:offsets[i + 1]]``; an event may own none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import awkward as ak
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hepmtp.errors import TokenError
+
+
+@dataclass(frozen=True, eq=False)
+class TokenBatch:
+    """Token ids of many events, ragged.
+
+    Parameters
+    ----------
+    values
+        token ids, int64, shape (n_tokens,).
+    offsets
+        int64, shape (n_events + 1,), starting at 0, never falling, ending at n_tokens.
+
+    Raises
+    ------
+    TokenError
+        if the offsets do not fit the values.
+
+    Examples
+    --------
+    >>> batch = TokenBatch.from_counts([7, 3, 9, 9, 2], [2, 0, 3])
+    >>> len(batch), batch.counts.tolist(), batch.select([True, False, True]).values.tolist()
+    (3, [2, 0, 3], [7, 3, 9, 9, 2])
+    """
+
+    values: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        for name in ("values", "offsets"):
+            array = np.asarray(getattr(self, name))
+            if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+                raise TokenError(f"{name} must be whole numbers in one dimension, found {array.dtype} {array.shape}")
+            object.__setattr__(self, name, np.ascontiguousarray(array, dtype=np.int64))
+        fits = len(self.offsets) > 0 and self.offsets[0] == 0 and self.offsets[-1] == len(self.values)
+        if not fits or (np.diff(self.offsets) < 0).any():
+            raise TokenError(f"offsets must rise from 0 to n_tokens = {len(self.values)}, found {self.offsets}")
+
+    @classmethod
+    def from_counts(cls, values: ArrayLike, counts: ArrayLike) -> TokenBatch:
+        """From the flat ids and the number of tokens of each event."""
+        offsets = np.concatenate([[0], np.cumsum(np.asarray(counts, dtype=np.int64))])
+        return cls(np.asarray(values), offsets)
+
+    @classmethod
+    def from_awkward(cls, array: ak.Array) -> TokenBatch:
+        """From an awkward array of type ``n_events * var * int``."""
+        return cls.from_counts(ak.to_numpy(ak.flatten(array)), ak.to_numpy(ak.num(array)))
+
+    def to_awkward(self) -> ak.Array:
+        """As an awkward array of type ``n_events * var * int64``; the ids are not copied."""
+        offsets = ak.index.Index64(self.offsets)
+        return ak.Array(ak.contents.ListOffsetArray(offsets, ak.contents.NumpyArray(self.values)))
+
+    @classmethod
+    def concatenate(cls, batches: Iterable[TokenBatch]) -> TokenBatch:
+        """The events of all batches, one after the other."""
+        batches = list(batches)
+        values = [np.zeros(0, dtype=np.int64), *(batch.values for batch in batches)]
+        counts = [np.zeros(0, dtype=np.int64), *(batch.counts for batch in batches)]
+        return cls.from_counts(np.concatenate(values), np.concatenate(counts))
+
+    def select(self, events: ArrayLike) -> TokenBatch:
+        """The events under a bool mask of shape (n_events,) or at an array of indices, in that order."""
+        index = np.asarray(events)
+        if index.dtype == np.bool_:
+            if index.shape != (len(self),):
+                raise TokenError(f"mask has shape {index.shape}, expected ({len(self)},): one bool per event")
+            index = np.flatnonzero(index)
+        index = index.astype(np.int64)
+        counts = self.counts[index]
+        ends = np.cumsum(counts)
+        within = np.arange(counts.sum()) - np.repeat(ends - counts, counts)
+        return TokenBatch.from_counts(self.values[np.repeat(self.offsets[index], counts) + within], counts)
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Tokens per event, shape (n_events,)."""
+        return np.diff(self.offsets)
+
+    @property
+    def owner(self) -> NDArray[np.int64]:
+        """Index of the event that owns each token, shape (n_tokens,)."""
+        return np.repeat(np.arange(len(self)), self.counts)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, TokenBatch):
+            return NotImplemented
+        return np.array_equal(self.values, other.values) and np.array_equal(self.offsets, other.offsets)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __add__(self, other: TokenBatch) -> TokenBatch:
+        return TokenBatch.concatenate([self, other])

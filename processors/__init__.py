@@ -1,0 +1,3 @@
+"""Processors: thin coffea analysis code on top of hepmtp, shipped in the same wheel."""
+
+from __future__ import annotations

@@ -107,7 +107,7 @@ def make_events(
     n = len(n_particles)
     columns = {"pt": pt, "eta": eta, "phi": phi, "energy": energy}
     flat = {name: np.asarray(column, dtype=np.float64) for name, column in columns.items()}
-    particles = {**flat, "type": np.asarray(type, dtype=np.int8)}
+    particles: dict[str, NDArray[Any]] = {**flat, "type": np.asarray(type, dtype=np.int8)}
     for name, column in particles.items():
         if column.shape != (n_particles.sum(),):
             raise EventError(f"{name} has shape {column.shape}, expected ({n_particles.sum()},): counts says so")
@@ -185,13 +185,13 @@ def check_events(events: ak.Array) -> None:
 
 def _legal(name: str, values: NDArray[Any]) -> NDArray[np.bool_]:
     if name == "type":
-        return (values >= 0) & (values < len(PARTICLE_TYPES))
-    finite: NDArray[np.bool_] = np.isfinite(values)
+        return np.asarray((values >= 0) & (values < len(PARTICLE_TYPES)))
+    legal = np.isfinite(values)
     if name == "pt":
-        return finite & (values >= 0)
+        legal &= values >= 0
     if name == "phi":
-        return finite & (np.abs(values) <= np.pi + PHI_ROUNDING)
-    return finite
+        legal &= np.abs(values) <= np.pi + PHI_ROUNDING
+    return legal
 
 
 def _refuse(bad: NDArray[np.bool_], values: NDArray[Any], name: str, owner: NDArray[np.int64]) -> None:
@@ -211,28 +211,31 @@ def jets(events: ak.Array) -> ak.Array:
 
 def n_jets(events: ak.Array) -> NDArray[np.int64]:
     """Number of jets, b-jets included, shape (n_events,)."""
-    return ak.to_numpy(ak.sum(events.Particle.type <= 1, axis=1)).astype(np.int64)
+    return _per_event(events.Particle.type <= 1)
 
 
 def n_b(events: ak.Array) -> NDArray[np.int64]:
     """Number of b-tagged jets, shape (n_events,)."""
-    return ak.to_numpy(ak.sum(events.Particle.type == 1, axis=1)).astype(np.int64)
+    return _per_event(events.Particle.type == 1)
 
 
 def n_leptons(events: ak.Array) -> NDArray[np.int64]:
     """Number of electrons and muons, shape (n_events,)."""
     kind = events.Particle.type
-    return ak.to_numpy(ak.sum((kind >= 2) & (kind <= 5), axis=1)).astype(np.int64)
+    return _per_event((kind >= 2) & (kind <= 5))
 
 
 def lepton_charge(events: ak.Array) -> NDArray[np.int64]:
     """Sum of the electron and muon charges, shape (n_events,)."""
     kind = events.Particle.type
     positive, negative = (kind == 2) | (kind == 4), (kind == 3) | (kind == 5)
-    total = ak.sum(positive, axis=1) - ak.sum(negative, axis=1)
-    return ak.to_numpy(total).astype(np.int64)
+    return _per_event(positive) - _per_event(negative)
 
 
 def ht(events: ak.Array) -> NDArray[np.float64]:
     """HT: scalar sum of pt over all particles [GeV], shape (n_events,)."""
-    return ak.to_numpy(ak.sum(events.Particle.pt, axis=1)).astype(np.float64)
+    return np.asarray(ak.sum(events.Particle.pt, axis=1), dtype=np.float64)
+
+
+def _per_event(particles: ak.Array) -> NDArray[np.int64]:
+    return np.asarray(ak.sum(particles, axis=1), dtype=np.int64)

@@ -48,7 +48,7 @@ class Region:
 def same_sign_or_three_leptons(events: ak.Array) -> Mask:
     """Two leptons of the same charge, or at least three leptons."""
     leptons = n_leptons(events)
-    return (leptons >= 3) | ((leptons == 2) & (np.abs(lepton_charge(events)) == 2))
+    return np.asarray((leptons >= 3) | ((leptons == 2) & (np.abs(lepton_charge(events)) == 2)))
 
 
 def _preselection(events: ak.Array) -> Mask:
@@ -57,7 +57,7 @@ def _preselection(events: ak.Array) -> Mask:
 
 def _control(events: ak.Array) -> Mask:
     few_jets = (n_jets(events) >= 4) & (n_jets(events) <= 5)
-    return same_sign_or_three_leptons(events) & few_jets & (n_b(events) >= 2) & (ht(events) > 300)
+    return np.asarray(same_sign_or_three_leptons(events) & few_jets & (n_b(events) >= 2) & (ht(events) > 300))
 
 
 def _validation(events: ak.Array) -> Mask:

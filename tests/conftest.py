@@ -1,0 +1,49 @@
+"""Fixtures that several test files use.
+
+The rule: nothing here imports torch or starts a process unless a test asks for it.
+"""
+
+from __future__ import annotations
+
+import os
+
+# one thread a process, before torch or OpenBLAS is first imported: several threads on busy cores are slower, by a lot
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("MKL_NUM_THREADS", "1")
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of data that is beside the repository, not in it."""
+    folder = ROOT.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip(f"needs the folder {folder.name} beside the repository, which is not here")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def sample() -> Path:
+    """The embedded sample: six .csv.gz files of hepmtp's own simulation."""
+    return ROOT / "hepmtp" / "data" / "simulated"
+
+
+@pytest.fixture(scope="session")
+def dask_client() -> Iterator[Client]:
+    """A client of a real cluster: two worker processes of one thread on the loopback interface."""
+    distributed = pytest.importorskip("distributed")
+    cluster = distributed.LocalCluster(
+        host="127.0.0.1", n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+    )
+    with cluster, distributed.Client(cluster) as client:
+        yield client

@@ -1,0 +1,220 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from hepmtp.errors import ManifestError
+from hepmtp.events import metadata
+from hepmtp.manifest import (
+    check_files,
+    embedded,
+    fileset,
+    load_manifest,
+    read,
+    reader_named,
+    select,
+    shipped_manifest,
+)
+
+READER = "hepmtp.readers.darkmachines_csv:DarkMachinesCSV"
+LINE = "{};ttbarW;0.5;20000;-1.5;j,60000,50000,0.1,1.0;b,70000,60000,0.2,-1.0;\n"
+ROW = {"name": "mine", "process": "ttbarW", "role": "background", "reader": READER, "files": ["a.csv", "b.csv"]}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "a.csv").write_text(LINE.format(1) + LINE.format(2))
+    (tmp_path / "b.csv").write_text(LINE.format(1))
+    return tmp_path
+
+
+def write(folder: Path, *rows: dict[str, Any], **more: Any) -> Path:
+    path = folder / "manifest.yaml"
+    path.write_text(yaml.safe_dump({"datasets": list(rows), **more}))
+    return path
+
+
+def test_the_shipped_manifest_lists_the_embedded_sample_and_every_record() -> None:
+    datasets = load_manifest()
+    backgrounds = [dataset.name for dataset in embedded() if dataset.role == "background"]
+    assert backgrounds == ["ttbarW", "ttbarWW", "ttbarZ", "ttbarHiggs"]
+    assert [dataset.name for dataset in embedded() if dataset.role == "signal"] == ["4top", "glgl1600_neutralino800"]
+    records = {dataset.doi.rsplit(".", 1)[-1] for dataset in datasets if dataset.doi}
+    assert records == {"3961917", "4443151", "3685861", "6772776", "7277951"}
+    fourtops = {dataset.name: dataset for dataset in datasets if dataset.name.startswith("fourtops-")}
+    assert sum(dataset.events or 0 for dataset in fourtops.values()) == 302072
+    assert {name: dataset.cross_section_pb for name, dataset in fourtops.items()} == {
+        "fourtops-ttbarW": 0.35,
+        "fourtops-ttbarWW": 0.0085,
+        "fourtops-ttbarZ": 0.59,
+        "fourtops-ttbarHiggs": 0.46,
+        "fourtops-4top": 0.0096,
+    }
+    assert [dataset.luminosity_ifb for dataset in datasets if dataset.process == "background"] == [
+        7.79,
+        309.6,
+        7.8,
+        8.02,
+    ]
+
+
+def test_roles_of_the_challenge_follow_from_the_process() -> None:
+    challenge = [dataset for dataset in load_manifest() if dataset.name.startswith("chan")]
+    assert len(challenge) == 38  # 34 signals and 4 backgrounds
+    assert all((dataset.role == "background") == (dataset.process == "background") for dataset in challenge)
+
+
+def test_no_sha256_is_claimed_for_files_never_seen() -> None:
+    assert all(sha256 is None for dataset in load_manifest() if not dataset.embedded for sha256 in dataset.sha256)
+
+
+@pytest.mark.parametrize("dataset", embedded(), ids=lambda dataset: dataset.name)
+def test_events_and_yields_of_the_embedded_sample(dataset: Any) -> None:
+    expected = {
+        "ttbarW": (10522, 1340.0),
+        "ttbarWW": (7566, 52.4),
+        "ttbarZ": (17302, 1365.9),
+        "ttbarHiggs": (12619, 617.3),
+        "4top": (8952, 70.7),
+        "glgl1600_neutralino800": (6023, 51.0),
+    }
+    events = read([dataset])
+    n_events, yields = expected[dataset.name]
+    assert len(events) == n_events == dataset.events
+    assert np.sum(events.weight) == pytest.approx(yields, abs=0.05)
+    assert metadata(events) == {"dataset": dataset.name, "role": dataset.role}
+    assert dataset.luminosity_ifb == 139.0
+    # selected events are a part of cross-section x luminosity
+    assert yields < dataset.cross_section_pb * 1000 * 139.0
+
+
+def test_a_data_set_of_several_files(folder: Path) -> None:
+    (dataset,) = load_manifest(write(folder, ROW))
+    events = read([dataset])
+    assert events.event.to_list() == [0, 1, 0]
+    assert len(set(events.source.to_list())) == 2
+    assert metadata(events) == {"dataset": "mine", "role": "background"}
+    assert fileset([dataset]) == {
+        "mine": {
+            "files": [str(folder / "a.csv"), str(folder / "b.csv")],
+            "treename": "Events",
+            "metadata": {"role": "background", "process": "ttbarW", "reader": READER},
+        }
+    }
+
+
+def test_data_sets_of_two_roles_lose_the_role(folder: Path) -> None:
+    manifest = write(folder, {**ROW, "files": ["a.csv"]}, {**ROW, "name": "s", "role": "signal", "files": ["b.csv"]})
+    assert metadata(read(load_manifest(manifest))) == {"dataset": "mine+s"}
+
+
+def test_a_pattern_stands_for_its_files_in_order(folder: Path) -> None:
+    (dataset,) = load_manifest(write(folder, {**ROW, "files": ["*.csv"]}))
+    assert check_files([dataset]) == {"mine": [str(folder / "a.csv"), str(folder / "b.csv")]}
+
+
+def test_the_folder_is_an_option_then_a_variable_then_beside_the_manifest(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = write(folder, ROW)
+    monkeypatch.setenv("HEPMTP_DATA", "/from/variable")
+    assert load_manifest(manifest, folder="/from/option")[0].files[0] == str(Path("/from/option/a.csv"))
+    assert load_manifest(manifest)[0].files[0] == str(Path("/from/variable/a.csv"))
+    monkeypatch.delenv("HEPMTP_DATA")
+    assert load_manifest(manifest)[0].files[0] == str(folder / "a.csv")
+
+
+def test_a_missing_download_says_where_to_get_it(tmp_path: Path) -> None:
+    (dataset,) = select(["fourtops-4top"], load_manifest(folder=tmp_path))
+    with pytest.raises(
+        ManifestError,
+        match=r"no file .*4top.csv; download it from https://doi.org/10.5281/zenodo.7277951.*"
+        r"option folder or the variable HEPMTP_DATA",
+    ):
+        read([dataset])
+
+
+def test_a_pattern_without_files_is_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match=r"'darkmachines-sm': no file .*zenodo.3685861"):
+        fileset(select(["darkmachines-sm"], load_manifest(folder=tmp_path)))
+
+
+def test_a_changed_file_is_refused(folder: Path) -> None:
+    (dataset,) = load_manifest(write(folder, {**ROW, "files": {"a.csv": "0" * 64}}))
+    with pytest.raises(ManifestError, match=r"'mine': .*a.csv has sha256 \w{64}, expected 0{64}; the file has changed"):
+        fileset([dataset])
+
+
+def test_an_unknown_name_lists_the_known_ones() -> None:
+    with pytest.raises(ManifestError, match=r"'ttbarX' is unknown; the data sets are ttbarW, ttbarWW"):
+        select(["ttbarX"], embedded())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"role": "noise"}, r"entry 1 \(mine\): key 'role' is 'noise', expected one of background, signal, data"),
+        ({"units": "keV"}, r"key 'units' is 'keV', expected one of MeV, GeV"),
+        ({"events": -1}, r"key 'events' is -1, expected a whole number"),
+        ({"events": True}, r"key 'events' is True"),
+        ({"cross_section_pb": "0.7"}, r"key 'cross_section_pb' is '0.7', expected a number above 0"),
+        ({"luminosity_ifb": float("nan")}, r"key 'luminosity_ifb' is nan"),
+        ({"embedded": "yes"}, r"key 'embedded' is 'yes', expected true or false"),
+        ({"process": 4}, r"key 'process' is 4, expected text \(put numbers in quotes\)"),
+        ({"files": "a.csv"}, r"key 'files' is 'a.csv', expected a list of paths"),
+        ({"files": []}, r"key 'files' is \[\]"),
+        ({"files": {"a.csv": "abc"}}, r"sha256 of a.csv is 'abc', expected 64 hex digits"),
+        ({"colour": "red"}, r"key 'colour' is unknown; allowed are name, process"),
+        ({"sha256": "abc"}, r"key 'sha256' is unknown"),
+    ],
+)
+def test_a_wrong_row_is_refused(folder: Path, change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ManifestError, match=message):
+        load_manifest(write(folder, {**ROW, **change}))
+
+
+def test_needed_keys(folder: Path) -> None:
+    with pytest.raises(
+        ManifestError, match=r"manifest.yaml: entry 1 \(mine\): key 'files', 'role' is missing; needed are"
+    ):
+        load_manifest(write(folder, {"name": "mine", "process": "p", "reader": READER}))
+
+
+def test_a_name_twice_is_refused(folder: Path) -> None:
+    with pytest.raises(ManifestError, match=r"entries 1 and 2 have the same name 'mine'"):
+        load_manifest(write(folder, ROW, ROW))
+
+
+def test_what_is_no_manifest_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match=r"missing.yaml cannot be read as a manifest"):
+        load_manifest(tmp_path / "missing.yaml")
+    (tmp_path / "broken.yaml").write_text("datasets: [")
+    with pytest.raises(ManifestError, match=r"broken.yaml cannot be read as a manifest"):
+        load_manifest(tmp_path / "broken.yaml")
+    (tmp_path / "list.yaml").write_text("- name: mine\n")
+    with pytest.raises(ManifestError, match=r"list.yaml has no list 'datasets' at its top"):
+        load_manifest(tmp_path / "list.yaml")
+    (tmp_path / "rows.yaml").write_text("datasets: [mine]\n")
+    with pytest.raises(ManifestError, match=r"entry 1 is 'mine', expected keys and values"):
+        load_manifest(tmp_path / "rows.yaml")
+    with pytest.raises(ManifestError, match=r"key 'extra' is unknown; allowed are datasets, shared"):
+        load_manifest(write(tmp_path, ROW, extra=1))
+
+
+@pytest.mark.parametrize("name", ["hepmtp.readers.nothing:Reader", "hepmtp.readers:Nothing", "not a name"])
+def test_an_unknown_reader(name: str) -> None:
+    with pytest.raises(ManifestError, match=r"cannot be used: .*; expected 'package.module:Class'"):
+        reader_named(name)
+
+
+def test_a_class_that_does_not_read_is_no_reader() -> None:
+    with pytest.raises(ManifestError, match=r"'builtins:dict' has no num_events and read"):
+        reader_named("builtins:dict")
+
+
+def test_the_manifest_of_the_checkout_is_found() -> None:
+    assert shipped_manifest().is_file()

@@ -6,7 +6,6 @@ the order of the input never matters; a working point is quoted only if at least
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -52,16 +51,6 @@ class WorkingPoint(NamedTuple):
     n_signal: int
     n_background: int
     reason: str = ""
-
-
-class ChallengeRow(NamedTuple):
-    """A row of the Dark Machines challenge tables (arXiv:2105.14027); `eps_s` at eps_B = 1e-2, 1e-3, 1e-4."""
-
-    signal: str
-    model: str
-    chan: str
-    auc: float
-    eps_s: tuple[float | None, float | None, float | None]
 
 
 def balanced_weights(process: ArrayLike, weight: ArrayLike | None = None) -> Floats:
@@ -265,35 +254,6 @@ def max_sic(curve: Roc, *, min_raw: int = MIN_RAW) -> WorkingPoint | None:
     si_error = float(np.hypot(eps_s_error / np.sqrt(eps_b), si * eps_b_error / (2 * eps_b)))
     raw = int(curve.n_signal[best]), int(curve.n_background[best])
     return WorkingPoint(eps_b, eps_s, eps_s_error, float(si), si_error, *raw)
-
-
-def total_improvement(curves: Mapping[str, Roc]) -> float | None:
-    """TI of a signal: the largest `max_sic` over its channels (arXiv:2105.14027); None if no channel has enough events."""
-    best = [point.si for point in map(max_sic, curves.values()) if point is not None and point.si is not None]
-    return max(best, default=None)
-
-
-def challenge_row(signal: str, model: str, chan: str, curve: Roc) -> ChallengeRow:
-    """The row that sets a model beside the published ones of the Dark Machines challenge."""
-    area = float(np.trapezoid(curve.eps_s, curve.eps_b))
-    one, two, three = (working_point(curve, eps_b).eps_s for eps_b in (1e-2, 1e-3, 1e-4))
-    return ChallengeRow(signal, model, chan, area, (one, two, three))
-
-
-def challenge_table(rows: Iterable[ChallengeRow]) -> str:
-    """Rows as the challenge's csv text; a working point that cannot be quoted is an empty field.
-
-    Examples
-    --------
-    >>> print(challenge_table([ChallengeRow("4top", "multiplicity", "3", 0.72, (0.05, None, None))]), end="")
-    Signal,Model,Chan,AUC,1e-2,1e-3,1e-4
-    4top,multiplicity,3,0.7200,0.0500,,
-    """
-    lines = ["Signal,Model,Chan,AUC,1e-2,1e-3,1e-4"]
-    for row in rows:
-        points = ["" if eps is None else f"{eps:.4f}" for eps in row.eps_s]
-        lines.append(",".join([row.signal, row.model, row.chan, f"{row.auc:.4f}", *points]))
-    return "\n".join(lines) + "\n"
 
 
 def asimov(s: float, b: float, *, sigma_b: float = 0.0) -> float:

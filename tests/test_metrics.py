@@ -13,13 +13,10 @@ from hepmtp.metrics import (
     auc,
     auc_difference,
     balanced_weights,
-    challenge_row,
-    challenge_table,
     effective_events,
     hanley_mcneil,
     max_sic,
     roc,
-    total_improvement,
     working_point,
 )
 
@@ -164,15 +161,6 @@ def test_max_sic():
     assert (point.eps_b, point.eps_s, point.n_background) == (0.25, 0.5, 25)  # not eps_B = 0.01, with SI = 5
     assert point.si == pytest.approx(1.0)
     assert max_sic(roc(signal, background[:24])) is None
-    assert total_improvement({"1": roc(signal, background), "3": roc(signal, background[:24])}) == pytest.approx(1.0)
-    assert total_improvement({}) is None
-
-
-def test_the_challenge_table():
-    row = challenge_row("4top", "multiplicity", "3", roc(np.arange(1000) + 500, np.arange(25_000) / 25))
-    assert challenge_table([row]) == (
-        "Signal,Model,Chan,AUC,1e-2,1e-3,1e-4\n4top,multiplicity,3,0.8748,0.5100,0.5010,\n"
-    )
 
 
 def test_asimov_significance():

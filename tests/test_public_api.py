@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.metadata
+import inspect
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import hepmtp
+
+HEAVY = ("torch", "coffea", "matplotlib", "mplhep", "dask", "distributed", "uproot", "pyarrow")
+MODULES = [name for _, name, _ in pkgutil.walk_packages(hepmtp.__path__, "hepmtp.")]
+
+
+def loaded_after(statement: str) -> set[str]:
+    """Top-level packages that a fresh interpreter has loaded after this statement."""
+    code = f"{statement}; import sys; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return {name.partition(".")[0] for name in run.stdout.split()}
+
+
+def test_importing_hepmtp_loads_nothing_heavy() -> None:
+    assert loaded_after("import hepmtp") & {*HEAVY, "awkward", "numpy"} == set()
+
+
+def test_importing_the_command_line_loads_nothing_heavy() -> None:
+    assert loaded_after("import hepmtp.cli") & set(HEAVY) == set()
+
+
+@pytest.mark.parametrize("name", hepmtp.__all__)
+def test_every_public_name_exists_and_is_documented(name: str) -> None:
+    thing = getattr(hepmtp, name)
+    if callable(thing):
+        documented = inspect.getdoc(thing) or ""
+        assert len(documented) > 20
+        assert thing.__module__ == f"hepmtp.{hepmtp._HOMES[name]}"
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match=r"module 'hepmtp' has no attribute 'nothing'"):
+        hepmtp.nothing  # noqa: B018
+
+
+def test_type_checkers_see_the_names_of_the_lazy_table() -> None:
+    tree = ast.parse(Path(hepmtp.__file__).read_text())
+    (block,) = [node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    seen = {node.names[0].asname: node.module for node in block.body if isinstance(node, ast.ImportFrom)}
+    assert seen == {name: f"hepmtp.{home}" for name, home in hepmtp._HOMES.items()}
+    assert dir(hepmtp) == sorted(hepmtp.__all__)
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert hepmtp.__version__ == importlib.metadata.version("hepmtp")
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_module_and_its_public_functions_are_documented(name: str) -> None:
+    module = importlib.import_module(name)
+    assert "The rule:" in (module.__doc__ or ""), f"{name} does not say its rule"
+    for attribute, thing in vars(module).items():
+        here = getattr(thing, "__module__", None) == name
+        if here and not attribute.startswith("_") and (inspect.isfunction(thing) or inspect.isclass(thing)):
+            assert inspect.getdoc(thing), f"{name}.{attribute} has no docstring"

@@ -1,0 +1,140 @@
+"""Histograms: what is filled is what comes out, in any order, through any file."""
+
+from __future__ import annotations
+
+import json
+import pickle
+
+import hist
+import numpy as np
+import pytest
+import uproot
+from hist.axis import Regular
+
+from hepmtp.errors import HepmtpError, RegionError, ScoreError
+from hepmtp.histograms import book, canonical, categories, fill, load, rebin, save, spectrum, yields
+
+
+@pytest.fixture
+def h():
+    """ttbarZ: SR scores 1, 2.5, 99 (over) and -1 (under), weights 0.1, 0.2, 0.3, 0.4; CR one of 2 at 7."""
+    one = book(Regular(4, 0, 4, name="score", label="stranger [nat]"), name="surprise")
+    fill(one, dataset="ttbarZ", region="SR", score=[1.0, 2.5, 99.0, -1.0], weight=[0.1, 0.2, 0.3, 0.4])
+    fill(one, dataset="ttbarZ", region="CR", score=[2.0], weight=7)
+    fill(one, dataset="4top", region="SR", score=[3.0, 3.5], weight=0.5)
+    return one
+
+
+def test_yields_include_flow(h):
+    value, error = yields(h, "ttbarZ", "SR")
+    assert value == pytest.approx(1.0)
+    assert error == pytest.approx(np.sqrt(0.01 + 0.04 + 0.09 + 0.16))
+    assert yields(h, None, "SR").value == pytest.approx(2.0)
+    assert yields(h, ["4top", "ttbarZ"], "CR") == (7, 7)
+    assert yields(h, "4top", "CR") == (0, 0)
+
+
+def test_spectrum(h):
+    bins = spectrum(h, ["ttbarZ", "4top"], "SR")
+    assert bins.view(flow=True)["value"].tolist() == [0.4, 0, 0.1, 0.2, 1, 0.3]
+    assert bins.axes[0].label == "stranger [nat]"
+    with pytest.raises(RegionError, match="no region VR; it has CR, SR"):
+        spectrum(h, None, "VR")
+    with pytest.raises(RegionError, match="no dataset ttbarX; it has 4top, ttbarZ"):
+        yields(h, "ttbarX", "SR")
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_is_refused(h, bad):
+    before = h.copy()
+    with pytest.raises(ScoreError, match="'surprise', dataset 'ttbarW', region 'SR': 1 of 2 scores"):
+        fill(h, dataset="ttbarW", region="SR", score=[1.0, bad], weight=1)
+    with pytest.raises(ScoreError, match="'surprise', dataset 'ttbarW', region 'SR': 1 of 2 weights"):
+        fill(h, dataset="ttbarW", region="SR", score=[1.0, 2.0], weight=[1, bad])
+    assert h == before
+
+
+def test_no_events_still_show_up(h):
+    fill(h, dataset="ttbarWW", region="VR", score=[], weight=[])
+    assert categories(h, "dataset") == ["4top", "ttbarWW", "ttbarZ"]
+    assert yields(h, None, "VR") == (0, 0)
+
+
+def test_the_axis_must_be_the_score():
+    with pytest.raises(ScoreError, match="named 'x'; it must be named 'score'"):
+        book(Regular(4, 0, 4, name="x"), name="ht")
+
+
+def test_order_of_filling_does_not_matter(h):
+    other = book(h.axes["score"], name="surprise")
+    fill(other, dataset="4top", region="SR", score=[3.0, 3.5], weight=0.5)
+    fill(other, dataset="ttbarZ", region="CR", score=[2.0], weight=7)
+    fill(other, dataset="ttbarZ", region="SR", score=[1.0, 2.5, 99.0, -1.0], weight=[0.1, 0.2, 0.3, 0.4])
+    assert list(other.axes["dataset"]) != list(h.axes["dataset"])
+    assert canonical(other) == canonical(h)
+    assert canonical(h).name == "surprise"
+    assert canonical(canonical(h) + canonical(h)) == canonical(other + h)  # executors add the parts up
+    empty = book(h.axes["score"])
+    assert canonical(empty) == empty
+
+
+def test_rebin(h):
+    bins = spectrum(rebin(h, 2), "ttbarZ", "SR")
+    assert bins.view(flow=True)["value"].tolist() == pytest.approx([0.4, 0.1, 0.2, 0.3])
+    with pytest.raises(ScoreError, match="4 score bins cannot be joined by 3"):
+        rebin(h, 3)
+
+
+@pytest.mark.parametrize("suffix", ["json", "root"])
+def test_a_file_round_trip_is_exact(h, tmp_path, suffix):
+    counts = book(Regular(20, -0.5, 19.5, name="score", label="particles"), name="multiplicity")
+    fill(counts, dataset="ttbarW", region="CR", score=[4, 5, 5], weight=1 / 3)
+    path = save(tmp_path / f"new/histograms.{suffix}", {"surprise": h, "multiplicity": counts})
+    found = load(path)
+    assert list(found) == ["multiplicity", "surprise"]
+    assert found["surprise"] == canonical(h)
+    assert found["multiplicity"] == canonical(counts)
+    assert [(one.name, one.axes["score"].label) for one in found.values()] == [
+        ("multiplicity", "particles"),
+        ("surprise", "stranger [nat]"),
+    ]
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+    fill(found["surprise"], dataset="new", region="VR", score=[1], weight=1)  # it still grows
+
+
+def test_an_empty_histogram_survives_json(tmp_path):
+    empty = book(Regular(3, 0, 1, name="score"), name="ht")
+    assert load(save(tmp_path / "h.json", {"ht": empty}))["ht"] == empty
+
+
+def test_the_root_file_speaks_for_itself(h, tmp_path):
+    with uproot.open(save(tmp_path / "h.root", {"surprise": h})) as file:
+        one = file["surprise/SR/ttbarZ"]
+        assert one.classname == "TH1D"
+        assert one.values(flow=True).tolist() == [0.4, 0, 0.1, 0.2, 0, 0.3]
+        assert one.variances(flow=True) == pytest.approx([0.16, 0, 0.01, 0.04, 0, 0.09])
+    fill(h, dataset="a/b", region="SR", score=[1], weight=1)
+    with pytest.raises(HepmtpError, match="'/' cannot be kept in ROOT"):
+        save(tmp_path / "slash.root", {"surprise": h})
+    assert not (tmp_path / "slash.root").exists()
+
+
+def test_pickle_and_foreign_files_are_refused(h, tmp_path):
+    with pytest.raises(HepmtpError, match=r"as \.json \(exact\) or \.root, not as '\.pkl'"):
+        save(tmp_path / "h.pkl", {"surprise": h})
+    (tmp_path / "h.pkl").write_bytes(pickle.dumps(h))
+    with pytest.raises(HepmtpError, match=r"not as '\.pkl'"):
+        load(tmp_path / "h.pkl")
+    (tmp_path / "other.json").write_text(json.dumps({"a": 1}))
+    with pytest.raises(ScoreError, match="not a file of histograms"):
+        load(tmp_path / "other.json")
+    (tmp_path / "cut.json").write_text('{"hepmtp_histograms": 1, "hist')
+    (tmp_path / "cut.root").write_text("no root file")
+    for name in ("cut.json", "cut.root", "absent.json", "absent.root"):
+        with pytest.raises(ScoreError, match="cannot be read as histograms"):
+            load(tmp_path / name)
+
+
+def test_what_is_booked_pickles_for_coffea(h):
+    assert pickle.loads(pickle.dumps(h)) == h
+    assert isinstance(h, hist.Hist)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
-import pkgutil
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -20,13 +19,13 @@ import yaml
 
 from hepmtp.errors import ManifestError
 from hepmtp.events import ROLES, Role, concatenate, with_metadata
-from hepmtp.readers import Reader
+from hepmtp.readers import Reader, load_reader, reader_for
 
 #: Variable that names the folder of downloaded data.
 FOLDER_VARIABLE = "HEPMTP_DATA"
 #: Folder of the embedded sample, inside the package.
 EMBEDDED = Path(__file__).parent / "data"
-_NEEDED = ("name", "process", "role", "reader", "files")
+_NEEDED = ("name", "process", "role", "files")
 
 
 @dataclass(frozen=True)
@@ -39,10 +38,10 @@ class Dataset:
         unique name; what was generated.
     role
         "background", "signal" or "data".
-    reader
-        ``"package.module:Class"`` of a `Reader`.
     files
         paths or patterns, as they are opened.
+    reader
+        ``"package.module:Class"`` of a `Reader`; if not given, the one that the files' names end in.
     sha256
         one per file, None where not known.
     embedded
@@ -62,8 +61,8 @@ class Dataset:
     name: str
     process: str
     role: Role
-    reader: str
     files: tuple[str, ...]
+    reader: str = ""
     sha256: tuple[str | None, ...] = ()
     embedded: bool = False
     units: str = "MeV"
@@ -177,21 +176,14 @@ def read(datasets: Iterable[Dataset]) -> ak.Array:
     datasets = tuple(datasets)
     paths = check_files(datasets)
     return concatenate(
-        with_metadata(reader_named(dataset.reader).read(path), dataset=dataset.name, role=dataset.role)
+        with_metadata(_reader(dataset, path).read(path), dataset=dataset.name, role=dataset.role)
         for dataset in datasets
         for path in paths[dataset.name]
     )
 
 
-def reader_named(name: str) -> Reader:
-    """The reader ``"package.module:Class"``; ManifestError if there is none."""
-    try:
-        reader = pkgutil.resolve_name(name)()
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        raise ManifestError(f"reader {name!r} cannot be used: {error}; expected 'package.module:Class'") from None
-    if not isinstance(reader, Reader):
-        raise ManifestError(f"reader {name!r} has no num_events and read: see hepmtp.readers.Reader")
-    return reader
+def _reader(dataset: Dataset, path: str) -> Reader:
+    return load_reader(dataset.reader) if dataset.reader else reader_for(path)
 
 
 def _paths(dataset: Dataset) -> list[str]:

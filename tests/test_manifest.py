@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import yaml
 
-from hepmtp.errors import ManifestError
+from hepmtp.errors import ManifestError, ReadError
 from hepmtp.events import metadata
 from hepmtp.manifest import (
     check_files,
@@ -15,7 +15,6 @@ from hepmtp.manifest import (
     fileset,
     load_manifest,
     read,
-    reader_named,
     select,
     shipped_manifest,
 )
@@ -181,7 +180,7 @@ def test_needed_keys(folder: Path) -> None:
     with pytest.raises(
         ManifestError, match=r"manifest.yaml: entry 1 \(mine\): key 'files', 'role' is missing; needed are"
     ):
-        load_manifest(write(folder, {"name": "mine", "process": "p", "reader": READER}))
+        load_manifest(write(folder, {"name": "mine", "process": "p"}))
 
 
 def test_a_name_twice_is_refused(folder: Path) -> None:
@@ -205,15 +204,14 @@ def test_what_is_no_manifest_is_refused(tmp_path: Path) -> None:
         load_manifest(write(tmp_path, ROW, extra=1))
 
 
-@pytest.mark.parametrize("name", ["hepmtp.readers.nothing:Reader", "hepmtp.readers:Nothing", "not a name"])
-def test_an_unknown_reader(name: str) -> None:
-    with pytest.raises(ManifestError, match=r"cannot be used: .*; expected 'package.module:Class'"):
-        reader_named(name)
+def test_an_unknown_reader(folder: Path) -> None:
+    with pytest.raises(ReadError, match=r"'hepmtp.readers.nothing:Reader' cannot be made"):
+        read(load_manifest(write(folder, {**ROW, "reader": "hepmtp.readers.nothing:Reader"})))
 
 
-def test_a_class_that_does_not_read_is_no_reader() -> None:
-    with pytest.raises(ManifestError, match=r"'builtins:dict' has no num_events and read"):
-        reader_named("builtins:dict")
+def test_without_a_reader_the_files_names_decide(folder: Path) -> None:
+    row = {key: value for key, value in ROW.items() if key != "reader"}
+    assert len(read(load_manifest(write(folder, row)))) == 3
 
 
 def test_the_manifest_of_the_checkout_is_found() -> None:

@@ -1,4 +1,4 @@
-"""How well a score separates signal from background: ROC, AUC, eps_S at eps_B, SIC, Asimov; each with its error.
+"""How well a score separates signal from background: ROC, AUC, eps_S at eps_B, SIC; each with its error.
 
 The rule: larger score = stranger = signal-like; events of equal score stay together (one straight segment of the ROC), so
 the order of the input never matters; a working point is quoted only if at least `MIN_RAW` raw background events pass.
@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hepmtp.errors import HepmtpError, ScoreError
+from hepmtp.errors import ScoreError
 
 Floats = NDArray[np.float64]
 
@@ -98,11 +98,6 @@ def roc(
     ------
     ScoreError
         for a score or weight that is not finite, no events, or a sum of weights that is not positive.
-
-    Notes
-    -----
-    Errors are one sigma: var = [(1 - eps)^2 sum_pass w^2 + eps^2 sum_fail w^2] / (sum w)^2, with Wilson's correction
-    (J. Am. Stat. Assoc. 22 (1927) 209) for n = (sum w)^2 / sum w^2 effective events, so that eps = 0 has an error too.
 
     Examples
     --------
@@ -206,6 +201,23 @@ def hanley_mcneil(area: float, n_signal: float, n_background: float) -> float:
     return float(np.sqrt(max(variance, 0.0) / (n_signal * n_background)))
 
 
+def efficiency_error(sumw_pass: ArrayLike, sumw2_pass: ArrayLike, sumw: float, sumw2: float) -> Floats:
+    """Error of eps = sumw_pass / sumw, one sigma; shape of `sumw_pass`.
+
+    var = [(1 - eps)^2 sum_pass w^2 + eps^2 sum_fail w^2] / (sum w)^2, with Wilson's correction (J. Am. Stat. Assoc. 22
+    (1927) 209) for n = (sum w)^2 / sum w^2 effective events, so that eps = 0 and eps = 1 have an error too.
+
+    Examples
+    --------
+    >>> round(float(efficiency_error(0, 0, 99, 99)), 6)
+    0.005
+    """
+    eps, passed = np.asarray(sumw_pass, dtype=np.float64) / sumw, np.asarray(sumw2_pass, dtype=np.float64)
+    n = sumw**2 / sumw2
+    variance = ((1 - eps) ** 2 * passed + eps**2 * (sumw2 - passed)) / sumw**2
+    return np.asarray(np.sqrt(np.maximum(variance, 0.0) + 0.25 / n**2) / (1 + 1 / n))
+
+
 def effective_events(weight: Floats) -> float:
     """Number of events of weight 1 with the same relative error: (sum w)^2 / sum w^2."""
     return float(np.sum(weight) ** 2 / np.sum(weight**2))
@@ -256,35 +268,6 @@ def max_sic(curve: Roc, *, min_raw: int = MIN_RAW) -> WorkingPoint | None:
     return WorkingPoint(eps_b, eps_s, eps_s_error, float(si), si_error, *raw)
 
 
-def asimov(s: float, b: float, *, sigma_b: float = 0.0) -> float:
-    """Median expected significance of `s` events over `b` (arXiv:1007.1727, eq. 97; with `sigma_b`: its note of 2012).
-
-    Written as Z^2 / 2 = b h(s/b) - b (b + v)/v h(v s / (b (b + v))) with v = sigma_b^2 and h(x) = (1 + x) ln(1 + x) - x,
-    which is the same formula without the cancellation at small s/b.
-
-    Examples
-    --------
-    >>> round(asimov(10, 100), 3), round(asimov(10, 100, sigma_b=10), 3)
-    (0.984, 0.69)
-    """
-    if not (np.isfinite([s, b, sigma_b]).all() and b > 0 and s >= 0 and sigma_b >= 0):
-        raise HepmtpError(
-            f"Asimov significance needs s >= 0, b > 0, sigma_b >= 0; found s={s}, b={b}, sigma_b={sigma_b}"
-        )
-    half = b * _h(s / b)
-    variance = sigma_b**2
-    if variance > 0:
-        half -= b * (b + variance) / variance * _h(variance * s / (b * (b + variance)))
-    return float(np.sqrt(2 * max(half, 0.0)))
-
-
-def _h(x: float) -> float:
-    """(1 + x) ln(1 + x) - x; below 1e-2 its series sum_k (-x)^k / (k (k - 1)), which does not cancel."""
-    if x > 1e-2:
-        return float((1 + x) * np.log1p(x) - x)
-    return float(sum((-x) ** k / (k * (k - 1)) for k in range(2, 10)))
-
-
 def _scores(score: ArrayLike, weight: ArrayLike | None, what: str) -> tuple[Floats, Floats]:
     x = np.asarray(score, dtype=np.float64)
     w = np.ones(len(x)) if weight is None else np.asarray(weight, dtype=np.float64)
@@ -305,10 +288,7 @@ def _pass(block: NDArray[np.int64], w: Floats, n_blocks: int) -> tuple[Floats, F
 
     sumw, sumw2 = running(w), running(w**2)
     eps = sumw / sumw[-1]
-    n = sumw[-1] ** 2 / sumw2[-1]
-    variance = ((1 - eps) ** 2 * sumw2 + eps**2 * (sumw2[-1] - sumw2)) / sumw[-1] ** 2
-    error = np.sqrt(np.maximum(variance, 0.0) + 0.25 / n**2) / (1 + 1 / n)
-    return eps, error, running(None).astype(np.int64)
+    return eps, efficiency_error(sumw, sumw2, sumw[-1], sumw2[-1]), running(None).astype(np.int64)
 
 
 def _area(block_s: NDArray[np.int64], ws: Floats, block_b: NDArray[np.int64], wb: Floats, n_blocks: int) -> float:

@@ -1,0 +1,160 @@
+"""Shapes, thresholds and what passes them, with histograms of a few written-out events."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hist.axis import Regular
+from scipy.stats import chi2 as chi2_distribution
+
+from hepmtp.comparison import apply, best_separation, compare, threshold
+from hepmtp.errors import RegionError, ScoreError
+from hepmtp.histograms import book, fill
+from hepmtp.significance import asimov
+
+AXIS = Regular(4, 0, 4, name="score", label="stranger")
+
+
+@pytest.fixture
+def h():
+    one = book(AXIS, name="surprise")
+    # background "b": CR contents 10, 20, 10, 0 and 1 over; SR 4, 8, 4, 4; weight 0.5
+    fill(one, dataset="b", region="CR", score=np.repeat([0.5, 1.5, 2.5, 9.0], [10, 20, 10, 1]), weight=0.5)
+    fill(one, dataset="b", region="SR", score=np.repeat([-1.0, 1.5, 2.5, 3.5], [4, 8, 4, 4]), weight=0.5)
+    # signal "s": CR 0, 1, 2, 3; SR 0, 0, 5, 15; weight 0.1
+    fill(one, dataset="s", region="CR", score=np.repeat([1.5, 2.5, 3.5], [1, 2, 3]), weight=0.1)
+    fill(one, dataset="s", region="SR", score=np.repeat([2.5, 3.5], [5, 15]), weight=0.1)
+    return one
+
+
+def test_compare_by_hand(h):
+    found = compare(h, "SR", "CR", datasets="b")
+    first, second = np.array([4, 8, 4, 4]) / 20, np.array([10, 20, 10, 1]) / 41
+    assert found.first == pytest.approx(first)
+    assert found.second == pytest.approx(second)
+    e1, e2 = np.sqrt([4, 8, 4, 4]) / 20, np.sqrt([10, 20, 10, 1]) / 41
+    assert found.first_error == pytest.approx(e1)
+    assert found.ratio == pytest.approx(first / second)
+    assert found.ratio_error == pytest.approx(first / second * np.hypot(e1 / first, e2 / second))
+    assert found.pull == pytest.approx((first - second) / np.hypot(e1, e2))
+    assert found.chi2 == pytest.approx(sum(((first - second) / np.hypot(e1, e2)) ** 2))
+    assert found.ndof == 3
+    assert found.p_value == pytest.approx(chi2_distribution.sf(found.chi2, 3))
+    assert (found.regions, found.label, found.normalised) == (("SR", "CR"), "stranger", True)
+    assert found.edges.tolist() == [0, 1, 2, 3, 4]
+
+
+def test_compare_yields(h):
+    found = compare(h, "SR", "CR", datasets="b", normalise=False)
+    assert found.first.tolist() == [2, 4, 2, 2]
+    assert found.ndof == 4
+    assert compare(h, "SR", "SR", normalise=False).chi2 == 0
+    assert compare(h, "SR", "SR", normalise=False).p_value == 1
+
+
+def test_bins_empty_in_both_are_dropped():
+    one = book(AXIS, name="surprise")
+    fill(one, dataset="b", region="CR", score=[0.5, 1.5], weight=1)
+    fill(one, dataset="b", region="SR", score=[0.5, 0.6], weight=1)
+    found = compare(one, "SR", "CR")
+    assert found.ndof == 1
+    assert np.isnan(found.pull).tolist() == [False, False, True, True]
+    assert np.isnan(found.ratio).tolist() == [False, False, True, True]
+    assert found.ratio[1] == 0
+    swapped = compare(one, "CR", "SR")
+    assert np.isnan(swapped.ratio[1])
+    assert swapped.chi2 == pytest.approx(found.chi2)
+
+
+def test_chi2_of_equal_shapes_follows_its_distribution():
+    rng = np.random.default_rng(1)
+    p_values = []
+    for _ in range(300):
+        one = book(Regular(8, -2, 2, name="score"), name="surprise")
+        for region, n in (("CR", 2000), ("SR", 700)):
+            fill(one, dataset="b", region=region, score=rng.normal(0, 1, n), weight=rng.uniform(0.2, 1.8, n))
+        p_values.append(compare(one, "SR", "CR").p_value)
+    assert np.mean(p_values) == pytest.approx(0.5, abs=0.06)
+    assert np.mean(np.array(p_values) < 0.1) == pytest.approx(0.1, abs=0.06)
+
+
+def test_compare_needs_events(h):
+    fill(h, dataset="b", region="VR", score=[], weight=[])
+    with pytest.raises(ScoreError, match="'surprise': region VR holds no events of b, s"):
+        compare(h, "SR", "VR")
+    with pytest.raises(RegionError, match="no region XR"):
+        compare(h, "SR", "XR")
+
+
+def test_threshold_is_the_background_quantile(h):
+    # shares of the CR background above 0, 1, 2, 3, 4: 41, 31, 11, 1, 1 of 41
+    cut = threshold(h, background="b", quantile=0.9)
+    assert (cut.value, cut.region) == (3, "CR")
+    assert cut.eps_b == pytest.approx(1 / 41)
+    assert cut.rule == "90 % of CR background below"
+    assert threshold(h, background="b", quantile=1 - 11 / 41).value == 2
+    assert threshold(h, background="b", quantile=0.1).value == 1
+    with pytest.raises(ScoreError, match=r"0\.0244 of the background in CR lies above the score axis, more than 0\.01"):
+        threshold(h, background="b", quantile=0.99)
+    with pytest.raises(ScoreError, match="not between 0 and 1"):
+        threshold(h, background="b", quantile=99)
+
+
+def test_best_separation_uses_labels(h):
+    # eps_S - eps_B in the CR: 0, 1 - 31/41, 5/6 - 11/41, 3/6 - 1/41, -1/41
+    cut = best_separation(h, background="b", signal="s")
+    assert cut.value == 2
+    assert cut.eps_b == pytest.approx(11 / 41)
+    assert "labelled CR" in cut.rule
+
+
+def test_apply(h):
+    found = apply(h, threshold(h, background="b", quantile=0.9), background="b", signal="s", systematic=0.3)
+    assert (found.detector, found.region, found.signal, found.threshold) == ("surprise", "SR", "s", 3)
+    assert (found.s, found.b) == (pytest.approx(1.5), pytest.approx(2))
+    assert found.s_error == pytest.approx(0.1 * np.sqrt(15))
+    assert found.b_error == pytest.approx(1)
+    assert (found.eps_s, found.eps_b) == (pytest.approx(0.75), pytest.approx(0.2))
+    assert found.eps_b_error == pytest.approx(np.sqrt(0.2 * 0.8 / 20), rel=0.05)
+    assert found.s_over_b == pytest.approx(0.75)
+    assert found.s_over_b_error == pytest.approx(0.75 * np.hypot(1 / np.sqrt(15), 1 / 2))
+    assert found.sigma_b == pytest.approx(np.hypot(1, 0.6))
+    assert found.z == pytest.approx(asimov(1.5, 2, sigma_b=found.sigma_b))
+    assert (found.n_signal, found.n_background) == (pytest.approx(15), pytest.approx(4))
+    assert found.counts == "effective"
+
+
+def test_apply_with_columns_counts_raw_events(h):
+    def columns(score, inside):
+        return {"score:surprise": np.array(score), "region:SR": np.array(inside)}
+
+    raw = {
+        "b": columns([3.5, 3.0, 9.0, 2.99, 3.5], [True, True, True, True, False]),
+        "s": columns([3.5], [True]),
+        "other": columns([3.5], [True]),
+    }
+    found = apply(h, 3.0, background="b", signal="s", columns=raw)
+    assert (found.n_background, found.n_signal, found.counts, found.rule) == (3, 1, "raw", "given")
+
+
+def test_apply_without_background_left(h):
+    found = apply(h, 4.0, background="b", signal="s")
+    assert (found.b, found.z, found.s_over_b, found.n_background) == (0, None, None, 0)
+    assert found.eps_b_error > 0
+
+
+def test_a_cut_between_edges_is_refused(h):
+    with pytest.raises(ScoreError, match=r"2\.2 is no bin edge; the nearest is 2\.0"):
+        apply(h, 2.2, background="b", signal="s")
+
+
+def test_raw_counts_agree_with_the_histogram_at_every_edge():
+    rng = np.random.default_rng(2)
+    axis = Regular(37, -0.7, 1.9, name="score")
+    score = np.concatenate([rng.normal(0.5, 1, 500), axis.edges])
+    one = book(axis, name="surprise")
+    fill(one, dataset="b", region="SR", score=score, weight=1)
+    columns = {"b": {"score:surprise": score, "region:SR": np.ones(len(score), dtype=bool)}}
+    for edge in axis.edges:
+        found = apply(one, edge, background="b", signal="b", columns=columns)
+        assert found.n_background == found.b

@@ -3,7 +3,8 @@
 The rule: GeV and radians, one row an event, any number of particles, and the metadata (dataset, role) travels
 with the array, so that signal can be refused where only background may be used::
 
-    Particle: var * Momentum4D[pt, eta, phi, energy, type]   type indexes PARTICLE_TYPES
+    Particle: var * Momentum4D[pt, eta, phi, energy, type]   type indexes PARTICLE_TYPES; write Particle["type"],
+                                                             for .type is awkward's own name for an array's type
     MET:      Momentum2D[pt, phi]
     weight:   float64, adds up to the expected yield
     event:    int64, entry number in the file that the event was first read from
@@ -191,7 +192,7 @@ def _legal(name: str, values: NDArray[Any]) -> NDArray[np.bool_]:
         legal &= values >= 0
     if name == "phi":
         legal &= np.abs(values) <= np.pi + PHI_ROUNDING
-    return legal
+    return np.asarray(legal)
 
 
 def _refuse(bad: NDArray[np.bool_], values: NDArray[Any], name: str, owner: NDArray[np.int64]) -> None:
@@ -206,28 +207,28 @@ def _refuse(bad: NDArray[np.bool_], values: NDArray[Any], name: str, owner: NDAr
 
 def jets(events: ak.Array) -> ak.Array:
     """The jets of each event, b-jets included."""
-    return events.Particle[events.Particle.type <= 1]
+    return events.Particle[events.Particle["type"] <= 1]
 
 
 def n_jets(events: ak.Array) -> NDArray[np.int64]:
     """Number of jets, b-jets included, shape (n_events,)."""
-    return _per_event(events.Particle.type <= 1)
+    return _per_event(events.Particle["type"] <= 1)
 
 
 def n_b(events: ak.Array) -> NDArray[np.int64]:
     """Number of b-tagged jets, shape (n_events,)."""
-    return _per_event(events.Particle.type == 1)
+    return _per_event(events.Particle["type"] == 1)
 
 
 def n_leptons(events: ak.Array) -> NDArray[np.int64]:
     """Number of electrons and muons, shape (n_events,)."""
-    kind = events.Particle.type
+    kind = events.Particle["type"]
     return _per_event((kind >= 2) & (kind <= 5))
 
 
 def lepton_charge(events: ak.Array) -> NDArray[np.int64]:
     """Sum of the electron and muon charges, shape (n_events,)."""
-    kind = events.Particle.type
+    kind = events.Particle["type"]
     positive, negative = (kind == 2) | (kind == 4), (kind == 3) | (kind == 5)
     return _per_event(positive) - _per_event(negative)
 

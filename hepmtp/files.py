@@ -1,0 +1,107 @@
+"""Local files: what must be true before one is read, and the lines of a plain or gzipped one in chunks.
+
+The rule: bounded memory, and a chunk knows its entries and its bytes, so that it can be read by itself.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, NamedTuple, cast
+
+import numpy as np
+
+from hepmtp.errors import ReadError
+
+_BLOCK = 1 << 22  # bytes looked at in one go when lines are counted
+
+
+class Chunk(NamedTuple):
+    """Lines that follow each other: entries and (uncompressed) bytes, so that nothing before them need be read."""
+
+    first_entry: int
+    n_entries: int
+    byte_start: int
+    byte_stop: int
+
+
+def check_file(path: str) -> None:
+    """Raise ReadError if this is not a local file with something in it."""
+    file = Path(path)
+    if file.is_dir():
+        raise ReadError(f"{path} is a folder; name the files in it")
+    if not file.exists():
+        raise ReadError(f"{path} does not exist; check the name, or fetch the file")
+    if file.stat().st_size == 0:
+        raise ReadError(f"{path} is empty: 0 bytes; fetch or make it again")
+
+
+def check_range(path: str, start: int, stop: int | None) -> None:
+    """Raise ReadError if [start, stop) is not a range of entries."""
+    if start < 0 or (stop is not None and stop < start):
+        raise ReadError(f"{path}: entries [{start}, {stop}) were asked for, expected 0 <= start <= stop")
+
+
+def open_file(path: str) -> IO[bytes]:
+    """The file as uncompressed bytes; gzip is known by its first two bytes, not by the name."""
+    check_file(path)
+    with Path(path).open("rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+    return cast("IO[bytes]", gzip.open(path)) if packed else Path(path).open("rb")
+
+
+def _take(path: str, file: IO[bytes], n: int, *, line: int, at: int | None = None) -> bytes:
+    try:
+        if at is not None:
+            file.seek(at)  # of a gzipped file: unpacks what is before and throws it away
+        return file.read(n)
+    except (EOFError, OSError, zlib.error) as error:
+        raise ReadError(
+            f"{path} line {line + 1} or later: the gzip data are damaged or cut short ({error}); fetch the file again"
+        ) from None
+
+
+def read_bytes(path: str, file: IO[bytes], chunk: Chunk) -> bytes:
+    """The bytes of one chunk, from what `open_file` gave."""
+    size = chunk.byte_stop - chunk.byte_start
+    data = _take(path, file, size, line=chunk.first_entry, at=chunk.byte_start)
+    if len(data) != size:
+        raise ReadError(
+            f"{path} has become shorter since its lines were counted; wait until it is written, then run again"
+        )
+    return data
+
+
+def scan(path: str, start: int, size: int, stop: int | None) -> Iterator[Chunk]:
+    """Chunks of `size` lines of [start, stop), blank lines at the end of the file left out."""
+    if start == stop:
+        return
+    line = position = lines = 0  # newlines and bytes so far; lines up to the last one that is not blank
+    end: int | None = None  # byte at which that last one ends, its newline included
+    begins = [(0, 0)] if start == 0 else []  # (line, byte) of the boundaries that are not yet yielded
+    with open_file(path) as file:
+        while block := _take(path, file, _BLOCK, line=line):
+            newlines = np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n"))
+            filled = len(block.rstrip(b" \t\r\n"))
+            before = int(np.searchsorted(newlines, filled)) if filled else 0
+            if filled:
+                lines, end = line + before + 1, None
+            if end is None and before < len(newlines):
+                end = position + int(newlines[before]) + 1
+            number = line + 1 + np.arange(len(newlines))
+            wanted = (number >= start) & ((number - start) % size == 0)
+            if stop is not None:
+                wanted = (wanted & (number < stop)) | (number == stop)
+            begins += [(int(number[i]), position + int(newlines[i]) + 1) for i in np.flatnonzero(wanted)]
+            while len(begins) > 1 and begins[1][0] <= lines:
+                (first, byte), (next_first, next_byte) = begins[:2]
+                yield Chunk(first, next_first - first, byte, next_byte)
+                del begins[0]
+                if next_first == stop:
+                    return
+            line, position = line + len(newlines), position + len(block)
+    if begins and begins[0][0] < lines:
+        first, byte = begins[0]
+        yield Chunk(first, lines - first, byte, position if end is None else end)

@@ -1,0 +1,345 @@
+"""Dark Machines CSV: equal to the last bit to a plain per-line parser, or refused with the right line."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import logging
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from contracts import check_reader, columns
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import hepmtp.files
+from hepmtp.darkmachines import BadLineError, parse_line
+from hepmtp.errors import ReadError
+from hepmtp.events import source_id
+from hepmtp.readers.darkmachines_csv import SKIP_BAD, Chunk, DarkMachinesCSV, SkipReport
+
+READER = DarkMachinesCSV()
+LABELS = ["j", "b", "e+", "e-", "m+", "m-", "g"]
+GOOD = [
+    "1;ttbarW;0.127349;317922;-2.82482;b,360074,289774,0.671164,0.361727;e+,101654,72757,0.864127,2.05607;",
+    "2;ttbarW;-0.127349;1.05628e+06;0;",
+    "354;4top;2.97e-8;0;3.1416;j,1e5,5e4,-0.3,-3.14159;m-,2.5e4,2.5e4,0,1;g,9.5e4,.9e5,5.,-1",
+]
+HUGGED = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def plain(text: str, source: int) -> dict[str, list[object]]:
+    """What today's readers do: split each line. The slow reference."""
+    found: dict[str, list[object]] = {
+        name: [] for name in ("pt", "eta", "phi", "energy", "type", "MET_pt", "MET_phi", "weight", "event", "source")
+    }
+    for number, line in enumerate(text.removeprefix("\ufeff").rstrip().replace("\r\n", "\n").split("\n")):
+        groups = line.split(";")
+        particles = [group.split(",") for group in groups[5:] if group]
+        found["weight"].append(float(groups[2]))
+        found["MET_pt"].append(float(groups[3]) / 1000.0)
+        found["MET_phi"].append(float(groups[4]))
+        found["type"].append([LABELS.index(particle[0]) for particle in particles])
+        found["energy"].append([float(particle[1]) / 1000.0 for particle in particles])
+        found["pt"].append([float(particle[2]) / 1000.0 for particle in particles])
+        found["eta"].append([float(particle[3]) for particle in particles])
+        found["phi"].append([float(particle[4]) for particle in particles])
+        found["event"].append(number)
+        found["source"].append(source)
+    return found
+
+
+def write(folder: Path, text: str, name: str = "sim.csv") -> str:
+    path = folder / name
+    data = text.encode()
+    path.write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    return str(path)
+
+
+def head_of(path: Path, n: int) -> str:
+    with gzip.open(path, "rt") as file:
+        return "".join(itertools.islice(file, n))
+
+
+def test_contract(sample: Path, tmp_path: Path) -> None:
+    head = head_of(sample / "ttbarW.csv.gz", 50)
+    check_reader(READER, write(tmp_path, head), tmp_path)
+    check_reader(READER, write(tmp_path, head, "sim.csv.gz"), tmp_path)
+
+
+def test_numbers_written_out(tmp_path: Path) -> None:
+    events = READER.read(write(tmp_path, "\n".join(GOOD) + "\n"))
+    assert events.Particle["type"].to_list() == [[1, 2], [], [0, 5, 6]]
+    assert events.Particle.pt.to_list() == [[289.774, 72.757], [], [50.0, 25.0, 90.0]]
+    assert events.Particle.energy.to_list() == [[360.074, 101.654], [], [100.0, 25.0, 95.0]]
+    assert events.Particle.eta.to_list() == [[0.671164, 0.864127], [], [-0.3, 0.0, 5.0]]
+    assert events.Particle.phi.to_list() == [[0.361727, 2.05607], [], [-3.14159, 1.0, -1.0]]
+    assert events.MET.pt.to_list() == [317.922, 1056.28, 0.0]
+    assert events.weight.to_list() == [0.127349, -0.127349, 2.97e-8]
+    assert events.event.to_list() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("name", ["4top", "ttbarZ"])
+def test_the_sample_equals_the_plain_parser(sample: Path, name: str) -> None:
+    path = str(sample / f"{name}.csv.gz")
+    assert columns(READER.read(path)) == plain(gzip.decompress(Path(path).read_bytes()).decode(), source_id(path))
+
+
+FORMATS = ["{:g}", "{:.6g}", "{:e}", "{:.3E}", "{!r}", "{:+.2f}"]
+numbers = st.builds(str.format, st.sampled_from(FORMATS), st.floats(-1e7, 1e7))
+positive = st.builds(str.format, st.sampled_from(FORMATS), st.floats(0, 1e9))
+angles = st.builds(str.format, st.sampled_from(FORMATS), st.floats(-3.1415, 3.1415))
+particle = st.builds("{},{},{},{},{}".format, st.sampled_from(LABELS), numbers, positive, numbers, angles)
+lines = st.builds(
+    lambda *parts: ";".join([*parts[:5], *parts[5]]) + parts[6],
+    st.integers(0, 10**9).map(str),
+    st.sampled_from(["4top", "glgl1600_neutralino800", "7"]),
+    numbers,
+    positive,
+    angles,
+    st.lists(particle, max_size=60),
+    st.sampled_from([";", ""]),
+)
+
+
+@settings(HUGGED, max_examples=60)
+@given(st.lists(lines, min_size=1, max_size=8), st.sampled_from(["\n", "\r\n"]), st.booleans(), st.integers(0, 3))
+def test_any_lines_equal_the_plain_parser(
+    tmp_path: Path, found: list[str], newline: str, mark: bool, blanks: int
+) -> None:
+    text = ("\ufeff" if mark else "") + newline.join(found) + newline * (blanks + 1)
+    path = write(tmp_path, text)
+    expected = plain(text, source_id(path))
+    assert columns(READER.read(path)) == expected
+    assert READER.num_events(path) == len(found)
+    # the line-by-line path gives the same numbers; a blank in the text leads there
+    assert columns(READER.read(write(tmp_path, text.replace(";4top;", "; 4top;")))) == expected
+
+
+@settings(HUGGED, max_examples=60)
+@given(
+    counts=st.lists(st.integers(0, 2), min_size=1, max_size=12),
+    block=st.integers(1, 300),
+    size=st.integers(1, 14),
+    ending=st.sampled_from(["", "\n", "\n\n", "\r\n \r\n", "\n" * 400]),
+    packed=st.booleans(),
+)
+def test_chunks_make_up_the_file(
+    tmp_path: Path, counts: list[int], block: int, size: int, ending: str, packed: bool
+) -> None:
+    text = "\n".join("1;p;1;2;3;" + "j,4,3,2,1;" * n for n in counts) + ending
+    path = write(tmp_path, text, "sim.csv.gz" if packed else "sim.csv")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hepmtp.files, "_BLOCK", block)
+        chunks = READER.chunks(path, size)
+        n = len(counts)
+        assert READER.num_events(path) == n
+        assert [chunk.first_entry for chunk in chunks] == list(range(0, n, size))
+        assert [chunk.n_entries for chunk in chunks] == [min(size, n - first) for first in range(0, n, size)]
+        assert [chunk.byte_stop for chunk in chunks[:-1]] == [chunk.byte_start for chunk in chunks[1:]]
+        parts = [READER.read_chunk(path, chunk) for chunk in chunks]
+        assert [count for part in parts for count in columns(part)["event"]] == list(range(n))
+        assert [len(t) for part in parts for t in part.Particle["type"].to_list()] == counts
+        assert [columns(part) for part in READER.iterate(path, size)] == [columns(part) for part in parts]
+        for start, stop in itertools.combinations(range(n + 2), 2):
+            assert READER.read(path, start, stop).event.to_list() == list(range(start, min(stop, n)))
+
+
+def test_a_chunk_never_reads_what_is_before_it(tmp_path: Path) -> None:
+    path = write(tmp_path, "\n".join(GOOD * 4) + "\n")
+    last = READER.chunks(path, 5)[-1]
+    assert last == Chunk(10, 2, last.byte_start, Path(path).stat().st_size)
+    expected = columns(READER.read_chunk(path, last))
+    with Path(path).open("r+b") as file:
+        file.write(b"\0" * last.byte_start)
+    assert columns(READER.read_chunk(path, last)) == expected
+    with pytest.raises(ReadError, match=r"has become shorter"):
+        READER.read_chunk(path, last._replace(byte_stop=last.byte_stop + 1))
+
+
+def test_gzip_of_several_members_and_any_name(tmp_path: Path) -> None:
+    text = "\n".join(GOOD) + "\n"
+    data = gzip.compress(text.encode()[:70]) + gzip.compress(text.encode()[70:])
+    (tmp_path / "sim.csv").write_bytes(data)
+    assert columns(READER.read(str(tmp_path / "sim.csv"))) == plain(text, source_id("sim.csv"))
+
+
+BAD = {
+    "unknown label": ("1;p;1;2;3;j,4,3,2,1;a,4,3,2,1;", r"particle 2 has the label 'a', expected one of j b e\+ e- m\+ m- g"),
+    "label of three bytes": ("1;p;1;2;3;e+x,4,3,2,1;", r"particle 1 has the label 'e\+x'"),
+    "label in capitals": ("1;p;1;2;3;J,4,3,2,1;", r"particle 1 has the label 'J'"),
+    "no label": ("1;p;1;2;3;,4,3,2,1;", r"particle 1 has the label ''"),
+    "four fields": ("1;p;1;2;3;j,4,3,2,1;j,5.1e4,4.2e4,0.3;", r"particle 2 has 4 fields, expected 5 \(label,E,pt,eta,phi\): 'j,5\.1e4,4\.2e4,0\.3'"),
+    "six fields": ("1;p;1;2;3;j,4,3,2,1,0;", r"particle 1 has 6 fields, expected 5"),
+    "photon of the first generator": ("1;p;1;2;3;g123.4,3,2,1;", r"particle 1 has 4 fields"),
+    "two semicolons": ("1;p;1;2;3;;j,4,3,2,1;", r"particle 1 has 1 fields"),
+    "short head": ("1;p;1;2", r"4 fields, expected at least 5 \(event ID;process ID;weight;MET;METphi\): '1;p;1;2'"),
+    "commas in the head": ("1;p,1;2;3;j,4,3,2,1;", r"MET is '3', expected|weight is '2'|METphi is 'j,4,3,2,1'"),
+    "fields in another order": ("1;1,2,3,4;p;j,4,3,2,1;5", r"weight is 'p', expected a finite number"),
+    "semicolons in a particle": ("1;p;1;2;3;j;4;3;2;1;", r"particle 1 has 1 fields"),
+    "no process": ("1;;1;2;3;", r"process ID is empty"),
+    "no METphi": ("1;p;1;2;", r"METphi is '', expected a number in \(-pi, pi\]"),
+    "weight is a word": ("1;p;heavy;2;3;", r"weight is 'heavy', expected a finite number"),
+    "underscore": ("1;p;1;2;3;j,4,3_0,2,1;", r"pt of particle 1 is '3_0', expected a finite number >= 0"),
+    "hexadecimal": ("1;p;0x10;2;3;", r"weight is '0x10'"),
+    "two numbers": ("1;p;1 5;2;3;", r"weight is '1 5'"),
+    "NaN": ("1;p;1;nan;3;", r"MET is 'nan', expected a finite number >= 0"),
+    "infinity": ("1;p;1;2;3;j,inf,3,2,1;", r"E of particle 1 is 'inf', expected a finite number"),
+    "too large": ("1;p;1e999;2;3;", r"weight is '1e999', expected a finite number"),
+    "negative pt": ("1;p;1;2;3;j,4,-3,2,1;", r"pt of particle 1 is '-3', expected a finite number >= 0"),
+    "negative MET": ("1;p;1;-2;3;", r"MET is '-2', expected a finite number >= 0"),
+    "phi": ("1;p;1;2;3;j,4,3,2,3.15;", r"phi of particle 1 is '3\.15', expected a number in \(-pi, pi\]"),
+    "METphi": ("1;p;1;2;-3.15;", r"METphi is '-3\.15'"),
+    "header": ("eventID;processID;weight;MET;METphi", r"event ID is 'eventID', expected a finite number \(a header line must be removed\)"),
+    "separator": ("=====1234=====", r"1 fields, expected at least 5"),
+    "count": ("152000", r"1 fields, expected at least 5"),
+    "blank": ("", r"the line is blank"),
+    "carriage return": ("1;p;1;2\r;3;", r"MET is '2\\r'"),
+    "not text": ("1;p;1;2;3;j,4,3,2,\udcff;", r"phi of particle 1 is"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_bad_lines_are_named(tmp_path: Path, name: str, newline: str) -> None:
+    bad, message = BAD[name]
+    text = newline.join([*GOOD, bad, *GOOD, ""])
+    path = tmp_path / "ttbarW.csv"
+    path.write_bytes(text.encode(errors="surrogateescape"))
+    where = rf"^{re.escape(str(path))} line 4: .*({message}).*; correct or remove the line, or read with on_bad='skip'$"
+    with pytest.raises(ReadError, match=where):
+        READER.read(str(path))
+    with pytest.raises(ReadError, match=where):
+        READER.read(str(path), 2, 5)
+    with pytest.raises(ReadError, match=where):
+        READER.read_chunk(str(path), READER.chunks(str(path), 3)[1])
+    assert len(READER.read(str(path), 4, 7)) == 3
+    assert READER.num_events(str(path)) == 7
+
+    events, report = SKIP_BAD.read_with_report(str(path))
+    assert events.event.to_list() == [0, 1, 2, 4, 5, 6]
+    assert report.lines == 1
+    assert re.search(message, report.reasons[0])
+
+
+def test_a_header_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, "eventID;processID;weight;MET;METphi;obj1\n" + "\n".join(GOOD) + "\n")
+    with pytest.raises(ReadError, match=r"line 1: event ID is 'eventID', .*a header line must be removed"):
+        READER.read(path)
+
+
+@pytest.mark.parametrize("cut", range(1, 25))
+def test_a_line_that_ends_in_the_middle(tmp_path: Path, cut: int) -> None:
+    text = "\n".join([*GOOD, GOOD[0]])
+    path = write(tmp_path, text[:-cut])
+    with pytest.raises(ReadError, match=r"line 4: "):
+        READER.read(path)
+    whole = write(tmp_path, text)  # a ';' at the end is as good as a newline
+    assert len(READER.read(whole)) == 4
+
+
+def test_a_number_cut_short_is_seen(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD[0] + "\n" + GOOD[0][:-3])
+    with pytest.raises(
+        ReadError, match=r"line 2: the file ends in the middle of this line, with neither ';' nor newline"
+    ):
+        READER.read(path)
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", " \r\n"])
+@pytest.mark.parametrize("name", ["sim.csv", "sim.csv.gz"])
+def test_empty_files(tmp_path: Path, text: str, name: str) -> None:
+    path = write(tmp_path, text, name)
+    for ask in (READER.read, READER.num_events, SKIP_BAD.read):
+        with pytest.raises(ReadError, match=r"sim\.csv.* is empty"):
+            ask(path)
+
+
+def test_a_gzip_file_cut_short(tmp_path: Path, sample: Path) -> None:
+    data = (sample / "ttbarW.csv.gz").read_bytes()
+    path = tmp_path / "ttbarW.csv.gz"
+    for damaged in (data[:-1], data[: len(data) // 2], data + b"rubbish", data[:5000] + b"\0" * 50 + data[5050:]):
+        path.write_bytes(damaged)
+        for ask in (READER.read, READER.num_events, SKIP_BAD.read):
+            with pytest.raises(ReadError, match=r"ttbarW\.csv\.gz line \d+ or later: the gzip data are damaged or cut"):
+                ask(str(path))
+
+
+def test_questions_that_make_no_sense(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD[0] + "\n")
+    with pytest.raises(ReadError, match=r"chunks of 0 events were asked for, expected at least 1"):
+        READER.chunks(path, 0)
+    with pytest.raises(ReadError, match=r"on_bad is 'ignore', expected 'raise' or 'skip'"):
+        DarkMachinesCSV(on_bad="ignore")  # type: ignore[arg-type]
+
+
+def test_skipping_reports_lines_and_weights(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    bad = ["1;p;0.5;2;3;a,4,3,2,1;", "1;p;0.25;x;3;", "rubbish"]
+    path = write(tmp_path, "\n".join([bad[0], GOOD[0], bad[1], GOOD[1], bad[2], GOOD[2]]) + "\n")
+    with caplog.at_level(logging.WARNING):
+        events, report = SKIP_BAD.read_with_report(path)
+    assert events.event.to_list() == [1, 3, 5]
+    assert events.weight.to_list() == [0.127349, -0.127349, 2.97e-8]
+    assert (report.lines, report.sumw, report.unreadable) == (3, 0.75, 1)
+    assert [reason.split(": ")[0] for reason in report.reasons] == [f"{path} line {n}" for n in (1, 3, 5)]
+    assert "skipped 3 of 6 lines, weights 0.75 (1 unreadable)" in caplog.text
+    assert SKIP_BAD.read_with_report(path, 1, 2)[1] == SkipReport()
+    assert len(SKIP_BAD.read(path, 4, 5)) == 0
+
+
+def test_three_hundred_damaged_files_are_read_right_or_refused_right(tmp_path: Path, sample: Path) -> None:
+    text = head_of(sample / "ttbarWW.csv.gz", 12)
+    alphabet = "0123456789.,;;,,\n\n\r+-eEnaif jbmg\x00\u00e9_"
+    rng = np.random.default_rng(20240501)
+    refused = 0
+    for _ in range(300):
+        characters = list(text)
+        for _ in range(rng.integers(1, 4)):
+            at, other = int(rng.integers(len(characters))), alphabet[rng.integers(len(alphabet))]
+            kind = rng.integers(4)
+            if kind == 0:
+                characters[at] = other
+            elif kind == 1:
+                characters.insert(at, other)
+            elif kind == 2:
+                del characters[at : at + int(rng.integers(1, 30))]
+            else:
+                characters = characters[: at + 1] if rng.integers(3) == 0 else characters
+        damaged = "".join(characters)
+        path = write(tmp_path, damaged)
+        expected = _first_bad(damaged)
+        if expected is None:
+            assert columns(READER.read(path)) == plain(damaged, source_id(path))
+        else:
+            refused += 1
+            with pytest.raises(ReadError, match=rf"sim\.csv line {expected}: "):
+                READER.read(path)
+    assert 150 < refused < 300
+
+
+def _first_bad(text: str) -> int | None:
+    lines = text.rstrip(" \t\r\n").replace("\r\n", "\n").split("\n")
+    ends = text[len(text.rstrip(" \t\r\n")) :]
+    for number, line in enumerate(lines, start=1):
+        tail = ends.split("\n")[0].removesuffix("\r" if "\n" in ends else "") if number == len(lines) else ""
+        try:
+            parse_line(line + tail, whole=number < len(lines) or "\n" in ends)
+        except BadLineError:
+            return number
+    return None
+
+
+@settings(HUGGED, max_examples=200)
+@given(st.text("0123456789+-.eEnaifx_", max_size=6))
+def test_the_fast_path_accepts_no_other_numbers(tmp_path: Path, number: str) -> None:
+    line = f"1;p;{number};2;3;j,{number},3,2,1;"
+    path = write(tmp_path, line + "\n")
+    try:
+        parse_line(line)
+    except BadLineError:
+        with pytest.raises(ReadError, match=r"line 1: weight is"):
+            READER.read(path)
+    else:
+        assert columns(READER.read(path)) == plain(line, source_id(path))

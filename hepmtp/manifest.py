@@ -6,20 +6,21 @@ exist and, where a sha256 is known, have it. Nothing is downloaded: the error sa
 
 from __future__ import annotations
 
+import difflib
 import glob
 import hashlib
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import awkward as ak
 import yaml
 
 from hepmtp.errors import ManifestError
 from hepmtp.events import ROLES, Role, concatenate, with_metadata
-from hepmtp.readers import Reader, load_reader, reader_for
+from hepmtp.readers import ENDINGS, Reader, load_reader, reader_for
 
 #: Variable that names the folder of downloaded data.
 FOLDER_VARIABLE = "HEPMTP_DATA"
@@ -131,14 +132,35 @@ def embedded() -> tuple[Dataset, ...]:
     return tuple(dataset for dataset in load_manifest() if dataset.embedded)
 
 
-def select(names: Iterable[str], datasets: Iterable[Dataset]) -> tuple[Dataset, ...]:
-    """The data sets of these names, in this order; an unknown one raises ManifestError with the names that exist."""
+def select(names: Iterable[str], datasets: Iterable[Dataset], *, role: Role = "background") -> tuple[Dataset, ...]:
+    """Data sets by name, or made from files, in this order.
+
+    Parameters
+    ----------
+    names
+        each the name of one of `datasets`; or ``NAME=FILE``, ``NAME=FILE,FILE``, ``NAME:ROLE=FILE`` or just ``FILE``
+        (the name is then that of the file) for files that are in no manifest; patterns are fine.
+    role
+        role of files that name none.
+
+    Raises
+    ------
+    ManifestError
+        if a name is unknown or is asked for twice, or a role is unknown.
+
+    Examples
+    --------
+    >>> [(d.name, d.role, d.files) for d in select(["4top", "mine:signal=a.csv,b.csv", "c/d.csv.gz"], embedded())][1:]
+    [('mine', 'signal', ('a.csv', 'b.csv')), ('d', 'background', ('c/d.csv.gz',))]
+    """
     known = {dataset.name: dataset for dataset in datasets}
-    names = list(names)
-    for name in names:
-        if name not in known:
-            raise ManifestError(f"data set {name!r} is unknown; the data sets are {', '.join(known)}")
-    return tuple(known[name] for name in names)
+    found: dict[str, Dataset] = {}
+    for word in names:
+        dataset = known.get(word) or _from_files(word, known, role)
+        if dataset.name in found:
+            raise ManifestError(f"data set {dataset.name!r} is asked for twice; give files a name with NAME=FILE")
+        found[dataset.name] = dataset
+    return tuple(found.values())
 
 
 def check_files(datasets: Iterable[Dataset]) -> dict[str, list[str]]:
@@ -180,6 +202,25 @@ def read(datasets: Iterable[Dataset]) -> ak.Array:
         for dataset in datasets
         for path in paths[dataset.name]
     )
+
+
+def _from_files(word: str, known: Iterable[str], role: str) -> Dataset:
+    left, equals, files = word.partition("=")
+    name, colon, own_role = left.partition(":")
+    role = own_role if colon else role
+    if not equals:
+        ending = next((ending for ending in sorted(ENDINGS, key=len, reverse=True) if word.endswith(ending)), None)
+        if ending is None:
+            close = difflib.get_close_matches(word, known, cutoff=0.4) or list(known)[:6]
+            raise ManifestError(
+                f"data set {word!r} is unknown; there are {', '.join(close)} and more (hepmtp datasets lists all);"
+                f" for files of your own write NAME=FILE or the name of a file that ends in {', '.join(ENDINGS)}"
+            )
+        name, files = Path(word).name.removesuffix(ending), word
+    _check("role", role, f"data set {word!r}")
+    if not name or not all(files.split(",")):
+        raise ManifestError(f"data set {word!r} has no name or no file; expected NAME=FILE or NAME=FILE,FILE")
+    return Dataset(name=name, process=name, role=cast(Role, role), files=tuple(files.split(",")))
 
 
 def _reader(dataset: Dataset, path: str) -> Reader:

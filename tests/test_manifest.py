@@ -148,9 +148,32 @@ def test_a_changed_file_is_refused(folder: Path) -> None:
         fileset([dataset])
 
 
-def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(ManifestError, match=r"'ttbarX' is unknown; the data sets are ttbarW, ttbarWW"):
-        select(["ttbarX"], embedded())
+def test_names_and_files_are_selected_in_order() -> None:
+    words = ["ttbarZ", "x=a.root", "y:signal=b=c.csv,d.csv", "e/f.csv.gz", "g:data=*.parquet"]
+    found = [(dataset.name, dataset.role, dataset.files) for dataset in select(words, embedded(), role="background")]
+    assert found[0][:2] == ("ttbarZ", "background")
+    assert found[1:] == [
+        ("x", "background", ("a.root",)),
+        ("y", "signal", ("b=c.csv", "d.csv")),
+        ("f", "background", ("e/f.csv.gz",)),
+        ("g", "data", ("*.parquet",)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["ttbarX"], r"'ttbarX' is unknown; there are ttbarZ, ttbarW, ttbarWW and more .* write NAME=FILE"),
+        (["4top", "4top"], r"'4top' is asked for twice"),
+        (["a.csv", "b/a.root"], r"'a' is asked for twice"),
+        (["x:noise=a.csv"], r"key 'role' is 'noise', expected one of background, signal, data"),
+        (["=a.csv"], r"'=a.csv' has no name or no file"),
+        (["x=a.csv,"], r"'x=a.csv,' has no name or no file"),
+    ],
+)
+def test_words_that_name_no_data_set(words: list[str], message: str) -> None:
+    with pytest.raises(ManifestError, match=message):
+        select(words, embedded())
 
 
 @pytest.mark.parametrize(

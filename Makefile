@@ -26,7 +26,7 @@ lint: $(VENV)/linted
 	$(BIN)/mypy
 
 docs: $(VENV)/documented
-	$(BIN)/sphinx-build -W --keep-going docs docs/_build
+	$(BIN)/sphinx-build -q -W --keep-going docs docs/_build && echo "docs/_build/index.html"
 
 clean:
 	rm -rf $(VENV) docs/_build dist

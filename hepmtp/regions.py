@@ -39,7 +39,7 @@ class Region:
 
     def select(self, events: ak.Array) -> Mask:
         """Events of this region, bool, shape (n_events,); anything else raises RegionError."""
-        mask = np.asarray(self.selection(events))
+        mask: Mask = np.asarray(self.selection(events))
         if mask.dtype != np.bool_ or mask.shape != (len(events),):
             raise RegionError(f"region {self.name!r} gives {mask.dtype} {mask.shape}, expected bool ({len(events)},)")
         return mask
@@ -56,8 +56,8 @@ def _preselection(events: ak.Array) -> Mask:
 
 
 def _control(events: ak.Array) -> Mask:
-    few_jets = (n_jets(events) >= 4) & (n_jets(events) <= 5)
-    return np.asarray(same_sign_or_three_leptons(events) & few_jets & (n_b(events) >= 2) & (ht(events) > 300))
+    few_jets: Mask = (n_jets(events) >= 4) & (n_jets(events) <= 5)
+    return same_sign_or_three_leptons(events) & few_jets & (n_b(events) >= 2) & (ht(events) > 300)
 
 
 def _validation(events: ak.Array) -> Mask:

@@ -12,6 +12,7 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
+from hepmtp.errors import TrainingError
 from hepmtp.events import metadata
 
 Part = Literal["train", "validation", "analysis"]
@@ -44,3 +45,18 @@ def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))
+
+
+def check_background(events: ak.Array) -> None:
+    """Raise TrainingError unless the events' role is "background": nothing else may be fitted on."""
+    found = metadata(events)
+    if found.get("role") != "background":
+        raise TrainingError(
+            f"fit was asked for data set {found.get('dataset', '(unnamed)')!r} with role {found.get('role')!r}: only background "
+            "may be fitted on. Give role='background' to make_events, with_metadata or the manifest; glue with hepmtp.concatenate"
+        )
+
+
+def part_of(events: ak.Array, part: Part) -> ak.Array:
+    """The events of one part."""
+    return events[split_of(events) == part]

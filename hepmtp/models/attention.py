@@ -1,0 +1,135 @@
+"""Attention over events of any multiplicity with no padding and no attention mask.
+
+The rule: tokens of all events lie in one flat array, sorted by the multiplicity of their event; every linear map runs on the
+flat array, and attention runs on each group of equal multiplicity n as a dense (events, n, n) block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Group(NamedTuple):
+    """Events of equal multiplicity that lie one after the other in the flat array."""
+
+    n_events: int
+    multiplicity: int
+
+
+def sort_by_multiplicity(counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[Group]]:
+    """Order of the events by multiplicity (stable) and the groups that it forms; empty events form none.
+
+    Examples
+    --------
+    >>> order, groups = sort_by_multiplicity(np.array([3, 0, 2, 3]))
+    >>> order.tolist(), groups
+    ([1, 2, 0, 3], [Group(n_events=1, multiplicity=2), Group(n_events=2, multiplicity=3)])
+    """
+    multiplicities, sizes = np.unique(counts, return_counts=True)
+    groups = [Group(int(size), int(n)) for n, size in zip(multiplicities, sizes, strict=True) if n > 0]
+    return np.argsort(counts, kind="stable"), groups
+
+
+def buckets(counts: NDArray[np.int64], max_tokens: int = 4096) -> Iterator[NDArray[np.int64]]:
+    """Indices of events of one multiplicity at a time, about `max_tokens` tokens in each bucket.
+
+    4096 tokens fit a core's cache; four times as many are slower. An event with more tokens is a bucket by itself.
+    """
+    order, groups = sort_by_multiplicity(counts)
+    start = int(np.count_nonzero(counts == 0))
+    for n_events, multiplicity in groups:
+        step = max(1, max_tokens // multiplicity)
+        for first in range(start, start + n_events, step):
+            yield order[first : min(first + step, start + n_events)]
+        start += n_events
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention of Vaswani et al. (arXiv:1706.03762) within each event.
+
+    Parameters
+    ----------
+    width
+        features per token; a multiple of `heads`.
+    rope
+        rotate queries and keys by their position (Su et al., arXiv:2104.09864); otherwise order has no effect.
+    """
+
+    def __init__(self, width: int, heads: int, *, rope: bool = False) -> None:
+        super().__init__()
+        self.heads, self.rope = heads, rope
+        self.qkv = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+
+    def forward(self, x: Tensor, groups: list[Group], at: Tensor | None = None) -> Tensor:
+        """Attended features, shape of x, or (n_events, width) if `at` names one query per event.
+
+        Parameters
+        ----------
+        x
+            (n_tokens, width), sorted as `groups` says.
+        at
+            int64, (n_events,): flat index of the one token of each event that is asked for.
+        """
+        width = x.shape[1]
+        if at is None:
+            q, k, v = self.qkv(x).chunk(3, dim=1)
+        else:
+            k, v = F.linear(x, self.qkv.weight[width:], self.qkv.bias[width:]).chunk(2, dim=1)
+            q = F.linear(x[at], self.qkv.weight[:width], self.qkv.bias[:width])
+        parts, token, event = [], 0, 0
+        for n_events, n in groups:
+            block = slice(token, token + n_events * n)
+            rows = block if at is None else slice(event, event + n_events)
+            # (n_events, heads, n or 1, width of a head)
+            keys, values, queries = (
+                part.reshape(n_events, -1, self.heads, width // self.heads).transpose(1, 2)
+                for part in (k[block], v[block], q[rows])
+            )
+            if self.rope:
+                position = torch.arange(n, device=x.device)
+                keys = rotate(keys, position)
+                place = position if at is None else (at[rows] - token) % n
+                queries = rotate(queries, place if at is None else place[:, None, None])
+            parts.append(attend(queries, keys, values).transpose(1, 2).reshape(-1, width))
+            token, event = token + n_events * n, event + n_events
+        out: Tensor = self.out(torch.cat(parts) if parts else q)
+        return out
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """softmax(q k^T / sqrt(width of a head)) v, every shape (..., n, width of a head)."""
+    return F.scaled_dot_product_attention(q, k, v)
+
+
+def rotate(x: Tensor, position: Tensor) -> Tensor:
+    """Rotary position embedding: rotate pairs of features by position times 10000^(-2i/d)."""
+    half = x.shape[-1] // 2
+    frequency = 10000.0 ** (-torch.arange(half, device=x.device, dtype=x.dtype) / half)
+    angle = position[..., None].to(x.dtype) * frequency
+    first, second = x[..., :half], x[..., half:]
+    return torch.cat([first * angle.cos() - second * angle.sin(), first * angle.sin() + second * angle.cos()], dim=-1)
+
+
+def attend_slowly(module: SelfAttention, x: Tensor) -> Tensor:
+    """The reference: one event, x of shape (n, width), the textbook formula head by head."""
+    q, k, v = module.qkv(x).chunk(3, dim=1)
+    size = x.shape[1] // module.heads
+    outputs = []
+    for head in range(module.heads):
+        columns = slice(head * size, (head + 1) * size)
+        queries, keys = q[:, columns], k[:, columns]
+        if module.rope:
+            position = torch.arange(len(x), device=x.device)
+            queries, keys = rotate(queries, position), rotate(keys, position)
+        weights = torch.softmax(queries @ keys.T / size**0.5, dim=1)
+        outputs.append(weights @ v[:, columns])
+    out: Tensor = module.out(torch.cat(outputs, dim=1))
+    return out

@@ -1,0 +1,90 @@
+"""Leave-one-out surprises: hide each token of an event in turn and ask how badly the model predicts it.
+
+The rule: for a hidden token with true digit d of a factor and predicted probabilities p,
+
+- surprise: -log p(d);
+- expected: the mean surprise if the model were right, the entropy H = -sum p log p;
+- variance: the spread of the surprise if the model were right, V = sum p (log p)^2 - H^2.
+
+Centring by H and scaling by sqrt(V) takes away what is merely hard to predict, and with it most of the plain particle count.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hepmtp.models.attention import Group, buckets
+from hepmtp.models.masked import MaskedTokenModel
+from hepmtp.tokens import TokenBatch
+
+
+class Surprises(NamedTuple):
+    """One row per token, one column per output of the model, each shape (n_tokens, n_outputs); 0 where none applies."""
+
+    surprise: NDArray[np.float64]
+    expected: NDArray[np.float64]
+    variance: NDArray[np.float64]
+    predicted: NDArray[np.int64]  # most probable digit; -1 where none applies
+
+
+@torch.no_grad()
+def surprises(model: MaskedTokenModel, tokens: TokenBatch, *, max_tokens: int = 4096) -> Surprises:
+    """Surprise of each token given all others of its event, n passes for an event of n tokens.
+
+    Parameters
+    ----------
+    model
+        in evaluation mode.
+    tokens
+        any multiplicity, shape (n_events, ragged).
+    max_tokens
+        about so many tokens go through the model at once.
+    """
+    shape = (len(tokens.values), len(model.outputs))
+    out = Surprises(np.zeros(shape), np.zeros(shape), np.zeros(shape), np.full(shape, -1, dtype=np.int64))
+    device = model.embedding.device
+    # an event of n tokens is n copies of itself: its cost is n * n tokens
+    for events in buckets(tokens.counts**2, max_tokens):
+        n = int(tokens.counts[events[0]])
+        position = tokens.offsets[events][:, None] + np.arange(n)  # (n_events, n)
+        truth = torch.as_tensor(tokens.values[position], device=device)
+        copies = truth[:, None, :].repeat(1, n, 1)  # (n_events, n copies, n tokens)
+        diagonal = torch.arange(n, device=device)
+        copies[:, diagonal, diagonal] = model.mask_id(truth)
+        at = (torch.arange(len(events) * n, device=device) * n) + diagonal.repeat(len(events))
+        features = model.encode_sorted(copies.reshape(-1), [Group(len(events) * n, n)], at)
+        digits = model.targets[truth.reshape(-1)]
+        for column, log_p in enumerate(model.log_probabilities(features)):
+            has = (digits[:, column] >= 0).cpu().numpy()
+            rows = position.ravel()[has]
+            log_p = log_p[torch.as_tensor(has, device=device)].double()  # noqa: PLW2901
+            p = log_p.exp()
+            entropy = -(p * log_p).sum(dim=1)
+            true = digits[:, column][torch.as_tensor(has, device=device)]
+            out.surprise[rows, column] = -log_p.gather(1, true[:, None])[:, 0].cpu().numpy()
+            out.expected[rows, column] = entropy.cpu().numpy()
+            out.variance[rows, column] = ((p * log_p**2).sum(dim=1) - entropy**2).clamp(min=0).cpu().numpy()
+            out.predicted[rows, column] = log_p.argmax(dim=1).cpu().numpy()
+    return out
+
+
+def surprises_slowly(model: MaskedTokenModel, tokens: TokenBatch) -> NDArray[np.float64]:
+    """The reference for `surprises`: one event, one hidden token, one pass at a time, shape (n_tokens, n_outputs)."""
+    out = np.zeros((len(tokens.values), len(model.outputs)))
+    for start, stop in zip(tokens.offsets[:-1], tokens.offsets[1:], strict=True):
+        for hidden in range(start, stop):
+            values = torch.as_tensor(tokens.values[start:stop])
+            true = values[hidden - start]
+            values = values.clone()
+            values[hidden - start] = model.mask_id(true)
+            with torch.no_grad():
+                features = model.encode(values, torch.tensor([0, stop - start]))[hidden - start]
+                log_p = model.log_probabilities(features[None])
+            for column, digit in enumerate(model.targets[true].tolist()):
+                if digit >= 0:
+                    out[hidden, column] = -float(log_p[column][0, digit])
+    return out

@@ -1,0 +1,268 @@
+"""Training: hide tokens at random, let the model predict them, stop when the validation loss no longer falls.
+
+The rule: the same seed gives the same model, also when training was interrupted: every epoch draws from a generator of its
+own (seed, epoch), and a checkpoint is written, under a temporary name and renamed, after each.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hepmtp import storage
+from hepmtp.errors import TrainingError
+from hepmtp.models.attention import sort_by_multiplicity
+from hepmtp.models.masked import MaskedTokenModel
+from hepmtp.tokens import TokenBatch
+
+log = logging.getLogger(__name__)
+
+#: Called after each batch with (epoch, batches done, batches in an epoch, mean loss so far).
+Progress = Callable[[int, int, int, float], None]
+#: One row an epoch: epoch, train_loss, validation_loss, learning_rate.
+History = list[dict[str, float]]
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How a model is trained.
+
+    Parameters
+    ----------
+    epochs, patience
+        at most so many epochs; stop after `patience` epochs without a lower validation loss.
+    batch_events
+        events of mixed multiplicity in one optimiser step.
+    learning_rate, weight_decay
+        of AdamW (Loshchilov and Hutter, arXiv:1711.05101); the rate rises over the first 5 % of the steps and falls to
+        zero along a cosine.
+    mask_fraction
+        share of an event's tokens that is hidden, at random; at least one is.
+    seed
+        of everything that is random.
+    threads
+        torch threads; more than one is many times slower on a busy machine.
+    device
+        where to train, e.g. "cpu" or "cuda".
+    """
+
+    epochs: int = 15
+    patience: int = 3
+    batch_events: int = 512
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.01
+    mask_fraction: float = 0.3
+    seed: int = 0
+    threads: int = 1
+    device: str = "cpu"
+
+
+def mask_tokens(tokens: TokenBatch, fraction: float, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Which tokens to hide, bool, shape (n_tokens,): each with this probability, and one at random where none fell.
+
+    Examples
+    --------
+    >>> batch = TokenBatch.from_counts([1, 2, 3, 4, 5, 6], [2, 0, 4])
+    >>> np.add.reduceat(mask_tokens(batch, 0.0, np.random.default_rng(1)), [0, 2]).tolist()
+    [1, 1]
+    """
+    hidden = rng.random(len(tokens.values)) < fraction
+    some = np.bincount(tokens.owner[hidden], minlength=len(tokens)) > 0
+    bare = np.flatnonzero(~some & (tokens.counts > 0))
+    hidden[tokens.offsets[bare] + rng.integers(0, tokens.counts[bare])] = True
+    return hidden
+
+
+def train(
+    model: MaskedTokenModel,
+    training: TokenBatch,
+    validation: TokenBatch,
+    *,
+    options: TrainingOptions | None = None,
+    checkpoint: str | Path | None = None,
+    progress: Progress | None = None,
+) -> History:
+    """Train in place; the model ends with the weights of its best epoch.
+
+    Parameters
+    ----------
+    training, validation
+        background events; the second only decides when to stop.
+    checkpoint
+        folder that is written after each epoch; if it holds an unfinished training of the same model, tokens and options,
+        that is taken up where it ended and gives the same numbers.
+
+    Raises
+    ------
+    TrainingError
+        if there is nothing to train on, the loss is not finite, or the checkpoint belongs to another training.
+    """
+    options = options or TrainingOptions()
+    if not len(training.values) or not len(validation.values):
+        raise TrainingError(
+            f"training needs events: found {len(training)} training and {len(validation)} validation events with tokens"
+        )
+    with _threads(options.threads):
+        run = _Run(model.to(options.device), training, validation, options)
+        if checkpoint is not None:
+            run.resume(Path(checkpoint))
+        while not run.finished:
+            run.epoch(progress)
+            if checkpoint is not None:
+                run.save(Path(checkpoint))
+        model.load_state_dict(run.best)
+        model.to("cpu").eval()
+    return run.history
+
+
+def batch_loss(model: MaskedTokenModel, tokens: TokenBatch, hidden: NDArray[np.bool_]) -> tuple[Tensor, int]:
+    """Summed cross-entropy of all digits of the hidden tokens, and the number of hidden tokens."""
+    order, groups = sort_by_multiplicity(tokens.counts)
+    device = model.embedding.device
+    flat = TokenBatch(np.arange(len(tokens.values)), tokens.offsets).select(order).values
+    truth = torch.as_tensor(tokens.values[flat], device=device)
+    mask = torch.as_tensor(hidden[flat], device=device)
+    features = model.encode_sorted(torch.where(mask, model.mask_id(truth), truth), groups)[mask]
+    targets = model.targets[truth[mask]]
+    loss = torch.zeros((), device=device)
+    for log_p, target in zip(model.log_probabilities(features), targets.T, strict=True):
+        loss = loss + torch.nn.functional.nll_loss(log_p, target, ignore_index=-1, reduction="sum")
+    return loss, int(mask.sum())
+
+
+class _Run:
+    """The state of one training: model, optimiser, history, best weights."""
+
+    def __init__(
+        self, model: MaskedTokenModel, training: TokenBatch, validation: TokenBatch, options: TrainingOptions
+    ) -> None:
+        self.model, self.training, self.validation, self.options = model, training, validation, options
+        self.steps = -(-len(training) // options.batch_events)  # of an epoch
+        self.optimizer = torch.optim.AdamW(
+            model.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay, betas=(0.9, 0.98)
+        )
+        self.history: History = []
+        self.best = _copy(model.state_dict())
+        # hidden validation tokens are the same in every epoch, so that losses can be compared
+        self.hidden = mask_tokens(validation, options.mask_fraction, np.random.default_rng([options.seed, 0]))
+
+    @property
+    def finished(self) -> bool:
+        losses = [row["validation_loss"] for row in self.history]
+        stale = len(losses) - 1 - int(np.argmin(losses)) if losses else 0
+        return len(losses) >= self.options.epochs or stale >= self.options.patience
+
+    def epoch(self, progress: Progress | None) -> None:
+        number = len(self.history) + 1
+        rng = np.random.default_rng([self.options.seed, number])
+        order = rng.permutation(len(self.training))
+        total, tokens = 0.0, 0
+        self.model.train()
+        with torch.random.fork_rng(devices=[]):  # dropout draws from torch's global generator: leave it as it was
+            torch.manual_seed(int(rng.integers(2**63)))
+            for step in range(self.steps):
+                chosen = order[step * self.options.batch_events : (step + 1) * self.options.batch_events]
+                batch = self.training.select(chosen)
+                loss, n_hidden = batch_loss(self.model, batch, mask_tokens(batch, self.options.mask_fraction, rng))
+                if n_hidden:
+                    self._step(loss / n_hidden, (number - 1) * self.steps + step)
+                total, tokens = total + float(loss.detach()), tokens + n_hidden
+                if not np.isfinite(total):
+                    raise TrainingError(
+                        f"the loss became {total} in epoch {number}, step {step + 1}: lower learning_rate"
+                    )
+                if progress is not None:
+                    progress(number, step + 1, self.steps, total / max(tokens, 1))
+        row = {"epoch": number, "train_loss": total / tokens, "validation_loss": self._validate()}
+        if not np.isfinite(row["validation_loss"]):
+            raise TrainingError(f"the validation loss became {row['validation_loss']} in epoch {number}")
+        if all(row["validation_loss"] < old["validation_loss"] for old in self.history):
+            self.best = _copy(self.model.state_dict())
+        self.history.append({**row, "learning_rate": self._rate(number * self.steps)})
+        log.info("epoch %d: train %.4f, validation %.4f", number, row["train_loss"], row["validation_loss"])
+
+    def _rate(self, step: int) -> float:
+        total = self.steps * self.options.epochs
+        warm = max(1, total // 20)
+        shape = min(1.0, (step + 1) / warm) * 0.5 * (1 + np.cos(np.pi * min(step / total, 1.0)))
+        return float(self.options.learning_rate * shape)
+
+    def _step(self, loss: Tensor, step: int) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._rate(step)
+        self.optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+
+    @torch.no_grad()
+    def _validate(self) -> float:
+        self.model.eval()
+        total, tokens = 0.0, 0
+        for first in range(0, len(self.validation), self.options.batch_events):
+            events = np.arange(first, min(first + self.options.batch_events, len(self.validation)))
+            span = slice(self.validation.offsets[events[0]], self.validation.offsets[events[-1] + 1])
+            loss, n_hidden = batch_loss(self.model, self.validation.select(events), self.hidden[span])
+            total, tokens = total + float(loss), tokens + n_hidden
+        return total / tokens
+
+    def fingerprint(self) -> str:
+        """Changes with the data, the model's shape or the options: a checkpoint is of use for the same only."""
+        digest = hashlib.sha256(repr((asdict(self.options), self.model.config(), self.model.outputs)).encode())
+        for batch in (self.training, self.validation):
+            digest.update(batch.values.tobytes() + batch.offsets.tobytes())
+        return digest.hexdigest()
+
+    def save(self, path: Path) -> None:
+        arrays = {f"model.{name}": value.numpy(force=True) for name, value in self.model.state_dict().items()}
+        arrays |= {f"best.{name}": value.numpy(force=True) for name, value in self.best.items()}
+        for index, state in self.optimizer.state_dict()["state"].items():
+            arrays |= {f"optimizer.{index}.{name}": value.numpy(force=True) for name, value in state.items()}
+        with storage.new_folder(path) as folder:
+            storage.write(folder, "checkpoint", {"of": self.fingerprint(), "history": self.history}, arrays)
+
+    def resume(self, path: Path) -> None:
+        if not path.exists():
+            return
+        meta, arrays = storage.read(path, "checkpoint")
+        if meta["of"] != self.fingerprint():
+            raise TrainingError(
+                f"checkpoint {path} is of other events, options or model: choose another folder or remove it"
+            )
+        self.history = meta["history"]
+        groups: dict[str, dict[str, Any]] = {"model": {}, "best": {}, "optimizer": {}}
+        for name, array in arrays.items():
+            group, _, rest = name.partition(".")
+            groups[group][rest] = torch.as_tensor(array)
+        self.model.load_state_dict(groups["model"])
+        self.best = groups["best"]
+        states: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in groups["optimizer"].items():
+            index, _, key = name.partition(".")
+            states.setdefault(int(index), {})[key] = tensor
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": states})
+        log.info("training goes on from %s after epoch %d", path, len(self.history))
+
+
+def _copy(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in state.items()}
+
+
+@contextlib.contextmanager
+def _threads(n: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

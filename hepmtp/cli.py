@@ -45,7 +45,9 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         expected = isinstance(error, (HepmtpError, OSError))
         what = (
-            "error" if expected else f"unexpected {type(error).__name__} (hepmtp --debug says more; please report it)"
+            "error"
+            if expected
+            else f"error: unexpected {type(error).__name__} (hepmtp --debug says more; please report it)"
         )
         typer.secho(f"{what}: {' '.join(str(error).split())}", fg="red", err=True)
         sys.exit(2 if expected else 1)

@@ -1,0 +1,151 @@
+"""Figures: they show what they were given, say whose events it is, and leave the caller's style alone."""
+
+from __future__ import annotations
+
+import logging
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from hist.axis import Regular
+from matplotlib.colors import to_hex
+
+from hepmtp import plotting
+from hepmtp.comparison import compare
+from hepmtp.events import make_events
+from hepmtp.histograms import book, fill
+from hepmtp.metrics import roc
+
+BACKGROUND, SIGNALS = ["ttbarW", "ttbarZ"], ["4top"]
+
+
+@pytest.fixture
+def h():
+    rng = np.random.default_rng(1)
+    one = book(Regular(12, -3, 3, name="score", label="Surprise"), name="surprise")
+    for region, shift in (("CR", -0.5), ("SR", 0.5)):
+        for i, name in enumerate([*BACKGROUND, *SIGNALS]):
+            fill(one, dataset=name, region=region, score=rng.normal(shift + 0.5 * i, 1, 400), weight=0.1)
+    return one
+
+
+@pytest.fixture
+def curves():
+    rng = np.random.default_rng(2)
+    return {"surprise": roc(rng.normal(1, 1, 500), rng.normal(0, 1, 2000)), "ht": roc(np.arange(50), np.arange(40))}
+
+
+def texts(figure):
+    return " ".join(text.get_text() for text in figure.findobj(mpl.text.Text))
+
+
+def test_scores_of_the_regions(h):
+    comparison = compare(h, "SR", "CR", datasets=BACKGROUND)
+    figure = plotting.score_regions(
+        h, comparison, background=BACKGROUND, signals=SIGNALS, signal_scale=10, thresholds={"99 % quantile": 1.0}
+    )
+    found = texts(figure)
+    for expected in ("hepmtp", "simulation", "139 fb", "CR: 4-5 jets", "SR: ", r"$t\bar{t}W$", "x 10", "99 % quantile"):
+        assert expected in found
+    assert "ATLAS" not in found
+    # the largest stack of the control region's panel is its content, the last step of the stack
+    drawn = max(np.max(patch.get_data().values) for patch in figure.axes[0].patches if patch.get_fill())
+    yields = compare(h, "CR", "SR", datasets=BACKGROUND, normalise=False)
+    assert drawn >= yields.first.max()
+    assert drawn <= np.max(yields.first + yields.first_error) + 1e-9
+
+
+def test_more_signals_than_line_styles_are_all_drawn(h):
+    names = [f"signal{i}" for i in range(6)]
+    for name in names:
+        for region in ("CR", "SR"):
+            fill(h, dataset=name, region=region, score=[0.0], weight=1)
+    figure = plotting.score_regions(
+        h, compare(h, "SR", "CR", datasets=BACKGROUND), background=BACKGROUND, signals=names
+    )
+    assert all(name in texts(figure) for name in names)
+
+
+def test_shape_comparison(h):
+    comparison = compare(h, "SR", "CR", datasets=BACKGROUND)
+    figure = plotting.shape_comparison(comparison)
+    assert f"{comparison.chi2:.1f} / {comparison.ndof}" in texts(figure)
+    points = figure.axes[2].get_lines()[-1].get_ydata()
+    assert np.asarray(points) == pytest.approx(comparison.pull, nan_ok=True)
+
+
+@pytest.mark.parametrize("draw", [plotting.roc, plotting.sic])
+def test_curves_stop_where_too_few_events_pass(draw, curves):
+    figure = draw(curves, title="SR")
+    lines = {line.get_label(): line for line in figure.axes[0].get_lines()}
+    assert lines["surprise"].get_xdata().min() >= 25 / 2000
+    assert lines["ht"].get_xdata().min() >= 25 / 40
+    assert "at least 25 raw background events" in texts(figure)
+
+
+def test_curves_without_any_quoted_point():
+    figure = plotting.roc({"ht": roc([1.0, 2.0], [0.0, 1.0])})
+    assert "ht" in texts(figure)
+
+
+def test_training_curve_marks_the_best_epoch():
+    history = [
+        {"epoch": 0, "train_loss": 3.0, "validation_loss": 3.1},
+        {"epoch": 1, "train_loss": 2.0, "validation_loss": 2.2},
+        {"epoch": 2, "train_loss": 1.5, "validation_loss": 2.4},
+    ]
+    assert "best: epoch 1" in texts(plotting.training_curve(history))
+
+
+def test_token_occupancy():
+    figure = plotting.token_occupancy([10, 30, 0], [20, 20, 0], labels=["jet", "b-jet", "photon"])
+    ratio = figure.axes[1].get_lines()[-1].get_ydata()
+    assert np.asarray(ratio) == pytest.approx([2, 2 / 3, np.nan], nan_ok=True)
+    assert "b-jet" in texts(figure)
+    assert plotting.token_occupancy(np.ones(885), np.arange(885)).axes[1].get_xlim() == (-0.5, 884.5)
+
+
+def test_confusion_rows_are_normalised():
+    figure = plotting.confusion([[3, 1], [0, 0]], labels=["low", "high"], title="MET tokens")
+    found = texts(figure)
+    assert "0.75" in found
+    assert "0.25" in found
+    assert "MET tokens" in found
+    plotting.confusion(np.eye(40))
+
+
+def test_tokens_before_after():
+    events = make_events(
+        counts=[2, 0],
+        pt=[50, 30],
+        eta=[0.1, -2],
+        phi=[1, -1],
+        energy=[60, 90],
+        type=[0, 1],
+        met=[20, 70],
+        met_phi=[0, 1],
+    )
+    figure = plotting.tokens_before_after(events, events)
+    assert len(figure.axes) == 4
+
+
+def test_the_style_stays_inside(h, tmp_path, caplog):
+    before = dict(mpl.rcParams)
+    with caplog.at_level(logging.WARNING):
+        figure = plotting.shape_comparison(compare(h, "SR", "CR"))
+        paths = plotting.save(figure, tmp_path / "figures", "shape")
+    assert dict(mpl.rcParams) == before
+    assert [path.name for path in paths] == ["shape.png", "shape.pdf"]
+    assert paths[0].read_bytes().startswith(b"\x89PNG")
+    assert paths[1].read_bytes().startswith(b"%PDF")
+    assert not caplog.records  # matplotlib logs fonts and signs that it does not find
+    first = paths[1].read_bytes()
+    assert plotting.save(figure, tmp_path, "again")[1].read_bytes() == first
+
+
+def test_processes_keep_their_colours():
+    style = plotting.process_style(["4top", "mine", "ttbarW"])
+    assert style["4top"] == plotting.PROCESSES["4top"]
+    assert style["mine"][0] == "mine"
+    colours = [to_hex(colour) for _, colour in plotting.PROCESSES.values()]
+    assert len(set(colours)) == len(colours)

@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import json
 import os
+import pkgutil
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -96,3 +97,20 @@ def read(folder: str | Path, kind: str | None = None) -> tuple[dict[str, Any], d
         return meta, safetensors.numpy.load(data)
     except SafetensorError as error:
         raise ScoreError(f"{folder / ARRAYS} is damaged: {error}") from None
+
+
+def kind_of(fitted: object) -> str:
+    """Where a fitted thing's class lives, ``"package.module:Class"``; saved with it."""
+    return f"{type(fitted).__module__}:{type(fitted).__qualname__}"
+
+
+def load(path: str | Path) -> Any:
+    """The fitted thing in a folder, made by the ``load`` of the class that the folder names; raises ScoreError."""
+    kind = str(read(path)[0].get("kind"))
+    try:
+        cls = pkgutil.resolve_name(kind)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ScoreError(
+            f"{path} holds a {kind!r}, which cannot be imported here ({error}): install its package"
+        ) from None
+    return cls.load(path)

@@ -23,7 +23,7 @@ from hepmtp.tokens import TokenBatch
 
 
 class Surprises(NamedTuple):
-    """One row per token, one column per output of the model, each shape (n_tokens, n_outputs); 0 where none applies."""
+    """One row per token, one column per head of the model, each shape (n_tokens, n_heads); 0 where none applies."""
 
     surprise: NDArray[np.float64]
     expected: NDArray[np.float64]
@@ -44,7 +44,7 @@ def surprises(model: MaskedTokenModel, tokens: TokenBatch, *, max_tokens: int = 
     max_tokens
         about so many tokens go through the model at once.
     """
-    shape = (len(tokens.values), len(model.outputs))
+    shape = (len(tokens.values), len(model.heads))
     out = Surprises(np.zeros(shape), np.zeros(shape), np.zeros(shape), np.full(shape, -1, dtype=np.int64))
     device = model.embedding.device
     # an event of n tokens is n copies of itself: its cost is n * n tokens
@@ -73,8 +73,8 @@ def surprises(model: MaskedTokenModel, tokens: TokenBatch, *, max_tokens: int = 
 
 
 def surprises_slowly(model: MaskedTokenModel, tokens: TokenBatch) -> NDArray[np.float64]:
-    """The reference for `surprises`: one event, one hidden token, one pass at a time, shape (n_tokens, n_outputs)."""
-    out = np.zeros((len(tokens.values), len(model.outputs)))
+    """The reference for `surprises`: one event, one hidden token, one pass at a time, shape (n_tokens, n_heads)."""
+    out = np.zeros((len(tokens.values), len(model.heads)))
     for start, stop in zip(tokens.offsets[:-1], tokens.offsets[1:], strict=True):
         for hidden in range(start, stop):
             values = torch.as_tensor(tokens.values[start:stop])

@@ -112,7 +112,7 @@ def train(
         raise TrainingError(
             f"training needs events: found {len(training)} training and {len(validation)} validation events with tokens"
         )
-    with _threads(options.threads):
+    with torch_threads(options.threads):
         run = _Run(model.to(options.device), training, validation, options)
         if checkpoint is not None:
             run.resume(Path(checkpoint))
@@ -218,7 +218,7 @@ class _Run:
 
     def fingerprint(self) -> str:
         """Changes with the data, the model's shape or the options: a checkpoint is of use for the same only."""
-        digest = hashlib.sha256(repr((asdict(self.options), self.model.config(), self.model.outputs)).encode())
+        digest = hashlib.sha256(repr((asdict(self.options), self.model.config(), self.model.heads)).encode())
         for batch in (self.training, self.validation):
             digest.update(batch.values.tobytes() + batch.offsets.tobytes())
         return digest.hexdigest()
@@ -259,7 +259,8 @@ def _copy(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 @contextlib.contextmanager
-def _threads(n: int) -> Iterator[None]:
+def torch_threads(n: int) -> Iterator[None]:
+    """Let torch use this many threads within the block; more than one is many times slower on a busy machine."""
     before = torch.get_num_threads()
     torch.set_num_threads(n)
     try:

@@ -7,12 +7,16 @@ The rule: a detector is fitted on background training events only, and on those 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol, Self, runtime_checkable
+from typing import Any, Protocol, Self, runtime_checkable
 
 import awkward as ak
 import numpy as np
 from hist.axis import Regular
 from numpy.typing import NDArray
+
+from hepmtp import storage
+from hepmtp.errors import ScoreError, TrainingError
+from hepmtp.split import Part, check_background, part_of
 
 
 @runtime_checkable
@@ -27,7 +31,8 @@ class Detector(Protocol):
         histogram axis of the score, its range from the training background.
     """
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     @property
     def axis(self) -> Regular: ...
@@ -44,3 +49,54 @@ class Detector(Protocol):
     @classmethod
     def load(cls, path: str | Path) -> Self:
         """Read what `save` wrote; a damaged folder or one of another version raises ScoreError."""
+
+
+def training_events(events: ak.Array, part: Part = "train") -> ak.Array:
+    """The events of one part that a detector may fit on, sorted by (source, event) so that reading order has no effect.
+
+    Raises
+    ------
+    TrainingError
+        if the events are not background, or none of them is in this part.
+    """
+    check_background(events)
+    chosen = part_of(events, part)
+    if len(chosen) == 0:
+        raise TrainingError(f"none of the {len(events)} events is in the {part} part: give more events")
+    return chosen[np.lexsort((ak.to_numpy(chosen.event), ak.to_numpy(chosen.source)))]
+
+
+def score_axis(values: NDArray[np.float64], *, label: str, bins: int = 200) -> Regular:
+    """Axis for scores of background training events with room for stranger ones, named "score"."""
+    low, high = np.quantile(values, [0.0, 0.999])
+    span = max(high - low, 1e-6)
+    return Regular(bins, float(low - 0.02 * span), float(high + 0.5 * span), name="score", label=label)
+
+
+def plain_axis(axis: Regular) -> dict[str, Any]:
+    """An axis as plain data; `axis_from` gives it back."""
+    return {"bins": axis.size, "start": axis.edges[0], "stop": axis.edges[-1], "label": axis.label}
+
+
+def axis_from(plain: dict[str, Any]) -> Regular:
+    """The axis that `plain_axis` described."""
+    return Regular(plain["bins"], plain["start"], plain["stop"], name="score", label=plain["label"])
+
+
+def load_detector(path: str | Path) -> Detector:
+    """The detector in a folder; ``FOLDER#form`` gives a `MaskedTokenDetector` with that form of score.
+
+    Raises
+    ------
+    ScoreError
+        if the folder is missing or damaged, or holds something else.
+    """
+    folder, _, form = str(path).partition("#")
+    detector = storage.load(folder)
+    if form:
+        if not hasattr(detector, "with_score"):
+            raise ScoreError(f"{path}: a {detector.name} detector has one form of score only; leave out #{form}")
+        detector = detector.with_score(form)
+    if not isinstance(detector, Detector):
+        raise ScoreError(f"{folder} holds a {storage.kind_of(detector)!r}, expected a detector")
+    return detector

@@ -7,7 +7,7 @@ model knows of a hidden token is only its kind (particle, MET or METphi), by a m
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -51,6 +51,13 @@ class ModelOptions:
     dropout: float = 0.05
 
 
+class Head(NamedTuple):
+    """One softmax of a model: the name of what it predicts and the number of classes."""
+
+    name: str
+    size: int
+
+
 class Block(nn.Module):
     """Pre-norm transformer block (Xiong et al., arXiv:2002.04745)."""
 
@@ -67,8 +74,8 @@ class Block(nn.Module):
         attended = self.attention(self.norm1(x), groups, at)
         x = (x if at is None else x[at]) + self.dropout(attended)
         hidden: Tensor = self.dropout(F.gelu(self.linear1(self.norm2(x))))
-        x = x + self.dropout(self.linear2(hidden))
-        return x
+        out: Tensor = x + self.dropout(self.linear2(hidden))
+        return out
 
 
 class MaskedTokenModel(nn.Module):
@@ -88,7 +95,7 @@ class MaskedTokenModel(nn.Module):
 
     design: Tensor  # (vocab_size + n_kinds, n_columns): which embeddings add up to an id's input
     kind_of: Tensor  # (vocab_size + n_kinds,)
-    targets: Tensor  # (vocab_size, n_outputs): digit of an id in each output factor, -1 where it has none
+    targets: Tensor  # (vocab_size, n_heads): digit of an id in each head, -1 where it has none
 
     def __init__(
         self, factors: tuple[tuple[str, int], ...], digits: NDArray[np.int64], options: ModelOptions | None = None
@@ -96,10 +103,9 @@ class MaskedTokenModel(nn.Module):
         super().__init__()
         self.options = options or ModelOptions()
         self.vocab_size = len(digits)
-        _, kind = np.unique(digits >= 0, axis=0, return_inverse=True)
-        kinds = _by_first_id(kind)
+        kinds = kinds_of(digits)
         self.n_kinds = int(kinds.max()) + 1
-        self.outputs, targets = _outputs(self.options.form, factors, digits, kinds)
+        self.heads, targets = output_heads(self.options.form, factors, digits)
         self.register_buffer("targets", torch.as_tensor(targets), persistent=False)
         self.register_buffer("kind_of", torch.as_tensor(np.r_[kinds, np.arange(self.n_kinds)]), persistent=False)
         self.register_buffer("design", torch.as_tensor(self._design(targets)), persistent=False)
@@ -109,7 +115,7 @@ class MaskedTokenModel(nn.Module):
             self.positions = nn.Parameter(torch.randn(LEARNED_POSITIONS, width) * 0.1)
         self.blocks = nn.ModuleList(Block(self.options) for _ in range(self.options.layers))
         self.norm = nn.LayerNorm(width)
-        self.head = nn.Linear(width, sum(size for _, size, _ in self.outputs))
+        self.head = nn.Linear(width, sum(head.size for head in self.heads))
 
     def mask_id(self, values: Tensor) -> Tensor:
         """The mask id that hides each of these ids: vocab_size + its kind."""
@@ -149,8 +155,8 @@ class MaskedTokenModel(nn.Module):
         return features
 
     def log_probabilities(self, features: Tensor) -> list[Tensor]:
-        """Log-probabilities of the digits of each output, a list of (n_tokens, size)."""
-        parts = self.head(features).split([size for _, size, _ in self.outputs], dim=1)
+        """Log-probabilities of the digits of each head, a list of (n_tokens, size)."""
+        parts = self.head(features).split([head.size for head in self.heads], dim=1)
         return [torch.log_softmax(part, dim=1) for part in parts]
 
     def config(self) -> dict[str, Any]:
@@ -158,7 +164,7 @@ class MaskedTokenModel(nn.Module):
         return asdict(self.options)
 
     def _design(self, targets: NDArray[np.int64]) -> NDArray[np.float32]:
-        sizes = [size for _, size, _ in self.outputs]
+        sizes = [head.size for head in self.heads]
         design = np.zeros((self.vocab_size + self.n_kinds, sum(sizes) + self.n_kinds), dtype=np.float32)
         first = 0
         for column, size in zip(targets.T, sizes, strict=True):
@@ -170,28 +176,28 @@ class MaskedTokenModel(nn.Module):
         return design
 
 
-def _by_first_id(kind: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Kinds renumbered by the first id that has them, so that the first mask id is vocab_size."""
-    _, first, index = np.unique(kind, return_index=True, return_inverse=True)
-    return np.asarray(np.argsort(np.argsort(first))[index])
-
-
-def _outputs(
-    form: Form, factors: tuple[tuple[str, int], ...], digits: NDArray[np.int64], kinds: NDArray[np.int64]
-) -> tuple[list[tuple[str, int, int]], NDArray[np.int64]]:
-    """(name, size, kind) of each output head and the digit of each id in it, (vocab_size, n_outputs)."""
+def output_heads(
+    form: Form, factors: tuple[tuple[str, int], ...], digits: NDArray[np.int64]
+) -> tuple[list[Head], NDArray[np.int64]]:
+    """The heads of a model of this form, and the digit of each id in each of them, (vocab_size, n_heads), -1 where none."""
     if form == "product":
-        owner = [int(kinds[np.flatnonzero(column >= 0)[0]]) for column in digits.T]
-        return [(name, size, kind) for (name, size), kind in zip(factors, owner, strict=True)], digits
-    outputs, columns = [], []
+        return [Head(name, size) for name, size in factors], digits
+    heads, columns = [], []
+    kinds = kinds_of(digits)
     for kind in range(int(kinds.max()) + 1):
         members = np.flatnonzero(kinds == kind)
         column = np.full(len(kinds), -1, dtype=np.int64)
         column[members] = np.arange(len(members))
         columns.append(column)
         names = [name for (name, _), has in zip(factors, digits[members[0]] >= 0, strict=True) if has]
-        outputs.append(("token" if len(names) > 1 else names[0], len(members), kind))
-    return outputs, np.stack(columns, axis=1)
+        heads.append(Head("token" if len(names) > 1 else names[0], len(members)))
+    return heads, np.stack(columns, axis=1)
+
+
+def kinds_of(digits: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Kind of each id, shape (vocab_size,): ids with the same set of digits; numbered in the order of the ids."""
+    _, first, index = np.unique(digits >= 0, axis=0, return_index=True, return_inverse=True)
+    return np.asarray(np.argsort(np.argsort(first))[index])
 
 
 def _flat_index(offsets: Tensor, events: Tensor) -> Tensor:

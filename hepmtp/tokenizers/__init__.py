@@ -13,6 +13,8 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
+from hepmtp import storage
+from hepmtp.errors import TokenError
 from hepmtp.tokens import TokenBatch
 
 
@@ -55,3 +57,11 @@ class Tokenizer(Protocol):
     @classmethod
     def load(cls, path: str | Path) -> Self:
         """Read what `save` wrote."""
+
+
+def load_tokenizer(path: str | Path) -> Tokenizer:
+    """The tokenizer in a folder, of whatever class it says."""
+    tokenizer = storage.load(path)
+    if not isinstance(tokenizer, Tokenizer):
+        raise TokenError(f"{path} holds a {storage.kind_of(tokenizer)!r}, expected a tokenizer")
+    return tokenizer

@@ -204,12 +204,12 @@ class LookupTokenizer:
         arrays = {f"edges.{name}": values for name, values in self.edges_.items()}
         arrays |= {f"centres.{name}": values for name, values in self.centres_.items()}
         with storage.new_folder(path) as folder:
-            storage.write(folder, type(self).__name__, {"options": options}, arrays)
+            storage.write(folder, storage.kind_of(self), {"options": options}, arrays)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
         """Read what `save` wrote."""
-        meta, arrays = storage.read(path, cls.__name__)
+        meta, arrays = storage.read(path)
         tokenizer = cls(**meta["options"])
         for name, values in arrays.items():
             kind, variable = name.split(".")

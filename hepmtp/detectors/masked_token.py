@@ -1,0 +1,281 @@
+"""The masked-token detector: how badly a transformer, trained on background, predicts each particle from the others.
+
+The rule: every form of the score is larger for stranger events. With s the surprise -log p of a hidden token's digit, H and V
+its expected value and variance under the model's own prediction (see :mod:`hepmtp.surprise`), sums over the event:
+
+- ``"sum"``: all surprises; grows with the particle count by itself;
+- ``"mean"``: all surprises over the number of tokens;
+- ``"excess"``: (sum s - sum H) / sqrt(sum V), over all factors: centred and scaled;
+- a factor's name (``"type"``, ``"pt"``, ``"eta"``, ``"phi"``, ``"MET"``, ``"METphi"``): the excess of that factor alone;
+- ``"count"``: -log p(n), the surprise of the particle count n itself in background;
+- ``"joined"``, the default: all factors' excesses and the count's surprise, joined by a density fitted on background training
+  events and read one-sidedly (:mod:`hepmtp.density`).
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import awkward as ak
+import numpy as np
+import torch
+from hist.axis import Regular
+from numpy.typing import NDArray
+
+from hepmtp import storage
+from hepmtp.density import OneSidedDensity
+from hepmtp.detectors import axis_from, plain_axis, score_axis, training_events
+from hepmtp.errors import NotFittedError, ScoreError
+from hepmtp.models.masked import MaskedTokenModel, ModelOptions, output_heads
+from hepmtp.surprise import Surprises, surprises
+from hepmtp.tokenizers import Tokenizer, load_tokenizer
+from hepmtp.tokenizers.lookup import LookupTokenizer
+from hepmtp.tokens import TokenBatch
+from hepmtp.training import History, Progress, TrainingOptions, torch_threads, train
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(eq=False)
+class MaskedTokenDetector:
+    """Tokenizer, masked-token model and background density as one detector.
+
+    Parameters
+    ----------
+    tokenizer
+        default: `LookupTokenizer`, 5 x 5 x 5 bins with MET and METphi tokens.
+    model, training
+        shape of the model and how it is trained.
+    form
+        of the score; this module's docstring lists them.
+    density_events
+        at most so many training events are scored to fit the density and the ranges of the axes.
+
+    Attributes
+    ----------
+    model_, history_
+        the trained model and its training curve.
+    """
+
+    tokenizer: Tokenizer = field(default_factory=LookupTokenizer)
+    model: ModelOptions = field(default_factory=ModelOptions)
+    training: TrainingOptions = field(default_factory=TrainingOptions)
+    form: str = "joined"
+    density_events: int = 10_000
+    history_: History = field(default_factory=list, init=False, repr=False)
+    model_: MaskedTokenModel | None = field(default=None, init=False, repr=False)
+    _state: _State | None = field(default=None, init=False, repr=False)
+    _saved: tuple[str, str] | None = field(default=None, init=False, repr=False)
+
+    @property
+    def name(self) -> str:
+        """``masked_token``, followed by the form unless it is the default one."""
+        return "masked_token" if self.form == "joined" else f"masked_token_{self.form}"
+
+    @property
+    def axis(self) -> Regular:
+        """Axis of this form of the score."""
+        return axis_from(self._fitted().axes[self.form])
+
+    @property
+    def forms(self) -> tuple[str, ...]:
+        """The forms that the score can have."""
+        return ("joined", "sum", "mean", "excess", *self._joined_of())
+
+    def with_score(self, form: str) -> Self:
+        """The same detector with another form of the score; both share the model and what it has computed."""
+        if form not in self.forms:
+            raise ScoreError(f"score form {form!r} is unknown; there are {', '.join(self.forms)}")
+        other = type(self)(self.tokenizer, self.model, self.training, form, self.density_events)
+        for name in ("history_", "model_", "_state", "_saved"):
+            setattr(other, name, getattr(self, name))
+        return other
+
+    def fit(self, events: ak.Array, *, checkpoint: str | Path | None = None, progress: Progress | None = None) -> Self:
+        """Fit tokenizer, model and density on background events; only their train and validation parts are used.
+
+        Parameters
+        ----------
+        events
+            background, shape (n_events,).
+        checkpoint
+            folder from which an interrupted training goes on (:func:`hepmtp.training.train`).
+        progress
+            called after each batch.
+        """
+        training, validation = (training_events(events, part) for part in ("train", "validation"))
+        self.tokenizer.fit(training)
+        tokens = [self.tokenizer.encode(part) for part in (training, validation)]
+        return self.fit_tokens(*tokens, checkpoint=checkpoint, progress=progress)
+
+    def fit_tokens(
+        self,
+        training: TokenBatch,
+        validation: TokenBatch,
+        *,
+        checkpoint: str | Path | None = None,
+        progress: Progress | None = None,
+    ) -> Self:
+        """As `fit`, for tokens of the fitted tokenizer, such as :class:`processors.corpus.CorpusProcessor` gives."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.training.seed)
+            model = MaskedTokenModel(self.tokenizer.factors, self.tokenizer.digits, self.model)
+        self.history_ = train(
+            model, training, validation, options=self.training, checkpoint=checkpoint, progress=progress
+        )
+        self.model_ = model
+        rng = np.random.default_rng(self.training.seed)
+        some = np.sort(rng.permutation(len(training))[: self.density_events])
+        state = _State(count_surprise=_count_surprise(model, training))
+        self._state, self._saved = state, None
+        parts = self._parts(training.select(some))
+        components = np.stack([parts[name] for name in self._joined_of()], axis=1)
+        state.density.fit(components)
+        state.axes = {form: plain_axis(score_axis(self._form(parts, form), label=_label(form))) for form in self.forms}
+        return self
+
+    def score(self, events: ak.Array) -> Floats:
+        """Score of each event, shape (n_events,)."""
+        self._fitted()
+        return self._form(self._parts(self.tokenizer.encode(events)), self.form)
+
+    def surprises(self, tokens: TokenBatch) -> Surprises:
+        """Leave-one-out surprises of each token; the last batch is remembered, so that forms share the work."""
+        state = self._fitted()
+        assert self.model_ is not None
+        if state.last is None or state.last[0] != tokens:
+            with torch_threads(1):
+                state.last = (tokens, surprises(self.model_, tokens))
+        return state.last[1]
+
+    def save(self, path: str | Path) -> None:
+        """Write model, density, axes, training curve and tokenizer to a folder."""
+        state = self._fitted()
+        assert self.model_ is not None
+        meta = {
+            "model": asdict(self.model),
+            "training": asdict(self.training),
+            "form": self.form,
+            "history": self.history_,
+            "axes": state.axes,
+        }
+        arrays = {f"model.{key}": value.numpy(force=True) for key, value in self.model_.state_dict().items()}
+        arrays |= {f"density.{key}": value for key, value in state.density.arrays().items()}
+        arrays["count_surprise"] = state.count_surprise
+        with storage.new_folder(path) as folder:
+            storage.write(folder, storage.kind_of(self), meta, arrays)
+            self.tokenizer.save(folder / "tokenizer")
+        self._saved = (str(Path(path).resolve()), _digest(path))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read what `save` wrote."""
+        meta, arrays = storage.read(path)
+        detector = cls(
+            load_tokenizer(Path(path) / "tokenizer"),
+            ModelOptions(**meta["model"]),
+            TrainingOptions(**meta["training"]),
+            meta["form"],
+        )
+        model = MaskedTokenModel(detector.tokenizer.factors, detector.tokenizer.digits, detector.model)
+        weights = {key[6:]: torch.as_tensor(value) for key, value in arrays.items() if key.startswith("model.")}
+        try:
+            model.load_state_dict(weights)
+        except RuntimeError as error:
+            raise ScoreError(
+                f"{path}: the weights do not fit the tokenizer's vocabulary ({error}); save it again"
+            ) from None
+        density = {key[8:]: value for key, value in arrays.items() if key.startswith("density.")}
+        detector._state = _State(arrays["count_surprise"], OneSidedDensity.from_arrays(density), meta["axes"])
+        detector.model_, detector.history_ = model.eval(), meta["history"]
+        detector._saved = (str(Path(path).resolve()), _digest(path))
+        return detector
+
+    def __reduce__(self) -> Any:
+        """A saved detector travels to workers as its path and digest, and is opened once in each."""
+        if self._saved is None:
+            return super().__reduce__()
+        return _open, (*self._saved, self.form)
+
+    def _fitted(self) -> _State:
+        if self._state is None:
+            raise NotFittedError("this MaskedTokenDetector is not trained yet: call fit(background events) first")
+        return self._state
+
+    def _joined_of(self) -> tuple[str, ...]:
+        heads, _ = output_heads(self.model.form, self.tokenizer.factors, self.tokenizer.digits)
+        return ("count", *(head.name for head in heads))
+
+    def _parts(self, tokens: TokenBatch) -> dict[str, Floats]:
+        """Every form but the joined one, each shape (n_events,)."""
+        model, state = self.model_, self._fitted()
+        assert model is not None
+        found = self.surprises(tokens)
+
+        def total(column: Floats) -> Floats:
+            return np.bincount(tokens.owner, column, minlength=len(tokens)).astype(np.float64)
+
+        def excess(columns: slice) -> Floats:
+            s, expected, variance = (total(part[:, columns].sum(axis=1)) for part in found[:3])
+            return (s - expected) / np.sqrt(np.maximum(variance, 1e-9))
+
+        everything = slice(None)
+        s = total(found.surprise.sum(axis=1))
+        particles = model.kind_of[: model.vocab_size].numpy()[tokens.values] == 0
+        count = np.bincount(tokens.owner[particles], minlength=len(tokens))
+        parts = {"sum": s, "mean": s / np.maximum(tokens.counts, 1), "excess": excess(everything)}
+        parts["count"] = _count_score(state.count_surprise, count)
+        return parts | {name: excess(slice(i, i + 1)) for i, (name, *_) in enumerate(model.heads)}
+
+    def _form(self, parts: dict[str, Floats], form: str) -> Floats:
+        if form != "joined":
+            return parts[form]
+        return self._fitted().density.score(np.stack([parts[name] for name in self._joined_of()], axis=1))
+
+
+@dataclass
+class _State:
+    """What all forms of a detector share."""
+
+    count_surprise: Floats  # of 0, 1, 2, ... particles
+    density: OneSidedDensity = field(default_factory=OneSidedDensity)
+    axes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    last: tuple[TokenBatch, Surprises] | None = None
+
+
+def _count_surprise(model: MaskedTokenModel, tokens: TokenBatch) -> Floats:
+    """-log of the share of training events with each particle count; half an event is added to each."""
+    particles = model.kind_of[: model.vocab_size].numpy()[tokens.values] == 0
+    seen = np.bincount(np.bincount(tokens.owner[particles], minlength=len(tokens))) + 0.5
+    return np.asarray(-np.log(seen / seen.sum()))
+
+
+def _count_score(table: Floats, count: NDArray[np.int64]) -> Floats:
+    """Surprise of these particle counts; beyond the table each particle more is half as probable."""
+    beyond = np.maximum(count - (len(table) - 1), 0)
+    return np.asarray(table[np.minimum(count, len(table) - 1)] + beyond * np.log(2))
+
+
+def _label(form: str) -> str:
+    return "masked-token score" if form == "joined" else f"masked-token score ({form})"
+
+
+def _digest(path: str | Path) -> str:
+    return str(storage.read(path)[0]["sha256"])
+
+
+@functools.lru_cache(maxsize=4)
+def _open_once(path: str, digest: str) -> MaskedTokenDetector:
+    detector = MaskedTokenDetector.load(path)
+    if _digest(path) != digest:
+        raise ScoreError(
+            f"{path} is not the detector that the processor was made with (its sha256 differs): copy it again"
+        )
+    return detector
+
+
+def _open(path: str, digest: str, form: str) -> MaskedTokenDetector:
+    return _open_once(path, digest).with_score(form)

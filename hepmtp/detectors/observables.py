@@ -1,0 +1,106 @@
+"""Plain observables as detectors: what a token model has to beat.
+
+The rule: nothing is learned; ``fit`` only sets the range of the histogram.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import awkward as ak
+import numpy as np
+from hist.axis import Regular
+from numpy.typing import NDArray
+
+from hepmtp import storage
+from hepmtp.detectors import axis_from, plain_axis, score_axis, training_events
+from hepmtp.errors import NotFittedError, ScoreError
+from hepmtp.events import ht, n_b, n_jets
+
+
+class Definition(NamedTuple):
+    """What an observable is: function of the events, axis label, whether it counts."""
+
+    function: Callable[[ak.Array], NDArray[np.float64] | NDArray[np.int64]]
+    label: str
+    counts: bool
+
+
+def _multiplicity(events: ak.Array) -> NDArray[np.int64]:
+    return np.asarray(ak.num(events.Particle), dtype=np.int64)
+
+
+def _met(events: ak.Array) -> NDArray[np.float64]:
+    return np.asarray(events.MET.pt, dtype=np.float64)
+
+
+#: The observables that every table prints.
+OBSERVABLES: dict[str, Definition] = {
+    "multiplicity": Definition(_multiplicity, "number of particles", True),
+    "n_jets": Definition(n_jets, "number of jets", True),
+    "n_b": Definition(n_b, "number of b-jets", True),
+    "ht": Definition(ht, "$H_T$ [GeV]", False),
+    "met": Definition(_met, "$E_T^{miss}$ [GeV]", False),
+}
+
+
+@dataclass(eq=False)
+class Observable:
+    """An observable as a detector: the larger, the stranger.
+
+    Parameters
+    ----------
+    name
+        one of `OBSERVABLES`.
+
+    Examples
+    --------
+    >>> Observable("jet_mass")
+    Traceback (most recent call last):
+    hepmtp.errors.ScoreError: observable 'jet_mass' is unknown; there are multiplicity, n_jets, n_b, ht, met
+    """
+
+    name: str
+    axis_: Regular | None = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.name not in OBSERVABLES:
+            raise ScoreError(f"observable {self.name!r} is unknown; there are {', '.join(OBSERVABLES)}")
+
+    @property
+    def axis(self) -> Regular:
+        """Axis of the score; one bin a number for what counts."""
+        if self.axis_ is None:
+            raise NotFittedError(f"Observable({self.name!r}) has no axis yet: call fit(background events) first")
+        return self.axis_
+
+    def fit(self, events: ak.Array) -> Self:
+        """Set the range of the axis."""
+        definition = OBSERVABLES[self.name]
+        values = self.score(training_events(events))
+        if definition.counts:
+            top = int(values.max()) + 10
+            self.axis_ = Regular(top + 1, -0.5, top + 0.5, name="score", label=definition.label)
+        else:
+            self.axis_ = score_axis(values, label=definition.label)
+        return self
+
+    def score(self, events: ak.Array) -> NDArray[np.float64]:
+        """The observable, shape (n_events,)."""
+        return np.asarray(OBSERVABLES[self.name].function(events), dtype=np.float64)
+
+    def save(self, path: str | Path) -> None:
+        """Write name and axis to a folder."""
+        with storage.new_folder(path) as folder:
+            storage.write(folder, storage.kind_of(self), {"name": self.name, "axis": plain_axis(self.axis)}, {})
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read what `save` wrote."""
+        meta, _ = storage.read(path)
+        observable = cls(meta["name"])
+        observable.axis_ = axis_from(meta["axis"])
+        return observable

@@ -15,7 +15,7 @@ import numpy as np
 
 from hepmtp.errors import ReadError
 
-_BLOCK = 1 << 22  # bytes looked at in one go when lines are counted
+_BLOCK = 1 << 20  # bytes looked at in one go when lines are counted
 
 
 class Chunk(NamedTuple):

@@ -6,11 +6,21 @@ The rule: a reader is stateless, reads only the range it is asked for, and every
 from __future__ import annotations
 
 import pkgutil
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol, runtime_checkable
 
 import awkward as ak
+import numpy as np
 
-from hepmtp.errors import ReadError
+from hepmtp.errors import EventError, ReadError
+from hepmtp.events import PARTICLE_FIELDS, make_events
+from hepmtp.files import Chunk
+
+#: Columns of events in ROOT and parquet files: one value an event, or one list an event for ``Particle_*``.
+COLUMNS: tuple[str, ...] = (
+    *("event", "source", "weight", "MET_pt", "MET_phi"),
+    *(f"Particle_{name}" for name in PARTICLE_FIELDS),
+)
 
 
 @runtime_checkable
@@ -28,6 +38,20 @@ class Reader(Protocol):
         ReadError
             naming file, line or entry, what was found and what to do.
         """
+
+
+@runtime_checkable
+class ChunkReader(Reader, Protocol):
+    """A reader that knows where in the file its chunks are, so that nothing before a chunk need be read."""
+
+    def chunks(self, path: str, size: int) -> list[Chunk]:
+        """The file as chunks of `size` events."""
+
+    def read_chunk(self, path: str, chunk: Chunk) -> ak.Array:
+        """Events of one of the `chunks`."""
+
+    def iterate(self, path: str, size: int) -> Iterator[ak.Array]:
+        """Events of each chunk in turn."""
 
 
 #: What the names of files end in, and the reader of each.
@@ -63,3 +87,61 @@ def load_reader(name: str) -> Reader:
     if not isinstance(reader, Reader):
         raise ReadError(f"{name!r} is not a reader: it has no num_events or no read")
     return reader
+
+
+def flat(events: ak.Array) -> dict[str, ak.Array]:
+    """Events as `COLUMNS` and the counter ``nParticle``, ready to be written."""
+    columns = {name: events[name] for name in ("event", "source", "weight")}
+    columns |= {f"MET_{name}": events.MET[name] for name in ("pt", "phi")}
+    columns["nParticle"] = ak.values_astype(ak.num(events.Particle), np.int32)
+    columns |= {f"Particle_{name}": events.Particle[name] for name in PARTICLE_FIELDS}
+    return {name: ak.to_packed(ak.without_parameters(column)) for name, column in columns.items()}
+
+
+def check_columns(where: str, found: Iterable[str]) -> None:
+    """Raise ReadError if one of `COLUMNS` is not among the names that were found."""
+    found = list(found)
+    for name in COLUMNS:
+        if name not in found:
+            raise ReadError(
+                f"{where} has no column {name!r} (found: {', '.join(found) or 'none'}); expected what hepmtp convert writes"
+            )
+
+
+def events_of(path: str, first_entry: int, columns: Mapping[str, ak.Array]) -> ak.Array:
+    """Events from the `COLUMNS` of a file, checked; `first_entry` is where they begin in it.
+
+    Raises
+    ------
+    ReadError
+        if the columns of the particles differ in length, or a value breaks the event record.
+    """
+    try:
+        return _events_of(path, first_entry, columns)
+    except EventError as error:
+        raise ReadError(f"{path}, entries from {first_entry} on: {error}") from None
+
+
+def _events_of(path: str, first_entry: int, columns: Mapping[str, ak.Array]) -> ak.Array:
+    for name in COLUMNS:
+        depth = 2 if name.startswith("Particle_") else 1
+        if columns[name].ndim != depth or ak.to_numpy(ak.flatten(columns[name], axis=None)).dtype.kind not in "iuf":
+            expected = "a list of numbers" if depth == 2 else "a number"
+            raise ReadError(f"{path}: column {name!r} is {ak.type(columns[name])}, expected {expected} per event")
+    lists = {name: columns[f"Particle_{name}"] for name in PARTICLE_FIELDS}
+    counts = ak.to_numpy(ak.num(lists["pt"]))
+    for name, column in lists.items():
+        differs = np.flatnonzero(ak.to_numpy(ak.num(column)) != counts)
+        if len(differs):
+            at = differs[0]
+            raise ReadError(
+                f"{path} entry {first_entry + at}: {ak.num(column)[at]} values of Particle_{name} but {counts[at]} of "
+                "Particle_pt; write the file again"
+            )
+    return make_events(
+        counts=counts,
+        met=columns["MET_pt"],
+        met_phi=columns["MET_phi"],
+        **{name: columns[name] for name in ("weight", "event", "source")},
+        **{name: ak.to_numpy(ak.flatten(column)) for name, column in lists.items()},
+    )

@@ -1,0 +1,85 @@
+"""Parquet: events in the same flat columns as in ROOT, row group by row group.
+
+The rule: the columns are those of `hepmtp.readers.COLUMNS`, float64 in GeV; one row group is one chunk that was written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import awkward as ak
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hepmtp.errors import ReadError
+from hepmtp.files import check_file, check_range
+from hepmtp.readers import COLUMNS, check_columns, events_of, flat
+
+
+@dataclass(frozen=True)
+class ParquetReader:
+    """Reader of what `write_parquet` wrote; reads only the row groups that it needs."""
+
+    def num_events(self, path: str) -> int:
+        """Number of rows."""
+        with _open(path) as file:
+            return int(file.metadata.num_rows)
+
+    def read(self, path: str, start: int = 0, stop: int | None = None) -> ak.Array:
+        """Events [start, stop) of a file; the whole file by default.
+
+        Raises
+        ------
+        ReadError
+            naming file, entry or column, what was found and what to do.
+        """
+        check_range(path, start, stop)
+        with _open(path) as file:
+            n = file.metadata.num_rows
+            stop = n if stop is None else min(stop, n)
+            start = min(start, stop)
+            sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
+            ends = np.cumsum(sizes, dtype=np.int64)
+            groups = [i for i, size in enumerate(sizes) if ends[i] > start and ends[i] - size < stop]
+            before = int(ends[groups[0]] - sizes[groups[0]]) if groups else 0
+            table = file.read_row_groups(groups, columns=list(COLUMNS)).slice(start - before, stop - start)
+            absent = [name for name in COLUMNS if table.column(name).null_count]
+            if absent:
+                raise ReadError(f"{path} has missing values in column {absent[0]!r}; write the file without them")
+            return events_of(path, start, {name: ak.from_arrow(table.column(name)) for name in COLUMNS})
+
+
+@contextlib.contextmanager
+def _open(path: str) -> Iterator[pq.ParquetFile]:
+    check_file(path)
+    try:
+        with pq.ParquetFile(path) as file:
+            check_columns(path, file.schema_arrow.names)
+            yield file
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).strip().split("\n", maxsplit=1)[0]
+        raise ReadError(
+            f"{path} is not a parquet file, or is cut short or damaged ({reason}); fetch it again"
+        ) from None
+
+
+def write_parquet(path: str | Path, chunks: Iterable[ak.Array]) -> None:
+    """Write events to a new file, one row group a chunk, compressed by ZSTD."""
+    writer: Any = None
+    try:
+        for events in chunks:
+            table = pa.table({name: _arrow(column) for name, column in flat(events).items()})
+            writer = writer or pq.ParquetWriter(path, table.schema, compression="zstd")
+            writer.write_table(table, row_group_size=max(len(events), 1))
+    finally:
+        if writer is not None:
+            writer.close()
+
+
+def _arrow(column: ak.Array) -> Any:
+    return ak.to_arrow(column, extensionarray=False, list_to32=True)

@@ -1,0 +1,121 @@
+"""Convert: the same events, to the last bit, whatever the file format."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import tracemalloc
+from pathlib import Path
+
+import pytest
+from contracts import columns
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hepmtp.convert import convert
+from hepmtp.errors import ReadError
+from hepmtp.readers import Reader, load_reader, reader_for
+from hepmtp.readers.darkmachines_csv import SKIP_BAD, DarkMachinesCSV
+from hepmtp.readers.parquet import ParquetReader
+from hepmtp.readers.root import RootReader
+
+
+@pytest.fixture
+def source(sample: Path, tmp_path: Path) -> Path:
+    with gzip.open(sample / "4top.csv.gz", "rb") as file:
+        data = b"".join(itertools.islice(file, 500))
+    (tmp_path / "4top.csv.gz").write_bytes(gzip.compress(data))
+    (tmp_path / "4top.csv").write_bytes(data)
+    return tmp_path / "4top.csv"
+
+
+def test_all_formats_hold_the_same_numbers(source: Path, tmp_path: Path) -> None:
+    expected = columns(DarkMachinesCSV().read(str(source)))
+    seen = []
+    files = {"t/4top.root": False, "n/4top.root": True, "4top.parquet": False}
+    for name, rntuple in files.items():
+        for start in (source, source.with_suffix(".csv.gz")):
+            n = convert(start, tmp_path / name, rntuple=rntuple, chunk=150, progress=seen.append)
+            assert n == 500
+            assert columns(reader_for(name).read(str(tmp_path / name))) == expected
+    assert seen == [150, 150, 150, 50] * 6
+    convert(tmp_path / "n" / "4top.root", tmp_path / "again.parquet", chunk=77)
+    convert(tmp_path / "again.parquet", tmp_path / "again.root", chunk=33)
+    assert columns(RootReader().read(str(tmp_path / "again.root"))) == expected  # the source is that of 4top.csv
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        *("4top.csv", "4top.csv.gz", "4top.parquet", "again.parquet", "again.root", "n", "t")
+    ]
+
+
+particles = st.lists(
+    st.tuples(st.sampled_from(["j", "b", "e+", "e-", "m+", "m-", "g"]), *[st.floats(0, 1e12) for _ in range(2)],
+              st.floats(-10, 10), st.floats(-3.14, 3.14)), max_size=6)  # fmt: skip
+
+
+@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(particles, min_size=1, max_size=6), st.integers(1, 7))
+def test_any_events(tmp_path: Path, events: list[list[tuple[str, float, float, float, float]]], chunk: int) -> None:
+    lines = [";".join(["1;p;-2e-8;3;1", *(f"{l},{e!r},{p!r},{a!r},{f!r}" for l, e, p, a, f in one)]) for one in events]
+    (tmp_path / "sim.csv").write_text("\n".join(lines) + "\n")
+    expected = columns(DarkMachinesCSV().read(str(tmp_path / "sim.csv")))
+    for name, rntuple in (("sim.root", False), ("sim.root", True), ("sim.parquet", False)):
+        convert(tmp_path / "sim.csv", tmp_path / name, rntuple=rntuple, chunk=chunk)
+        assert columns(reader_for(name).read(str(tmp_path / name))) == expected
+
+
+def test_bad_input_leaves_nothing_behind(source: Path, tmp_path: Path) -> None:
+    good = tmp_path / "4top.root"
+    convert(source, good)
+    before = good.read_bytes()
+    source.write_bytes(source.read_bytes() + b"rubbish\n")
+    with pytest.raises(ReadError, match=r"4top\.csv line 501: 1 fields"):
+        convert(source, good, chunk=100)
+    assert good.read_bytes() == before
+    assert not list(tmp_path.glob(".*"))
+    assert convert(source, good, reader=SKIP_BAD) == 500
+
+
+def test_wrong_questions(source: Path, tmp_path: Path) -> None:
+    with pytest.raises(ReadError, match=r"4top\.h5: cannot write this kind of file; choose a name that ends in \.root"):
+        convert(source, tmp_path / "4top.h5")
+    with pytest.raises(ReadError, match=r"an RNTuple lives in a \.root file"):
+        convert(source, tmp_path / "4top.parquet", rntuple=True)
+    with pytest.raises(ReadError, match=r"chunk is 0, expected at least 1"):
+        convert(source, tmp_path / "4top.root", chunk=0)
+    with pytest.raises(
+        ReadError, match=r"events\.txt: no reader is known for this name, only for \.csv, \.csv\.gz, \.root"
+    ):
+        convert("events.txt", tmp_path / "4top.root")
+
+
+def test_readers_by_name() -> None:
+    assert reader_for("a/b.csv") == reader_for("b.csv.gz") == DarkMachinesCSV()
+    assert reader_for("b.root") == RootReader()
+    assert reader_for("b.parquet") == load_reader("hepmtp.readers.parquet:ParquetReader") == ParquetReader()
+    assert load_reader("hepmtp.readers.darkmachines_csv:SKIP_BAD") == SKIP_BAD
+    assert isinstance(SKIP_BAD, Reader)
+    for name in (
+        "hepmtp.readers.nothing:Reader",
+        "hepmtp.readers.root:Nothing",
+        "not a name",
+        "",
+        "hepmtp.readers:Reader",
+    ):
+        with pytest.raises(ReadError, match=r"cannot be made \(.*\); expected 'package\.module:Class'"):
+            load_reader(name)
+    with pytest.raises(ReadError, match=r"'math:pi' is not a reader: it has no num_events or no read"):
+        load_reader("math:pi")
+
+
+@pytest.mark.parametrize("ending", ["root", "parquet"])
+def test_ten_times_the_file_in_the_same_memory(source: Path, tmp_path: Path, ending: str) -> None:
+    peaks = []
+    text = source.read_bytes()
+    convert(source, tmp_path / f"4top.{ending}")  # imports and caches
+    for times in (16, 160):
+        source.write_bytes(text * times)
+        tracemalloc.start()
+        convert(source, tmp_path / f"4top.{ending}", chunk=2000)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.2 * peaks[0]

@@ -98,7 +98,7 @@ def performance(
     background, signals
         names of the data sets; each signal is taken alone.
     reference
-        detector that `gain` is measured against; None in every row if it is not there.
+        detector that `gain` is measured against; None in its own row, and in every row if it is not there.
 
     Notes
     -----
@@ -120,7 +120,7 @@ def _row(detector: str, signal: str, region: str, one: Scores, reference: Scores
     balanced = auc(one.signal, one.background, signal_weight=ws, background_weight=one.balanced_weight)
     weighted = auc(one.signal, one.background, signal_weight=ws, background_weight=one.background_weight)
     gain = None
-    if reference is not None:
+    if reference is not None and reference is not one:
         gain = auc_difference(
             (one.signal, reference.signal),
             (one.background, reference.background),

@@ -18,7 +18,7 @@ import mplhep
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import ArrayLike, NDArray
 
 from hepmtp.comparison import Comparison
@@ -125,6 +125,7 @@ def score_regions(
         axis.set_ylim(max(max(tops) * 1e-5, 2e-3), max(tops) * 3e2)
     axes[0].legend(loc="upper right", ncols=2, fontsize="x-small", borderpad=0.6)
     _ratio(axes[2], comparison)
+    axes[2].text(0.025, 0.88, "shape of the background", transform=axes[2].transAxes, va="top", fontsize="x-small")
     marks = [
         [axis.axvline(cut, ymax=height, color="black", linestyle=line, linewidth=1.2, label=name)
          for axis, height in zip(axes, (0.64, 0.64, 1.0), strict=True)]
@@ -425,8 +426,12 @@ def _ratio_limits(axis: Axes, ratio: NDArray[np.float64]) -> None:
     if low > 0.4 and high < 1.9:
         axis.set_ylim(0, 2)
     else:
+        bottom, top = max(0.6 * min(low, 0.5), 1e-2), min(1.6 * max(high, 2), 1e2)
         axis.set_yscale("log")
-        axis.set_ylim(max(0.6 * min(low, 0.5), 1e-2), min(1.6 * max(high, 2), 1e2))
+        axis.set_ylim(bottom, top)
+        axis.yaxis.set_major_locator(LogLocator(subs=(1.0,) if top / bottom > 50 else (1.0, 2.0, 5.0)))
+        axis.yaxis.set_major_formatter(FormatStrFormatter("%g"))
+        axis.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _curves(

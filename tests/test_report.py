@@ -122,7 +122,7 @@ def test_the_page_is_complete_and_self_contained(folder):
     for expected in (
         "Masked-token prediction on <four tops>",  # escaped: it is text, not a tag
         "not ATLAS and not Dark Machines data",
-        "SR: ≥ 6 jets, ≥ 2 b, HT > 500 GeV",
+        "≥ 6 jets, ≥ 2 b, HT > 500 GeV",
         "How badly the model predicts hidden particles.",
         "95 % of CR background below",
         "hepmtp demo --output run",

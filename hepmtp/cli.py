@@ -6,14 +6,17 @@ input ends with exit code 2 and one line that says what to do. Commands import w
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.box import SIMPLE
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from hepmtp import __version__
@@ -26,6 +29,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+Names = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="DATASET...",
+        help="Names from `hepmtp datasets`, or files of your own: FILE, NAME=FILE,FILE or NAME:ROLE=FILE; roles are"
+        " background, signal and data.",
+        show_default=False,
+    ),
+]
+Output = Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")]
+RoleOption = Annotated[Literal["background", "signal", "data"], typer.Option(help="Role of files that name none.")]
+Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 Folder = Annotated[Path | None, typer.Option(help="Folder of downloaded files; else the variable HEPMTP_DATA.")]
 Manifest = Annotated[Path | None, typer.Option(help="A manifest of your own instead of hepmtp's.")]
 
@@ -100,3 +115,108 @@ def datasets(folder: Folder = None, manifest: Manifest = None) -> None:
         numbers = (dataset.events, dataset.cross_section_pb, dataset.luminosity_ifb)
         table.add_row(dataset.name, dataset.role, *("" if n is None else f"{n:g}" for n in numbers), where)
     Console(width=None if sys.stdout.isatty() else 120).print(table)
+
+
+@app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(help="A .csv, .csv.gz, .root or .parquet file.", show_default=False)],
+    target: Annotated[Path, typer.Argument(help="The new file: .root or .parquet.", show_default=False)],
+    rntuple: Annotated[bool, typer.Option("--rntuple", help="Write a ROOT RNTuple instead of a TTree.")] = False,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out CSV lines that are not events.")] = False,
+    chunk: Annotated[int, typer.Option(help="Events in memory at a time.")] = 100_000,
+) -> None:
+    """Write a file as ROOT or parquet, which is read much faster; do it once for files that you use often.
+
+    Every number stays the same to the last bit, and every event stays in its part of the training / analysis split.
+
+    Example: `hepmtp convert ttbarW.csv.gz ttbarW.root`
+    """
+    from hepmtp.convert import convert as convert_file
+    from hepmtp.readers.darkmachines_csv import SKIP_BAD
+
+    with _bar(f"{source.name} -> {target.name}", "events") as (bar, task):
+        n_events = convert_file(
+            source,
+            target,
+            reader=SKIP_BAD if skip_bad else None,
+            rntuple=rntuple,
+            chunk=chunk,
+            progress=lambda n: bar.advance(task, n),
+        )
+    typer.echo(f"{target}: {n_events} events")
+
+
+@app.command()
+def train(
+    names: Names,
+    output: Output = Path("detectors"),
+    role: RoleOption = "background",
+    form: Annotated[
+        Literal["product", "joint"], typer.Option(help="How the model reads a token: digit by digit, or as one id.")
+    ] = "product",
+    epochs: Annotated[int, typer.Option(help="At most so many passes over the events.", min=1)] = 15,
+    seed: Seed = 0,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Folder from which an interrupted training goes on; written after each epoch.")
+    ] = None,
+    folder: Folder = None,
+    manifest: Manifest = None,
+) -> None:
+    """Train the masked-token detector on background events, and fit the plain observables that it is compared with.
+
+    Only the training and validation parts of the events are used (70 %); the rest stays unseen for `hepmtp run`. Signal
+    and data are refused. Writes one folder per detector into the output folder.
+
+    Example: `hepmtp train ttbarW ttbarWW ttbarZ ttbarHiggs --output detectors`
+    """
+    from hepmtp.detectors import Detector
+    from hepmtp.detectors.masked_token import MaskedTokenDetector
+    from hepmtp.detectors.observables import OBSERVABLES, Observable
+    from hepmtp.detectors.token_rarity import TokenRarity
+    from hepmtp.manifest import load_manifest, read, select
+    from hepmtp.models.masked import ModelOptions
+    from hepmtp.training import TrainingOptions
+
+    events = read(select(names, load_manifest(manifest, folder=folder), role=role))
+    masked = MaskedTokenDetector(
+        model=ModelOptions(form=form), training=TrainingOptions(epochs=epochs, seed=seed, device=device)
+    )
+    with _bar("training", "batches") as (bar, task):
+
+        def show(epoch: int, done: int, batches: int, loss: float) -> None:
+            text = f"epoch {epoch} of at most {epochs}, loss {loss:.4f}"
+            bar.update(task, description=text, completed=done, total=batches)
+
+        masked.fit(events, checkpoint=checkpoint, progress=show)
+    detectors: list[Detector] = [
+        masked,
+        TokenRarity().fit(events),
+        *(Observable(name).fit(events) for name in OBSERVABLES),
+    ]
+    for detector in detectors:
+        detector.save(output / detector.name)
+    last = masked.history_[-1]
+    typer.echo(
+        f"trained for {len(masked.history_)} epochs, validation loss {last['validation_loss']:.4f};"
+        f" {len(detectors)} detectors in {output}"
+    )
+
+
+@app.command()
+def report(run: Annotated[Path, typer.Argument(help="Folder that `hepmtp run` or `hepmtp demo` wrote.")]) -> None:
+    """Write the report of a run as one page, report.html, that needs no other file.
+
+    Example: `hepmtp report results`
+    """
+    from hepmtp.report import write_report
+
+    typer.echo(write_report(run))
+
+
+@contextlib.contextmanager
+def _bar(text: str, unit: str) -> Iterator[tuple[Progress, TaskID]]:
+    """A progress bar on the terminal; its total may come later."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit))
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
+        yield bar, bar.add_task(text, total=None)

@@ -1,0 +1,161 @@
+"""Regions: each cut by written-out events, disjoint for any events, and the counts of the embedded sample."""
+
+from __future__ import annotations
+
+import gzip
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hepmtp.errors import RegionError
+from hepmtp.events import PARTICLE_TYPES, make_events
+from hepmtp.readers.darkmachines_csv import DarkMachinesCSV
+from hepmtp.regions import CR, PRESELECTION, REGIONS, SR, VR, Region, region_named, same_sign_or_three_leptons
+
+#: Raw events of the embedded sample in (CR, VR, SR), as `plain_regions` below counts them.
+COUNTS = {
+    "ttbarW": (2936, 442, 454),
+    "ttbarZ": (4040, 1917, 1841),
+    "ttbarHiggs": (2703, 1631, 1716),
+    "ttbarWW": (1439, 1472, 1492),
+    "4top": (836, 1295, 6013),
+    "glgl1600_neutralino800": (519, 806, 4478),
+}
+
+
+def event(labels: str, pt: float | list[float] = 100.0):
+    """One event of these particles, e.g. ``"j j b m+ m+"``, all of this pt [GeV]."""
+    return events_of([(labels.split(), pt)])
+
+
+def events_of(listed):
+    types = [PARTICLE_TYPES.index(label) for labels, _ in listed for label in labels]
+    pts = np.concatenate([np.broadcast_to(np.asarray(pt, dtype=float), len(labels)) for labels, pt in listed])
+    zero = np.zeros(len(types))
+    return make_events(
+        counts=[len(labels) for labels, _ in listed], pt=pts, eta=zero, phi=zero, energy=pts, type=types,
+        met=np.zeros(len(listed)), met_phi=np.zeros(len(listed)),
+    )  # fmt: skip
+
+
+def names(events):
+    return [region.name for region in REGIONS if region.select(events)[0]]
+
+
+@pytest.mark.parametrize(
+    ("labels", "selected"),
+    [
+        ("m+ m+", True),
+        ("e- m-", True),
+        ("e+ m+ g j b", True),
+        ("m+ m-", False),
+        ("e+ m-", False),
+        ("m+ m- e+", True),
+        ("m+ m- e+ e-", True),
+        ("m+", False),
+        ("", False),
+        ("g g j j b", False),
+    ],
+)
+def test_same_sign_or_three_leptons(labels, selected):
+    assert same_sign_or_three_leptons(event(labels)).tolist() == [selected]
+
+
+@pytest.mark.parametrize(
+    ("labels", "pt", "expected"),
+    [
+        # signal region: at least 6 jets, b-jets among them, at least 2 b, HT above 500 GeV
+        ("j j j j b b m+ m+", 100, ["preselection", "SR"]),
+        ("j j j b b b e+ m- m+ g", 100, ["preselection", "SR"]),
+        ("b b b b b b b b m- m-", 100, ["preselection", "SR"]),
+        ("j j j j b b m+ m+", 62.5, ["preselection"]),  # HT = 500 exactly
+        ("j j j j b b m+ m+", 62.6, ["preselection", "SR"]),
+        ("j j j j b b m+ m-", 100, []),
+        # validation region: 1 b
+        ("j j j j j b m+ m+", 100, ["preselection", "VR"]),
+        ("j j j j j b m+ m+", 62.5, ["preselection"]),
+        ("j j j j j j m+ m+", 100, []),  # no b
+        # control region: 4 or 5 jets, at least 2 b, HT above 300 GeV
+        ("j j j b b m+ m+", 100, ["preselection", "CR"]),
+        ("j j b b m+ m+", 100, ["preselection", "CR"]),
+        ("b b b b b m+ m+", 100, ["preselection", "CR"]),
+        ("j j b b m+ m+", 50, []),  # HT = 300 exactly
+        ("j j b b m+ m+", 50.1, ["preselection", "CR"]),
+        ("j b b m+ m+", 100, ["preselection"]),  # 3 jets
+        ("j j j j b m+ m+", 100, ["preselection"]),  # 5 jets, 1 b
+        ("j b m+ m+", 200, []),  # 2 jets
+        ("", 100, []),
+    ],
+)
+def test_every_cut(labels, pt, expected):
+    assert names(event(labels, pt)) == expected
+
+
+@given(st.lists(st.lists(st.sampled_from(PARTICLE_TYPES), max_size=14), max_size=6), st.sampled_from([40.0, 90.0]))
+def test_the_regions_share_no_event_and_lie_in_the_preselection(listed, pt):
+    events = events_of([(labels, pt) for labels in listed]) if listed else event("")[:0]
+    selected = {region: region.select(events) for region in REGIONS}
+    assert np.all(sum(selected[region].astype(int) for region in (CR, VR, SR)) <= 1)
+    for region in (CR, VR, SR):
+        assert not np.any(selected[region] & ~selected[PRESELECTION])
+
+
+def plain_regions(line: str) -> str:
+    """The region of one line of a file in plain Python; the sample has its lepton cut already."""
+    particles = [group.split(",") for group in line.rstrip().rstrip(";").split(";")[5:]]
+    jets = sum(label in "jb" for label, *_ in particles)
+    b = sum(label == "b" for label, *_ in particles)
+    ht = sum(float(pt) for _, _, pt, _, _ in particles) / 1000
+    if jets >= 6 and ht > 500 and b:
+        return "SR" if b >= 2 else "VR"
+    return "CR" if jets in {4, 5} and b >= 2 and ht > 300 else ""
+
+
+@pytest.mark.parametrize("dataset", COUNTS)
+def test_counts_of_the_embedded_sample(sample, dataset):
+    path = sample / f"{dataset}.csv.gz"
+    events = DarkMachinesCSV().read(str(path))
+    found = tuple(int(region.select(events).sum()) for region in (CR, VR, SR))
+    assert found == COUNTS[dataset]
+    assert PRESELECTION.select(events).all()
+    with gzip.open(path, "rt") as file:
+        plain = [plain_regions(line) for line in file]
+    assert found == tuple(plain.count(name) for name in ("CR", "VR", "SR"))
+
+
+def test_counts_of_the_signal_region_add_up():
+    background = sum(COUNTS[name][2] for name in ("ttbarW", "ttbarZ", "ttbarHiggs", "ttbarWW"))
+    assert (background, COUNTS["4top"][2], COUNTS["glgl1600_neutralino800"][2]) == (5503, 6013, 4478)
+
+
+def test_a_region_of_ones_own():
+    own = Region("mine", "mine", lambda events: np.arange(len(events)) == 1)
+    events = events_of([(["j"], 1.0), (["b"], 1.0)])
+    assert own.select(events).tolist() == [False, True]
+    assert region_named("mine", [*REGIONS, own]) is own
+    assert region_named("SR") is SR
+
+
+@pytest.mark.parametrize(
+    ("selection", "message"),
+    [
+        (lambda events: np.ones(len(events)), r"'bad' gives float64 \(1,\), expected bool \(1,\)"),
+        (lambda _: np.array([True, False]), r"'bad' gives bool \(2,\), expected bool \(1,\)"),
+        (lambda _: True, r"'bad' gives bool \(\), expected bool \(1,\)"),
+    ],
+)
+def test_a_selection_that_is_no_selection_is_refused(selection, message):
+    with pytest.raises(RegionError, match=message):
+        Region("bad", "bad", selection).select(event("j"))
+
+
+def test_an_unknown_region_names_the_known_ones():
+    with pytest.raises(RegionError, match="region 'XR' is unknown; the regions are preselection, CR, VR, SR"):
+        region_named("XR")
+
+
+def test_regions_pickle_for_worker_processes():
+    assert pickle.loads(pickle.dumps(REGIONS)) == REGIONS

@@ -82,11 +82,13 @@ def read(folder: str | Path, kind: str | None = None) -> tuple[dict[str, Any], d
     folder = Path(folder)
     what = kind or "hepmtp folder"
     try:
-        meta: dict[str, Any] = json.loads((folder / META).read_text())
+        meta: Any = json.loads((folder / META).read_text())
         data = (folder / ARRAYS).read_bytes()
     except (OSError, ValueError) as error:
         # not an OSError: coffea's skipbadfiles would take it for a bad data file and drop the events
         raise ScoreError(f"{folder} cannot be read as a {what} ({error}); save it again") from None
+    if not isinstance(meta, dict):
+        raise ScoreError(f"{folder / META} is damaged: it holds no description; save it again")
     if meta.get("format") != FORMAT:
         raise ScoreError(f"{folder} has format {meta.get('format')}, this hepmtp reads {FORMAT}; save it again")
     if kind is not None and meta.get("kind") != kind:

@@ -72,6 +72,10 @@ def scores(columns: Columns, detector: str, *, signal: str, background: Sequence
     ScoreError
         if a data set or column is missing, or the region holds no event of the signal or of the background.
     """
+    if not background:
+        raise ScoreError(
+            f"detector {detector!r}: no background data sets were named; there is nothing to separate from"
+        )
     s, ws = _column(columns, signal, detector, region)
     parts = [_column(columns, name, detector, region) for name in background]
     process = np.repeat(list(background), [len(score) for score, _ in parts])

@@ -66,3 +66,5 @@ def test_what_is_missing_is_named(columns):
         scores(columns, "ht", signal="4top", background=["ttbarZ"])
     with pytest.raises(ScoreError, match="region CR holds 0 events of 4top"):
         scores(columns, "surprise", signal="4top", background=["ttbarZ"], region="CR")
+    with pytest.raises(ScoreError, match="no background data sets were named"):
+        scores(columns, "surprise", signal="4top", background=[])

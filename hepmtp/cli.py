@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import shlex
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Annotated, Literal
 
 import typer
@@ -20,7 +23,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from hepmtp import __version__
-from hepmtp.errors import HepmtpError, ManifestError
+from hepmtp.errors import HepmtpError, ManifestError, ScoreError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -204,6 +207,94 @@ def train(
 
 
 @app.command()
+def run(
+    names: Names,
+    detectors: Annotated[
+        list[str],
+        typer.Option("--detectors", "-d", help="Folder that `hepmtp train` wrote, or one detector's; may be repeated."),
+    ],
+    output: Output = Path("results"),
+    role: RoleOption = "background",
+    executor: Annotated[
+        Literal["iterative", "futures", "dask"], typer.Option(help="Where: this process, several, or a Dask cluster.")
+    ] = "futures",
+    workers: Annotated[int, typer.Option(help="Number of processes.", min=1)] = 2,
+    scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler (tcp://host:8786).")] = None,
+    chunksize: Annotated[int, typer.Option(help="Events in one piece of work.", min=1)] = 20_000,
+    folder: Folder = None,
+    manifest: Manifest = None,
+) -> None:
+    """Score data sets with trained detectors and fill histograms in every region, as a coffea job.
+
+    Only events that trained nothing are used, with weights scaled up. Writes histograms, cutflow, tables, a figure and
+    report.html into the output folder. A form of the masked-token score is named after #: detectors/masked_token#sum.
+
+    Example: `hepmtp run ttbarW ttbarZ 4top --detectors detectors --output results`
+    """
+    from hepmtp.manifest import fileset, load_manifest, select
+    from hepmtp.results import write_run
+    from hepmtp.run import HepRunner, make_executor
+
+    start = time.perf_counter()
+    chosen = select(names, load_manifest(manifest, folder=folder), role=role)
+    processor = resolve_name("processors.anomaly:AnomalyProcessor")(_saved(detectors), columns=True)
+    files = fileset(chosen)
+    with make_executor(executor, workers=workers, client=scheduler) as opened:
+        found = HepRunner(opened, chunksize=chunksize)(files, processor)
+    command = f"hepmtp {shlex.join(sys.argv[1:])}"
+    typer.echo(write_run(output, found, chosen, command=command, seconds=time.perf_counter() - start))
+
+
+@app.command()
+def compare(
+    run: Annotated[Path, typer.Argument(help="Folder that `hepmtp run` or `hepmtp demo` wrote.", show_default=False)],
+    regions: Annotated[
+        tuple[str, str], typer.Option(help="Where the cut is applied, and where the threshold comes from.")
+    ] = ("SR", "CR"),
+    detector: Annotated[
+        str | None, typer.Option(help="Name of a score; by default the one that the run is about.")
+    ] = None,
+    quantile: Annotated[
+        float, typer.Option("--threshold-quantile", help="Share of the background below the threshold.")
+    ] = 0.99,
+) -> None:
+    """Compare a score between two regions: the background's shape, and what passes a threshold.
+
+    Prints a table, and writes it and a figure into the run's folder.
+
+    Example: `hepmtp compare results --regions SR CR --threshold-quantile 0.95`
+    """
+    from hepmtp.comparison import compare as compare_regions
+    from hepmtp.histograms import load
+    from hepmtp.report import TITLES, read_info
+    from hepmtp.results import caption_of, draw_regions, passing
+    from hepmtp.tables import cells, records, write_csv, write_markdown
+
+    info, scores = read_info(run), load(run / "histograms.json")
+    detector = detector or info.detector
+    if detector not in scores:
+        raise ScoreError(f"{run} has no score {detector!r}; it has {', '.join(sorted(scores))}")
+    h = scores[detector]
+    shape = compare_regions(h, *regions, datasets=info.background)
+    typer.echo(
+        f"background, shape in {regions[0]} against {regions[1]}:"
+        f" chi2 / ndof = {shape.chi2:.1f} / {shape.ndof}, p = {shape.p_value:.2g}"
+    )
+    rows = passing(h, info.background, info.signals, regions=regions, quantile=quantile)
+    name = f"{detector}-{regions[0]}-{regions[1]}"
+    if rows:
+        write_csv(run / f"{name}.csv", rows)
+        write_markdown(run / f"{name}.md", rows, titles=TITLES)
+        table = cells(records(rows), titles=TITLES)
+        upright = Table(box=SIMPLE, show_header=False)
+        for line in zip(table.header, *table.rows, strict=True):
+            upright.add_row(*line)
+        Console().print(upright)
+    draw_regions(run, h, info.background, info.signals, regions=regions, name=name, caption=caption_of(info))
+    typer.echo(run / "figures" / f"{name}.png")
+
+
+@app.command()
 def report(run: Annotated[Path, typer.Argument(help="Folder that `hepmtp run` or `hepmtp demo` wrote.")]) -> None:
     """Write the report of a run as one page, report.html, that needs no other file.
 
@@ -212,6 +303,17 @@ def report(run: Annotated[Path, typer.Argument(help="Folder that `hepmtp run` or
     from hepmtp.report import write_report
 
     typer.echo(write_report(run))
+
+
+def _saved(paths: Iterable[str]) -> list[str]:
+    """Folders of single detectors: the paths themselves, or what they hold."""
+    from hepmtp.storage import META
+
+    found: list[str] = []
+    for path in paths:
+        inside = [str(one) for one in sorted(Path(path).glob("*/")) if (one / META).is_file()]
+        found += [path] if (Path(path.partition("#")[0]) / META).is_file() or not inside else inside
+    return found
 
 
 @contextlib.contextmanager

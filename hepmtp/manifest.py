@@ -10,7 +10,7 @@ import difflib
 import glob
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, cast
@@ -141,7 +141,8 @@ def select(names: Iterable[str], datasets: Iterable[Dataset], *, role: Role = "b
         each the name of one of `datasets`; or ``NAME=FILE``, ``NAME=FILE,FILE``, ``NAME:ROLE=FILE`` or just ``FILE``
         (the name is then that of the file) for files that are in no manifest; patterns are fine.
     role
-        role of files that name none.
+        role of files that name none; but files under the name of one of `datasets`, such as a converted ``4top.root``, have
+        its role and process.
 
     Raises
     ------
@@ -204,10 +205,9 @@ def read(datasets: Iterable[Dataset]) -> ak.Array:
     )
 
 
-def _from_files(word: str, known: Iterable[str], role: str) -> Dataset:
+def _from_files(word: str, known: Mapping[str, Dataset], role: Role) -> Dataset:
     left, equals, files = word.partition("=")
     name, colon, own_role = left.partition(":")
-    role = own_role if colon else role
     if not equals:
         ending = next((ending for ending in sorted(ENDINGS, key=len, reverse=True) if word.endswith(ending)), None)
         if ending is None:
@@ -217,10 +217,15 @@ def _from_files(word: str, known: Iterable[str], role: str) -> Dataset:
                 f" for files of your own write NAME=FILE or the name of a file that ends in {', '.join(ENDINGS)}"
             )
         name, files = Path(word).name.removesuffix(ending), word
-    _check("role", role, f"data set {word!r}")
     if not name or not all(files.split(",")):
         raise ManifestError(f"data set {word!r} has no name or no file; expected NAME=FILE or NAME=FILE,FILE")
-    return Dataset(name=name, process=name, role=cast(Role, role), files=tuple(files.split(",")))
+    like = known.get(name) or Dataset(name=name, process=name, role=role, files=())
+    if colon:
+        _check("role", own_role, f"data set {word!r}")
+        role = cast(Role, own_role)
+    else:
+        role = like.role
+    return Dataset(name=name, process=like.process, label=like.label, role=role, files=tuple(files.split(",")))
 
 
 def _reader(dataset: Dataset, path: str) -> Reader:

@@ -160,6 +160,16 @@ def test_names_and_files_are_selected_in_order() -> None:
     ]
 
 
+def test_files_under_a_known_name_have_its_role() -> None:
+    found = select(["a/4top.root", "ttbarW=b.root"], embedded(), role="background")
+    assert [(dataset.name, dataset.process, dataset.role) for dataset in found] == [
+        ("4top", "4top", "signal"),
+        ("ttbarW", "ttbarW", "background"),
+    ]
+    assert not any(dataset.embedded for dataset in found)
+    assert select(["4top:data=a.root"], embedded())[0].role == "data"
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -27,12 +27,17 @@ class Detector(Protocol):
     ----------
     name
         short name, the key of its histogram and the row of its table.
+    description
+        what the score is, in a sentence for a reader of the report.
     axis
         histogram axis of the score, its range from the training background.
     """
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def description(self) -> str: ...
 
     @property
     def axis(self) -> Regular: ...

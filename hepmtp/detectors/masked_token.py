@@ -81,6 +81,29 @@ class MaskedTokenDetector:
         return axis_from(self._fitted().axes[self.form])
 
     @property
+    def fitted_model(self) -> MaskedTokenModel:
+        """The trained model."""
+        if self.model_ is None:
+            raise NotFittedError("this MaskedTokenDetector is not trained yet: call fit(background events) first")
+        return self.model_
+
+    @property
+    def description(self) -> str:
+        """What this form of the score is, in a sentence."""
+        plain = {
+            "joined": "How badly a transformer, trained on background, predicts the type, pt, eta and phi of each particle, MET and "
+            "METphi from the rest of the event, each centred and scaled by what the model itself expects, together with the surprise "
+            "of the particle count; joined by a density of background training events, read one-sidedly.",
+            "sum": "Sum of -log p over everything that the transformer predicts; grows with the particle count by itself.",
+            "mean": "The sum divided by the number of tokens.",
+            "excess": "The sum minus what the model expects, over the spread that it expects.",
+            "count": "-log of the share of background training events with this particle count.",
+        }
+        return plain.get(
+            self.form, f"Excess surprise of {self.form} alone: centred and scaled by what the model expects."
+        )
+
+    @property
     def forms(self) -> tuple[str, ...]:
         """The forms that the score can have."""
         return ("joined", "sum", "mean", "excess", *self._joined_of())
@@ -145,16 +168,14 @@ class MaskedTokenDetector:
     def surprises(self, tokens: TokenBatch) -> Surprises:
         """Leave-one-out surprises of each token; the last batch is remembered, so that forms share the work."""
         state = self._fitted()
-        assert self.model_ is not None
         if state.last is None or state.last[0] != tokens:
             with torch_threads(1):
-                state.last = (tokens, surprises(self.model_, tokens))
+                state.last = (tokens, surprises(self.fitted_model, tokens))
         return state.last[1]
 
     def save(self, path: str | Path) -> None:
         """Write model, density, axes, training curve and tokenizer to a folder."""
         state = self._fitted()
-        assert self.model_ is not None
         meta = {
             "model": asdict(self.model),
             "training": asdict(self.training),
@@ -162,7 +183,7 @@ class MaskedTokenDetector:
             "history": self.history_,
             "axes": state.axes,
         }
-        arrays = {f"model.{key}": value.numpy(force=True) for key, value in self.model_.state_dict().items()}
+        arrays = {f"model.{key}": value.numpy(force=True) for key, value in self.fitted_model.state_dict().items()}
         arrays |= {f"density.{key}": value for key, value in state.density.arrays().items()}
         arrays["count_surprise"] = state.count_surprise
         with storage.new_folder(path) as folder:
@@ -211,8 +232,7 @@ class MaskedTokenDetector:
 
     def _parts(self, tokens: TokenBatch) -> dict[str, Floats]:
         """Every form but the joined one, each shape (n_events,)."""
-        model, state = self.model_, self._fitted()
-        assert model is not None
+        model, state = self.fitted_model, self._fitted()
         found = self.surprises(tokens)
 
         def total(column: Floats) -> Floats:

@@ -22,10 +22,11 @@ from hepmtp.events import ht, n_b, n_jets
 
 
 class Definition(NamedTuple):
-    """What an observable is: function of the events, axis label, whether it counts."""
+    """What an observable is: function of the events, axis label, meaning, whether it counts."""
 
     function: Callable[[ak.Array], NDArray[np.float64] | NDArray[np.int64]]
     label: str
+    meaning: str
     counts: bool
 
 
@@ -39,11 +40,11 @@ def _met(events: ak.Array) -> NDArray[np.float64]:
 
 #: The observables that every table prints.
 OBSERVABLES: dict[str, Definition] = {
-    "multiplicity": Definition(_multiplicity, "number of particles", True),
-    "n_jets": Definition(n_jets, "number of jets", True),
-    "n_b": Definition(n_b, "number of b-jets", True),
-    "ht": Definition(ht, "$H_T$ [GeV]", False),
-    "met": Definition(_met, "$E_T^{miss}$ [GeV]", False),
+    "multiplicity": Definition(_multiplicity, "number of particles", "number of reconstructed particles", True),
+    "n_jets": Definition(n_jets, "number of jets", "number of jets, b-jets included", True),
+    "n_b": Definition(n_b, "number of b-jets", "number of b-tagged jets", True),
+    "ht": Definition(ht, "$H_T$ [GeV]", "scalar sum of pt over all particles", False),
+    "met": Definition(_met, "$E_T^{miss}$ [GeV]", "missing transverse momentum", False),
 }
 
 
@@ -69,6 +70,11 @@ class Observable:
     def __post_init__(self) -> None:
         if self.name not in OBSERVABLES:
             raise ScoreError(f"observable {self.name!r} is unknown; there are {', '.join(OBSERVABLES)}")
+
+    @property
+    def description(self) -> str:
+        """What the score is, in a sentence."""
+        return f"Plain observable: {OBSERVABLES[self.name].meaning}."
 
     @property
     def axis(self) -> Regular:

@@ -40,6 +40,11 @@ class TokenRarity:
     axis_: Regular | None = field(default=None, init=False, repr=False)
 
     @property
+    def description(self) -> str:
+        """What the score is, in a sentence."""
+        return "Mean of -log of each token's frequency in background: rare tokens, each taken for itself."
+
+    @property
     def axis(self) -> Regular:
         """Axis of the score."""
         if self.axis_ is None:

@@ -43,7 +43,12 @@ def dask_client() -> Iterator[Client]:
     """A client of a real cluster: two worker processes of one thread on the loopback interface."""
     distributed = pytest.importorskip("distributed")
     cluster = distributed.LocalCluster(
-        host="127.0.0.1", n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+        host="127.0.0.1",
+        n_workers=2,
+        threads_per_worker=1,
+        processes=True,
+        dashboard_address="127.0.0.1:0",  # Dask serves its state even without a dashboard: on a free port
+        scheduler_kwargs={"dashboard": False},
     )
     with cluster, distributed.Client(cluster) as client:
         yield client

@@ -65,9 +65,14 @@ ENDINGS: dict[str, str] = {
 
 def reader_for(path: str) -> Reader:
     """The reader for a file, by the end of its name."""
+    return load_reader(reader_name(path))
+
+
+def reader_name(path: str) -> str:
+    """Name of the reader for a file, by the end of the file's name."""
     for ending, name in ENDINGS.items():
         if path.endswith(ending):
-            return load_reader(name)
+            return name
     raise ReadError(f"{path}: no reader is known for this name, only for {', '.join(ENDINGS)}; name a reader for it")
 
 

@@ -1,0 +1,208 @@
+"""Run: coffea's Runner for every file that hepmtp reads, and executors that close what they open.
+
+The rule: a processor sees the same events whatever the file. ROOT goes to coffea as it is; a chunk of any other file is
+read by its reader into a TTree in memory, on the worker, under a name that says which entries it holds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import coffea.util
+import dask
+import loky
+from coffea.processor import DaskExecutor, FuturesExecutor, IterativeExecutor, Runner
+from coffea.processor.executor import WorkItem
+from distributed import Client, LocalCluster
+
+from hepmtp.errors import HepmtpError, ReadError
+from hepmtp.files import Chunk
+from hepmtp.readers import ENDINGS, ChunkReader, load_reader, reader_name
+from hepmtp.readers.root import TREE, ChunkSource, HepmtpSchema, RootReader, chunk_name
+
+#: What coffea itself writes into the metadata of events.
+_RESERVED = {"dataset", "filename", "treename", "entrystart", "entrystop", "fileuuid"}
+
+
+@dataclass
+class HepRunner(Runner):  # type: ignore[misc]
+    """Coffea's Runner that also takes Dark Machines CSV, parquet and whatever else has a reader, mixed with ROOT.
+
+    ``HepRunner(executor)(fileset, processor)`` with ``{dataset: {"files": [...], "metadata": {...}}}`` as fileset. The
+    metadata "reader" of a data set names its reader (``"package.module:Class"``); by default the files' names say it.
+    All other options are coffea's. A ReadError on a worker arrives as the same ReadError, and is not tried again.
+    """
+
+    schema: Any = HepmtpSchema
+    chunksize: int = 20_000
+
+    def preprocess(
+        self,
+        fileset: Mapping[str, Any],
+        *,
+        treename: str | None = None,
+        uproot_options: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Iterator[WorkItem]:
+        """The chunks of all files, data set by data set; counts the events of every file.
+
+        Raises
+        ------
+        ReadError
+            if a file is missing, empty or of no known kind.
+        """
+        roots: dict[str, Any] = {}
+        items: list[WorkItem] = []
+        for dataset, entry in fileset.items():
+            given = dict(entry) if isinstance(entry, Mapping) else {"files": entry}
+            tree = given.setdefault("treename", treename or TREE)
+            metadata = dict(given.get("metadata") or {})
+            if clash := _RESERVED & metadata.keys():
+                raise ReadError(f"data set {dataset!r}: metadata {sorted(clash)} are coffea's own; choose other names")
+            trees = given["files"] if isinstance(given["files"], Mapping) else dict.fromkeys(given["files"], tree)
+            for path, local_tree in trees.items():
+                reader = metadata.get("reader") or reader_name(str(path))
+                if reader == ENDINGS[".root"]:
+                    self._check_root(str(path), local_tree)
+                    roots.setdefault(dataset, {**given, "files": {}, "treename": None})["files"][str(path)] = local_tree
+                else:
+                    items += _work_items(dataset, str(path), reader, self.chunksize, metadata)
+        if roots:
+            options = {"handler": ChunkSource, **(uproot_options or {})}
+            items += super().preprocess(roots, uproot_options=options, **kwargs)
+        for dataset in fileset:
+            mine = [item for item in items if item.dataset == dataset]
+            yield from mine[: self.maxchunks]
+
+    def run(
+        self, fileset: Any, processor_instance: Any, *, uproot_options: dict[str, Any] | None = None, **kwargs: Any
+    ) -> Any:
+        """As coffea's `run`, with the source that opens our chunks."""
+        options = {"handler": ChunkSource, **(uproot_options or {})}
+        return super().run(fileset, processor_instance, uproot_options=options, **kwargs)
+
+    @staticmethod
+    def automatic_retries(retries: int, skipbadfiles: Any, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """As coffea's, but an error of ours comes out of what coffea wraps around it: a pickle would lose the cause."""
+        try:
+            return Runner.automatic_retries(retries, skipbadfiles, func, *args, **kwargs)
+        except Exception as error:
+            cause: BaseException | None = error
+            while cause is not None and not isinstance(cause, HepmtpError):
+                cause = cause.__cause__ or cause.__context__
+            if cause is None:
+                raise
+        raise cause  # out here, so that it does not become its own context: Dask pickles those too
+
+    def _check_root(self, path: str, tree: str) -> None:
+        """Say what is wrong with a file before a worker does; remote files and other schemas are coffea's matter."""
+        if self.schema is HepmtpSchema and not self.skipbadfiles and "://" not in path:
+            RootReader(tree=tree).num_events(path)
+
+
+def _work_items(dataset: str, path: str, name: str, size: int, metadata: dict[str, Any]) -> Iterator[WorkItem]:
+    """Chunks of a file that is not ROOT, read by the reader of this name."""
+    reader = load_reader(name)
+    if isinstance(reader, ChunkReader):
+        chunks = reader.chunks(path, size)
+    else:
+        n = reader.num_events(path)
+        chunks = [Chunk(first, min(size, n - first), 0, 0) for first in range(0, max(n, 1), size)]
+    stat = Path(path).stat()
+    for chunk in chunks:
+        named = chunk_name(path, name, chunk, bytes_known=isinstance(reader, ChunkReader))
+        # coffea's checkpointer knows a chunk by this and by its entries in the tree, which start at 0 in every chunk
+        identity = f"{Path(path).absolute()} {stat.st_size} {stat.st_mtime_ns} {named}"
+        uuid = hashlib.md5(identity.encode(), usedforsecurity=False).digest()
+        yield WorkItem(dataset, named, TREE, 0, chunk.n_entries, uuid, metadata, None)
+
+
+class _FuturesExecutor(FuturesExecutor):  # type: ignore[misc]
+    def __call__(self, items: Any, function: Any, accumulator: Any) -> Any:
+        """As coffea's, without the traceback that it prints before it raises the same error."""
+        with contextlib.redirect_stderr(io.StringIO()):
+            return super().__call__(items, function, accumulator)
+
+
+#: Threads of numerical libraries in a worker process: more than one on busy cores is slower, by a lot.
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+#: Dask's default makes glibc return memory after every operation, which costs torch a third of its speed.
+_MALLOC = {"MALLOC_TRIM_THRESHOLD_": str(1 << 30), "MALLOC_MMAP_THRESHOLD_": str(1 << 28)}
+
+
+@contextlib.contextmanager
+def make_executor(
+    name: Literal["iterative", "futures", "dask"],
+    *,
+    workers: int = 1,
+    client: Client | str | None = None,
+    status: bool = True,
+) -> Iterator[Any]:
+    """An executor for `HepRunner` that closes its processes at the end of the ``with`` block.
+
+    Parameters
+    ----------
+    name
+        "iterative": this process; "futures": `workers` processes; "dask": `client`, or a cluster of `workers` processes
+        on this machine. A script that starts processes needs ``if __name__ == "__main__":``.
+    workers
+        number of processes.
+    client
+        a Dask client, or the address of a scheduler (``"tcp://host:8786"``); for "dask" only, and left open if it is a
+        client.
+    status
+        draw progress bars.
+
+    Examples
+    --------
+    >>> with make_executor("iterative", status=False) as executor:
+    ...     runner = HepRunner(executor)
+    """
+    if name not in ("iterative", "futures", "dask"):
+        raise HepmtpError(f"executor {name!r} is unknown; the executors are iterative, futures, dask")
+    with contextlib.ExitStack() as stack:
+        if not status:
+            console = coffea.util.coffea_console
+            stack.callback(setattr, console, "quiet", console.quiet)
+            console.quiet = True
+        options = {"status": status, "retries": 0}
+        if name == "iterative":
+            yield IterativeExecutor(**options)
+        elif name == "futures":
+            # an instance, not a class: coffea would start the processes once to count and once more to run
+            pool = stack.enter_context(loky.ProcessPoolExecutor(max_workers=workers, env=_ONE_THREAD))
+            yield _FuturesExecutor(pool=pool, workers=workers, **options)
+        else:
+            if client is None:
+                client = stack.enter_context(_local_cluster(workers))
+            if not isinstance(client, Client):
+                client = stack.enter_context(Client(client))  # type: ignore[no-untyped-call]
+            yield DaskExecutor(client=client, **options)
+
+
+def _local_cluster(workers: int) -> LocalCluster:
+    key, environment = "distributed.nanny.pre-spawn-environ", {**_ONE_THREAD, **_MALLOC}
+    # what is set here would win over Dask's configuration, and Dask leaves what it gives to its workers behind
+    before = {name: os.environ.pop(name) for name in environment if name in os.environ}
+    try:
+        with dask.config.set({key: {**dask.config.get(key), **environment}}):
+            return LocalCluster(  # type: ignore[no-untyped-call]
+                host="127.0.0.1",
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                dashboard_address="127.0.0.1:0",  # Dask serves its state even without a dashboard: on a free port
+                scheduler_kwargs={"dashboard": False},
+                silence_logs="ERROR",
+            )
+    finally:
+        for name in environment:
+            os.environ.pop(name, None)
+        os.environ.update(before)

@@ -186,8 +186,13 @@ def fileset(datasets: Iterable[Dataset], *, treename: str = "Events") -> dict[st
     }
 
 
-def read(datasets: Iterable[Dataset]) -> ak.Array:
-    """All events of these data sets, shape (n_events,), in GeV, with name and role in their metadata.
+def read(datasets: Iterable[Dataset], *, stop: int | None = None) -> ak.Array:
+    """Events of these data sets, shape (n_events,), in GeV, with name and role in their metadata.
+
+    Parameters
+    ----------
+    stop
+        only the first `stop` events of each file, for a fit that needs no more; all by default.
 
     Raises
     ------
@@ -199,7 +204,7 @@ def read(datasets: Iterable[Dataset]) -> ak.Array:
     datasets = tuple(datasets)
     paths = check_files(datasets)
     return concatenate(
-        with_metadata(_reader(dataset, path).read(path), dataset=dataset.name, role=dataset.role)
+        with_metadata(_reader(dataset, path).read(path, 0, stop), dataset=dataset.name, role=dataset.role)
         for dataset in datasets
         for path in paths[dataset.name]
     )

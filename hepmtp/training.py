@@ -47,7 +47,8 @@ class TrainingOptions:
         of AdamW (Loshchilov and Hutter, arXiv:1711.05101); the rate rises over the first 5 % of the steps and falls to
         zero along a cosine.
     mask_fraction
-        share of an event's tokens that is hidden, at random; at least one is.
+        share of an event's tokens that is hidden, at random; at least one is. The default, one token an event as in
+        scoring, comes from a scan on background (benchmarks/mask_fraction.py).
     seed
         of everything that is random.
     threads
@@ -61,7 +62,7 @@ class TrainingOptions:
     batch_events: int = 512
     learning_rate: float = 3e-3
     weight_decay: float = 0.01
-    mask_fraction: float = 0.3
+    mask_fraction: float = 0.0
     seed: int = 0
     threads: int = 1
     device: str = "cpu"
@@ -132,7 +133,12 @@ def batch_loss(model: MaskedTokenModel, tokens: TokenBatch, hidden: NDArray[np.b
     flat = TokenBatch(np.arange(len(tokens.values)), tokens.offsets).select(order).values
     truth = torch.as_tensor(tokens.values[flat], device=device)
     mask = torch.as_tensor(hidden[flat], device=device)
-    features = model.encode_sorted(torch.where(mask, model.mask_id(truth), truth), groups)[mask]
+    values = torch.where(mask, model.mask_id(truth), truth)
+    at = mask.nonzero()[:, 0]
+    if np.array_equal(np.bincount(tokens.owner[hidden], minlength=len(tokens)), tokens.counts > 0):
+        features = model.encode_sorted(values, groups, at)  # one an event: the last block looks at these alone
+    else:
+        features = model.encode_sorted(values, groups)[at]
     targets = model.targets[truth[mask]]
     loss = torch.zeros((), device=device)
     for log_p, target in zip(model.log_probabilities(features), targets.T, strict=True):

@@ -31,17 +31,31 @@ from hepmtp.readers.root import TREE, ChunkSource, HepmtpSchema, RootReader, chu
 _RESERVED = {"dataset", "filename", "treename", "entrystart", "entrystop", "fileuuid"}
 
 
+class _Forgetful(dict[Any, Any]):
+    """Coffea's default cache knows files by name alone: a rewritten file would keep its old length, and its old role."""
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        """Keep nothing."""
+
+
 @dataclass
 class HepRunner(Runner):  # type: ignore[misc]
     """Coffea's Runner that also takes Dark Machines CSV, parquet and whatever else has a reader, mixed with ROOT.
 
     ``HepRunner(executor)(fileset, processor)`` with ``{dataset: {"files": [...], "metadata": {...}}}`` as fileset. The
     metadata "reader" of a data set names its reader (``"package.module:Class"``); by default the files' names say it.
-    All other options are coffea's. A ReadError on a worker arrives as the same ReadError, and is not tried again.
+    All other options are coffea's, but files are looked at anew in each run unless a metadata_cache is given. An error of
+    ours on a worker arrives as the same error.
     """
 
     schema: Any = HepmtpSchema
     chunksize: int = 20_000
+    metadata_cache: Any = None
+
+    def __post_init__(self) -> None:
+        if self.metadata_cache is None:
+            self.metadata_cache = _Forgetful()
+        super().__post_init__()
 
     def preprocess(
         self,
@@ -50,7 +64,7 @@ class HepRunner(Runner):  # type: ignore[misc]
         treename: str | None = None,
         uproot_options: dict[str, Any] | None = None,
         **kwargs: Any,
-    ) -> Iterator[WorkItem]:
+    ) -> list[WorkItem]:
         """The chunks of all files, data set by data set; counts the events of every file.
 
         Raises
@@ -77,9 +91,8 @@ class HepRunner(Runner):  # type: ignore[misc]
         if roots:
             options = {"handler": ChunkSource, **(uproot_options or {})}
             items += super().preprocess(roots, uproot_options=options, **kwargs)
-        for dataset in fileset:
-            mine = [item for item in items if item.dataset == dataset]
-            yield from mine[: self.maxchunks]
+        of = {dataset: [item for item in items if item.dataset == dataset] for dataset in fileset}
+        return [item for mine in of.values() for item in mine[: self.maxchunks]]
 
     def run(
         self, fileset: Any, processor_instance: Any, *, uproot_options: dict[str, Any] | None = None, **kwargs: Any

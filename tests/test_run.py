@@ -55,6 +55,10 @@ def who_works(events: ak.Array) -> dict[str, set[tuple[int, str]]]:
     return {"pids": {(os.getpid(), os.environ["OMP_NUM_THREADS"])}}
 
 
+def count_roles(events: ak.Array) -> dict[str, int]:
+    return {metadata(events)["role"]: len(events)}
+
+
 def break_down(events: ak.Array) -> dict[str, int]:
     if len(events) and int(events.event[0]) >= 300:
         raise ScoreError("score of event 300 is nan; train again")
@@ -242,6 +246,14 @@ def test_metadata_arrives(files: Any, iterative: Any) -> None:
         assert HepRunner(iterative)(fileset(files[kind]), roles) == {"4top": {"signal"}, "ttbarW": {"background"}}
 
 
+def test_a_rewritten_file_and_another_role_are_seen(files: Any, iterative: Any, tmp_path: Path) -> None:
+    path, runner = tmp_path / "sim.root", HepRunner(iterative)
+    for dataset, role in (("4top", "signal"), ("ttbarW", "background")):
+        convert(files["csv"][dataset], path)
+        out = runner({"x": {"files": [path], "metadata": {"role": role}}}, count_roles)
+        assert out == {role: N[dataset]}
+
+
 @pytest.mark.parametrize("kind", ["csv", "csv.gz", "root", "parquet"])
 def test_no_more_than_maxchunks_of_each_dataset(files: Any, iterative: Any, kind: str) -> None:
     out = HepRunner(iterative, chunksize=100, maxchunks=2)(fileset(files[kind]), fill)
@@ -263,7 +275,7 @@ def test_a_checkpoint_is_of_one_chunk(files: Any, expected: Any, iterative: Any,
 
 def test_chunks_can_be_made_first(files: Any, expected: Any, iterative: Any) -> None:
     runner = HepRunner(iterative, chunksize=300, savemetrics=True)
-    items = list(runner.preprocess(fileset(files["csv"] | {"4top": files["root"]["4top"]})))
+    items = runner.preprocess(fileset(files["csv"] | {"4top": files["root"]["4top"]}))
     assert [item.dataset for item in items] == ["4top"] * 2 + ["ttbarW"] * 2
     assert len({(item.fileuuid, item.entrystart) for item in items}) == 4
     out = runner.run(items, fill)

@@ -11,7 +11,7 @@ import logging
 import shlex
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Annotated, Literal
@@ -43,6 +43,12 @@ Names = Annotated[
 ]
 Output = Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")]
 RoleOption = Annotated[Literal["background", "signal", "data"], typer.Option(help="Role of files that name none.")]
+Executor = Annotated[
+    Literal["iterative", "futures", "dask"],
+    typer.Option(help="Where the work is done: this process, several, or a Dask cluster."),
+]
+Workers = Annotated[int, typer.Option(help="Number of processes, for futures and dask.", min=1)]
+Scheduler = Annotated[str | None, typer.Option(help="Address of a Dask scheduler (tcp://host:8786) to be used.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 Folder = Annotated[Path | None, typer.Option(help="Folder of downloaded files; else the variable HEPMTP_DATA.")]
 Manifest = Annotated[Path | None, typer.Option(help="A manifest of your own instead of hepmtp's.")]
@@ -89,6 +95,26 @@ def _options(
     Start with `hepmtp demo`: it trains on the embedded sample, scores it and writes a report, in a few minutes.
     """
     logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, format="%(levelname)s: %(message)s")
+
+
+@app.command()
+def demo(
+    output: Output = Path("hepmtp-demo"),
+    quick: Annotated[bool, typer.Option("--quick", help="A tiny model, for a look: under a minute.")] = False,
+    seed: Seed = 0,
+) -> None:
+    """Do everything once on the embedded sample: train, score, compare, report; about five minutes.
+
+    Writes histograms, tables, figures, the trained detector and report.html into the output folder. The events are
+    hepmtp's own simulation.
+
+    Example: `hepmtp demo --output hepmtp-demo`
+    """
+    from hepmtp.demo import run_demo
+
+    with _epochs() as show:
+        run_demo(output, quick=quick, seed=seed, progress=show)
+    _found(output)
 
 
 @app.command()
@@ -163,6 +189,9 @@ def train(
     checkpoint: Annotated[
         Path | None, typer.Option(help="Folder from which an interrupted training goes on; written after each epoch.")
     ] = None,
+    executor: Executor = "iterative",
+    workers: Workers = 2,
+    scheduler: Scheduler = None,
     folder: Folder = None,
     manifest: Manifest = None,
 ) -> None:
@@ -173,30 +202,19 @@ def train(
 
     Example: `hepmtp train ttbarW ttbarWW ttbarZ ttbarHiggs --output detectors`
     """
-    from hepmtp.detectors import Detector
     from hepmtp.detectors.masked_token import MaskedTokenDetector
-    from hepmtp.detectors.observables import OBSERVABLES, Observable
-    from hepmtp.detectors.token_rarity import TokenRarity
-    from hepmtp.manifest import load_manifest, read, select
+    from hepmtp.manifest import load_manifest, select
     from hepmtp.models.masked import ModelOptions
+    from hepmtp.run import make_executor
     from hepmtp.training import TrainingOptions
+    from hepmtp.workflow import train_detectors
 
-    events = read(select(names, load_manifest(manifest, folder=folder), role=role))
+    chosen = select(names, load_manifest(manifest, folder=folder), role=role)
     masked = MaskedTokenDetector(
         model=ModelOptions(form=form), training=TrainingOptions(epochs=epochs, seed=seed, device=device)
     )
-    with _bar("training", "batches") as (bar, task):
-
-        def show(epoch: int, done: int, batches: int, loss: float) -> None:
-            text = f"epoch {epoch} of at most {epochs}, loss {loss:.4f}"
-            bar.update(task, description=text, completed=done, total=batches)
-
-        masked.fit(events, checkpoint=checkpoint, progress=show)
-    detectors: list[Detector] = [
-        masked,
-        TokenRarity().fit(events),
-        *(Observable(name).fit(events) for name in OBSERVABLES),
-    ]
+    with make_executor(executor, workers=workers, client=scheduler) as opened, _epochs() as show:
+        detectors = train_detectors(chosen, masked, executor=opened, checkpoint=checkpoint, progress=show)
     for detector in detectors:
         detector.save(output / detector.name)
     last = masked.history_[-1]
@@ -215,11 +233,9 @@ def run(
     ],
     output: Output = Path("results"),
     role: RoleOption = "background",
-    executor: Annotated[
-        Literal["iterative", "futures", "dask"], typer.Option(help="Where: this process, several, or a Dask cluster.")
-    ] = "futures",
-    workers: Annotated[int, typer.Option(help="Number of processes.", min=1)] = 2,
-    scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler (tcp://host:8786).")] = None,
+    executor: Executor = "iterative",
+    workers: Workers = 2,
+    scheduler: Scheduler = None,
     chunksize: Annotated[int, typer.Option(help="Events in one piece of work.", min=1)] = 20_000,
     folder: Folder = None,
     manifest: Manifest = None,
@@ -242,7 +258,8 @@ def run(
     with make_executor(executor, workers=workers, client=scheduler) as opened:
         found = HepRunner(opened, chunksize=chunksize)(files, processor)
     command = f"hepmtp {shlex.join(sys.argv[1:])}"
-    typer.echo(write_run(output, found, chosen, command=command, seconds=time.perf_counter() - start))
+    write_run(output, found, chosen, command=command, started=start)
+    _found(output)
 
 
 @app.command()
@@ -267,7 +284,7 @@ def compare(
     from hepmtp.comparison import compare as compare_regions
     from hepmtp.histograms import load
     from hepmtp.report import TITLES, read_info
-    from hepmtp.results import caption_of, draw_regions, passing
+    from hepmtp.results import caption_of, coarse, draw_regions, passing
     from hepmtp.tables import cells, records, write_csv, write_markdown
 
     info, scores = read_info(run), load(run / "histograms.json")
@@ -275,22 +292,22 @@ def compare(
     if detector not in scores:
         raise ScoreError(f"{run} has no score {detector!r}; it has {', '.join(sorted(scores))}")
     h = scores[detector]
-    shape = compare_regions(h, *regions, datasets=info.background)
+    shape = compare_regions(coarse(h), *regions, datasets=info.background)
+    rows = passing(h, info.background, info.signals, regions=regions, quantile=quantile)
+    name = f"{detector}-{regions[0]}-{regions[1]}"
+    draw_regions(run, h, info.background, info.signals, regions=regions, name=name, caption=caption_of(info))
     typer.echo(
         f"background, shape in {regions[0]} against {regions[1]}:"
         f" chi2 / ndof = {shape.chi2:.1f} / {shape.ndof}, p = {shape.p_value:.2g}"
     )
-    rows = passing(h, info.background, info.signals, regions=regions, quantile=quantile)
-    name = f"{detector}-{regions[0]}-{regions[1]}"
     if rows:
         write_csv(run / f"{name}.csv", rows)
         write_markdown(run / f"{name}.md", rows, titles=TITLES)
-        table = cells(records(rows), titles=TITLES)
-        upright = Table(box=SIMPLE, show_header=False)
-        for line in zip(table.header, *table.rows, strict=True):
-            upright.add_row(*line)
-        Console().print(upright)
-    draw_regions(run, h, info.background, info.signals, regions=regions, name=name, caption=caption_of(info))
+        text = cells(records(rows), titles=TITLES)
+        table = Table(box=SIMPLE, show_header=False)
+        for line in zip(text.header, *text.rows, strict=True):
+            table.add_row(*line)
+        Console().print(table)
     typer.echo(run / "figures" / f"{name}.png")
 
 
@@ -303,6 +320,17 @@ def report(run: Annotated[Path, typer.Argument(help="Folder that `hepmtp run` or
     from hepmtp.report import write_report
 
     typer.echo(write_report(run))
+
+
+def _found(folder: Path) -> None:
+    """Say what a run has found."""
+    from hepmtp.report import conclusions, read_info
+    from hepmtp.tables import read_csv
+
+    table = folder / "performance.csv"
+    for sentence in conclusions(read_csv(table), read_info(folder)) if table.exists() else ():
+        typer.echo(f"- {sentence}")
+    typer.echo(f"The report: {folder / 'report.html'}")
 
 
 def _saved(paths: Iterable[str]) -> list[str]:
@@ -319,6 +347,32 @@ def _saved(paths: Iterable[str]) -> list[str]:
 @contextlib.contextmanager
 def _bar(text: str, unit: str) -> Iterator[tuple[Progress, TaskID]]:
     """A progress bar on the terminal; its total may come later."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit))
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TimeRemainingColumn(),
+    )
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         yield bar, bar.add_task(text, total=None)
+
+
+@contextlib.contextmanager
+def _epochs() -> Iterator[Callable[[int, int, int, float], None]]:
+    """A progress bar for each epoch of a training, which leaves a line with its loss."""
+    with contextlib.ExitStack() as stack:
+        opened: list[tuple[Progress, TaskID]] = []
+
+        def show(epoch: int, done: int, batches: int, loss: float) -> None:
+            if not opened:
+                opened.append(stack.enter_context(_bar(f"epoch {epoch}", "batches")))
+            bar, task = opened[0]
+            bar.update(task, description=f"epoch {epoch}, loss {loss:.4f}", completed=done, total=batches)
+            if done == batches:
+                stack.close()
+                opened.clear()
+                typer.echo(f"epoch {epoch}: training loss {loss:.4f}", err=True)
+
+        yield show

@@ -1,14 +1,23 @@
 from __future__ import annotations
 
+import gzip
+import itertools
+import json
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from hepmtp import __version__
 from hepmtp.cli import app, main
+from hepmtp.detectors import load_detector
+from hepmtp.histograms import load
+from hepmtp.readers import reader_for
+from hepmtp.report import read_info
+from hepmtp.tables import read_csv
 
 COMMANDS = ("demo", "datasets", "convert", "train", "run", "compare", "report")
 
@@ -85,3 +94,149 @@ def test_datasets_sees_what_was_downloaded(tmp_path: Path, capsys: pytest.Captur
     assert hepmtp("datasets", "--folder", tmp_path) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["fourtops-4top", "signal", "152000", "0.0096", "here"] in lines
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory, sample: Path) -> Path:
+    """The first 1500 events of two backgrounds and a signal."""
+    folder = tmp_path_factory.mktemp("files")
+    for name in ("ttbarZ", "ttbarHiggs", "4top"):
+        with gzip.open(sample / f"{name}.csv.gz", "rt") as file:
+            (folder / f"{name}.csv").write_text("".join(itertools.islice(file, 1500)))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def detectors(files: Path) -> Path:
+    """What `hepmtp train` writes."""
+    folder = files / "detectors"
+    assert hepmtp("train", files / "ttbarZ.csv", files / "ttbarHiggs.csv", "--epochs", "1", "-o", folder) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def results(files: Path, detectors: Path) -> Path:
+    """What `hepmtp run` writes."""
+    folder = files / "results"
+    names = [files / f"{name}.csv" for name in ("ttbarZ", "ttbarHiggs", "4top")]
+    assert hepmtp("run", *names, "-d", detectors, "-o", folder, "--executor", "iterative") == 0
+    return folder
+
+
+@pytest.mark.parametrize("ending", ["root", "parquet"])
+def test_convert(files: Path, tmp_path: Path, ending: str, capsys: pytest.CaptureFixture[str]) -> None:
+    target = tmp_path / f"ttbarZ.{ending}"
+    assert hepmtp("convert", files / "ttbarZ.csv", target) == 0
+    assert capsys.readouterr().out == f"{target}: 1500 events\n"
+    assert reader_for(str(target)).num_events(str(target)) == 1500
+
+
+def test_convert_stops_at_a_bad_line_unless_told_to_skip_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bad = tmp_path / "bad.csv"
+    bad.write_text("1;x;1;2000;0.1;j,60000,50000,0.1,1.0;\n2;x;1;2000;0.1;q,60000,50000,0.1,1.0;\n")
+    assert "bad.csv line 2" in fails(capsys, "convert", bad, tmp_path / "bad.root")
+    assert not (tmp_path / "bad.root").exists()
+    assert hepmtp("convert", bad, tmp_path / "bad.root", "--skip-bad") == 0
+    assert capsys.readouterr().out.endswith("bad.root: 1 events\n")
+
+
+def test_train_writes_every_detector(detectors: Path) -> None:
+    names = {"masked_token", "token_rarity", "multiplicity", "n_jets", "n_b", "ht", "met"}
+    assert {folder.name for folder in detectors.iterdir()} == names
+    assert all(load_detector(detectors / name).name == name for name in names)
+
+
+def test_signal_does_not_train(files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    error = fails(capsys, "train", files / "4top.csv", "-o", tmp_path / "detectors")
+    assert "'4top' with role 'signal': only background may be fitted on" in error
+    error = fails(capsys, "train", files / "ttbarZ.csv", f"x:signal={files / '4top.csv'}", "-o", tmp_path / "detectors")
+    assert "only background may be fitted on" in error
+    assert not (tmp_path / "detectors").exists()
+
+
+def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert hepmtp("demo", "--quick", "--output", tmp_path / "demo") == 0
+    out = capsys.readouterr().out
+    assert "4top in SR: masked_token sees" in out
+    assert out.endswith(f"The report: {tmp_path / 'demo' / 'report.html'}\n")
+    assert load_detector(tmp_path / "demo" / "detector").name == "masked_token"
+
+
+def test_run_writes_a_run_that_can_be_reported(results: Path) -> None:
+    assert {"run.json", "histograms.json", "cutflow.json", "report.html"} <= {path.name for path in results.iterdir()}
+    info = read_info(results)
+    assert (info.detector, info.background, info.signals) == ("masked_token", ["ttbarZ", "ttbarHiggs"], ["4top"])
+    assert "your own files" in info.note
+    cutflow = json.loads((results / "cutflow.json").read_text())
+    assert set(cutflow) == {"ttbarZ", "ttbarHiggs", "4top"}
+    # 30 % of 1500 events, each weighted with 1 / 0.3
+    assert abs(cutflow["4top"]["all"]["raw"] - 450) < 5 * np.sqrt(1500 * 0.3 * 0.7)
+    assert cutflow["4top"]["all"]["sumw"] == pytest.approx(cutflow["4top"]["all"]["raw"] * 0.00790155 / 0.3)
+    assert (results / "report.html").read_text().startswith("<!")
+
+
+def test_converted_files_on_several_processes_give_the_same_counts(
+    files: Path, detectors: Path, results: Path, tmp_path: Path
+) -> None:
+    assert hepmtp("convert", files / "4top.csv", tmp_path / "4top.root") == 0
+    names = [files / "ttbarZ.csv", f"ttbarHiggs={files / 'ttbarHiggs.csv'}", tmp_path / "4top.root"]
+    assert hepmtp("run", *names, "-d", detectors, "-o", tmp_path / "run", "--chunksize", "400") == 0
+    ours, others = (json.loads((folder / "cutflow.json").read_text()) for folder in (tmp_path / "run", results))
+    assert {n: {r: c["raw"] for r, c in one.items()} for n, one in ours.items()} == {
+        n: {r: c["raw"] for r, c in one.items()} for n, one in others.items()
+    }
+
+
+def test_run_takes_single_detectors_and_forms(files: Path, detectors: Path, tmp_path: Path) -> None:
+    words = ["-d", detectors / "ht", "-d", f"{detectors / 'masked_token'}#mean", "--executor", "iterative"]
+    assert hepmtp("run", files / "ttbarZ.csv", *words, "-o", tmp_path / "run") == 0
+    assert sorted(load(tmp_path / "run" / "histograms.json")) == ["ht", "masked_token_mean"]
+    assert read_info(tmp_path / "run").detector in {"ht", "masked_token_mean"}
+
+
+def test_compare_prints_and_writes_what_passes(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert hepmtp("compare", results, "--regions", "SR", "CR", "--detector", "ht", "--threshold-quantile", "0.9") == 0
+    out = capsys.readouterr().out
+    assert out.startswith("background, shape in SR against CR: chi2 / ndof = ")
+    assert "90 % of CR background below" in out
+    rows = read_csv(results / "ht-SR-CR.csv")
+    assert [(row["detector"], row["region"], row["signal"]) for row in rows] == [("ht", "SR", "4top")] * 2
+    assert [row["rule"][:4] for row in rows] == ["90 %", "best"]
+    assert (results / "figures" / "ht-SR-CR.png").is_file()
+
+
+def test_compare_names_what_is_unknown(results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "no score 'mass'; it has ht, masked_token" in fails(capsys, "compare", results, "--detector", "mass")
+    assert "no region XX; it has CR" in fails(capsys, "compare", results, "--regions", "SR", "XX")
+    assert "not a finished run" in fails(capsys, "compare", tmp_path)
+    assert "quantile 2.0 is not between 0 and 1" in fails(capsys, "compare", results, "--threshold-quantile", "2")
+
+
+def test_report_makes_the_page_again(results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = results / "report.html"
+    before = page.read_text()
+    page.unlink()
+    assert hepmtp("report", results) == 0
+    assert capsys.readouterr().out.strip() == str(page)
+    assert page.read_text() == before
+    assert "not a finished run" in fails(capsys, "report", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["convert", "no.csv", "x.root"], "no.csv does not exist"),
+        (["convert", ".", "x.root"], "no reader is known for this name"),
+        (["train", "ttbarX"], "data set 'ttbarX' is unknown; there are ttbarZ, ttbarW"),
+        (["train", "fourtops-ttbarW"], "download it from https://doi.org/10.5281/zenodo.7277951"),
+        (["train", "no.csv"], "data set 'no': no file no.csv"),
+        (["run", "ttbarW", "--detectors", "nowhere"], "nowhere cannot be read as a hepmtp folder"),
+    ],
+)
+def test_wrong_input_ends_with_one_line(
+    words: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HEPMTP_DATA", raising=False)
+    assert message in fails(capsys, *words)
+    assert list(tmp_path.iterdir()) == []

@@ -154,6 +154,7 @@ def test_signal_does_not_train(files: Path, tmp_path: Path, capsys: pytest.Captu
     assert not (tmp_path / "detectors").exists()
 
 
+@pytest.mark.slow
 def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert hepmtp("demo", "--quick", "--output", tmp_path / "demo") == 0
     out = capsys.readouterr().out

@@ -67,6 +67,12 @@ class TrainingOptions:
     threads: int = 1
     device: str = "cpu"
 
+    def __post_init__(self) -> None:
+        if min(self.epochs, self.patience, self.batch_events, self.threads) < 1 or not 0 <= self.mask_fraction <= 1:
+            raise TrainingError(
+                f"epochs, patience, batch_events and threads must be 1 or more and mask_fraction in 0..1, found {self}"
+            )
+
 
 def mask_tokens(tokens: TokenBatch, fraction: float, rng: np.random.Generator) -> NDArray[np.bool_]:
     """Which tokens to hide, bool, shape (n_tokens,): each with this probability, and one at random where none fell.
@@ -174,7 +180,9 @@ class _Run:
         order = rng.permutation(len(self.training))
         total, tokens = 0.0, 0
         self.model.train()
-        with torch.random.fork_rng(devices=[]):  # dropout draws from torch's global generator: leave it as it was
+        device = self.model.embedding.device
+        # dropout draws from torch's global generator: leave it as it was
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(int(rng.integers(2**63)))
             for step in range(self.steps):
                 chosen = order[step * self.options.batch_events : (step + 1) * self.options.batch_events]

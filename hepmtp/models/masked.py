@@ -7,7 +7,7 @@ model knows of a hidden token is only its kind (particle, MET or METphi), by a m
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -49,6 +49,19 @@ class ModelOptions:
     layers: int = 2
     feedforward: int = 256
     dropout: float = 0.05
+
+    def __post_init__(self) -> None:
+        if self.form not in get_args(Form) or self.position not in get_args(Position):
+            raise TokenError(
+                f"form must be one of {get_args(Form)} and position one of {get_args(Position)}, found {self.form!r} "
+                f"and {self.position!r}"
+            )
+        step = self.heads * (2 if self.position == "rope" else 1)  # rope turns pairs of features
+        if min(self.width, self.heads, self.layers, self.feedforward) < 1 or self.width % step:
+            raise TokenError(
+                f"sizes of a model must be 1 or more and width a multiple of {step} ({self.heads} heads, position "
+                f"{self.position!r}), found {self}"
+            )
 
 
 class Head(NamedTuple):
@@ -118,7 +131,8 @@ class MaskedTokenModel(nn.Module):
         self.head = nn.Linear(width, sum(head.size for head in self.heads))
 
     def mask_id(self, values: Tensor) -> Tensor:
-        """The mask id that hides each of these ids: vocab_size + its kind."""
+        """The mask id that hides each of these ids: vocab_size + its kind; raises TokenError for what is no id."""
+        _check(values, self.vocab_size)
         return self.vocab_size + self.kind_of[values]
 
     def forward(self, values: Tensor, offsets: Tensor) -> Tensor:
@@ -143,8 +157,7 @@ class MaskedTokenModel(nn.Module):
 
     def encode_sorted(self, values: Tensor, groups: list[Group], at: Tensor | None = None) -> Tensor:
         """As `encode`, for values that lie sorted by multiplicity; for the tokens `at` only, one per event, if given."""
-        if len(values) and not 0 <= int(values.min()) <= int(values.max()) < len(self.design):
-            raise TokenError(f"ids must lie in 0..{len(self.design) - 1}, found {values.min()}..{values.max()}")
+        _check(values, len(self.design))
         x = (self.design @ self.embedding)[values]
         if self.options.position == "learned":
             places = [torch.arange(n, device=values.device).repeat(size) for size, n in groups]
@@ -197,7 +210,12 @@ def output_heads(
 def kinds_of(digits: NDArray[np.int64]) -> NDArray[np.int64]:
     """Kind of each id, shape (vocab_size,): ids with the same set of digits; numbered in the order of the ids."""
     _, first, index = np.unique(digits >= 0, axis=0, return_index=True, return_inverse=True)
-    return np.asarray(np.argsort(np.argsort(first))[index])
+    return np.asarray(np.argsort(np.argsort(first))[index.ravel()])  # numpy 2.0 gives index a second axis
+
+
+def _check(values: Tensor, n: int) -> None:
+    if values.numel() and not 0 <= int(values.min()) <= int(values.max()) < n:
+        raise TokenError(f"ids must lie in 0..{n - 1}, found {values.min()}..{values.max()}")
 
 
 def _flat_index(offsets: Tensor, events: Tensor) -> Tensor:

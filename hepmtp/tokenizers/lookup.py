@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
@@ -72,10 +73,19 @@ class LookupTokenizer:
         self.types = tuple(self.types)
         if sorted(self.types) != sorted(PARTICLE_TYPES):
             raise TokenError(f"types must be an order of {PARTICLE_TYPES}, found {self.types}")
-        for name in ("pt_bins", "eta_bins", "met_bins"):
-            inner = _quantiles(getattr(self, name))
-            if len(inner) and not (inner[0] > 0 and inner[-1] < 1 and (np.diff(inner) > 0).all()):
-                raise TokenError(f"{name} must be a number of bins or rising quantiles in (0, 1), found {inner}")
+        for name in ("pt_bins", "eta_bins", "met_bins", "phi_bins", "met_phi_bins"):
+            bins = getattr(self, name)
+            if isinstance(bins, int):
+                least = 0 if name.startswith("met") else 1
+                if bins < least:
+                    raise TokenError(f"{name} must be {least} or more, found {bins}")
+                continue
+            if name.endswith("phi_bins"):
+                raise TokenError(f"{name} must be a number of bins, found {bins!r}")
+            inner = tuple(float(quantile) for quantile in bins)
+            if not all(low < high for low, high in pairwise((0.0, *inner, 1.0))):
+                raise TokenError(f"{name} must be a number of bins or rising quantiles in (0, 1), found {bins!r}")
+            setattr(self, name, inner)
 
     @property
     def factors(self) -> tuple[tuple[str, int], ...]:
@@ -209,7 +219,7 @@ class LookupTokenizer:
     @classmethod
     def load(cls, path: str | Path) -> Self:
         """Read what `save` wrote."""
-        meta, arrays = storage.read(path)
+        meta, arrays = storage.read(path, f"{cls.__module__}:{cls.__qualname__}")
         tokenizer = cls(**meta["options"])
         for name, values in arrays.items():
             kind, variable = name.split(".")

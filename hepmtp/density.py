@@ -63,7 +63,7 @@ class OneSidedDensity:
         self.spread_ = spread
         z = self._normal(x)
         correlation: Floats = np.corrcoef(z, rowvar=False).reshape(x.shape[1], -1)
-        self.precision_ = np.linalg.pinv(correlation)
+        self.precision_ = np.asarray(np.linalg.pinv(correlation), dtype=np.float64)
         return self
 
     def score(self, x: Floats) -> Floats:

@@ -57,7 +57,7 @@ def _preselection(events: ak.Array) -> Mask:
 
 def _control(events: ak.Array) -> Mask:
     few_jets: Mask = (n_jets(events) >= 4) & (n_jets(events) <= 5)
-    return same_sign_or_three_leptons(events) & few_jets & (n_b(events) >= 2) & (ht(events) > 300)
+    return np.asarray(same_sign_or_three_leptons(events) & few_jets & (n_b(events) >= 2) & (ht(events) > 300))
 
 
 def _validation(events: ak.Array) -> Mask:

@@ -57,11 +57,12 @@ def _preselection(events: ak.Array) -> Mask:
 
 def _control(events: ak.Array) -> Mask:
     few_jets: Mask = (n_jets(events) >= 4) & (n_jets(events) <= 5)
-    return np.asarray(same_sign_or_three_leptons(events) & few_jets & (n_b(events) >= 2) & (ht(events) > 300))
+    return same_sign_or_three_leptons(events) & few_jets & (n_b(events) >= 2) & (ht(events) > 300)
 
 
 def _validation(events: ak.Array) -> Mask:
-    return same_sign_or_three_leptons(events) & (n_jets(events) >= 6) & (n_b(events) == 1) & (ht(events) > 500)
+    one_b: Mask = n_b(events) == 1
+    return same_sign_or_three_leptons(events) & (n_jets(events) >= 6) & one_b & (ht(events) > 500)
 
 
 def _signal(events: ak.Array) -> Mask:

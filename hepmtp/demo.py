@@ -46,7 +46,7 @@ def run_demo(
     folder, datasets = Path(folder), embedded()
     background = [dataset for dataset in datasets if dataset.role == "background"]
     detector = MaskedTokenDetector(
-        model=ModelOptions(width=32, feedforward=64) if quick else ModelOptions(),
+        model=ModelOptions(width=32, feedforward=64, layers=1) if quick else ModelOptions(),
         training=TrainingOptions(epochs=2 if quick else 12, seed=seed),
     )
     checkpoint = folder / "checkpoint"
@@ -56,7 +56,7 @@ def run_demo(
         detectors += [detector.with_score(form) for form in FORMS]
         processor = resolve_name("processors.anomaly:AnomalyProcessor")(detectors, columns=True)
         output = HepRunner(executor)(fileset(datasets), processor)
-    shown = [read(part, stop=3000) for part in (background, [d for d in datasets if d.name == "4top"])]
+    shown = [read(part, stop=2500) for part in (background, [d for d in datasets if d.name == "4top"])]
     size = sum(parameter.numel() for parameter in detector.fitted_model.parameters())
     epochs = len(detector.history_)
     summary = [

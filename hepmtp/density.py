@@ -1,12 +1,16 @@
 r"""A density of several surprises, fitted on background, and how far beyond it an event lies in the strange direction.
 
-The rule: large is strange, in every component; an event that is *less* surprising than background is never anomalous.
+The rule: only a shift towards *larger* surprises makes an event strange; where none makes it likelier, the score is below 0.
 
 Each component is mapped to a normal variable by its background distribution, and their correlations give the density
 :math:`p(z) = N(z; 0, C)` (a Gaussian copula). The score is the likelihood ratio of the one-sided test for a shift of its mean
 (Kudo, Biometrika 50 (1963) 403; Perlman, Ann. Math. Stat. 40 (1969) 549),
 
 .. math:: \max_{\mu \ge 0}\ 2 \ln \frac{p(z - \mu)}{p(z)} = \max_{\mu \ge 0}\ 2 \mu^T C^{-1} z - \mu^T C^{-1} \mu .
+
+It rises with :math:`C^{-1} z`, so in z itself where components are uncorrelated or anticorrelated. Where two are positively
+correlated, one that lags behind the other is strange too: with a correlation of 0.9, z = (0, -3) scores above 0, as the second
+component makes us expect -2.7 of the first.
 """
 
 from __future__ import annotations
@@ -67,7 +71,7 @@ class OneSidedDensity:
         return self
 
     def score(self, x: Floats) -> Floats:
-        """One-sided likelihood ratio of each event, shape (n_events,); negative where no component is surprising.
+        """One-sided likelihood ratio of each event, shape (n_events,); negative where no shift upwards makes it likelier.
 
         The maximum over mu >= 0 is taken over the sets of components that may be shifted: for each set the best shift is
         linear algebra, and only shifts without a negative part count. Where none is left, the (negative) square

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from hepmtp import plotting
 from hepmtp.comparison import Selection, apply, best_separation, compare, threshold
+from hepmtp.errors import ScoreError
 from hepmtp.histograms import Histogram, canonical, rebin, yields
 from hepmtp.manifest import Dataset
 from hepmtp.performance import PerformanceRow, performance
@@ -59,7 +60,7 @@ def write_run(
     Parameters
     ----------
     output
-        what `processors.anomaly.AnomalyProcessor` gave, with columns.
+        what `processors.anomaly.AnomalyProcessor` gave, with columns; without them it raises ScoreError.
     datasets
         what it ran on.
     command
@@ -73,6 +74,8 @@ def write_run(
     detector, reference
         the score that the run is about (the first one if it is not there), and the observable that it must beat.
     """
+    if "columns" not in output:
+        raise ScoreError("a report needs the scores event by event: run AnomalyProcessor with columns=True")
     histograms = {name: canonical(h) for name, h in output["scores"].items()}
     detector = detector if detector in histograms else next(iter(histograms))
     background, signals = (names_of(datasets, role) for role in ("background", "signal"))
@@ -210,5 +213,5 @@ def draw_regions(
 
 
 def _holds(h: Histogram, names: Sequence[str], region: str) -> bool:
-    """Whether these data sets together have an event in the region."""
-    return bool(names) and yields(h, names, region).error > 0
+    """Whether these data sets together have an event in the region; a region that was not filled has none."""
+    return bool(names) and region in h.axes["region"] and yields(h, names, region).error > 0

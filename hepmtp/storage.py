@@ -67,8 +67,8 @@ def write(folder: Path, kind: str, meta: Mapping[str, Any], arrays: Mapping[str,
     """Write `meta` and `arrays` as one thing of this kind into an existing folder."""
     data = safetensors.numpy.save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
     (folder / ARRAYS).write_bytes(data)
-    head = {"format": FORMAT, "kind": kind, "sha256": hashlib.sha256(data).hexdigest(), **meta}
-    (folder / META).write_text(json.dumps(head, indent=1) + "\n")
+    head = {"format": FORMAT, "kind": kind, **meta}
+    (folder / META).write_text(json.dumps({**head, "sha256": _sha256(head, data)}, indent=1) + "\n")
 
 
 def read(folder: str | Path, kind: str | None = None) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
@@ -93,17 +93,32 @@ def read(folder: str | Path, kind: str | None = None) -> tuple[dict[str, Any], d
         raise ScoreError(f"{folder} has format {meta.get('format')}, this hepmtp reads {FORMAT}; save it again")
     if kind is not None and meta.get("kind") != kind:
         raise ScoreError(f"{folder} holds a {meta.get('kind')!r}, expected a {kind!r}")
-    if hashlib.sha256(data).hexdigest() != meta.get("sha256"):
-        raise ScoreError(f"{folder / ARRAYS} has changed since it was saved (its sha256 differs); copy it again")
+    if _sha256({key: value for key, value in meta.items() if key != "sha256"}, data) != meta.get("sha256"):
+        raise ScoreError(f"{folder} has changed since it was saved (its sha256 differs); copy it again")
     try:
         return meta, safetensors.numpy.load(data)
     except SafetensorError as error:
         raise ScoreError(f"{folder / ARRAYS} is damaged: {error}") from None
 
 
+def _sha256(head: Mapping[str, Any], data: bytes) -> str:
+    return hashlib.sha256(json.dumps(head).encode() + data).hexdigest()
+
+
+def digest(folder: str | Path) -> str:
+    """The sha256 of all files of a saved folder, what is saved within it included; a missing folder raises ScoreError."""
+    folder = Path(folder)
+    read(folder)
+    total = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("[!.]*") if path.is_file()):
+        total.update(f"{path.relative_to(folder).as_posix()}\n".encode() + hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()
+
+
 def kind_of(fitted: object) -> str:
-    """Where a fitted thing's class lives, ``"package.module:Class"``; saved with it."""
-    return f"{type(fitted).__module__}:{type(fitted).__qualname__}"
+    """Where the class of a fitted thing (or this class) lives, ``"package.module:Class"``; saved with it."""
+    cls = fitted if isinstance(fitted, type) else type(fitted)
+    return f"{cls.__module__}:{cls.__qualname__}"
 
 
 def load(path: str | Path) -> Any:

@@ -104,8 +104,8 @@ def _confusions(
 ) -> list[tuple[str, Figure, str]]:
     found = []
     names = [name for name, _ in detector.tokenizer.factors if name in ("MET", "METphi")]
-    for factor in names:
-        for kind, batch in tokens.items():
+    for kind, batch in tokens.items():  # outside: the surprises of a batch are computed once for all factors
+        for factor in names:
             matrix = confusion_matrix(detector, batch, factor)
             figure = plotting.confusion(matrix, title=f"{factor} tokens, {kind}", caption=caption)
             text = (

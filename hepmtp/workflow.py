@@ -51,5 +51,5 @@ def train_detectors(
     output = HepRunner(executor, chunksize=chunksize)(fileset(datasets), processor)
     training, validation = resolve_name(f"{corpus}:training_tokens")(output)
     detector.fit_tokens(training, validation, checkpoint=checkpoint, progress=progress)
-    plain: list[Detector] = [TokenRarity(), *(Observable(name) for name in OBSERVABLES)]
+    plain: list[Detector] = [TokenRarity(detector.tokenizer), *(Observable(name) for name in OBSERVABLES)]
     return [detector, *(one.fit(sample) for one in plain)]

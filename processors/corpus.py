@@ -69,6 +69,9 @@ def training_tokens(output: dict[str, Any]) -> tuple[TokenBatch, TokenBatch]:
         rows = output["corpus"][name]
         key = np.stack([rows["source"].value, rows["event"].value])
         if np.unique(key, axis=1).shape[1] != key.shape[1]:
-            raise TrainingError(f"some {name} events were read twice: give each file once, either raw or converted")
+            raise TrainingError(
+                f"some {name} events were read twice: give each file once, either raw or converted; two files with the"
+                " same name count as one"
+            )
         batches.append(rows["tokens"].select(np.lexsort(key[::-1])))
     return batches[0], batches[1]

@@ -5,15 +5,21 @@ The rule: the test file of each such class calls its contract first.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import awkward as ak
 import numpy as np
 import pytest
+from hist.axis import Regular
 
-from hepmtp.errors import ReadError
-from hepmtp.events import PARTICLE_FIELDS, check_events, source_id
+from hepmtp.detectors import Detector
+from hepmtp.errors import NotFittedError, ReadError, ScoreError, TrainingError
+from hepmtp.events import PARTICLE_FIELDS, check_events, source_id, with_metadata
 from hepmtp.readers import Reader
+from hepmtp.split import part_of, split_of
+from hepmtp.tokenizers import Tokenizer
+from hepmtp.tokens import TokenBatch
 
 
 def columns(events: ak.Array) -> dict[str, list[object]]:
@@ -60,3 +66,141 @@ def check_reader(reader: Reader, path: str, tmp_path: Path) -> None:
     junk.write_bytes(np.random.default_rng(1).bytes(1000))
     with pytest.raises(ReadError, match=junk.name):
         reader.read(str(junk))
+
+
+def check_detector(make: Callable[[], Detector], events: ak.Array, tmp_path: Path, *, rtol: float = 0.0) -> Detector:
+    """The contract of a detector; returns a fitted one.
+
+    Parameters
+    ----------
+    make
+        gives a detector that is not fitted.
+    events
+        background of several hundred events.
+    rtol
+        by how much scores may depend on the chunks that events come in.
+    """
+    before = columns(events)
+    with pytest.raises(NotFittedError, match=r"call fit\(background events\) first"):
+        _ = make().axis
+    for role in ("signal", "data", None):
+        with pytest.raises(TrainingError, match=r"only background may be fitted on"):
+            make().fit(with_metadata(events, dataset="x", role=role))
+    with pytest.raises(TrainingError, match=r"none of the 0 events is in the train part"):
+        make().fit(events[:0])
+    detector = make()
+    assert detector.fit(events) is detector
+    assert isinstance(detector, Detector)
+    assert detector.name
+    assert len(detector.description) > 20
+
+    scores = _check_scores(detector, events, rtol)
+    assert columns(events) == before
+    _check_axis(detector, part_of(events, "train"))
+
+    alone = make().fit(events[split_of(events) != "analysis"])
+    np.testing.assert_array_equal(alone.score(events), scores)
+    assert alone.axis == detector.axis
+    turned = make().fit(events[::-1])
+    np.testing.assert_array_equal(turned.score(events), scores)
+
+    detector.save(tmp_path / "detector")
+    loaded = type(detector).load(tmp_path / "detector")
+    np.testing.assert_array_equal(loaded.score(events), scores)
+    assert (loaded.axis, loaded.name, loaded.description) == (detector.axis, detector.name, detector.description)
+    _check_damage(type(detector), tmp_path / "detector")
+    return detector
+
+
+def _check_scores(detector: Detector, events: ak.Array, rtol: float) -> np.ndarray:
+    n = len(events)
+    scores = detector.score(events)
+    assert scores.dtype == np.float64
+    assert scores.shape == (n,)
+    assert np.isfinite(scores).all()
+    assert len(np.unique(scores)) > 1
+    mask = np.arange(n) % 3 != 1
+    np.testing.assert_allclose(detector.score(events[mask]), scores[mask], rtol=rtol, atol=rtol)
+    chunks = [detector.score(events[first : first + 50]) for first in range(0, n, 50)]
+    np.testing.assert_allclose(np.concatenate(chunks), scores, rtol=rtol, atol=rtol)
+    turned = ak.with_field(events, events.Particle[:, ::-1], "Particle")
+    np.testing.assert_allclose(detector.score(turned), scores, rtol=max(rtol, 1e-12), atol=rtol)
+    # an event without particles scores, and leaves the others alone
+    bare = ak.with_field(events, events.Particle[ak.broadcast_arrays(mask, events.Particle.pt)[0]], "Particle")
+    assert ak.num(bare.Particle)[1] == 0
+    found = detector.score(bare)
+    assert np.isfinite(found).all()
+    np.testing.assert_allclose(found[mask], scores[mask], rtol=rtol, atol=rtol)
+    nothing = detector.score(events[:0])
+    assert nothing.shape == (0,)
+    assert nothing.dtype == np.float64
+    return scores
+
+
+def _check_axis(detector: Detector, training: ak.Array) -> None:
+    axis = detector.axis
+    assert isinstance(axis, Regular)
+    assert axis.name == "score"
+    assert axis.label
+    scores = detector.score(training)
+    assert np.mean((scores >= axis.edges[0]) & (scores < axis.edges[-1])) >= 0.99
+
+
+def _check_damage(cls: type[Detector], folder: Path) -> None:
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        data = path.read_bytes()
+        for place in range(0, len(data), max(1, len(data) // 5)):
+            path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+            with pytest.raises(ScoreError, match=r"damaged|has changed|expected|reads 1|cannot be (read|imported)"):
+                cls.load(folder)
+        path.write_bytes(data)
+    cls.load(folder)
+    with pytest.raises(ScoreError, match=r"cannot be read as a"):
+        cls.load(folder / "nothing")
+
+
+def check_tokenizer(tokenizer: Tokenizer, events: ak.Array, tmp_path: Path) -> None:
+    """The contract of a tokenizer that is not fitted yet, on background events of which some have no particles."""
+    assert isinstance(tokenizer, Tokenizer)
+    assert ak.any(ak.num(events.Particle) == 0)
+    before = columns(events)
+    for role in ("signal", "data", None):
+        with pytest.raises(TrainingError, match=r"only background may be fitted on"):
+            tokenizer.fit(with_metadata(events, dataset="other", role=role))
+    with pytest.raises(NotFittedError, match=r"call fit"):
+        tokenizer.encode(events)
+    assert tokenizer.fit(events) is tokenizer
+
+    tokens = tokenizer.encode(events)
+    assert isinstance(tokens, TokenBatch)
+    assert len(tokens) == len(events)
+    assert 0 <= tokens.values.min() <= tokens.values.max() < tokenizer.vocab_size
+    nothing = tokenizer.encode(events[:0])
+    assert (len(nothing), len(nothing.values)) == (0, 0)
+    mask = np.arange(len(events)) % 3 == 0
+    assert tokenizer.encode(events[mask]) == tokens.select(mask)
+    cut = len(events) // 2
+    assert tokenizer.encode(events[:cut]) + tokenizer.encode(events[cut:]) == tokens
+    assert tokenizer.encode(with_metadata(events, dataset="other", role="signal")) == tokens
+
+    decoded = tokenizer.decode(tokens)
+    check_events(decoded)
+    assert tokenizer.encode(decoded) == tokens
+    assert len(tokenizer.decode(nothing)) == 0
+    assert columns(events) == before
+
+    sizes = np.array([size for _, size in tokenizer.factors])
+    digits = tokenizer.digits
+    assert digits.shape == (tokenizer.vocab_size, len(sizes))
+    assert digits.dtype == np.int64
+    assert ((digits >= -1) & (digits < sizes)).all()
+    assert (digits >= 0).any(axis=1).all(), "every id has a digit"
+    assert (digits.max(axis=0) == sizes - 1).all(), "every value of every factor is used"
+    assert len(np.unique(digits, axis=0)) == tokenizer.vocab_size, "digits tell ids apart"
+
+    tokenizer.save(tmp_path / "tokenizer")
+    loaded = type(tokenizer).load(tmp_path / "tokenizer")
+    assert loaded.encode(events) == tokens
+    assert columns(loaded.decode(tokens)) == columns(decoded)
+    assert loaded.factors == tokenizer.factors
+    assert np.array_equal(loaded.digits, digits)

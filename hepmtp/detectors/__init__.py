@@ -6,6 +6,7 @@ The rule: a detector is fitted on background training events only, and on those 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
 
@@ -98,10 +99,11 @@ def load_detector(path: str | Path) -> Detector:
     """
     folder, _, form = str(path).partition("#")
     detector = storage.load(folder)
-    if form:
-        if not hasattr(detector, "with_score"):
-            raise ScoreError(f"{path}: a {detector.name} detector has one form of score only; leave out #{form}")
-        detector = detector.with_score(form)
     if not isinstance(detector, Detector):
         raise ScoreError(f"{folder} holds a {storage.kind_of(detector)!r}, expected a detector")
-    return detector
+    if not form:
+        return detector
+    with_score: Callable[[str], Detector] | None = getattr(detector, "with_score", None)
+    if with_score is None:
+        raise ScoreError(f"{path}: a {detector.name} detector has one form of score only; leave out #{form}")
+    return with_score(form)

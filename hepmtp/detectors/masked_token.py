@@ -8,8 +8,9 @@ its expected value and variance under the model's own prediction (see :mod:`hepm
 - ``"excess"``: (sum s - sum H) / sqrt(sum V), over all factors: centred and scaled;
 - a factor's name (``"type"``, ``"pt"``, ``"eta"``, ``"phi"``, ``"MET"``, ``"METphi"``): the excess of that factor alone;
 - ``"count"``: -log p(n), the surprise of the particle count n itself in background;
-- ``"joined"``, the default: all factors' excesses and the count's surprise, joined by a density fitted on background training
-  events and read one-sidedly (:mod:`hepmtp.density`).
+- ``"joined"``, the default: four questions, joined by a density fitted on background training events and read one-sidedly
+  (:mod:`hepmtp.density`): what the particles are (excess of type), how they move (excess of pt, eta and phi together), what is
+  missing (MET and METphi together), and how many there are (count). Few components, as each one adds its noise.
 """
 
 from __future__ import annotations
@@ -106,12 +107,11 @@ class MaskedTokenDetector:
     @property
     def forms(self) -> tuple[str, ...]:
         """The forms that the score can have."""
-        return ("joined", "sum", "mean", "excess", *self._joined_of())
+        return ("joined", "sum", "mean", "excess", "count", *self._heads())
 
     def with_score(self, form: str) -> Self:
         """The same detector with another form of the score; both share the model and what it has computed."""
-        if form not in self.forms:
-            raise ScoreError(f"score form {form!r} is unknown; there are {', '.join(self.forms)}")
+        self._check_form(form)
         other = type(self)(self.tokenizer, self.model, self.training, form, self.density_events)
         for name in ("history_", "model_", "_state", "_saved"):
             setattr(other, name, getattr(self, name))
@@ -143,6 +143,7 @@ class MaskedTokenDetector:
         progress: Progress | None = None,
     ) -> Self:
         """As `fit`, for tokens of the fitted tokenizer, such as :class:`processors.corpus.CorpusProcessor` gives."""
+        self._check_form(self.form)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.training.seed)
             model = MaskedTokenModel(self.tokenizer.factors, self.tokenizer.digits, self.model)
@@ -180,6 +181,7 @@ class MaskedTokenDetector:
             "model": asdict(self.model),
             "training": asdict(self.training),
             "form": self.form,
+            "density_events": self.density_events,
             "history": self.history_,
             "axes": state.axes,
         }
@@ -189,17 +191,18 @@ class MaskedTokenDetector:
         with storage.new_folder(path) as folder:
             storage.write(folder, storage.kind_of(self), meta, arrays)
             self.tokenizer.save(folder / "tokenizer")
-        self._saved = (str(Path(path).resolve()), _digest(path))
+        self._saved = (str(Path(path).resolve()), storage.digest(path))
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
         """Read what `save` wrote."""
-        meta, arrays = storage.read(path)
+        meta, arrays = storage.read(path, storage.kind_of(cls))
         detector = cls(
             load_tokenizer(Path(path) / "tokenizer"),
             ModelOptions(**meta["model"]),
             TrainingOptions(**meta["training"]),
             meta["form"],
+            meta["density_events"],
         )
         model = MaskedTokenModel(detector.tokenizer.factors, detector.tokenizer.digits, detector.model)
         weights = {key[6:]: torch.as_tensor(value) for key, value in arrays.items() if key.startswith("model.")}
@@ -212,7 +215,7 @@ class MaskedTokenDetector:
         density = {key[8:]: value for key, value in arrays.items() if key.startswith("density.")}
         detector._state = _State(arrays["count_surprise"], OneSidedDensity.from_arrays(density), meta["axes"])
         detector.model_, detector.history_ = model.eval(), meta["history"]
-        detector._saved = (str(Path(path).resolve()), _digest(path))
+        detector._saved = (str(Path(path).resolve()), storage.digest(path))
         return detector
 
     def __reduce__(self) -> Any:
@@ -226,9 +229,13 @@ class MaskedTokenDetector:
             raise NotFittedError("this MaskedTokenDetector is not trained yet: call fit(background events) first")
         return self._state
 
-    def _joined_of(self) -> tuple[str, ...]:
+    def _check_form(self, form: str) -> None:
+        if form not in self.forms:
+            raise ScoreError(f"score form {form!r} is unknown; there are {', '.join(self.forms)}")
+
+    def _heads(self) -> list[str]:
         heads, _ = output_heads(self.model.form, self.tokenizer.factors, self.tokenizer.digits)
-        return ("count", *(head.name for head in heads))
+        return [head.name for head in heads]
 
     def _parts(self, tokens: TokenBatch) -> dict[str, Floats]:
         """Every form but the joined one, each shape (n_events,)."""
@@ -263,7 +270,10 @@ class _State:
     count_surprise: Floats  # of 0, 1, 2, ... particles
     density: OneSidedDensity = field(default_factory=OneSidedDensity)
     axes: dict[str, dict[str, Any]] = field(default_factory=dict)
-    last: tuple[TokenBatch, Surprises] | None = None
+    last: tuple[TokenBatch, Surprises] | None = None  # stays at home when pickled: it is large
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "last": None}
 
 
 def _count_surprise(model: MaskedTokenModel, tokens: TokenBatch) -> Floats:
@@ -283,18 +293,13 @@ def _label(form: str) -> str:
     return "masked-token score" if form == "joined" else f"masked-token score ({form})"
 
 
-def _digest(path: str | Path) -> str:
-    return str(storage.read(path)[0]["sha256"])
-
-
 @functools.lru_cache(maxsize=4)
 def _open_once(path: str, digest: str) -> MaskedTokenDetector:
-    detector = MaskedTokenDetector.load(path)
-    if _digest(path) != digest:
+    if storage.digest(path) != digest:
         raise ScoreError(
             f"{path} is not the detector that the processor was made with (its sha256 differs): copy it again"
         )
-    return detector
+    return MaskedTokenDetector.load(path)
 
 
 def _open(path: str, digest: str, form: str) -> MaskedTokenDetector:

@@ -106,7 +106,7 @@ class Observable:
     @classmethod
     def load(cls, path: str | Path) -> Self:
         """Read what `save` wrote."""
-        meta, _ = storage.read(path)
+        meta, _ = storage.read(path, storage.kind_of(cls))
         observable = cls(meta["name"])
         observable.axis_ = axis_from(meta["axis"])
         return observable

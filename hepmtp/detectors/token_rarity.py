@@ -31,7 +31,8 @@ class TokenRarity:
     Parameters
     ----------
     tokenizer
-        default: `LookupTokenizer`; fitted together with the detector unless it is fitted already.
+        default: `LookupTokenizer`; fitted together with the detector unless it is fitted already, such as that of a
+        masked-token detector: both then read the same tokens.
     """
 
     tokenizer: Tokenizer = field(default_factory=LookupTokenizer)
@@ -54,7 +55,10 @@ class TokenRarity:
     def fit(self, events: ak.Array) -> Self:
         """Count tokens in the training part of background events."""
         training = training_events(events)
-        tokens = self.tokenizer.fit(training).encode(training)
+        try:
+            tokens = self.tokenizer.encode(training)
+        except NotFittedError:
+            tokens = self.tokenizer.fit(training).encode(training)
         counts = np.bincount(tokens.values, minlength=self.tokenizer.vocab_size) + 0.5
         self.rarity_ = -np.log(counts / counts.sum())
         self.axis_ = score_axis(self.score(training), label="mean token rarity")
@@ -79,7 +83,7 @@ class TokenRarity:
     @classmethod
     def load(cls, path: str | Path) -> Self:
         """Read what `save` wrote."""
-        meta, arrays = storage.read(path)
+        meta, arrays = storage.read(path, storage.kind_of(cls))
         detector = cls(load_tokenizer(Path(path) / "tokenizer"), name=meta["name"])
         detector.rarity_, detector.axis_ = arrays["rarity"], axis_from(meta["axis"])
         return detector

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    import awkward as ak
     from distributed import Client
 
 ROOT = Path(__file__).parent.parent
@@ -36,6 +37,14 @@ def shared() -> Path:
 def sample() -> Path:
     """The embedded sample: six .csv.gz files of hepmtp's own simulation."""
     return ROOT / "hepmtp" / "data" / "simulated"
+
+
+@pytest.fixture(scope="session")
+def background() -> ak.Array:
+    """The first 400 events of each background of the embedded sample."""
+    from hepmtp.manifest import embedded, read  # noqa: PLC0415 - most tests do not need it
+
+    return read((dataset for dataset in embedded() if dataset.role == "background"), stop=400)
 
 
 @pytest.fixture(scope="session")

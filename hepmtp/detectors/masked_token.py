@@ -16,6 +16,7 @@ its expected value and variance under the model's own prediction (see :mod:`hepm
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -38,6 +39,9 @@ from hepmtp.tokens import TokenBatch
 from hepmtp.training import History, Progress, TrainingOptions, torch_threads, train
 
 Floats = NDArray[np.float64]
+
+#: The question that each head answers in the joined score; a head that is not listed says how particles move.
+QUESTIONS = {"type": "what", "MET": "missing", "METphi": "missing"}
 
 
 @dataclass(eq=False)
@@ -92,9 +96,9 @@ class MaskedTokenDetector:
     def description(self) -> str:
         """What this form of the score is, in a sentence."""
         plain = {
-            "joined": "How badly a transformer, trained on background, predicts the type, pt, eta and phi of each particle, MET and "
-            "METphi from the rest of the event, each centred and scaled by what the model itself expects, together with the surprise "
-            "of the particle count; joined by a density of background training events, read one-sidedly.",
+            "joined": "How badly a transformer, trained on background, predicts what the particles are (type), how they move (pt, eta, "
+            "phi) and what is missing (MET, METphi) from the rest of the event, each centred and scaled by what the model itself "
+            "expects, and the surprise of the particle count; joined by a density of background training events, read one-sidedly.",
             "sum": "Sum of -log p over everything that the transformer predicts; grows with the particle count by itself.",
             "mean": "The sum divided by the number of tokens.",
             "excess": "The sum minus what the model expects, over the spread that it expects.",
@@ -156,8 +160,7 @@ class MaskedTokenDetector:
         state = _State(count_surprise=_count_surprise(model, training))
         self._state, self._saved = state, None
         parts = self._parts(training.select(some))
-        components = np.stack([parts[name] for name in self._joined_of()], axis=1)
-        state.density.fit(components)
+        state.density.fit(parts["questions"])
         state.axes = {form: plain_axis(score_axis(self._form(parts, form), label=_label(form))) for form in self.forms}
         return self
 
@@ -238,29 +241,34 @@ class MaskedTokenDetector:
         return [head.name for head in heads]
 
     def _parts(self, tokens: TokenBatch) -> dict[str, Floats]:
-        """Every form but the joined one, each shape (n_events,)."""
+        """Every form but the joined one, each shape (n_events,), and the components of that, (n_events, n_components)."""
         model, state = self.fitted_model, self._fitted()
         found = self.surprises(tokens)
 
         def total(column: Floats) -> Floats:
             return np.bincount(tokens.owner, column, minlength=len(tokens)).astype(np.float64)
 
-        def excess(columns: slice) -> Floats:
+        def excess(columns: Sequence[int]) -> Floats:
             s, expected, variance = (total(part[:, columns].sum(axis=1)) for part in found[:3])
             return (s - expected) / np.sqrt(np.maximum(variance, 1e-9))
 
-        everything = slice(None)
         s = total(found.surprise.sum(axis=1))
         particles = model.kind_of[: model.vocab_size].numpy()[tokens.values] == 0
-        count = np.bincount(tokens.owner[particles], minlength=len(tokens))
-        parts = {"sum": s, "mean": s / np.maximum(tokens.counts, 1), "excess": excess(everything)}
-        parts["count"] = _count_score(state.count_surprise, count)
-        return parts | {name: excess(slice(i, i + 1)) for i, (name, *_) in enumerate(model.heads)}
+        number = np.bincount(tokens.owner[particles], minlength=len(tokens))
+        heads = {head.name: column for column, head in enumerate(model.heads)}
+        parts = {"sum": s, "mean": s / np.maximum(tokens.counts, 1), "excess": excess([*heads.values()])}
+        parts["count"] = _count_score(state.count_surprise, number)
+        parts |= {name: excess([column]) for name, column in heads.items()}
+        groups = [
+            [heads[name] for name in heads if QUESTIONS.get(name, "how") == one] for one in ("what", "how", "missing")
+        ]
+        parts["questions"] = np.stack([*(excess(group) for group in groups if group), parts["count"]], axis=1)
+        return parts
 
     def _form(self, parts: dict[str, Floats], form: str) -> Floats:
         if form != "joined":
             return parts[form]
-        return self._fitted().density.score(np.stack([parts[name] for name in self._joined_of()], axis=1))
+        return self._fitted().density.score(parts["questions"])
 
 
 @dataclass

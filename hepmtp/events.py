@@ -126,9 +126,8 @@ def make_events(
         "MET": ak.zip(missing, with_name="Momentum2D"),
         **per_event,
     }
-    events = with_metadata(ak.zip(record, depth_limit=1), dataset=dataset, role=role)
-    check_events(events)
-    return events
+    _check_values(n_particles, particles, {**missing, "weight": per_event["weight"]})
+    return with_metadata(ak.zip(record, depth_limit=1), dataset=dataset, role=role)
 
 
 def with_metadata(events: ak.Array, *, dataset: str, role: str | None) -> ak.Array:
@@ -172,16 +171,27 @@ def check_events(events: ak.Array) -> None:
         if name not in events.fields:
             raise EventError(f"events have no field {name!r} (found: {', '.join(events.fields)}); use make_events")
     particles = events.Particle
-    counts = ak.to_numpy(ak.num(particles))
-    owner = np.repeat(np.arange(len(counts)), counts)
     for name in PARTICLE_FIELDS:
         if name not in particles.fields:
             raise EventError(f"events.Particle has no field {name!r} (found: {', '.join(particles.fields)})")
-        values = ak.to_numpy(ak.flatten(particles[name]))
-        _refuse(~_legal(name, values), values, f"Particle.{name}", owner)
-    for name, column in (("pt", events.MET.pt), ("phi", events.MET.phi), ("weight", events.weight)):
-        values = ak.to_numpy(column)
-        _refuse(~_legal(name, values), values, name if name == "weight" else f"MET.{name}", np.arange(len(values)))
+    _check_values(
+        ak.to_numpy(ak.num(particles)),
+        {name: ak.to_numpy(ak.flatten(particles[name])) for name in PARTICLE_FIELDS},
+        {
+            name: ak.to_numpy(column)
+            for name, column in (("pt", events.MET.pt), ("phi", events.MET.phi), ("weight", events.weight))
+        },
+    )
+
+
+def _check_values(
+    counts: NDArray[np.int64], particles: Mapping[str, NDArray[Any]], per_event: Mapping[str, NDArray[Any]]
+) -> None:
+    for name, values in particles.items():
+        _refuse(~_legal(name, values), values, f"Particle.{name}", counts)
+    for name, values in per_event.items():
+        where = name if name == "weight" else f"MET.{name}"
+        _refuse(~_legal(name, values), values, where, np.ones(len(values), dtype=np.int64))
 
 
 def _legal(name: str, values: NDArray[Any]) -> NDArray[np.bool_]:
@@ -195,12 +205,13 @@ def _legal(name: str, values: NDArray[Any]) -> NDArray[np.bool_]:
     return np.asarray(legal)
 
 
-def _refuse(bad: NDArray[np.bool_], values: NDArray[Any], name: str, owner: NDArray[np.int64]) -> None:
+def _refuse(bad: NDArray[np.bool_], values: NDArray[Any], name: str, counts: NDArray[np.int64]) -> None:
     if bad.any():
         first = int(np.flatnonzero(bad)[0])
+        event = np.searchsorted(np.cumsum(counts), first, side="right")
         legal = {"pt": "finite and >= 0", "phi": "in (-pi, pi]", "type": f"0..{len(PARTICLE_TYPES) - 1}"}
         raise EventError(
-            f"event {owner[first]}: {name} is {values[first]}, expected {legal.get(name.rsplit('.', maxsplit=1)[-1], 'finite')}"
+            f"event {event}: {name} is {values[first]}, expected {legal.get(name.rsplit('.', maxsplit=1)[-1], 'finite')}"
             f" ({int(bad.sum())} such values); units are GeV and radians"
         )
 

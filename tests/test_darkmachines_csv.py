@@ -284,7 +284,7 @@ def test_skipping_reports_lines_and_weights(tmp_path: Path, caplog: pytest.LogCa
     assert events.weight.to_list() == [0.127349, -0.127349, 2.97e-8]
     assert (report.lines, report.sumw, report.unreadable) == (3, 0.75, 1)
     assert [reason.split(": ")[0] for reason in report.reasons] == [f"{path} line {n}" for n in (1, 3, 5)]
-    assert "skipped 3 of 6 lines, weights 0.75 (1 unreadable)" in caplog.text
+    assert "skipped 3 lines with weights 0.75 (1 unreadable)" in caplog.text
     assert SKIP_BAD.read_with_report(path, 1, 2)[1] == SkipReport()
     assert len(SKIP_BAD.read(path, 4, 5)) == 0
 

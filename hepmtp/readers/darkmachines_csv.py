@@ -13,7 +13,7 @@ itself, to name the first bad one.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -25,23 +25,25 @@ from numpy.typing import NDArray
 
 from hepmtp.darkmachines import BadLineError, Line, parse_line, weight_of
 from hepmtp.errors import ReadError
-from hepmtp.events import PARTICLE_TYPES, PHI_ROUNDING, concatenate, make_events, source_id
+from hepmtp.events import PARTICLE_TYPES, PHI_ROUNDING, make_events, source_id
 from hepmtp.files import Chunk, check_range, open_file, read_bytes, scan
 
 logger = logging.getLogger(__name__)
 
-_PIECE = 100_000  # lines parsed in one go: bounds the memory of reading a whole file
+_PIECE = 10_000  # lines parsed in one go: what a processor's cache holds, and little memory
 _BOM = b"\xef\xbb\xbf"
 _MEV = 1000.0
 
 # what a byte is: part of a field, one of the separators, or a reason to look at each line by itself
 _FIELD, _COMMA, _SEMICOLON, _NEWLINE, _ODD = range(5)
-_KIND = np.full(256, _ODD, dtype=np.uint8)
-_KIND[0x21:0x7F] = _FIELD
-_KIND[[ord(","), ord(";"), ord("\n")]] = _COMMA, _SEMICOLON, _NEWLINE
-# a label of one or two bytes, as a number, to its type; -1 is unknown
+_SEPARATORS = b",;\n"
+_KIND = bytes(
+    1 + _SEPARATORS.index(byte) if byte in _SEPARATORS else _FIELD if 0x21 <= byte <= 0x7E else _ODD
+    for byte in range(256)
+)
+# the first two bytes of a particle, as a number, to its type; -1 is unknown
 _TYPE_OF = np.full(1 << 16, -1, dtype=np.int8)
-_TYPE_OF[[int.from_bytes(label.encode().ljust(2, b"\0"), "big") for label in PARTICLE_TYPES]] = range(7)
+_TYPE_OF[[int.from_bytes(label.encode().ljust(2, b","), "big") for label in PARTICLE_TYPES]] = range(7)
 
 
 @dataclass(frozen=True)
@@ -71,11 +73,11 @@ class SkipReport:
 
 
 class _Columns(NamedTuple):
-    entry: NDArray[np.int64]  # (n_events,), counted from the first line that was parsed
+    entry: NDArray[np.int64]  # (n_events,)
     counts: NDArray[np.int64]  # (n_events,)
-    head: NDArray[np.float64]  # (n_events, 3): weight, MET, METphi
+    head: NDArray[np.float64]  # (3, n_events): weight, MET, METphi
     type: NDArray[np.int8]  # (n_particles,)
-    particles: NDArray[np.float64]  # (n_particles, 4): E, pt, eta, phi
+    particles: NDArray[np.float64]  # (4, n_particles): E, pt, eta, phi
 
 
 @dataclass(frozen=True)
@@ -124,29 +126,26 @@ class DarkMachinesCSV:
     def read_with_report(self, path: str, start: int = 0, stop: int | None = None) -> tuple[ak.Array, SkipReport]:
         """The same events, and what was skipped."""
         check_range(path, start, stop)
-        parts, report = [], SkipReport()
-        with open_file(path) as file:
-            for chunk in scan(path, start, _PIECE, stop):
-                events, skipped = self._parse(path, chunk, read_bytes(path, file, chunk))
-                parts.append(events)
-                report += skipped
-        if not parts:
+        events, report = self._read(path, scan(path, start, _PIECE, stop))
+        if not len(events) and not report.lines:
             self.num_events(path)  # raises if it is not the range but the file that is empty
-            parts = [_events(path, _columns([]), 0)]
-        return (parts[0] if len(parts) == 1 else concatenate(parts)), report
+        return events, report
 
     def read_chunk(self, path: str, chunk: Chunk) -> ak.Array:
         """Events of one of the `chunks`; of a plain file only its own bytes are read."""
-        with open_file(path) as file:
-            return self._parse(path, chunk, read_bytes(path, file, chunk))[0]
+        return self._read(path, [chunk])[0]
 
     def iterate(self, path: str, size: int) -> Iterator[ak.Array]:
         """Events of each chunk in turn, the file unpacked once."""
         with open_file(path) as file:
             for chunk in self.chunks(path, size):
-                yield self._parse(path, chunk, read_bytes(path, file, chunk))[0]
+                yield self._events(path, [self._parse(path, chunk, read_bytes(path, file, chunk))])[0]
 
-    def _parse(self, path: str, chunk: Chunk, data: bytes) -> tuple[ak.Array, SkipReport]:
+    def _read(self, path: str, chunks: Iterable[Chunk]) -> tuple[ak.Array, SkipReport]:
+        with open_file(path) as file:
+            return self._events(path, [self._parse(path, chunk, read_bytes(path, file, chunk)) for chunk in chunks])
+
+    def _parse(self, path: str, chunk: Chunk, data: bytes) -> tuple[_Columns, SkipReport]:
         if chunk.first_entry == 0:
             data = data.removeprefix(_BOM)
         if b"\r" in data:
@@ -154,12 +153,33 @@ class DarkMachinesCSV:
         columns, report = _parse_fast(data), SkipReport()
         if columns is None:
             columns, report = _parse_lines(path, data, chunk.first_entry, skip=self.on_bad == "skip")
+        return columns._replace(entry=columns.entry + chunk.first_entry), report
+
+    def _events(self, path: str, parsed: list[tuple[_Columns, SkipReport]]) -> tuple[ak.Array, SkipReport]:
+        report = sum((skipped for _, skipped in parsed), SkipReport())
         if report.lines:
             logger.warning(
-                "%s: skipped %d of %d lines, weights %g (%d unreadable); first: %s",
-                *(path, report.lines, chunk.n_entries, report.sumw, report.unreadable, report.reasons[0]),
+                "%s: skipped %d lines with weights %g (%d unreadable); first: %s",
+                *(path, report.lines, report.sumw, report.unreadable, report.reasons[0]),
             )
-        return _events(path, columns, chunk.first_entry), report
+        pieces = [columns for columns, _ in parsed] or [_columns([])]
+        columns = _Columns(*(np.concatenate(column, axis=-1) for column in zip(*pieces, strict=True)))
+        weight, met, met_phi = columns.head
+        energy, pt, eta, phi = columns.particles
+        events = make_events(
+            counts=columns.counts,
+            pt=pt / _MEV,
+            eta=eta,
+            phi=phi,
+            energy=energy / _MEV,
+            type=columns.type,
+            met=met / _MEV,
+            met_phi=met_phi,
+            weight=weight,
+            event=columns.entry,
+            source=source_id(path),
+        )
+        return events, report
 
 
 #: A reader that skips bad lines, to be named where a reader is a text: ``hepmtp.readers.darkmachines_csv:SKIP_BAD``.
@@ -168,72 +188,70 @@ SKIP_BAD = DarkMachinesCSV(on_bad="skip")
 
 def _parse_fast(data: bytes) -> _Columns | None:
     """All lines at once; None if anything is not plain, without saying what."""
-    if not data.endswith(b"\n"):
-        if not data.endswith(b";"):
-            return None
+    if data.endswith(b";"):
         data += b"\n"
-    text = np.frombuffer(data, np.uint8)
-    kind = _KIND[text]
-    if (kind == _ODD).any():
+    kind = np.frombuffer(data.translate(_KIND), np.uint8)
+    if not data.endswith(b"\n") or kind.max() == _ODD:
         return None
     fields = _fields(kind)
     if fields is None:
         return None
-    starts, lengths, is_head, counts = fields
-    particle = ~is_head
+    starts, lengths, counts = fields
+    heads = np.cumsum(counts + 1) - counts - 1  # a row of five fields for the head of each line and for each particle
+    is_head = np.zeros(len(starts), dtype=bool)
+    is_head[heads] = True
+    rows = np.flatnonzero(~is_head)
 
-    first = starts[particle, 0]
-    label = text[first].astype(np.uint16) << 8
-    label |= np.where(lengths[particle, 0] == 2, text[first + 1], 0)
-    types = np.where(lengths[particle, 0] <= 2, _TYPE_OF[label], -1)
-
+    text, first = np.frombuffer(data, np.uint8), starts[rows, 0]
+    types = _TYPE_OF[text[first].astype(np.uint16) << 8 | text[first + 1]]
+    if (types < 0).any() or (lengths[rows, 0] > 2).any():
+        return None
     # labels and process IDs are nulls: everything else must be a number
     valid = np.ones(starts.shape, dtype=bool)
-    valid[is_head, 1] = valid[particle, 0] = False
+    valid[heads, 1] = valid[rows, 0] = False
     buffers = [
         pa.py_buffer(np.packbits(valid, bitorder="little")),
         pa.py_buffer(np.concatenate([[0], np.cumsum(lengths)])),
-        pa.py_buffer(text[kind == _FIELD]),
+        pa.py_buffer(data.translate(None, _SEPARATORS)),
     ]
     try:
         numbers = pc.cast(pa.Array.from_buffers(pa.large_string(), valid.size, buffers), pa.float64())
     except pa.ArrowInvalid:
         return None
-    values: NDArray[np.float64] = np.frombuffer(numbers.buffers()[1], np.float64, valid.size).reshape(-1, 5)
-    columns = _Columns(np.arange(len(counts)), counts, values[is_head, 2:], types, values[particle, 1:])
-    legal = (types >= 0).all() and np.isfinite(values[is_head, 0]).all() and _legal(columns.head, columns.particles)
-    return columns if legal else None
+    values = np.frombuffer(numbers.buffers()[1], np.float64, valid.size).reshape(-1, 5).T
+    columns = _Columns(np.arange(len(counts)), counts, values[2:, heads], types, values[1:].take(rows, axis=1))
+    return columns if np.isfinite(values[0, heads]).all() and _legal(columns.head, columns.particles) else None
 
 
-def _fields(kind: NDArray[np.uint8]) -> tuple[NDArray[np.int64], ...] | None:
-    """Where the fields are: starts and lengths (n_rows, 5), head rows (n_rows,), particles per line (n_lines,)."""
-    at = np.flatnonzero(kind)
+def _fields(kind: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]] | None:
+    """Starts and lengths of the fields, (n_rows, 5), and particles per line, (n_lines,); None if the structure is broken."""
+    at = np.flatnonzero(kind != _FIELD)
     separator = kind[at]
     starts = np.concatenate([[0], at[:-1] + 1])
     # a ';' before the newline ends its line, and the newline ends nothing
-    extra = np.flatnonzero((separator[1:] == _NEWLINE) & (separator[:-1] == _SEMICOLON) & (np.diff(at) == 1)) + 1
+    extra = np.flatnonzero((separator[1:] == _NEWLINE) & (separator[:-1] == _SEMICOLON) & (at[1:] == starts[1:])) + 1
     separator[extra - 1] = _NEWLINE
-    at, separator, starts = (np.delete(array, extra) for array in (at, separator, starts))
-
+    keep = np.ones(len(at), dtype=bool)
+    keep[extra] = False
+    at, separator, starts = at[keep], separator[keep], starts[keep]
+    lengths = at - starts
     per_line = np.diff(np.flatnonzero(separator == _NEWLINE), prepend=-1)
-    if (per_line % 5).any() or (at == starts).any():
+    if (per_line % 5).any() or not lengths.all():
         return None
-    rows = separator.reshape(-1, 5)
-    counts = per_line // 5 - 1
-    is_head = np.zeros(len(rows), dtype=bool)
-    is_head[np.cumsum(counts + 1) - counts - 1] = True
-    if (rows[:, :4] != np.where(is_head, _SEMICOLON, _COMMA)[:, None]).any() or (rows[:, 4] == _COMMA).any():
+    rows, counts = separator.reshape(-1, 5), per_line // 5 - 1
+    expected = np.full(len(rows), _COMMA, dtype=np.uint8)
+    expected[np.cumsum(counts + 1) - counts - 1] = _SEMICOLON
+    if (rows[:, :4] != expected[:, None]).any() or (rows[:, 4] == _COMMA).any():
         return None
-    return starts.reshape(-1, 5), (at - starts).reshape(-1, 5), is_head, counts
+    return starts.reshape(-1, 5), lengths.reshape(-1, 5), counts
 
 
 def _legal(head: NDArray[np.float64], particles: NDArray[np.float64]) -> bool:
+    (_, met, met_phi), (_, pt, _, phi) = head, particles
     finite = np.isfinite(head).all() and np.isfinite(particles).all()
-    positive = (head[:, 1] >= 0).all() and (particles[:, 1] >= 0).all()
     limit = np.pi + PHI_ROUNDING
-    return bool(
-        finite and positive and (np.abs(head[:, 2]) <= limit).all() and (np.abs(particles[:, 3]) <= limit).all()
-    )
+    angles = (np.abs(met_phi) <= limit).all() and (np.abs(phi) <= limit).all()
+    return bool(finite and angles and (met >= 0).all() and (pt >= 0).all())
 
 
 def _parse_lines(path: str, data: bytes, first_entry: int, *, skip: bool) -> tuple[_Columns, SkipReport]:
@@ -259,25 +277,7 @@ def _columns(good: list[tuple[int, Line]]) -> _Columns:
     return _Columns(
         np.array([entry for entry, _ in good], dtype=np.int64),
         np.array([len(line.particles) for _, line in good], dtype=np.int64),
-        np.array([line.head for _, line in good], dtype=np.float64).reshape(-1, 3),
+        np.array([line.head for _, line in good], dtype=np.float64).reshape(-1, 3).T,
         np.array([kind for kind, _ in particles], dtype=np.int8),
-        np.array([numbers for _, numbers in particles], dtype=np.float64).reshape(-1, 4),
-    )
-
-
-def _events(path: str, columns: _Columns, first_entry: int) -> ak.Array:
-    weight, met, met_phi = columns.head.T
-    energy, pt, eta, phi = columns.particles.T
-    return make_events(
-        counts=columns.counts,
-        pt=pt / _MEV,
-        eta=eta,
-        phi=phi,
-        energy=energy / _MEV,
-        type=columns.type,
-        met=met / _MEV,
-        met_phi=met_phi,
-        weight=weight,
-        event=columns.entry + first_entry,
-        source=source_id(path),
+        np.array([numbers for _, numbers in particles], dtype=np.float64).reshape(-1, 4).T,
     )

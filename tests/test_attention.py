@@ -1,0 +1,92 @@
+"""Attention on groups of equal multiplicity, against the textbook formula event by event."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hepmtp.models.attention import Group, SelfAttention, attend_slowly, buckets, rotate, sort_by_multiplicity
+
+counts = st.lists(st.integers(0, 20), max_size=40).map(lambda found: np.array(found, dtype=np.int64))
+
+
+@given(counts=counts, max_tokens=st.integers(1, 60))
+def test_buckets_hold_every_event_once(counts: np.ndarray, max_tokens: int) -> None:
+    found = list(buckets(counts, max_tokens))
+    assert sorted(np.concatenate([[], *found]).tolist()) == np.flatnonzero(counts).tolist()
+    for events in found:
+        multiplicity = set(counts[events].tolist())
+        assert len(multiplicity) == 1
+        assert len(events) == 1 or len(events) * multiplicity.pop() <= max_tokens
+
+
+def test_buckets_written_out() -> None:
+    found = [events.tolist() for events in buckets(np.array([2, 0, 5, 2, 2, 5]), 4)]
+    assert found == [[0, 3], [4], [2], [5]]
+    assert list(buckets(np.array([0, 0]))) == []
+
+
+@given(counts=counts)
+def test_groups_describe_the_order(counts: np.ndarray) -> None:
+    order, groups = sort_by_multiplicity(counts)
+    assert sorted(order.tolist()) == list(range(len(counts)))
+    described = [group.multiplicity for group in groups for _ in range(group.n_events)]
+    assert described == counts[order][counts[order] > 0].tolist()
+    assert len({group.multiplicity for group in groups}) == len(groups)
+
+
+@settings(max_examples=25, deadline=None)
+@given(counts=counts, rope=st.booleans(), seed=st.integers(0, 99))
+def test_groups_equal_event_by_event(counts: np.ndarray, rope: bool, seed: int) -> None:
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    module = SelfAttention(16, 4, rope=rope)
+    counts = np.sort(counts)
+    _, groups = sort_by_multiplicity(counts)
+    x = torch.randn(int(counts.sum()), 16)
+    events = x.split(counts.tolist())
+    slow = torch.cat([attend_slowly(module, event) for event in events if len(event)] or [x])
+    fast = module(x, groups)
+    torch.testing.assert_close(fast, slow, atol=1e-5, rtol=1e-4)
+
+    full = counts[counts > 0]
+    at = torch.as_tensor(np.cumsum(full) - full + rng.integers(0, full) if len(full) else full)
+    torch.testing.assert_close(module(x, groups, at), fast[at], atol=1e-5, rtol=1e-4)
+
+
+def test_events_do_not_see_each_other() -> None:
+    module = SelfAttention(16, 2)
+    x = torch.randn(6, 16)
+    changed = x.clone()
+    changed[3:] += 1
+    before, after = (module(one, [Group(2, 3)]) for one in (x, changed))
+    assert torch.equal(before[:3], after[:3])
+    assert (before[3:] - after[3:]).abs().max() > 0.01
+
+
+@pytest.mark.parametrize("rope", [True, False])
+def test_gradients_equal_event_by_event(rope: bool) -> None:
+    torch.manual_seed(1)
+    module = SelfAttention(16, 4, rope=rope)
+    x = torch.randn(7, 16)
+    outputs = module(x, [Group(1, 1), Group(2, 3)]), torch.cat([attend_slowly(module, e) for e in x.split([1, 3, 3])])
+    weights = list(module.parameters())
+    for fast, slow in zip(*(torch.autograd.grad((out**2).sum(), weights) for out in outputs), strict=True):
+        torch.testing.assert_close(fast, slow, atol=1e-5, rtol=1e-4)
+
+
+def test_rotation_tells_differences_of_positions_only() -> None:
+    torch.manual_seed(2)
+    q, k = torch.randn(2, 8)
+    place = torch.arange(10)
+    rotated_q, rotated_k = rotate(q.expand(10, 8), place), rotate(k.expand(10, 8), place)
+    products = rotated_q @ rotated_k.T
+    for difference in range(-9, 10):
+        diagonal = products.diagonal(difference)
+        torch.testing.assert_close(diagonal, diagonal[:1].expand_as(diagonal), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(rotated_q.norm(dim=1), q.norm().expand(10))
+    assert torch.equal(rotated_q[0], q)
+    assert (products[0, 1] - products[0, 0]).abs() > 0.01

@@ -1,0 +1,210 @@
+"""The masked-token model: a set in, one softmax a digit out, and what is hidden stays hidden."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from hepmtp.errors import TokenError
+from hepmtp.models import TokenModel
+from hepmtp.models.attention import Group, sort_by_multiplicity
+from hepmtp.models.masked import Block, MaskedTokenModel, ModelOptions, kinds_of, output_heads
+from hepmtp.tokenizers.lookup import LookupTokenizer
+from hepmtp.tokens import TokenBatch
+
+TOKENIZER = LookupTokenizer()
+FORMS = ("product", "joint")
+POSITIONS = ("none", "rope", "learned")
+
+
+def make_model(*, seed: int = 1, **options: Any) -> MaskedTokenModel:
+    torch.manual_seed(seed)
+    shape = {"width": 16, "feedforward": 32, "heads": 2, **options}
+    return MaskedTokenModel(TOKENIZER.factors, TOKENIZER.digits, ModelOptions(**shape)).eval()
+
+
+def events_of(n_particles: list[int], *, seed: int = 1) -> TokenBatch:
+    """Random events of so many particles, each followed by MET and METphi, as the tokenizer gives them."""
+    rng = np.random.default_rng(seed)
+    lists = [[*rng.integers(0, 875, n), rng.integers(875, 880), rng.integers(880, 885)] for n in n_particles]
+    return TokenBatch.from_counts(np.concatenate([[], *lists]).astype(int), [len(one) for one in lists])
+
+
+def tensors(tokens: TokenBatch) -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.as_tensor(tokens.values), torch.as_tensor(tokens.offsets)
+
+
+def parameters(**options: Any) -> int:
+    model = MaskedTokenModel(TOKENIZER.factors, TOKENIZER.digits, ModelOptions(**options))
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def test_number_of_parameters() -> None:
+    block = 4 * 128 * 128 + 4 * 128 + 2 * 128 * 256 + 128 + 256 + 4 * 128
+    digits, kinds = 7 + 5 + 5 + 5 + 5 + 5, 3
+    assert parameters() == 2 * block + (digits + kinds) * 128 + 2 * 128 + 129 * digits == 273_824
+    assert parameters(form="joint") == 2 * block + (885 + kinds) * 128 + 2 * 128 + 129 * 885
+    assert parameters(position="rope") == parameters()
+    assert parameters(position="learned") == parameters() + 64 * 128
+
+
+def test_kinds_and_heads() -> None:
+    kinds = kinds_of(TOKENIZER.digits)
+    assert [kinds[i] for i in (0, 874, 875, 879, 880, 884)] == [0, 0, 1, 1, 2, 2]
+    heads, digits = output_heads("product", TOKENIZER.factors, TOKENIZER.digits)
+    assert tuple((head.name, head.size) for head in heads) == TOKENIZER.factors
+    assert np.array_equal(digits, TOKENIZER.digits)
+    heads, digits = output_heads("joint", TOKENIZER.factors, TOKENIZER.digits)
+    assert [tuple(head) for head in heads] == [("token", 875), ("MET", 5), ("METphi", 5)]
+    assert digits[[0, 874, 875, 884]].tolist() == [[0, -1, -1], [874, -1, -1], [-1, 0, -1], [-1, -1, 4]]
+    assert kinds_of(np.array([[0, -1], [-1, 0], [1, -1], [0, 0]])).tolist() == [0, 1, 0, 2]
+
+
+def test_mask_ids_tell_the_kind_alone() -> None:
+    model = make_model()
+    values = torch.tensor([0, 874, 875, 879, 880, 884])
+    assert model.mask_id(values).tolist() == [885, 885, 886, 886, 887, 887]
+    rows = model.design[885:]
+    assert rows.sum(dim=1).tolist() == [1, 1, 1]
+    assert rows[:, -3:].equal(torch.eye(3))
+    assert not model.design[:885, -3:].any()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_probabilities_sum_to_one_within_each_kind(form: str) -> None:
+    model = make_model(form=form)
+    assert isinstance(model, TokenModel)
+    tokens = events_of([3, 0, 1])
+    values, offsets = tensors(tokens)
+    for shown in (values, model.mask_id(values)):
+        p = model(shown, offsets).exp()
+        assert p.shape == (len(values), 885)
+        torch.testing.assert_close(p.sum(dim=1), torch.ones(len(values)))
+        kind = model.kind_of[shown]
+        for i, members in enumerate((slice(0, 875), slice(875, 880), slice(880, 885))):
+            torch.testing.assert_close(p[kind == i, members].sum(dim=1), torch.ones(int((kind == i).sum())))
+    for head, log_p in zip(model.heads, model.log_probabilities(model.encode(values, offsets)), strict=True):
+        assert log_p.shape == (len(values), head.size)
+        torch.testing.assert_close(log_p.exp().sum(dim=1), torch.ones(len(values)))
+
+
+def test_product_form_multiplies_the_digits() -> None:
+    model = make_model()
+    values, offsets = tensors(events_of([2]))
+    parts = model.log_probabilities(model.encode(values, offsets))
+    log_p = model(values, offsets)
+    t, pt, eta, phi = TOKENIZER.digits[431, :4]
+    expected = parts[0][0, t] + parts[1][0, pt] + parts[2][0, eta] + parts[3][0, phi]
+    torch.testing.assert_close(log_p[0, 431], expected)
+    torch.testing.assert_close(log_p[2, 877], parts[4][2, 2])
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("position", POSITIONS)
+def test_order_matters_only_with_positions(form: str, position: str) -> None:
+    model = make_model(form=form, position=position)
+    values, offsets = tensors(events_of([6]))
+    order = torch.tensor([3, 0, 7, 5, 1, 2, 6, 4])
+    straight = model.encode(values, offsets)[order]
+    permuted = model.encode(values[order], offsets)
+    if position == "none":
+        torch.testing.assert_close(permuted, straight, atol=1e-5, rtol=1e-4)
+    else:
+        assert (permuted - straight).abs().max() > 0.01
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("position", POSITIONS)
+def test_any_multiplicity_equals_event_by_event(form: str, position: str) -> None:
+    model = make_model(form=form, position=position)
+    lists = [18, 0, 60, 1, 18, 90]
+    tokens = events_of(lists) + TokenBatch.from_counts([875, 3], [0, 1, 0, 1])  # no tokens at all, one token
+    values, offsets = tensors(tokens)
+    together = model.encode(values, offsets)
+    for start, stop in zip(tokens.offsets[:-1], tokens.offsets[1:], strict=True):
+        alone = model.encode(values[start:stop], torch.tensor([0, stop - start]))
+        torch.testing.assert_close(together[start:stop], alone, atol=1e-5, rtol=1e-4)
+    assert model(values, offsets).shape == (len(values), 885)
+
+
+def test_no_events_and_no_tokens() -> None:
+    model = make_model()
+    for offsets in ([0], [0, 0, 0]):
+        assert model(torch.tensor([], dtype=torch.int64), torch.tensor(offsets)).shape == (0, 885)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("position", POSITIONS)
+def test_one_token_an_event_equals_all_of_them(form: str, position: str) -> None:
+    model = make_model(form=form, position=position)
+    tokens = events_of([0, 2, 2, 5, 70])  # rising multiplicity: sorted already
+    values, offsets = tensors(tokens)
+    groups = sort_by_multiplicity(tokens.counts)[1]
+    at = offsets[:-1] + torch.tensor([1, 0, 3, 2, 66])
+    torch.testing.assert_close(
+        model.encode_sorted(values, groups, at), model.encode(values, offsets)[at], atol=1e-5, rtol=1e-4
+    )
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_is_hidden_has_no_effect(form: str) -> None:
+    model = make_model(form=form)
+    tokens = events_of([5, 3])
+    hidden = np.zeros(len(tokens.values), dtype=bool)
+    hidden[[1, 4, 6, 8]] = True  # two particles and METphi of the first event, a particle of the second
+    other = tokens.values.copy()
+    other[[1, 4, 8]] = [13, 870, 500]
+    other[6] = 880 + (other[6] - 879) % 5
+    assert (other != tokens.values).tolist() == hidden.tolist()
+    mask = torch.as_tensor(hidden)
+    results = []
+    for values in (torch.as_tensor(tokens.values), torch.as_tensor(other)):
+        shown = torch.where(mask, model.mask_id(values), values)
+        results.append(model(shown, torch.as_tensor(tokens.offsets)))
+    assert torch.equal(*results)
+    visible = tokens.values.copy()
+    visible[0] = (visible[0] + 437) % 875
+    shown = torch.where(mask, model.mask_id(torch.as_tensor(visible)), torch.as_tensor(visible))
+    changed = model(shown, torch.as_tensor(tokens.offsets))
+    assert (changed[1, :875] - results[0][1, :875]).abs().max() > 1e-3, "the others are seen"
+
+
+@pytest.mark.parametrize("bad", [-1, 888, 10**9])
+def test_ids_outside_the_vocabulary(bad: int) -> None:
+    model = make_model()
+    with pytest.raises(TokenError, match=r"ids must lie in 0\.\.887, found"):
+        model.encode(torch.tensor([3, bad]), torch.tensor([0, 2]))
+    with pytest.raises(TokenError, match=r"ids must lie in 0\.\.884, found"):
+        model.mask_id(torch.tensor([bad]))
+
+
+def test_mask_ids_cannot_be_hidden_again() -> None:
+    with pytest.raises(TokenError, match=r"ids must lie in 0\.\.884, found 885\.\.885"):
+        make_model().mask_id(torch.tensor([885]))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"form": "both"}, r"form must be one of \('product', 'joint'\)"),
+        ({"position": "sine"}, r"position one of \('none', 'rope', 'learned'\)"),
+        ({"width": 30, "heads": 4}, r"width a multiple of 4"),
+        ({"width": 12, "heads": 4, "position": "rope"}, r"width a multiple of 8"),
+        ({"layers": 0}, r"sizes of a model must be 1 or more"),
+    ],
+)
+def test_bad_options(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(TokenError, match=message):
+        ModelOptions(**options)
+
+
+def test_dropout_acts_in_training_alone() -> None:
+    torch.manual_seed(3)
+    block = Block(ModelOptions(width=16, feedforward=32, heads=2, dropout=0.5))
+    x = torch.randn(4, 16)
+    assert not torch.equal(block(x, [Group(1, 4)]), block(x, [Group(1, 4)]))
+    block.eval()
+    assert torch.equal(block(x, [Group(1, 4)]), block(x, [Group(1, 4)]))

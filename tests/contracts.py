@@ -68,7 +68,9 @@ def check_reader(reader: Reader, path: str, tmp_path: Path) -> None:
         reader.read(str(junk))
 
 
-def check_detector(make: Callable[[], Detector], events: ak.Array, tmp_path: Path, *, rtol: float = 0.0) -> Detector:
+def check_detector(
+    make: Callable[[], Detector], events: ak.Array, tmp_path: Path, *, rtol: float = 0.0, order: float = 1e-12
+) -> Detector:
     """The contract of a detector; returns a fitted one.
 
     Parameters
@@ -79,6 +81,8 @@ def check_detector(make: Callable[[], Detector], events: ak.Array, tmp_path: Pat
         background of several hundred events.
     rtol
         by how much scores may depend on the chunks that events come in.
+    order
+        by how much they may depend on the order of the particles, if that is more.
     """
     before = columns(events)
     with pytest.raises(NotFittedError, match=r"call fit\(background events\) first"):
@@ -94,7 +98,7 @@ def check_detector(make: Callable[[], Detector], events: ak.Array, tmp_path: Pat
     assert detector.name
     assert len(detector.description) > 20
 
-    scores = _check_scores(detector, events, rtol)
+    scores = _check_scores(detector, events, rtol, max(order, rtol))
     assert columns(events) == before
     _check_axis(detector, part_of(events, "train"))
 
@@ -112,7 +116,7 @@ def check_detector(make: Callable[[], Detector], events: ak.Array, tmp_path: Pat
     return detector
 
 
-def _check_scores(detector: Detector, events: ak.Array, rtol: float) -> np.ndarray:
+def _check_scores(detector: Detector, events: ak.Array, rtol: float, order: float) -> np.ndarray:
     n = len(events)
     scores = detector.score(events)
     assert scores.dtype == np.float64
@@ -124,7 +128,7 @@ def _check_scores(detector: Detector, events: ak.Array, rtol: float) -> np.ndarr
     chunks = [detector.score(events[first : first + 50]) for first in range(0, n, 50)]
     np.testing.assert_allclose(np.concatenate(chunks), scores, rtol=rtol, atol=rtol)
     turned = ak.with_field(events, events.Particle[:, ::-1], "Particle")
-    np.testing.assert_allclose(detector.score(turned), scores, rtol=max(rtol, 1e-12), atol=rtol)
+    np.testing.assert_allclose(detector.score(turned), scores, rtol=order, atol=order)
     # an event without particles scores, and leaves the others alone
     bare = ak.with_field(events, events.Particle[ak.broadcast_arrays(mask, events.Particle.pt)[0]], "Particle")
     assert ak.num(bare.Particle)[1] == 0

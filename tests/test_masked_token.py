@@ -1,0 +1,264 @@
+"""The masked-token detector: forms of the score, saving, travelling to workers."""
+
+from __future__ import annotations
+
+import pickle
+import shutil
+from pathlib import Path
+from typing import Any
+
+import awkward as ak
+import numpy as np
+import pytest
+import torch
+from contracts import check_detector
+
+from hepmtp.detectors import load_detector
+from hepmtp.detectors.masked_token import MaskedTokenDetector, _open_once
+from hepmtp.errors import NotFittedError, ScoreError, TrainingError
+from hepmtp.events import with_metadata
+from hepmtp.manifest import embedded, read
+from hepmtp.models.masked import ModelOptions
+from hepmtp.split import part_of
+from hepmtp.tokenizers.lookup import LookupTokenizer
+from hepmtp.training import TrainingOptions
+
+FACTORS = ("type", "pt", "eta", "phi", "MET", "METphi")
+
+
+def tiny(*, seed: int = 0, form: str = "joined", model: str = "product", **tokens: Any) -> MaskedTokenDetector:
+    return MaskedTokenDetector(
+        LookupTokenizer(**tokens),
+        ModelOptions(form=model, width=16, feedforward=32, layers=1),  # type: ignore[arg-type]
+        TrainingOptions(epochs=1, seed=seed),
+        form=form,
+        density_events=300,
+    )
+
+
+@pytest.fixture(scope="module")
+def events() -> Any:
+    return read([one for one in embedded() if one.name == "ttbarW"], stop=600)
+
+
+@pytest.fixture(scope="module")
+def fitted(events: Any) -> MaskedTokenDetector:
+    return tiny().fit(events)
+
+
+@pytest.fixture(scope="module")
+def folder(fitted: MaskedTokenDetector, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("saved") / "detector"
+    fitted.with_score("joined").save(path)
+    return path
+
+
+# sums of float32 depend on the order of the particles by some 1e-6; where a few hundred events fit the density, its steepest
+# parts make up to a thousand times that of it
+@pytest.mark.parametrize(
+    ("model", "form", "order"),
+    [("product", "excess", 1e-5), ("product", "joined", 1e-3), ("joint", "token", 1e-5), ("joint", "joined", 1e-3)],
+)
+def test_contract(events: Any, tmp_path: Path, model: str, form: str, order: float) -> None:
+    check_detector(lambda: tiny(model=model, form=form), events, tmp_path, rtol=1e-5, order=order)
+
+
+def test_tokens_of_particles_alone(events: Any) -> None:
+    detector = tiny(met_bins=0, met_phi_bins=0).fit(events)
+    assert detector.forms == ("joined", "sum", "mean", "excess", "count", "type", "pt", "eta", "phi")
+    empty = ak.with_field(events[:3], events[:3].Particle[:, :0], "Particle")  # no token at all
+    for form in detector.forms:
+        assert np.isfinite(detector.with_score(form).score(empty)).all()
+    assert detector.with_score("sum").score(empty).tolist() == [0.0, 0.0, 0.0]
+
+
+def test_forms_are_what_the_docs_say(fitted: MaskedTokenDetector, events: Any) -> None:
+    tokens = fitted.tokenizer.encode(events[:8])
+    found = fitted.surprises(tokens)
+    seen = np.bincount(ak.to_numpy(ak.num(part_of(events, "train").Particle)))
+    scores = {form: fitted.with_score(form).score(events[:8]) for form in fitted.forms}
+    for i in range(8):
+        rows = slice(tokens.offsets[i], tokens.offsets[i + 1])
+        s, h, v = (part[rows] for part in found[:3])
+        assert scores["sum"][i] == pytest.approx(s.sum())
+        assert scores["mean"][i] == pytest.approx(s.sum() / (rows.stop - rows.start))
+        assert scores["excess"][i] == pytest.approx((s.sum() - h.sum()) / v.sum() ** 0.5)
+        for column, name in enumerate(FACTORS):
+            expected = (s[:, column].sum() - h[:, column].sum()) / v[:, column].sum() ** 0.5
+            assert scores[name][i] == pytest.approx(expected)
+        n = rows.stop - rows.start - 2  # without MET and METphi
+        assert n == len(events.Particle[i])
+        assert scores["count"][i] == pytest.approx(-np.log((seen[n] + 0.5) / (seen + 0.5).sum()))
+    components = []  # what the particles are, how they move, what is missing, how many there are
+    for columns in ([0], [1, 2, 3], [4, 5]):
+        s, h, v = (np.add.reduceat(part[:, columns].sum(axis=1), tokens.offsets[:-1]) for part in found[:3])
+        components.append((s - h) / np.sqrt(v))
+    components = np.stack([*components, scores["count"]], axis=1)
+    assert fitted._state is not None
+    np.testing.assert_allclose(scores["joined"], fitted._state.density.score(components), rtol=1e-12)
+
+
+def test_names_labels_and_descriptions(fitted: MaskedTokenDetector) -> None:
+    assert fitted.forms == ("joined", "sum", "mean", "excess", "count", *FACTORS)
+    names = {fitted.with_score(form).name for form in fitted.forms}
+    assert names == {"masked_token", *(f"masked_token_{form}" for form in fitted.forms[1:])}
+    assert len({fitted.with_score(form).description for form in fitted.forms}) == len(fitted.forms)
+    assert fitted.with_score("pt").axis.label == "masked-token score (pt)"
+    assert fitted.with_score("pt").axis != fitted.axis
+    assert fitted.with_score("pt").fitted_model is fitted.fitted_model
+    with pytest.raises(
+        ScoreError, match=r"score form 'product' is unknown; there are joined, sum, mean, excess, count"
+    ):
+        fitted.with_score("product")
+
+
+def test_a_form_that_does_not_exist_is_refused_before_training(events: Any) -> None:
+    with pytest.raises(ScoreError, match=r"score form 'mass' is unknown"):
+        tiny(form="mass").fit(events)
+
+
+def test_the_joint_model_has_a_head_for_each_kind_of_token(events: Any) -> None:
+    detector = tiny(model="joint", form="token").fit(events)
+    assert detector.forms == ("joined", "sum", "mean", "excess", "count", "token", "MET", "METphi")
+    assert detector.name == "masked_token_token"
+    assert np.isfinite(detector.score(events)).all()
+
+
+def test_unseen_multiplicities_score_ever_higher(fitted: MaskedTokenDetector, events: Any) -> None:
+    most = int(ak.max(ak.num(part_of(events, "train").Particle)))
+    one = events[ak.num(events.Particle) >= 3][:1]
+    copies = [ak.with_field(one, one.Particle[:, np.arange(n) % 3], "Particle") for n in range(most, most + 40, 4)]
+    rising = [float(fitted.with_score("count").score(event)[0]) for event in copies]
+    np.testing.assert_allclose(np.diff(rising), 4 * np.log(2))
+    assert np.isfinite([fitted.score(event)[0] for event in copies]).all()
+
+
+def test_a_seed_gives_the_same_detector_and_leaves_torch_alone(events: Any, fitted: MaskedTokenDetector) -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    again = tiny().fit(events)
+    assert torch.equal(torch.rand(3), expected)
+    np.testing.assert_array_equal(again.score(events), fitted.score(events))
+    assert not np.array_equal(tiny(seed=1).fit(events).score(events), fitted.score(events))
+
+
+def test_surprises_are_shared_by_forms_and_not_stale(fitted: MaskedTokenDetector, events: Any) -> None:
+    first, second = (fitted.tokenizer.encode(events[cut]) for cut in (slice(0, 20), slice(20, 40)))
+    found = fitted.surprises(first)
+    assert fitted.with_score("sum").surprises(fitted.tokenizer.encode(events[:20])) is found
+    assert fitted.surprises(second) is not found
+    np.testing.assert_array_equal(fitted.surprises(first).surprise, found.surprise)
+
+
+def test_too_few_events_are_refused(events: Any) -> None:
+    with pytest.raises(TrainingError, match=r"none of the \d events is in the validation part|cannot fill|too few"):
+        tiny().fit(events[:5])
+
+
+def test_before_fit(events: Any, tmp_path: Path) -> None:
+    for use in (
+        lambda: tiny().score(events),
+        lambda: tiny().axis,
+        lambda: tiny().fitted_model,
+        lambda: tiny().save(tmp_path / "x"),
+    ):
+        with pytest.raises(NotFittedError, match=r"this MaskedTokenDetector is not trained yet: call fit"):
+            use()
+
+
+def test_everything_is_saved(fitted: MaskedTokenDetector, folder: Path, events: Any) -> None:
+    loaded = MaskedTokenDetector.load(folder)
+    for name in ("model", "training", "form", "density_events", "history_"):
+        assert getattr(loaded, name) == getattr(fitted, name)
+    for form in fitted.forms:
+        one = load_detector(f"{folder}#{form}")
+        np.testing.assert_array_equal(one.score(events[:50]), fitted.with_score(form).score(events[:50]))
+        assert one.axis == fitted.with_score(form).axis
+    with pytest.raises(ScoreError, match=r"score form 'mass' is unknown"):
+        load_detector(f"{folder}#mass")
+    retrained = loaded.fit(events)
+    np.testing.assert_array_equal(retrained.score(events), fitted.score(events))
+
+
+def test_weights_of_another_vocabulary_are_refused(folder: Path, events: Any, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "detector")
+    LookupTokenizer(pt_bins=4).fit(events).save(tmp_path / "detector" / "tokenizer")
+    with pytest.raises(ScoreError, match=r"the weights do not fit the tokenizer's vocabulary"):
+        load_detector(tmp_path / "detector")
+
+
+def test_a_saved_detector_travels_as_path_and_digest(folder: Path, events: Any) -> None:
+    _open_once.cache_clear()
+    detector = load_detector(folder)
+    data = pickle.dumps([detector, detector.with_score("pt")])  # type: ignore[attr-defined]
+    assert len(data) < 1000
+    assert str(folder).encode() in data
+    first, pt = pickle.loads(data)
+    second, _ = pickle.loads(data)
+    assert _open_once.cache_info().misses == 1
+    assert first.fitted_model is second.fitted_model is pt.fitted_model
+    assert (first.name, pt.name) == ("masked_token", "masked_token_pt")
+    np.testing.assert_array_equal(second.score(events), detector.score(events))
+
+
+def test_a_detector_that_is_not_saved_travels_whole(events: Any, folder: Path) -> None:
+    detector = load_detector(folder).fit(events)  # fitted anew: not that of the folder
+    expected = detector.score(events)
+    data = pickle.dumps(detector)
+    assert len(data) > 5_000
+    assert str(folder).encode() not in data
+    assert detector._state is not None
+    assert detector._state.last is not None
+    assert pickle.loads(data)._state.last is None  # the surprises of the last events are large and stay at home
+    np.testing.assert_array_equal(pickle.loads(data).score(events), expected)
+
+
+def test_another_detector_in_the_folder_is_refused(events: Any, folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "detector")
+    data = pickle.dumps(load_detector(tmp_path / "detector"))
+    tiny(seed=7).fit(events).save(tmp_path / "detector")
+    with pytest.raises(ScoreError, match=r"is not the detector that the processor was made with"):
+        pickle.loads(data)
+    # other bins under the same weights are another detector too
+    shutil.rmtree(tmp_path / "detector")
+    shutil.copytree(folder, tmp_path / "detector")
+    LookupTokenizer().fit(part_of(events[:300], "train")).save(tmp_path / "detector" / "tokenizer")
+    with pytest.raises(ScoreError, match=r"is not the detector that the processor was made with"):
+        pickle.loads(data)
+    shutil.rmtree(tmp_path / "detector")
+    with pytest.raises(ScoreError, match=r"cannot be read as a"):
+        pickle.loads(data)
+
+
+def test_an_interrupted_training_goes_on(events: Any, fitted: MaskedTokenDetector, tmp_path: Path) -> None:
+    class Stop(Exception):
+        pass
+
+    def stop_in_epoch_2(epoch: int, *_: object) -> None:
+        if epoch == 2:
+            raise Stop
+
+    def make() -> MaskedTokenDetector:
+        return MaskedTokenDetector(
+            model=ModelOptions(width=16, feedforward=32, layers=1),
+            training=TrainingOptions(epochs=3),
+            density_events=300,
+        )
+
+    with pytest.raises(Stop, match=r"^$"):
+        make().fit(events, checkpoint=tmp_path / "checkpoint", progress=stop_in_epoch_2)
+    epochs: list[int] = []
+    resumed = make().fit(events, checkpoint=tmp_path / "checkpoint", progress=lambda epoch, *_: epochs.append(epoch))
+    assert set(epochs) == {2, 3}
+    whole = make().fit(events)
+    assert resumed.history_ == whole.history_
+    np.testing.assert_array_equal(resumed.score(events), whole.score(events))
+
+
+def test_validation_events_choose_the_epoch_only(events: Any) -> None:
+    """With one epoch there is nothing to choose, so that other validation events give the same scores."""
+    validation = part_of(events, "validation")
+    kept = ak.concatenate([part_of(events, "train"), validation[: len(validation) // 2]])
+    kept = with_metadata(kept, dataset="ttbarW", role="background")
+    np.testing.assert_array_equal(tiny().fit(kept).score(events), tiny().fit(events).score(events))

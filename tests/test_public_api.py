@@ -66,3 +66,11 @@ def test_every_module_and_its_public_functions_are_documented(name: str) -> None
         here = getattr(thing, "__module__", None) == name
         if here and not attribute.startswith("_") and (inspect.isfunction(thing) or inspect.isclass(thing)):
             assert inspect.getdoc(thing), f"{name}.{attribute} has no docstring"
+
+
+def test_the_readme_shows_the_quickstart() -> None:
+    root = Path(__file__).parents[1]
+    readme = (root / "README.md").read_text()
+    example = (root / "examples" / "01_quickstart.py").read_text()
+    statements = example[example.index("datasets = ") :].replace("epochs=epochs", "epochs=12").strip()
+    assert statements in readme

@@ -1,0 +1,163 @@
+"""Events per second of `hepmtp.surprise.surprises` against a torch.nn.TransformerEncoder padded to the longest event.
+
+Both have the same weights, hide the same tokens and must give the same numbers; they run in turns, in one thread, and the best
+CPU time of the rounds counts. The encoder is padded to the longest event of the sample and gets a key-padding mask. A further
+row, ours without the shortcut of the last block (which looks at the hidden token alone), tells what the buckets by themselves do.
+
+    python benchmarks/scoring.py --out benchmarks/results/scoring.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hepmtp.manifest import embedded, read
+from hepmtp.models.attention import Group
+from hepmtp.models.masked import MaskedTokenModel
+from hepmtp.surprise import surprises
+from hepmtp.tokenizers.lookup import LookupTokenizer
+from hepmtp.tokens import TokenBatch
+from hepmtp.training import torch_threads
+
+REQUIRED, TOLERANCE = 2.0, 1e-5
+TOKENS = 4096  # about so many in one pass of each
+
+#: Surprise, expected surprise and its variance of each token and head, shape (3, n_tokens, n_heads).
+Score = Callable[[TokenBatch], np.ndarray]
+
+
+class AllPositions(MaskedTokenModel):
+    """The model without its shortcut: the last block computes every token, though one an event is asked for."""
+
+    def encode_sorted(self, values: Tensor, groups: list[Group], at: Tensor | None = None) -> Tensor:
+        """As the model's own."""
+        features = super().encode_sorted(values, groups)
+        return features if at is None else features[at]
+
+
+class Padded:
+    """torch's encoder with the model's weights; every copy of an event is as long as the longest event of the sample."""
+
+    def __init__(self, model: MaskedTokenModel, *, fast_path: bool) -> None:
+        self.model, self.fast_path, options = model, fast_path, model.options
+        layer = nn.TransformerEncoderLayer(
+            options.width,
+            options.heads,
+            options.feedforward,
+            options.dropout,
+            activation="gelu",
+            batch_first=True,
+            norm_first=True,
+        )
+        norm = nn.LayerNorm(options.width)
+        self.encoder = nn.TransformerEncoder(layer, options.layers, norm=norm, enable_nested_tensor=False).eval()
+        self.encoder.load_state_dict(encoder_weights(model))
+
+    @torch.no_grad()
+    def __call__(self, tokens: TokenBatch) -> np.ndarray:
+        """As `hepmtp.surprise.surprises`."""
+        torch.backends.mha.set_fastpath_enabled(self.fast_path)
+        longest = int(tokens.counts.max())
+        padded = torch.zeros(len(tokens), longest, dtype=torch.int64)
+        real = torch.arange(longest) < torch.as_tensor(tokens.counts)[:, None]
+        padded[real] = torch.as_tensor(tokens.values)
+        event, place = real.nonzero(as_tuple=True)  # of each token, in flat order
+        table = self.model.design @ self.model.embedding
+        parts = []
+        for first in range(0, len(event), TOKENS // longest):
+            rows, at = (index[first : first + TOKENS // longest] for index in (event, place))
+            copies, one = padded[rows], torch.arange(len(rows))
+            truth = copies[one, at]
+            copies[one, at] = self.model.mask_id(truth)
+            features = self.encoder(table[copies], src_key_padding_mask=~real[rows])[one, at]
+            parts.append(moments(self.model.log_probabilities(features), self.model.targets[truth]))
+        return np.concatenate(parts, axis=1)
+
+
+def encoder_weights(model: MaskedTokenModel) -> dict[str, Tensor]:
+    """The model's weights under the names of nn.TransformerEncoder."""
+    ours = model.state_dict()
+    names = {"self_attn.in_proj_": "attention.qkv.", "self_attn.out_proj.": "attention.out."}
+    names |= {f"{name}.": f"{name}." for name in ("linear1", "linear2", "norm1", "norm2")}
+    weights = {f"norm.{end}": ours[f"norm.{end}"] for end in ("weight", "bias")}
+    for i in range(model.options.layers):
+        for theirs, mine in names.items():
+            for end in ("weight", "bias"):
+                weights[f"layers.{i}.{theirs}{end}"] = ours[f"blocks.{i}.{mine}{end}"]
+    return weights
+
+
+def moments(log_ps: list[Tensor], digits: Tensor) -> np.ndarray:
+    """Surprise, expected and variance of a batch of hidden tokens, shape (3, n_tokens, n_heads)."""
+    out = torch.zeros(3, *digits.shape, dtype=torch.float64)
+    for column, (part, digit) in enumerate(zip(log_ps, digits.T, strict=True)):
+        log_p = part.double()
+        p = log_p.exp()
+        entropy = -(p * log_p).sum(dim=1)
+        out[0, :, column] = -log_p.gather(1, digit.clamp(min=0)[:, None])[:, 0]
+        out[1, :, column] = entropy
+        out[2, :, column] = ((p * log_p**2).sum(dim=1) - entropy**2).clamp(min=0)
+    return (out * (digits >= 0)).numpy()
+
+
+def seconds(score: Score, tokens: TokenBatch) -> float:
+    """CPU time of one call."""
+    start = time.process_time()
+    score(tokens)
+    return time.process_time() - start
+
+
+def main() -> None:
+    """Print the speeds and their ratio; exit code 1 if outputs differ or the ratio is below the required one."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, default=200, help="of each of the six embedded data sets")
+    parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    datasets = embedded()
+    tokenizer = LookupTokenizer().fit(read((one for one in datasets if one.role == "background"), stop=1000))
+    tokens = TokenBatch.concatenate(tokenizer.encode(read([one], stop=options.events)) for one in datasets)
+    torch.manual_seed(1)
+    model, plain = (kind(tokenizer.factors, tokenizer.digits).eval() for kind in (MaskedTokenModel, AllPositions))
+    plain.load_state_dict(model.state_dict())
+    methods: dict[str, Score] = {
+        "hepmtp": lambda batch: np.stack(surprises(model, batch, max_tokens=TOKENS)[:3]),
+        "hepmtp without the shortcut": lambda batch: np.stack(surprises(plain, batch, max_tokens=TOKENS)[:3]),
+        "nn.TransformerEncoder, padded": Padded(model, fast_path=False),
+        "nn.TransformerEncoder, padded, its fast path": Padded(model, fast_path=True),
+    }
+    with torch_threads(1):
+        outputs = [score(tokens) for score in methods.values()]
+        difference = max(float(np.abs(one - outputs[0]).max()) for one in outputs)
+        if difference > TOLERANCE:
+            sys.exit(f"outputs differ by {difference:.1e}, more than {TOLERANCE:g}")
+        times = [[seconds(score, tokens) for score in methods.values()] for _ in range(options.rounds)]
+    best = dict(zip(methods, np.min(times, axis=0), strict=True))
+    ours, _, *others = best.values()
+    ratio = min(others) / ours
+    sample = (
+        f"{len(tokens)} embedded events of {tokens.counts.mean():.1f} tokens on average and {tokens.counts.max()} at most, every "
+        f"token hidden in turn; a model of {sum(weight.numel() for weight in model.parameters())} parameters; one thread, best CPU "
+        f"time of {options.rounds} interleaved rounds; outputs equal within {difference:.0e}. Made by `python benchmarks/scoring.py "
+        f"--events {options.events} --rounds {options.rounds}` with torch {torch.__version__}."
+    )
+    rows = [f"| {name} | {len(tokens) / spent:.0f} | {spent / ours:.2f} |" for name, spent in best.items()]
+    lines = [sample, "", "| method | events/s | times hepmtp's time |", "|---|---|---|", *rows, ""]
+    lines.append(f"hepmtp against the faster padded encoder: {ratio:.2f} (required {REQUIRED:g}).")
+    print("\n".join(lines))
+    if options.out:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        options.out.write_text("\n".join(lines) + "\n")
+    sys.exit(bool(ratio < REQUIRED))
+
+
+if __name__ == "__main__":
+    main()

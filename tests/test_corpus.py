@@ -1,0 +1,171 @@
+"""CorpusProcessor: the same training tokens from every file format and executor."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cloudpickle
+import numpy as np
+import pytest
+
+from hepmtp.convert import convert
+from hepmtp.detectors import training_events
+from hepmtp.detectors.masked_token import MaskedTokenDetector
+from hepmtp.errors import NotFittedError, TrainingError
+from hepmtp.events import concatenate, with_metadata
+from hepmtp.manifest import Dataset, read
+from hepmtp.models.masked import ModelOptions
+from hepmtp.run import HepRunner, make_executor
+from hepmtp.split import split_of
+from hepmtp.tokenizers.lookup import LookupTokenizer
+from hepmtp.tokens import TokenBatch
+from hepmtp.training import TrainingOptions
+from hepmtp.workflow import train_detectors
+from processors.corpus import CorpusProcessor, training_tokens
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+cloudpickle.register_pickle_by_value(sys.modules[__name__])  # a worker cannot import a test module
+N = {"ttbarW": 400, "ttbarZ": 300}
+
+
+@pytest.fixture(scope="module")
+def files(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Path]]:
+    """{format: {dataset: file}} of the same events."""
+    folder = tmp_path_factory.mktemp("corpus")
+    found: dict[str, dict[str, Path]] = {name: {} for name in ("csv", "csv.gz", "root", "parquet")}
+    for dataset, n in N.items():
+        with gzip.open(sample / f"{dataset}.csv.gz", "rb") as file:
+            data = b"".join(itertools.islice(file, n))
+        for name, paths in found.items():
+            paths[dataset] = folder / name / f"{dataset}.{name}"
+            paths[dataset].parent.mkdir(exist_ok=True)
+        found["csv"][dataset].write_bytes(data)
+        found["csv.gz"][dataset].write_bytes(gzip.compress(data))
+        for name in ("root", "parquet"):
+            convert(found["csv"][dataset], found[name][dataset], chunk=150)
+    return found
+
+
+@pytest.fixture(scope="module")
+def events(files: Any) -> Any:
+    return read(datasets(files["csv"]))
+
+
+@pytest.fixture(scope="module")
+def tokenizer(events: Any) -> LookupTokenizer:
+    return LookupTokenizer().fit(training_events(events))
+
+
+@pytest.fixture(scope="module")
+def expected(events: Any, tokenizer: LookupTokenizer) -> tuple[TokenBatch, TokenBatch]:
+    """Without runner and processor."""
+    train, validation = (tokenizer.encode(training_events(events, part)) for part in ("train", "validation"))
+    return train, validation
+
+
+def datasets(paths: dict[str, Path], role: Any = "background") -> list[Dataset]:
+    return [Dataset(name=name, process=name, role=role, files=(str(path),)) for name, path in paths.items()]
+
+
+def fileset(paths: dict[str, Path], role: str = "background") -> dict[str, Any]:
+    return {name: {"files": [str(path)], "metadata": {"role": role}} for name, path in paths.items()}
+
+
+@pytest.mark.parametrize("kind", ["csv", "csv.gz", "root", "parquet"])
+@pytest.mark.parametrize("chunksize", [70, 20_000])
+def test_every_format(files: Any, tokenizer: Any, expected: Any, kind: str, chunksize: int) -> None:
+    with make_executor("iterative", status=False) as executor:
+        out = HepRunner(executor, chunksize=chunksize)(fileset(files[kind]), CorpusProcessor(tokenizer))
+    assert training_tokens(out) == expected
+
+
+def test_futures_and_dask(files: Any, tokenizer: Any, expected: Any, dask_client: Client) -> None:
+    for name, options in (("futures", {"workers": 2}), ("dask", {"client": dask_client})):
+        with make_executor(name, status=False, **options) as executor:  # type: ignore[arg-type]
+            runner = HepRunner(executor, chunksize=90)
+            mixed = {**files["csv"], "ttbarZ": files["root"]["ttbarZ"]}
+            assert training_tokens(runner(fileset(mixed), CorpusProcessor(tokenizer))) == expected
+            with pytest.raises(TrainingError, match=r"data set 'ttbarW' with role 'signal': only background"):
+                runner(fileset(files["csv"], "signal"), CorpusProcessor(tokenizer))
+
+
+def test_what_a_chunk_gives(events: Any, tokenizer: Any) -> None:
+    chunk = with_metadata(events[:50], dataset="ttbarW", role="background")
+    out = CorpusProcessor(tokenizer).process(chunk)
+    part = split_of(chunk)
+    names = ("train", "validation", "analysis")
+    assert out["cutflow"] == {"ttbarW": {name: int((part == name).sum()) for name in names}}
+    assert sum(out["cutflow"]["ttbarW"].values()) == 50
+    assert set(out["corpus"]) == {"train", "validation"}  # analysis events leave no token
+    for name, rows in out["corpus"].items():
+        assert rows["tokens"] == tokenizer.encode(chunk[part == name])
+        assert rows["event"].value.tolist() == chunk.event[part == name].to_list()
+        assert rows["source"].value.tolist() == chunk.source[part == name].to_list()
+
+
+def test_no_events(events: Any, tokenizer: Any) -> None:
+    nothing = CorpusProcessor(tokenizer).process(events[:0])
+    assert [len(batch) for batch in training_tokens(nothing)] == [0, 0]
+
+
+@pytest.mark.parametrize("role", ["signal", "data", None])
+def test_only_background_trains(events: Any, tokenizer: Any, role: Any) -> None:
+    with pytest.raises(TrainingError, match=r"data set 'x' with role .*: only background may be fitted on"):
+        CorpusProcessor(tokenizer).process(with_metadata(events[:10], dataset="x", role=role))
+
+
+def test_a_tokenizer_that_is_not_fitted(events: Any) -> None:
+    with pytest.raises(NotFittedError, match=r"this LookupTokenizer has no bin edges yet"):
+        CorpusProcessor(LookupTokenizer()).process(events)
+
+
+def test_an_event_read_twice_is_refused(files: Any, tokenizer: Any) -> None:
+    both = {
+        "ttbarW": {
+            "files": [str(files[kind]["ttbarW"]) for kind in ("csv", "root")],
+            "metadata": {"role": "background"},
+        }
+    }
+    with make_executor("iterative", status=False) as executor:
+        out = HepRunner(executor)(both, CorpusProcessor(tokenizer))
+    with pytest.raises(TrainingError, match=r"some train events were read twice: give each file once.*same name"):
+        training_tokens(out)
+
+
+def test_training_through_the_runner_is_training_on_the_events(files: Any, events: Any) -> None:
+    """train_detectors gives the very detector that fit gives, and token rarity reads the same tokens."""
+
+    def tiny() -> MaskedTokenDetector:
+        shape = ModelOptions(width=16, feedforward=32, layers=1)
+        return MaskedTokenDetector(LookupTokenizer(met_bins=3), shape, TrainingOptions(epochs=1), density_events=300)
+
+    with make_executor("iterative", status=False) as executor:
+        detectors = train_detectors(datasets(files["root"]), tiny(), executor=executor, chunksize=110)
+        with pytest.raises(TrainingError, match=r"role 'signal': only background"):
+            train_detectors(datasets(files["csv"], "signal"), tiny(), executor=executor)
+    names = ["masked_token", "token_rarity", "multiplicity", "n_jets", "n_b", "ht", "met"]
+    assert [one.name for one in detectors] == names
+    np.testing.assert_array_equal(detectors[0].score(events), tiny().fit(events).score(events))
+    assert detectors[1].tokenizer is detectors[0].tokenizer  # type: ignore[attr-defined]
+    assert all(np.isfinite(one.score(events)).all() for one in detectors)
+
+
+def test_a_sample_sets_bins_and_axes_only(files: Any, events: Any) -> None:
+    shape = ModelOptions(width=16, feedforward=32, layers=1)
+    detector = MaskedTokenDetector(model=shape, training=TrainingOptions(epochs=1), density_events=300)
+    with make_executor("iterative", status=False) as executor:
+        train_detectors(datasets(files["csv"]), detector, executor=executor, sample_events=200)
+    first = concatenate([read([one], stop=200) for one in datasets(files["csv"])])
+    edges = LookupTokenizer().fit(training_events(first)).edges_
+    for name, values in edges.items():
+        np.testing.assert_array_equal(detector.tokenizer.edges_[name], values)  # type: ignore[attr-defined]
+    table = detector._state.count_surprise  # type: ignore[union-attr]
+    n_train = int((split_of(events) == "train").sum())
+    assert np.exp(-table).sum() == pytest.approx(1.0)
+    assert np.exp(-table).min() == pytest.approx(0.5 / (n_train + len(table) / 2))  # all of them were seen

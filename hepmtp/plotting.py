@@ -235,8 +235,12 @@ def token_occupancy(
         mplhep.histplot(share, edges, ax=axes[0], yerr=None if many else error, color=colour, label=name, flow="none",
                         linestyle="-" if many else line, linewidth=1 if many else 1.8, alpha=0.85)  # fmt: skip
     axes[0].set(ylabel="Share of the tokens [%]", xlabel="")
-    axes[0].ticklabel_format(axis="y", style="plain")
-    axes[0].set_ylim(0, 1.45 * float(max(np.max(share) for share in shares)))
+    top = float(max(np.max(share) for share in shares))
+    if many:
+        axes[0].set(yscale="log", ylim=(1e-3, 30 * top))
+    else:
+        axes[0].ticklabel_format(axis="y", style="plain")
+        axes[0].set_ylim(0, 1.45 * top)
     axes[0].legend(loc="upper right", fontsize="small", borderpad=0.6)
     _corner(axes[0], caption._replace(luminosity=None), "")
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -287,19 +291,20 @@ def confusion(
             dark = shares[row, column] < 0.6 * shares.max()
             axis.text(column + 0.5, row + 0.5, f"{shares[row, column]:.2f}", ha="center", va="center",
                       color="white" if dark else "black", fontsize="small")  # fmt: skip
-    _above(axis, caption._replace(luminosity=None), title)
+    _above(axis, caption._replace(luminosity=None), "")
+    axis.set_title(title, pad=34, fontsize="medium")  # too long to stand beside the label
     return figure
 
 
 @_styled
 def tokens_before_after(before: ak.Array, after: ak.Array, *, caption: Caption = SIMULATION) -> Figure:
-    """pt, eta, phi and MET of events before tokenisation and after encode and decode: what binning keeps."""
+    """pt, abs(eta), phi and MET of events before tokenisation and after encode and decode: what binning keeps."""
     figure = Figure(figsize=(10, 7.6))
     axes = figure.subplots(2, 2, gridspec_kw={"left": 0.09, "right": 0.98, "top": 0.88, "bottom": 0.09,
                                               "hspace": 0.3, "wspace": 0.22})  # fmt: skip
     columns = {
         r"Particle $p_T$ [GeV]": [ak.to_numpy(ak.flatten(one.Particle.pt)) for one in (before, after)],
-        r"Particle $\eta$": [ak.to_numpy(ak.flatten(one.Particle.eta)) for one in (before, after)],
+        r"Particle $|\eta|$": [np.abs(ak.to_numpy(ak.flatten(one.Particle.eta))) for one in (before, after)],
         r"Particle $\phi$": [ak.to_numpy(ak.flatten(one.Particle.phi)) for one in (before, after)],
         r"$E_T^{miss}$ [GeV]": [ak.to_numpy(one.MET.pt) for one in (before, after)],
     }

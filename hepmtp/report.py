@@ -240,13 +240,17 @@ def _cutflow(content: Mapping[str, Mapping[str, Mapping[str, float]]], order: Se
 
 
 def _by(rows: Sequence[Record], keys: Sequence[str], *, hidden: Sequence[str] = ()) -> list[tuple[str, Cells]]:
-    """One table per value of `keys`, which become its heading."""
+    """One table per value of `keys`, which become its heading; a column that is empty in all its rows is left out."""
     groups: dict[str, list[Record]] = {}
     for row in rows:
         heading = ", ".join(f"{TITLES.get(key, key)}: {row[key]}" for key in keys)
         left = {name: value for name, value in row.items() if name not in {*keys, *hidden}}
         groups.setdefault(heading, []).append(left)
-    return [(heading, cells(group, titles=TITLES)) for heading, group in groups.items()]
+    tables = []
+    for heading, group in groups.items():
+        filled = [name for name in group[0] if any(row[name] for row in group)]
+        tables.append((heading, cells([{name: row[name] for name in filled} for row in group], titles=TITLES)))
+    return tables
 
 
 def _plain(label: str) -> str:

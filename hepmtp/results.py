@@ -89,7 +89,14 @@ def write_run(
         detector=detector,
         reference=reference,
         datasets=[
-            {"name": d.name, "process": d.process, "role": d.role, "files": len(d.files), "from": d.note or d.doi or ""}
+            {
+                "name": d.name,
+                "role": d.role,
+                "files": len(d.files),
+                "events": d.events or "",
+                "cross-section [pb]": d.cross_section_pb or "",
+                "from": "hepmtp simulation" if d.embedded else d.doi or "",
+            }
             for d in datasets
         ],
         scores=scores or {name: str(h.axes["score"].label) for name, h in histograms.items()},

@@ -52,8 +52,10 @@ def main() -> None:
         print(lines[-1], flush=True)
     text = "\n".join(
         [
-            f"{len(training)} training and {len(validation)} validation events, {options.epochs} epochs, "
-            f"{options.seeds} seed(s); made by `python benchmarks/mask_fraction.py --epochs {options.epochs} --seeds {options.seeds}`.",
+            (
+                f"{len(training)} training and {len(validation)} validation events, {options.epochs} epochs, "
+                f"{options.seeds} seed(s); made by `python benchmarks/mask_fraction.py --epochs {options.epochs} --seeds {options.seeds}`."
+            ),
             "",
             *lines,
         ]

@@ -1,0 +1,23 @@
+"""Raw events of the embedded sample in each region, all parts of the split: the table of docs/regions.md.
+
+    python benchmarks/regions.py
+"""
+
+from __future__ import annotations
+
+from hepmtp.manifest import embedded, read
+from hepmtp.regions import REGIONS
+
+
+def main() -> None:
+    """Print the table."""
+    print("| data set | role | all |", " | ".join(region.name for region in REGIONS), "|")
+    print("|" + "---|" * (3 + len(REGIONS)))
+    for dataset in embedded():
+        events = read([dataset])
+        counts = [int(region.select(events).sum()) for region in REGIONS]
+        print(f"| {dataset.name} | {dataset.role} | {len(events)} |", " | ".join(map(str, counts)), "|")
+
+
+if __name__ == "__main__":
+    main()

@@ -22,8 +22,8 @@ from hepmtp.tokenizers import load_tokenizer
 from hepmtp.tokenizers.lookup import LookupTokenizer
 from hepmtp.tokens import TokenBatch
 
-#: The lepton order of another published code.
-OTHER_ORDER = ("j", "b", "m+", "m-", "e+", "e-", "g")
+#: Another lepton order; not its own inverse, so that reading it the wrong way round shows.
+OTHER_ORDER = ("j", "b", "m+", "e+", "e-", "m-", "g")
 OPTIONS: dict[str, dict[str, Any]] = {
     "published": {},
     "bins": {"pt_bins": 3, "eta_bins": 4, "phi_bins": 6, "met_bins": 2, "met_phi_bins": 7},

@@ -130,6 +130,17 @@ def test_any_multiplicity_equals_event_by_event(form: str, position: str) -> Non
     assert model(values, offsets).shape == (len(values), 885)
 
 
+def test_learned_positions_beyond_the_last_are_alike() -> None:
+    model = make_model(position="learned")
+    values, offsets = tensors(events_of([100]))
+    order = torch.arange(102)
+    for a, b, alike in ((63, 99, True), (70, 80, True), (62, 63, False), (3, 70, False)):
+        swapped = order.clone()
+        swapped[[a, b]] = order[[b, a]]
+        difference = (model.encode(values[swapped], offsets) - model.encode(values, offsets)[swapped]).abs().max()
+        assert (difference < 1e-5) == alike
+
+
 def test_no_events_and_no_tokens() -> None:
     model = make_model()
     for offsets in ([0], [0, 0, 0]):

@@ -8,6 +8,7 @@ import torch
 from test_masked import TOKENIZER, events_of, make_model
 
 from hepmtp.errors import TokenError
+from hepmtp.models.attention import Group
 from hepmtp.models.masked import MaskedTokenModel
 from hepmtp.surprise import surprises, surprises_slowly
 from hepmtp.tokens import TokenBatch
@@ -114,6 +115,24 @@ def test_the_hidden_token_does_not_help_to_predict_itself() -> None:
         assert np.array_equal(after.expected[token], before.expected[token])
         assert np.array_equal(after.predicted[token], before.predicted[token])
         assert not np.array_equal(after.expected[1], before.expected[1]), "the others see it"
+
+
+def test_no_more_tokens_at_once_than_asked_for() -> None:
+    passes: list[tuple[int, int]] = []
+
+    class Counting(MaskedTokenModel):
+        def encode_sorted(
+            self, values: torch.Tensor, groups: list[Group], at: torch.Tensor | None = None
+        ) -> torch.Tensor:
+            passes.append((len(values), groups[0].multiplicity))
+            return super().encode_sorted(values, groups, at)
+
+    surprises(
+        Counting(TOKENIZER.factors, TOKENIZER.digits).eval(), events_of([3] * 20 + [8] * 5 + [30]), max_tokens=250
+    )
+    assert sum(size for size, _ in passes) == 20 * 25 + 5 * 100 + 32**2
+    assert all(size <= 250 or size == multiplicity**2 for size, multiplicity in passes)
+    assert len(passes) == 2 + 3 + 1
 
 
 @pytest.mark.parametrize("counts", [[], [0, 0, 0]])

@@ -156,6 +156,13 @@ def test_seed(parts: Parts, uninterrupted: tuple[MaskedTokenModel, History]) -> 
     assert not same_weights(other, model)
 
 
+def test_dropout_acts_in_training_and_not_in_validation(parts: Parts) -> None:
+    one = replace(OPTIONS, epochs=1, learning_rate=1e-12)  # too small to change the model
+    rows = [train(make_model(layers=1, dropout=dropout), *parts, options=one)[0] for dropout in (0.0, 0.5)]
+    assert rows[0]["train_loss"] != pytest.approx(rows[1]["train_loss"], rel=1e-4)
+    assert rows[0]["validation_loss"] == pytest.approx(rows[1]["validation_loss"], rel=1e-6)
+
+
 def test_progress_is_told(parts: Parts) -> None:
     calls: list[tuple[int, int, int, float]] = []
     history = train(

@@ -219,7 +219,7 @@ class LookupTokenizer:
     @classmethod
     def load(cls, path: str | Path) -> Self:
         """Read what `save` wrote."""
-        meta, arrays = storage.read(path, f"{cls.__module__}:{cls.__qualname__}")
+        meta, arrays = storage.read(path, storage.kind_of(cls))
         tokenizer = cls(**meta["options"])
         for name, values in arrays.items():
             kind, variable = name.split(".")

@@ -6,12 +6,11 @@ input ends with exit code 2 and one line that says what to do. Commands import w
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Annotated, Literal
@@ -19,11 +18,11 @@ from typing import Annotated, Literal
 import typer
 from rich.box import SIMPLE
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from hepmtp import __version__
 from hepmtp.errors import HepmtpError, ManifestError, ScoreError
+from hepmtp.progress import epoch_bars, progress_bar
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -112,7 +111,7 @@ def demo(
     """
     from hepmtp.demo import run_demo
 
-    with _epochs() as show:
+    with epoch_bars() as show:
         run_demo(output, quick=quick, seed=seed, progress=show)
     _found(output)
 
@@ -163,7 +162,7 @@ def convert(
     from hepmtp.convert import convert as convert_file
     from hepmtp.readers.darkmachines_csv import SKIP_BAD
 
-    with _bar(f"{source.name} -> {target.name}", "events") as (bar, task):
+    with progress_bar(f"{source.name} -> {target.name}", "events") as (bar, task):
         n_events = convert_file(
             source,
             target,
@@ -213,7 +212,7 @@ def train(
     masked = MaskedTokenDetector(
         model=ModelOptions(form=form), training=TrainingOptions(epochs=epochs, seed=seed, device=device)
     )
-    with make_executor(executor, workers=workers, client=scheduler) as opened, _epochs() as show:
+    with make_executor(executor, workers=workers, client=scheduler) as opened, epoch_bars() as show:
         detectors = train_detectors(chosen, masked, executor=opened, checkpoint=checkpoint, progress=show)
     for detector in detectors:
         detector.save(output / detector.name)
@@ -342,37 +341,3 @@ def _saved(paths: Iterable[str]) -> list[str]:
         inside = [str(one) for one in sorted(Path(path).glob("*/")) if (one / META).is_file()]
         found += [path] if (Path(path.partition("#")[0]) / META).is_file() or not inside else inside
     return found
-
-
-@contextlib.contextmanager
-def _bar(text: str, unit: str) -> Iterator[tuple[Progress, TaskID]]:
-    """A progress bar on the terminal; its total may come later."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn(unit),
-        TimeRemainingColumn(),
-    )
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        yield bar, bar.add_task(text, total=None)
-
-
-@contextlib.contextmanager
-def _epochs() -> Iterator[Callable[[int, int, int, float], None]]:
-    """A progress bar for each epoch of a training, which leaves a line with its loss."""
-    with contextlib.ExitStack() as stack:
-        opened: list[tuple[Progress, TaskID]] = []
-
-        def show(epoch: int, done: int, batches: int, loss: float) -> None:
-            if not opened:
-                opened.append(stack.enter_context(_bar(f"epoch {epoch}", "batches")))
-            bar, task = opened[0]
-            bar.update(task, description=f"epoch {epoch}, loss {loss:.4f}", completed=done, total=batches)
-            if done == batches:
-                stack.close()
-                opened.clear()
-                typer.echo(f"epoch {epoch}: training loss {loss:.4f}", err=True)
-
-        yield show

@@ -1,0 +1,151 @@
+"""The style of all figures: ATLAS, said to be hepmtp's, in colours that everybody can tell apart.
+
+The rule: the style holds inside functions marked `styled` only, and leaves the caller's as it was.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, ParamSpec, TypeVar
+
+import matplotlib as mpl
+import mplhep
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
+from numpy.typing import NDArray
+
+from hepmtp.storage import new_file
+
+P = ParamSpec("P")
+
+R = TypeVar("R")
+
+#: TeX label and colour of each process; the colours are Okabe and Ito's, safe for the colour-blind.
+PROCESSES: dict[str, tuple[str, str]] = {
+    "ttbarW": (r"$t\bar{t}W$", "#56b4e9"),
+    "ttbarZ": (r"$t\bar{t}Z$", "#f0e442"),
+    "ttbarHiggs": (r"$t\bar{t}H$", "#009e73"),
+    "ttbarWW": (r"$t\bar{t}WW$", "#cc79a7"),
+    "4top": (r"$t\bar{t}t\bar{t}$", "#d55e00"),
+    "glgl1600_neutralino800": (r"$\tilde{g}\tilde{g}$ (1600, 800) GeV", "#0072b2"),
+}
+
+#: Colours and line styles of detectors and other curves, in their order.
+COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999999")
+
+LINES = ("-", "--", "-.", ":")
+
+EXTRA = ("#e69f00", "#999999", "#a6761d", "#c7c7c7")
+
+#: What differs from the ATLAS style: smaller text, and signs that its fonts lack.
+CHANGES: dict[str, Any] = {
+    "axes.labelsize": "medium",
+    "xtick.labelsize": "medium",
+    "ytick.labelsize": "medium",
+    "ytick.major.size": 7,
+    "ytick.minor.size": 4,
+    "axes.autolimit_mode": "data",
+    "mathtext.fontset": "stixsans",
+}
+
+
+class Caption(NamedTuple):
+    """What stands in a figure's corner: whose events, luminosity in 1/fb (None: not shown), energy in TeV."""
+
+    experiment: str = "hepmtp"
+    text: str = "simulation"
+    luminosity: float | None = 139
+    energy: float = 13
+
+
+SIMULATION = Caption()
+
+
+def styled(function: Callable[P, R]) -> Callable[P, R]:
+    """Run a function in the ATLAS style, and leave the caller's style as it was."""
+
+    @functools.wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        with mpl.rc_context(mplhep.style.ATLAS | CHANGES):
+            return function(*args, **kwargs)
+
+    return run
+
+
+def process_style(datasets: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """(TeX label, colour) of each data set; unknown ones get their name and a colour that is left."""
+    unknown = sorted(set(datasets := list(datasets)) - set(PROCESSES))
+    extra = {name: (name, EXTRA[i % len(EXTRA)]) for i, name in enumerate(unknown)}
+    return {name: PROCESSES.get(name) or extra[name] for name in datasets}
+
+
+@styled
+def save(figure: Figure, folder: str | Path, name: str) -> list[Path]:
+    """Write a figure as ``name.png`` (150 dpi) and ``name.pdf``; the same figure gives the same bytes."""
+    paths = [Path(folder) / f"{name}{suffix}" for suffix in (".png", ".pdf")]
+    for path in paths:
+        metadata = {"CreationDate": None} if path.suffix == ".pdf" else {"Software": None}
+        with new_file(path) as temporary:
+            figure.savefig(temporary, dpi=150, metadata=metadata)
+    return paths
+
+
+def panels(height: float, ratios: Sequence[float]) -> tuple[Figure, list[Axes]]:
+    """Panels that share their x axis, one above the other."""
+    figure = Figure(figsize=(8, height))
+    grid = {
+        "height_ratios": ratios,
+        "hspace": 0.06,
+        "left": 0.13,
+        "right": 0.97,
+        "top": 1 - (0.2 if len(ratios) > 1 else 0.45) / height,
+        "bottom": 0.75 / height,
+    }
+    axes = figure.subplots(len(ratios), 1, sharex=True, squeeze=False, gridspec_kw=grid)[:, 0]
+    for axis in axes:
+        axis.yaxis.set_label_coords(-0.09, 1.0)
+    return figure, list(axes)
+
+
+def corner(axis: Axes, caption: Caption | None, text: str) -> None:
+    """Whose events, energy and luminosity, and a line of text, in the upper left corner."""
+    if caption is None:
+        mplhep.label.add_text(text, loc="upper left", ax=axis, fontsize=12, ypad=6, xpad=3.5)
+        return
+    mplhep.label.exp_text(caption.experiment, caption.text, supp=text or None, lumi=_conditions(caption), loc=4, ax=axis,
+                          fontsize=(17, 16, 13, 12))  # fmt: skip
+
+
+def above(axis: Axes, caption: Caption, title: str) -> None:
+    """The same above the axes, and the title on their right."""
+    mplhep.label.exp_text(caption.experiment, caption.text, lumi=f"{title}, {_conditions(caption)}".removeprefix(", "),
+                          loc=0, ax=axis, fontsize=(17, 16, 13, 12), scilocator_adjust=False)  # fmt: skip
+
+
+def _conditions(caption: Caption) -> str:
+    energy = rf"$\sqrt{{s}}$ = {caption.energy:g} TeV"
+    return energy if caption.luminosity is None else rf"{energy}, {caption.luminosity:g} fb$^{{-1}}$"
+
+
+def legend_above(axis: Axes, caption: Caption, title: str) -> None:
+    above(axis, caption, title)
+    axis.legend(loc="best", fontsize="small", borderpad=0.6)
+
+
+def ratio_limits(axis: Axes, ratio: NDArray[np.float64]) -> None:
+    """0 to 2 if the ratio stays there, else a logarithmic axis."""
+    seen = ratio[np.isfinite(ratio) & (ratio > 0)]
+    low, high = (float(seen.min()), float(seen.max())) if len(seen) else (1.0, 1.0)
+    if low > 0.4 and high < 1.9:
+        axis.set_ylim(0, 2)
+    else:
+        bottom, top = max(0.6 * min(low, 0.5), 1e-2), min(1.6 * max(high, 2), 1e2)
+        axis.set_yscale("log")
+        axis.set_ylim(bottom, top)
+        axis.yaxis.set_major_locator(LogLocator(subs=(1.0,) if top / bottom > 50 else (1.0, 2.0, 5.0)))
+        axis.yaxis.set_major_formatter(FormatStrFormatter("%g"))
+        axis.yaxis.set_minor_formatter(NullFormatter())

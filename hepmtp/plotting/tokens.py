@@ -1,0 +1,135 @@
+"""Figures of tokens: how often they occur, how they are predicted, what they keep of an event.
+
+The rule: counts are raw; shares are taken here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import awkward as ak
+import mplhep
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike, NDArray
+
+from hepmtp.plotting.style import COLOURS, LINES, SIMULATION, Caption, above, corner, panels, ratio_limits, styled
+
+
+@styled
+def token_occupancy(
+    background_counts: ArrayLike,
+    signal_counts: ArrayLike,
+    *,
+    labels: Sequence[str] | None = None,
+    xlabel: str = "Token",
+    names: tuple[str, str] = ("background", "signal"),
+    caption: Caption = SIMULATION,
+) -> Figure:
+    """How often each token (or digit) occurs in background and in signal, and the ratio with errors.
+
+    Parameters
+    ----------
+    background_counts, signal_counts
+        raw counts, shape (n_tokens,) each.
+    labels
+        text of each token on the axis, if they are few.
+    """
+    counts = [np.asarray(one, dtype=np.float64) for one in (background_counts, signal_counts)]
+    edges = np.arange(len(counts[0]) + 1) - 0.5
+    figure, axes = panels(6.0, (3, 1.3))
+    shares, errors = ([100 * part(one) / one.sum() for one in counts] for part in (np.asarray, np.sqrt))
+    many = len(counts[0]) > 60
+    for share, error, name, colour, line in zip(shares, errors, names, (COLOURS[1], COLOURS[0]), LINES, strict=False):
+        mplhep.histplot(share, edges, ax=axes[0], yerr=None if many else error, color=colour, label=name, flow="none",
+                        linestyle="-" if many else line, linewidth=1 if many else 1.8, alpha=0.85)  # fmt: skip
+    axes[0].set(ylabel="Share of the tokens [%]", xlabel="")
+    top = float(max(np.max(share) for share in shares))
+    if many:
+        axes[0].set(yscale="log", ylim=(1e-3, 30 * top))
+    else:
+        axes[0].ticklabel_format(axis="y", style="plain")
+        axes[0].set_ylim(0, 1.45 * top)
+    axes[0].legend(loc="upper right", fontsize="small", borderpad=0.6)
+    corner(axes[0], caption._replace(luminosity=None), "")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(counts[0] > 0, shares[1] / shares[0], np.nan)
+        error = ratio * np.sqrt(1 / counts[0] + 1 / counts[1])
+    axes[1].axhline(1, color="0.4", linewidth=1)
+    axes[1].errorbar(np.arange(len(ratio)), ratio, None if many else error, fmt="o", color="black",
+                     markersize=1.5 if many else 4, linewidth=1.2)  # fmt: skip
+    axes[1].set(ylabel="Ratio", xlabel=xlabel, xlim=(edges[0], edges[-1]))
+    ratio_limits(axes[1], ratio)
+    if labels is not None:
+        axes[1].set_xticks(np.arange(len(labels)), labels, rotation=0 if len(labels) <= 12 else 60)
+        axes[1].xaxis.set_tick_params(which="minor", bottom=False, top=False)
+        axes[0].xaxis.set_tick_params(which="minor", bottom=False, top=False)
+    return figure
+
+
+@styled
+def confusion(
+    matrix: ArrayLike, *, labels: Sequence[str] | None = None, title: str = "", caption: Caption = SIMULATION
+) -> Figure:
+    """True token (row) against predicted token (column), each row divided by its sum.
+
+    Parameters
+    ----------
+    matrix
+        counts or summed probabilities, shape (n_tokens, n_tokens).
+    """
+    counts = np.asarray(matrix, dtype=np.float64)
+    sums = counts.sum(axis=1, keepdims=True)
+    shares = np.divide(counts, sums, out=np.zeros_like(counts), where=sums > 0)
+    ticks = list(labels) if labels is not None else [str(i) for i in range(len(shares))]
+    figure = Figure(figsize=(6.8, 6.2))
+    axis = figure.add_axes((0.16, 0.13, 0.64, 0.72))
+    image = axis.pcolormesh(shares, cmap="cividis", vmin=0)
+    bar = figure.colorbar(image, cax=figure.add_axes((0.83, 0.13, 0.03, 0.72)))
+    bar.set_label("Share of the row")
+    bar.ax.ticklabel_format(style="plain")
+    bar.ax.yaxis.set_tick_params(which="minor", right=False)
+    axis.set(xlabel="Predicted token", ylabel="True token", xlim=(0, len(shares)), ylim=(len(shares), 0))
+    centres = np.arange(len(shares)) + 0.5
+    every = 1 if len(shares) <= 12 else len(shares) // 10
+    axis.set_xticks(centres[::every], ticks[::every])
+    axis.set_yticks(centres[::every], ticks[::every])
+    axis.tick_params(which="both", length=0)
+    if len(shares) <= 12:
+        for row, column in np.ndindex(*shares.shape):
+            dark = shares[row, column] < 0.6 * shares.max()
+            axis.text(column + 0.5, row + 0.5, f"{shares[row, column]:.2f}", ha="center", va="center",
+                      color="white" if dark else "black", fontsize="small")  # fmt: skip
+    above(axis, caption._replace(luminosity=None), "")
+    axis.set_title(title, pad=34, fontsize="medium")  # too long to stand beside the label
+    return figure
+
+
+@styled
+def tokens_before_after(before: ak.Array, after: ak.Array, *, caption: Caption = SIMULATION) -> Figure:
+    """pt, abs(eta), phi and MET of events before tokenisation and after encode and decode: what binning keeps."""
+    figure = Figure(figsize=(10, 7.6))
+    axes = figure.subplots(2, 2, gridspec_kw={"left": 0.09, "right": 0.98, "top": 0.88, "bottom": 0.09,
+                                              "hspace": 0.3, "wspace": 0.22})  # fmt: skip
+    columns = {
+        r"Particle $p_T$ [GeV]": [ak.to_numpy(ak.flatten(one.Particle.pt)) for one in (before, after)],
+        r"Particle $|\eta|$": [np.abs(ak.to_numpy(ak.flatten(one.Particle.eta))) for one in (before, after)],
+        r"Particle $\phi$": [ak.to_numpy(ak.flatten(one.Particle.phi)) for one in (before, after)],
+        r"$E_T^{miss}$ [GeV]": [ak.to_numpy(one.MET.pt) for one in (before, after)],
+    }
+    for axis, (label, pair) in zip(axes.flat, columns.items(), strict=True):
+        edges = _edges(np.concatenate(pair), "GeV" in label)
+        for values, name, colour, line in zip(pair, ("before", "after encode, decode"), COLOURS[1::-1], LINES,
+                                              strict=False):  # fmt: skip
+            content = np.histogram(np.clip(values, edges[0], np.nextafter(edges[-1], -np.inf)), edges)[0]
+            mplhep.histplot(content, edges, ax=axis, color=colour, linestyle=line, label=name, flow="none", yerr=False)
+        axis.set(xlabel=label, ylabel="Entries / bin", yscale="log")
+        axis.set_ylim(0.7, axis.get_ylim()[1] * 3)
+    axes[0, 0].legend(loc="upper right", fontsize="small", borderpad=0.4)
+    above(axes[0, 0], caption._replace(luminosity=None), "")
+    return figure
+
+
+def _edges(values: NDArray[np.float64], positive: bool) -> NDArray[np.float64]:
+    low, high = np.quantile(values, (0.0, 0.998)) if positive else (values.min(), values.max())
+    return np.linspace(0.0 if positive else low, max(high, low + 1e-9), 51)

@@ -53,11 +53,11 @@ def folder(fitted: MaskedTokenDetector, tmp_path_factory: pytest.TempPathFactory
     return path
 
 
-# sums of float32 depend on the order of the particles by some 1e-6; where a few hundred events fit the density, its steepest
-# parts make up to a thousand times that of it
+# sums of float32 depend on the order of the particles, by some 1e-6 in a digit's surprise and 1e-5 in that of a joint token; the
+# density makes up to ten times that of it
 @pytest.mark.parametrize(
     ("model", "form", "order"),
-    [("product", "excess", 1e-5), ("product", "joined", 1e-3), ("joint", "token", 1e-5), ("joint", "joined", 1e-3)],
+    [("product", "excess", 1e-5), ("product", "joined", 1e-4), ("joint", "token", 1e-4), ("joint", "joined", 5e-4)],
 )
 def test_contract(events: Any, tmp_path: Path, model: str, form: str, order: float) -> None:
     check_detector(lambda: tiny(model=model, form=form), events, tmp_path, rtol=1e-5, order=order)

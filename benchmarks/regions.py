@@ -1,6 +1,6 @@
 """Raw events of the embedded sample in each region, all parts of the split: the table of docs/regions.md.
 
-    python benchmarks/regions.py
+python benchmarks/regions.py
 """
 
 from __future__ import annotations

@@ -102,7 +102,7 @@ def demo(
     quick: Annotated[bool, typer.Option("--quick", help="A tiny model, for a look: under a minute.")] = False,
     seed: Seed = 0,
 ) -> None:
-    """Do everything once on the embedded sample: train, score, compare, report; about five minutes.
+    """Do everything once on the embedded sample: train, score, compare, report; two to five minutes.
 
     Writes histograms, tables, figures, the trained detector and report.html into the output folder. The events are
     hepmtp's own simulation.

@@ -207,14 +207,17 @@ def conclusions(performance: Sequence[Record], info: RunInfo) -> list[str]:
             if gain > 0
             else f"less than {info.reference}"
         )
-        others = [
-            r for r in performance if (r["signal"], r["region"]) == (row["signal"], row["region"]) and r is not row
+        others = [  # a score of another form of the same model is no rival
+            other
+            for other in performance
+            if (other["signal"], other["region"]) == (row["signal"], row["region"])
+            and (other["detector"] == info.reference or not other["detector"].startswith(info.detector))
         ]
         best = max(others, key=lambda one: float(one["auc_balanced"]))
         sentences.append(
             f"{row['signal']} in {row['region']}: {info.detector} sees {verdict}. Its balanced AUC is "
             f"{_pair(row, 'auc_balanced')}, and the difference to {info.reference} on the same events is "
-            f"{rounded(gain, error)} ({sigmas:.1f} standard deviations). The best of the other scores is "
+            f"{rounded(gain, error)} ({sigmas:.1f} standard deviations). The best score without this model is "
             f"{best['detector']} with {_pair(best, 'auc_balanced')}. Raw events: {row['n_signal']} signal, "
             f"{row['n_background']} background."
         )

@@ -171,7 +171,7 @@ def test_the_verdict_follows_from_the_numbers(gain, verdict):
     table = [row("surprise", 0.72, gain, 0.01), row("multiplicity", 0.7, 0, 0), row("n_b", 0.74, 0.04, 0.01)]
     (sentence,) = conclusions(table, INFO)
     assert verdict in sentence
-    assert "The best of the other scores is n_b with 0.740 ± 0.010" in sentence
+    assert "The best score without this model is n_b with 0.740 ± 0.010" in sentence
     assert "Raw events: 100 signal, 200 background" in sentence
 
 

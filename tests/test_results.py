@@ -1,0 +1,166 @@
+"""From a processor's output to the folder of a run."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from coffea.processor import accumulate
+from hist.axis import Regular
+
+from hepmtp.detectors.observables import Observable
+from hepmtp.errors import ScoreError
+from hepmtp.events import with_metadata
+from hepmtp.histograms import book, fill, spectrum, yields
+from hepmtp.manifest import Dataset, embedded, read
+from hepmtp.regions import CR, SR, Region
+from hepmtp.report import SIMULATION_NOTE, read_info
+from hepmtp.results import SUMMARY, RunResult, caption_of, coarse, draw_scores, names_of, passing, separation, write_run
+from hepmtp.tables import read_csv
+from processors.anomaly import AnomalyProcessor
+
+NAMES = ("ttbarW", "ttbarZ", "4top")
+BACKGROUND = ["ttbarW", "ttbarZ"]
+
+
+@pytest.fixture(scope="module")
+def datasets() -> list[Dataset]:
+    known = {one.name: one for one in embedded()}
+    return [known[name] for name in NAMES]
+
+
+@pytest.fixture(scope="module")
+def events(datasets: list[Dataset]) -> dict[str, Any]:
+    return {one.name: read([one], stop=4000) for one in datasets}
+
+
+@pytest.fixture(scope="module")
+def detectors(events: dict[str, Any]) -> list[Observable]:
+    return [Observable(name).fit(events["ttbarW"]) for name in ("ht", "multiplicity")]
+
+
+@pytest.fixture(scope="module")
+def output(events: dict[str, Any], detectors: list[Observable]) -> Any:
+    processor = AnomalyProcessor(detectors, columns=True)
+    return accumulate([processor.process(one) for one in events.values()])
+
+
+@pytest.fixture(scope="module")
+def run(output: Any, datasets: list[Dataset], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunResult]:
+    """A whole run's folder, about the first detector, as there is no masked_token."""
+    folder = tmp_path_factory.mktemp("run")
+    return folder, write_run(folder, output, datasets, command="hepmtp run", started=time.perf_counter())
+
+
+def test_a_whole_run(run: tuple[Path, RunResult], output: Any) -> None:
+    folder, result = run
+    assert result.report == folder / "report.html"
+    assert 0 < result.seconds < 300
+    info = read_info(folder)
+    assert info.detector == "ht"
+    assert info.title == "ht on ttbarW, ttbarZ, 4top"
+    assert (info.background, info.signals) == (BACKGROUND, ["4top"])
+    assert info.note == SIMULATION_NOTE
+    assert tuple(info.summary) == SUMMARY
+    assert info.scores == {"ht": "$H_T$ [GeV]", "multiplicity": "number of particles"}
+    assert [one.name for one in info.figures] == ["score", "shape", "roc_4top", "sic_4top"]
+    assert json.loads((folder / "cutflow.json").read_text()) == output["cutflow"]
+    rows = read_csv(folder / "performance.csv")
+    assert [(row["detector"], row["region"]) for row in rows] == [
+        ("ht", "preselection"), ("multiplicity", "preselection"), ("ht", "SR"), ("multiplicity", "SR"),
+    ]  # fmt: skip
+
+
+def test_background_alone_makes_no_rows(output: Any, datasets: list[Dataset], tmp_path: Path) -> None:
+    result = write_run(tmp_path, output, datasets[:2], command="x", started=0.0)
+    assert (result.performance, result.selection) == ([], [])
+    assert not (tmp_path / "performance.csv").exists()
+    assert [one.name for one in read_info(tmp_path).figures] == ["score", "shape"]
+
+
+def test_signal_alone_draws_nothing(output: Any, datasets: list[Dataset], tmp_path: Path) -> None:
+    result = write_run(tmp_path, output, datasets[2:], command="x", started=0.0)
+    assert (result.performance, result.selection) == ([], [])
+    assert list(read_info(tmp_path).figures) == []
+    assert result.report.exists()
+
+
+def test_scores_event_by_event_are_needed(output: Any, datasets: list[Dataset], tmp_path: Path) -> None:
+    bare = {key: value for key, value in output.items() if key != "columns"}
+    with pytest.raises(ScoreError, match=r"needs the scores event by event: run AnomalyProcessor with columns=True"):
+        write_run(tmp_path, bare, datasets, command="x", started=0.0)
+    assert separation(bare, BACKGROUND, ["4top"]) == []
+
+
+def test_regions_of_ones_own_make_no_rows(
+    events: dict[str, Any], detectors: list[Observable], datasets: list[Dataset], tmp_path: Path
+) -> None:
+    mine = AnomalyProcessor(detectors, regions=[Region("mine", "mine", SR.selection)], columns=True)
+    out = accumulate([mine.process(one) for one in events.values()])
+    result = write_run(tmp_path, out, datasets, command="x", started=0.0)
+    assert (result.performance, result.selection) == ([], [])
+    assert set(json.loads((tmp_path / "cutflow.json").read_text())["4top"]) == {"all", "mine"}
+
+
+def test_own_files_are_not_called_simulation(output: Any, tmp_path: Path) -> None:
+    own = [Dataset(name=name, process=name, role="background", files=()) for name in BACKGROUND]
+    write_run(tmp_path, output, own, command="x", started=0.0)
+    info = read_info(tmp_path)
+    assert info.note == "These are the events of your own files."
+    caption = caption_of(info)
+    assert "simulation" not in " ".join(str(one) for one in caption).lower()
+    assert "hepmtp's own simulation" not in (tmp_path / "report.html").read_text().replace("&#39;", "'")
+
+
+def test_thresholds_come_from_the_control_region(output: Any, events: dict[str, Any]) -> None:
+    h = output["scores"]["ht"]
+    by_quantile, by_label = passing(h, BACKGROUND, ["4top"], columns=output["columns"])
+    assert by_quantile.rule == "99 % of CR background below"
+    assert "labelled" in by_label.rule
+    assert by_quantile.region == by_label.region == SR.name
+    control = spectrum(h, BACKGROUND, CR.name)
+    above = control.axes[0].edges[:-1] >= by_quantile.threshold - 1e-6
+    value = control.view(flow=True)["value"]
+    share = (value[1:-1][above].sum() + value[-1]) / value.sum()
+    assert 0 <= share <= 0.015
+    # what passes, by hand from the columns
+    columns = {name: one.value for name, one in output["columns"]["4top"].items()}
+    chosen = columns["region:SR"] & (columns["score:ht"] >= by_quantile.threshold)
+    assert by_quantile.n_signal == int(chosen.sum())
+    assert by_quantile.s == pytest.approx(columns["weight"][chosen].sum())
+    total = yields(h, "4top", "SR").value
+    assert by_quantile.eps_s == pytest.approx(by_quantile.s / total)
+    assert passing(h, BACKGROUND, []) == []
+    assert passing(h, [], ["4top"]) == []
+
+
+def test_data_make_neither_background_nor_signal(
+    events: dict[str, Any], detectors: list[Observable], output: Any, run: tuple[Path, RunResult]
+) -> None:
+    processor = AnomalyProcessor(detectors, columns=True)
+    data = processor.process(with_metadata(events["4top"], dataset="run2", role="data"))
+    assert separation(accumulate([output, data]), BACKGROUND, ["4top"]) == run[1].performance
+    own = Dataset(name="run2", process="run2", role="data", files=())
+    assert [names_of([own], role) for role in ("background", "signal", "data")] == [[], [], ["run2"]]
+
+
+@pytest.mark.parametrize(("bins", "expected"), [(200, 20), (30, 30), (41, 41), (12, 12), (90, 30)])
+def test_coarse_joins_as_many_bins_as_leave_twenty(bins: int, expected: int) -> None:
+    h = book(Regular(bins, 0, 1, name="score", label="x"))
+    fill(h, dataset="a", region="SR", score=np.linspace(-0.1, 1.1, 50), weight=2.0)
+    joined = coarse(h)
+    assert len(joined.axes["score"]) == expected
+    assert yields(joined, "a", "SR") == yields(h, "a", "SR")
+
+
+def test_an_empty_region_draws_nothing(output: Any, run: tuple[Path, RunResult], tmp_path: Path) -> None:
+    empty = {name: h.copy() for name, h in output["scores"].items()}
+    for h in empty.values():
+        for part in ("value", "variance"):
+            h.view(flow=True)[part][:, h.axes["region"].index("SR")] = 0
+    assert draw_scores(tmp_path, {**output, "scores": empty}, empty, read_info(run[0])) == []
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,75 @@
+"""Training through the runner: the same detector as from events in memory."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hepmtp.detectors import training_events
+from hepmtp.detectors.masked_token import MaskedTokenDetector
+from hepmtp.errors import TrainingError
+from hepmtp.events import concatenate
+from hepmtp.manifest import Dataset, read
+from hepmtp.models.masked import ModelOptions
+from hepmtp.run import make_executor
+from hepmtp.split import split_of
+from hepmtp.tokenizers.lookup import LookupTokenizer
+from hepmtp.training import TrainingOptions
+from hepmtp.workflow import train_detectors
+
+N = {"ttbarW": 400, "ttbarZ": 300}
+
+
+@pytest.fixture(scope="module")
+def datasets(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Dataset]:
+    folder = tmp_path_factory.mktemp("workflow")
+    found = []
+    for name, n in N.items():
+        with gzip.open(sample / f"{name}.csv.gz", "rb") as file:
+            (folder / f"{name}.csv").write_bytes(b"".join(itertools.islice(file, n)))
+        found.append(Dataset(name=name, process=name, role="background", files=(str(folder / f"{name}.csv"),)))
+    return found
+
+
+@pytest.fixture(scope="module")
+def events(datasets: Any) -> Any:
+    return read(datasets)
+
+
+def test_training_through_the_runner_is_training_on_the_events(datasets: Any, events: Any) -> None:
+    """train_detectors gives the very detector that fit gives, and token rarity reads the same tokens."""
+
+    def tiny() -> MaskedTokenDetector:
+        shape = ModelOptions(width=16, feedforward=32, layers=1)
+        return MaskedTokenDetector(LookupTokenizer(met_bins=3), shape, TrainingOptions(epochs=1), density_events=300)
+
+    with make_executor("iterative", status=False) as executor:
+        detectors = train_detectors(datasets, tiny(), executor=executor, chunksize=110)
+        with pytest.raises(TrainingError, match=r"role 'signal': only background"):
+            train_detectors([replace(one, role="signal") for one in datasets], tiny(), executor=executor)
+    names = ["masked_token", "token_rarity", "multiplicity", "n_jets", "n_b", "ht", "met"]
+    assert [one.name for one in detectors] == names
+    np.testing.assert_array_equal(detectors[0].score(events), tiny().fit(events).score(events))
+    assert detectors[1].tokenizer is detectors[0].tokenizer  # type: ignore[attr-defined]
+    assert all(np.isfinite(one.score(events)).all() for one in detectors)
+
+
+def test_a_sample_sets_bins_and_axes_only(datasets: Any, events: Any) -> None:
+    shape = ModelOptions(width=16, feedforward=32, layers=1)
+    detector = MaskedTokenDetector(model=shape, training=TrainingOptions(epochs=1), density_events=300)
+    with make_executor("iterative", status=False) as executor:
+        train_detectors(datasets, detector, executor=executor, sample_events=200)
+    first = concatenate([read([one], stop=200) for one in datasets])
+    edges = LookupTokenizer().fit(training_events(first)).edges_
+    for name, values in edges.items():
+        np.testing.assert_array_equal(detector.tokenizer.edges_[name], values)  # type: ignore[attr-defined]
+    table = detector._state.count_surprise  # type: ignore[union-attr]
+    n_train = int((split_of(events) == "train").sum())
+    assert np.exp(-table).sum() == pytest.approx(1.0)
+    assert np.exp(-table).min() == pytest.approx(0.5 / (n_train + len(table) / 2))  # all of them were seen

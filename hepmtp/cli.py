@@ -294,7 +294,9 @@ def compare(
     shape = compare_regions(coarse(h), *regions, datasets=info.background)
     rows = passing(h, info.background, info.signals, regions=regions, quantile=quantile)
     name = f"{detector}-{regions[0]}-{regions[1]}"
-    draw_regions(run, h, info.background, info.signals, regions=regions, name=name, caption=caption_of(info))
+    draw_regions(
+        run, h, info.background, info.signals, regions=regions, quantile=quantile, name=name, caption=caption_of(info)
+    )
     typer.echo(
         f"background, shape in {regions[0]} against {regions[1]}:"
         f" chi2 / ndof = {shape.chi2:.1f} / {shape.ndof}, p = {shape.p_value:.2g}"

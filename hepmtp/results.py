@@ -207,13 +207,18 @@ def draw_regions(
     signals: Sequence[str],
     *,
     regions: tuple[str, str] = ("SR", "CR"),
+    quantile: float = 0.99,
     name: str = "score",
     caption: Caption = SIMULATION,
 ) -> FigureText:
-    """Draw a score in two regions into the run's folder ``figures``."""
+    """Draw a score in two regions, with the threshold that the second gives, into the run's folder ``figures``."""
+    cut = threshold(h, background=background, region=regions[1], quantile=quantile)
     h = coarse(h)
     comparison = compare(h, *regions, datasets=background)
-    figure = plotting.score_regions(h, comparison, background=background, signals=signals, caption=caption)
+    marks = {cut.rule: cut.value}
+    figure = plotting.score_regions(
+        h, comparison, background=background, signals=signals, thresholds=marks, caption=caption
+    )
     plotting.save(figure, Path(folder) / "figures", name)
     text = f"{comparison.label} in {regions[1]} and {regions[0]}"
     return FigureText(name, f"The {text}: background stacked, signal as lines, ratio of the background's shapes.", text)

@@ -97,8 +97,8 @@ class HepRunner(Runner):  # type: ignore[misc]
     def run(
         self, fileset: Any, processor_instance: Any, *, uproot_options: dict[str, Any] | None = None, **kwargs: Any
     ) -> Any:
-        """As coffea's `run`, with the source that opens our chunks."""
-        options = {"handler": ChunkSource, **(uproot_options or {})}
+        """As coffea's `run`, with the source that opens our chunks; uproot need not remember chunks, each is read once."""
+        options = {"handler": ChunkSource, "array_cache": None, "object_cache": None, **(uproot_options or {})}
         return super().run(fileset, processor_instance, uproot_options=options, **kwargs)
 
     @staticmethod

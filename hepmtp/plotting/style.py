@@ -132,6 +132,7 @@ def _conditions(caption: Caption) -> str:
 
 
 def legend_above(axis: Axes, caption: Caption, title: str) -> None:
+    """Label above the axes, and a legend where the curves leave room."""
     above(axis, caption, title)
     axis.legend(loc="best", fontsize="small", borderpad=0.6)
 

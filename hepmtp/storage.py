@@ -86,7 +86,7 @@ def read(folder: str | Path, kind: str | None = None) -> tuple[dict[str, Any], d
         data = (folder / ARRAYS).read_bytes()
     except (OSError, ValueError) as error:
         # not an OSError: coffea's skipbadfiles would take it for a bad data file and drop the events
-        raise ScoreError(f"{folder} cannot be read as a {what} ({error}); save it again") from None
+        raise ScoreError(f"{folder} cannot be read as a {what} ({error}); check the path, or save it again") from None
     if not isinstance(meta, dict):
         raise ScoreError(f"{folder / META} is damaged: it holds no description; save it again")
     if meta.get("format") != FORMAT:

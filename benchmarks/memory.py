@@ -38,7 +38,7 @@ def main() -> None:
     if options.measure:
         print(*score(*options.measure, chunksize=options.chunksize, forms=options.forms))
         return
-    lines = ["| file | events | MB | peak [MiB] | seconds |", "|---|---|---|---|---|"]
+    lines = ["| file | events scored (analysis part) | MB | peak [MiB] | seconds |", "|---|---|---|---|---|"]
     peaks = []
     with tempfile.TemporaryDirectory() as folder:
         detector = Path(folder) / "detector"

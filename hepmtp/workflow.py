@@ -1,6 +1,6 @@
 """Files to trained detectors: the training half of the main job, as the command line and the demo run it.
 
-The rule: tokens are made by the same runner and executors that later score, and only tokens are held in memory.
+The rule: tokens are made by the same runner and executors that later score; only tokens and a sample of events are in memory.
 """
 
 from __future__ import annotations

@@ -183,11 +183,13 @@ def passing(
     background best, and is what the method's authors showed.
     """
     first, second = regions
-    if not (_holds(h, background, first) and _holds(h, background, second)):
+    found = [name for name in signals if _holds(h, [name], first)]
+    if not (found and _holds(h, background, first) and _holds(h, background, second)):
         return []
+    blind = threshold(h, background=background, region=second, quantile=quantile)
     rows = []
-    for name in (one for one in signals if _holds(h, [one], first)):
-        cuts = [threshold(h, background=background, region=second, quantile=quantile)]
+    for name in found:
+        cuts = [blind]
         if _holds(h, [name], second):
             cuts.append(best_separation(h, background=background, signal=name, region=second))
         rows += [apply(h, cut, background=background, signal=name, region=first, columns=columns) for cut in cuts]

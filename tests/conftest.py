@@ -11,7 +11,9 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MKL_NUM_THREADS", "1")
 
-from collections.abc import Iterator
+import gzip
+import itertools
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,3 +63,26 @@ def dask_client() -> Iterator[Client]:
     )
     with cluster, distributed.Client(cluster) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def in_every_format(sample: Path) -> Callable[..., dict[str, dict[str, Path]]]:
+    """A function (folder, events of each data set, chunk, rntuple) -> {format: {dataset: file}} of the same events."""
+    from hepmtp.convert import convert  # noqa: PLC0415 - most tests do not need it
+
+    def write(folder: Path, n: dict[str, int], *, chunk: int, rntuple: bool = False) -> dict[str, dict[str, Path]]:
+        names = ("csv", "csv.gz", "root", *(("rntuple",) if rntuple else ()), "parquet")
+        found: dict[str, dict[str, Path]] = {name: {} for name in names}
+        for dataset, events in n.items():
+            with gzip.open(sample / f"{dataset}.csv.gz", "rb") as file:
+                data = b"".join(itertools.islice(file, events))
+            for name, paths in found.items():
+                paths[dataset] = folder / name / f"{dataset}.{'root' if name == 'rntuple' else name}"
+                paths[dataset].parent.mkdir(exist_ok=True)
+            found["csv"][dataset].write_bytes(data)
+            found["csv.gz"][dataset].write_bytes(gzip.compress(data))
+            for name in names[2:]:
+                convert(found["csv"][dataset], found[name][dataset], rntuple=name == "rntuple", chunk=chunk)
+        return found
+
+    return write

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import itertools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +14,6 @@ import pytest
 from coffea.processor import Runner
 from hist.axis import Regular
 
-from hepmtp.convert import convert
 from hepmtp.detectors import load_detector
 from hepmtp.detectors.masked_token import MaskedTokenDetector, _open_once
 from hepmtp.detectors.observables import Observable
@@ -79,21 +76,10 @@ def fileset(paths: dict[str, Path], **roles: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def files(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Path]]:
+def files(in_every_format: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Path]]:
     """{format: {dataset: file}} of the same events."""
-    folder = tmp_path_factory.mktemp("anomaly")
-    found: dict[str, dict[str, Path]] = {name: {} for name in ("csv", "csv.gz", "root", "parquet")}
-    for dataset, n in N.items():
-        with gzip.open(sample / f"{dataset}.csv.gz", "rb") as file:
-            data = b"".join(itertools.islice(file, n))
-        for name, paths in found.items():
-            paths[dataset] = folder / name / f"{dataset}.{name}"
-            paths[dataset].parent.mkdir(exist_ok=True)
-        found["csv"][dataset].write_bytes(data)
-        found["csv.gz"][dataset].write_bytes(gzip.compress(data))
-        for name in ("root", "parquet"):
-            convert(found["csv"][dataset], found[name][dataset], chunk=250)
-    return found
+    written: dict[str, dict[str, Path]] = in_every_format(tmp_path_factory.mktemp("anomaly"), N, chunk=250)
+    return written
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import itertools
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import cloudpickle
 import pytest
 
-from hepmtp.convert import convert
 from hepmtp.detectors import training_events
 from hepmtp.errors import NotFittedError, TrainingError
 from hepmtp.events import with_metadata
@@ -30,21 +27,10 @@ N = {"ttbarW": 400, "ttbarZ": 300}
 
 
 @pytest.fixture(scope="module")
-def files(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Path]]:
+def files(in_every_format: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Path]]:
     """{format: {dataset: file}} of the same events."""
-    folder = tmp_path_factory.mktemp("corpus")
-    found: dict[str, dict[str, Path]] = {name: {} for name in ("csv", "csv.gz", "root", "parquet")}
-    for dataset, n in N.items():
-        with gzip.open(sample / f"{dataset}.csv.gz", "rb") as file:
-            data = b"".join(itertools.islice(file, n))
-        for name, paths in found.items():
-            paths[dataset] = folder / name / f"{dataset}.{name}"
-            paths[dataset].parent.mkdir(exist_ok=True)
-        found["csv"][dataset].write_bytes(data)
-        found["csv.gz"][dataset].write_bytes(gzip.compress(data))
-        for name in ("root", "parquet"):
-            convert(found["csv"][dataset], found[name][dataset], chunk=150)
-    return found
+    written: dict[str, dict[str, Path]] = in_every_format(tmp_path_factory.mktemp("corpus"), N, chunk=150)
+    return written
 
 
 @pytest.fixture(scope="module")

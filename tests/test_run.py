@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import itertools
 import os
 import sys
 from collections.abc import Iterator
@@ -66,21 +64,10 @@ def break_down(events: ak.Array) -> dict[str, int]:
 
 
 @pytest.fixture(scope="module")
-def files(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Path]]:
+def files(in_every_format: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Path]]:
     """{format: {dataset: file}} of the same events."""
-    folder = tmp_path_factory.mktemp("files")
-    found: dict[str, dict[str, Path]] = {name: {} for name in ("csv", "csv.gz", "root", "rntuple", "parquet")}
-    for dataset, n in N.items():
-        with gzip.open(sample / f"{dataset}.csv.gz", "rb") as file:
-            data = b"".join(itertools.islice(file, n))
-        for name, paths in found.items():
-            paths[dataset] = folder / name / f"{dataset}.{'root' if name == 'rntuple' else name}"
-            paths[dataset].parent.mkdir(exist_ok=True)
-        found["csv"][dataset].write_bytes(data)
-        found["csv.gz"][dataset].write_bytes(gzip.compress(data))
-        for name in ("root", "rntuple", "parquet"):
-            convert(found["csv"][dataset], found[name][dataset], rntuple=name == "rntuple", chunk=300)
-    return found
+    written: dict[str, dict[str, Path]] = in_every_format(tmp_path_factory.mktemp("files"), N, chunk=300, rntuple=True)
+    return written
 
 
 def fileset(paths: dict[str, Path], **more: Any) -> dict[str, Any]:

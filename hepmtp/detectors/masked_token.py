@@ -253,11 +253,9 @@ class MaskedTokenDetector:
             return (s - expected) / np.sqrt(np.maximum(variance, 1e-9))
 
         s = total(found.surprise.sum(axis=1))
-        particles = model.kind_of[: model.vocab_size].numpy()[tokens.values] == 0
-        number = np.bincount(tokens.owner[particles], minlength=len(tokens))
         heads = {head.name: column for column, head in enumerate(model.heads)}
         parts = {"sum": s, "mean": s / np.maximum(tokens.counts, 1), "excess": excess([*heads.values()])}
-        parts["count"] = _count_score(state.count_surprise, number)
+        parts["count"] = _count_score(state.count_surprise, _particle_count(model, tokens))
         parts |= {name: excess([column]) for name, column in heads.items()}
         groups = [
             [heads[name] for name in heads if QUESTIONS.get(name, "how") == one] for one in ("what", "how", "missing")
@@ -284,10 +282,15 @@ class _State:
         return {**self.__dict__, "last": None}
 
 
+def _particle_count(model: MaskedTokenModel, tokens: TokenBatch) -> NDArray[np.int64]:
+    """Particles of each event, shape (n_events,): its tokens but MET and METphi."""
+    particles = model.kind_of[: model.vocab_size].numpy()[tokens.values] == 0
+    return np.bincount(tokens.owner[particles], minlength=len(tokens))
+
+
 def _count_surprise(model: MaskedTokenModel, tokens: TokenBatch) -> Floats:
     """-log of the share of training events with each particle count; half an event is added to each."""
-    particles = model.kind_of[: model.vocab_size].numpy()[tokens.values] == 0
-    seen = np.bincount(np.bincount(tokens.owner[particles], minlength=len(tokens))) + 0.5
+    seen = np.bincount(_particle_count(model, tokens)) + 0.5
     return np.asarray(-np.log(seen / seen.sum()))
 
 

@@ -13,14 +13,15 @@ ROOT = Path(__file__).parents[1]
 LEVELS = {
     "__init__": 0, "errors": 0,
     "events": 1, "tokens": 1, "split": 1, "storage": 1, "files": 1, "darkmachines": 1, "significance": 1,
-    "manifest": 2, "regions": 2, "readers": 2, "tables": 2,
+    "manifest": 2, "regions": 2, "readers": 2, "tables": 2, "features": 2, "distortions": 2,
     "tokenizers": 3, "models": 3, "histograms": 3, "metrics": 3,
-    "challenge": 4, "convert": 4, "training": 4, "detectors": 4, "comparison": 4, "statistics": 4, "run": 4, "performance": 4, "surprise": 4, "density": 4,
-    "plotting": 5, "progress": 5, "report": 5, "results": 5, "token_figures": 5, "workflow": 5, "demo": 5,
+    "challenge": 4, "convert": 4, "training": 4, "detectors": 4, "comparison": 4, "statistics": 4, "run": 4, "performance": 4, "surprise": 4, "density": 4, "tokenizer_report": 4, "prediction": 4,
+    "plotting": 5, "progress": 5, "report": 5, "results": 5, "token_figures": 5, "workflow": 5, "demo": 5, "league": 5,
     "cli": 6,
 }  # fmt: skip
 FAMILIES = ("readers", "tokenizers", "models", "detectors", "plotting")
-BUILDING_BLOCKS = ("models/attention", "plotting/style")  # no member of its family, but what members are made of
+# no members of their families, but what members are made of
+BUILDING_BLOCKS = ("models/attention", "plotting/style", "tokenizers/autoencoder")
 FENCES = {
     "torch": ("models/*", "training.py", "surprise.py", "tokenizers/*", "detectors/*"),
     "coffea": ("run.py", "readers/*", "events.py"),
@@ -28,6 +29,12 @@ FENCES = {
     "h5py": ("readers/*",),
     "matplotlib": ("plotting/*", "token_figures.py"),  # the second for the type of a figure
     "mplhep": ("plotting/*",),
+    "vector_quantize_pytorch": ("tokenizers/*",),
+    "torch_geometric": ("tokenizers/*",),
+    "sklearn": ("detectors/*", "tokenizer_report.py"),
+    "pyod": ("detectors/*",),
+    "zuko": ("detectors/*",),
+    "pooch": ("manifest.py", "download.py"),
     "pyhf": ("statistics.py",),
     "cabinetry": ("statistics.py",),
     ".layout": ("tokens.py", "events.py"),

@@ -104,6 +104,35 @@ class SelfAttention(nn.Module):
         return out
 
 
+class Block(nn.Module):
+    """Pre-norm transformer block (Xiong et al., arXiv:2002.04745).
+
+    Parameters
+    ----------
+    width, heads, rope
+        of `SelfAttention`.
+    feedforward
+        hidden features of the two-layer network.
+    dropout
+        share of features dropped in training.
+    """
+
+    def __init__(self, width: int, heads: int, feedforward: int, dropout: float = 0.0, *, rope: bool = False) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.attention = SelfAttention(width, heads, rope=rope)
+        self.linear1, self.linear2 = nn.Linear(width, feedforward), nn.Linear(feedforward, width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, groups: list[Group], at: Tensor | None = None) -> Tensor:
+        """(n_tokens, width) to the same, or to (n_events, width) for the tokens `at`."""
+        attended = self.attention(self.norm1(x), groups, at)
+        x = (x if at is None else x[at]) + self.dropout(attended)
+        hidden: Tensor = self.dropout(F.gelu(self.linear1(self.norm2(x))))
+        out: Tensor = x + self.dropout(self.linear2(hidden))
+        return out
+
+
 def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """softmax(q k^T / sqrt(width of a head)) v, every shape (..., n, width of a head)."""
     return F.scaled_dot_product_attention(q, k, v)

@@ -13,10 +13,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from hepmtp.errors import TokenError
-from hepmtp.models.attention import Group, SelfAttention, sort_by_multiplicity
+from hepmtp.models.attention import Block, Group, sort_by_multiplicity
 
 Form = Literal["product", "joint"]
 Position = Literal["none", "rope", "learned"]
@@ -71,26 +70,6 @@ class Head(NamedTuple):
     size: int
 
 
-class Block(nn.Module):
-    """Pre-norm transformer block (Xiong et al., arXiv:2002.04745)."""
-
-    def __init__(self, options: ModelOptions) -> None:
-        super().__init__()
-        width = options.width
-        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.attention = SelfAttention(width, options.heads, rope=options.position == "rope")
-        self.linear1, self.linear2 = nn.Linear(width, options.feedforward), nn.Linear(options.feedforward, width)
-        self.dropout = nn.Dropout(options.dropout)
-
-    def forward(self, x: Tensor, groups: list[Group], at: Tensor | None = None) -> Tensor:
-        """(n_tokens, width) to the same, or to (n_events, width) for the tokens `at`."""
-        attended = self.attention(self.norm1(x), groups, at)
-        x = (x if at is None else x[at]) + self.dropout(attended)
-        hidden: Tensor = self.dropout(F.gelu(self.linear1(self.norm2(x))))
-        out: Tensor = x + self.dropout(self.linear2(hidden))
-        return out
-
-
 class MaskedTokenModel(nn.Module):
     """Encoder-only transformer over ragged token batches.
 
@@ -126,7 +105,11 @@ class MaskedTokenModel(nn.Module):
         self.embedding = nn.Parameter(torch.randn(self.design.shape[1], width) * 0.5)
         if self.options.position == "learned":
             self.positions = nn.Parameter(torch.randn(LEARNED_POSITIONS, width) * 0.1)
-        self.blocks = nn.ModuleList(Block(self.options) for _ in range(self.options.layers))
+        options = self.options
+        self.blocks = nn.ModuleList(
+            Block(width, options.heads, options.feedforward, options.dropout, rope=options.position == "rope")
+            for _ in range(options.layers)
+        )
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, sum(head.size for head in self.heads))
 

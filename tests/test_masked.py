@@ -214,7 +214,7 @@ def test_bad_options(options: dict[str, Any], message: str) -> None:
 
 def test_dropout_acts_in_training_alone() -> None:
     torch.manual_seed(3)
-    block = Block(ModelOptions(width=16, feedforward=32, heads=2, dropout=0.5))
+    block = Block(16, 2, 32, 0.5)
     x = torch.randn(4, 16)
     assert not torch.equal(block(x, [Group(1, 4)]), block(x, [Group(1, 4)]))
     block.eval()

@@ -21,7 +21,13 @@ LEVELS = {
 }  # fmt: skip
 FAMILIES = ("readers", "tokenizers", "models", "detectors", "plotting")
 # no members of their families, but what members are made of
-BUILDING_BLOCKS = ("models/attention", "plotting/style", "tokenizers/autoencoder")
+BUILDING_BLOCKS = (
+    "models/attention",
+    "plotting/style",
+    "tokenizers/binning",
+    "tokenizers/autoencoder",
+    "tokenizers/learned",
+)
 FENCES = {
     "torch": ("models/*", "training.py", "surprise.py", "tokenizers/*", "detectors/*"),
     "coffea": ("run.py", "readers/*", "events.py"),

@@ -19,7 +19,7 @@ from hepmtp.detectors import training_events
 from hepmtp.errors import NotFittedError, ScoreError, TokenError, TrainingError
 from hepmtp.events import PARTICLE_TYPES, concatenate, make_events
 from hepmtp.tokenizers import load_tokenizer
-from hepmtp.tokenizers.lookup import LookupTokenizer
+from hepmtp.tokenizers.lookup import PRESETS, LookupTokenizer
 from hepmtp.tokens import TokenBatch
 
 #: Another lepton order; not its own inverse, so that reading it the wrong way round shows.
@@ -84,6 +84,11 @@ def tokens_slowly(tokenizer: LookupTokenizer, events: ak.Array) -> list[list[int
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 def test_contract(options: dict[str, Any], events: ak.Array, tmp_path: Path) -> None:
     check_tokenizer(LookupTokenizer(**options), events, tmp_path)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_contract_of_presets(name: str, events: ak.Array, tmp_path: Path) -> None:
+    check_tokenizer(LookupTokenizer.preset(name), events, tmp_path)
 
 
 def test_three_events_written_out() -> None:
@@ -201,6 +206,27 @@ def test_sizes_follow_the_options() -> None:
     }
 
 
+def test_sizes_of_the_eight_presets() -> None:
+    assert {name: LookupTokenizer.preset(name).vocab_size for name in PRESETS} == {
+        "particles": 875,
+        "met3": 878,
+        "met5": 880,
+        "met10": 885,
+        "visive2025": 885,
+        "met10_phi10": 895,
+        "fine": 7020,
+        "tails": 7 * 10 * 5 * 5 + 10 + 5,
+    }
+    assert LookupTokenizer.preset("visive2025").factors == LookupTokenizer().factors
+
+
+def test_tail_preset_resolves_the_tails(events: ak.Array) -> None:
+    bins = right_bins(LookupTokenizer.preset("tails").fit(events), events)
+    expected = [0.2, 0.2, 0.2, 0.2, 0.1, 0.05, 0.03, 0.015, 0.004, 0.001]
+    for name in ("pt", "MET"):
+        assert np.bincount(bins[name]) / len(bins[name]) == pytest.approx(expected, abs=0.0021)
+
+
 def test_quantile_bins_resolve_the_tail(events: ak.Array) -> None:
     tokenizer = LookupTokenizer(pt_bins=np.array([0.5, 0.9, 0.99])).fit(events)  # type: ignore[arg-type]
     pt = right_bins(tokenizer, events)["pt"]
@@ -265,6 +291,13 @@ def test_phi_at_the_seam(tokenizer: LookupTokenizer) -> None:
 def test_bad_options(options: dict[str, Any], message: str) -> None:
     with pytest.raises(TokenError, match=message):
         LookupTokenizer(**options)
+
+
+def test_unknown_preset() -> None:
+    with pytest.raises(
+        TokenError, match=r"no look-up table named 'visive'; there are particles, met3, .*visive2025.*tails"
+    ):
+        LookupTokenizer.preset("visive")
 
 
 def test_too_few_or_too_equal_events(events: ak.Array) -> None:

@@ -12,19 +12,57 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import pairwise
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
 from hepmtp import storage
-from hepmtp.errors import NotFittedError, TokenError, TrainingError
+from hepmtp.errors import NotFittedError, TokenError
 from hepmtp.events import PARTICLE_TYPES, make_events
 from hepmtp.split import check_background
+from hepmtp.tokenizers.binning import (
+    behind_particles,
+    check_bins,
+    check_ids,
+    digit_table,
+    fit_bins,
+    flat,
+    n_bins,
+    one_each_event,
+    phi_bin,
+    phi_centre,
+)
 from hepmtp.tokens import TokenBatch
+
+#: Inner quantiles of ten bins that resolve the upper tail, where new physics sits: the last bin holds one value in a thousand.
+TAILS = (0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.98, 0.995, 0.999)
+
+
+class Table(NamedTuple):
+    """Bins of one named look-up table, in the order of LookupTokenizer's parameters; 0 bins: no such token."""
+
+    pt_bins: int | tuple[float, ...]
+    eta_bins: int
+    phi_bins: int
+    met_bins: int | tuple[float, ...]
+    met_phi_bins: int
+
+
+#: The eight named look-up tables: without MET, with MET, and with MET and METphi tokens; bins as published, finer, and of the tails.
+PRESETS: dict[str, Table] = {
+    #                     pt  eta phi  MET METphi
+    "particles":   Table(   5,  5,  5,     0,  0),
+    "met3":        Table(   5,  5,  5,     3,  0),
+    "met5":        Table(   5,  5,  5,     5,  0),
+    "met10":       Table(   5,  5,  5,    10,  0),
+    "visive2025":  Table(   5,  5,  5,     5,  5),  # arXiv:2604.21035
+    "met10_phi10": Table(   5,  5,  5,    10, 10),
+    "fine":        Table(  10, 10, 10,    10, 10),
+    "tails":       Table(TAILS, 5,  5, TAILS,  5),
+}  # fmt: skip
 
 
 @dataclass(eq=False)
@@ -74,28 +112,30 @@ class LookupTokenizer:
         if sorted(self.types) != sorted(PARTICLE_TYPES):
             raise TokenError(f"types must be an order of {PARTICLE_TYPES}, found {self.types}")
         for name in ("pt_bins", "eta_bins", "met_bins", "phi_bins", "met_phi_bins"):
-            bins = getattr(self, name)
-            if isinstance(bins, int):
-                least = 0 if name.startswith("met") else 1
-                if bins < least:
-                    raise TokenError(f"{name} must be {least} or more, found {bins}")
-                continue
-            if name.endswith("phi_bins"):
-                raise TokenError(f"{name} must be a number of bins, found {bins!r}")
-            inner = tuple(float(quantile) for quantile in bins)
-            if not all(low < high for low, high in pairwise((0.0, *inner, 1.0))):
-                raise TokenError(f"{name} must be a number of bins or rising quantiles in (0, 1), found {bins!r}")
-            setattr(self, name, inner)
+            setattr(self, name, check_bins(name, getattr(self, name)))
+
+    @classmethod
+    def preset(cls, name: str) -> Self:
+        """One of the eight named look-up tables, `PRESETS`, not fitted yet.
+
+        Examples
+        --------
+        >>> LookupTokenizer.preset("tails").factors
+        (('type', 7), ('pt', 10), ('eta', 5), ('phi', 5), ('MET', 10), ('METphi', 5))
+        """
+        if name not in PRESETS:
+            raise TokenError(f"there is no look-up table named {name!r}; there are {', '.join(PRESETS)}")
+        return cls(*PRESETS[name])
 
     @property
     def factors(self) -> tuple[tuple[str, int], ...]:
         """Names and sizes of an id's digits; MET and METphi only if there are such tokens."""
         sizes = {
             "type": len(self.types),
-            "pt": _size(self.pt_bins),
-            "eta": _size(self.eta_bins),
+            "pt": n_bins(self.pt_bins),
+            "eta": n_bins(self.eta_bins),
             "phi": self.phi_bins,
-            "MET": _size(self.met_bins),
+            "MET": n_bins(self.met_bins),
             "METphi": self.met_phi_bins,
         }
         return tuple((name, size) for name, size in sizes.items() if size)
@@ -110,14 +150,8 @@ class LookupTokenizer:
         """Digit of each id for each factor, -1 where it has none, shape (vocab_size, n_factors)."""
         sizes = dict(self.factors)
         particle = [sizes[name] for name in ("type", "pt", "eta", "phi")]
-        tables = [np.indices(particle).reshape(4, -1).T]
-        tables += [np.arange(sizes[name])[:, None] for name in ("MET", "METphi") if name in sizes]
-        digits = np.full((sum(map(len, tables)), len(sizes)), -1, dtype=np.int64)
-        row = column = 0
-        for table in tables:
-            digits[row : row + len(table), column : column + table.shape[1]] = table
-            row, column = row + len(table), column + table.shape[1]
-        return digits
+        missing = [np.arange(sizes[name])[:, None] for name in ("MET", "METphi") if name in sizes]
+        return digit_table(np.indices(particle).reshape(4, -1).T, *missing)
 
     def fit(self, events: ak.Array) -> Self:
         """Set the bin edges to the quantiles of background training events, shape (n_events,).
@@ -128,22 +162,12 @@ class LookupTokenizer:
             if the events are not background, or too few to fill the bins.
         """
         check_background(events)
-        samples = {"pt": (_flat(events, "pt"), self.pt_bins), "eta": (self._eta(events), self.eta_bins)}
-        if _size(self.met_bins):
+        samples = {"pt": (flat(events, "pt"), self.pt_bins), "eta": (self._eta(events), self.eta_bins)}
+        if n_bins(self.met_bins):
             samples["MET"] = (ak.to_numpy(events.MET.pt), self.met_bins)
-        edges, centres = {}, {}
-        for name, (values, bins) in samples.items():
-            inner = _quantiles(bins)
-            if len(values) <= len(inner):
-                raise TrainingError(
-                    f"{len(values)} values of {name} cannot fill {len(inner) + 1} bins: give more events"
-                )
-            edges[name] = np.quantile(values, inner)
-            index = np.digitize(values, edges[name])
-            if (np.bincount(index, minlength=len(inner) + 1) == 0).any():
-                raise TrainingError(f"a bin of {name} is empty: too many equal values for {len(inner) + 1} bins")
-            centres[name] = np.array([np.median(values[index == i]) for i in range(len(inner) + 1)])
-        self.edges_, self.centres_ = edges, centres
+        fitted = {name: fit_bins(name, values, bins) for name, (values, bins) in samples.items()}
+        self.edges_ = {name: bins.edges for name, bins in fitted.items()}
+        self.centres_ = {name: bins.centres for name, bins in fitted.items()}
         return self
 
     def encode(self, events: ak.Array) -> TokenBatch:
@@ -151,11 +175,11 @@ class LookupTokenizer:
         self._check_fitted()
         sizes = dict(self.factors)
         place = np.argsort([PARTICLE_TYPES.index(name) for name in self.types])
-        ids = place[_flat(events, "type").astype(np.int64)]
+        ids = place[flat(events, "type").astype(np.int64)]
         for name, digit in (
-            ("pt", np.digitize(_flat(events, "pt"), self.edges_["pt"])),
+            ("pt", np.digitize(flat(events, "pt"), self.edges_["pt"])),
             ("eta", np.digitize(self._eta(events), self.edges_["eta"])),
-            ("phi", _phi_bin(_flat(events, "phi"), self.phi_bins)),
+            ("phi", phi_bin(flat(events, "phi"), self.phi_bins)),
         ):
             ids = ids * sizes[name] + digit
         extra = []  # one token per event each, behind the particles
@@ -164,11 +188,8 @@ class LookupTokenizer:
             extra.append(first + np.digitize(ak.to_numpy(events.MET.pt), self.edges_["MET"]))
             first += sizes["MET"]
         if "METphi" in sizes:
-            extra.append(first + _phi_bin(ak.to_numpy(events.MET.phi), self.met_phi_bins))
-        counts = ak.to_numpy(ak.num(events.Particle))
-        ends = np.cumsum(counts)
-        values = np.insert(ids, np.repeat(ends, len(extra)), np.stack(extra, axis=1).ravel()) if extra else ids
-        return TokenBatch.from_counts(values, counts + len(extra))
+            extra.append(first + phi_bin(ak.to_numpy(events.MET.phi), self.met_phi_bins))
+        return behind_particles(ids, ak.to_numpy(ak.num(events.Particle)), extra)
 
     def decode(self, tokens: TokenBatch) -> ak.Array:
         """Events at the bin centres (massless particles, weight 1); encoding them gives the same ids.
@@ -179,10 +200,7 @@ class LookupTokenizer:
             if an id is outside the vocabulary or an event does not hold one MET and one METphi token where there are any.
         """
         self._check_fitted()
-        if len(tokens.values) and not 0 <= tokens.values.min() <= tokens.values.max() < self.vocab_size:
-            raise TokenError(
-                f"ids must lie in 0..{self.vocab_size - 1}, found {tokens.values.min()}..{tokens.values.max()}"
-            )
+        check_ids(tokens, self.vocab_size)
         column = {name: i for i, (name, _) in enumerate(self.factors)}
         digits = self.digits[tokens.values]
         particle = digits[:, column["type"]] >= 0
@@ -192,19 +210,16 @@ class LookupTokenizer:
         for name in ("MET", "METphi"):
             missing[name] = np.zeros(len(tokens), dtype=np.int64)
             if name in column:
-                is_it = digits[:, column[name]] >= 0
-                if not np.array_equal(tokens.owner[is_it], np.arange(len(tokens))):
-                    raise TokenError(f"every event must hold exactly one {name} token to be decoded")
-                missing[name] = digits[is_it, column[name]]
+                missing[name] = one_each_event(tokens, digits[:, column[name]], name)
         return make_events(
             counts=np.bincount(tokens.owner[particle], minlength=len(tokens)),
             pt=pt,
             eta=eta,
-            phi=_phi_centre(phi_bin, self.phi_bins),
+            phi=phi_centre(phi_bin, self.phi_bins),
             energy=pt * np.cosh(eta),
             type=np.array([PARTICLE_TYPES.index(name) for name in self.types])[kinds],
             met=self.centres_["MET"][missing["MET"]] if "MET" in column else np.zeros(len(tokens)),
-            met_phi=_phi_centre(missing["METphi"], self.met_phi_bins) if "METphi" in column else np.zeros(len(tokens)),
+            met_phi=phi_centre(missing["METphi"], self.met_phi_bins) if "METphi" in column else np.zeros(len(tokens)),
         )
 
     def save(self, path: str | Path) -> None:
@@ -227,34 +242,9 @@ class LookupTokenizer:
         return tokenizer
 
     def _eta(self, events: ak.Array) -> NDArray[Any]:
-        eta = _flat(events, "eta")
+        eta = flat(events, "eta")
         return np.abs(eta) if self.abs_eta else eta
 
     def _check_fitted(self) -> None:
         if not self.edges_:
             raise NotFittedError("this LookupTokenizer has no bin edges yet: call fit(background events) first")
-
-
-def _flat(events: ak.Array, name: str) -> NDArray[Any]:
-    return np.asarray(ak.to_numpy(ak.flatten(events.Particle[name])))
-
-
-def _quantiles(bins: int | Sequence[float]) -> NDArray[np.float64]:
-    """Inner quantiles of the bins, shape (n_bins - 1,)."""
-    if isinstance(bins, int):
-        return np.arange(1, bins) / max(bins, 1)
-    return np.asarray(bins, dtype=np.float64)
-
-
-def _size(bins: int | Sequence[float]) -> int:
-    return bins if isinstance(bins, int) else len(bins) + 1
-
-
-def _phi_bin(phi: NDArray[Any], n: int) -> NDArray[np.int64]:
-    # phi rounded to just beyond +-pi wraps around; +pi itself belongs to the last bin
-    index = np.ceil((phi + np.pi) * (n / (2 * np.pi))).astype(np.int64) - 1
-    return np.asarray(index % n)
-
-
-def _phi_centre(index: NDArray[np.int64], n: int) -> NDArray[np.float64]:
-    return np.asarray((index + 0.5) * (2 * np.pi / n) - np.pi)

@@ -37,6 +37,10 @@ PARTICLE_NAMES: tuple[str, ...] = ("jet", "b-jet", "e+", "e-", "mu+", "mu-", "ph
 #: Charge of each type (jets and photons 0).
 CHARGES: NDArray[np.int8] = np.array([0, 0, 1, -1, 1, -1, 0], dtype=np.int8)
 
+#: What a jet is made of: the same types, and hadrons. An index means the same in both, so that events with hadrons can
+#: be told from those of a detector's particles, and nothing that knows the seven types takes a hadron for one of them.
+CONSTITUENT_TYPES: tuple[str, ...] = (*PARTICLE_TYPES, "h+", "h-", "h0")
+
 PARTICLE_FIELDS: tuple[str, ...] = ("pt", "eta", "phi", "energy", "type")
 #: phi written with four digits can exceed pi by this much.
 PHI_ROUNDING = 5e-4
@@ -77,6 +81,7 @@ def make_events(
     source: ArrayLike | int = 0,
     dataset: str = "",
     role: Role | None = None,
+    types: tuple[str, ...] = PARTICLE_TYPES,
 ) -> ak.Array:
     """Build events from flat columns.
 
@@ -91,6 +96,8 @@ def make_events(
         not given.
     dataset, role
         metadata; a role that is not given is unknown, and nothing can be trained on such events.
+    types
+        the types that are legal: `PARTICLE_TYPES`, or `CONSTITUENT_TYPES` for jets as events.
 
     Raises
     ------
@@ -126,7 +133,7 @@ def make_events(
         "MET": ak.zip(missing, with_name="Momentum2D"),
         **per_event,
     }
-    _check_values(n_particles, particles, {**missing, "weight": per_event["weight"]})
+    _check_values(n_particles, particles, {**missing, "weight": per_event["weight"]}, len(types))
     return with_metadata(ak.zip(record, depth_limit=1), dataset=dataset, role=role)
 
 
@@ -165,7 +172,7 @@ def check_events(events: ak.Array) -> None:
     Parameters
     ----------
     events
-        shape (n_events,), as this module's docstring says; zero events are fine.
+        shape (n_events,), as this module's docstring says; zero events are fine, and so are hadrons.
     """
     for name in ("Particle", "MET", "weight", "event", "source"):
         if name not in events.fields:
@@ -181,22 +188,26 @@ def check_events(events: ak.Array) -> None:
             name: ak.to_numpy(column)
             for name, column in (("pt", events.MET.pt), ("phi", events.MET.phi), ("weight", events.weight))
         },
+        len(CONSTITUENT_TYPES),
     )
 
 
 def _check_values(
-    counts: NDArray[np.int64], particles: Mapping[str, NDArray[Any]], per_event: Mapping[str, NDArray[Any]]
+    counts: NDArray[np.int64],
+    particles: Mapping[str, NDArray[Any]],
+    per_event: Mapping[str, NDArray[Any]],
+    n_types: int,
 ) -> None:
     for name, values in particles.items():
-        _refuse(~_legal(name, values), values, f"Particle.{name}", counts)
+        _refuse(~_legal(name, values, n_types), values, f"Particle.{name}", counts, n_types)
     for name, values in per_event.items():
         where = name if name == "weight" else f"MET.{name}"
-        _refuse(~_legal(name, values), values, where, np.ones(len(values), dtype=np.int64))
+        _refuse(~_legal(name, values, n_types), values, where, np.ones(len(values), dtype=np.int64), n_types)
 
 
-def _legal(name: str, values: NDArray[Any]) -> NDArray[np.bool_]:
+def _legal(name: str, values: NDArray[Any], n_types: int) -> NDArray[np.bool_]:
     if name == "type":
-        return np.asarray((values >= 0) & (values < len(PARTICLE_TYPES)))
+        return np.asarray((values >= 0) & (values < n_types))
     legal = np.isfinite(values)
     if name == "pt":
         legal &= values >= 0
@@ -205,11 +216,11 @@ def _legal(name: str, values: NDArray[Any]) -> NDArray[np.bool_]:
     return np.asarray(legal)
 
 
-def _refuse(bad: NDArray[np.bool_], values: NDArray[Any], name: str, counts: NDArray[np.int64]) -> None:
+def _refuse(bad: NDArray[np.bool_], values: NDArray[Any], name: str, counts: NDArray[np.int64], n_types: int) -> None:
     if bad.any():
         first = int(np.flatnonzero(bad)[0])
         event = np.searchsorted(np.cumsum(counts), first, side="right")
-        legal = {"pt": "finite and >= 0", "phi": "in (-pi, pi]", "type": f"0..{len(PARTICLE_TYPES) - 1}"}
+        legal = {"pt": "finite and >= 0", "phi": "in (-pi, pi]", "type": f"0..{n_types - 1}"}
         raise EventError(
             f"event {event}: {name} is {values[first]}, expected {legal.get(name.rsplit('.', maxsplit=1)[-1], 'finite')}"
             f" ({int(bad.sum())} such values); units are GeV and radians"

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import pkgutil
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import awkward as ak
 import numpy as np
 
 from hepmtp.errors import EventError, ReadError
-from hepmtp.events import PARTICLE_FIELDS, make_events
+from hepmtp.events import CONSTITUENT_TYPES, PARTICLE_FIELDS, make_events
 from hepmtp.files import Chunk
 
 #: Columns of events in ROOT and parquet files: one value an event, or one list an event for ``Particle_*``.
@@ -76,8 +76,8 @@ def reader_name(path: str) -> str:
     raise ReadError(f"{path}: no reader is known for this name, only for {', '.join(ENDINGS)}; name a reader for it")
 
 
-def load_reader(name: str) -> Reader:
-    """The reader that ``"package.module:Class"`` (made without arguments) or ``"package.module:object"`` names.
+def load_reader(name: str, **options: Any) -> Reader:
+    """The reader that ``"package.module:Class"`` (made with these options) or ``"package.module:object"`` names.
 
     Examples
     --------
@@ -86,7 +86,11 @@ def load_reader(name: str) -> Reader:
     """
     try:
         found = pkgutil.resolve_name(name)
-        reader = found() if isinstance(found, type) else found
+        if options and not isinstance(found, type):
+            raise TypeError("only a class takes options")  # noqa: TRY301 (told like all the others)
+        reader = found(**options) if isinstance(found, type) else found
+    except ReadError:
+        raise
     except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise ReadError(f"reader {name!r} cannot be made ({error}); expected 'package.module:Class'") from None
     if not isinstance(reader, Reader):
@@ -149,4 +153,5 @@ def _events_of(path: str, first_entry: int, columns: Mapping[str, ak.Array]) -> 
         met_phi=columns["MET_phi"],
         **{name: columns[name] for name in ("weight", "event", "source")},
         **{name: ak.to_numpy(ak.flatten(column)) for name, column in lists.items()},
+        types=CONSTITUENT_TYPES,  # converted jets are read like any other events
     )

@@ -37,10 +37,12 @@ Score = Callable[[TokenBatch], np.ndarray]
 class AllPositions(MaskedTokenModel):
     """The model without its shortcut: the last block computes every token, though one an event is asked for."""
 
-    def encode_sorted(self, values: Tensor, groups: list[Group], at: Tensor | None = None) -> Tensor:
+    def encode_sorted(
+        self, values: Tensor, groups: list[Group], at: Tensor | None = None, features: Tensor | None = None
+    ) -> Tensor:
         """As the model's own."""
-        features = super().encode_sorted(values, groups)
-        return features if at is None else features[at]
+        encoded = super().encode_sorted(values, groups, None, features)
+        return encoded if at is None else encoded[at]
 
 
 class Padded:

@@ -7,6 +7,7 @@ The rule: for a hidden token with true digit d of a factor and predicted probabi
 - variance: the spread of the surprise if the model were right, V = sum p (log p)^2 - H^2.
 
 Centring by H and scaling by sqrt(V) takes away what is merely hard to predict, and with it most of the plain particle count.
+A model of the attention "leave_one_out" needs no hiding: it answers for all tokens of an event at once.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from hepmtp.models.attention import Group, buckets
 from hepmtp.models.masked import MaskedTokenModel
@@ -33,7 +35,7 @@ class Surprises(NamedTuple):
 
 @torch.no_grad()
 def surprises(model: MaskedTokenModel, tokens: TokenBatch, *, max_tokens: int = 4096) -> Surprises:
-    """Surprise of each token given all others of its event, n passes for an event of n tokens.
+    """Surprise of each token given all others of its event: n passes for an event of n tokens, or one (`ModelOptions`).
 
     Parameters
     ----------
@@ -47,16 +49,13 @@ def surprises(model: MaskedTokenModel, tokens: TokenBatch, *, max_tokens: int = 
     shape = (len(tokens.values), len(model.heads))
     out = Surprises(np.zeros(shape), np.zeros(shape), np.zeros(shape), np.full(shape, -1, dtype=np.int64))
     device = model.embedding.device
-    # an event of n tokens is n copies of itself: its cost is n * n tokens
-    for events in buckets(tokens.counts**2, max_tokens):
+    # where each token is hidden in turn, an event of n tokens is n copies of itself: its cost is n * n tokens
+    for events in buckets(tokens.counts if model.one_pass else tokens.counts**2, max_tokens):
         n = int(tokens.counts[events[0]])
         position = tokens.offsets[events][:, None] + np.arange(n)  # (n_events, n)
         truth = torch.as_tensor(tokens.values[position], device=device)
-        copies = truth[:, None, :].repeat(1, n, 1)  # (n_events, n copies, n tokens)
-        diagonal = torch.arange(n, device=device)
-        copies[:, diagonal, diagonal] = model.mask_id(truth)
-        at = (torch.arange(len(events) * n, device=device) * n) + diagonal.repeat(len(events))
-        features = model.encode_sorted(copies.reshape(-1), [Group(len(events) * n, n)], at)
+        told = None if tokens.features is None else torch.as_tensor(tokens.features[position], device=device)
+        features = (_in_one_pass if model.one_pass else _in_turn)(model, truth, told)
         digits = model.targets[truth.reshape(-1)]
         for column, log_p in enumerate(model.log_probabilities(features)):
             has = (digits[:, column] >= 0).cpu().numpy()
@@ -72,6 +71,27 @@ def surprises(model: MaskedTokenModel, tokens: TokenBatch, *, max_tokens: int = 
     return out
 
 
+def _in_turn(model: MaskedTokenModel, truth: Tensor, told: Tensor | None) -> Tensor:
+    """Features of each token where it is hidden, (n_events * n, width), from ids (n_events, n) and their features."""
+    n_events, n = truth.shape
+    copies = truth[:, None, :].repeat(1, n, 1)  # (n_events, n copies, n tokens)
+    diagonal = torch.arange(n, device=truth.device)
+    copies[:, diagonal, diagonal] = model.mask_id(truth)
+    at = (torch.arange(n_events * n, device=truth.device) * n) + diagonal.repeat(n_events)
+    if told is not None:
+        told = told[:, None].expand(-1, n, -1, -1).reshape(n_events * n * n, -1)
+    return model.encode_sorted(copies.reshape(-1), [Group(n_events * n, n)], at, told)
+
+
+def _in_one_pass(model: MaskedTokenModel, truth: Tensor, told: Tensor | None) -> Tensor:
+    """As `_in_turn`, for a model whose positions do not see themselves."""
+    model.mask_id(truth)  # mask ids are no tokens
+    n_events, n = truth.shape
+    return model.encode_sorted(
+        truth.reshape(-1), [Group(n_events, n)], None, None if told is None else told.flatten(0, 1)
+    )
+
+
 def surprises_slowly(model: MaskedTokenModel, tokens: TokenBatch) -> NDArray[np.float64]:
     """The reference for `surprises`: one event, one hidden token, one pass at a time, shape (n_tokens, n_heads)."""
     out = np.zeros((len(tokens.values), len(model.heads)))
@@ -81,8 +101,9 @@ def surprises_slowly(model: MaskedTokenModel, tokens: TokenBatch) -> NDArray[np.
             true = values[hidden - start]
             values = values.clone()
             values[hidden - start] = model.mask_id(true)
+            told = None if tokens.features is None else torch.as_tensor(tokens.features[start:stop])
             with torch.no_grad():
-                features = model.encode(values, torch.tensor([0, stop - start]))[hidden - start]
+                features = model.encode(values, torch.tensor([0, stop - start]), told)[hidden - start]
                 log_p = model.log_probabilities(features[None])
             for column, digit in enumerate(model.targets[true].tolist()):
                 if digit >= 0:

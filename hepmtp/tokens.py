@@ -1,6 +1,7 @@
 """TokenBatch: the tokens of many events in two flat arrays, with no padding.
 
-The rule: event i owns ``values[offsets[i]:offsets[i + 1]]``; an event may own none.
+The rule: event i owns ``values[offsets[i]:offsets[i + 1]]``; an event may own none. A tokenizer may add a row of plain numbers
+to every token, ``features``, for models that read these and take the ids as targets alone; either all batches have them or none.
 """
 
 from __future__ import annotations
@@ -25,11 +26,13 @@ class TokenBatch:
         token ids, int64, shape (n_tokens,).
     offsets
         int64, shape (n_events + 1,), starting at 0, never falling, ending at n_tokens.
+    features
+        float32, shape (n_tokens, n_features), or None.
 
     Raises
     ------
     TokenError
-        if the offsets do not fit the values.
+        if offsets or features do not fit the values.
 
     Examples
     --------
@@ -40,6 +43,7 @@ class TokenBatch:
 
     values: NDArray[np.int64]
     offsets: NDArray[np.int64]
+    features: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         for name in ("values", "offsets"):
@@ -50,12 +54,19 @@ class TokenBatch:
         fits = len(self.offsets) > 0 and self.offsets[0] == 0 and self.offsets[-1] == len(self.values)
         if not fits or (np.diff(self.offsets) < 0).any():
             raise TokenError(f"offsets must rise from 0 to n_tokens = {len(self.values)}, found {self.offsets}")
+        if self.features is not None:
+            features = np.ascontiguousarray(self.features, dtype=np.float32)
+            if features.ndim != 2 or len(features) != len(self.values):
+                raise TokenError(f"features must have one row for each of {len(self.values)} tokens: {features.shape}")
+            object.__setattr__(self, "features", features)
 
     @classmethod
-    def from_counts(cls, values: ArrayLike, counts: ArrayLike) -> TokenBatch:
-        """From the flat ids and the number of tokens of each event."""
+    def from_counts(
+        cls, values: ArrayLike, counts: ArrayLike, features: NDArray[np.float32] | None = None
+    ) -> TokenBatch:
+        """From the flat ids, the number of tokens of each event and, if there are any, the features."""
         offsets = np.concatenate([[0], np.cumsum(np.asarray(counts, dtype=np.int64))])
-        return cls(np.asarray(values), offsets)
+        return cls(np.asarray(values), offsets, features)
 
     @classmethod
     def from_awkward(cls, array: ak.Array) -> TokenBatch:
@@ -63,17 +74,23 @@ class TokenBatch:
         return cls.from_counts(ak.to_numpy(ak.flatten(array)), ak.to_numpy(ak.num(array)))
 
     def to_awkward(self) -> ak.Array:
-        """As an awkward array of type ``n_events * var * int64``; the ids are not copied."""
+        """The ids as an awkward array of type ``n_events * var * int64``; they are not copied."""
         offsets = ak.index.Index64(self.offsets)
         return ak.Array(ak.contents.ListOffsetArray(offsets, ak.contents.NumpyArray(self.values)))
 
     @classmethod
     def concatenate(cls, batches: Iterable[TokenBatch]) -> TokenBatch:
-        """The events of all batches, one after the other."""
+        """The events of all batches, one after the other; TokenError if they do not have the same number of features."""
         batches = list(batches)
         values = [np.zeros(0, dtype=np.int64), *(batch.values for batch in batches)]
         counts = [np.zeros(0, dtype=np.int64), *(batch.counts for batch in batches)]
-        return cls.from_counts(np.concatenate(values), np.concatenate(counts))
+        widths = {0 if batch.features is None else batch.features.shape[1] for batch in batches}
+        if len(widths) > 1:
+            raise TokenError(f"batches with {sorted(widths)} features cannot be glued: encode all with one tokenizer")
+        features = [batch.features for batch in batches if batch.features is not None]
+        return cls.from_counts(
+            np.concatenate(values), np.concatenate(counts), np.concatenate(features) if features else None
+        )
 
     def select(self, events: ArrayLike) -> TokenBatch:
         """The events under a bool mask of shape (n_events,) or at an array of indices, in that order."""
@@ -86,7 +103,9 @@ class TokenBatch:
         counts = self.counts[index]
         ends = np.cumsum(counts)
         within = np.arange(counts.sum()) - np.repeat(ends - counts, counts)
-        return TokenBatch.from_counts(self.values[np.repeat(self.offsets[index], counts) + within], counts)
+        flat = np.repeat(self.offsets[index], counts) + within
+        features = None if self.features is None else self.features[flat]
+        return TokenBatch.from_counts(self.values[flat], counts, features)
 
     @property
     def counts(self) -> NDArray[np.int64]:
@@ -104,7 +123,10 @@ class TokenBatch:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, TokenBatch):
             return NotImplemented
-        return np.array_equal(self.values, other.values) and np.array_equal(self.offsets, other.offsets)
+        if (self.features is None) != (other.features is None):
+            return False
+        ids = np.array_equal(self.values, other.values) and np.array_equal(self.offsets, other.offsets)
+        return ids and (self.features is None or np.array_equal(self.features, other.features))  # type: ignore[arg-type]
 
     __hash__ = None  # type: ignore[assignment]
 

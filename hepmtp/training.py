@@ -48,7 +48,10 @@ class TrainingOptions:
         zero along a cosine.
     mask_fraction
         share of an event's tokens that is hidden, at random; at least one is. The default, one token an event as in
-        scoring, comes from a scan on background (benchmarks/mask_fraction.py).
+        scoring, comes from a scan on background (benchmarks/mask_fraction.py). Models of the attention "leave_one_out" do not
+        use it: they predict every token of every event in each pass.
+    hide
+        kinds of tokens to predict, of "particle", "MET" and "METphi"; none named: all.
     seed
         of everything that is random.
     threads
@@ -63,19 +66,28 @@ class TrainingOptions:
     learning_rate: float = 3e-3
     weight_decay: float = 0.01
     mask_fraction: float = 0.0
+    hide: tuple[str, ...] = ()
     seed: int = 0
     threads: int = 1
     device: str = "cpu"
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "hide", tuple(self.hide))
         if min(self.epochs, self.patience, self.batch_events, self.threads) < 1 or not 0 <= self.mask_fraction <= 1:
             raise TrainingError(
                 f"epochs, patience, batch_events and threads must be 1 or more and mask_fraction in 0..1, found {self}"
             )
 
 
-def mask_tokens(tokens: TokenBatch, fraction: float, rng: np.random.Generator) -> NDArray[np.bool_]:
+def mask_tokens(
+    tokens: TokenBatch, fraction: float, rng: np.random.Generator, among: NDArray[np.bool_] | None = None
+) -> NDArray[np.bool_]:
     """Which tokens to hide, bool, shape (n_tokens,): each with this probability, and one at random where none fell.
+
+    Parameters
+    ----------
+    among
+        the tokens that may be hidden, bool, shape (n_tokens,); all of them if not given.
 
     Examples
     --------
@@ -83,11 +95,32 @@ def mask_tokens(tokens: TokenBatch, fraction: float, rng: np.random.Generator) -
     >>> np.add.reduceat(mask_tokens(batch, 0.0, np.random.default_rng(1)), [0, 2]).tolist()
     [1, 1]
     """
+    if among is not None:
+        hidden = np.zeros(len(tokens.values), dtype=bool)
+        counts = np.bincount(tokens.owner[among], minlength=len(tokens))
+        hidden[among] = mask_tokens(TokenBatch.from_counts(tokens.values[among], counts), fraction, rng)
+        return hidden
     hidden = rng.random(len(tokens.values)) < fraction
     some = np.bincount(tokens.owner[hidden], minlength=len(tokens)) > 0
     bare = np.flatnonzero(~some & (tokens.counts > 0))
     hidden[tokens.offsets[bare] + rng.integers(0, tokens.counts[bare])] = True
     return hidden
+
+
+def tokens_to_predict(
+    model: MaskedTokenModel, tokens: TokenBatch, options: TrainingOptions, rng: np.random.Generator
+) -> NDArray[np.bool_]:
+    """The targets of one pass, bool, shape (n_tokens,): all that `options` allow, or some at random if they must be hidden."""
+    among = None
+    if options.hide:
+        unknown = set(options.hide) - set(model.kinds)
+        if unknown:
+            raise TrainingError(f"there are no tokens of kind {', '.join(sorted(unknown))} to hide, only {model.kinds}")
+        kind = model.mask_id(torch.as_tensor(tokens.values, device=model.embedding.device)) - model.vocab_size
+        among = np.isin(model.kinds, options.hide)[kind.numpy(force=True)]
+    if model.one_pass:
+        return np.ones(len(tokens.values), dtype=bool) if among is None else among
+    return mask_tokens(tokens, options.mask_fraction, rng, among)
 
 
 def train(
@@ -133,18 +166,20 @@ def train(
 
 
 def batch_loss(model: MaskedTokenModel, tokens: TokenBatch, hidden: NDArray[np.bool_]) -> tuple[Tensor, int]:
-    """Summed cross-entropy of all digits of the hidden tokens, and the number of hidden tokens."""
+    """Summed cross-entropy of all digits of the tokens to predict, and their number; they are hidden unless one pass does it."""
     order, groups = sort_by_multiplicity(tokens.counts)
     device = model.embedding.device
     flat = TokenBatch(np.arange(len(tokens.values)), tokens.offsets).select(order).values
     truth = torch.as_tensor(tokens.values[flat], device=device)
     mask = torch.as_tensor(hidden[flat], device=device)
-    values = torch.where(mask, model.mask_id(truth), truth)
+    masked = model.mask_id(truth)
+    values = truth if model.one_pass else torch.where(mask, masked, truth)
+    told = None if tokens.features is None else torch.as_tensor(tokens.features[flat], device=device)
     at = mask.nonzero()[:, 0]
     if np.array_equal(np.bincount(tokens.owner[hidden], minlength=len(tokens)), tokens.counts > 0):
-        features = model.encode_sorted(values, groups, at)  # one an event: the last block looks at these alone
+        features = model.encode_sorted(values, groups, at, told)  # one an event: the last block looks at these alone
     else:
-        features = model.encode_sorted(values, groups)[at]
+        features = model.encode_sorted(values, groups, None, told)[at]
     targets = model.targets[truth[mask]]
     loss = torch.zeros((), device=device)
     for log_p, target in zip(model.log_probabilities(features), targets.T, strict=True):
@@ -166,7 +201,9 @@ class _Run:
         self.history: History = []
         self.best = _copy(model.state_dict())
         # hidden validation tokens are the same in every epoch, so that losses can be compared
-        self.hidden = mask_tokens(validation, options.mask_fraction, np.random.default_rng([options.seed, 0]))
+        self.hidden = tokens_to_predict(model, validation, options, np.random.default_rng([options.seed, 0]))
+        if not self.hidden.any() or not tokens_to_predict(model, training, options, np.random.default_rng(0)).any():
+            raise TrainingError(f"there is no token of kind {' or '.join(options.hide)} to predict: give other events")
 
     @property
     def finished(self) -> bool:
@@ -187,7 +224,7 @@ class _Run:
             for step in range(self.steps):
                 chosen = order[step * self.options.batch_events : (step + 1) * self.options.batch_events]
                 batch = self.training.select(chosen)
-                loss, n_hidden = batch_loss(self.model, batch, mask_tokens(batch, self.options.mask_fraction, rng))
+                loss, n_hidden = batch_loss(self.model, batch, tokens_to_predict(self.model, batch, self.options, rng))
                 if n_hidden:
                     self._step(loss / n_hidden, (number - 1) * self.steps + step)
                 total, tokens = total + float(loss.detach()), tokens + n_hidden
@@ -235,6 +272,7 @@ class _Run:
         digest = hashlib.sha256(repr((asdict(self.options), self.model.config(), self.model.heads)).encode())
         for batch in (self.training, self.validation):
             digest.update(batch.values.tobytes() + batch.offsets.tobytes())
+            digest.update(b"" if batch.features is None else batch.features.tobytes())
         return digest.hexdigest()
 
     def save(self, path: Path) -> None:

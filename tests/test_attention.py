@@ -8,7 +8,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hepmtp.models.attention import Group, SelfAttention, attend_slowly, buckets, rotate, sort_by_multiplicity
+from hepmtp.models.attention import (
+    Group,
+    SelfAttention,
+    attend_slowly,
+    buckets,
+    leave_one_out_slowly,
+    rotate,
+    sort_by_multiplicity,
+)
 
 counts = st.lists(st.integers(0, 20), max_size=40).map(lambda found: np.array(found, dtype=np.int64))
 
@@ -76,6 +84,43 @@ def test_gradients_equal_event_by_event(rope: bool) -> None:
     weights = list(module.parameters())
     for fast, slow in zip(*(torch.autograd.grad((out**2).sum(), weights) for out in outputs), strict=True):
         torch.testing.assert_close(fast, slow, atol=1e-5, rtol=1e-4)
+
+
+@settings(max_examples=25, deadline=None)
+@given(counts=counts, rope=st.booleans(), seed=st.integers(0, 99))
+def test_leave_one_out_equals_position_by_position(counts: np.ndarray, rope: bool, seed: int) -> None:
+    torch.manual_seed(seed)
+    module = SelfAttention(16, 4, rope=rope)
+    counts = np.sort(counts)
+    _, groups = sort_by_multiplicity(counts)
+    x, null = torch.randn(int(counts.sum()), 16), torch.randn(1, 16)
+    memory = torch.randn(int(counts.sum()), 16)
+    sizes = counts[counts > 0].tolist()
+    events = zip(x.split(sizes), memory.split(sizes), strict=True) if sizes else []
+    slow = torch.cat([leave_one_out_slowly(module, q, torch.cat([null, m])) for q, m in events] or [x])
+    fast = module.leave_one_out(x, torch.cat([null, memory]), groups)
+    torch.testing.assert_close(fast, slow, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("rope", [True, False])
+def test_gradients_of_leave_one_out_equal_position_by_position(rope: bool) -> None:
+    torch.manual_seed(1)
+    module = SelfAttention(16, 4, rope=rope)
+    x, memory = torch.randn(7, 16), torch.randn(8, 16, requires_grad=True)
+    events = zip(x.split([1, 3, 3]), memory[1:].split([1, 3, 3]), strict=True)
+    slow = torch.cat([leave_one_out_slowly(module, q, torch.cat([memory[:1], m])) for q, m in events])
+    fast = module.leave_one_out(x, memory, [Group(1, 1), Group(2, 3)])
+    weights = [*module.parameters(), memory]
+    for a, b in zip(*(torch.autograd.grad((out**2).sum(), weights) for out in (fast, slow)), strict=True):
+        torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
+
+
+def test_a_token_alone_sees_the_null_token() -> None:
+    torch.manual_seed(2)
+    module = SelfAttention(16, 4)
+    x, memory = torch.randn(1, 16), torch.randn(2, 16)
+    value = torch.nn.functional.linear(memory[:1], module.qkv.weight[32:], module.qkv.bias[32:])
+    torch.testing.assert_close(module.leave_one_out(x, memory, [Group(1, 1)]), module.out(value))
 
 
 def test_rotation_tells_differences_of_positions_only() -> None:

@@ -11,13 +11,14 @@ import torch
 from hepmtp.errors import TokenError
 from hepmtp.models import TokenModel
 from hepmtp.models.attention import Group, sort_by_multiplicity
-from hepmtp.models.masked import Block, MaskedTokenModel, ModelOptions, kinds_of, output_heads
+from hepmtp.models.masked import Block, MaskedTokenModel, ModelOptions, kind_names, kinds_of, output_heads
 from hepmtp.tokenizers.lookup import LookupTokenizer
 from hepmtp.tokens import TokenBatch
 
 TOKENIZER = LookupTokenizer()
 FORMS = ("product", "joint")
 POSITIONS = ("none", "rope", "learned")
+ATTENTIONS = ("full", "leave_one_out")
 
 
 def make_model(*, seed: int = 1, **options: Any) -> MaskedTokenModel:
@@ -49,6 +50,9 @@ def test_number_of_parameters() -> None:
     assert parameters(form="joint") == 2 * block + (885 + kinds) * 128 + 2 * 128 + 129 * 885
     assert parameters(position="rope") == parameters()
     assert parameters(position="learned") == parameters() + 64 * 128
+    assert parameters(attention="leave_one_out") == parameters() + 128, "but for the null token"
+    read = (15 + 1) * 128 + 129 * 128
+    assert parameters(inputs="continuous") == parameters() - digits * 128 + kinds * 128 + read
 
 
 def test_kinds_and_heads() -> None:
@@ -61,6 +65,12 @@ def test_kinds_and_heads() -> None:
     assert [tuple(head) for head in heads] == [("token", 875), ("MET", 5), ("METphi", 5)]
     assert digits[[0, 874, 875, 884]].tolist() == [[0, -1, -1], [874, -1, -1], [-1, 0, -1], [-1, -1, 4]]
     assert kinds_of(np.array([[0, -1], [-1, 0], [1, -1], [0, 0]])).tolist() == [0, 1, 0, 2]
+    assert make_model().kinds == kind_names(TOKENIZER.factors, TOKENIZER.digits) == ("particle", "MET", "METphi")
+    assert kind_names((("token", 3), ("MET", 1)), np.array([[2, -1], [-1, 0], [0, 0]])) == (
+        "particle",
+        "MET",
+        "particle",
+    )
 
 
 def test_mask_ids_tell_the_kind_alone() -> None:
@@ -104,8 +114,9 @@ def test_product_form_multiplies_the_digits() -> None:
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("position", POSITIONS)
-def test_order_matters_only_with_positions(form: str, position: str) -> None:
-    model = make_model(form=form, position=position)
+@pytest.mark.parametrize("attention", ATTENTIONS)
+def test_order_matters_only_with_positions(form: str, position: str, attention: str) -> None:
+    model = make_model(form=form, position=position, attention=attention)
     values, offsets = tensors(events_of([6]))
     order = torch.tensor([3, 0, 7, 5, 1, 2, 6, 4])
     straight = model.encode(values, offsets)[order]
@@ -141,16 +152,18 @@ def test_learned_positions_beyond_the_last_are_alike() -> None:
         assert (difference < 1e-5) == alike
 
 
-def test_no_events_and_no_tokens() -> None:
-    model = make_model()
+@pytest.mark.parametrize("attention", ATTENTIONS)
+def test_no_events_and_no_tokens(attention: str) -> None:
+    model = make_model(attention=attention)
     for offsets in ([0], [0, 0, 0]):
         assert model(torch.tensor([], dtype=torch.int64), torch.tensor(offsets)).shape == (0, 885)
 
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("position", POSITIONS)
-def test_one_token_an_event_equals_all_of_them(form: str, position: str) -> None:
-    model = make_model(form=form, position=position)
+@pytest.mark.parametrize("attention", ATTENTIONS)
+def test_one_token_an_event_equals_all_of_them(form: str, position: str, attention: str) -> None:
+    model = make_model(form=form, position=position, attention=attention)
     tokens = events_of([0, 2, 2, 5, 70])  # rising multiplicity: sorted already
     values, offsets = tensors(tokens)
     groups = sort_by_multiplicity(tokens.counts)[1]
@@ -183,6 +196,102 @@ def test_what_is_hidden_has_no_effect(form: str) -> None:
     assert (changed[1, :875] - results[0][1, :875]).abs().max() > 1e-3, "the others are seen"
 
 
+# One pass for all tokens
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("position", POSITIONS)
+@pytest.mark.parametrize("n", [1, 2, 3, 20, 70])
+def test_no_position_sees_its_own_token(form: str, position: str, n: int) -> None:
+    model = make_model(form=form, position=position, attention="leave_one_out", layers=3)
+    values = torch.as_tensor(np.random.default_rng(n).integers(0, 875, n))
+    offsets = torch.tensor([0, n])
+    before = model(values, offsets)
+    for i in {0, n // 2, n - 1}:
+        changed = values.clone()
+        changed[i] = (changed[i] + 437) % 875
+        after = model(changed, offsets)
+        assert torch.equal(after[i], before[i])
+        others = torch.arange(n) != i
+        assert ((after - before)[others, :875].abs().amax(dim=1) > 1e-6).all(), "every other position sees it"
+    assert torch.isfinite(before[:, :875]).all()
+
+
+def test_no_gradient_from_a_token_to_its_own_prediction() -> None:
+    model = make_model(attention="leave_one_out", inputs="continuous", n_features=4, layers=3)
+    tokens = events_of([5, 2])
+    features = torch.randn(len(tokens.values), 4, requires_grad=True)
+    encoded = model.encode(*tensors(tokens), features)
+    for i in range(len(tokens.values)):
+        gradient = torch.autograd.grad(encoded[i].square().sum(), features, retain_graph=True)[0].abs().sum(dim=1)
+        same_event = torch.as_tensor(tokens.owner == tokens.owner[i])
+        same_event[i] = False
+        assert torch.equal(gradient > 0, same_event)
+
+
+@pytest.mark.parametrize("position", POSITIONS)
+def test_one_pass_equals_hiding_each_token(position: str) -> None:
+    model = make_model(attention="leave_one_out", position=position)
+    values, offsets = tensors(events_of([4]))
+    all_at_once = model(values, offsets)
+    for i in range(6):
+        shown = values.clone()
+        shown[i] = model.mask_id(values[i])
+        torch.testing.assert_close(model(shown, offsets)[i], all_at_once[i])
+
+
+def test_kinds_are_told_apart_in_one_pass() -> None:
+    model = make_model(attention="leave_one_out")
+    alone = [model.encode(torch.tensor([one]), torch.tensor([0, 1])) for one in (0, 500, 875, 880)]
+    assert torch.equal(alone[0], alone[1])
+    assert not torch.allclose(alone[0], alone[2], atol=1e-3)
+    assert not torch.allclose(alone[2], alone[3], atol=1e-3)
+
+
+# Continuous inputs
+
+
+@pytest.mark.parametrize("attention", ATTENTIONS)
+def test_features_of_a_hidden_token_have_no_effect(attention: str) -> None:
+    model = make_model(inputs="continuous", n_features=4, attention=attention)
+    values, offsets = tensors(events_of([3, 2]))
+    features = torch.randn(len(values), 4)
+    shown = values.clone()
+    shown[1] = model.mask_id(values[1])
+    before = model(shown, offsets, features)
+    for wild in (7.0, torch.inf, torch.nan):
+        changed = features.clone()
+        changed[1] = wild
+        assert torch.equal(model(shown, offsets, changed), before)
+    changed = features.clone()
+    changed[0] += 1
+    after = model(shown, offsets, changed)
+    assert (after - before)[1, :875].abs().max() > 1e-4, "the others are seen"
+    assert torch.equal(after[5:], before[5:]), "but in their own event alone"
+
+
+@pytest.mark.parametrize("attention", ATTENTIONS)
+def test_ids_are_no_inputs_when_features_are(attention: str) -> None:
+    model = make_model(inputs="continuous", n_features=4, attention=attention)
+    values, offsets = tensors(events_of([3]))
+    features = torch.randn(5, 4)
+    other = values.clone()
+    other[:3] = (other[:3] + 400) % 875  # of the same kind
+    assert torch.equal(model(other, offsets, features), model(values, offsets, features))
+    assert not torch.allclose(model(values, offsets, features + 1), model(values, offsets, features))
+
+
+def test_continuous_inputs_need_features() -> None:
+    model = make_model(inputs="continuous")
+    values, offsets = tensors(events_of([3]))
+    with pytest.raises(
+        TokenError, match=r"needs 15 features a token, found none for 5 tokens: encode with .*Continuous"
+    ):
+        model(values, offsets)
+    with pytest.raises(TokenError, match=r"needs 15 features a token, found features of shape \(5, 4\)"):
+        model(values, offsets, torch.zeros(5, 4))
+
+
 @pytest.mark.parametrize("bad", [-1, 888, 10**9])
 def test_ids_outside_the_vocabulary(bad: int) -> None:
     model = make_model()
@@ -204,6 +313,9 @@ def test_mask_ids_cannot_be_hidden_again() -> None:
         ({"position": "sine"}, r"position one of \('none', 'rope', 'learned'\)"),
         ({"width": 30, "heads": 4}, r"width a multiple of 4"),
         ({"width": 12, "heads": 4, "position": "rope"}, r"width a multiple of 8"),
+        ({"attention": "half"}, r"attention must be one of \('full', 'leave_one_out'\)"),
+        ({"inputs": "pixels"}, r"inputs one of \('tokens', 'continuous'\), found 'full' and 'pixels'"),
+        ({"n_features": 0}, r"sizes of a model must be 1 or more"),
         ({"layers": 0}, r"sizes of a model must be 1 or more"),
     ],
 )

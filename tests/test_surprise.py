@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -9,12 +11,13 @@ from test_masked import TOKENIZER, events_of, make_model
 
 from hepmtp.errors import TokenError
 from hepmtp.models.attention import Group
-from hepmtp.models.masked import MaskedTokenModel
+from hepmtp.models.masked import MaskedTokenModel, ModelOptions
 from hepmtp.surprise import surprises, surprises_slowly
 from hepmtp.tokens import TokenBatch
 
 FORMS = ("product", "joint")
 POSITIONS = ("none", "rope", "learned")
+ATTENTIONS = ("full", "leave_one_out")
 #: Multiplicities from no particle to many, in no order.
 PARTICLES = [3, 0, 12, 1, 3, 7, 0]
 
@@ -32,9 +35,11 @@ def probabilities(model: MaskedTokenModel, tokens: TokenBatch, token: int) -> li
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("position", POSITIONS)
+@pytest.mark.parametrize("attention", ATTENTIONS)
 @pytest.mark.parametrize("max_tokens", [1, 300, 4096])
-def test_fast_equals_slow(form: str, position: str, max_tokens: int) -> None:
-    model = make_model(form=form, position=position)
+def test_fast_equals_slow(form: str, position: str, attention: str, max_tokens: int) -> None:
+    # the slow one hides each token, also from a model that needs no hiding
+    model = make_model(form=form, position=position, attention=attention)
     tokens = events_of(PARTICLES) + TokenBatch.from_counts([875, 3], [0, 1, 1])  # no tokens; one with nothing around it
     found = surprises(model, tokens, max_tokens=max_tokens)
     np.testing.assert_allclose(found.surprise, surprises_slowly(model, tokens), rtol=1e-4, atol=1e-5)
@@ -48,8 +53,9 @@ def test_fast_equals_slow(form: str, position: str, max_tokens: int) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_expected_and_variance_are_the_sums(form: str) -> None:
-    model = make_model(form=form)
+@pytest.mark.parametrize("attention", ATTENTIONS)
+def test_expected_and_variance_are_the_sums(form: str, attention: str) -> None:
+    model = make_model(form=form, attention=attention)
     tokens = events_of(PARTICLES)
     found = surprises(model, tokens)
     for token in range(len(tokens.values)):
@@ -104,8 +110,9 @@ def test_sampled_digits_have_the_expected_mean_and_variance() -> None:
     assert (np.abs(s.var(axis=0) - variance) < 5 * spread).all()
 
 
-def test_the_hidden_token_does_not_help_to_predict_itself() -> None:
-    model = make_model()
+@pytest.mark.parametrize("attention", ATTENTIONS)
+def test_the_hidden_token_does_not_help_to_predict_itself(attention: str) -> None:
+    model = make_model(attention=attention)
     tokens = events_of([5])
     before = surprises(model, tokens)
     for token, other in ((0, 700), (6, 884)):
@@ -117,15 +124,34 @@ def test_the_hidden_token_does_not_help_to_predict_itself() -> None:
         assert not np.array_equal(after.expected[1], before.expected[1]), "the others see it"
 
 
+def test_one_pass_takes_each_token_once() -> None:
+    sizes = []
+
+    class Counting(MaskedTokenModel):
+        def encode_sorted(self, values: torch.Tensor, *rest: Any) -> torch.Tensor:
+            sizes.append(len(values))
+            return super().encode_sorted(values, *rest)
+
+    options = ModelOptions(width=16, feedforward=32, heads=2, attention="leave_one_out")
+    tokens = events_of([3] * 20 + [8] * 5 + [30])
+    surprises(Counting(TOKENIZER.factors, TOKENIZER.digits, options).eval(), tokens, max_tokens=60)
+    assert sum(sizes) == len(tokens.values) == 20 * 5 + 5 * 10 + 32
+    assert sizes == [60, 40, 50, 32]
+
+
 def test_no_more_tokens_at_once_than_asked_for() -> None:
     passes: list[tuple[int, int]] = []
 
     class Counting(MaskedTokenModel):
         def encode_sorted(
-            self, values: torch.Tensor, groups: list[Group], at: torch.Tensor | None = None
+            self,
+            values: torch.Tensor,
+            groups: list[Group],
+            at: torch.Tensor | None = None,
+            features: torch.Tensor | None = None,
         ) -> torch.Tensor:
             passes.append((len(values), groups[0].multiplicity))
-            return super().encode_sorted(values, groups, at)
+            return super().encode_sorted(values, groups, at, features)
 
     surprises(
         Counting(TOKENIZER.factors, TOKENIZER.digits).eval(), events_of([3] * 20 + [8] * 5 + [30]), max_tokens=250
@@ -136,19 +162,22 @@ def test_no_more_tokens_at_once_than_asked_for() -> None:
 
 
 @pytest.mark.parametrize("counts", [[], [0, 0, 0]])
-def test_empty_batches(counts: list[int]) -> None:
-    found = surprises(make_model(), TokenBatch.from_counts([], counts))
+@pytest.mark.parametrize("attention", ATTENTIONS)
+def test_empty_batches(counts: list[int], attention: str) -> None:
+    found = surprises(make_model(attention=attention), TokenBatch.from_counts([], counts))
     assert {part.shape for part in found} == {(0, 6)}
 
 
 @pytest.mark.parametrize("values", [[3, 885], [-1], [885]])
-def test_ids_outside_the_vocabulary(values: list[int]) -> None:
+@pytest.mark.parametrize("attention", ATTENTIONS)
+def test_ids_outside_the_vocabulary(values: list[int], attention: str) -> None:
     with pytest.raises(TokenError, match=r"ids must lie in 0\.\.884"):
-        surprises(make_model(), TokenBatch.from_counts(values, [len(values)]))
+        surprises(make_model(attention=attention), TokenBatch.from_counts(values, [len(values)]))
 
 
-def test_batch_size_and_order_of_events_have_no_effect() -> None:
-    model = make_model()
+@pytest.mark.parametrize("attention", ATTENTIONS)
+def test_batch_size_and_order_of_events_have_no_effect(attention: str) -> None:
+    model = make_model(attention=attention)
     tokens = events_of(PARTICLES)
     order = np.array([4, 2, 0, 6, 5, 3, 1])
     whole, moved = surprises(model, tokens), surprises(model, tokens.select(order), max_tokens=7)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import awkward as ak
 import numpy as np
 import pytest
@@ -62,6 +64,45 @@ def test_concatenate_equals_lists(parts: list[list[list[int]]]) -> None:
     if parts:
         cut = len(whole) // 2
         assert whole.select(np.arange(cut)) + whole.select(np.arange(cut, len(whole))) == whole
+
+
+def test_features_go_with_their_tokens() -> None:
+    features = np.array([[0, 10], [1, 11], [2, 12], [3, 13], [4, 14]])
+    batch = TokenBatch.from_counts([7, 3, 9, 9, 2], [2, 0, 3], features)
+    assert batch.features is not None
+    assert (batch.features.dtype, batch.features.shape) == (np.float32, (5, 2))
+    chosen = batch.select([2, 0])
+    assert chosen.features is not None
+    assert chosen.features.tolist() == [[2, 12], [3, 13], [4, 14], [0, 10], [1, 11]]
+    assert batch.select([False, False, True]).select([0]) == batch.select([2])
+    assert TokenBatch.concatenate([batch.select([0]), batch.select([1, 2])]) == batch
+    assert batch.select([0, 1]) + batch.select([2]) == batch
+    none = batch.select([])
+    assert none.features is not None
+    assert none.features.shape == (0, 2)
+    assert none + batch == batch
+    assert pickle.loads(pickle.dumps(batch)) == batch
+
+
+def test_features_count_in_equality() -> None:
+    features = np.array([[0.0], [1.0]])
+    batch, same = (TokenBatch.from_counts([7, 3], [2], one) for one in (features, features.copy()))
+    assert batch == same
+    assert batch != TokenBatch.from_counts([7, 3], [2], features + 1)
+    assert batch != TokenBatch.from_counts([7, 3], [2])
+    assert TokenBatch.from_counts([7, 3], [2]) != batch
+    assert batch != TokenBatch.from_counts([7, 4], [2], features)
+
+
+def test_features_that_do_not_fit() -> None:
+    for features in (np.zeros(2), np.zeros((3, 1))):
+        with pytest.raises(TokenError, match=r"features must have one row for each of 2 tokens: \([23],"):
+            TokenBatch.from_counts([1, 2], [2], features)
+    batches = [TokenBatch.from_counts([1], [1], features) for features in (None, np.zeros((1, 3)))]
+    with pytest.raises(
+        TokenError, match=r"batches with \[0, 3\] features cannot be glued: encode all with one tokenizer"
+    ):
+        TokenBatch.concatenate(batches)
 
 
 def test_no_events_and_empty_events() -> None:

@@ -24,7 +24,7 @@ from hepmtp.errors import ScoreError, TokenError, TrainingError
 from hepmtp.models.masked import MaskedTokenModel
 from hepmtp.tokenizers.lookup import LookupTokenizer
 from hepmtp.tokens import TokenBatch
-from hepmtp.training import History, TrainingOptions, batch_loss, mask_tokens, torch_threads, train
+from hepmtp.training import History, TrainingOptions, batch_loss, mask_tokens, tokens_to_predict, torch_threads, train
 
 OPTIONS = TrainingOptions(epochs=4, batch_events=128, mask_fraction=0.2, seed=3)
 Parts = tuple[TokenBatch, TokenBatch]
@@ -48,13 +48,19 @@ def same_weights(one: MaskedTokenModel, other: MaskedTokenModel) -> bool:
     return all(torch.equal(value, other.state_dict()[name]) for name, value in one.state_dict().items())
 
 
+def with_features(tokens: TokenBatch, n: int, *, seed: int = 1) -> TokenBatch:
+    features = np.random.default_rng(seed).normal(size=(len(tokens.values), n)).astype(np.float32)
+    return TokenBatch(tokens.values, tokens.offsets, features)
+
+
 def loss_slowly(model: MaskedTokenModel, tokens: TokenBatch, hidden: np.ndarray) -> torch.Tensor:
     """Event by event, all features of every token computed, digit by digit."""
     loss = torch.zeros(())
     for start, stop in zip(tokens.offsets[:-1], tokens.offsets[1:], strict=True):
         truth, mask = torch.tensor(tokens.values[start:stop]), torch.tensor(hidden[start:stop])
-        values = torch.where(mask, model.mask_id(truth), truth)
-        log_p = model.log_probabilities(model.encode(values, torch.tensor([0, stop - start])))
+        values = truth if model.one_pass else torch.where(mask, model.mask_id(truth), truth)
+        told = None if tokens.features is None else torch.tensor(tokens.features[start:stop])
+        log_p = model.log_probabilities(model.encode(values, torch.tensor([0, stop - start]), told))
         for token in np.flatnonzero(hidden[start:stop]):
             for head, digit in enumerate(model.targets[truth[token]].tolist()):
                 if digit >= 0:
@@ -94,14 +100,56 @@ def test_the_one_hidden_token_is_anywhere() -> None:
     assert np.abs(hidden.mean(axis=0) - 0.25).max() < 5 * np.sqrt(0.25 * 0.75 / 5000)
 
 
+@given(counts=counts, fraction=st.floats(0, 1), seed=st.integers(0, 999))
+def test_only_tokens_that_may_be_hidden(counts: list[int], fraction: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    tokens = TokenBatch.from_counts(np.zeros(sum(counts), dtype=int), counts)
+    among = rng.random(sum(counts)) < 0.3
+    hidden = mask_tokens(tokens, fraction, rng, among)
+    assert not (hidden & ~among).any()
+    per_event = np.bincount(tokens.owner[hidden], minlength=len(tokens))
+    allowed = np.bincount(tokens.owner[among], minlength=len(tokens))
+    assert np.array_equal(per_event > 0, allowed > 0)
+    if fraction == 0:
+        assert per_event.max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("attention", "hide", "n"),
+    [
+        ("full", (), [1, 1, 1]),
+        ("full", ("particle",), [1, 0, 1]),
+        ("full", ("MET",), [1, 1, 1]),
+        ("leave_one_out", (), [5, 2, 6]),
+        ("leave_one_out", ("particle",), [3, 0, 4]),
+        ("leave_one_out", ("MET", "METphi"), [2, 2, 2]),
+    ],
+)
+def test_what_is_predicted(attention: str, hide: tuple[str, ...], n: list[int]) -> None:
+    model, tokens = make_model(attention=attention), events_of([3, 0, 4])
+    found = tokens_to_predict(model, tokens, TrainingOptions(hide=hide), np.random.default_rng(1))
+    assert np.bincount(tokens.owner[found], minlength=3).tolist() == n
+    kinds = {("particle", "MET", "METphi")[model.kind_of[one]] for one in tokens.values[found]}
+    assert kinds <= set(hide or kinds)
+
+
+def test_a_kind_that_is_not_there(parts: Parts) -> None:
+    with pytest.raises(TrainingError, match=r"no tokens of kind METeta to hide, only \('particle', 'MET', 'METphi'\)"):
+        train(make_model(), *parts, options=TrainingOptions(hide=("MET", "METeta")))
+    bare = events_of([0, 0, 0])
+    with pytest.raises(TrainingError, match=r"there is no token of kind particle to predict: give other events"):
+        train(make_model(), bare, parts[1], options=TrainingOptions(hide=("particle",)))
+
+
 # The loss
 
 
 @pytest.mark.parametrize("form", ["product", "joint"])
 @pytest.mark.parametrize("position", ["none", "rope", "learned"])
+@pytest.mark.parametrize("attention", ["full", "leave_one_out"])
 @pytest.mark.parametrize("fraction", [0.0, 0.4])
-def test_loss_equals_the_slow_one(form: str, position: str, fraction: float) -> None:
-    model = make_model(form=form, position=position)
+def test_loss_equals_the_slow_one(form: str, position: str, attention: str, fraction: float) -> None:
+    model = make_model(form=form, position=position, attention=attention)
     tokens = events_of([5, 1, 0, 5, 12]) + TokenBatch.from_counts([3], [0, 1])
     hidden = mask_tokens(tokens, fraction, np.random.default_rng(4))
     assert hidden.sum() == 6 if fraction == 0 else hidden.sum() > 6
@@ -128,12 +176,51 @@ def test_one_hidden_token_an_event_takes_a_shorter_way_to_the_same_loss(particle
     torch.testing.assert_close(general, one, rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.parametrize("attention", ["full", "leave_one_out"])
+def test_loss_of_continuous_inputs_equals_the_slow_one(attention: str) -> None:
+    model = make_model(inputs="continuous", n_features=3, attention=attention)
+    tokens = with_features(events_of([5, 1, 0, 5, 12]), 3)
+    hidden = mask_tokens(tokens, 0.3, np.random.default_rng(4))
+    fast, slow = batch_loss(model, tokens, hidden)[0], loss_slowly(model, tokens, hidden)
+    torch.testing.assert_close(fast, slow, rtol=1e-5, atol=1e-4)
+    assert batch_loss(model, with_features(tokens, 3, seed=2), hidden)[0] != fast
+
+
 def test_loss_of_events_without_tokens() -> None:
     loss, n = batch_loss(make_model(), TokenBatch.from_counts([], [0, 0]), np.zeros(0, dtype=bool))
     assert (loss.item(), n) == (0.0, 0)
 
 
 # Training
+
+
+@pytest.mark.parametrize("inputs", ["tokens", "continuous"])
+def test_one_pass_models_learn(parts: Parts, inputs: str) -> None:
+    batches = [with_features(part, 3) for part in parts]
+    model = make_model(layers=1, attention="leave_one_out", inputs=inputs, n_features=3)
+    history = train(model, *batches, options=replace(OPTIONS, epochs=2))
+    assert history[-1]["validation_loss"] < history[0]["validation_loss"] - 0.02
+    again = make_model(layers=1, attention="leave_one_out", inputs=inputs, n_features=3)
+    assert train(again, *batches, options=replace(OPTIONS, epochs=2, mask_fraction=0.9)) == history
+    assert same_weights(again, model)
+
+
+def test_continuous_inputs_without_features(parts: Parts) -> None:
+    with pytest.raises(TokenError, match=r"needs 15 features a token, found none"):
+        train(make_model(inputs="continuous"), *parts, options=OPTIONS)
+
+
+def test_only_what_is_hidden_is_learned(parts: Parts) -> None:
+    model = make_model(layers=1)
+    before = model.head.weight.detach().clone()
+    train(model, *parts, options=replace(OPTIONS, epochs=1, hide=("MET",), weight_decay=0.0))
+    moved = (model.head.weight - before).abs().amax(dim=1) > 0
+    sizes = [head.size for head in model.heads]
+    learned = [bool(part.any()) for part in moved.split(sizes)]
+    assert dict(zip([head.name for head in model.heads], learned, strict=True)) == {
+        **dict.fromkeys(("type", "pt", "eta", "phi", "METphi"), False),
+        "MET": True,
+    }
 
 
 def test_loss_falls(uninterrupted: tuple[MaskedTokenModel, History]) -> None:
@@ -339,6 +426,9 @@ def test_checkpoint_of_another_training_is_refused(finished: Path, parts: Parts)
         (make_model(layers=1), parts, replace(OPTIONS, epochs=5)),
         (make_model(layers=2), parts, OPTIONS),
         (make_model(layers=1, form="joint"), parts, OPTIONS),
+        (make_model(layers=1), parts, replace(OPTIONS, hide=("MET",))),
+        (make_model(layers=1, attention="leave_one_out"), parts, OPTIONS),
+        (make_model(layers=1), (with_features(parts[0], 2), parts[1]), OPTIONS),
     ]
     for model, tokens, options in others:
         with pytest.raises(TrainingError, match=r"is of other events, options or model: choose another folder"):

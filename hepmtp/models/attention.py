@@ -1,7 +1,8 @@
-"""Attention over events of any multiplicity with no padding and no attention mask.
+"""Attention over events of any multiplicity with no padding and no padding mask.
 
 The rule: tokens of all events lie in one flat array, sorted by the multiplicity of their event; every linear map runs on the
-flat array, and attention runs on each group of equal multiplicity n as a dense (events, n, n) block.
+flat array, and attention runs on each group of equal multiplicity n as a dense (events, n, n) block. The one mask that there is
+leaves out the diagonal of that block, in the leave-one-out kind, where no position may see itself: it hides no padding.
 """
 
 from __future__ import annotations
@@ -103,6 +104,39 @@ class SelfAttention(nn.Module):
         out: Tensor = self.out(torch.cat(parts) if parts else q)
         return out
 
+    def leave_one_out(self, x: Tensor, memory: Tensor, groups: list[Group]) -> Tensor:
+        """As `forward`, for queries that ask for all tokens of their event but the one at their own position, shape of x.
+
+        Parameters
+        ----------
+        x
+            where queries come from, (n_tokens, width), sorted as `groups` says.
+        memory
+            where keys and values come from, (1 + n_tokens, width): first the null token, which every position sees, so that an
+            event of one token has something to look at.
+        """
+        width = x.shape[1]
+        q = F.linear(x, self.qkv.weight[:width], self.qkv.bias[:width])
+        k, v = F.linear(memory, self.qkv.weight[width:], self.qkv.bias[width:]).chunk(2, dim=1)
+        parts, token = [], 0
+        for n_events, n in groups:
+            block = slice(token, token + n_events * n)
+            # (n_events, heads, n or 1, width of a head)
+            queries, keys, values, null_key, null_value = (
+                part.reshape(-1, rows, self.heads, width // self.heads).transpose(1, 2)
+                for part, rows in ((q[block], n), (k[1:][block], n), (v[1:][block], n), (k[:1], 1), (v[:1], 1))
+            )
+            if self.rope:
+                position = torch.arange(n, device=x.device)
+                keys, queries = rotate(keys, position), rotate(queries, position)
+            keys = torch.cat([null_key.expand(n_events, -1, -1, -1), keys], dim=2)
+            values = torch.cat([null_value.expand(n_events, -1, -1, -1), values], dim=2)
+            others = ~torch.eye(n + 1, dtype=torch.bool, device=x.device)[1:]  # (n, 1 + n)
+            parts.append(attend(queries, keys, values, others).transpose(1, 2).reshape(-1, width))
+            token += n_events * n
+        out: Tensor = self.out(torch.cat(parts) if parts else q)
+        return out
+
 
 class Block(nn.Module):
     """Pre-norm transformer block (Xiong et al., arXiv:2002.04745).
@@ -127,15 +161,29 @@ class Block(nn.Module):
     def forward(self, x: Tensor, groups: list[Group], at: Tensor | None = None) -> Tensor:
         """(n_tokens, width) to the same, or to (n_events, width) for the tokens `at`."""
         attended = self.attention(self.norm1(x), groups, at)
-        x = (x if at is None else x[at]) + self.dropout(attended)
+        return self._each_alone((x if at is None else x[at]) + self.dropout(attended))
+
+    def leave_one_out(self, x: Tensor, memory: Tensor, groups: list[Group]) -> tuple[Tensor, Tensor]:
+        """One step of queries and memory, shapes kept; a row of memory moves by itself, so that it knows no other token.
+
+        Parameters
+        ----------
+        x, memory
+            of `SelfAttention.leave_one_out`.
+        """
+        memory = self._each_alone(memory)
+        attended = self.attention.leave_one_out(self.norm1(x), self.norm1(memory), groups)
+        return self._each_alone(x + self.dropout(attended)), memory
+
+    def _each_alone(self, x: Tensor) -> Tensor:
         hidden: Tensor = self.dropout(F.gelu(self.linear1(self.norm2(x))))
         out: Tensor = x + self.dropout(self.linear2(hidden))
         return out
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """softmax(q k^T / sqrt(width of a head)) v, every shape (..., n, width of a head)."""
-    return F.scaled_dot_product_attention(q, k, v)
+def attend(q: Tensor, k: Tensor, v: Tensor, seen: Tensor | None = None) -> Tensor:
+    """softmax(q k^T / sqrt(width of a head)) v, every shape (..., n, width of a head); `seen`: which keys, bool (n, n_keys)."""
+    return F.scaled_dot_product_attention(q, k, v, seen)
 
 
 def rotate(x: Tensor, position: Tensor) -> Tensor:
@@ -161,4 +209,26 @@ def attend_slowly(module: SelfAttention, x: Tensor) -> Tensor:
         weights = torch.softmax(queries @ keys.T / size**0.5, dim=1)
         outputs.append(weights @ v[:, columns])
     out: Tensor = module.out(torch.cat(outputs, dim=1))
+    return out
+
+
+def leave_one_out_slowly(module: SelfAttention, x: Tensor, memory: Tensor) -> Tensor:
+    """The reference: one event, x (n, width) and memory (1 + n, width), position by position, its own row really left out."""
+    width = x.shape[1]
+    q, (k, v) = module.qkv(x)[:, :width], module.qkv(memory)[:, width:].chunk(2, dim=1)
+    size = width // module.heads
+    rows = []
+    for i in range(len(x)):
+        others = [j for j in range(len(memory)) if j != 1 + i]
+        outputs = []
+        for head in range(module.heads):
+            columns = slice(head * size, (head + 1) * size)
+            query, keys = q[i, columns], k[others, columns]
+            if module.rope:
+                place = torch.tensor([0 if j == 0 else j - 1 for j in others])  # the null token has none
+                query, keys = rotate(query, torch.tensor(i)), rotate(keys, place)
+            weights = torch.softmax(keys @ query / size**0.5, dim=0)
+            outputs.append(weights @ v[others, columns])
+        rows.append(torch.cat(outputs))
+    out: Tensor = module.out(torch.stack(rows))
     return out

@@ -90,7 +90,9 @@ class JetClass:
         for name in (*_MOMENTUM, "part_charge", *_FLAGS):
             differs = np.flatnonzero(ak.to_numpy(ak.num(arrays[name])) != counts)
             if len(differs):
-                raise ReadError(f"{path} entry {start + differs[0]}: {name} and part_px differ in length; fetch it again")
+                raise ReadError(
+                    f"{path} entry {start + differs[0]}: {name} and part_px differ in length; fetch it again"
+                )
         label = _labels(path, start, {name: _column(arrays[f"label_{name}"]) for name in labels})
         flat = {name: _column(ak.flatten(arrays[name])) for name in (*_MOMENTUM, "part_charge", *_FLAGS)}
         types = _types(path, start, counts, flat["part_charge"], np.stack([flat[name] for name in _FLAGS]))
@@ -129,21 +131,7 @@ class JetClass:
         check_file(path)
         try:
             with uproot.open({path: None}) as file:
-                if self.tree not in file:
-                    found = ", ".join(file.keys()) or "none"
-                    raise ReadError(f"{path} has no tree {self.tree!r} (found: {found}); name another")
-                tree = file[self.tree]
-                for name in (*_MOMENTUM, "part_charge", *_FLAGS, *_JET, *filter(None, [self.weight])):
-                    if name not in tree:
-                        raise ReadError(
-                            f"{path}, tree {self.tree}, has no branch {name!r} (found: {', '.join(tree.keys())}); expected "
-                            "the layout of JetClass"
-                        )
-                if not any(f"label_{name}" in tree for name in JET_LABELS):
-                    raise ReadError(
-                        f"{path}, tree {self.tree}, has no label: none of {', '.join(f'label_{n}' for n in JET_LABELS)}"
-                    )
-                yield tree
+                yield self._checked(path, file)
         except ReadError:
             raise
         except Exception as error:  # noqa: BLE001 (damaged bytes make uproot raise anything, StopIteration even)
@@ -151,6 +139,23 @@ class JetClass:
             raise ReadError(
                 f"{path} is not a ROOT file, or is cut short or damaged ({reason}); fetch it again"
             ) from None
+
+    def _checked(self, path: str, file: Any) -> Any:
+        if self.tree not in file:
+            raise ReadError(
+                f"{path} has no tree {self.tree!r} (found: {', '.join(file.keys()) or 'none'}); name another"
+            )
+        tree = file[self.tree]
+        for name in (*_MOMENTUM, "part_charge", *_FLAGS, *_JET, *filter(None, [self.weight])):
+            if name not in tree:
+                found = ", ".join(tree.keys())
+                raise ReadError(
+                    f"{path}, tree {self.tree}, has no branch {name!r} (found: {found}); expected the layout of JetClass"
+                )
+        if not any(f"label_{name}" in tree for name in JET_LABELS):
+            known = ", ".join(f"label_{name}" for name in JET_LABELS)
+            raise ReadError(f"{path}, tree {self.tree}, has no label: none of {known}")
+        return tree
 
 
 def _column(values: Any) -> NDArray[np.float64]:

@@ -52,7 +52,8 @@ def open_file(path: str) -> IO[bytes]:
     return cast("IO[bytes]", gzip.open(path)) if packed else Path(path).open("rb")
 
 
-def _take(path: str, file: IO[bytes], n: int, *, line: int, at: int | None = None) -> bytes:
+def take(path: str, file: IO[bytes], n: int, *, line: int, at: int | None = None) -> bytes:
+    """The next `n` bytes, or those from byte `at` on; `line` is what an error names."""
     try:
         if at is not None:
             file.seek(at)  # of a gzipped file: unpacks what is before and throws it away
@@ -66,7 +67,7 @@ def _take(path: str, file: IO[bytes], n: int, *, line: int, at: int | None = Non
 def read_bytes(path: str, file: IO[bytes], chunk: Chunk) -> bytes:
     """The bytes of one chunk, from what `open_file` gave."""
     size = chunk.byte_stop - chunk.byte_start
-    data = _take(path, file, size, line=chunk.first_entry, at=chunk.byte_start)
+    data = take(path, file, size, line=chunk.first_entry, at=chunk.byte_start)
     if len(data) != size:
         raise ReadError(
             f"{path} has become shorter since its lines were counted; wait until it is written, then run again"
@@ -82,7 +83,7 @@ def scan(path: str, start: int, size: int, stop: int | None) -> Iterator[Chunk]:
     end: int | None = None  # byte at which that last one ends, its newline included
     begins = [(0, 0)] if start == 0 else []  # (line, byte) of the boundaries that are not yet yielded
     with open_file(path) as file:
-        while block := _take(path, file, _BLOCK, line=line):
+        while block := take(path, file, _BLOCK, line=line):
             newlines = np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n"))
             filled = len(block.rstrip(b" \t\r\n"))
             before = int(np.searchsorted(newlines, filled)) if filled else 0

@@ -1,49 +1,49 @@
-"""Dark Machines CSV: one line an event, any number of particles, plain or gzipped.
+"""Dark Machines CSV: one line an event, any number of particles, plain or gzipped, in every layout that has been written.
 
 The rule: line n of the file is entry n - 1, whatever is skipped, so an entry number names an event for ever::
 
     eventID;processID;weight;MET;METphi;label,E,pt,eta,phi;label,E,pt,eta,phi;...;
 
-MeV in the file, GeV in the events. A trailing ``;``, CRLF, a byte order mark, blank lines at the end and scientific
-notation are fine; there is no header. Format: arXiv:2105.14027. A chunk is parsed as a whole by numpy (where fields
-begin and end) and pyarrow (text to float64, correctly rounded); only when that refuses is each line looked at by
-itself, to name the first bad one.
+MeV in the file, GeV in the events. A ``;`` at the end of a line, CRLF, a byte order mark, blank lines at the end and
+scientific notation are fine; there is no header. A last line without newline is refused, for nobody can tell whether it
+is whole. Format: arXiv:2105.14027; the other layouts: :mod:`hepmtp.darkmachines`. A chunk is parsed as a whole by numpy
+and pyarrow; only when that refuses is each line looked at by itself, to name the first bad one.
 """
 
 from __future__ import annotations
 
+import gzip
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from pathlib import Path
+from typing import IO, Literal, cast
 
 import awkward as ak
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from hepmtp.darkmachines import BadLineError, Line, parse_line, weight_of
+from hepmtp.darkmachines import (
+    FIXED,
+    LAYOUTS,
+    BadLineError,
+    Layout,
+    Line,
+    fixed_layout,
+    layout_of,
+    parse_line,
+    weight_of,
+)
+from hepmtp.darkmachines_lines import Columns, columns_of, events_only, parse_fast, scan_events
 from hepmtp.errors import ReadError
-from hepmtp.events import PARTICLE_TYPES, PHI_ROUNDING, make_events, source_id
-from hepmtp.files import Chunk, check_range, open_file, read_bytes, scan
+from hepmtp.events import PARTICLE_TYPES, make_events, source_id
+from hepmtp.files import Chunk, check_range, open_file, read_bytes, scan, take
 
 logger = logging.getLogger(__name__)
 
 _PIECE = 10_000  # lines parsed in one go: what a processor's cache holds, and little memory
 _BOM = b"\xef\xbb\xbf"
 _MEV = 1000.0
-
-# what a byte is: part of a field, one of the separators, or a reason to look at each line by itself
-_FIELD, _COMMA, _SEMICOLON, _NEWLINE, _ODD = range(5)
-_SEPARATORS = b",;\n"
-_KIND = bytes(
-    1 + _SEPARATORS.index(byte) if byte in _SEPARATORS else _FIELD if 0x21 <= byte <= 0x7E else _ODD
-    for byte in range(256)
-)
-# the first two bytes of a particle, as a number, to its type; -1 is unknown
-_TYPE_OF = np.full(1 << 16, -1, dtype=np.int8)
-_TYPE_OF[[int.from_bytes(label.encode().ljust(2, b","), "big") for label in PARTICLE_TYPES]] = range(7)
 
 
 @dataclass(frozen=True)
@@ -72,14 +72,6 @@ class SkipReport:
         return SkipReport(self.lines + other.lines, self.sumw + other.sumw, self.unreadable + other.unreadable, reasons)
 
 
-class _Columns(NamedTuple):
-    entry: NDArray[np.int64]  # (n_events,)
-    counts: NDArray[np.int64]  # (n_events,)
-    head: NDArray[np.float64]  # (3, n_events): weight, MET, METphi
-    type: NDArray[np.int8]  # (n_particles,)
-    particles: NDArray[np.float64]  # (4, n_particles): E, pt, eta, phi
-
-
 @dataclass(frozen=True)
 class DarkMachinesCSV:
     """Reader of Dark Machines CSV files, ``.csv`` or ``.csv.gz`` (several gzip members are fine).
@@ -87,34 +79,62 @@ class DarkMachinesCSV:
     A gzipped file has no random access: each chunk unpacks what lies before it and throws it away. Use ``hepmtp
     convert`` on files that are read more than once.
 
+    In the layouts without energies a particle is massless: E = pt cosh(eta). In those with lines that are no events,
+    "generator" and "fixed", entries are counted in events, and not in lines. The weight of an event of a generator's file
+    is the cross-section divided by the number of events of its run: divide by the number of runs if there are several.
+    A fixed file has no weights: each event counts 1.
+
     Parameters
     ----------
     on_bad
         what happens to a line that is not an event: "raise" a ReadError that names it, or "skip" it, with a warning in
         the log and a `SkipReport` from `read_with_report`. A damaged gzip file always raises.
+    layout
+        "auto": what the first lines look like; or "challenge", "bare", "generator" or "fixed" (see
+        :mod:`hepmtp.darkmachines`).
+    check_count
+        whether the number of events that a generator's run says that it wrote must be that of its lines. It counts
+        events of negative weight too, and writes none of them.
     """
 
     on_bad: Literal["raise", "skip"] = "raise"
+    layout: Literal["auto", "challenge", "bare", "generator", "fixed"] = "auto"
+    check_count: bool = True
 
     def __post_init__(self) -> None:
         if self.on_bad not in ("raise", "skip"):
             raise ReadError(f"on_bad is {self.on_bad!r}, expected 'raise' or 'skip'")
+        if self.layout not in ("auto", *LAYOUTS, FIXED):
+            raise ReadError(f"layout is {self.layout!r}, expected one of auto, {', '.join(LAYOUTS)}, {FIXED}")
+
+    def layout_of(self, path: str) -> Layout:
+        """How the lines of a file are laid out: what this reader was told, or what the first of them look like."""
+        if self.layout in LAYOUTS:
+            return LAYOUTS[self.layout]
+        with open_file(path) as file:
+            start = take(path, file, 1 << 16, line=0)
+        if self.layout == "auto":
+            return layout_of(start)
+        found = fixed_layout(start.removeprefix(_BOM).split(b"\n")[0])
+        if found is None:
+            raise ReadError(f"{path} line 1: expected nine numbers of columns, each 1, 1 or a multiple of 3")
+        return found
 
     def num_events(self, path: str) -> int:
-        """Number of lines, those that ``on_bad="skip"`` leaves out included; blank lines at the end do not count."""
+        """Number of events, those that ``on_bad="skip"`` leaves out included; blank lines at the end do not count."""
         return sum(chunk.n_entries for chunk in self.chunks(path, 1 << 62))
 
     def chunks(self, path: str, size: int) -> list[Chunk]:
-        """The file as chunks of `size` lines, from one pass over its newlines in bounded memory."""
+        """The file as chunks of `size` events, from one pass over its newlines in bounded memory."""
         if size < 1:
             raise ReadError(f"{path}: chunks of {size} events were asked for, expected at least 1")
-        found = list(scan(path, 0, size, None))
+        found = list(self._scan(path, self.layout_of(path), 0, size, None))
         if not found:
             raise ReadError(f"{path} is empty: it has no line with an event; fetch or make it again")
         return found
 
     def read(self, path: str, start: int = 0, stop: int | None = None) -> ak.Array:
-        """Events of lines [start, stop), counted from 0; the whole file by default.
+        """Events [start, stop), counted from 0; the whole file by default.
 
         Raises
         ------
@@ -126,46 +146,62 @@ class DarkMachinesCSV:
     def read_with_report(self, path: str, start: int = 0, stop: int | None = None) -> tuple[ak.Array, SkipReport]:
         """The same events, and what was skipped."""
         check_range(path, start, stop)
-        events, report = self._read(path, scan(path, start, _PIECE, stop))
+        layout = self.layout_of(path)
+        events, report = self._read(path, layout, self._scan(path, layout, start, _PIECE, stop))
         if not len(events) and not report.lines:
             self.num_events(path)  # raises if it is not the range but the file that is empty
         return events, report
 
     def read_chunk(self, path: str, chunk: Chunk) -> ak.Array:
-        """Events of one of the `chunks`; of a plain file only its own bytes are read."""
-        return self._read(path, [chunk])[0]
+        """Events of one of the `chunks`; of a plain file only its own bytes are read, and the first ones for the layout."""
+        return self._read(path, self.layout_of(path), [chunk])[0]
 
     def iterate(self, path: str, size: int) -> Iterator[ak.Array]:
         """Events of each chunk in turn, the file unpacked once."""
+        layout = self.layout_of(path)
         with open_file(path) as file:
             for chunk in self.chunks(path, size):
-                yield self._events(path, [self._parse(path, chunk, read_bytes(path, file, chunk))])[0]
+                parsed = self._parse(path, layout, chunk, read_bytes(path, file, chunk))
+                yield self._events(path, layout, [parsed])[0]
 
-    def _read(self, path: str, chunks: Iterable[Chunk]) -> tuple[ak.Array, SkipReport]:
+    def _scan(self, path: str, layout: Layout, start: int, size: int, stop: int | None) -> Iterator[Chunk]:
+        if layout.every_line:
+            yield from scan(path, start, size, stop)
+        elif start != stop:
+            with open_file(path) as file:
+                yield from scan_events(path, file, layout, start, size, stop, check_count=self.check_count)
+
+    def _read(self, path: str, layout: Layout, chunks: Iterable[Chunk]) -> tuple[ak.Array, SkipReport]:
         with open_file(path) as file:
-            return self._events(path, [self._parse(path, chunk, read_bytes(path, file, chunk)) for chunk in chunks])
+            parsed = [self._parse(path, layout, chunk, read_bytes(path, file, chunk)) for chunk in chunks]
+        return self._events(path, layout, parsed)
 
-    def _parse(self, path: str, chunk: Chunk, data: bytes) -> tuple[_Columns, SkipReport]:
+    def _parse(self, path: str, layout: Layout, chunk: Chunk, data: bytes) -> tuple[Columns, SkipReport]:
         if chunk.first_entry == 0:
             data = data.removeprefix(_BOM)
         if b"\r" in data:
             data = data.replace(b"\r\n", b"\n")
-        columns, report = _parse_fast(data), SkipReport()
-        if columns is None:
-            columns, report = _parse_lines(path, data, chunk.first_entry, skip=self.on_bad == "skip")
+        columns, report = parse_fast(events_only(data, layout), layout), SkipReport()
+        if columns is None or len(columns.entry) != chunk.n_entries:
+            lines = _numbered(path, layout, chunk, data)
+            columns, report = _parse_lines(path, layout, lines, whole=data.endswith(b"\n"), skip=self.on_bad == "skip")
         return columns._replace(entry=columns.entry + chunk.first_entry), report
 
-    def _events(self, path: str, parsed: list[tuple[_Columns, SkipReport]]) -> tuple[ak.Array, SkipReport]:
+    def _events(
+        self, path: str, layout: Layout, parsed: list[tuple[Columns, SkipReport]]
+    ) -> tuple[ak.Array, SkipReport]:
         report = sum((skipped for _, skipped in parsed), SkipReport())
         if report.lines:
             logger.warning(
                 "%s: skipped %d lines with weights %g (%d unreadable); first: %s",
                 *(path, report.lines, report.sumw, report.unreadable, report.reasons[0]),
             )
-        pieces = [columns for columns, _ in parsed] or [_columns([])]
-        columns = _Columns(*(np.concatenate(column, axis=-1) for column in zip(*pieces, strict=True)))
+        pieces = [columns for columns, _ in parsed] or [columns_of([])]
+        columns = Columns(*(np.concatenate(column, axis=-1) for column in zip(*pieces, strict=True)))
         weight, met, met_phi = columns.head
         energy, pt, eta, phi = columns.particles
+        if "E" not in layout.particle:
+            energy = pt * np.cosh(eta)
         events = make_events(
             counts=columns.counts,
             pt=pt / _MEV,
@@ -186,98 +222,80 @@ class DarkMachinesCSV:
 SKIP_BAD = DarkMachinesCSV(on_bad="skip")
 
 
-def _parse_fast(data: bytes) -> _Columns | None:
-    """All lines at once; None if anything is not plain, without saying what."""
-    if data.endswith(b";"):
-        data += b"\n"
-    kind = np.frombuffer(data.translate(_KIND), np.uint8)
-    if not data.endswith(b"\n") or kind.max() == _ODD:
-        return None
-    fields = _fields(kind)
-    if fields is None:
-        return None
-    starts, lengths, counts = fields
-    heads = np.cumsum(counts + 1) - counts - 1  # a row of five fields for the head of each line and for each particle
-    is_head = np.zeros(len(starts), dtype=bool)
-    is_head[heads] = True
-    rows = np.flatnonzero(~is_head)
-
-    text, first = np.frombuffer(data, np.uint8), starts[rows, 0]
-    types = _TYPE_OF[text[first].astype(np.uint16) << 8 | text[first + 1]]
-    if (types < 0).any() or (lengths[rows, 0] > 2).any():
-        return None
-    # labels and process IDs are nulls: everything else must be a number
-    valid = np.ones(starts.shape, dtype=bool)
-    valid[heads, 1] = valid[rows, 0] = False
-    buffers = [
-        pa.py_buffer(np.packbits(valid, bitorder="little")),
-        pa.py_buffer(np.concatenate([[0], np.cumsum(lengths)])),
-        pa.py_buffer(data.translate(None, _SEPARATORS)),
-    ]
-    try:
-        numbers = pc.cast(pa.Array.from_buffers(pa.large_string(), valid.size, buffers), pa.float64())
-    except pa.ArrowInvalid:
-        return None
-    values = np.frombuffer(numbers.buffers()[1], np.float64, valid.size).reshape(-1, 5).T
-    columns = _Columns(np.arange(len(counts)), counts, values[2:, heads], types, values[1:].take(rows, axis=1))
-    return columns if np.isfinite(values[0, heads]).all() and _legal(columns.head, columns.particles) else None
+def _numbered(path: str, layout: Layout, chunk: Chunk, data: bytes) -> list[tuple[int, bytes]]:
+    """The lines of a chunk that are events and their numbers in the file, counted from 1."""
+    lines = data.removesuffix(b"\n").split(b"\n")
+    if layout.every_line:
+        return list(enumerate(lines, start=chunk.first_entry + 1))
+    before = 0
+    with open_file(path) as file:
+        left = chunk.byte_start
+        while left and (block := take(path, file, min(left, 1 << 20), line=before)):
+            before, left = before + block.count(b"\n"), left - len(block)
+    return [(number, line) for number, line in enumerate(lines, start=before + 1) if events_only(line, layout)]
 
 
-def _fields(kind: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]] | None:
-    """Starts and lengths of the fields, (n_rows, 5), and particles per line, (n_lines,); None if the structure is broken."""
-    at = np.flatnonzero(kind != _FIELD)
-    separator = kind[at]
-    starts = np.concatenate([[0], at[:-1] + 1])
-    # a ';' before the newline ends its line, and the newline ends nothing
-    extra = np.flatnonzero((separator[1:] == _NEWLINE) & (separator[:-1] == _SEMICOLON) & (at[1:] == starts[1:])) + 1
-    separator[extra - 1] = _NEWLINE
-    keep = np.ones(len(at), dtype=bool)
-    keep[extra] = False
-    at, separator, starts = at[keep], separator[keep], starts[keep]
-    lengths = at - starts
-    per_line = np.diff(np.flatnonzero(separator == _NEWLINE), prepend=-1)
-    if (per_line % 5).any() or not lengths.all():
-        return None
-    rows, counts = separator.reshape(-1, 5), per_line // 5 - 1
-    expected = np.full(len(rows), _COMMA, dtype=np.uint8)
-    expected[np.cumsum(counts + 1) - counts - 1] = _SEMICOLON
-    if (rows[:, :4] != expected[:, None]).any() or (rows[:, 4] == _COMMA).any():
-        return None
-    return starts.reshape(-1, 5), lengths.reshape(-1, 5), counts
-
-
-def _legal(head: NDArray[np.float64], particles: NDArray[np.float64]) -> bool:
-    (_, met, met_phi), (_, pt, _, phi) = head, particles
-    finite = np.isfinite(head).all() and np.isfinite(particles).all()
-    limit = np.pi + PHI_ROUNDING
-    angles = (np.abs(met_phi) <= limit).all() and (np.abs(phi) <= limit).all()
-    return bool(finite and angles and (met >= 0).all() and (pt >= 0).all())
-
-
-def _parse_lines(path: str, data: bytes, first_entry: int, *, skip: bool) -> tuple[_Columns, SkipReport]:
+def _parse_lines(
+    path: str, layout: Layout, lines: list[tuple[int, bytes]], *, whole: bool, skip: bool
+) -> tuple[Columns, SkipReport]:
     """Line by line: raises at the first bad line, or skips the bad ones and says what it skipped."""
     good: list[tuple[int, Line]] = []
     report = SkipReport()
-    whole = data.endswith(b"\n")
-    lines = data.removesuffix(b"\n").split(b"\n")
-    for entry, line in enumerate(lines):
+    for entry, (number, line) in enumerate(lines):
         text = line.decode(errors="replace")
         try:
-            good.append((entry, parse_line(text, whole=whole or entry < len(lines) - 1)))
+            good.append((entry, parse_line(text, whole=whole or entry < len(lines) - 1, layout=layout)))
         except BadLineError as error:
-            reason = f"{path} line {first_entry + entry + 1}: {error}"
+            reason = f"{path} line {number}: {error}"
             if not skip:
                 raise ReadError(f"{reason}; correct or remove the line, or read with on_bad='skip'") from None
-            report += SkipReport(1, *weight_of(text), (reason,))
-    return _columns(good), report
+            report += SkipReport(1, *weight_of(text, layout), (reason,))
+    return columns_of(good), report
 
 
-def _columns(good: list[tuple[int, Line]]) -> _Columns:
-    particles = [particle for _, line in good for particle in line.particles]
-    return _Columns(
-        np.array([entry for entry, _ in good], dtype=np.int64),
-        np.array([len(line.particles) for _, line in good], dtype=np.int64),
-        np.array([line.head for _, line in good], dtype=np.float64).reshape(-1, 3).T,
-        np.array([kind for kind, _ in particles], dtype=np.int8),
-        np.array([numbers for _, numbers in particles], dtype=np.float64).reshape(-1, 4).T,
+def write_csv(path: str | Path, chunks: Iterable[ak.Array], *, process: str, packed: bool) -> None:
+    """Write events to a new file in the challenge's layout, MeV, gzipped if `packed`.
+
+    The event ID is the entry number, the process ID is `process`; which file an event was first read from is not
+    written. A number that came from such a file, or from one of float32, is read back to the last bit.
+    """
+    with gzip.open(path, "wb") if packed else Path(path).open("wb") as file:
+        for events in chunks:
+            cast("IO[bytes]", file).write(_text(events, process).encode())
+
+
+def _text(events: ak.Array, process: str) -> str:
+    head = [
+        map(str, events.event.to_list()),
+        _written(ak.to_numpy(events.weight)),
+        _mev(ak.to_numpy(events.MET.pt)),
+        _written(ak.to_numpy(events.MET.phi)),
+    ]
+    flat = {name: ak.to_numpy(ak.flatten(events.Particle[name])) for name in ("type", "energy", "pt", "eta", "phi")}
+    columns = [
+        (PARTICLE_TYPES[kind] for kind in flat["type"].tolist()),
+        *(_mev(flat[name]) for name in ("energy", "pt")),
+        *(_written(flat[name]) for name in ("eta", "phi")),
+    ]
+    particles = iter([",".join(fields) + ";" for fields in zip(*columns, strict=True)])
+    counts = ak.num(events.Particle).to_list()
+    return "".join(
+        f"{event};{process};{weight};{met};{met_phi};" + "".join(next(particles) for _ in range(count)) + "\n"
+        for (event, weight, met, met_phi), count in zip(zip(*head, strict=True), counts, strict=True)
     )
+
+
+def _mev(values: NDArray[np.float64]) -> list[str]:
+    """The shortest text in MeV that is read back as the same number of GeV, or the nearest one where there is none."""
+    best = values * _MEV
+    texts = _written(best)
+    for other in (np.nextafter(best, -np.inf), np.nextafter(best, np.inf)):
+        for i in np.flatnonzero(other / _MEV == values):
+            text = _written(other[i : i + 1])[0]
+            if best[i] / _MEV != values[i] or len(text) < len(texts[i]):
+                best[i], texts[i] = other[i], text
+    return texts
+
+
+def _written(values: NDArray[np.float64]) -> list[str]:
+    return [text.removesuffix(".0") for text in map(repr, values.astype(np.float64).tolist())]

@@ -1,0 +1,315 @@
+"""The autoencoder of learned tokenizers: particles in, one of a few hundred codes each, particles out.
+
+The rule: every particle is encoded by itself unless `AutoencoderOptions.context` says otherwise, so that its code says the same
+in every event. Particles of all events lie in one flat array: nothing is padded, so no quantiser needs a mask.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from hepmtp.errors import TokenError, TrainingError
+from hepmtp.events import PARTICLE_TYPES
+from hepmtp.models.attention import Block, Group, sort_by_multiplicity
+from hepmtp.tokens import TokenBatch
+
+log = logging.getLogger(__name__)
+
+Condition = Literal["none", "type"]
+
+#: Numbers of a particle that are reconstructed: log pt, eta, sin phi, cos phi, log energy; its type stands behind them.
+N_KINEMATIC, N_TYPES = 5, len(PARTICLE_TYPES)
+#: Standardised features are limited to this: a wild particle takes an outer code instead of a NaN.
+LARGEST = 20.0
+#: Particles that are encoded at a time.
+BLOCK = 8192
+
+
+@dataclass(frozen=True)
+class AutoencoderOptions:
+    """Shape of an autoencoder and how it is trained.
+
+    Parameters
+    ----------
+    condition
+        "type": encoder and decoder are told the particle's type and the codes say the rest; "none": the codes say the type
+        too, as well as they can.
+    context
+        encode and decode an event's particles together (transformer) instead of each by itself (MLP). A code then means
+        something else in another event.
+    width, layers, heads
+        features, blocks of encoder and of decoder, attention heads.
+    epochs, batch_events, learning_rate
+        of Adam; the rate falls to zero along a cosine.
+    seed
+        of everything that is random.
+    """
+
+    condition: Condition = "type"
+    context: bool = False
+    width: int = 128
+    layers: int = 2
+    heads: int = 4
+    epochs: int = 20
+    batch_events: int = 512
+    learning_rate: float = 2e-3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.condition not in get_args(Condition):
+            raise TokenError(f"condition must be one of {get_args(Condition)}, found {self.condition!r}")
+        if min(self.width, self.layers, self.heads, self.epochs, self.batch_events) < 1 or self.width % self.heads:
+            raise TokenError(f"sizes must be 1 or more and width a multiple of heads, found {self}")
+
+
+class Quantiser(nn.Module, ABC):
+    """What turns a latent vector into one of `n_codes` codes, each standing for a vector of `dim` numbers."""
+
+    dim: int
+    n_codes: int
+
+    @abstractmethod
+    def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Vectors of the codes of z with gradients to z, (n, dim), and the quantiser's own loss."""
+
+    @abstractmethod
+    def codes(self, z: Tensor) -> Tensor:
+        """Codes of z, int64, (n,), in the precision of z."""
+
+    @abstractmethod
+    def vectors(self) -> Tensor:
+        """The vector of each code, (n_codes, dim)."""
+
+
+class Layers(nn.Module):
+    """Residual blocks over particles: an MLP of each by itself, or a transformer over the event."""
+
+    def __init__(self, inputs: int, outputs: int, options: AutoencoderOptions) -> None:
+        super().__init__()
+        width = options.width
+        self.first = nn.Linear(inputs, width)
+        self.blocks = nn.ModuleList(
+            Block(width, options.heads, 2 * width) if options.context else _ResidualMLP(width)
+            for _ in range(options.layers)
+        )
+        self.last = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, outputs))
+
+    def forward(self, x: Tensor, groups: list[Group]) -> Tensor:
+        """(n_particles, inputs) to (n_particles, outputs); particles sorted as `groups` says."""
+        x = self.first(x)
+        for block in self.blocks:
+            x = block(x, groups)
+        out: Tensor = self.last(x)
+        return out
+
+
+class _ResidualMLP(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
+        )
+
+    def forward(self, x: Tensor, groups: list[Group]) -> Tensor:  # noqa: ARG002 - as Block has it
+        out: Tensor = x + self.layers(x)
+        return out
+
+
+class Autoencoder(nn.Module):
+    """Encoder, quantiser and decoder of particle features (:func:`hepmtp.features.particle_features`).
+
+    Notes
+    -----
+    The loss is the squared error of the standardised kinematic features, plus the cross-entropy of the type where it is not
+    the condition, plus the quantiser's own.
+    """
+
+    shift: Tensor  # (N_KINEMATIC,)
+    scale: Tensor
+
+    def __init__(self, quantiser: Quantiser, options: AutoencoderOptions) -> None:
+        super().__init__()
+        self.options, self.quantiser = options, quantiser
+        given = N_TYPES if options.condition == "type" else 0
+        self.encoder = Layers(N_KINEMATIC + N_TYPES, quantiser.dim, options)
+        self.decoder = Layers(quantiser.dim + given, N_KINEMATIC + N_TYPES - given, options)
+        self.register_buffer("shift", torch.zeros(N_KINEMATIC))
+        self.register_buffer("scale", torch.ones(N_KINEMATIC))
+
+    def latent(self, features: Tensor, groups: list[Group]) -> Tensor:
+        """What the quantiser reads, (n_particles, dim)."""
+        z: Tensor = self.encoder(self.standard(features), groups)
+        return z
+
+    def loss(self, features: Tensor, groups: list[Group]) -> Tensor:
+        """Mean loss of these particles, sorted as `groups` says."""
+        vectors, own = self.quantiser(self.latent(features, groups))
+        found, wanted = self._decoded(vectors, features[:, N_KINEMATIC:], groups), self.standard(features)
+        loss: Tensor = own + F.mse_loss(found[:, :N_KINEMATIC], wanted[:, :N_KINEMATIC])
+        if self.options.condition == "none":
+            loss = loss + F.cross_entropy(found[:, N_KINEMATIC:], wanted[:, N_KINEMATIC:])
+        return loss
+
+    def decode(self, codes: Tensor, types: Tensor, groups: list[Group]) -> Tensor:
+        """Features of particles with these codes, (n_particles, N_KINEMATIC + N_TYPES); `types`, one-hot, only if the condition."""
+        found = self._decoded(self.quantiser.vectors()[codes], types, groups)
+        if self.options.condition == "none":
+            types = F.one_hot(found[:, N_KINEMATIC:].argmax(dim=1), N_TYPES).to(found.dtype)
+        return torch.cat([found[:, :N_KINEMATIC] * self.scale + self.shift, types], dim=1)
+
+    def _decoded(self, vectors: Tensor, types: Tensor, groups: list[Group]) -> Tensor:
+        given = [types] if self.options.condition == "type" else []
+        found: Tensor = self.decoder(torch.cat([vectors, *given], dim=1), groups)
+        return found
+
+    def standard(self, features: Tensor) -> Tensor:
+        """Features with kinematic ones of mean 0 and standard deviation 1 in training."""
+        kinematic = (features[:, :N_KINEMATIC] - self.shift) / self.scale
+        return torch.cat([kinematic.clamp(-LARGEST, LARGEST), features[:, N_KINEMATIC:]], dim=1)
+
+
+def fit(
+    quantiser: Callable[[], Quantiser],
+    options: AutoencoderOptions,
+    features: NDArray[np.float32],
+    counts: NDArray[np.int64],
+) -> tuple[Autoencoder, list[float]]:
+    """Train on the particles of background events; returns the model, in float64, and the mean loss of each epoch.
+
+    Parameters
+    ----------
+    quantiser
+        makes a new one.
+    features
+        of all particles, shape (n_particles, N_KINEMATIC + N_TYPES).
+    counts
+        particles of each event, shape (n_events,).
+
+    Raises
+    ------
+    TrainingError
+        if there are fewer particles than codes, or the loss is not finite.
+    """
+    # layers, dropout and dead codes draw from torch's global generator: leave it as it was
+    with _one_thread(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(options.seed)
+        model = Autoencoder(quantiser(), options)
+        if len(features) < model.quantiser.n_codes:
+            raise TrainingError(
+                f"{len(features)} particles cannot fill {model.quantiser.n_codes} codes: give more events or fewer codes"
+            )
+        kinematic = features[:, :N_KINEMATIC].astype(np.float64)
+        model.shift.copy_(torch.as_tensor(kinematic.mean(axis=0)))
+        model.scale.copy_(torch.as_tensor(np.maximum(kinematic.std(axis=0), 1e-6)))
+        history = _train(model.train(), features, counts)
+    return restored(quantiser, options, model.state_dict()), history
+
+
+def restored(
+    quantiser: Callable[[], Quantiser], options: AutoencoderOptions, weights: Mapping[str, Tensor]
+) -> Autoencoder:
+    """A new model with these weights, in float64 and done with training; raises RuntimeError if they do not fit."""
+    with torch.random.fork_rng(devices=[]):
+        model = Autoencoder(quantiser(), options).double()
+    model.load_state_dict(weights)
+    return model.eval().requires_grad_(False)
+
+
+def _train(model: Autoencoder, features: NDArray[np.float32], counts: NDArray[np.int64]) -> list[float]:
+    options = model.options
+    x, particles = torch.as_tensor(features), TokenBatch.from_counts(np.arange(len(features)), counts)
+    rng = np.random.default_rng(options.seed)
+    steps = -(-len(particles) // options.batch_events)
+    optimizer = torch.optim.Adam(model.parameters(), lr=options.learning_rate, betas=(0.9, 0.98))
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps * options.epochs)
+    _first_codes(model, x, particles, rng)
+    history = []
+    for epoch in range(1, options.epochs + 1):
+        total, order = 0.0, rng.permutation(len(particles))
+        for chosen in np.array_split(order, steps):
+            flat, groups = _sorted(particles.select(chosen))
+            if not len(flat):
+                continue
+            loss = model.loss(x[flat], groups)
+            optimizer.zero_grad(set_to_none=True)
+            torch.autograd.backward(loss)
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            total += float(loss.detach()) * len(flat)
+            if not np.isfinite(total):
+                raise TrainingError(f"the loss became {total} in epoch {epoch}: lower learning_rate")
+        history.append(total / len(features))
+        log.info("epoch %d: loss %.4f", epoch, history[-1])
+    return history
+
+
+@torch.no_grad()
+def encode(model: Autoencoder, features: NDArray[np.float32], counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Code of each particle, shape (n_particles,), in the float64 of the fitted model, so that rounding decides no code."""
+    codes = np.empty(len(features), dtype=np.int64)
+    x, particles = (
+        torch.as_tensor(features, dtype=torch.float64),
+        TokenBatch.from_counts(np.arange(len(features)), counts),
+    )
+    with _one_thread():
+        for events in _blocks(counts):
+            flat, groups = _sorted(particles.select(events))
+            codes[flat] = model.quantiser.codes(model.latent(x[flat], groups)).numpy()
+    return codes
+
+
+@torch.no_grad()
+def decode(
+    model: Autoencoder, codes: NDArray[np.int64], types: NDArray[np.int64], counts: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Features of particles by the decoder network, shape (n_particles, N_KINEMATIC + N_TYPES)."""
+    found = np.empty((len(codes), N_KINEMATIC + N_TYPES))
+    one_hot = F.one_hot(torch.as_tensor(types), N_TYPES).to(torch.float64)
+    particles = TokenBatch.from_counts(np.arange(len(codes)), counts)
+    with _one_thread():
+        for events in _blocks(counts):
+            flat, groups = _sorted(particles.select(events))
+            found[flat] = model.decode(torch.as_tensor(codes[flat]), one_hot[flat], groups).numpy()
+    return found
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _first_codes(model: Autoencoder, x: Tensor, particles: TokenBatch, rng: np.random.Generator) -> None:
+    # k-means on the first latents that a quantiser meets: more of them than a batch holds
+    some, need = rng.permutation(len(particles)), 16 * model.quantiser.n_codes
+    some = some[: 1 + int(np.searchsorted(np.cumsum(particles.counts[some]), need))]
+    flat, groups = _sorted(particles.select(some))
+    with torch.no_grad():
+        model.quantiser(model.latent(x[flat], groups))
+
+
+def _sorted(particles: TokenBatch) -> tuple[NDArray[np.int64], list[Group]]:
+    order, groups = sort_by_multiplicity(particles.counts)
+    return particles.select(order).values, groups
+
+
+def _blocks(counts: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Indices of the events, in ranges of about BLOCK particles."""
+    block = np.cumsum(counts) // BLOCK
+    return np.split(np.arange(len(counts)), np.flatnonzero(np.diff(block)) + 1) if len(counts) else []

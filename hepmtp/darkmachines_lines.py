@@ -230,7 +230,7 @@ def scan_events(
         if layout.name == FIXED and line == 0:
             is_event[0] = False  # the line of widths
         before = events + np.cumsum(is_event) - is_event  # events before each line
-        for i in np.flatnonzero(between):
+        for i in np.flatnonzero(between if stop is None else between & (before <= stop)):
             where = f"{path} line {line + i + 1}"
             said = _said(where, block[starts[i] : ends[i]].strip(), layout)
             if said is not None and said >= 0 and check_count and said != before[i] - since:

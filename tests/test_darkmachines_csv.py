@@ -14,6 +14,7 @@ from contracts import check_reader, columns
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import hepmtp.darkmachines_lines
 import hepmtp.files
 from hepmtp.darkmachines import BadLineError, parse_line
 from hepmtp.errors import ReadError
@@ -241,10 +242,16 @@ def test_a_line_that_ends_in_the_middle(tmp_path: Path, cut: int) -> None:
 
 
 def test_a_last_line_without_newline_is_refused(tmp_path: Path) -> None:
-    cuts = (GOOD[0][:-3], GOOD[0], GOOD[0].split("e+")[0])  # in a number, at the end, and where a particle is lost unseen
+    cuts = (
+        GOOD[0][:-3],
+        GOOD[0],
+        GOOD[0].split("e+")[0],
+    )  # in a number, at the end, and where a particle is lost unseen
     for cut in cuts:
         path = write(tmp_path, GOOD[0] + "\n" + cut)
-        with pytest.raises(ReadError, match=r"line 2: the file ends within this line, which has no newline: .*; add one"):
+        with pytest.raises(
+            ReadError, match=r"line 2: the file ends within this line, which has no newline: .*; add one"
+        ):
             READER.read(path)
 
 
@@ -343,3 +350,216 @@ def test_the_fast_path_accepts_no_other_numbers(tmp_path: Path, number: str) -> 
             READER.read(path)
     else:
         assert columns(READER.read(path)) == plain(line, source_id(path))
+
+
+# the other layouts: what the slow functions below write from the challenge's lines must be read as what those hold
+
+
+def bare(line: str) -> str:
+    return line.split(";", 2)[2]
+
+
+def generator(line: str) -> str:
+    """As the generator's own script wrote it: no energies, no comma after a photon's g."""
+    weight, met, met_phi, *particles = bare(line).removesuffix(";").split(";")
+    groups = [particle.split(",") for particle in particles]
+    texts = [("g" if label == "g" else f"{label},") + ",".join(numbers[1:]) for label, *numbers in groups]
+    return ";".join([weight, met, met_phi, *texts, ""])
+
+
+def fixed(text: str) -> str:
+    """As its script for fixed lengths did, rows of 0 for lines without event included."""
+    rows = []
+    for line in text.rstrip("\n").split("\n"):
+        groups = line.split(";")
+        met = groups[1:3] if ";" in line else []
+        found: dict[str, list[str]] = {label: [] for label in LABELS}
+        for particle in groups[3:-1]:
+            label, *numbers = re.sub("^g(?=[0-9])", "g,", particle).split(",")
+            found[label] += numbers
+        rows.append([met[:1], met[1:], *found.values()])
+    widths = [max(len(row[i]) for row in rows) for i in range(9)]
+    padded = [[block[k] if k < len(block) else "0" for block, width in zip(row, widths, strict=True) for k in range(width)] for row in rows]  # fmt: skip
+    return "".join(f"{width} " for width in widths) + "\n" + "".join(",".join(row) + "\n" for row in padded)
+
+
+def massless(expected: dict[str, list[object]]) -> dict[str, list[object]]:
+    """The same with E = pt cosh(eta)."""
+    pairs = zip(expected["pt"], expected["eta"], strict=True)
+    energies = [[float(np.float64(p * 1000.0) * np.cosh(e) / 1000.0) for p, e in zip(pt, eta, strict=True)] for pt, eta in pairs]  # fmt: skip
+    return expected | {"energy": energies}
+
+
+def same(found: dict[str, list[object]], expected: dict[str, list[object]]) -> None:
+    """Equal, but for the last bits of energies that were computed."""
+    for one, other in zip(found.pop("energy"), expected.pop("energy"), strict=True):
+        assert one == pytest.approx(other, rel=1e-14)
+    assert found == expected
+
+
+@pytest.fixture(scope="module")
+def lines_of_sample(sample: Path) -> list[str]:
+    """Lines of which some hold photons."""
+    found = head_of(sample / "ttbarZ.csv.gz", 200).splitlines()
+    assert sum(";g," in line for line in found) >= 3
+    return found
+
+
+@pytest.mark.parametrize("ending", ["csv", "csv.gz"])
+def test_bare_lines(tmp_path: Path, lines_of_sample: list[str], ending: str) -> None:
+    text = "\n".join(map(bare, lines_of_sample)) + "\n"
+    path = write(tmp_path, text, f"sim.{ending}")
+    check_reader(READER, path, tmp_path)
+    assert READER.layout_of(path).name == "bare"
+    expected = plain("\n".join(lines_of_sample), source_id(path))
+    assert columns(READER.read(path)) == columns(DarkMachinesCSV(layout="bare").read(path)) == expected
+    # line by line: a blank in a field leads there
+    assert columns(READER.read(write(tmp_path, text.replace(";", "; ", 1), f"sim.{ending}"))) == expected
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_lines_of_the_generator(tmp_path: Path, lines_of_sample: list[str], newline: str) -> None:
+    lines = list(map(generator, lines_of_sample))
+    path = write(tmp_path, newline.join([*lines, ""]))
+    check_reader(READER, path, tmp_path)
+    expected = massless(plain("\n".join(lines_of_sample), source_id(path)))
+    same(columns(READER.read(path)), dict(expected))
+    assert READER.layout_of(path).name == "generator"
+    slow = newline.join([lines[0].replace(";", " ;", 1), *lines[1:], ""])
+    assert columns(READER.read(write(tmp_path, slow))) == columns(READER.read(path))
+    # with what stands between events, in several runs, in any chunking
+    parts = [
+        "ttbar/run_01/tag_1_delphes_events.root", "=====1234===== xsec 0.59", *lines[:120], "120",
+        "===99===", "===100===", *lines[120:], "80",
+    ]  # fmt: skip
+    for text in (newline.join([*parts, ""]), newline.join(parts)):
+        path = write(tmp_path, text)
+        same(columns(READER.read(path)), dict(expected))
+        assert READER.num_events(path) == 200
+        for size in (7, 100, 120, 1000):
+            chunks = READER.chunks(path, size)
+            assert [chunk.n_entries for chunk in chunks] == [min(size, 200 - n) for n in range(0, 200, size)]
+            found = [columns(READER.read_chunk(path, chunk)) for chunk in chunks]
+            assert [columns(part) for part in READER.iterate(path, size)] == found
+            assert [event for part in found for event in part["event"]] == list(range(200))
+        for start, stop in ((0, 3), (119, 121), (120, 120), (150, 999), (200, 300)):
+            assert READER.read(path, start, stop).event.to_list() == list(range(start, min(stop, 200)))
+
+
+def test_blocks_of_any_size_give_the_same_events(tmp_path: Path, lines_of_sample: list[str]) -> None:
+    lines = list(map(generator, lines_of_sample[:12]))
+    path = write(tmp_path, "\n".join(["=1=", *lines[:5], "5", "=2=", *lines[5:], "7", ""]))
+    expected = columns(READER.read(path))
+    with pytest.MonkeyPatch.context() as patch:
+        for block in (1, 50, 333, 1000):
+            patch.setattr(hepmtp.darkmachines_lines, "_BLOCK", block)
+            assert columns(READER.read(path)) == expected
+            assert [chunk.n_entries for chunk in READER.chunks(path, 5)] == [5, 5, 2]
+
+
+def test_other_names_of_the_generator(tmp_path: Path) -> None:
+    line = "0.5;20000;1.5;j,50000,0.1,-2.5;mu+,30000,0,1;mu-,30000,0,1;a,20000,0,1;g,20000,0,1;g+2e4,0,1;"
+    for text in (line, line.replace(";", "; ", 1)):
+        events = READER.read(write(tmp_path, text + "\n"))
+        assert [LABELS[i] for i in events.Particle["type"][0]] == ["j", "m+", "m-", "g", "g", "g"]
+        assert events.Particle.energy[0].to_list() == pytest.approx([50 * np.cosh(0.1), 30, 30, 20, 20, 20])
+
+
+def test_the_count_of_the_generator_is_checked(tmp_path: Path, lines_of_sample: list[str]) -> None:
+    lines = list(map(generator, lines_of_sample[:6]))
+    path = write(tmp_path, "\n".join(["===1===", *lines[:4], "4", *lines[4:], "3", ""]))
+    for call in (READER.num_events, READER.read, lambda path: READER.chunks(path, 2)):
+        with pytest.raises(ReadError, match=r"sim\.csv line 9: the generator says that it wrote 3 events, found 2; "):
+            call(path)
+    assert len(READER.read(path, 0, 3)) == 3  # has not come as far
+    assert len(DarkMachinesCSV(check_count=False).read(path)) == 6
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ("0.5;20000;1.5;j,1,50000,0.1,-2.5;", r"particle 1 has 5 fields, expected 4 \(label,pt,eta,phi\)"),
+        ("0.5;20000;1.5;g1,50000,0.1,-2.5;", r"particle 1 has 5 fields"),
+        ("0.5;20000;1.5;j50000,0.1,-2.5;", r"particle 1 has 3 fields"),
+        ("0.5;20000;1.5;x,50000,0.1,-2.5;", r"particle 1 has the label 'x'"),
+        ("0.5;20000;1.5;j,50000,21,-2.5;", r"eta of particle 1 is '21', expected at most 20 in size, for E is pt cosh"),
+        ("0.5;20000;1.5;;", r"particle 1 has 1 fields"),
+        ("0.5;20000;", r"METphi is ''"),
+        ("heavy;20000;1.5;", r"weight is 'heavy'"),
+        ("1;p;0.5;20000;1.5;", r"MET is 'p'"),
+        ("rubbish", r"'rubbish' is neither an event nor a line that belongs between events"),
+        ("0.5,20000,1.5", r"'0\.5,20000,1\.5' is neither an event"),
+        ("==; 2", r"2 fields, expected at least 3 \(weight;MET;METphi\): '==; 2'"),
+    ],
+)
+def test_bad_lines_of_the_generator_are_named(
+    tmp_path: Path, lines_of_sample: list[str], bad: str, message: str
+) -> None:
+    good = list(map(generator, lines_of_sample[:9]))
+    path = write(tmp_path, "\n".join(["===1===", *good, bad, ""]))
+    with pytest.raises(ReadError, match=rf"sim\.csv line 11: .*{message}"):
+        READER.read(path)
+    if "belongs" not in message and "neither" not in message:
+        with pytest.raises(ReadError, match=rf"sim\.csv line 11: .*{message}"):
+            READER.read_chunk(path, READER.chunks(path, 4)[-1])
+        events, report = SKIP_BAD.read_with_report(path)
+        assert (len(events), report.lines) == (9, 1)
+
+
+def test_fixed_lengths(tmp_path: Path, lines_of_sample: list[str]) -> None:
+    text = fixed("\n".join(map(generator, lines_of_sample)))
+    path = write(tmp_path, text)
+    check_reader(READER, path, tmp_path)
+    assert READER.layout_of(path).name == "fixed"
+    assert READER.layout_of(path) == DarkMachinesCSV(layout="fixed").layout_of(path)
+    # particles come type by type, and nothing else has changed
+    lines = ["1;p;1;" + ";".join(line.split(";")[3:5]) + ";" + ";".join(sorted(line.split(";")[5:-1], key=lambda p: LABELS.index(p.split(",")[0]))) for line in lines_of_sample]  # fmt: skip
+    expected = massless(plain("\n".join(lines), source_id(path)))
+    same(columns(READER.read(path)), dict(expected))
+    slow = text.replace(",0\n", ", 0\n", 3)
+    assert slow != text
+    assert columns(READER.read(write(tmp_path, slow))) == columns(READER.read(path))
+    # rows of 0 stand where a separator was
+    rows = text.splitlines()
+    zeros = re.sub("[^,]+", "0", rows[1])
+    path = write(tmp_path, "\n".join([rows[0], zeros, *rows[1:100], zeros, zeros, *rows[100:], zeros, ""]))
+    same(columns(READER.read(path)), dict(expected))
+    assert [chunk.n_entries for chunk in READER.chunks(path, 150)] == [150, 50]
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ("20000,1,50000,0.1,-2.5,0,0,0,30000,0,1", r"11 columns, expected 14 as the first line says"),
+        ("20000,1,0,0,0,50000,0.1,-2.5,0,0,0,0,0,0", r"columns 6 to 8 \(j\) hold a particle after padding"),
+        ("20000,1,50000,0.1,-2.5,0,0,1,0,0,0,0,0,0", r"columns 6 to 8 \(j\) have pt 0 but are not padding: '0,0,1'"),
+        ("20000,1,50000,0.1,-2.5,0,0,0,0,0,0,1,99,0", r"eta of columns 12 to 14 \(g\) is '99'"),
+        ("20000,1,50000,0.1,-2.5,0,0,0,-1,0,0,0,0,0", r"pt of columns 9 to 11 \(e\+\) is '-1'"),
+        ("20000,4,50000,0.1,-2.5,0,0,0,0,0,0,0,0,0", r"METphi is '4'"),
+        ("20000,1,50000,0.1,-2.5,0,0,0,0,,0,0,0,0", r"eta of columns 9 to 11 \(e\+\) is ''"),
+        ("0,0,0,0,0,0,0", r"'0,0,0,0,0,0,0' is neither an event"),
+    ],
+)
+def test_bad_rows_of_fixed_lengths_are_named(tmp_path: Path, bad: str, message: str) -> None:
+    head, good = "1 1 6 0 3 0 0 0 3 ", "20000,1,50000,0.1,-2.5,0,0,0,30000,0,1,20000,0,0"
+    path = write(tmp_path, "\n".join([head, good, ",".join("0" * 14), good, bad, good, ""]))
+    with pytest.raises(ReadError, match=rf"sim\.csv line 5: {message}"):
+        READER.read(path)
+    events = READER.read(write(tmp_path, f"{head}\n{good}\n"))
+    assert [LABELS[i] for i in events.Particle["type"][0]] == ["j", "e+", "g"]
+    assert events.weight.to_list() == [1]
+    with pytest.raises(ReadError, match=r"line 1: expected nine numbers of columns"):
+        DarkMachinesCSV(layout="fixed").read(write(tmp_path, f"1 1 6 0 3 0 0 0 4\n{good}\n"))
+    with pytest.raises(ReadError, match=r"layout is 'new', expected one of auto, challenge, bare, generator, fixed"):
+        DarkMachinesCSV(layout="new")  # type: ignore[arg-type]
+
+
+def test_one_damaged_line_does_not_change_the_layout(tmp_path: Path, lines_of_sample: list[str]) -> None:
+    path = write(tmp_path, "\n".join([bare(lines_of_sample[0]), *lines_of_sample[1:9], ""]))
+    with pytest.raises(ReadError, match=r"line 1: weight is '-?[0-9.]+,|line 1: weight is|line 1: .*expected"):
+        READER.read(path)
+    for write_as, name in ((generator, "generator"), (bare, "bare"), (str, "challenge")):
+        empty = ";".join(write_as(lines_of_sample[0]).split(";")[: 5 if name == "challenge" else 3]) + ";"
+        text = "\n".join([empty, *map(write_as, lines_of_sample[1:4]), ""])
+        assert READER.layout_of(write(tmp_path, text)).name == name
+        assert len(READER.read(write(tmp_path, text))) == 4

@@ -27,7 +27,7 @@ def gluino() -> Any:
 def tiny(signal: Any, **training: Any) -> SupervisedDetector:
     return SupervisedDetector(
         signal,
-        ClassifierOptions(width=16, heads=2, layers=2, feedforward=32),
+        ClassifierOptions(width=16, heads=2, layers=1, feedforward=32),
         ClassifierTraining(**{"epochs": 1, **training}),
     )
 
@@ -40,7 +40,7 @@ def test_contract(background: Any, gluino: Any, tmp_path: Path) -> None:
 
 
 def test_signal_scores_higher(background: Any, gluino: Any) -> None:
-    detector = tiny(gluino, epochs=4, batch_events=64, learning_rate=5e-3).fit(background)
+    detector = tiny(gluino, epochs=2, batch_events=64, learning_rate=5e-3).fit(background)
     held_out = (detector.score(part_of(events, "analysis")) for events in (gluino, background))
     assert auc(*held_out).value > 0.9
 

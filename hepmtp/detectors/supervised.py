@@ -101,15 +101,16 @@ class SupervisedDetector:
         TrainingError
             if `events` are not background, the signal is missing or not signal, or a part of either is empty.
         """
-        background = {part: training_events(events, part) for part in ("train", "validation")}
-        sets = {part: _against(background[part], _signal_events(self.signal, part)) for part in background}
+        training, validation = training_events(events), training_events(events, "validation")
+        sets = [
+            _against(training, _signal_events(self.signal, "train")),
+            _against(validation, _signal_events(self.signal, "validation")),
+        ]
         model = new_classifier(self.model, self.training.seed)
         with torch_threads(self.training.threads):
-            self.history_ = train_classifier(
-                model, sets["train"], sets["validation"], options=self.training, progress=progress
-            )
+            self.history_ = train_classifier(model, *sets, options=self.training, progress=progress)
         self.model_ = model
-        self.axis_ = score_axis(self.score(background["train"]), label="logit of signal (supervised)")
+        self.axis_ = score_axis(self.score(training), label="logit of signal (supervised)")
         return self
 
     def score(self, events: ak.Array) -> NDArray[np.float64]:

@@ -36,7 +36,7 @@ _ETA, _SIN, _COS = (PARTICLE_FEATURES.index(name) for name in ("eta", "sin phi",
 
 @dataclass(frozen=True)
 class ClassifierOptions:
-    """Shape of a classifier; the default has about 230 000 parameters.
+    """Shape of a classifier; the default has about 205 000 parameters.
 
     Parameters
     ----------
@@ -45,11 +45,11 @@ class ClassifierOptions:
         training.
     """
 
-    width: int = 96
+    width: int = 112
     heads: int = 4
-    layers: int = 3
-    feedforward: int = 192
-    dropout: float = 0.1
+    layers: int = 2
+    feedforward: int = 224
+    dropout: float = 0.0
 
     def __post_init__(self) -> None:
         if min(self.width, self.heads, self.layers, self.feedforward) < 1 or self.width % self.heads:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pkgutil
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import awkward as ak
@@ -63,17 +64,41 @@ ENDINGS: dict[str, str] = {
 }
 
 
+#: Layouts of ROOT files: each reader, and branches (with "." before a part) that tell that a tree is its own.
+LAYOUTS: dict[str, tuple[str, ...]] = {
+    ENDINGS[".root"]: COLUMNS,
+    "hepmtp.readers.delphes:Delphes": ("Jet.PT", "Jet.BTag", "MissingET.MET"),
+    "hepmtp.readers.nanoaod:NanoAOD": ("Jet_pt", "Electron_pt", "Muon_pt"),
+    "hepmtp.readers.physlite:Physlite": ("AnalysisJetsAuxDyn.pt", "AnalysisElectronsAuxDyn.pt"),
+    "hepmtp.readers.dm_ntuple:DMNtuple": ("obj_px", "isBJet", "isMET"),
+    "hepmtp.readers.jetclass:JetClass": ("part_px", "part_energy", "label_QCD"),
+}
+
+
 def reader_for(path: str) -> Reader:
-    """The reader for a file, by the end of its name."""
+    """The reader for a file, as `reader_name` says."""
     return load_reader(reader_name(path))
 
 
 def reader_name(path: str) -> str:
-    """Name of the reader for a file, by the end of the file's name."""
+    """Name of the reader for a file: by the end of its name, and for a ROOT file that is there by what is in it."""
     for ending, name in ENDINGS.items():
         if path.endswith(ending):
-            return name
+            return identify(path) if ending == ".root" and Path(path).is_file() else name
     raise ReadError(f"{path}: no reader is known for this name, only for {', '.join(ENDINGS)}; name a reader for it")
+
+
+def identify(path: str) -> str:
+    """Name of the reader for a ROOT file, by the branches of its trees (`LAYOUTS`).
+
+    Raises
+    ------
+    ReadError
+        if no known layout is there; it lists the trees and some of their branches.
+    """
+    from hepmtp.readers import trees  # noqa: PLC0415 (loads uproot only when asked)
+
+    return trees.identify(path)
 
 
 def load_reader(name: str, **options: Any) -> Reader:

@@ -1,0 +1,190 @@
+"""Particles of several collections put together: cuts, overlap, energies, and one flat column of each for all events.
+
+The rule: within an event come jets, electrons, muons and photons, each by falling pt; every value is checked before a cut
+can hide it. No loop over events, no padding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import awkward as ak
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hepmtp.events import PHI_ROUNDING, make_events, source_id
+from hepmtp.readers.trees import Branches
+
+ELECTRON_MASS, MUON_MASS = 0.00051099895, 0.1056583755  #: GeV (PDG 2024)
+# what is beyond any collider: another unit, or a value that stands for "none".
+_MAX_PT, MAX_ETA, MAX_PHI = 1e5, 30.0, np.pi + PHI_ROUNDING
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+#: Smallest pt [GeV] and largest \|eta\|.
+Cut = tuple[float, float]
+NO_CUT: Cut = (0.0, float("inf"))
+
+
+class Particles(NamedTuple):
+    """Particles of one collection, event after event; GeV."""
+
+    event: NDArray[np.int64]  # which event of the chunk
+    pt: Floats
+    eta: Floats
+    phi: Floats
+    energy: Floats
+    type: NDArray[np.int8]
+
+    def select(self, keep: Mask) -> Particles:
+        """Those of them, shape (n_particles,)."""
+        return self if keep.all() else self.take(keep)
+
+    def take(self, which: NDArray[Any]) -> Particles:
+        """Those at these places."""
+        event, pt, eta, phi, energy, kinds = (column[which] for column in self)
+        return Particles(event, pt, eta, phi, energy, kinds)
+
+
+class Momenta(NamedTuple):
+    """pt, eta and phi of all particles of a collection, checked; GeV."""
+
+    event: NDArray[np.int64]
+    pt: Floats
+    eta: Floats
+    phi: Floats
+
+    def passes(self, cut: Cut) -> Mask:
+        """Whether each particle passes the cut."""
+        return np.asarray((self.pt >= cut[0]) & (np.abs(self.eta) <= cut[1]))
+
+    def take(self, keep: Mask, *, type: ArrayLike, mass: ArrayLike = 0.0, energy: Floats | None = None) -> Particles:
+        """Those that are kept, as particles of this type and mass, or energy, [GeV]; each one value or one per particle."""
+        event, pt, eta, phi = self.event[keep], self.pt[keep], self.eta[keep], self.phi[keep]
+        if energy is None:
+            m = np.asarray(mass, dtype=np.float64)
+            m = m[keep] if m.ndim else m
+            # a light particle's mass is negative where its square was; vector does the same
+            energy = np.sqrt(np.maximum((pt * np.cosh(eta)) ** 2 + m * np.abs(m), 0.0))
+        else:
+            energy = np.asarray(energy, dtype=np.float64)[keep]
+        kinds = np.asarray(type, dtype=np.int8)
+        kinds = kinds[keep] if kinds.ndim else np.full(len(pt), kinds, dtype=np.int8)
+        return Particles(event, pt, eta, phi, energy, kinds)
+
+
+def momenta(branches: Branches, pt: str, eta: str, phi: str, *, unit: float = 1.0) -> Momenta:
+    """The momenta of a collection from its three branches; pt is divided by `unit` to be in GeV.
+
+    Raises
+    ------
+    ReadError
+        if lists differ in length or a value is not finite or cannot be, naming branch and entry.
+    """
+    counts = branches.lists(pt).counts
+    columns = {name: _floats(branches.like(name, pt)) for name in (pt, eta, phi)}
+    scaled = columns[pt] / unit if unit != 1.0 else columns[pt]
+    if len(scaled):
+        # NaN is passed on by min and max, and compares as False
+        if not (scaled.min() >= 0 and scaled.max() <= _MAX_PT):
+            legal = (scaled >= 0) & (scaled <= _MAX_PT)
+            branches.require(legal, pt, columns[pt], f"a pt from 0 to {_MAX_PT * unit:g}")
+        within(branches, eta, columns[eta], MAX_ETA)
+        within(branches, phi, columns[phi], MAX_PHI)
+    return Momenta(np.repeat(np.arange(len(branches)), counts), scaled, columns[eta], columns[phi])
+
+
+def within(branches: Branches, name: str, values: Floats, limit: float) -> None:
+    """Raise ReadError if a value of a branch is not within [-limit, limit]."""
+    if len(values) and not np.abs(values).max() <= limit:
+        branches.require(np.abs(values) <= limit, name, values, f"a number from {-limit:.6g} to {limit:.6g}")
+
+
+def finite(branches: Branches, name: str, like: str) -> Floats:
+    """The values of a branch, one per particle of the collection that `like` is of; all finite."""
+    values = _floats(branches.like(name, like))
+    if not np.isfinite(values.sum()):
+        branches.require(np.isfinite(values), name, values, "a finite number")
+    return values
+
+
+def lepton_type(branches: Branches, charge: str, like: str, positive: int) -> NDArray[np.int8]:
+    """`positive` or the type after it, by the charge; raises ReadError if that is not 1 or -1."""
+    values = branches.like(charge, like)
+    branches.require(np.abs(values) == 1, charge, values, "1 or -1")
+    return np.asarray(positive + (values < 0), dtype=np.int8)
+
+
+def away_from(jets: Particles, others: Sequence[Particles], distance: float, n_events: int) -> Mask:
+    """Whether each jet is farther than `distance` in (eta, phi) from all the others of its event."""
+    keep = np.ones(len(jets.pt), dtype=bool)
+    counts = np.bincount(jets.event, minlength=n_events)
+    offsets = np.cumsum(counts) - counts
+    for other in others:
+        pairs = counts[other.event]  # every one of the others with every jet of its event
+        one = np.repeat(np.arange(len(other.pt)), pairs)
+        jet = np.arange(len(one)) - np.repeat(np.cumsum(pairs) - pairs, pairs) + offsets[other.event[one]]
+        phi = np.abs(jets.phi[jet] - other.phi[one])
+        phi = np.minimum(phi, 2 * np.pi - phi)
+        near = (jets.eta[jet] - other.eta[one]) ** 2 + phi**2 < distance**2
+        keep[jet[near]] = False
+    return keep
+
+
+def events_from(
+    branches: Branches, collections: Sequence[Particles], *, met: Floats, met_phi: Floats, weight: ArrayLike
+) -> ak.Array:
+    """Events of these collections, in the order given, each by falling pt."""
+    n = len(branches)
+    collections = [_by_falling_pt(one) for one in collections]
+    counts = [np.bincount(one.event, minlength=n) for one in collections]
+    total = np.sum(counts, axis=0, dtype=np.int64) if counts else np.zeros(n, dtype=np.int64)
+    begin = np.cumsum(total) - total  # where the next particle of each event goes
+    size = int(total.sum())
+    columns: dict[str, Any] = {
+        name: np.empty(size, np.int8 if name == "type" else np.float64) for name in Particles._fields[1:]
+    }
+    for one, count in zip(collections, counts, strict=True):
+        place = np.arange(len(one.pt)) + np.repeat(begin - (np.cumsum(count) - count), count)
+        for name, column in columns.items():
+            column[place] = getattr(one, name)
+        begin = begin + count
+    return make_events(
+        counts=total,
+        **columns,
+        met=met,
+        met_phi=met_phi,
+        weight=weight,
+        event=np.arange(branches.start, branches.stop),
+        source=source_id(branches.path),
+    )
+
+
+def per_event(branches: Branches, name: str, values: NDArray[np.generic]) -> Floats:
+    """One finite number per event, from the values of a branch."""
+    numbers = _floats(values)
+    branches.require(np.isfinite(numbers), name, numbers, "a finite number", per_event=True)
+    return numbers
+
+
+def missing(branches: Branches, pt: str, phi: str, *, lists: bool = False) -> tuple[Floats, Floats]:
+    """MET and its phi from two branches, checked; of lists of one value, if they are such."""
+    read = branches.single if lists else branches.numbers
+    met, met_phi = (per_event(branches, name, read(name)) for name in (pt, phi))
+    branches.require((met >= 0) & (met <= _MAX_PT), pt, met, f"a MET from 0 to {_MAX_PT:g} GeV", per_event=True)
+    legal = np.abs(met_phi) <= MAX_PHI
+    branches.require(legal, phi, met_phi, "a number in (-pi, pi]", per_event=True)
+    return met, met_phi
+
+
+def _floats(values: NDArray[np.generic]) -> Floats:
+    return np.asarray(values, dtype=np.float64)
+
+
+def _by_falling_pt(particles: Particles) -> Particles:
+    same = particles.event[1:] == particles.event[:-1]
+    if not (same & (particles.pt[1:] > particles.pt[:-1])).any():
+        return particles
+    order = np.lexsort((-particles.pt, particles.event))
+    return particles.take(order)

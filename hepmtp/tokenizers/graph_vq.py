@@ -1,0 +1,545 @@
+r"""Codes from graph attention: what a particle's id says depends on the particles beside it.
+
+The rule: a code is contextual. Encoding a decoded event need not give the same ids, since decoding puts a typical particle in
+the place of each one and so changes what the others see; number, order and types of the particles always stay.
+
+Graph-attention layers (Velickovic et al., arXiv:1710.10903) let the particles of an event see each other, and a
+vector-quantisation layer (van den Oord et al., arXiv:1711.00937) gives each one the nearest code of its type,
+
+.. math:: \mathrm{code} = \arg\max_k\ \frac{z \cdot c_k}{|z|}, \qquad |c_k| = 1 .
+
+Both learn to tell two classes of events apart from nothing but their codes. The classes are background and distorted background;
+signal in place of the second is an option that marks everything made from it as supervised.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self, cast
+
+import awkward as ak
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+from vector_quantize_pytorch import VectorQuantize
+
+from hepmtp import storage
+from hepmtp.distortions import DISTORTIONS, distort
+from hepmtp.errors import NotFittedError, TokenError, TrainingError
+from hepmtp.events import PARTICLE_TYPES, make_events, metadata
+from hepmtp.features import PARTICLE_FEATURES, particle_features
+from hepmtp.split import check_background, part_of
+from hepmtp.tokenizers.binning import (
+    Bins,
+    behind_particles,
+    check_bins,
+    check_ids,
+    digit_table,
+    fit_bins,
+    flat,
+    n_bins,
+    one_each_event,
+    phi_bin,
+    phi_centre,
+)
+from hepmtp.tokens import TokenBatch
+
+with warnings.catch_warnings():
+    # torch_geometric marks code with torch.jit.script when it is imported, which torch has given up
+    warnings.filterwarnings("ignore", message=r"`torch\.jit\.script` is deprecated", category=DeprecationWarning)
+    from torch_geometric.nn import GATConv
+
+Floats = NDArray[np.float64]
+
+#: Columns of the features that are numbers; the others say the type.
+NUMBERS = PARTICLE_FEATURES.index("is jet")
+#: Codes are told apart by their direction in so many dimensions.
+CODE_WIDTH = 16
+#: At most so many pairs of particles at a time, for memory.
+MAX_EDGES = 200_000
+#: The distortions that show in the particles; the graph holds no MET.
+VISIBLE = tuple(one for one in DISTORTIONS if not one.name.startswith("met"))
+
+
+@dataclass(eq=False)
+class GraphVQTokenizer:
+    """Tokens from a graph-attention network with a vector-quantisation layer, then MET and METphi by bins.
+
+    Parameters
+    ----------
+    codes
+        number of particle ids. Each type has codes of its own, as many as the square root of its share of the training
+        particles asks for, at least one.
+    neighbours
+        each particle sees the so many nearest in eta and phi; None: all particles of its event.
+    met_bins, met_phi_bins
+        as of `LookupTokenizer`.
+    width, layers, heads
+        of the graph network.
+    reconstruction
+        weight of a second task, the particle itself (mean squared error of its standardised features) from its code and
+        type; with 0, as in the talk, codes keep only what tells the classes apart.
+    epochs, batch_events, learning_rate, seed
+        of the training; batches hold as many events again of the second class.
+    signal
+        events of role signal, of which the train part is the second class in place of distorted background. It makes
+        the tokenizer supervised; it is not saved.
+
+    Attributes
+    ----------
+    supervised_
+        whether signal was used; saved, and so marks everything that is made from the tokenizer.
+    sizes_
+        number of codes of each type.
+    representatives_
+        pt [GeV], eta, phi, energy [GeV] of a particle for each id, the training particle nearest to the median of its code;
+        shape (codes, 4): what `decode` gives back.
+    """
+
+    codes: int = 512
+    neighbours: int | None = None
+    met_bins: int | tuple[float, ...] = 5
+    met_phi_bins: int = 5
+    width: int = 64
+    layers: int = 2
+    heads: int = 4
+    reconstruction: float = 1.0
+    epochs: int = 5
+    batch_events: int = 256
+    learning_rate: float = 3e-3
+    seed: int = 0
+    signal: ak.Array | None = field(default=None, repr=False)
+    supervised_: bool = field(default=False, init=False, repr=False)
+    sizes_: NDArray[np.int64] = field(init=False, repr=False)
+    representatives_: Floats | None = field(default=None, init=False, repr=False)
+    met_: Bins | None = field(default=None, init=False, repr=False)
+    network_: GraphNetwork | None = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.codes < len(PARTICLE_TYPES):
+            raise TokenError(f"codes must be {len(PARTICLE_TYPES)} or more, one for each type, found {self.codes}")
+        if self.neighbours is not None and self.neighbours < 1:
+            raise TokenError(f"neighbours must be 1 or more, or None for all, found {self.neighbours}")
+        if min(self.layers, self.heads, self.epochs, self.batch_events) < 1 or self.width % self.heads:
+            raise TokenError(
+                f"layers, heads, epochs, batch_events: 1 or more; width: a multiple of heads; found {self}"
+            )
+        for name in ("met_bins", "met_phi_bins"):
+            setattr(self, name, check_bins(name, getattr(self, name)))
+        if self.signal is not None and metadata(self.signal).get("role") != "signal":
+            raise TrainingError(
+                f"signal must be events of role 'signal', found role {metadata(self.signal).get('role')!r};"
+                " leave it out for background against distorted background"
+            )
+        self.sizes_ = share_out(self.codes, np.ones(len(PARTICLE_TYPES)))
+
+    @property
+    def supervised(self) -> bool:
+        """Whether signal is, or was, used in the training."""
+        return self.supervised_ or self.signal is not None
+
+    @property
+    def factors(self) -> tuple[tuple[str, int], ...]:
+        """Names and sizes of an id's digits: type and code, then MET and METphi if there are such tokens."""
+        sizes = {"type": len(PARTICLE_TYPES), "code": int(self.sizes_.max()), "MET": n_bins(self.met_bins)}
+        return tuple((name, size) for name, size in (*sizes.items(), ("METphi", self.met_phi_bins)) if size)
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of ids."""
+        return self.codes + n_bins(self.met_bins) + self.met_phi_bins
+
+    @property
+    def digits(self) -> NDArray[np.int64]:
+        """Digit of each id for each factor, -1 where it has none, shape (vocab_size, n_factors)."""
+        types = np.repeat(np.arange(len(self.sizes_)), self.sizes_)
+        within = np.arange(self.codes) - np.repeat(np.cumsum(self.sizes_) - self.sizes_, self.sizes_)
+        blocks = [np.stack([types, within], axis=1)]
+        blocks += [np.arange(size)[:, None] for size in (n_bins(self.met_bins), self.met_phi_bins) if size]
+        return digit_table(*blocks)
+
+    def fit(self, events: ak.Array) -> Self:
+        """Train on background training events, shape (n_events,), whatever their order.
+
+        Raises
+        ------
+        TrainingError
+            if the events are not background, or too few.
+        """
+        check_background(events)
+        if not ak.any(ak.num(events.Particle)):
+            raise TrainingError(
+                f"none of the {len(events)} events has a particle: there is nothing to learn codes from"
+            )
+        events = _sorted(events)
+        others = None if self.signal is None else _sorted(part_of(self.signal, "train"))
+        if others is not None and not len(others):
+            raise TrainingError("none of the signal events is in the train part: give more events")
+        met = fit_bins("MET", ak.to_numpy(events.MET.pt), self.met_bins) if n_bins(self.met_bins) else None
+        counts = np.bincount(flat(events, "type"), minlength=len(PARTICLE_TYPES))
+        self.sizes_ = share_out(self.codes, np.sqrt(counts))
+        with torch.random.fork_rng(devices=[]), _one_thread():
+            torch.manual_seed(self.seed)
+            network = GraphNetwork(self.width, self.layers, self.heads, self.sizes_.tolist())
+            network.standardise(particle_features(events))
+            self._train(network, events, others)
+        # in float64 the chunk that an event comes in cannot decide between two codes
+        self.network_, self.met_, self.supervised_ = network.double().eval(), met, others is not None
+        self.representatives_ = representatives(
+            network.standardised(torch.from_numpy(particle_features(events)).double()).numpy(),
+            np.stack([flat(events, name) for name in ("pt", "eta", "phi", "energy")], axis=1),
+            flat(events, "type"),
+            self._particle_ids(events),
+            [one.numpy() for one in network.codebooks()],
+        )
+        return self
+
+    def encode(self, events: ak.Array) -> TokenBatch:
+        """Tokens of each event: its particles in their order, then MET, then METphi."""
+        ids = self._particle_ids(events)
+        extra = []
+        if self.met_ is not None:
+            extra.append(self.codes + np.digitize(ak.to_numpy(events.MET.pt), self.met_.edges))
+        if self.met_phi_bins:
+            first = self.codes + n_bins(self.met_bins)
+            extra.append(first + phi_bin(ak.to_numpy(events.MET.phi), self.met_phi_bins))
+        return behind_particles(ids, ak.to_numpy(ak.num(events.Particle)), extra)
+
+    def decode(self, tokens: TokenBatch) -> ak.Array:
+        """Events of the codes' representative particles, and MET and METphi at the bin centres; weights 1.
+
+        Raises
+        ------
+        TokenError
+            if an id is outside the vocabulary or an event does not hold one MET and one METphi token where there are any.
+        """
+        self._fitted()
+        assert self.representatives_ is not None
+        check_ids(tokens, self.vocab_size)
+        digits = dict(zip([name for name, _ in self.factors], self.digits[tokens.values].T, strict=True))
+        particle = digits["type"] >= 0
+        pt, eta, phi, energy = self.representatives_[tokens.values[particle]].T
+        met = met_phi = np.zeros(len(tokens))
+        if self.met_ is not None:
+            met = self.met_.centres[one_each_event(tokens, digits["MET"], "MET")]
+        if self.met_phi_bins:
+            met_phi = phi_centre(one_each_event(tokens, digits["METphi"], "METphi"), self.met_phi_bins)
+        return make_events(
+            counts=np.bincount(tokens.owner[particle], minlength=len(tokens)),
+            pt=pt,
+            eta=eta,
+            phi=phi,
+            energy=energy,
+            type=digits["type"][particle],
+            met=met,
+            met_phi=met_phi,
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write options, network, representatives and bins to a folder; the signal is not written."""
+        network = self._fitted()
+        assert self.representatives_ is not None
+        options = {name: getattr(self, name) for name in _OPTIONS}
+        arrays: dict[str, NDArray[Any]] = {"sizes": self.sizes_, "representatives": self.representatives_}
+        if self.met_ is not None:
+            arrays |= {"met.edges": self.met_.edges, "met.centres": self.met_.centres}
+        arrays |= {f"network.{name}": value.numpy(force=True) for name, value in network.state_dict().items()}
+        with storage.new_folder(path) as folder:
+            meta = {"options": options, "supervised": self.supervised_}
+            storage.write(folder, storage.kind_of(self), meta, arrays)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read what `save` wrote."""
+        meta, arrays = storage.read(path, storage.kind_of(cls))
+        tokenizer = cls(**meta["options"])
+        tokenizer.supervised_ = meta["supervised"]
+        tokenizer.sizes_, tokenizer.representatives_ = arrays["sizes"], arrays["representatives"]
+        if "met.edges" in arrays:
+            tokenizer.met_ = Bins(arrays["met.edges"], arrays["met.centres"])
+        network = GraphNetwork(tokenizer.width, tokenizer.layers, tokenizer.heads, tokenizer.sizes_.tolist()).double()
+        state = {name.removeprefix("network."): torch.from_numpy(array) for name, array in arrays.items()
+                 if name.startswith("network.")}  # fmt: skip
+        network.load_state_dict(state)
+        tokenizer.network_ = network.eval()
+        return tokenizer
+
+    def _fitted(self) -> GraphNetwork:
+        if self.network_ is None:
+            raise NotFittedError("this GraphVQTokenizer is not trained yet: call fit(background events) first")
+        return self.network_
+
+    def _train(self, network: GraphNetwork, events: ak.Array, others: ak.Array | None) -> None:
+        """Minimise the loss on batches of both classes, the second one new in every epoch."""
+        steps = -(-len(events) // self.batch_events)
+        optimizer = torch.optim.AdamW(network.parameters(), lr=self.learning_rate, weight_decay=0.01)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.learning_rate, total_steps=steps * self.epochs)
+        first = _Graphs(events, self.neighbours)
+        network.train()
+        with torch.no_grad():  # k-means of the first codes sees far more particles than a batch holds
+            network.loss(*first.batch(np.arange(min(len(events), 8000))), torch.zeros(min(len(events), 8000)), 0.0)
+        for epoch in range(self.epochs):
+            rng = np.random.default_rng([self.seed, epoch])
+            if others is None:
+                second = _Graphs(distort(events, rng, VISIBLE), self.neighbours)
+                chosen = rng.permutation(len(events))
+            else:
+                second = _Graphs(others, self.neighbours)
+                chosen = rng.permutation(np.resize(np.arange(len(others)), len(events)))
+            order = rng.permutation(len(events))
+            for step in range(steps):
+                part = slice(step * self.batch_events, (step + 1) * self.batch_events)
+                graphs = join(first.batch(order[part]), second.batch(chosen[part]))
+                label = torch.repeat_interleave(torch.tensor([0.0, 1.0]), len(order[part]))
+                loss = network.loss(*graphs, label, self.reconstruction)
+                if not torch.isfinite(loss):
+                    raise TrainingError(f"the loss became {loss.item()} in epoch {epoch + 1}: lower learning_rate")
+                optimizer.zero_grad(set_to_none=True)
+                torch.autograd.backward(loss)
+                torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+                optimizer.step()
+                schedule.step()
+
+    @torch.no_grad()
+    def _particle_ids(self, events: ak.Array) -> NDArray[np.int64]:
+        network = self._fitted()
+        graphs = _Graphs(events, self.neighbours)
+        parts = [np.zeros(0, dtype=np.int64)]
+        with _one_thread():
+            for chosen in graphs.portions(MAX_EDGES):
+                x, edges, _ = graphs.batch(chosen)
+                parts.append(network.ids(x.double(), edges).numpy())
+        return np.concatenate(parts)
+
+
+_OPTIONS = ("codes", "neighbours", "met_bins", "met_phi_bins", "width", "layers", "heads", "reconstruction", "epochs",
+            "batch_events", "learning_rate", "seed")  # fmt: skip
+
+#: A batch: features (n_particles, n_features), edges (2, n_edges), number of particles of each event (n_events,).
+Graph = tuple[Tensor, Tensor, Tensor]
+
+
+class GraphNetwork(nn.Module):
+    """Graph attention, codes of each type, and what is learned from them: the class of the event, and the particle itself.
+
+    Parameters
+    ----------
+    width, layers, heads
+        of the graph-attention layers, which are residual and pre-norm.
+    sizes
+        number of codes of each type.
+    """
+
+    mean: Tensor  # (n_features,)
+    std: Tensor
+
+    def __init__(self, width: int, layers: int, heads: int, sizes: list[int]) -> None:
+        super().__init__()
+        n_features = len(PARTICLE_FEATURES)
+        self.enter = nn.Linear(n_features, width)
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(layers))
+        # edges hold the particle itself too
+        self.attention = nn.ModuleList(
+            GATConv(width, width // heads, heads=heads, add_self_loops=False) for _ in range(layers)
+        )
+        self.leave = nn.Linear(width, CODE_WIDTH)
+        self.quantise = nn.ModuleList(
+            VectorQuantize(dim=CODE_WIDTH, codebook_size=size, use_cosine_sim=True, kmeans_init=True, decay=0.95,
+                           threshold_ema_dead_code=0.1)
+            for size in sizes
+        )  # fmt: skip
+        self.classify = nn.Sequential(nn.Linear(2 * CODE_WIDTH, width), nn.GELU(), nn.Linear(width, 1))
+        typed = CODE_WIDTH + n_features - NUMBERS
+        self.reconstruct = nn.Sequential(nn.Linear(typed, width), nn.GELU(), nn.Linear(width, NUMBERS))
+        self.register_buffer("mean", torch.zeros(n_features))
+        self.register_buffer("std", torch.ones(n_features))
+
+    def standardise(self, x: NDArray[np.float32]) -> None:
+        """Take mean and standard deviation of the numbers among these features, shape (n_particles, n_features)."""
+        self.mean[:NUMBERS] = torch.from_numpy(x[:, :NUMBERS].mean(axis=0, dtype=np.float64))
+        self.std[:NUMBERS] = torch.from_numpy(np.maximum(x[:, :NUMBERS].std(axis=0, dtype=np.float64), 1e-6))
+
+    def standardised(self, x: Tensor) -> Tensor:
+        """Features in units of their spread, shape of x."""
+        scaled: Tensor = (x - self.mean) / self.std
+        return scaled
+
+    def features(self, x: Tensor, edges: Tensor) -> Tensor:
+        """What is quantised, (n_particles, CODE_WIDTH), from features and edges; see `pairs`."""
+        h = self.enter(self.standardised(x))
+        for norm, attention in zip(self.norms, self.attention, strict=True):
+            h = h + F.gelu(attention(norm(h), edges))
+        z: Tensor = self.leave(h)
+        return z
+
+    def ids(self, x: Tensor, edges: Tensor) -> Tensor:
+        """Id of each particle, int64, (n_particles,): the code of its type with the closest direction."""
+        z, kind = self.features(x, edges), x[:, NUMBERS:].argmax(dim=1)
+        ids = torch.zeros(len(x), dtype=torch.int64)
+        start = 0
+        for i, codebook in enumerate(self.codebooks()):
+            ids[kind == i] = start + (z[kind == i] @ codebook.T).argmax(dim=1)
+            start += len(codebook)
+        return ids
+
+    def codebooks(self) -> list[Tensor]:
+        """Codes of each type, (n_codes, CODE_WIDTH) each, of length one."""
+        return [cast(Tensor, one.codebook) for one in self.quantise]
+
+    def loss(self, x: Tensor, edges: Tensor, counts: Tensor, label: Tensor, reconstruction: float) -> Tensor:
+        """Cross-entropy of the classes, commitment to the codes and, so weighted, error of the particles."""
+        z, kind = self.features(x, edges), x[:, NUMBERS:].argmax(dim=1)
+        codes, commitment = torch.zeros_like(z), z.new_zeros(())
+        for i, quantise in enumerate(self.quantise):
+            where = (kind == i).nonzero()[:, 0]
+            if len(where):
+                found, _, loss = quantise(z[where][None])
+                codes = codes.index_copy(0, where, found[0])
+                commitment = commitment + loss.sum() * len(where) / len(x)
+        owner = torch.repeat_interleave(torch.arange(len(counts)), counts)
+        total = codes.new_zeros(len(counts), codes.shape[1]).index_add(0, owner, codes)
+        # sum and mean: the number of particles is part of what an event is
+        pooled = torch.cat([total, total / counts.clamp(min=1)[:, None]], dim=1)
+        loss = F.binary_cross_entropy_with_logits(self.classify(pooled)[:, 0], label) + commitment
+        if reconstruction:
+            again = self.reconstruct(torch.cat([codes, x[:, NUMBERS:]], dim=1))
+            loss = loss + reconstruction * F.mse_loss(again, self.standardised(x)[:, :NUMBERS])
+        out: Tensor = loss
+        return out
+
+
+class _Graphs:
+    """Events as features and edges, taken apart once and handed out in batches."""
+
+    def __init__(self, events: ak.Array, neighbours: int | None) -> None:
+        self.counts = ak.to_numpy(ak.num(events.Particle)).astype(np.int64)
+        self.x, self.neighbours = particle_features(events), neighbours
+        self.particles = TokenBatch.from_counts(np.arange(len(self.x)), self.counts)
+        self.direction = np.stack([flat(events, "eta"), flat(events, "phi")], axis=1)
+
+    def batch(self, events: NDArray[np.int64]) -> Graph:
+        """These events, in this order."""
+        chosen = self.particles.select(events)
+        edges = pairs(chosen.counts, self.direction[chosen.values], self.neighbours)
+        return torch.from_numpy(self.x[chosen.values]), torch.from_numpy(edges), torch.from_numpy(chosen.counts)
+
+    def portions(self, max_edges: int) -> Iterator[NDArray[np.int64]]:
+        """Indices of events, in their order, so that each portion has at most so many pairs (or is one event)."""
+        portion = np.cumsum(self.counts**2) // max_edges
+        yield from np.split(np.arange(len(self.counts)), np.flatnonzero(np.diff(portion)) + 1)
+
+
+def pairs(counts: NDArray[np.int64], direction: Floats, neighbours: int | None = None) -> NDArray[np.int64]:
+    """Which particle (row 1) sees which (row 0), itself always among them; shape (2, n_edges).
+
+    Parameters
+    ----------
+    counts
+        particles of each event, shape (n_events,).
+    direction
+        eta and phi, shape (n_particles, 2).
+    neighbours
+        how many others at most, the nearest in eta and phi; None: all of the event.
+
+    Examples
+    --------
+    >>> pairs(np.array([2, 0, 1]), np.zeros((3, 2))).tolist()
+    [[0, 1, 0, 1, 2], [0, 0, 1, 1, 2]]
+    >>> pairs(np.array([3]), np.array([[0, 3.1], [0, 0.1], [0, -3.1]]), neighbours=1).tolist()
+    [[0, 2, 1, 0, 2, 0], [0, 0, 1, 1, 2, 2]]
+    """
+    n = np.repeat(counts, counts)
+    first = np.repeat(np.cumsum(counts) - counts, counts)
+    seeing = np.repeat(np.arange(len(n)), n)
+    within = np.arange(len(seeing)) - np.repeat(np.cumsum(n) - n, n)
+    seen = np.repeat(first, n) + within
+    if neighbours is not None:
+        d_eta, d_phi = (direction[seeing] - direction[seen]).T
+        distance = np.hypot(d_eta, np.abs((d_phi + np.pi) % (2 * np.pi) - np.pi))
+        order = np.lexsort((np.where(seeing == seen, -1.0, distance), seeing))
+        order = order[
+            within <= neighbours
+        ]  # within is the rank too: both count from the start of each particle's pairs
+        seeing, seen = seeing[order], seen[order]
+    return np.asarray(np.stack([seen, seeing]))
+
+
+def join(first: Graph, second: Graph) -> Graph:
+    """The events of both."""
+    edges = torch.cat([first[1], second[1] + len(first[0])], dim=1)
+    return torch.cat([first[0], second[0]]), edges, torch.cat([first[2], second[2]])
+
+
+def share_out(total: int, weight: NDArray[Any]) -> NDArray[np.int64]:
+    """Whole numbers, at least one each, with this total and about these proportions.
+
+    Examples
+    --------
+    >>> share_out(10, np.array([3.0, 1.0, 0.0])).tolist()
+    [6, 3, 1]
+    """
+    ideal = (total - len(weight)) * weight / weight.sum()
+    sizes = np.floor(ideal).astype(np.int64)
+    missing = total - len(weight) - int(sizes.sum())
+    sizes[np.argsort(sizes - ideal, kind="stable")[:missing]] += 1  # largest remainders first
+    return np.asarray(sizes + 1)
+
+
+def representatives(
+    x: Floats, particles: Floats, kind: NDArray[np.int64], ids: NDArray[np.int64], codebooks: list[Floats]
+) -> Floats:
+    """A real particle for each id, the nearest to the median of the id's particles; shape (n_ids, n_columns).
+
+    An id that no training particle has takes the particle of the id of its type with the closest direction; a type without any
+    training particle takes the overall median.
+
+    Parameters
+    ----------
+    x
+        standardised features, in which the median and nearness are meant, shape (n_particles, n_features).
+    particles
+        what is given back, shape (n_particles, n_columns).
+    kind, ids
+        type and id of each particle, shape (n_particles,).
+    codebooks
+        codes of each type.
+    """
+    found = np.empty((sum(map(len, codebooks)), particles.shape[1]))
+    start = 0
+    for i, codebook in enumerate(codebooks):
+        used = np.unique(ids[kind == i])
+        for one in used:
+            found[one] = _typical(x, particles, ids == one)
+        if len(used):
+            nearest = used[(codebook @ codebook[used - start].T).argmax(axis=1)]
+            unused = np.setdiff1d(np.arange(start, start + len(codebook)), used)
+            found[unused] = found[nearest[unused - start]]
+        else:
+            found[start : start + len(codebook)] = _typical(x, particles, np.ones(len(x), dtype=np.bool_))
+        start += len(codebook)
+    return found
+
+
+def _typical(x: Floats, particles: Floats, chosen: NDArray[np.bool_]) -> Floats:
+    some = x[chosen]
+    return np.asarray(particles[chosen][np.argmin(((some - np.median(some, axis=0)) ** 2).sum(axis=1))])
+
+
+def _sorted(events: ak.Array) -> ak.Array:
+    return events[np.lexsort((ak.to_numpy(events.event), ak.to_numpy(events.source)))]
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -61,6 +61,8 @@ ENDINGS: dict[str, str] = {
     ".csv.gz": "hepmtp.readers.darkmachines_csv:DarkMachinesCSV",
     ".root": "hepmtp.readers.root:RootReader",
     ".parquet": "hepmtp.readers.parquet:ParquetReader",
+    ".h5": "hepmtp.readers.fourtops_hdf5:FourTopsHDF5",
+    ".hdf5": "hepmtp.readers.fourtops_hdf5:FourTopsHDF5",
 }
 
 

@@ -12,12 +12,13 @@ and pyarrow; only when that refuses is each line looked at by itself, to name th
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal, cast
+from typing import Literal
 
 import awkward as ak
 import numpy as np
@@ -259,9 +260,15 @@ def write_csv(path: str | Path, chunks: Iterable[ak.Array], *, process: str, pac
     The event ID is the entry number, the process ID is `process`; which file an event was first read from is not
     written. A number that came from such a file, or from one of float32, is read back to the last bit.
     """
-    with gzip.open(path, "wb") if packed else Path(path).open("wb") as file:
+    if not process.strip() or set(process) & set(";,\r\n"):
+        raise ReadError(
+            f"{process!r} cannot be a process ID: it is empty or holds a separator; name the file otherwise"
+        )
+    with Path(path).open("wb") as plain, contextlib.ExitStack() as stack:
+        # no name and no time in the file, so that the same events give the same bytes
+        file = stack.enter_context(gzip.GzipFile("", "wb", 6, plain, mtime=0)) if packed else plain
         for events in chunks:
-            cast("IO[bytes]", file).write(_text(events, process).encode())
+            file.write(_text(events, process).encode())
 
 
 def _text(events: ak.Array, process: str) -> str:

@@ -98,7 +98,7 @@ def test_leave_one_out_equals_position_by_position(counts: np.ndarray, rope: boo
     sizes = counts[counts > 0].tolist()
     events = zip(x.split(sizes), memory.split(sizes), strict=True) if sizes else []
     slow = torch.cat([leave_one_out_slowly(module, q, torch.cat([null, m])) for q, m in events] or [x])
-    fast = module.leave_one_out(x, torch.cat([null, memory]), groups)
+    fast = module.leave_one_out(x, torch.cat([null, memory]), torch.arange(len(x)) + 1, groups)
     torch.testing.assert_close(fast, slow, atol=1e-5, rtol=1e-4)
 
 
@@ -109,7 +109,7 @@ def test_gradients_of_leave_one_out_equal_position_by_position(rope: bool) -> No
     x, memory = torch.randn(7, 16), torch.randn(8, 16, requires_grad=True)
     events = zip(x.split([1, 3, 3]), memory[1:].split([1, 3, 3]), strict=True)
     slow = torch.cat([leave_one_out_slowly(module, q, torch.cat([memory[:1], m])) for q, m in events])
-    fast = module.leave_one_out(x, memory, [Group(1, 1), Group(2, 3)])
+    fast = module.leave_one_out(x, memory, torch.arange(7) + 1, [Group(1, 1), Group(2, 3)])
     weights = [*module.parameters(), memory]
     for a, b in zip(*(torch.autograd.grad((out**2).sum(), weights) for out in (fast, slow)), strict=True):
         torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
@@ -120,7 +120,17 @@ def test_a_token_alone_sees_the_null_token() -> None:
     module = SelfAttention(16, 4)
     x, memory = torch.randn(1, 16), torch.randn(2, 16)
     value = torch.nn.functional.linear(memory[:1], module.qkv.weight[32:], module.qkv.bias[32:])
-    torch.testing.assert_close(module.leave_one_out(x, memory, [Group(1, 1)]), module.out(value))
+    torch.testing.assert_close(module.leave_one_out(x, memory, torch.tensor([1]), [Group(1, 1)]), module.out(value))
+
+
+def test_equal_tokens_may_share_a_row() -> None:
+    torch.manual_seed(3)
+    module = SelfAttention(16, 4)
+    x, memory, rows, groups = torch.randn(5, 16), torch.randn(3, 16), torch.tensor([1, 2, 2, 1, 2]), [Group(1, 5)]
+    each = torch.cat([memory[:1], memory[rows]])
+    torch.testing.assert_close(
+        module.leave_one_out(x, memory, rows, groups), module.leave_one_out(x, each, torch.arange(5) + 1, groups)
+    )
 
 
 def test_rotation_tells_differences_of_positions_only() -> None:

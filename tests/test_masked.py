@@ -211,9 +211,10 @@ def test_no_position_sees_its_own_token(form: str, position: str, n: int) -> Non
         changed = values.clone()
         changed[i] = (changed[i] + 437) % 875
         after = model(changed, offsets)
-        assert torch.equal(after[i], before[i])
+        # equal ids share their arithmetic, so that another number of different ids may round in another way
+        torch.testing.assert_close(after[i], before[i], rtol=0, atol=2e-6)
         others = torch.arange(n) != i
-        assert ((after - before)[others, :875].abs().amax(dim=1) > 1e-6).all(), "every other position sees it"
+        assert ((after - before)[others, :875].abs().amax(dim=1) > 2e-5).all(), "every other position sees it"
     assert torch.isfinite(before[:, :875]).all()
 
 

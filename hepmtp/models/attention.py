@@ -101,40 +101,46 @@ class SelfAttention(nn.Module):
                 queries = rotate(queries, place if at is None else place[:, None, None])
             parts.append(attend(queries, keys, values).transpose(1, 2).reshape(-1, width))
             token, event = token + n_events * n, event + n_events
-        out: Tensor = self.out(torch.cat(parts) if parts else q)
+        out: Tensor = self.out(torch.cat(parts) if len(parts) > 1 else [*parts, q][0])
         return out
 
-    def leave_one_out(self, x: Tensor, memory: Tensor, groups: list[Group]) -> Tensor:
-        """As `forward`, for queries that ask for all tokens of their event but the one at their own position, shape of x.
+    def leave_one_out(
+        self, x: Tensor, memory: Tensor, rows: Tensor, groups: list[Group], at: Tensor | None = None
+    ) -> Tensor:
+        """As `forward`, for queries that ask for all tokens of their event but the one at their own position, (n_tokens, width).
 
         Parameters
         ----------
         x
             where queries come from, (n_tokens, width), sorted as `groups` says.
         memory
-            where keys and values come from, (1 + n_tokens, width): first the null token, which every position sees, so that an
-            event of one token has something to look at.
+            where keys and values come from, (n_rows, width): first the null token, which every position sees, so that an event
+            of one token has something to look at.
+        rows
+            the row of memory that each token has, (n_tokens,); equal tokens may share one.
+        at
+            the row of x that each token has, (n_tokens,), if equal queries share one.
         """
         width = x.shape[1]
         q = F.linear(x, self.qkv.weight[:width], self.qkv.bias[:width])
+        q = q if at is None else q[at]
         k, v = F.linear(memory, self.qkv.weight[width:], self.qkv.bias[width:]).chunk(2, dim=1)
         parts, token = [], 0
         for n_events, n in groups:
             block = slice(token, token + n_events * n)
-            # (n_events, heads, n or 1, width of a head)
-            queries, keys, values, null_key, null_value = (
-                part.reshape(-1, rows, self.heads, width // self.heads).transpose(1, 2)
-                for part, rows in ((q[block], n), (k[1:][block], n), (v[1:][block], n), (k[:1], 1), (v[:1], 1))
+            seen = F.pad(rows[block].reshape(n_events, n), (1, 0))  # (n_events, 1 + n), the null token first
+            # (n_events, heads, n or 1 + n, width of a head)
+            queries, keys, values = (
+                part.reshape(n_events, -1, self.heads, width // self.heads).transpose(1, 2)
+                for part in (q[block], k[seen], v[seen])
             )
             if self.rope:
                 position = torch.arange(n, device=x.device)
-                keys, queries = rotate(keys, position), rotate(queries, position)
-            keys = torch.cat([null_key.expand(n_events, -1, -1, -1), keys], dim=2)
-            values = torch.cat([null_value.expand(n_events, -1, -1, -1), values], dim=2)
+                keys, queries = rotate(keys, F.pad(position, (1, 0))), rotate(queries, position)
             others = ~torch.eye(n + 1, dtype=torch.bool, device=x.device)[1:]  # (n, 1 + n)
             parts.append(attend(queries, keys, values, others).transpose(1, 2).reshape(-1, width))
             token += n_events * n
-        out: Tensor = self.out(torch.cat(parts) if parts else q)
+        out: Tensor = self.out(torch.cat(parts) if len(parts) > 1 else [*parts, q][0])
         return out
 
 
@@ -163,17 +169,19 @@ class Block(nn.Module):
         attended = self.attention(self.norm1(x), groups, at)
         return self._each_alone((x if at is None else x[at]) + self.dropout(attended))
 
-    def leave_one_out(self, x: Tensor, memory: Tensor, groups: list[Group]) -> tuple[Tensor, Tensor]:
-        """One step of queries and memory, shapes kept; a row of memory moves by itself, so that it knows no other token.
+    def leave_one_out(
+        self, x: Tensor, memory: Tensor, rows: Tensor, groups: list[Group], at: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """One step of queries, to (n_tokens, width), and memory; a row of this moves by itself: it knows no other token.
 
         Parameters
         ----------
-        x, memory
+        x, memory, rows, at
             of `SelfAttention.leave_one_out`.
         """
         memory = self._each_alone(memory)
-        attended = self.attention.leave_one_out(self.norm1(x), self.norm1(memory), groups)
-        return self._each_alone(x + self.dropout(attended)), memory
+        attended = self.attention.leave_one_out(self.norm1(x), self.norm1(memory), rows, groups, at)
+        return self._each_alone((x if at is None else x[at]) + self.dropout(attended)), memory
 
     def _each_alone(self, x: Tensor) -> Tensor:
         hidden: Tensor = self.dropout(F.gelu(self.linear1(self.norm2(x))))

@@ -185,20 +185,32 @@ class MaskedTokenModel(nn.Module):
         """As `encode`, for values that lie sorted by multiplicity; for the tokens `at` only, one per event, if given."""
         _check(values, len(self.design))
         table = self.design @ self.embedding
-        x = self._embed(table, values, features)
-        position = self._position(groups) if self.options.position == "learned" else 0.0
-        x = x + position
         if self.one_pass:
-            memory = torch.cat([self.null, x])
-            x = table[self.vocab_size + self.kind_of[values]] + position
-            for step in cast("Iterable[Block]", self.blocks):
-                x, memory = step.leave_one_out(x, memory, groups)
+            x = self._one_pass(table, values, groups, features)
             x = x if at is None else x[at]
         else:
+            x = self._place(self._embed(table, values, features), groups)
             for i, block in enumerate(self.blocks):
                 x = block(x, groups, at if i == len(self.blocks) - 1 else None)
         encoded: Tensor = self.norm(x)
         return encoded
+
+    def _one_pass(self, table: Tensor, values: Tensor, groups: list[Group], features: Tensor | None) -> Tensor:
+        """What each position knows of all others, (n_tokens, width)."""
+        at: Tensor | None = None
+        if self.options.position == "learned" or self.options.inputs == "continuous":
+            x = self._place(table[self.vocab_size + self.kind_of[values]], groups)
+            memory = self._place(self._embed(table, values, features), groups)
+            rows = torch.arange(len(values), device=values.device)
+        else:  # what is equal is computed once: the first query of a kind, the memory of an id
+            x, at = table[self.vocab_size :], self.kind_of[values]
+            ids, rows = torch.unique(values, return_inverse=True)
+            memory = table[ids]
+        memory = torch.cat([self.null, memory])
+        for block in cast("Iterable[Block]", self.blocks):
+            x, memory = block.leave_one_out(x, memory, rows + 1, groups, at)
+            at = None
+        return x
 
     def _embed(self, table: Tensor, values: Tensor, features: Tensor | None) -> Tensor:
         """What the model reads of each token, (n_tokens, width), before its position."""
@@ -216,11 +228,14 @@ class MaskedTokenModel(nn.Module):
         read: Tensor = self.read(torch.where(shown, features, 0.0))
         return table[values] + torch.where(shown, read, 0.0)
 
-    def _position(self, groups: list[Group]) -> Tensor:
-        """Learned embedding of each token's place in its event, (n_tokens, width)."""
-        device = self.positions.device
-        places = [torch.arange(n, device=device).repeat(size) for size, n in groups]
-        return self.positions[torch.cat([*places, torch.arange(0, device=device)]).clamp(max=LEARNED_POSITIONS - 1)]
+    def _place(self, x: Tensor, groups: list[Group]) -> Tensor:
+        """Add the learned embedding of each token's place in its event, (n_tokens, width), if there is one."""
+        if self.options.position != "learned":
+            return x
+        places = [torch.arange(n, device=x.device).repeat(size) for size, n in groups]
+        return (
+            x + self.positions[torch.cat([*places, torch.arange(0, device=x.device)]).clamp(max=LEARNED_POSITIONS - 1)]
+        )
 
     def log_probabilities(self, features: Tensor) -> list[Tensor]:
         """Log-probabilities of the digits of each head, a list of (n_tokens, size)."""

@@ -1,7 +1,7 @@
 """Run: coffea's Runner for every file that hepmtp reads, and executors that close what they open.
 
-The rule: a processor sees the same events whatever the file. ROOT goes to coffea as it is; a chunk of any other file is
-read by its reader into a TTree in memory, on the worker, under a name that says which entries it holds.
+The rule: a processor sees the same events whatever the file. Our own ROOT goes to coffea as it is; a chunk of any other
+file is read by its reader into a TTree in memory, on the worker, under a name that says which entries it holds.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ class _Forgetful(dict[Any, Any]):
 
 @dataclass
 class HepRunner(Runner):  # type: ignore[misc]
-    """Coffea's Runner that also takes Dark Machines CSV, parquet and whatever else has a reader, mixed with ROOT.
+    """Coffea's Runner that also takes Dark Machines CSV, parquet, Delphes and whatever else has a reader, mixed with ROOT.
 
     ``HepRunner(executor)(fileset, processor)`` with ``{dataset: {"files": [...], "metadata": {...}}}`` as fileset. The
-    metadata "reader" of a data set names its reader (``"package.module:Class"``); by default the files' names say it.
+    metadata "reader" of a data set names its reader (``"package.module:Class"``); by default the files say it.
     All other options are coffea's, but files are looked at anew in each run unless a metadata_cache is given. An error of
     ours on a worker arrives as the same error.
     """
@@ -82,7 +82,7 @@ class HepRunner(Runner):  # type: ignore[misc]
                 raise ReadError(f"data set {dataset!r}: metadata {sorted(clash)} are coffea's own; choose other names")
             trees = given["files"] if isinstance(given["files"], Mapping) else dict.fromkeys(given["files"], tree)
             for path, local_tree in trees.items():
-                reader = metadata.get("reader") or reader_name(str(path))
+                reader = metadata.get("reader") or self._reader(str(path))
                 if reader == ENDINGS[".root"]:
                     self._check_root(str(path), local_tree)
                     roots.setdefault(dataset, {**given, "files": {}, "treename": None})["files"][str(path)] = local_tree
@@ -114,6 +114,12 @@ class HepRunner(Runner):  # type: ignore[misc]
                 raise
         raise cause  # out here, so that it does not become its own context: Dask pickles those too
 
+    def _reader(self, path: str) -> str:
+        """Name of the reader for a file; with another schema, or if bad files are skipped, ROOT is coffea's matter."""
+        if path.endswith(".root") and (self.schema is not HepmtpSchema or self.skipbadfiles):
+            return ENDINGS[".root"]
+        return reader_name(path)
+
     def _check_root(self, path: str, tree: str) -> None:
         """Say what is wrong with a file before a worker does; remote files and other schemas are coffea's matter."""
         if self.schema is HepmtpSchema and not self.skipbadfiles and "://" not in path:
@@ -121,7 +127,7 @@ class HepRunner(Runner):  # type: ignore[misc]
 
 
 def _work_items(dataset: str, path: str, name: str, size: int, metadata: dict[str, Any]) -> Iterator[WorkItem]:
-    """Chunks of a file that is not ROOT, read by the reader of this name."""
+    """Chunks of a file that is not hepmtp's own ROOT, read by the reader of this name."""
     reader = load_reader(name)
     if isinstance(reader, ChunkReader):
         chunks = reader.chunks(path, size)

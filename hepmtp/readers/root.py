@@ -22,8 +22,9 @@ from uproot.source.object import ObjectSource
 
 from hepmtp.errors import ReadError
 from hepmtp.events import PARTICLE_FIELDS, behavior
-from hepmtp.files import Chunk, check_file, check_range
+from hepmtp.files import Chunk, check_range
 from hepmtp.readers import COLUMNS, ChunkReader, check_columns, events_of, flat, load_reader
+from hepmtp.readers.trees import damage, open_root
 
 TREE = "Events"
 
@@ -85,18 +86,8 @@ class RootReader:
 
     @contextlib.contextmanager
     def _open(self, path: str) -> Iterator[Any]:
-        check_file(path)
-        try:
-            with uproot.open({path: None}) as file:
-                tree = self._tree(path, file)
-                yield tree
-        except ReadError:
-            raise
-        except Exception as error:  # noqa: BLE001 (damaged bytes make uproot raise anything, StopIteration even)
-            reason = f"{type(error).__name__}: {error}".strip().split("\n", maxsplit=1)[0]
-            raise ReadError(
-                f"{path} is not a ROOT file, or is cut short or damaged ({reason}); fetch it again"
-            ) from None
+        with open_root(path) as file, damage(path):
+            yield self._tree(path, file)
 
     def _tree(self, path: str, file: Any) -> Any:
         if self.tree not in file:

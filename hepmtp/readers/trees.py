@@ -163,10 +163,7 @@ class TreeReader(ABC):
 
     def chunks(self, path: str, size: int) -> list[Chunk]:
         """The file as chunks of `size` events; one of none if it has no event."""
-        if size < 1:
-            raise ReadError(f"{path}: chunks of {size} events were asked for, expected at least 1")
-        n = self.num_events(path)
-        return [Chunk(first, min(size, n - first), 0, 0) for first in range(0, max(n, 1), size)]
+        return _chunks(path, self.num_events(path), size)
 
     def read_chunk(self, path: str, chunk: Chunk) -> ak.Array:
         """Events of one of the `chunks`."""
@@ -174,10 +171,9 @@ class TreeReader(ABC):
 
     def iterate(self, path: str, size: int) -> Iterator[ak.Array]:
         """Events of each chunk in turn; the file is opened once, for a tree of 1500 branches takes a second to open."""
-        chunks = self.chunks(path, size)
         with self._open(path) as tree:
             known = _names(tree)
-            for chunk in chunks:
+            for chunk in _chunks(path, int(tree.num_entries), size):
                 yield self._chunk(path, tree, known, chunk.first_entry, chunk.first_entry + chunk.n_entries)
 
     def _chunk(self, path: str, tree: Any, known: Mapping[str, str], start: int, stop: int | None) -> ak.Array:
@@ -201,6 +197,12 @@ class TreeReader(ABC):
             with damage(path):
                 tree = file[name]
             yield tree
+
+
+def _chunks(path: str, n: int, size: int) -> list[Chunk]:
+    if size < 1:
+        raise ReadError(f"{path}: chunks of {size} events were asked for, expected at least 1")
+    return [Chunk(first, min(size, n - first), 0, 0) for first in range(0, max(n, 1), size)]
 
 
 @contextlib.contextmanager

@@ -1,0 +1,52 @@
+"""The league on the embedded sample: every detector, or every tokenizer, on the same events with errors.
+
+The same as `hepmtp league`; its table is docs/league.md's. A league that was interrupted goes on from its folder.
+
+    python benchmarks/league.py --out benchmarks/results/league.md
+    python benchmarks/league.py --group tokenizers --out benchmarks/results/league_tokenizers.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from hepmtp.league import run_league
+from hepmtp.league_entries import AGAINST, GROUPS, choose
+from hepmtp.manifest import embedded
+
+
+def main() -> None:
+    """Run the league and print its table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--group", choices=list(GROUPS), default="main")
+    parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="entries of any group")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--quick", action="store_true", help="tiny models, few events: a look, not numbers")
+    parser.add_argument("--folder", type=Path, default=Path("hepmtp-league"), help="fits, tables and figures")
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    words = [f"--group {options.group}" * (options.group != "main"), "--quick" * options.quick]
+    words += ["--only " + " ".join(options.only)] if options.only else []
+    command = " ".join(["python benchmarks/league.py", f"--seeds {options.seeds}", *filter(None, words)])
+    league = run_league(
+        options.folder,
+        embedded(),
+        choose(options.group, only=options.only, quick=options.quick),
+        seeds=range(options.seeds),
+        stop=1500 if options.quick else None,
+        command=command,
+        against=AGAINST[options.group],
+        quick=options.quick,
+        progress=lambda text, done, total: print(f"{done + 1} of {total}: {text}", file=sys.stderr, flush=True),
+    )
+    text = (league.folder / "league.md").read_text(encoding="utf-8")
+    print(text)
+    if options.out:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        options.out.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

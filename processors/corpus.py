@@ -26,7 +26,7 @@ class CorpusProcessor(ProcessorABC):  # type: ignore[misc]
     Parameters
     ----------
     tokenizer
-        fitted on background training events.
+        fitted on background training events; the features that it may give go with the tokens.
 
     Notes
     -----

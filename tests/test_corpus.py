@@ -15,6 +15,7 @@ from hepmtp.events import with_metadata
 from hepmtp.manifest import Dataset, read
 from hepmtp.run import HepRunner, make_executor
 from hepmtp.split import split_of
+from hepmtp.tokenizers.continuous import ContinuousInputs
 from hepmtp.tokenizers.lookup import LookupTokenizer
 from hepmtp.tokens import TokenBatch
 from processors.corpus import CorpusProcessor, training_tokens
@@ -88,6 +89,19 @@ def test_what_a_chunk_gives(events: Any, tokenizer: Any) -> None:
         assert rows["tokens"] == tokenizer.encode(chunk[part == name])
         assert rows["event"].value.tolist() == chunk.event[part == name].to_list()
         assert rows["source"].value.tolist() == chunk.source[part == name].to_list()
+
+
+def test_features_come_along(files: Any, events: Any) -> None:
+    inputs = ContinuousInputs(LookupTokenizer()).fit(training_events(events))
+    expected = tuple(inputs.encode(training_events(events, part)) for part in ("train", "validation"))
+    for executor_name, chunksize in (("iterative", 70), ("futures", 150)):
+        workers = {"workers": 2} if executor_name == "futures" else {}
+        with make_executor(executor_name, status=False, **workers) as executor:  # type: ignore[arg-type]
+            out = HepRunner(executor, chunksize=chunksize)(fileset(files["csv"]), CorpusProcessor(inputs))
+        found = training_tokens(out)
+        assert found[0].features is not None
+        assert found[0].features.shape == (len(found[0].values), 15)
+        assert found == expected
 
 
 def test_no_events(events: Any, tokenizer: Any) -> None:

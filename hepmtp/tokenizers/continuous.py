@@ -1,0 +1,142 @@
+"""Continuous inputs: the ids of another tokenizer as targets, and the plain features of each particle beside them.
+
+The rule: a token's features tell of itself alone. A particle's row holds the columns of
+:data:`hepmtp.features.PARTICLE_FEATURES`, that of a MET token log(1 + MET), that of a METphi token sine and cosine of its phi;
+all other columns are 0, so that hiding a token hides all that it says. Models with ``ModelOptions(inputs="continuous")`` read them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+import awkward as ak
+import numpy as np
+from numpy.typing import NDArray
+
+from hepmtp import storage
+from hepmtp.errors import NotFittedError, TokenError
+from hepmtp.features import MET_FEATURES, PARTICLE_FEATURES, met_features, particle_features
+from hepmtp.tokenizers import Tokenizer, load_tokenizer
+from hepmtp.tokens import TokenBatch
+
+#: Columns of the features of a token.
+COLUMNS = (*PARTICLE_FEATURES, *MET_FEATURES)
+#: Columns that are shifted and scaled to mean 0 and width 1; the others are shares of a circle, or 0 or 1.
+STANDARDISED = ("log pt", "eta", "log energy", "log1p MET")
+
+
+@dataclass(eq=False)
+class ContinuousInputs:
+    """A tokenizer whose batches bring features, float32, shape (n_tokens, 15) (arXiv:2512.04149).
+
+    Parameters
+    ----------
+    tokenizer
+        gives the ids: one for each particle in the order of the event, then MET and METphi if it has such tokens.
+
+    Attributes
+    ----------
+    mean_, scale_
+        mean and standard deviation of each column in the training background; 0 and 1 where it is left as it is.
+
+    Examples
+    --------
+    >>> from hepmtp.tokenizers.lookup import LookupTokenizer
+    >>> ContinuousInputs(LookupTokenizer()).vocab_size, len(COLUMNS)
+    (885, 15)
+    """
+
+    tokenizer: Tokenizer
+    mean_: NDArray[np.float64] | None = field(default=None, init=False, repr=False)
+    scale_: NDArray[np.float64] | None = field(default=None, init=False, repr=False)
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of ids."""
+        return self.tokenizer.vocab_size
+
+    @property
+    def factors(self) -> tuple[tuple[str, int], ...]:
+        """Names and sizes of an id's digits."""
+        return self.tokenizer.factors
+
+    @property
+    def digits(self) -> NDArray[np.int64]:
+        """Digit of each id for each factor, -1 where it has none, shape (vocab_size, n_factors)."""
+        return self.tokenizer.digits
+
+    def fit(self, events: ak.Array) -> Self:
+        """Fit the tokenizer, and mean and width of the features, on background training events, shape (n_events,).
+
+        Raises
+        ------
+        TrainingError
+            if the events are not background, or what the tokenizer says.
+        """
+        self.tokenizer.fit(events)
+        self.mean_, self.scale_ = np.zeros(len(COLUMNS)), np.ones(len(COLUMNS))
+        parts = dict(zip(COLUMNS, [*particle_features(events).T, *met_features(events).T], strict=True))
+        for name in STANDARDISED:
+            values = parts[name].astype(np.float64)
+            column = COLUMNS.index(name)
+            self.mean_[column], self.scale_[column] = values.mean(), values.std() or 1.0
+        return self
+
+    def encode(self, events: ak.Array) -> TokenBatch:
+        """Ids of the tokenizer and features of each token.
+
+        Raises
+        ------
+        TokenError
+            if the tokenizer does not give one token for each particle.
+        """
+        if self.mean_ is None or self.scale_ is None:
+            raise NotFittedError("these ContinuousInputs have no means yet: call fit(background events) first")
+        tokens = self.tokenizer.encode(events)
+        met, met_phi = (self._has(tokens, name) for name in ("MET", "METphi"))
+        particle = ~(met | met_phi)
+        found = np.bincount(tokens.owner[particle], minlength=len(tokens))
+        if not np.array_equal(found, ak.to_numpy(ak.num(events.Particle))):
+            raise TokenError(
+                f"{type(self.tokenizer).__name__} gives {found.sum()} tokens for {ak.sum(ak.num(events.Particle))} particles: "
+                "continuous inputs need one for each particle"
+            )
+        features = np.zeros((len(tokens.values), len(COLUMNS)))
+        n = len(PARTICLE_FEATURES)
+        of_met = met_features(events)
+        for rows, columns, values in (
+            (particle, slice(0, n), particle_features(events)),
+            (met, slice(n, n + 1), of_met[tokens.owner[met], :1]),
+            (met_phi, slice(n + 1, n + 3), of_met[tokens.owner[met_phi], 1:]),
+        ):
+            features[rows, columns] = (values - self.mean_[columns]) / self.scale_[columns]
+        return TokenBatch(tokens.values, tokens.offsets, features.astype(np.float32))
+
+    def decode(self, tokens: TokenBatch) -> ak.Array:
+        """Events that encode to the same ids, as the tokenizer decodes them; features are not used."""
+        return self.tokenizer.decode(tokens)
+
+    def save(self, path: str | Path) -> None:
+        """Write means, widths and the tokenizer to a folder."""
+        if self.mean_ is None or self.scale_ is None:
+            raise NotFittedError("these ContinuousInputs have no means yet: call fit(background events) first")
+        with storage.new_folder(path) as folder:
+            storage.write(folder, storage.kind_of(self), {}, {"mean": self.mean_, "scale": self.scale_})
+            self.tokenizer.save(folder / "tokenizer")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read what `save` wrote."""
+        _, arrays = storage.read(path, storage.kind_of(cls))
+        inputs = cls(load_tokenizer(Path(path) / "tokenizer"))
+        inputs.mean_, inputs.scale_ = arrays["mean"], arrays["scale"]
+        return inputs
+
+    def _has(self, tokens: TokenBatch, factor: str) -> NDArray[np.bool_]:
+        """Which tokens have a digit of this factor, shape (n_tokens,)."""
+        names = [name for name, _ in self.factors]
+        if factor not in names:
+            return np.zeros(len(tokens.values), dtype=bool)
+        return np.asarray(self.digits[tokens.values, names.index(factor)] >= 0)

@@ -1,4 +1,4 @@
-"""The command line: ``hepmtp demo | datasets | convert | train | run | compare | report``.
+"""The command line: ``hepmtp demo | datasets | inspect | convert | train | run | compare | report``.
 
 The rule: thin. A command turns its words into calls of the library, shows how far it is, and says what came out; wrong
 input ends with exit code 2 and one line that says what to do. Commands import what they need, so that --help is quick.
@@ -6,6 +6,7 @@ input ends with exit code 2 and one line that says what to do. Commands import w
 
 from __future__ import annotations
 
+import ast
 import logging
 import shlex
 import sys
@@ -19,9 +20,10 @@ import typer
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from hepmtp import __version__
-from hepmtp.errors import HepmtpError, ManifestError, ScoreError
+from hepmtp.errors import HepmtpError, ManifestError, ReadError, ScoreError
 from hepmtp.progress import epoch_bars, progress_bar
 
 app = typer.Typer(
@@ -50,6 +52,16 @@ Workers = Annotated[int, typer.Option(help="Number of processes, for futures and
 Scheduler = Annotated[str | None, typer.Option(help="Address of a Dask scheduler (tcp://host:8786) to be used.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 Folder = Annotated[Path | None, typer.Option(help="Folder of downloaded files; else the variable HEPMTP_DATA.")]
+ReaderOption = Annotated[
+    str | None,
+    typer.Option(help="Reader by name, pkg.module:Class; by default the one that takes what is in the file."),
+]
+ReaderOptions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--option", metavar="KEY=VALUE", help="Option of the reader, scale=log_mev for instance; may be repeated."
+    ),
+]
 Manifest = Annotated[Path | None, typer.Option(help="A manifest of your own instead of hepmtp's.")]
 
 
@@ -146,32 +158,80 @@ def datasets(folder: Folder = None, manifest: Manifest = None) -> None:
 
 
 @app.command()
+def inspect(
+    file: Annotated[Path, typer.Argument(help="A file of any kind.", show_default=False)],
+    reader: ReaderOption = None,
+    option: ReaderOptions = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
+) -> None:
+    """Say what a file is: format, reader, events, processes, multiplicities, units, weights.
+
+    Found from what is in the file, not from its name. The first 10 000 events are read, the rest is counted.
+
+    Example: `hepmtp inspect ttbarW.csv.gz`
+    """
+    from hepmtp.inspection import inspect as inspect_file
+    from hepmtp.inspection import summary, to_json
+
+    found = inspect_file(file, reader=reader, options=_options_of(option))
+    if as_json:
+        typer.echo(to_json(found))
+        return
+    table = Table(box=SIMPLE, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, text in summary(found):
+        table.add_row(name, Text(text))
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
+
+
+@app.command()
 def convert(
-    source: Annotated[Path, typer.Argument(help="A .csv, .csv.gz, .root or .parquet file.", show_default=False)],
-    target: Annotated[Path, typer.Argument(help="The new file: .root or .parquet.", show_default=False)],
+    source: Annotated[Path, typer.Argument(help="A file of any kind that has a reader.", show_default=False)],
+    target: Annotated[Path, typer.Argument(help="The new file: .root, .parquet, .csv or .csv.gz.", show_default=False)],
+    reader: ReaderOption = None,
+    option: ReaderOptions = None,
     rntuple: Annotated[bool, typer.Option("--rntuple", help="Write a ROOT RNTuple instead of a TTree.")] = False,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out CSV lines that are not events.")] = False,
     chunk: Annotated[int, typer.Option(help="Events in memory at a time.")] = 100_000,
 ) -> None:
-    """Write a file as ROOT or parquet, which is read much faster; do it once for files that you use often.
+    """Write a file as ROOT or parquet, which is read much faster, or as Dark Machines CSV; any format in.
 
-    Every number stays the same to the last bit, and every event stays in its part of the training / analysis split.
+    Do it once for files that you use often. Every number stays the same to the last bit, and every event stays in its part
+    of the training / analysis split.
 
     Example: `hepmtp convert ttbarW.csv.gz ttbarW.root`
     """
     from hepmtp.convert import convert as convert_file
-    from hepmtp.readers.darkmachines_csv import SKIP_BAD
+    from hepmtp.inspection import kind_of_file
+    from hepmtp.readers import load_reader
 
+    options = _options_of(option) | ({"on_bad": "skip"} if skip_bad else {})
+    made = load_reader(reader or kind_of_file(str(source)), **options)
     with progress_bar(f"{source.name} -> {target.name}", "events") as (bar, task):
         n_events = convert_file(
             source,
             target,
-            reader=SKIP_BAD if skip_bad else None,
+            reader=made,
             rntuple=rntuple,
             chunk=chunk,
             progress=lambda n: bar.advance(task, n),
         )
     typer.echo(f"{target}: {n_events} events")
+
+
+def _options_of(words: Iterable[str] | None) -> dict[str, object]:
+    """``key=value`` words as options of a reader: numbers, True, False and None, and all else as text."""
+    found: dict[str, object] = {}
+    for word in words or ():
+        key, equals, value = word.partition("=")
+        if not (equals and key.isidentifier()):
+            raise ReadError(f"--option {word}: expected KEY=VALUE, for instance scale=log_mev")
+        try:
+            found[key] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            found[key] = value
+    return found
 
 
 @app.command()

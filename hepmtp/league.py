@@ -96,7 +96,7 @@ def run_league(
     command
         command line that makes this league again, for the reader.
     against
-        name of a row that all others are compared with, apart from the best.
+        name of an entry that all others are compared with, too; its form of the score is theirs, if it has that.
     quick
         `parts` of entries that take no part themselves are tiny ones.
     figures
@@ -361,7 +361,7 @@ def _missing_library(entry: Entry) -> Iterator[None]:
 _LEGEND = (
     "± is the statistical error of one seed, 'over seeds' the standard deviation over trainings. 'Over the best other' and "
     "'over the best observable' are differences of the balanced AUC on the same events to the best background-only entry and "
-    "the best plain observable that are not the row's own; 'of the ceiling' is (AUC - 0.5) / (AUC with labels - 0.5). Working "
+    "the best plain observable that are not the row's own, 'over the chosen one' to an entry named beforehand; 'of the ceiling' is (AUC - 0.5) / (AUC with labels - 0.5). Working "
     "points and SIC are weighted by cross-section and given where at least 25 raw background events pass."
 )
 

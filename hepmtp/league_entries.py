@@ -268,6 +268,7 @@ GROUPS: dict[str, tuple[Entry, ...]] = {
         ),
     ),
     "tokenizers": (
+        *(_observable(name) for name in OBSERVABLES),
         *(_tokenizer_entry(f"lookup_{name}", _lookup(name), f"look-up table {name!r}") for name in PRESETS),
         _tokenizer_entry(
             "vqvae",
@@ -294,5 +295,5 @@ GROUPS: dict[str, tuple[Entry, ...]] = {
 }
 #: All entries of all groups by name.
 ENTRIES: dict[str, Entry] = {entry.name: entry for group in GROUPS.values() for entry in group}
-#: Entry that the others of a group are compared with, apart from the best.
+#: Entry that the others of a group are compared with, whatever comes out best.
 AGAINST = {"main": "masked_token", "tokenizers": "lookup_visive2025"}

@@ -52,7 +52,7 @@ class LeagueRow(NamedTuple):
     observable: str  #: the best other observable
     over_observable: float | None
     over_observable_error: float | None
-    against: str  #: the entry that was asked for
+    against: str  #: the row that was asked for, in the same form if there is one
     over_against: float | None
     over_against_error: float | None
     over_against_spread: float | None
@@ -126,7 +126,7 @@ def _add_seed(
 
 
 def league_rows(entrants: Sequence[Entrant], *, against: str = "") -> list[LeagueRow]:
-    """Rows of one signal and region, the largest balanced AUC first, each compared with the row `against`, too."""
+    """Rows of one signal and region, the largest balanced AUC first, each compared with the entry `against`, too."""
     return [_league_row(one, entrants, against) for one in sorted(entrants, key=lambda one: -one.auc)]
 
 
@@ -144,7 +144,7 @@ def _league_row(one: Entrant, entrants: Sequence[Entrant], against: str) -> Leag
     compared = {
         "rival": _best([other for other in others if other.entry.kind == "background-only"]),
         "observable": _best([other for other in others if other.entry.kind == "observable"]),
-        "against": _best([other for other in entrants if other.name == against != one.name]),
+        "against": _chosen(one, entrants, against),
     }
     columns: dict[str, Any] = {name: _mean([getattr(row, name) for row in one.rows]) for name in _MEANS}
     for name, other in compared.items():
@@ -173,6 +173,13 @@ def _league_row(one: Entrant, entrants: Sequence[Entrant], against: str) -> Leag
         n_background=first.n_background,
         **columns,
     )
+
+
+def _chosen(one: Entrant, entrants: Sequence[Entrant], against: str) -> Entrant | None:
+    """The same form of the entry `against`, else its own form; never the row itself."""
+    form = one.entry.rows[one.name]
+    others = {other.name: other for other in entrants if other is not one}
+    return others.get(f"{against}_{form}" if form else against) or others.get(against)
 
 
 def _best(entrants: Sequence[Entrant]) -> Entrant | None:
@@ -239,8 +246,6 @@ def _cells(rows: Sequence[LeagueRow]) -> Cells:
     """Columns that no row fills are left out."""
     columns = {name: [cell(row) for row in rows] for name, cell in _COLUMNS.items()}
     filled = {name: column for name, column in columns.items() if set(column) != {"-"}}
-    against = next((row.against for row in rows if row.against), "")
-    filled = {f"Over {against}" if name == _OTHER else name: column for name, column in filled.items()}
     return Cells(list(filled), [list(row) for row in zip(*filled.values(), strict=True)])
 
 
@@ -248,15 +253,13 @@ def _number(value: float | None, error: float | None, digits: int = 3) -> str:
     return "-" if value is None or error is None else f"{value:.{digits}f} ± {error:.{digits}f}"
 
 
-def _over(value: float | None, error: float | None, more: float | str | None) -> str:
-    """A difference with its error, and in brackets its spread over seeds or to what."""
+def _over(value: float | None, error: float | None, other: str, spread: float | None = None) -> str:
+    """A difference with its error, its spread over seeds, and to what."""
     if value is None or error is None:
         return "-"
-    text = f" ({more})" if isinstance(more, str) else "" if more is None else f" (over seeds {more:.3f})"
-    return f"{value:+.3f} ± {error:.3f}{text}"
+    return f"{value:+.3f} ± {error:.3f}{'' if spread is None else f', over seeds {spread:.3f}'} ({other})"
 
 
-_OTHER = "Over another"
 _COLUMNS: dict[str, Callable[[LeagueRow], str]] = {
     "Detector": lambda row: row.detector,
     "Kind": lambda row: row.kind,
@@ -266,7 +269,9 @@ _COLUMNS: dict[str, Callable[[LeagueRow], str]] = {
     "Of the ceiling": lambda row: _number(row.of_ceiling, row.of_ceiling_error, 2),
     "Over the best other": lambda row: _over(row.over_rival, row.over_rival_error, row.rival),
     "Over the best observable": lambda row: _over(row.over_observable, row.over_observable_error, row.observable),
-    _OTHER: lambda row: _over(row.over_against, row.over_against_error, row.over_against_spread),
+    "Over the chosen one": lambda row: _over(
+        row.over_against, row.over_against_error, row.against, row.over_against_spread
+    ),
     "εS (εB=0.1)": lambda row: _number(row.eps_s_at_0p1, row.eps_s_at_0p1_error),
     "εS (εB=0.01)": lambda row: _number(row.eps_s_at_0p01, row.eps_s_at_0p01_error),
     "εS (εB=0.001)": lambda row: _number(row.eps_s_at_0p001, row.eps_s_at_0p001_error),

@@ -13,6 +13,8 @@ import cloudpickle
 import hist
 import numpy as np
 import pytest
+import uproot
+from coffea.nanoevents import BaseSchema
 from coffea.processor import Runner, SimpleCheckpointer
 from coffea.util import coffea_console
 
@@ -216,6 +218,42 @@ def test_a_named_reader_is_used(files: Any, expected: Any, iterative: Any, tmp_p
         paths[name].write_bytes(path.read_bytes())
     out = HepRunner(iterative)(fileset(paths, reader="hepmtp.readers.darkmachines_csv:DarkMachinesCSV"), fill)
     assert out["n_b"] == expected["n_b"]
+
+
+def test_root_files_of_others_are_read_by_their_readers(
+    files: Any, expected: Any, iterative: Any, tmp_path: Path
+) -> None:
+    """The layout of a file is seen from its branches; mixed with CSV in one fileset, in chunks, and with options."""
+    columns = {name: ak.Array([[60.0, 40.0], [], [30.0]]) for name in ("Jet.PT", "Jet.Eta", "Jet.Phi", "Jet.Mass")}
+    columns |= {
+        "Jet.Eta": columns["Jet.PT"] * 0,
+        "Jet.Phi": columns["Jet.PT"] * 0,
+        "Jet.BTag": ak.Array([[1, 0], [], [2]]),
+    }
+    for name in ("Electron.PT", "Muon.PT", "Photon.PT"):
+        fields = ("PT", "Eta", "Phi", "E" if name == "Photon.PT" else "Charge")
+        columns |= {name.replace("PT", field): columns["Jet.PT"][:, :0] for field in fields}
+    columns |= {name: ak.Array([[1.0], [2.0], [3.0]]) for name in ("MissingET.MET", "MissingET.Phi", "Event.Weight")}
+    path = tmp_path / "delphes.root"
+    with uproot.recreate(path) as file:
+        file.mktree("Delphes", {name: ak.type(one).content for name, one in columns.items()}).extend(columns)
+    mixed = {**fileset(files["csv"]), "delphes": {"files": [str(path)], "metadata": {"role": "background"}}}
+    out = HepRunner(iterative, chunksize=2)({"delphes": mixed["delphes"]}, fill)
+    assert (out["n"], out["n_b"], len(out["who"])) == ({"delphes": 3}, {"delphes": 2}, 3)
+    assert out["ht"]["delphes", :].sum(flow=True).value == 6.0  # of the weights
+    out = HepRunner(iterative)(mixed, fill)
+    assert out["n"] == {**N, "delphes": 3}
+    assert out["n_b"] == {**expected["n_b"], "delphes": 2}
+    # with a schema of its own, or if bad files are skipped, coffea opens every ROOT file itself
+    own = HepRunner(iterative, schema=BaseSchema)
+    assert own(fileset({"x": path}), lambda events: {"n": len(events["Jet.PT"])}, treename="Delphes") == {"n": 3}
+    junk = tmp_path / "junk.root"
+    junk.write_bytes(b"junk" * 100)
+    with pytest.warns(UserWarning, match=r"Skipping bad file after 1 attempts(?s:.*)junk\.root"):
+        out = HepRunner(iterative, skipbadfiles=(OSError, ValueError))(
+            {"x": [str(files["root"]["4top"]), str(junk)]}, fill
+        )
+    assert out["n"] == {"x": N["4top"]}
 
 
 def test_files_may_be_given_as_coffea_allows(files: Any, expected: Any, iterative: Any) -> None:

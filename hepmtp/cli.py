@@ -1,4 +1,4 @@
-"""The command line: ``hepmtp demo | datasets | inspect | convert | train | run | compare | report``.
+"""The command line: ``hepmtp demo | datasets | inspect | convert | train | run | compare | report | league``.
 
 The rule: thin. A command turns its words into calls of the library, shows how far it is, and says what came out; wrong
 input ends with exit code 2 and one line that says what to do. Commands import what they need, so that --help is quick.
@@ -381,6 +381,75 @@ def report(run: Annotated[Path, typer.Argument(help="Folder that `hepmtp run` or
     from hepmtp.report import write_report
 
     typer.echo(write_report(run))
+
+
+@app.command()
+def league(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[DATASET]...", help="As in `hepmtp train`, signals too; default: the embedded sample."),
+    ] = None,
+    output: Output = Path("hepmtp-league"),
+    group: Annotated[
+        Literal["main", "tokenizers"], typer.Option(help="Detectors, or tokenizers of one detector.")
+    ] = "main",
+    only: Annotated[list[str] | None, typer.Option(help="Only this entry, of any group; may be repeated.")] = None,
+    add: Annotated[
+        list[str] | None,
+        typer.Option(help="Your own: pkg.module:Class or a saved detector's folder, also NAME=...; may be repeated."),
+    ] = None,
+    against: Annotated[str | None, typer.Option(help="Entry that all others are compared with, too.")] = None,
+    seeds: Annotated[int, typer.Option(help="Trainings of each entry, with seeds 0, 1, ...", min=1)] = 3,
+    regions: Annotated[list[str] | None, typer.Option("--region", help="May be repeated; preselection and SR.")] = None,
+    published: Annotated[
+        list[Path] | None,
+        typer.Option(help="Results of the Dark Machines challenge (csv) to stand beside; may be repeated."),
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Tiny models and few events: a look, not numbers.")] = False,
+    role: RoleOption = "background",
+    folder: Folder = None,
+    manifest: Manifest = None,
+) -> None:
+    """Compare all detectors on the same events: every signal and region, several seeds, with errors.
+
+    All are trained on the same background and scored on events that trained none. Writes tables, figures and the trained
+    detectors into the output folder; called again, it goes on where it was interrupted. Events are held in memory.
+
+    Example: `hepmtp league --only masked_token --only ht --seeds 1 --output league`
+    """
+    from hepmtp.challenge import read_challenge
+    from hepmtp.league import run_league
+    from hepmtp.league_entries import AGAINST, choose
+    from hepmtp.manifest import embedded, load_manifest, select
+
+    chosen = select(names, load_manifest(manifest, folder=folder), role=role) if names else embedded()
+    rows = [row for path in published or () for row in read_challenge(path)]
+    entries = choose(group, only=only or (), add=add or (), quick=quick)
+    with progress_bar("league", "fits") as (bar, task):
+        found = run_league(
+            output,
+            chosen,
+            entries,
+            seeds=range(seeds),
+            regions=regions or ("preselection", "SR"),
+            stop=1500 if quick else None,
+            published=rows,
+            command=f"hepmtp {shlex.join(sys.argv[1:])}",
+            against=against or AGAINST[group],
+            quick=quick,
+            progress=lambda text, done, total: bar.update(task, description=text, completed=done, total=total),
+        )
+    for heading, text in found.tables:
+        table = Table(*text.header[:8], title=heading, box=SIMPLE, title_justify="left")
+        for line in text.rows:
+            table.add_row(*line[:8])
+        Console(width=None if sys.stdout.isatty() else 200).print(table)
+    for one in found.places:
+        typer.echo(
+            f"{one.row.signal}: {one.row.model} in {one.row.chan} (AUC {one.row.auc:.3f}) would be number {one.place} of"
+            f" {one.of} in channel {one.chan}, whose best is {one.best.model} ({one.best.auc:.3f})"
+        )
+    typer.echo(output / "league.md")
 
 
 def _found(folder: Path) -> None:

@@ -19,7 +19,7 @@ from hepmtp.readers import reader_for
 from hepmtp.report import read_info
 from hepmtp.tables import read_csv
 
-COMMANDS = ("demo", "datasets", "convert", "train", "run", "compare", "report")
+COMMANDS = ("demo", "datasets", "convert", "train", "run", "compare", "report", "league")
 
 
 def hepmtp(*words: str | Path) -> int:
@@ -221,6 +221,37 @@ def test_report_makes_the_page_again(results: Path, tmp_path: Path, capsys: pyte
     assert capsys.readouterr().out.strip() == str(page)
     assert page.read_text() == before
     assert "not a finished run" in fails(capsys, "report", tmp_path)
+
+
+def test_league_on_files_of_your_own(files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    published = tmp_path / "published.csv"
+    published.write_text("Signal,Model,Chan,AUC,1e-2,1e-3,1e-4\n4top,paper,3,0.999,0.9,0.5,0.1\n")
+    names = [files / "ttbarZ.csv", files / "ttbarHiggs.csv", files / "4top.csv"]
+    words = ["--only", "ht", "--only", "multiplicity", "--add", "rare=hepmtp.detectors.token_rarity:TokenRarity"]
+    words += ["--region", "preselection", "--seeds", "2", "--against", "ht", "--published", str(published)]
+    assert hepmtp("league", *names, *words, "-o", tmp_path / "league") == 0
+    out = capsys.readouterr().out
+    assert "4top, preselection: " in out
+    assert "4top: multiplicity in preselection (AUC 0." in out
+    assert "would be number 2 of 2 in channel 3, whose best is paper (0.999)" in out
+    assert out.endswith(f"{tmp_path / 'league' / 'league.md'}\n")
+    rows = read_csv(tmp_path / "league" / "league.csv")
+    assert {(row["detector"], row["kind"], row["against"]) for row in rows} == {
+        ("ht", "observable", ""),
+        ("multiplicity", "observable", "ht"),
+        ("rare", "background-only", "ht"),
+    }
+    assert (tmp_path / "league" / "figures" / "auc_4top_preselection.png").is_file()
+
+
+def test_league_names_what_is_wrong(files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = ("-o", tmp_path / "league")
+    assert "entry 'nothing' is unknown" in fails(capsys, "league", "--only", "nothing", *output)
+    assert "'nothing' is neither the folder" in fails(capsys, "league", "--add", "nothing", *output)
+    assert "no.csv cannot be read" in fails(capsys, "league", "--published", "no.csv", *output)
+    error = fails(capsys, "league", files / "ttbarZ.csv", "--only", "ht", *output)
+    assert "no data set with role signal among ttbarZ" in error
+    assert not (tmp_path / "league").exists()
 
 
 @pytest.mark.parametrize(

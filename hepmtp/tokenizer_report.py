@@ -29,7 +29,7 @@ from hepmtp.models.classifier import (
     new_classifier,
     train_classifier,
 )
-from hepmtp.split import Part, check_background, part_of
+from hepmtp.split import FRACTIONS, Part, check_background, part_of
 from hepmtp.storage import new_file
 from hepmtp.tables import Cells, markdown, rounded
 from hepmtp.tokenizers import Tokenizer
@@ -158,7 +158,7 @@ def tokenizer_report(
     check_background(background)
     if unknown := set(classifiers) - set(CLASSIFIERS):
         raise TrainingError(f"classifiers {sorted(unknown)} are unknown; there are {', '.join(CLASSIFIERS)}")
-    before = _Parts(background, max_events, seed)
+    before = _Parts.of(background, max_events, seed)
     shown = before["analysis"]
     if not ak.any(ak.num(shown.Particle)):
         raise TrainingError(f"none of the {len(background)} events is an analysis event with particles: give more")
@@ -168,13 +168,13 @@ def tokenizer_report(
         raise TokenError("decoding gave other numbers of particles than there were: they cannot be compared")
     counts = {"background": np.bincount(tokens.values, minlength=tokenizer.vocab_size)}
     separations = []
+    after = before.through(tokenizer) if signals else before
     for signal, events in (signals or {}).items():
-        parts = _Parts(events, max_events, seed)
+        parts = _Parts.of(events, max_events, seed)
         values = tokenizer.encode(parts["analysis"]).values
         counts[signal] = np.bincount(values, minlength=tokenizer.vocab_size)
-        pair = (before, parts)
-        after = (before.through(tokenizer), parts.through(tokenizer))
-        separations += [_separation(signal, one, pair, after, seed) for one in classifiers]
+        pairs = (before, parts), (after, parts.through(tokenizer))
+        separations += [_separation(signal, one, *pairs, seed) for one in classifiers]
     share = counts["background"][counts["background"] > 0] / len(tokens.values)
     both = _correlations(shown, decoded)
     return TokenizerReport(
@@ -245,24 +245,35 @@ def _correlations(before: ak.Array, after: ak.Array) -> tuple[Floats, Floats]:
 
 
 class _Parts:
-    """The parts of some events, each cut to a number of events at random."""
+    """The parts of some events, and their observables, computed once."""
 
-    def __init__(self, events: ak.Array, max_events: int | None, seed: int) -> None:
-        self.parts: dict[Part, ak.Array] = {}
-        for part in ("train", "validation", "analysis"):
+    def __init__(self, parts: dict[Part, ak.Array]) -> None:
+        self.parts = parts
+        self.known: dict[Part, Floats] = {}
+
+    @classmethod
+    def of(cls, events: ak.Array, max_events: int | None, seed: int) -> _Parts:
+        """Each part cut to a number of events at random."""
+        parts: dict[Part, ak.Array] = {}
+        for part in FRACTIONS:
             chosen = part_of(events, part)
             if max_events is not None and len(chosen) > max_events:
                 chosen = chosen[np.sort(np.random.default_rng(seed).permutation(len(chosen))[:max_events])]
-            self.parts[part] = chosen
+            parts[part] = chosen
+        return cls(parts)
+
+    def through(self, tokenizer: Tokenizer) -> _Parts:
+        """The same events after encoding and decoding."""
+        return _Parts({part: tokenizer.decode(tokenizer.encode(events)) for part, events in self.parts.items()})
 
     def __getitem__(self, part: Part) -> ak.Array:
         return self.parts[part]
 
-    def through(self, tokenizer: Tokenizer) -> _Parts:
-        """The same events after encoding and decoding."""
-        after = object.__new__(_Parts)
-        after.parts = {part: tokenizer.decode(tokenizer.encode(events)) for part, events in self.parts.items()}
-        return after
+    def observables(self, part: Part) -> Floats:
+        """Those of `hepmtp.features`, shape (n_events, n_features)."""
+        if part not in self.known:
+            self.known[part] = event_features(self.parts[part])
+        return self.known[part]
 
 
 Pair = tuple[_Parts, _Parts]
@@ -277,13 +288,13 @@ def _separation(signal: str, classifier: str, before: Pair, after: Pair, seed: i
 
 
 def _trees(pair: Pair, seed: int) -> Scores:
-    x = [event_features(events["train"]) for events in pair]
+    x = [events.observables("train") for events in pair]
     label = np.repeat([0, 1], [len(one) for one in x])
     model = HistGradientBoostingClassifier(
         max_iter=200, max_leaf_nodes=15, class_weight="balanced", early_stopping=False, random_state=seed
     )
     model.fit(np.concatenate(x), label)
-    background, signal = (model.decision_function(event_features(events["analysis"])) for events in pair)
+    background, signal = (model.decision_function(events.observables("analysis")) for events in pair)
     return background, signal
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
-from matplotlib.ticker import FormatStrFormatter
+from matplotlib.ticker import FormatStrFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from hepmtp.plotting.style import (
@@ -101,6 +101,7 @@ def residuals(report: TokenizerReport, *, caption: Caption = SIMULATION) -> Figu
         axis.axvline(0, color="0.4", linewidth=1, linestyle=":")
         axis.set(xlabel=RESIDUALS[name], ylabel="Share / bin [%]", xlim=(one.edges[0], one.edges[-1]))
         axis.set_ylim(0, 1.4 * share.max())
+        axis.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
         axis.yaxis.set_major_formatter(FormatStrFormatter("%g"))
         axis.yaxis.set_label_coords(-0.12, 1.0)
         text = f"median {one.median:z.3f}\nhalf of 68 %: {one.half_width:.3f}"

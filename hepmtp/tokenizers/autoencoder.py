@@ -61,7 +61,7 @@ class AutoencoderOptions:
     width: int = 128
     layers: int = 2
     heads: int = 4
-    epochs: int = 20
+    epochs: int = 8
     batch_events: int = 512
     learning_rate: float = 2e-3
     seed: int = 0

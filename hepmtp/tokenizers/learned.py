@@ -1,7 +1,8 @@
 """What learned tokenizers share: a code per particle by an autoencoder, then MET and METphi tokens from bins.
 
 The rule: an id decodes to its centre, a real training particle that has this id, so decoding and encoding again gives
-the same ids exactly. A code that no training particle has is never given: its particles take the nearest code that one has.
+the same ids exactly (but see `AutoencoderOptions.context`). A code that no training particle has is never given: its particles
+take the nearest code that one has.
 """
 
 from __future__ import annotations

@@ -1,0 +1,181 @@
+"""Several detectors combined into one by their background ranks.
+
+The rule: a score counts by its rank among the scores of background training events alone, so that no detector's unit matters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Self, get_args
+
+import awkward as ak
+import numpy as np
+from hist.axis import Regular
+from numpy.typing import NDArray
+
+from hepmtp import storage
+from hepmtp.detectors import (
+    Detector,
+    axis_from,
+    load_detector,
+    plain_axis,
+    score_axis,
+    training_events,
+)
+from hepmtp.errors import NotFittedError, TrainingError
+
+Floats = NDArray[np.float64]
+Rule = Literal["and", "or", "prod", "avg"]
+
+#: Training events between two points of the map from scores to ranks.
+EVENTS_PER_POINT = 10
+
+#: What each rule says about an event.
+MEANINGS: dict[Rule, str] = {
+    "and": "strange only if it is so for all of them (smallest rank)",
+    "or": "strange if it is so for one of them (largest rank)",
+    "prod": "strange by the product of the ranks",
+    "avg": "strange by the mean of the ranks",
+}
+
+
+@dataclass(eq=False)
+class Combination:
+    """AND, OR, PROD or AVG of detectors (arXiv:2105.14027, arXiv:2406.18469).
+
+    Each member's score goes to its rank r in (0, 1) within background training events, with straight lines between ranks; beyond
+    the outermost of them r goes on towards 0 or 1 without reaching it, so that stranger events never tie.
+
+    Parameters
+    ----------
+    members
+        at least two detectors of different names; those not fitted yet are fitted with the combination.
+    rule
+        ``"and"``: smallest rank, ``"or"``: largest, ``"prod"``: product, ``"avg"``: mean.
+
+    Attributes
+    ----------
+    ranks_
+        for each member, (score, rank), both rising, shape (2, n_points).
+    """
+
+    members: Sequence[Detector]
+    rule: Rule = "and"
+    ranks_: tuple[Floats, ...] = field(default=(), init=False, repr=False)
+    spread_: Floats | None = field(default=None, init=False, repr=False)
+    axis_: Regular | None = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.rule not in get_args(Rule):
+            raise TrainingError(f"rule must be one of {', '.join(get_args(Rule))}, found {self.rule!r}")
+        names = [member.name for member in self.members]
+        if len(names) < 2 or len(set(names)) < len(names):
+            raise TrainingError(f"a combination needs two or more detectors of different names, found {names}")
+
+    @property
+    def name(self) -> str:
+        """The members' names with the rule between them, such as ``flow_and_deep_svdd``."""
+        return f"_{self.rule}_".join(member.name for member in self.members)
+
+    @property
+    def description(self) -> str:
+        """What the score is, in a sentence."""
+        names = ", ".join(member.name for member in self.members)
+        return f"Background ranks of {names} combined: an event is {MEANINGS[self.rule]}."
+
+    @property
+    def axis(self) -> Regular:
+        """Axis of the score."""
+        if self.axis_ is None:
+            raise NotFittedError("this Combination is not fitted yet: call fit(background events) first")
+        return self.axis_
+
+    @property
+    def n_parameters(self) -> int:
+        """Trainable parameters of all members."""
+        return sum(int(getattr(member, "n_parameters", 0)) for member in self.members)
+
+    def fit(self, events: ak.Array) -> Self:
+        """Fit the members that are not fitted yet, and the ranks of all, on background events."""
+        training = training_events(events)
+        for member in self.members:
+            if not _is_fitted(member):
+                member.fit(events)
+        scores = self._scores(training)
+        spread = scores.std(axis=0)
+        self.ranks_ = tuple(background_ranks(column) for column in scores.T)
+        self.spread_ = np.where(spread > 0, spread, 1.0)
+        self.axis_ = score_axis(self._combined(scores), label=f"{self.rule.upper()} of ranks")
+        return self
+
+    def score(self, events: ak.Array) -> Floats:
+        """Combined rank of each event, in (0, 1), shape (n_events,)."""
+        _ = self.axis
+        return self._combined(self._scores(events))
+
+    def save(self, path: str | Path) -> None:
+        """Write ranks and axis to a folder, and each member to a folder within it."""
+        meta = {"rule": self.rule, "members": len(self.members), "axis": plain_axis(self.axis)}
+        arrays = {f"ranks.{i}": ranks for i, ranks in enumerate(self.ranks_)}
+        assert self.spread_ is not None
+        with storage.new_folder(path) as folder:
+            storage.write(folder, storage.kind_of(self), meta, {**arrays, "spread": self.spread_})
+            for i, member in enumerate(self.members):
+                member.save(folder / f"member{i}")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read what `save` wrote."""
+        meta, arrays = storage.read(path, storage.kind_of(cls))
+        members = [load_detector(Path(path) / f"member{i}") for i in range(meta["members"])]
+        combination = cls(members, meta["rule"])
+        combination.ranks_ = tuple(arrays[f"ranks.{i}"] for i in range(len(members)))
+        combination.spread_, combination.axis_ = arrays["spread"], axis_from(meta["axis"])
+        return combination
+
+    def _scores(self, events: ak.Array) -> Floats:
+        return np.stack([member.score(events) for member in self.members], axis=1)
+
+    def _combined(self, scores: Floats) -> Floats:
+        assert self.spread_ is not None
+        columns = zip(scores.T, self.ranks_, self.spread_, strict=True)
+        r = np.stack([_rank(column, points, spread) for column, points, spread in columns])
+        combine: dict[Rule, Callable[..., Any]] = {"and": np.min, "or": np.max, "prod": np.prod, "avg": np.mean}
+        return np.asarray(combine[self.rule](r, axis=0), dtype=np.float64)
+
+
+def background_ranks(values: Floats) -> Floats:
+    """Distinct scores of background training events and the middle of their ranks, both rising, shape (2, n_points).
+
+    Of scores that one or two events tell apart every tenth event's is kept, so that rounding does not show in a rank; the smallest
+    and the largest always are.
+
+    Examples
+    --------
+    >>> background_ranks(np.array([3.0, 1.0, 1.0, 2.0])).tolist()
+    [[1.0, 3.0], [0.25, 0.875]]
+    """
+    distinct, counts = np.unique(values, return_counts=True)
+    upto = np.cumsum(counts)
+    keep = np.diff(upto // EVENTS_PER_POINT, prepend=0) > 0
+    keep[[0, -1]] = True
+    return np.stack([distinct[keep], ((upto - counts / 2) / len(values))[keep]])
+
+
+def _rank(scores: Floats, points: Floats, spread: float) -> Floats:
+    """Rank of scores in background; beyond its ends the distance from 0 or 1 falls as 1 / (1 + distance / spread)."""
+    values, ranks = points
+    below, above = np.maximum(values[0] - scores, 0.0), np.maximum(scores - values[-1], 0.0)
+    r = np.interp(scores, values, ranks)
+    r = np.where(below > 0, ranks[0] / (1 + below / spread), r)
+    return np.asarray(np.where(above > 0, 1 - (1 - ranks[-1]) / (1 + above / spread), r))
+
+
+def _is_fitted(detector: Detector) -> bool:
+    try:
+        _ = detector.axis
+    except NotFittedError:
+        return False
+    return True

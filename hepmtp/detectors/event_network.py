@@ -1,0 +1,259 @@
+"""What the networks on event features share: the scaling of their inputs and their training.
+
+The rule: everything is float64, so that a score does not depend on the chunk that its event comes in by more than rounding, 1e-9
+of it; and the same seed gives the same network.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any, ClassVar, Self
+
+import awkward as ak
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from hepmtp.detectors import training_events
+from hepmtp.detectors.event_features_input import CHUNK, EventFeatureDetector, Floats, chosen_features
+from hepmtp.errors import NotFittedError, TrainingError
+from hepmtp.training import History, torch_threads
+
+#: Largest scaled feature, in units of the background's spread: its square and its exponential in float64 stay finite.
+FARTHEST = 1e6
+#: A value that at least this share of background has is no accident of rounding.
+SHARED = 0.005
+
+
+@dataclass(frozen=True, eq=False)
+class Standardised:
+    """Features minus their mean, over their standard deviation, both of background training events.
+
+    With a generator, values that many events share are spread at random, so that what a network is trained on is continuous: a
+    count by half a unit to both sides, and the commonest value of another feature, such as the pt of a lepton that is not
+    there, by half the distance to its next neighbour. Without one they stay in the middle.
+
+    Attributes
+    ----------
+    mean, scale
+        of each feature; a feature that never varies has the scale 1.
+    shared, reach
+        for each feature, the value that is spread (NaN: all of them) and by how much (0: none is).
+    """
+
+    mean: Floats
+    scale: Floats
+    shared: Floats
+    reach: Floats
+
+    @classmethod
+    def fit(cls, x: Floats) -> Self:
+        """Of background training events, shape (n_events, n_features)."""
+        scale = x.std(axis=0)
+        shared, reach = np.array([_ties(column) for column in x.T]).T
+        return cls(x.mean(axis=0), np.where(scale > 0, scale, 1.0), shared, reach)
+
+    def __call__(self, x: Floats, rng: np.random.Generator | None = None) -> Floats:
+        """Standardised features, same shape; shared values are spread at random if `rng` is given."""
+        if rng is not None:
+            spread = np.isnan(self.shared) | (x == self.shared)
+            x = x + np.where(spread, rng.uniform(-self.reach, self.reach, x.shape), 0.0)
+        return np.asarray(np.clip((x - self.mean) / self.scale, -FARTHEST, FARTHEST))
+
+
+def _ties(column: Floats) -> tuple[float, float]:
+    """Value of a feature to spread (NaN: all of them) and its reach, as in `Standardised`."""
+    values, counts = np.unique(column, return_counts=True)
+    if len(values) == 1 or (values == np.round(values)).all():
+        return np.nan, 0.5
+    most = int(np.argmax(counts))
+    if counts[most] < SHARED * len(column):
+        return float(values[most]), 0.0
+    return float(values[most]), float(np.abs(np.delete(values, most) - values[most]).min() / 2)
+
+
+@dataclass(frozen=True)
+class NetworkTraining:
+    """How a network on event features is trained.
+
+    Parameters
+    ----------
+    epochs, patience
+        at most so many epochs; stop after `patience` epochs without a lower validation loss.
+    batch_events
+        events in one optimiser step.
+    learning_rate, weight_decay
+        of AdamW; the rate falls to zero along a cosine.
+    seed
+        of everything that is random.
+    """
+
+    epochs: int = 60
+    patience: int = 10
+    batch_events: int = 256
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.epochs, self.patience, self.batch_events) < 1 or self.learning_rate <= 0:
+            raise TrainingError(
+                f"epochs, patience and batch_events must be 1 or more and learning_rate > 0, found {self}"
+            )
+
+
+class EventNetwork(nn.Module, ABC):
+    """A network that gives every event a loss to train on and a score."""
+
+    def start(self, x: Tensor) -> None:
+        """Set what depends on the training events before the first step, shape (n_events, n_features)."""
+
+    @abstractmethod
+    def loss(self, x: Tensor) -> Tensor:
+        """Loss of each event, shape (n_events,); may be random."""
+
+    @abstractmethod
+    def score(self, x: Tensor) -> Tensor:
+        """Score of each event, shape (n_events,); not random."""
+
+
+@dataclass(eq=False)
+class NetworkDetector(EventFeatureDetector, ABC):
+    """A network on standardised event features.
+
+    Attributes
+    ----------
+    network_, scaling_, history_
+        the trained network, the map of its inputs and the training curve.
+    """
+
+    training: NetworkTraining = field(default_factory=NetworkTraining)
+    network_: EventNetwork | None = field(default=None, init=False, repr=False)
+    scaling_: Standardised | None = field(default=None, init=False, repr=False)
+    history_: History = field(default_factory=list, init=False, repr=False)
+
+    #: Whether training spreads values that events share at random: a density needs it.
+    spread_ties: ClassVar[bool] = True
+
+    @abstractmethod
+    def _network(self) -> EventNetwork:
+        """A network that is not trained, float64."""
+
+    @property
+    def n_parameters(self) -> int:
+        """Trainable parameters."""
+        return sum(one.numel() for one in self._fitted()[0].parameters())
+
+    def _fit(self, training: Floats, events: ak.Array) -> None:
+        validation = chosen_features(training_events(events, "validation"), self.features)
+        scaling = Standardised.fit(training)
+
+        def inputs(x: Floats, rng: np.random.Generator) -> Floats:
+            return scaling(x, rng if self.spread_ties else None)
+
+        with torch.random.fork_rng(devices=[]), torch_threads(1):
+            torch.manual_seed(self.training.seed)
+            network = self._network()
+            network.start(torch.as_tensor(scaling(training)))
+            fixed = inputs(validation, np.random.default_rng([self.training.seed, 0]))
+            self.history_ = train_network(network, lambda rng: inputs(training, rng), fixed, self.training)
+        self.network_, self.scaling_ = network, scaling
+
+    def _score(self, x: Floats) -> Floats:
+        network, scaling = self._fitted()
+        z = torch.as_tensor(scaling(x))
+        with torch.no_grad(), torch_threads(1):
+            parts = [network.score(part) for part in torch.split(z, CHUNK)] if len(z) else []
+        return torch.cat([*parts, torch.zeros(0, dtype=torch.float64)]).numpy()
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        network, scaling = self._fitted()
+        weights = {f"network.{name}": value.numpy(force=True) for name, value in network.state_dict().items()}
+        return weights | {f"scaling.{name}": value for name, value in vars(scaling).items()}
+
+    def _restore(self, arrays: dict[str, NDArray[Any]]) -> None:
+        groups: dict[str, dict[str, Any]] = {"network": {}, "scaling": {}}
+        for name, array in arrays.items():
+            group, _, rest = name.partition(".")
+            groups[group][rest] = array
+        with torch.random.fork_rng(devices=[]):  # first weights are drawn, then replaced
+            network = self._network()
+        network.load_state_dict({name: torch.as_tensor(array) for name, array in groups["network"].items()})
+        self.network_, self.scaling_ = network.eval(), Standardised(**groups["scaling"])
+
+    def _options(self) -> dict[str, Any]:
+        return {**super()._options(), "training": asdict(self.training)}
+
+    @classmethod
+    def _made_with(cls, options: dict[str, Any]) -> Self:
+        return super()._made_with({**options, "training": NetworkTraining(**options["training"])})
+
+    def _fitted(self) -> tuple[EventNetwork, Standardised]:
+        if self.network_ is None or self.scaling_ is None:
+            raise NotFittedError(f"this {type(self).__name__} is not fitted yet: call fit(background events) first")
+        return self.network_, self.scaling_
+
+
+def train_network(
+    network: EventNetwork,
+    training: Callable[[np.random.Generator], Floats],
+    validation: Floats,
+    options: NetworkTraining,
+) -> History:
+    """Train in place; the network ends with the weights of its best epoch.
+
+    Parameters
+    ----------
+    training
+        function that gives the inputs of an epoch, shape (n_events, n_features).
+    validation
+        inputs that only decide when to stop.
+
+    Raises
+    ------
+    TrainingError
+        if the loss is not finite.
+    """
+    optimizer = torch.optim.AdamW(network.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, options.epochs)
+    history: History = []
+    best, best_loss, best_epoch = network.state_dict(), np.inf, 0
+    for epoch in range(1, options.epochs + 1):
+        rng = np.random.default_rng([options.seed, epoch])
+        inputs = training(rng)
+        x = torch.as_tensor(inputs[rng.permutation(len(inputs))])
+        network.train()
+        losses: list[float] = []
+        for batch in torch.split(x, options.batch_events):
+            loss = network.loss(batch).mean()
+            optimizer.zero_grad(set_to_none=True)
+            torch.autograd.backward(loss)
+            torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            optimizer.step()
+            losses.append(float(loss.detach()))
+        row = {"epoch": epoch, "train_loss": float(np.mean(losses))}
+        row["validation_loss"] = _validate(network, validation, options)
+        if not np.isfinite([*row.values()]).all():
+            raise TrainingError(f"the loss became {row} in epoch {epoch}: lower learning_rate")
+        history.append({**row, "learning_rate": float(schedule.get_last_lr()[0])})
+        schedule.step()
+        if row["validation_loss"] < best_loss:
+            best_loss, best_epoch = row["validation_loss"], epoch
+            best = {name: value.detach().clone() for name, value in network.state_dict().items()}
+        if epoch - best_epoch >= options.patience:
+            break
+    network.load_state_dict(best)
+    network.eval()
+    return history
+
+
+@torch.no_grad()
+def _validate(network: EventNetwork, validation: Floats, options: NetworkTraining) -> float:
+    network.eval()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(options.seed)  # the same noise in every epoch, so that losses can be compared
+        losses = [network.loss(part).sum() for part in torch.split(torch.as_tensor(validation), CHUNK)]
+    return float(torch.stack(losses).sum()) / len(validation)

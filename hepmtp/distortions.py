@@ -1,7 +1,9 @@
 """Distorted background: events of which one thing has been changed, as the strange class of a DDD-style detector.
 
-The rule: a distortion was fixed before any signal was looked at, knows nothing of one, and keeps the event record: order, event,
-source, weight, metadata, and energy over momentum of every particle.
+The rule: a distortion was fixed before any signal was looked at and knows nothing of one. It keeps the event record (order, event,
+source, weight, metadata), energy over momentum of every particle, and the transverse momentum of all particles and MET together:
+no collision breaks that balance, so that a classifier must not win by it. (Measured on background: where MET does not follow the
+particles, the imbalance alone tells each distortion but the swapped types from background with an AUC of 0.78 to 0.91.)
 
 The method is that of *DDD* (arXiv:2406.18469): a classifier of background against distorted background. The list of distortions
 of that paper is not public, so that this one is ours and what is made with it is called "DDD-style".
@@ -36,7 +38,7 @@ OVERLAID = 0.5
 SWAPPED: NDArray[np.int8] = np.array([1, 0, 4, 5, 2, 3, 6], dtype=np.int8)
 #: Share of the particles of each type that are swapped.
 SWAP_SHARE: Floats = np.array([0.25, 0.15, 0.3, 0.3, 0.3, 0.3, 0.0])
-#: Range of the factor on MET.
+#: Range of the factor on MET; what it gains the particles lose.
 MET_SCALE = (1.5, 4.0)
 #: Width of the Gaussians that are added to both components of MET [GeV].
 MET_SHIFT = 60.0
@@ -98,19 +100,45 @@ def _particles(events: ak.Array) -> _Flat:
     return _Flat(columns, ak.to_numpy(ak.num(events.Particle)).astype(np.int64))
 
 
-def _with_particles(events: ak.Array, flat: _Flat) -> ak.Array:
-    particles = ak.unflatten(ak.zip(flat.columns, with_name="Momentum4D", behavior=behavior), flat.counts)
-    return ak.with_field(events, particles, "Particle")
-
-
-def _with_met(events: ak.Array, x: Floats, y: Floats) -> ak.Array:
-    columns = {"pt": np.hypot(x, y), "phi": np.arctan2(y, x)}
-    return ak.with_field(events, ak.zip(columns, with_name="Momentum2D", behavior=behavior), "MET")
+def _momentum(flat: _Flat) -> tuple[Floats, Floats]:
+    """Components of the summed transverse momentum of each event's particles, each (n_events,)."""
+    pt, phi, n = flat.columns["pt"], flat.columns["phi"], len(flat.counts)
+    x, y = (np.bincount(flat.owner, pt * direction(phi), minlength=n) for direction in (np.cos, np.sin))
+    return x.astype(np.float64), y.astype(np.float64)  # integers where no event has a particle
 
 
 def _met(events: ak.Array) -> tuple[Floats, Floats]:
     pt, phi = ak.to_numpy(events.MET.pt), ak.to_numpy(events.MET.phi)
     return pt * np.cos(phi), pt * np.sin(phi)
+
+
+def _with_particles(events: ak.Array, flat: _Flat) -> ak.Array:
+    particles = ak.unflatten(ak.zip(flat.columns, with_name="Momentum4D", behavior=behavior), flat.counts)
+    return ak.with_field(events, particles, "Particle")
+
+
+def _balanced(events: ak.Array, flat: _Flat) -> ak.Array:
+    """Events of these particles, and MET with what they have lost in transverse momentum."""
+    parts = zip(_met(events), _momentum(_particles(events)), _momentum(flat), strict=True)
+    x, y = (met + before - after for met, before, after in parts)
+    met = ak.zip({"pt": np.hypot(x, y), "phi": np.arctan2(y, x)}, with_name="Momentum2D", behavior=behavior)
+    return ak.with_field(_with_particles(events, flat), met, "MET")
+
+
+def _recoiled(events: ak.Array, x: Floats, y: Floats) -> ak.Array:
+    """Events with this added to MET; the particles recoil in proportion to their pt."""
+    flat = _particles(events)
+    pt, phi = flat.columns["pt"], flat.columns["phi"]
+    total = np.bincount(flat.owner, pt, minlength=len(events))[flat.owner]
+    share = np.divide(pt, total, out=np.zeros_like(pt), where=total > 0)
+    px, py = pt * np.cos(phi) - share * x[flat.owner], pt * np.sin(phi) - share * y[flat.owner]
+    return _balanced(events, _seen(flat, flat.moved(pt=np.hypot(px, py), phi=np.arctan2(py, px))))
+
+
+def _seen(before: _Flat, after: _Flat) -> _Flat:
+    """The particles `after` a change that are not below the smallest pt that their type had `before`."""
+    threshold = _limit(before.columns["pt"], before.columns["type"], np.minimum, np.inf)
+    return after.keep(after.columns["pt"] >= threshold)
 
 
 def _wrapped(phi: Floats) -> Floats:
@@ -132,15 +160,13 @@ def _limit(values: Floats, kind: NDArray[np.int8], extreme: np.ufunc, start: flo
 def _scale_pt(events: ak.Array, rng: np.random.Generator) -> ak.Array:
     flat = _particles(events)
     factor = rng.uniform(*PT_SCALE, size=len(events))[flat.owner]
-    return _with_particles(events, flat.moved(pt=flat.columns["pt"] * factor))
+    return _balanced(events, flat.moved(pt=flat.columns["pt"] * factor))
 
 
 def _smear_pt(events: ak.Array, rng: np.random.Generator) -> ak.Array:
     flat = _particles(events)
-    pt, kind = flat.columns["pt"], flat.columns["type"]
-    threshold = _limit(pt, kind, np.minimum, np.inf)
-    moved = pt * np.exp(rng.normal(0.0, PT_SMEAR, size=len(pt)))
-    return _with_particles(events, flat.moved(pt=moved).keep(moved >= threshold))
+    pt = flat.columns["pt"]
+    return _balanced(events, _seen(flat, flat.moved(pt=pt * np.exp(rng.normal(0.0, PT_SMEAR, size=len(pt))))))
 
 
 def _smear_direction(events: ak.Array, rng: np.random.Generator) -> ak.Array:
@@ -150,27 +176,25 @@ def _smear_direction(events: ak.Array, rng: np.random.Generator) -> ak.Array:
     moved = eta + rng.normal(0.0, ETA_SMEAR, size=len(eta))
     beyond = np.maximum(np.abs(moved) - edge, 0.0)
     moved = np.sign(moved) * np.clip(np.abs(moved) - 2 * beyond, 0.0, None)  # what leaves the detector is reflected
-    return _with_particles(events, flat.moved(eta=moved, phi=phi + rng.normal(0.0, PHI_SMEAR, size=len(phi))))
+    return _balanced(events, flat.moved(eta=moved, phi=phi + rng.normal(0.0, PHI_SMEAR, size=len(phi))))
 
 
 def _add(events: ak.Array, rng: np.random.Generator) -> ak.Array:
     donors = _particles(events[_others(len(events), rng)])
     number = rng.integers(ADDED[0], ADDED[1] + 1, size=len(events))[donors.owner]
-    return _with_particles(events, _particles(events).and_(donors.keep(donors.ranks(rng) < number)))
+    return _balanced(events, _particles(events).and_(donors.keep(donors.ranks(rng) < number)))
 
 
 def _drop(events: ak.Array, rng: np.random.Generator) -> ak.Array:
     flat = _particles(events)
     number = rng.integers(DROPPED[0], DROPPED[1] + 1, size=len(events))[flat.owner]
-    return _with_particles(events, flat.keep(flat.ranks(rng) >= number))
+    return _balanced(events, flat.keep(flat.ranks(rng) >= number))
 
 
 def _overlay(events: ak.Array, rng: np.random.Generator) -> ak.Array:
-    others = events[_others(len(events), rng)]
-    donors = _particles(others)
-    both = _particles(events).and_(donors.keep(rng.random(len(donors.owner)) < OVERLAID))
-    x, y = (mine + theirs for mine, theirs in zip(_met(events), _met(others), strict=True))
-    return _with_met(_with_particles(events, both), x, y)
+    donors = _particles(events[_others(len(events), rng)])
+    chosen = rng.random(len(donors.owner)) < OVERLAID
+    return _balanced(events, _particles(events).and_(donors.keep(chosen)))
 
 
 def _swap_types(events: ak.Array, rng: np.random.Generator) -> ak.Array:
@@ -182,17 +206,17 @@ def _swap_types(events: ak.Array, rng: np.random.Generator) -> ak.Array:
 
 
 def _scale_met(events: ak.Array, rng: np.random.Generator) -> ak.Array:
-    factor = rng.uniform(*MET_SCALE, size=len(events))
+    more = rng.uniform(*MET_SCALE, size=len(events)) - 1
     x, y = _met(events)
-    return _with_met(events, x * factor, y * factor)
+    return _recoiled(events, x * more, y * more)
 
 
 def _shift_met(events: ak.Array, rng: np.random.Generator) -> ak.Array:
-    x, y = (component + rng.normal(0.0, MET_SHIFT, size=len(events)) for component in _met(events))
-    return _with_met(events, x, y)
+    x, y = (rng.normal(0.0, MET_SHIFT, size=len(events)) for _ in range(2))
+    return _recoiled(events, x, y)
 
 
-#: The distortions of a DDD-style detector.
+#: The distortions of a DDD-style detector; where particles change, MET takes up their transverse momentum, and the other way round.
 DISTORTIONS: tuple[Distortion, ...] = (
     Distortion(
         "pt_scale", "all pt of the event times a common factor in 1.1..2.5, as if heavier things decayed", _scale_pt
@@ -207,12 +231,14 @@ DISTORTIONS: tuple[Distortion, ...] = (
     ),
     Distortion("add", "one to four particles of another event added", _add),
     Distortion("drop", "one to three particles removed", _drop),
-    Distortion("overlay", "half of another event's particles added, at random, and its MET as a vector", _overlay),
+    Distortion("overlay", "half of another event's particles added, at random", _overlay),
     Distortion(
         "swap_types", "a quarter of the jets taken for b-jets, some b-jets for jets, electrons for muons", _swap_types
     ),
-    Distortion("met_scale", "MET times a factor in 1.5..4", _scale_met),
-    Distortion("met_shift", "both components of MET shifted by N(0, 60 GeV)", _shift_met),
+    Distortion("met_scale", "MET times a factor in 1.5..4; the particles recoil in proportion to their pt", _scale_met),
+    Distortion(
+        "met_shift", "both components of MET shifted by N(0, 60 GeV); the particles recoil likewise", _shift_met
+    ),
 )
 
 

@@ -13,18 +13,31 @@ from hepmtp.distortions import ADDED, DISTORTIONS, DROPPED, Distortion, distort
 from hepmtp.events import check_events, make_events, metadata
 
 BY_NAME = {one.name: one for one in DISTORTIONS}
-#: What each distortion may change.
+PARTICLE, MET = {"pt", "eta", "phi", "energy", "type"}, {"MET_pt", "MET_phi"}
+#: What each distortion may change; where particles come or go, every column does.
 CHANGES = {
-    "pt_scale": {"pt", "energy"},
-    "pt_smear": {"pt", "eta", "phi", "energy", "type"},  # lost particles shorten every column
-    "direction": {"eta", "phi", "energy"},
-    "add": {"pt", "eta", "phi", "energy", "type"},
-    "drop": {"pt", "eta", "phi", "energy", "type"},
-    "overlay": {"pt", "eta", "phi", "energy", "type", "MET_pt", "MET_phi"},
+    "pt_scale": {"pt", "energy"} | MET,
+    "pt_smear": PARTICLE | MET,
+    "direction": {"eta", "phi", "energy"} | MET,
+    "add": PARTICLE | MET,
+    "drop": PARTICLE | MET,
+    "overlay": PARTICLE | MET,
     "swap_types": {"type"},
-    "met_scale": {"MET_pt"},
-    "met_shift": {"MET_pt", "MET_phi"},
+    "met_scale": PARTICLE | MET,
+    "met_shift": PARTICLE | MET,
 }
+
+
+def momentum(events: Any) -> Any:
+    """Components of the transverse momentum of all particles and MET together, shape (2, n_events)."""
+    return np.stack(
+        [
+            ak.to_numpy(
+                ak.sum(events.Particle.pt * way(events.Particle.phi), axis=1) + events.MET.pt * way(events.MET.phi)
+            )
+            for way in (np.cos, np.sin)
+        ]
+    )
 
 
 def apply(name: str, events: Any, seed: int = 1) -> Any:
@@ -47,11 +60,8 @@ def test_each_distortion_keeps_the_record(one: Distortion, background: Any) -> N
     assert metadata(found) == metadata(background)
     after = columns(found)
     changed = {name for name, values in after.items() if ak.to_list(values) != before[name]}
-    # MET turned into components and back is the same to rounding
-    if one.name == "met_scale":
-        np.testing.assert_allclose(after["MET_phi"], before["MET_phi"], rtol=1e-12)
-        changed -= {"MET_phi"}
     assert changed == CHANGES[one.name]
+    np.testing.assert_allclose(momentum(found), momentum(background), atol=1e-8)
     # four-momenta: the files have six digits, so that energy falls short of momentum by 1e-5 at most, as it did before
     assert ak.min(found.Particle.energy / (found.Particle.pt * np.cosh(found.Particle.eta))) > 1 - 2e-5
     assert columns(one.apply(background, np.random.default_rng(1))) == after
@@ -103,17 +113,20 @@ def test_added_and_dropped_particles(background: Any) -> None:
         assert DROPPED[0] <= len(particles(before)) - len(particles(less)) <= DROPPED[1]
 
 
-def test_overlay_adds_met_as_a_vector() -> None:
+def test_overlay() -> None:
     events = make_events(
-        counts=[1, 1], pt=[50.0, 40.0], eta=[0.0, 1.0], phi=[0.0, 1.0], energy=[50.0, 70.0], type=[0, 1],
-        met=[30.0, 40.0], met_phi=[0.0, np.pi / 2], role="background",
+        counts=[1, 1], pt=[50.0, 40.0], eta=[0.0, 1.0], phi=[0.0, np.pi / 2], energy=[50.0, 70.0], type=[0, 1],
+        met=[30.0, 70.0], met_phi=[0.0, np.pi / 2], role="background",
     )  # fmt: skip
     found = [apply("overlay", events, seed) for seed in range(20)]
-    for one in found:
-        np.testing.assert_allclose(one.MET.pt, [50.0, 50.0])
-        np.testing.assert_allclose(one.MET.phi, np.arctan2(40, 30))
-        assert one.Particle.pt[0].to_list() in ([50.0], [50.0, 40.0])
     assert {len(one.Particle[0]) for one in found} == {1, 2}
+    for one in found:
+        if len(one.Particle[0]) == 2:
+            assert one.Particle.pt[0].to_list() == [50.0, 40.0]
+            assert one.MET.pt[0] == pytest.approx(50.0)  # (30, 0) - (0, 40)
+            assert one.MET.phi[0] == pytest.approx(np.arctan2(-40, 30))
+        if len(one.Particle[1]) == 2:
+            assert one.MET.pt[1] == pytest.approx(np.hypot(50, 70))
 
 
 def test_swapped_types(background: Any) -> None:
@@ -128,12 +141,36 @@ def test_swapped_types(background: Any) -> None:
 
 
 def test_met(background: Any) -> None:
-    factor = ak.to_numpy(apply("met_scale", background).MET.pt / background.MET.pt)
+    nothing_lost = {}
+    for name in ("met_scale", "met_shift"):
+        found = apply(name, background)
+        lost = ak.to_numpy(ak.num(background.Particle) - ak.num(found.Particle))
+        assert 0 < lost.mean() < 1
+        nothing_lost[name] = background[lost == 0], found[lost == 0]
+    before, after = nothing_lost["met_scale"]
+    factor = ak.to_numpy(after.MET.pt / before.MET.pt)
     assert 1.5 <= factor.min() < factor.max() <= 4.0
-    shifted = apply("met_shift", background)
-    x = ak.to_numpy(shifted.MET.pt * np.cos(shifted.MET.phi) - background.MET.pt * np.cos(background.MET.phi))
+    np.testing.assert_allclose(np.cos(after.MET.phi - before.MET.phi), 1, atol=1e-9)
+    before, after = nothing_lost["met_shift"]
+    x = ak.to_numpy(after.MET.pt * np.cos(after.MET.phi) - before.MET.pt * np.cos(before.MET.phi))
     assert abs(x.mean()) < 6
     assert x.std() == pytest.approx(60, rel=0.06)
+
+
+def test_particles_recoil_in_proportion_to_pt() -> None:
+    """MET along x doubles or more; jets along y of 300 and 100 GeV take three quarters and one quarter of it."""
+    events = make_events(
+        counts=[2], pt=[300.0, 100.0], eta=[0.0, 1.0], phi=[np.pi / 2, -np.pi / 2], energy=[300.0, 200.0], type=[0, 1],
+        met=[40.0], met_phi=[0.0], role="background",
+    )  # fmt: skip
+    found = next(one for one in (apply("met_scale", events, seed) for seed in range(9)) if len(one.Particle[0]) == 2)
+    more = float(found.MET.pt[0]) - 40
+    assert 20 <= more <= 120
+    px = ak.to_numpy((found.Particle.pt * np.cos(found.Particle.phi))[0])
+    py = ak.to_numpy((found.Particle.pt * np.sin(found.Particle.phi))[0])
+    np.testing.assert_allclose(px, [-0.75 * more, -0.25 * more])
+    np.testing.assert_allclose(py, [300, -100])
+    np.testing.assert_allclose(found.Particle.energy[0] / found.Particle.pt[0], [1.0, 2.0])
 
 
 def test_every_event_gets_one_of_the_distortions(background: Any) -> None:

@@ -77,7 +77,8 @@ def test_report_equals_counting(
     counts = {head: np.zeros_like(matrix) for head, matrix in report.background.items()}
     for process, events in processes.items():
         tokens = detector.tokenizer.encode(events[split_of(events) == "analysis"])
-        surprise, _, _, predicted = detector.surprises(tokens)
+        surprises = detector.surprises(tokens)
+        surprise, predicted = surprises.surprise, surprises.predicted
         digits = detector.tokenizer.digits[tokens.values]
         for start, stop in zip(tokens.offsets[:-1], tokens.offsets[1:], strict=True):
             rows = [row for row in range(start, stop) if digits[row, factors.index(heads[0])] >= 0]

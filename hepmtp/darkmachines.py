@@ -26,7 +26,7 @@ import numpy as np
 from hepmtp.events import PARTICLE_TYPES, PHI_ROUNDING
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-_GLUED = re.compile(r"g(?=[\d.+-])", re.ASCII)
+_GLUED = re.compile(r"^[ \t]*g(?=[\d.+-])", re.ASCII)
 _WIDTHS = re.compile(rb"\d+( \d+){8} ?\r?")
 #: Lines of a generator's file that are no events: a separator, the path of what was converted, the count of a run.
 _BETWEEN = re.compile(rb"(=+[^;]*|[^;,]*\.root|\s*|\d+)\s*", re.ASCII)

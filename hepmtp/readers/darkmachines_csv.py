@@ -182,10 +182,11 @@ class DarkMachinesCSV:
             data = data.removeprefix(_BOM)
         if b"\r" in data:
             data = data.replace(b"\r\n", b"\n")
-        columns, report = parse_fast(events_only(data, layout), layout), SkipReport()
+        only = events_only(data, layout)
+        columns, report = parse_fast(only, layout), SkipReport()
         if columns is None or len(columns.entry) != chunk.n_entries:
             lines = _numbered(path, layout, chunk, data)
-            columns, report = _parse_lines(path, layout, lines, whole=data.endswith(b"\n"), skip=self.on_bad == "skip")
+            columns, report = _parse_lines(path, layout, lines, whole=only.endswith(b"\n"), skip=self.on_bad == "skip")
         return columns._replace(entry=columns.entry + chunk.first_entry), report
 
     def _events(

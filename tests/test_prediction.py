@@ -17,6 +17,7 @@ from hepmtp.models.masked import ModelOptions
 from hepmtp.prediction import PREDICTIONS, prediction_detector, prediction_report, row_shares
 from hepmtp.regions import PRESELECTION
 from hepmtp.split import split_of
+from hepmtp.tokenizers.lookup import LookupTokenizer
 from hepmtp.training import TrainingOptions
 
 MODEL = ModelOptions(width=16, feedforward=32, heads=2, layers=1)
@@ -109,7 +110,7 @@ def test_nothing_left(fitted: dict[str, MaskedTokenDetector], processes: dict[st
 
 
 def test_every_token_where_none_is_named(background: ak.Array, signal: ak.Array) -> None:
-    detector = MaskedTokenDetector(model=MODEL, training=TRAINING, density_events=200).fit(background)
+    detector = MaskedTokenDetector(LookupTokenizer(), MODEL, TRAINING, density_events=200).fit(background)
     report = prediction_report(detector, {"all": with_metadata(background, dataset="all", role="background")}, signal)
     assert list(report.background) == ["type", "pt", "eta", "phi", "MET", "METphi"]
 

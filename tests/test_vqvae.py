@@ -164,8 +164,9 @@ def test_codes_of_the_event_round_trip_for_the_most_part(background: ak.Array, e
     tokens = fitted.encode(others)
     again = fitted.encode(fitted.decode(tokens))
     assert np.array_equal(again.offsets, tokens.offsets)
-    same = np.mean(again.values == tokens.values)
-    assert 0.5 < same < 1.0
+    particle = fitted.digits[tokens.values, 0] >= 0
+    same = np.mean((again.values == tokens.values)[particle])
+    assert same > 0.5, same  # a small model, hardly trained
     # an event's codes do not depend on the others of the batch
     assert fitted.encode(others[3:5]) == tokens.select([3, 4])
 

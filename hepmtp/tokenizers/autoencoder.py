@@ -47,7 +47,9 @@ class AutoencoderOptions:
         too, as well as they can.
     context
         encode and decode an event's particles together (transformer) instead of each by itself (MLP). A code then means
-        something else in another event.
+        something else in another event, and that decoding and encoding again gives the same codes is no longer sure: with 512
+        codes, width 64 and 5 epochs on the embedded background all of 107 500 held-out particles kept theirs; with 64 codes,
+        width 32 and 4 epochs on 949 events 72 % of them.
     width, layers, heads
         features, blocks of encoder and of decoder, attention heads.
     epochs, batch_events, learning_rate

@@ -150,5 +150,5 @@ def test_options(fitted: VAE, tmp_path: Path) -> None:
     loaded = VAE.load(tmp_path / "detector")
     assert (loaded.hidden, loaded.latent, loaded.training) == ((8,), 3, fitted.training)
     assert loaded.n_parameters == fitted.n_parameters == (6 * 8 + 8) + (8 * 6 + 6) + (3 * 8 + 8) + (8 * 6 + 6) + 6
-    with pytest.raises(TrainingError, match=r"hidden and latent must be 1 or more, found \(64, 64\) and 0"):
+    with pytest.raises(TrainingError, match=r"hidden and latent must be 1 or more, found \(128, 128\) and 0"):
         VAE(latent=0)

@@ -91,10 +91,10 @@ class NetworkTraining:
         of everything that is random.
     """
 
-    epochs: int = 60
-    patience: int = 10
-    batch_events: int = 256
-    learning_rate: float = 1e-3
+    epochs: int = 40
+    patience: int = 8
+    batch_events: int = 512
+    learning_rate: float = 3e-3
     weight_decay: float = 0.0
     seed: int = 0
 

@@ -75,8 +75,8 @@ class VAE(NetworkDetector):
     """
 
     name: str = "vae"
-    hidden: tuple[int, ...] = (64, 64)
-    latent: int = 8
+    hidden: tuple[int, ...] = (128, 128)
+    latent: int = 10
 
     label = "VAE score"
 

@@ -63,7 +63,7 @@ NUMBERS = PARTICLE_FEATURES.index("is jet")
 CODE_WIDTH = 16
 #: At most so many pairs of particles at a time, for memory.
 MAX_EDGES = 200_000
-#: The distortions that show in the particles; the graph holds no MET.
+#: The distortions of particles; those of MET, which the graph does not hold, show in the recoil of the particles alone.
 VISIBLE = tuple(one for one in DISTORTIONS if not one.name.startswith("met"))
 
 

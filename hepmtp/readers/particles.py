@@ -61,16 +61,17 @@ class Momenta(NamedTuple):
 
     def take(self, keep: Mask, *, type: ArrayLike, mass: ArrayLike = 0.0, energy: Floats | None = None) -> Particles:
         """Those that are kept, as particles of this type and mass, or energy, [GeV]; each one value or one per particle."""
-        event, pt, eta, phi = self.event[keep], self.pt[keep], self.eta[keep], self.phi[keep]
+        chosen = slice(None) if keep.all() else keep
+        event, pt, eta, phi = self.event[chosen], self.pt[chosen], self.eta[chosen], self.phi[chosen]
         if energy is None:
             m = np.asarray(mass, dtype=np.float64)
-            m = m[keep] if m.ndim else m
+            m = m[chosen] if m.ndim else m
             # a light particle's mass is negative where its square was; vector does the same
             energy = np.sqrt(np.maximum((pt * np.cosh(eta)) ** 2 + m * np.abs(m), 0.0))
         else:
-            energy = np.asarray(energy, dtype=np.float64)[keep]
+            energy = np.asarray(energy, dtype=np.float64)[chosen]
         kinds = np.asarray(type, dtype=np.int8)
-        kinds = kinds[keep] if kinds.ndim else np.full(len(pt), kinds, dtype=np.int8)
+        kinds = kinds[chosen] if kinds.ndim else np.full(len(pt), kinds, dtype=np.int8)
         return Particles(event, pt, eta, phi, energy, kinds)
 
 
@@ -183,8 +184,13 @@ def _floats(values: NDArray[np.generic]) -> Floats:
 
 
 def _by_falling_pt(particles: Particles) -> Particles:
-    same = particles.event[1:] == particles.event[:-1]
-    if not (same & (particles.pt[1:] > particles.pt[:-1])).any():
+    rises = (particles.event[1:] == particles.event[:-1]) & (particles.pt[1:] > particles.pt[:-1])
+    if not rises.any():
         return particles
-    order = np.lexsort((-particles.pt, particles.event))
+    # only the events that are not in order, which are few in most formats
+    odd = np.zeros(int(particles.event[-1]) + 1, dtype=bool)
+    odd[particles.event[1:][rises]] = True
+    places = np.flatnonzero(odd[particles.event])
+    order = np.arange(len(particles.pt))
+    order[places] = places[np.lexsort((-particles.pt[places], particles.event[places]))]
     return particles.take(order)

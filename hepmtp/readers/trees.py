@@ -86,23 +86,18 @@ class Branches:
         """A branch with a list of numbers per event; read once, however often it is asked for."""
         if name not in self._read:
             array = self.array(name)
-            try:
-                values = ak.to_numpy(ak.flatten(array) if array.ndim == 2 else array)
-            except (TypeError, ValueError):
-                values = np.array([None])
-            if array.ndim != depth or values.dtype.kind not in "iufb":
+            found = _flat(array) if array.ndim == depth else None
+            if found is None:
                 expected = "a list of numbers" if depth == 2 else "a number"
                 raise ReadError(f"{self.path}: branch {name!r} is {ak.type(array)}, expected {expected} per event")
-            counts = ak.to_numpy(ak.num(array)) if depth == 2 else np.ones(len(array), dtype=np.int64)
-            self._read[name] = Lists(counts, values)
+            self._read[name] = found
         return self._read[name]
 
     def like(self, name: str, other: str) -> NDArray[Any]:
         """The values of a branch whose lists are as long as those of another one."""
         column, counts = self.lists(name), self.lists(other).counts
-        differs = np.flatnonzero(column.counts != counts)
-        if len(differs):
-            at = differs[0]
+        if not np.array_equal(column.counts, counts):
+            at = np.flatnonzero(column.counts != counts)[0]
             raise ReadError(
                 f"{self.path} entry {self.start + at}: {column.counts[at]} values of {name} but {counts[at]} of {other};"
                 " the file is damaged or was not written as one"
@@ -132,6 +127,21 @@ class Branches:
             f"{self.path} entry {entry}: {name} is {values[bad[0]]}, expected {expected} ({len(bad)} such values in "
             f"entries {self.start}-{self.stop - 1}); make the file again or leave such events out"
         )
+
+
+def _flat(array: ak.Array) -> Lists | None:
+    """The numbers of an array of numbers or of lists of them, from its buffers; None if it is something else."""
+    form, length, buffers = ak.to_buffers(array)
+    numbers = form if array.ndim == 1 else getattr(form, "content", None)
+    if not isinstance(numbers, ak.forms.NumpyForm) or array.ndim > 2:
+        return None
+    if array.ndim == 1:
+        return Lists(np.ones(length, dtype=np.int64), np.asarray(buffers["node0-data"])[:length])
+    if not isinstance(form, ak.forms.ListOffsetForm):
+        return None
+    offsets = np.asarray(buffers["node0-offsets"], dtype=np.int64)[: length + 1]
+    values = np.asarray(buffers["node1-data"])[offsets[0] : offsets[-1]]
+    return Lists(np.diff(offsets), values)
 
 
 class TreeReader(ABC):
@@ -210,7 +220,8 @@ def open_root(path: str) -> Iterator[Any]:
     """A ROOT file, with nothing of what is read from it kept in memory."""
     check_file(path)
     with damage(path):
-        file = uproot.open({path: None}, array_cache=None)
+        # the plain source of local files: uproot's own choice asks an event loop for every branch
+        file = uproot.open({path: None}, array_cache=None, handler=uproot.MultithreadedFileSource)
     with file:
         yield file
 

@@ -1,0 +1,255 @@
+"""Speed of the readers of ROOT files against plain uproot, and their peak memory on a file ten times as large.
+
+Real events (of the folder given, see its README) are repeated into a file of the branches that the reader needs, with the
+compression of the real files (ZLIB 1); every copy's numbers are scaled by a random factor of up to one per mille and have the
+precision of the real ones, for repeated numbers would be unpacked too fast. The Dark Machines ntuple is made of the embedded
+sample in the same way. Both read the whole file in chunks of the same size, opened once, in
+turns; CPU time of this process, the best of the rounds. Plain uproot is ``tree.arrays`` of the same branches and nothing
+else: no check, no energy, no selection. Each peak is that of a process of its own.
+
+    python benchmarks/readers.py ../shared/data/real --out benchmarks/results/readers.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import awkward as ak
+import numpy as np
+import uproot
+
+from hepmtp.convert import iterate
+from hepmtp.manifest import embedded, read
+from hepmtp.readers import load_reader
+
+REQUIRED_SPEED, LARGEST_GROWTH = 0.5, 1.2
+B_TAGGING = "BTagging_AntiKt4EMPFlowAuxDyn:"
+DELPHES = {
+    "Jet": "PT Eta Phi Mass BTag", "Electron": "PT Eta Phi Charge", "Muon": "PT Eta Phi Charge", "Photon": "PT Eta Phi E",
+    "MissingET": "MET Phi", "Event": "Weight",
+}  # fmt: skip
+NANOAOD = {
+    "Jet": "pt eta phi mass btagDeepFlavB neHEF neEmEF chHEF chMultiplicity neMultiplicity",
+    "Electron": "pt eta phi charge cutBased", "Muon": "pt eta phi charge mediumId pfRelIso04_all",
+    "Photon": "pt eta phi mvaID_WP90 electronVeto", "PuppiMET": "pt phi",
+}  # fmt: skip
+PHYSLITE = {
+    "AnalysisJets": "pt eta phi m btaggingLink NNJvtPass", "AnalysisElectrons": "pt eta phi charge DFCommonElectronsLHMedium",
+    "AnalysisMuons": "pt eta phi charge quality", "AnalysisPhotons": "pt eta phi DFCommonPhotonsIsEMTight",
+    "BTagging_AntiKt4EMPFlow": "GN2v01_pb GN2v01_pc GN2v01_pu GN2v01_ptau",
+    "MET_Core_AnalysisMET": "mpx mpy source", "EventInfo": "mcEventWeights",
+}  # fmt: skip
+
+
+class Format(NamedTuple):
+    """A reader, the tree that it reads, and a function that gives some of its events as columns."""
+
+    reader: str
+    tree: str
+    rntuple: bool
+    columns: Callable[[Path], dict[str, Any]]
+
+
+def branches(file: str, tree: str, names: dict[str, str], between: str) -> Callable[[Path], dict[str, Any]]:
+    """What reads these branches of a real file."""
+
+    def columns(folder: Path) -> dict[str, Any]:
+        with uproot.open(folder / file) as opened:
+            found = opened[tree]
+            wanted = [group + between + name for group, some in names.items() for name in some.split()]
+            wanted += [
+                name for name in ("genWeight", "MET_Core_AnalysisMETAuxDyn:name") if name in found.keys(recursive=False)
+            ]
+            return {name: found[name].array() for name in wanted}
+
+    return columns
+
+
+def ntuple(folder: Path) -> dict[str, Any]:  # noqa: ARG001 (as the others)
+    """Objects of the embedded sample, the missing energy as the last of each event."""
+    events = read(embedded(), stop=400)
+    particles, met = events.Particle, events.MET[:, np.newaxis]
+    pt, eta, phi, energy = (particles[name] for name in ("pt", "eta", "phi", "energy"))
+    kind = ak.concatenate([particles["type"], ak.full_like(met.pt, -1, dtype=np.int8)], axis=1)
+    both = {"px": (pt * np.cos(phi), met.px), "py": (pt * np.sin(phi), met.py), "Energy": (energy, met.pt)}
+    both |= {"eta": (eta, met.pt * 0), "phi": (phi, met.phi)}
+    columns = {f"obj_{name}": ak.values_astype(ak.concatenate(pair, axis=1), np.float32) for name, pair in both.items()}
+    flags = {
+        "isJet": (0, 1),
+        "isBJet": (1,),
+        "isPositron": (2,),
+        "isElectron": (3,),
+        "isAntiMuon": (4,),
+        "isMuon": (5,),
+    }
+    for name, kinds in {**flags, "isPhoton": (6,), "isMET": (-1,)}.items():
+        columns[name] = ak.values_astype(sum(kind == one for one in kinds) > 0, np.int32)
+    return columns
+
+
+FORMATS = {
+    "Delphes, TTree": Format(
+        "hepmtp.readers.delphes:Delphes", "Delphes", False, branches("coffea/delphes.root", "Delphes", DELPHES, ".")
+    ),
+    "NanoAOD v15, TTree": Format(
+        "hepmtp.readers.nanoaod:NanoAOD", "Events", False, branches("coffea/nano_tt_v15.root", "Events", NANOAOD, "_")
+    ),
+    "NanoAOD v15, RNTuple": Format(
+        "hepmtp.readers.nanoaod:NanoAOD", "Events", True, branches("coffea/nano_tt_v15.root", "Events", NANOAOD, "_")
+    ),
+    "PHYSLITE, RNTuple": Format(
+        "hepmtp.readers.physlite:Physlite", "EventData", True,
+        branches("scikit-hep-testdata/uproot-physlite-rntuple_v1-0-0-0.root", "EventData", PHYSLITE, "AuxDyn:"),
+    ),
+    "Dark Machines ntuple, TTree": Format("hepmtp.readers.dm_ntuple:DMNtuple", "mytree", False, ntuple),
+}  # fmt: skip
+
+
+def main() -> None:
+    """Print and write the table; exit code 1 if a reader is too slow or its memory grows."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("real", type=Path, help="folder with the real files")
+    parser.add_argument("--events", type=int, default=20_000, help="events in the small file")
+    parser.add_argument("--chunk", type=int, default=10_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", nargs="+", default=list(FORMATS))
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--measure", nargs=2, metavar=("READER", "FILE"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.measure:
+        print(peak_of_this_process(*options.measure, chunk=options.chunk))
+        return
+    lines = [
+        "| format | events | branches | MB | uproot [ev/s] | reader [ev/s] | ratio | peak of a tenth [MiB] | peak [MiB] | ratio |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    failed = False
+    for name in options.only:
+        with tempfile.TemporaryDirectory() as folder:
+            line, good = measure(name, FORMATS[name], Path(folder), options)
+        lines.append(line)
+        failed |= not good
+        print(line, flush=True)
+    command = f"--events {options.events} --chunk {options.chunk} --rounds {options.rounds}"
+    goal = f"The ratio of the speeds must be at least {REQUIRED_SPEED:g}, that of the peaks at most {LARGEST_GROWTH:g}."
+    text = "\n".join([f"Made by `python benchmarks/readers.py ../shared/data/real {command}`.", "", *lines, "", goal])
+    if options.out:
+        options.out.write_text(text + "\n")
+    sys.exit(failed)
+
+
+def measure(name: str, form: Format, folder: Path, options: argparse.Namespace) -> tuple[str, bool]:
+    """A line of the table, and whether it is good."""
+    columns = form.columns(options.real)
+    small, large = folder / "small.root", folder / "large.root"
+    write(small, form, columns, options.events)
+    events = write(large, form, columns, 10 * options.events)
+    reader, path = load_reader(form.reader), str(large)
+    times = [
+        (
+            seconds(lambda: sum(len(one) for one in iterate(reader, path, options.chunk))),
+            seconds(lambda: plain(path, form.tree, list(columns), options.chunk)),
+        )
+        for _ in range(options.rounds)
+    ]
+    ours, theirs = (min(column) for column in zip(*times, strict=True))
+    peaks = [peak(form.reader, one, options) for one in (small, large)]
+    good = theirs / ours >= REQUIRED_SPEED and peaks[1] / peaks[0] <= LARGEST_GROWTH
+    cells = [name, f"{events}", f"{len(columns)}", f"{large.stat().st_size / 1e6:.0f}", f"{events / theirs:.0f}"]
+    cells += [
+        f"{events / ours:.0f}",
+        f"{theirs / ours:.2f}",
+        *(f"{one:.0f}" for one in peaks),
+        f"{peaks[1] / peaks[0]:.2f}",
+    ]
+    return f"| {' | '.join(cells)} |", good
+
+
+def write(path: Path, form: Format, columns: dict[str, Any], events: int) -> int:
+    """The events again and again in clusters of about 10 000, until there are that many; returns how many."""
+    n = len(next(iter(columns.values())))
+    rng = np.random.default_rng(0)
+    order = np.tile(np.arange(n), max(1, 10_000 // n))
+    written = 0
+    with uproot.recreate(path, compression=uproot.ZLIB(1)) as file:
+        tree = None
+        while written < events:
+            block = {name: varied(name, column[order], rng) for name, column in columns.items()}
+            data = ak.zip(block, depth_limit=1) if form.rntuple else block
+            if tree is None and form.rntuple:
+                tree = file.mkrntuple(form.tree, data[:0])
+            elif tree is None:
+                tree = file.mktree(form.tree, {name: ak.type(one).content for name, one in block.items()})
+            tree.extend(data)
+            written += len(order)
+    return written
+
+
+def varied(name: str, column: ak.Array, rng: np.random.Generator) -> ak.Array:
+    """Floating-point numbers a little smaller, with as many bits as they had."""
+    column = ak.to_packed(column if name.endswith("name") else ak.without_parameters(column))
+    flat = (
+        ak.to_numpy(ak.flatten(column) if column.ndim == 2 else column)
+        if not column.fields and column.ndim < 3
+        else None
+    )
+    if flat is None or flat.dtype != np.float32 or "charge" in name.lower():
+        return column
+    used = int(np.bitwise_or.reduce(flat.view(np.uint32)))
+    if not used:
+        return column
+    kept = np.uint32(0xFFFFFFFF ^ ((used & -used) - 1))
+    less = (flat * rng.uniform(0.999, 1.0, len(flat)).astype(np.float32)).view(np.uint32) & kept
+    return ak.unflatten(less.view(np.float32), ak.num(column)) if column.ndim == 2 else ak.Array(less.view(np.float32))
+
+
+def plain(path: str, tree: str, names: list[str], chunk: int) -> None:
+    """The same branches in the same chunks by uproot alone."""
+    with uproot.open(path, array_cache=None) as file:
+        found = file[tree]
+        for start in range(0, found.num_entries, chunk):
+            found.arrays(names, entry_start=start, entry_stop=min(start + chunk, found.num_entries), library="ak")
+
+
+def seconds(call: Callable[[], object]) -> float:
+    """CPU time of one call."""
+    start = time.process_time()
+    call()
+    return time.process_time() - start
+
+
+def peak(reader: str, path: Path, options: argparse.Namespace) -> float:
+    """Peak memory [MiB] of reading a file in a fresh process."""
+    command = [
+        sys.executable,
+        __file__,
+        str(options.real),
+        "--chunk",
+        str(options.chunk),
+        "--measure",
+        reader,
+        str(path),
+    ]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return float(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
+
+
+def peak_of_this_process(reader: str, path: str, *, chunk: int) -> float:
+    """Peak memory [MiB] after reading the file chunk by chunk."""
+    for _ in iterate(load_reader(reader), path, chunk):
+        pass
+    # not getrusage: a process begins with the peak of the one that started it
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+
+if __name__ == "__main__":
+    main()

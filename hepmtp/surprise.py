@@ -4,7 +4,9 @@ The rule: for a hidden token with true digit d of a factor and predicted probabi
 
 - surprise: -log p(d);
 - expected: the mean surprise if the model were right, the entropy H = -sum p log p;
-- variance: the spread of the surprise if the model were right, V = sum p (log p)^2 - H^2.
+- variance: the spread of the surprise if the model were right, V = sum p (log p)^2 - H^2;
+- tail: -log of the probability of a digit of d or more, of d itself only half: small where d is low, however rare that is. It has
+  a meaning where digits are in order, such as bins of pt.
 
 Centring by H and scaling by sqrt(V) takes away what is merely hard to predict, and with it most of the plain particle count.
 A model of the attention "leave_one_out" needs no hiding: it answers for all tokens of an event at once.
@@ -30,6 +32,7 @@ class Surprises(NamedTuple):
     surprise: NDArray[np.float64]
     expected: NDArray[np.float64]
     variance: NDArray[np.float64]
+    tail: NDArray[np.float64]
     predicted: NDArray[np.int64]  # most probable digit; -1 where none applies
 
 
@@ -47,7 +50,7 @@ def surprises(model: MaskedTokenModel, tokens: TokenBatch, *, max_tokens: int = 
         about so many tokens go through the model at once.
     """
     shape = (len(tokens.values), len(model.heads))
-    out = Surprises(np.zeros(shape), np.zeros(shape), np.zeros(shape), np.full(shape, -1, dtype=np.int64))
+    out = Surprises(*(np.zeros(shape) for _ in range(4)), np.full(shape, -1, dtype=np.int64))
     device = model.embedding.device
     # where each token is hidden in turn, an event of n tokens is n copies of itself: its cost is n * n tokens
     for events in buckets(tokens.counts if model.one_pass else tokens.counts**2, max_tokens):
@@ -64,7 +67,10 @@ def surprises(model: MaskedTokenModel, tokens: TokenBatch, *, max_tokens: int = 
             p = log_p.exp()
             entropy = -(p * log_p).sum(dim=1)
             true = digits[:, column][torch.as_tensor(has, device=device)]
-            out.surprise[rows, column] = -log_p.gather(1, true[:, None])[:, 0].cpu().numpy()
+            own = log_p.gather(1, true[:, None])[:, 0]
+            above = p.flip(1).cumsum(1).flip(1).gather(1, true[:, None])[:, 0] - own.exp() / 2
+            out.surprise[rows, column] = -own.cpu().numpy()
+            out.tail[rows, column] = -above.log().cpu().numpy()
             out.expected[rows, column] = entropy.cpu().numpy()
             out.variance[rows, column] = ((p * log_p**2).sum(dim=1) - entropy**2).clamp(min=0).cpu().numpy()
             out.predicted[rows, column] = log_p.argmax(dim=1).cpu().numpy()

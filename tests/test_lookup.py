@@ -206,7 +206,7 @@ def test_sizes_follow_the_options() -> None:
     }
 
 
-def test_sizes_of_the_eight_presets() -> None:
+def test_sizes_of_the_presets() -> None:
     assert {name: LookupTokenizer.preset(name).vocab_size for name in PRESETS} == {
         "particles": 875,
         "met3": 878,
@@ -216,6 +216,7 @@ def test_sizes_of_the_eight_presets() -> None:
         "met10_phi10": 895,
         "fine": 7020,
         "tails": 7 * 10 * 5 * 5 + 10 + 5,
+        "no_azimuth": 7 * 10 * 5 + 10,
     }
     assert LookupTokenizer.preset("visive2025").factors == LookupTokenizer().factors
 
@@ -278,7 +279,7 @@ def test_phi_at_the_seam(tokenizer: LookupTokenizer) -> None:
     ("options", "message"),
     [
         ({"pt_bins": 0}, r"pt_bins must be 1 or more, found 0"),
-        ({"phi_bins": -1}, r"phi_bins must be 1 or more, found -1"),
+        ({"phi_bins": -1}, r"phi_bins must be 0 or more, found -1"),
         ({"met_bins": -2}, r"met_bins must be 0 or more, found -2"),
         ({"met_phi_bins": 2.5}, r"met_phi_bins must be a number of bins, found 2.5"),
         ({"pt_bins": (0.5, 0.2)}, r"rising quantiles in \(0, 1\), found \(0.5, 0.2\)"),

@@ -44,7 +44,7 @@ def test_fast_equals_slow(form: str, position: str, attention: str, max_tokens: 
     found = surprises(model, tokens, max_tokens=max_tokens)
     np.testing.assert_allclose(found.surprise, surprises_slowly(model, tokens), rtol=1e-4, atol=1e-5)
     applies = model.targets.numpy()[tokens.values] >= 0
-    for part in found[:3]:
+    for part in found[:4]:
         assert part.shape == applies.shape
         assert part.dtype == np.float64
         assert (part[~applies] == 0).all()
@@ -54,7 +54,7 @@ def test_fast_equals_slow(form: str, position: str, attention: str, max_tokens: 
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("attention", ATTENTIONS)
-def test_expected_and_variance_are_the_sums(form: str, attention: str) -> None:
+def test_expected_variance_and_tail_are_the_sums(form: str, attention: str) -> None:
     model = make_model(form=form, attention=attention)
     tokens = events_of(PARTICLES)
     found = surprises(model, tokens)
@@ -67,6 +67,8 @@ def test_expected_and_variance_are_the_sums(form: str, attention: str) -> None:
                 assert found.surprise[token, column] == pytest.approx(-np.log(p[digit]), rel=1e-4)
                 assert found.expected[token, column] == pytest.approx(entropy, rel=1e-4)
                 assert found.variance[token, column] == pytest.approx(variance, rel=1e-3, abs=1e-5)
+                tail = p[digit + 1 :].sum() + p[digit] / 2
+                assert found.tail[token, column] == pytest.approx(-np.log(tail), rel=1e-4, abs=1e-6)
                 assert found.predicted[token, column] == p.argmax()
 
 

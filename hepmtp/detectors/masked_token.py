@@ -1,22 +1,22 @@
 """The masked-token detector: how badly a transformer, trained on background, predicts each particle from the others.
 
-The rule: every form of the score is larger for stranger events. With s the surprise -log p of a hidden token's digit, H and V
-its expected value and variance under the model's own prediction (see :mod:`hepmtp.surprise`), sums over the event:
+The rule: every form of the score is larger for stranger events. With s the surprise -log p of a hidden token's digit, t the tail
+surprise -log P(d or more), H and V expected value and variance of s under the model's own prediction (:mod:`hepmtp.surprise`):
 
-- ``"sum"``: all surprises; grows with the particle count by itself;
-- ``"mean"``: all surprises over the number of tokens;
+- ``"sum"``: all s of the event; grows with the particle count by itself;
+- ``"mean"``: the sum over the number of tokens;
 - ``"excess"``: (sum s - sum H) / sqrt(sum V), over all factors: centred and scaled;
-- a factor's name (``"type"``, ``"pt"``, ``"eta"``, ``"phi"``, ``"MET"``, ``"METphi"``): the excess of that factor alone;
-- ``"count"``: -log p(n), the surprise of the particle count n itself in background;
-- ``"joined"``, the default: four questions, joined by a density fitted on background training events and read one-sidedly
-  (:mod:`hepmtp.density`): what the particles are (excess of type), how they move (excess of pt, eta and phi together), what is
-  missing (MET and METphi together), and how many there are (count). Few components, as each one adds its noise.
+- a factor's name (``"type"``, ``"pt"``, ``"eta"``, ``"MET"``, ...): the sum of that factor alone, of t for pt and MET, where new
+  physics lies above and not below what is expected, of s for the others;
+- ``"joined"``, the default: four questions, each answered by the share of background that is at least as strange, and Fisher's
+  combination of the four (:mod:`hepmtp.tails`). What the particles are (sum of s of the type), how hard they are (sum of t of
+  pt), what is missing (t of MET), and how many there are (the particle count). Directions (eta, phi, METphi) are not asked for:
+  nothing says where new physics would point. What has no such name (a code, a joint token) is asked for by its s as one question.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -28,11 +28,11 @@ from hist.axis import Regular
 from numpy.typing import NDArray
 
 from hepmtp import storage
-from hepmtp.density import OneSidedDensity
 from hepmtp.detectors import axis_from, plain_axis, score_axis, training_events
 from hepmtp.errors import NotFittedError, ScoreError
 from hepmtp.models.masked import MaskedTokenModel, ModelOptions, output_heads
 from hepmtp.surprise import Surprises, surprises
+from hepmtp.tails import TailCombination
 from hepmtp.tokenizers import Tokenizer, load_tokenizer
 from hepmtp.tokenizers.lookup import LookupTokenizer
 from hepmtp.tokens import TokenBatch
@@ -40,8 +40,10 @@ from hepmtp.training import History, Progress, TrainingOptions, torch_threads, t
 
 Floats = NDArray[np.float64]
 
-#: The question that each head answers in the joined score; a head that is not listed says how particles move.
-QUESTIONS = {"type": "what", "MET": "missing", "METphi": "missing"}
+#: Factors of which only a large value is strange.
+UPWARDS = ("pt", "MET")
+#: Factors that the joined score does not ask for: directions.
+NOT_ASKED = ("eta", "phi", "METphi")
 
 
 @dataclass(eq=False)
@@ -51,13 +53,13 @@ class MaskedTokenDetector:
     Parameters
     ----------
     tokenizer
-        default: `LookupTokenizer`, 5 x 5 x 5 bins with MET and METphi tokens.
+        default: the look-up table "no_azimuth".
     model, training
         shape of the model and how it is trained.
     form
         of the score; this module's docstring lists them.
     density_events
-        at most so many training events are scored to fit the density and the ranges of the axes.
+        at most so many training events are scored to fit the tail probabilities and the ranges of the axes.
 
     Attributes
     ----------
@@ -65,11 +67,11 @@ class MaskedTokenDetector:
         the trained model and its training curve.
     """
 
-    tokenizer: Tokenizer = field(default_factory=LookupTokenizer)
+    tokenizer: Tokenizer = field(default_factory=lambda: LookupTokenizer.preset("no_azimuth"))
     model: ModelOptions = field(default_factory=ModelOptions)
     training: TrainingOptions = field(default_factory=TrainingOptions)
     form: str = "joined"
-    density_events: int = 10_000
+    density_events: int = 50_000
     history_: History = field(default_factory=list, init=False, repr=False)
     model_: MaskedTokenModel | None = field(default=None, init=False, repr=False)
     _state: _State | None = field(default=None, init=False, repr=False)
@@ -96,22 +98,22 @@ class MaskedTokenDetector:
     def description(self) -> str:
         """What this form of the score is, in a sentence."""
         plain = {
-            "joined": "How badly a transformer, trained on background, predicts what the particles are (type), how they move (pt, eta, "
-            "phi) and what is missing (MET, METphi) from the rest of the event, each centred and scaled by what the model itself "
-            "expects, and the surprise of the particle count; joined by a density of background training events, read one-sidedly.",
+            "joined": "How badly a transformer, trained on background, predicts what the particles are, how hard they are and what is "
+            "missing from the rest of the event, and how many particles there are: for each of the four the share of background that is at "
+            "least as strange, and Fisher's combination of these.",
             "sum": "Sum of -log p over everything that the transformer predicts; grows with the particle count by itself.",
             "mean": "The sum divided by the number of tokens.",
             "excess": "The sum minus what the model expects, over the spread that it expects.",
-            "count": "-log of the share of background training events with this particle count.",
         }
+        above = "a value as large or larger" if self.form in UPWARDS else "the value"
         return plain.get(
-            self.form, f"Excess surprise of {self.form} alone: centred and scaled by what the model expects."
+            self.form, f"Sum of -log of the probability that the transformer gives to {above} of {self.form}."
         )
 
     @property
     def forms(self) -> tuple[str, ...]:
         """The forms that the score can have."""
-        return ("joined", "sum", "mean", "excess", "count", *self._heads())
+        return ("joined", "sum", "mean", "excess", *self._heads())
 
     def with_score(self, form: str) -> Self:
         """The same detector with another form of the score; both share the model and what it has computed."""
@@ -122,7 +124,7 @@ class MaskedTokenDetector:
         return other
 
     def fit(self, events: ak.Array, *, checkpoint: str | Path | None = None, progress: Progress | None = None) -> Self:
-        """Fit tokenizer, model and density on background events; only their train and validation parts are used.
+        """Fit tokenizer, model and tail probabilities on background events; only their train and validation parts are used.
 
         Parameters
         ----------
@@ -157,10 +159,10 @@ class MaskedTokenDetector:
         self.model_ = model
         rng = np.random.default_rng(self.training.seed)
         some = np.sort(rng.permutation(len(training))[: self.density_events])
-        state = _State(count_surprise=_count_surprise(model, training))
+        state = _State()
         self._state, self._saved = state, None
         parts = self._parts(training.select(some))
-        state.density.fit(parts["questions"])
+        state.tails.fit(parts["questions"])
         state.axes = {form: plain_axis(score_axis(self._form(parts, form), label=_label(form))) for form in self.forms}
         return self
 
@@ -178,7 +180,7 @@ class MaskedTokenDetector:
         return state.last[1]
 
     def save(self, path: str | Path) -> None:
-        """Write model, density, axes, training curve and tokenizer to a folder."""
+        """Write model, tail probabilities, axes, training curve and tokenizer to a folder."""
         state = self._fitted()
         meta = {
             "model": asdict(self.model),
@@ -189,8 +191,7 @@ class MaskedTokenDetector:
             "axes": state.axes,
         }
         arrays = {f"model.{key}": value.numpy(force=True) for key, value in self.fitted_model.state_dict().items()}
-        arrays |= {f"density.{key}": value for key, value in state.density.arrays().items()}
-        arrays["count_surprise"] = state.count_surprise
+        arrays |= {f"tails.{key}": value for key, value in state.tails.arrays().items()}
         with storage.new_folder(path) as folder:
             storage.write(folder, storage.kind_of(self), meta, arrays)
             self.tokenizer.save(folder / "tokenizer")
@@ -215,8 +216,8 @@ class MaskedTokenDetector:
             raise ScoreError(
                 f"{path}: the weights do not fit the tokenizer's vocabulary ({error}); save it again"
             ) from None
-        density = {key[8:]: value for key, value in arrays.items() if key.startswith("density.")}
-        detector._state = _State(arrays["count_surprise"], OneSidedDensity.from_arrays(density), meta["axes"])
+        tails = {key[6:]: value for key, value in arrays.items() if key.startswith("tails.")}
+        detector._state = _State(TailCombination.from_arrays(tails), meta["axes"])
         detector.model_, detector.history_ = model.eval(), meta["history"]
         detector._saved = (str(Path(path).resolve()), storage.digest(path))
         return detector
@@ -242,39 +243,34 @@ class MaskedTokenDetector:
 
     def _parts(self, tokens: TokenBatch) -> dict[str, Floats]:
         """Every form but the joined one, each shape (n_events,), and the components of that, (n_events, n_components)."""
-        model, state = self.fitted_model, self._fitted()
-        found = self.surprises(tokens)
+        model, found = self.fitted_model, self.surprises(tokens)
 
-        def total(column: Floats) -> Floats:
-            return np.bincount(tokens.owner, column, minlength=len(tokens)).astype(np.float64)
+        def total(part: Floats) -> Floats:
+            return np.bincount(tokens.owner, part, minlength=len(tokens)).astype(np.float64)
 
-        def excess(columns: Sequence[int]) -> Floats:
-            s, expected, variance = (total(part[:, columns].sum(axis=1)) for part in found[:3])
-            return (s - expected) / np.sqrt(np.maximum(variance, 1e-9))
-
-        s = total(found.surprise.sum(axis=1))
-        heads = {head.name: column for column, head in enumerate(model.heads)}
-        parts = {"sum": s, "mean": s / np.maximum(tokens.counts, 1), "excess": excess([*heads.values()])}
-        parts["count"] = _count_score(state.count_surprise, _particle_count(model, tokens))
-        parts |= {name: excess([column]) for name, column in heads.items()}
-        groups = [
-            [heads[name] for name in heads if QUESTIONS.get(name, "how") == one] for one in ("what", "how", "missing")
-        ]
-        parts["questions"] = np.stack([*(excess(group) for group in groups if group), parts["count"]], axis=1)
+        s, expected, variance = (total(part.sum(axis=1)) for part in (found.surprise, found.expected, found.variance))
+        parts = {"sum": s, "mean": s / np.maximum(tokens.counts, 1)}
+        parts["excess"] = (s - expected) / np.sqrt(np.maximum(variance, 1e-9))
+        heads = self._heads()
+        for column, name in enumerate(heads):
+            parts[name] = total((found.tail if name in UPWARDS else found.surprise)[:, column])
+        named = [parts[name] for name in heads if name in ("type", *UPWARDS)]
+        other = [parts[name] for name in heads if name not in ("type", *UPWARDS, *NOT_ASKED)]
+        asked = [*named, *([np.sum(other, axis=0)] if other else []), _particle_count(model, tokens)]
+        parts["questions"] = np.stack(asked, axis=1).astype(np.float64)
         return parts
 
     def _form(self, parts: dict[str, Floats], form: str) -> Floats:
         if form != "joined":
             return parts[form]
-        return self._fitted().density.score(parts["questions"])
+        return self._fitted().tails.score(parts["questions"])
 
 
 @dataclass
 class _State:
     """What all forms of a detector share."""
 
-    count_surprise: Floats  # of 0, 1, 2, ... particles
-    density: OneSidedDensity = field(default_factory=OneSidedDensity)
+    tails: TailCombination = field(default_factory=TailCombination)
     axes: dict[str, dict[str, Any]] = field(default_factory=dict)
     last: tuple[TokenBatch, Surprises] | None = None  # stays at home when pickled: it is large
 
@@ -286,18 +282,6 @@ def _particle_count(model: MaskedTokenModel, tokens: TokenBatch) -> NDArray[np.i
     """Particles of each event, shape (n_events,): its tokens but MET and METphi."""
     particles = model.kind_of[: model.vocab_size].numpy()[tokens.values] == 0
     return np.bincount(tokens.owner[particles], minlength=len(tokens))
-
-
-def _count_surprise(model: MaskedTokenModel, tokens: TokenBatch) -> Floats:
-    """-log of the share of training events with each particle count; half an event is added to each."""
-    seen = np.bincount(_particle_count(model, tokens)) + 0.5
-    return np.asarray(-np.log(seen / seen.sum()))
-
-
-def _count_score(table: Floats, count: NDArray[np.int64]) -> Floats:
-    """Surprise of these particle counts; beyond the table each particle more is half as probable."""
-    beyond = np.maximum(count - (len(table) - 1), 0)
-    return np.asarray(table[np.minimum(count, len(table) - 1)] + beyond * np.log(2))
 
 
 def _label(form: str) -> str:

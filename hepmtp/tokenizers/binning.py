@@ -27,11 +27,10 @@ class Bins(NamedTuple):
 def check_bins(name: str, bins: Any) -> int | tuple[float, ...]:
     """The bins as a number or a tuple of quantiles; raises TokenError for what is neither.
 
-    Names that begin with ``met`` may have 0 bins, which leaves the token out; those that end in ``phi_bins`` are
-    of equal width and so must be a number.
+    MET and what ends in ``phi_bins`` may have 0 bins, which leaves it out; the latter are of equal width and so must be a number.
     """
     if isinstance(bins, int):
-        least = 0 if name.startswith("met") else 1
+        least = 0 if name.startswith("met") or name.endswith("phi_bins") else 1
         if bins < least:
             raise TokenError(f"{name} must be {least} or more, found {bins}")
         return bins

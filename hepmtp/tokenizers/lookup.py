@@ -51,7 +51,9 @@ class Table(NamedTuple):
     met_phi_bins: int
 
 
-#: The eight named look-up tables: without MET, with MET, and with MET and METphi tokens; bins as published, finer, and of the tails.
+#: The named look-up tables: without MET, with MET, and with MET and METphi tokens; bins as published, finer, and of the tails. The
+#: last one knows no azimuth: how an event is turned means nothing, and what the balance of momenta predicts holds for any event, so
+#: that a model which uses it is surprised by the wrong things (measured: docs/studies.md).
 PRESETS: dict[str, Table] = {
     #                     pt  eta phi  MET METphi
     "particles":   Table(   5,  5,  5,     0,  0),
@@ -62,6 +64,7 @@ PRESETS: dict[str, Table] = {
     "met10_phi10": Table(   5,  5,  5,    10, 10),
     "fine":        Table(  10, 10, 10,    10, 10),
     "tails":       Table(TAILS, 5,  5, TAILS,  5),
+    "no_azimuth":  Table(TAILS, 5,  0, TAILS,  0),
 }  # fmt: skip
 
 
@@ -78,7 +81,8 @@ class LookupTokenizer:
         number of equal-population bins, or the inner quantiles in (0, 1) themselves, e.g. ``(0.5, 0.9, 0.99)`` for
         bins that resolve a tail. ``met_bins=0`` leaves the MET token out.
     phi_bins, met_phi_bins
-        number of bins of width 2 pi / n. ``met_phi_bins=0`` leaves the METphi token out.
+        number of bins of width 2 pi / n. ``phi_bins=0`` leaves phi out of the particles' ids, ``met_phi_bins=0`` leaves the METphi
+        token out.
     abs_eta
         bin abs(eta), as published, or eta.
     types
@@ -116,7 +120,7 @@ class LookupTokenizer:
 
     @classmethod
     def preset(cls, name: str) -> Self:
-        """One of the eight named look-up tables, `PRESETS`, not fitted yet.
+        """One of the named look-up tables, `PRESETS`, not fitted yet.
 
         Examples
         --------
@@ -129,7 +133,7 @@ class LookupTokenizer:
 
     @property
     def factors(self) -> tuple[tuple[str, int], ...]:
-        """Names and sizes of an id's digits; MET and METphi only if there are such tokens."""
+        """Names and sizes of an id's digits; phi, MET and METphi only if they are asked for."""
         sizes = {
             "type": len(self.types),
             "pt": n_bins(self.pt_bins),
@@ -149,9 +153,9 @@ class LookupTokenizer:
     def digits(self) -> NDArray[np.int64]:
         """Digit of each id for each factor, -1 where it has none, shape (vocab_size, n_factors)."""
         sizes = dict(self.factors)
-        particle = [sizes[name] for name in ("type", "pt", "eta", "phi")]
+        particle = [sizes[name] for name in ("type", "pt", "eta", "phi") if name in sizes]
         missing = [np.arange(sizes[name])[:, None] for name in ("MET", "METphi") if name in sizes]
-        return digit_table(np.indices(particle).reshape(4, -1).T, *missing)
+        return digit_table(np.indices(particle).reshape(len(particle), -1).T, *missing)
 
     def fit(self, events: ak.Array) -> Self:
         """Set the bin edges to the quantiles of background training events, shape (n_events,).
@@ -176,14 +180,12 @@ class LookupTokenizer:
         sizes = dict(self.factors)
         place = np.argsort([PARTICLE_TYPES.index(name) for name in self.types])
         ids = place[flat(events, "type").astype(np.int64)]
-        for name, digit in (
-            ("pt", np.digitize(flat(events, "pt"), self.edges_["pt"])),
-            ("eta", np.digitize(self._eta(events), self.edges_["eta"])),
-            ("phi", phi_bin(flat(events, "phi"), self.phi_bins)),
-        ):
-            ids = ids * sizes[name] + digit
+        ids = ids * sizes["pt"] + np.digitize(flat(events, "pt"), self.edges_["pt"])
+        ids = ids * sizes["eta"] + np.digitize(self._eta(events), self.edges_["eta"])
+        if "phi" in sizes:
+            ids = ids * sizes["phi"] + phi_bin(flat(events, "phi"), self.phi_bins)
         extra = []  # one token per event each, behind the particles
-        first = sizes["type"] * sizes["pt"] * sizes["eta"] * sizes["phi"]
+        first = sizes["type"] * sizes["pt"] * sizes["eta"] * sizes.get("phi", 1)
         if "MET" in sizes:
             extra.append(first + np.digitize(ak.to_numpy(events.MET.pt), self.edges_["MET"]))
             first += sizes["MET"]
@@ -204,7 +206,10 @@ class LookupTokenizer:
         column = {name: i for i, (name, _) in enumerate(self.factors)}
         digits = self.digits[tokens.values]
         particle = digits[:, column["type"]] >= 0
-        kinds, pt_bin, eta_bin, phi_bin = digits[particle, :4].T
+        kinds, pt_bin, eta_bin = digits[particle, :3].T
+        phi = np.zeros(len(kinds))
+        if "phi" in column:
+            phi = phi_centre(digits[particle, column["phi"]], self.phi_bins)
         pt, eta = self.centres_["pt"][pt_bin], self.centres_["eta"][eta_bin]
         missing = {}
         for name in ("MET", "METphi"):
@@ -215,7 +220,7 @@ class LookupTokenizer:
             counts=np.bincount(tokens.owner[particle], minlength=len(tokens)),
             pt=pt,
             eta=eta,
-            phi=phi_centre(phi_bin, self.phi_bins),
+            phi=phi,
             energy=pt * np.cosh(eta),
             type=np.array([PARTICLE_TYPES.index(name) for name in self.types])[kinds],
             met=self.centres_["MET"][missing["MET"]] if "MET" in column else np.zeros(len(tokens)),

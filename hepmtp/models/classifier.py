@@ -75,7 +75,7 @@ class ClassifierTraining:
         torch threads; more than one is many times slower on a busy machine.
     """
 
-    epochs: int = 15
+    epochs: int = 12
     patience: int = 5
     batch_events: int = 256
     learning_rate: float = 1e-3

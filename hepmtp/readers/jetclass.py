@@ -94,8 +94,9 @@ class JetClass:
                     f"{path} entry {start + differs[0]}: {name} and part_px differ in length; fetch it again"
                 )
         label = _labels(path, start, {name: _column(arrays[f"label_{name}"]) for name in labels})
-        flat = {name: _column(ak.flatten(arrays[name])) for name in (*_MOMENTUM, "part_charge", *_FLAGS)}
-        types = _types(path, start, counts, flat["part_charge"], np.stack([flat[name] for name in _FLAGS]))
+        flat = {name: _column(ak.flatten(arrays[name])) for name in (*_MOMENTUM, "part_charge")}
+        flags = {name: ak.to_numpy(ak.flatten(arrays[name])) for name in _FLAGS}
+        types = _types(path, start, counts, flat["part_charge"], flags)
         px, py, pz, energy = (flat[name] for name in _MOMENTUM)
         pt = np.hypot(px, py)
         with np.errstate(divide="ignore", invalid="ignore"):  # a particle along the beam is refused by its eta
@@ -130,7 +131,7 @@ class JetClass:
     def _open(self, path: str) -> Iterator[Any]:
         check_file(path)
         try:
-            with uproot.open({path: None}) as file:
+            with uproot.open({path: None}, array_cache=None) as file:
                 yield self._checked(path, file)
         except ReadError:
             raise
@@ -176,18 +177,24 @@ def _labels(path: str, start: int, found: dict[str, NDArray[np.float64]]) -> NDA
 
 
 def _types(
-    path: str, start: int, counts: NDArray[np.int64], charge: NDArray[np.float64], flags: NDArray[np.float64]
+    path: str, start: int, counts: NDArray[np.int64], charge: NDArray[np.float64], flags: dict[str, NDArray[Any]]
 ) -> NDArray[np.int8]:
-    """Type of each particle, (n_particles,), from its charge and from `flags` (5, n_particles), one of which is 1."""
-    kind = flags.argmax(axis=0)
-    legal = ((flags == 0) | (flags == 1)).all(axis=0) & (flags.sum(axis=0) == 1) & np.isin(charge, (-1, 0, 1))
-    types = np.full(len(charge), -1, dtype=np.int8)
-    types[legal] = _TYPE_OF[kind[legal], charge[legal].astype(np.int64)]
+    """Type of each particle, (n_particles,), from its charge and its flags, one of which is 1."""
+    set_flags = np.zeros(len(charge), dtype=np.int8)
+    kind = np.zeros(len(charge), dtype=np.int8)
+    legal = np.abs(charge) <= 1
+    for i, flag in enumerate(flags.values()):
+        is_set = flag == 1
+        legal &= is_set | (flag == 0)
+        set_flags += is_set
+        kind[is_set] = i
+    sign = np.where(legal, charge, 0).astype(np.int8)
+    types = np.where(legal & (sign == charge) & (set_flags == 1), _TYPE_OF[kind, sign], -1).astype(np.int8)
     bad = np.flatnonzero(types < 0)
     if len(bad):
         at = bad[0]
         entry = start + np.searchsorted(np.cumsum(counts), at, side="right")
-        says = ", ".join(f"{name} {flag:g}" for name, flag in zip(_FLAGS, flags[:, at], strict=True))
+        says = ", ".join(f"{name} {float(flag[at]):g}" for name, flag in flags.items())
         raise ReadError(
             f"{path} entry {entry}: a particle of charge {charge[at]:g} with {says}; expected one flag that is 1 and a"
             " charge that fits it"

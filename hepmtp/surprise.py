@@ -50,7 +50,8 @@ def surprises(model: MaskedTokenModel, tokens: TokenBatch, *, max_tokens: int = 
         about so many tokens go through the model at once.
     """
     shape = (len(tokens.values), len(model.heads))
-    out = Surprises(*(np.zeros(shape) for _ in range(4)), np.full(shape, -1, dtype=np.int64))
+    surprise, expected, variance, tail = (np.zeros(shape) for _ in range(4))
+    out = Surprises(surprise, expected, variance, tail, np.full(shape, -1, dtype=np.int64))
     device = model.embedding.device
     # where each token is hidden in turn, an event of n tokens is n copies of itself: its cost is n * n tokens
     for events in buckets(tokens.counts if model.one_pass else tokens.counts**2, max_tokens):

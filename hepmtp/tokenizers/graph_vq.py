@@ -61,6 +61,8 @@ Floats = NDArray[np.float64]
 NUMBERS = PARTICLE_FEATURES.index("is jet")
 #: Codes are told apart by their direction in so many dimensions.
 CODE_WIDTH = 16
+#: So many events give the first codes.
+FIRST_EVENTS = 8000
 #: At most so many pairs of particles at a time, for memory.
 MAX_EDGES = 200_000
 #: The distortions of particles; those of MET, which the graph does not hold, show in the recoil of the particles alone.
@@ -284,7 +286,8 @@ class GraphVQTokenizer:
         first = _Graphs(events, self.neighbours)
         network.train()
         with torch.no_grad():  # k-means of the first codes sees far more particles than a batch holds
-            network.loss(*first.batch(np.arange(min(len(events), 8000))), torch.zeros(min(len(events), 8000)), 0.0)
+            some = np.random.default_rng(self.seed).permutation(len(events))[:FIRST_EVENTS]
+            network.loss(*first.batch(some), torch.zeros(len(some)), 0.0)
         for epoch in range(self.epochs):
             rng = np.random.default_rng([self.seed, epoch])
             if others is None:

@@ -15,10 +15,19 @@ from hepmtp.detectors.flow import Flow
 from hepmtp.errors import TrainingError
 from hepmtp.events import make_events
 
+KINDS = pytest.mark.parametrize("kind", ["affine", "spline"])
 
-def tiny(*, seed: int = 0, features: tuple[str, ...] = ("n_jets", "ht", "met", "lepton_pt_3")) -> Flow:
+
+def tiny(
+    kind: Any = "affine", *, seed: int = 0, features: tuple[str, ...] = ("n_jets", "ht", "met", "lepton_pt_3")
+) -> Flow:
     return Flow(
-        features, hidden=(8,), transforms=2, bins=4, training=NetworkTraining(epochs=2, batch_events=64, seed=seed)
+        features,
+        kind=kind,
+        hidden=(8,),
+        transforms=2,
+        bins=4,
+        training=NetworkTraining(epochs=2, batch_events=64, seed=seed),
     )
 
 
@@ -27,12 +36,14 @@ def events(background: Any) -> Any:
     return background[::3]
 
 
-def test_contract(events: Any, tmp_path: Path) -> None:
-    check_detector(tiny, events, tmp_path, rtol=1e-9)
+@KINDS
+def test_contract(events: Any, tmp_path: Path, kind: str) -> None:
+    check_detector(lambda: tiny(kind), events, tmp_path, rtol=1e-9)
 
 
-def test_the_density_integrates_to_1(events: Any) -> None:
-    detector = tiny(features=("ht", "met")).fit(events)
+@KINDS
+def test_the_density_integrates_to_1(events: Any, kind: str) -> None:
+    detector = tiny(kind, features=("ht", "met")).fit(events)
     network = detector.network_
     assert network is not None
     side = torch.linspace(-8, 8, 321, dtype=torch.float64)
@@ -41,16 +52,18 @@ def test_the_density_integrates_to_1(events: Any) -> None:
     assert float(p.sum()) * 0.05**2 == pytest.approx(1.0, abs=5e-3)
 
 
-def test_it_learns_a_correlation(events: Any) -> None:
+@KINDS
+def test_it_learns_a_correlation(events: Any, kind: Any) -> None:
     """-log p of held-out background falls below that of independent normal variables."""
-    options = NetworkTraining(epochs=15, learning_rate=5e-3)
-    detector = Flow(("jet_pt_1", "ht"), hidden=(16,), transforms=1, training=options).fit(events)
+    options = NetworkTraining(epochs=15, batch_events=64, learning_rate=5e-3)
+    detector = Flow(("jet_pt_1", "ht"), kind=kind, hidden=(16,), transforms=1, training=options).fit(events)
     independent = 2 * 0.5 * (np.log(2 * np.pi) + 1)
     assert min(row["validation_loss"] for row in detector.history_) < independent - 0.1
 
 
-def test_all_features_and_absurd_events_score(events: Any) -> None:
-    detector = Flow(hidden=(8,), transforms=1, training=NetworkTraining(epochs=1)).fit(events)
+@KINDS
+def test_all_features_and_absurd_events_score(events: Any, kind: Any) -> None:
+    detector = Flow(kind=kind, hidden=(8,), transforms=1, training=NetworkTraining(epochs=1)).fit(events)
     event = make_events(
         counts=[0, 1, 1],
         pt=[1e4, 1e300],
@@ -78,5 +91,7 @@ def test_options(events: Any, tmp_path: Path) -> None:
     loaded = Flow.load(tmp_path / "detector")
     assert (loaded.hidden, loaded.transforms, loaded.bins, loaded.features) == ((8,), 2, 4, detector.features)
     assert loaded.n_parameters == detector.n_parameters > 100
+    with pytest.raises(TrainingError, match=r"kind must be one of affine, spline, found 'nice'"):
+        tiny("nice")
     with pytest.raises(TrainingError, match=r"hidden and transforms must be 1 or more and bins 2 or more"):
         Flow(bins=1)

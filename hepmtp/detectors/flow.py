@@ -7,6 +7,7 @@ there over the gap beside them, so that no density is infinite; in scoring they 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import zuko
 from torch import Tensor
@@ -14,13 +15,19 @@ from torch import Tensor
 from hepmtp.detectors.event_network import EventNetwork, NetworkDetector
 from hepmtp.errors import TrainingError
 
+Kind = Literal["affine", "spline"]
 
-class SplineFlow(EventNetwork):
-    """zuko's autoregressive neural spline flow; beyond 5 standard deviations it is the identity, so the density stays normal."""
 
-    def __init__(self, n_features: int, hidden: tuple[int, ...], transforms: int, bins: int) -> None:
+class AutoregressiveFlow(EventNetwork):
+    """zuko's autoregressive flows; far out both are close to a line, so that -log p stays finite."""
+
+    def __init__(self, n_features: int, kind: Kind, hidden: tuple[int, ...], transforms: int, bins: int) -> None:
         super().__init__()
-        self.flow = zuko.flows.NSF(n_features, bins=bins, transforms=transforms, hidden_features=hidden).double()
+        if kind == "affine":
+            flow = zuko.flows.MAF(n_features, transforms=transforms, hidden_features=hidden)
+        else:
+            flow = zuko.flows.NSF(n_features, transforms=transforms, hidden_features=hidden, bins=bins)
+        self.flow = flow.double()
 
     def loss(self, x: Tensor) -> Tensor:
         """-log p of each event, shape (n_events,)."""
@@ -34,24 +41,35 @@ class SplineFlow(EventNetwork):
 
 @dataclass(eq=False)
 class Flow(NetworkDetector):
-    """-log p under a neural spline flow (Durkan et al., arXiv:1906.04032), autoregressive (Papamakarios et al., arXiv:1705.07057).
+    """-log p under a masked autoregressive flow (Papamakarios et al., arXiv:1705.07057).
 
     Parameters
     ----------
+    kind
+        of the transforms: ``"affine"``, or rational-quadratic ``"spline"`` (Durkan et al., arXiv:1906.04032), which is the identity
+        beyond 5 standard deviations.
     hidden
         widths of the hidden layers of each transform.
     transforms, bins
-        number of spline transforms, and of bins of each spline.
+        number of transforms, and of bins of each spline.
+
+    Notes
+    -----
+    The kind was chosen by -log p of validation background of the embedded sample after 15 epochs: 13.5 for five affine transforms,
+    14.5 for two of splines with six bins (hidden layers of 64), which took twice the time.
     """
 
     name: str = "flow"
-    hidden: tuple[int, ...] = (64, 64)
-    transforms: int = 3
-    bins: int = 8
+    kind: Kind = "affine"
+    hidden: tuple[int, ...] = (128, 128)
+    transforms: int = 5
+    bins: int = 6
 
     label = "flow score"
 
     def __post_init__(self) -> None:
+        if self.kind not in get_args(Kind):
+            raise TrainingError(f"kind must be one of {', '.join(get_args(Kind))}, found {self.kind!r}")
         if min(*self.hidden, self.transforms) < 1 or self.bins < 2:
             raise TrainingError(f"hidden and transforms must be 1 or more and bins 2 or more, found {self}")
 
@@ -60,5 +78,5 @@ class Flow(NetworkDetector):
         """What the score is, in a sentence."""
         return f"-log of the density of {len(self.features)} event features that a normalising flow has learned from background."
 
-    def _network(self) -> SplineFlow:
-        return SplineFlow(len(self.features), self.hidden, self.transforms, self.bins)
+    def _network(self) -> AutoregressiveFlow:
+        return AutoregressiveFlow(len(self.features), self.kind, self.hidden, self.transforms, self.bins)

@@ -374,7 +374,7 @@ def test_gzip(tmp_path: Path, lines: list[str]) -> None:
 
 def _check_text(path: Path, layout: Any, clean: bytes, unpack: Any, change: Any, refusals: tuple[int, int]) -> None:
     """`N` damaged files, of which this many must have been refused: a mutator that damages nothing tests nothing."""
-    guessing, reader, refused = DarkMachinesCSV(), DarkMachinesCSV(layout=layout), 0
+    guessing, reader, refused = DarkMachinesCSV(), DarkMachinesCSV(variant=layout), 0
     path.write_bytes(clean)
     assert guessing.layout_of(str(path)).name == layout
     same(guessing.read(str(path)), says(unpack(clean), layout))

@@ -412,7 +412,7 @@ def test_bare_lines(tmp_path: Path, lines_of_sample: list[str], ending: str) -> 
     check_reader(READER, path, tmp_path)
     assert READER.layout_of(path).name == "bare"
     expected = plain("\n".join(lines_of_sample), source_id(path))
-    assert columns(READER.read(path)) == columns(DarkMachinesCSV(layout="bare").read(path)) == expected
+    assert columns(READER.read(path)) == columns(DarkMachinesCSV(variant="bare").read(path)) == expected
     # line by line: a blank in a field leads there
     assert columns(READER.read(write(tmp_path, text.replace(";", "; ", 1), f"sim.{ending}"))) == expected
 
@@ -511,7 +511,7 @@ def test_fixed_lengths(tmp_path: Path, lines_of_sample: list[str]) -> None:
     path = write(tmp_path, text)
     check_reader(READER, path, tmp_path)
     assert READER.layout_of(path).name == "fixed"
-    assert READER.layout_of(path) == DarkMachinesCSV(layout="fixed").layout_of(path)
+    assert READER.layout_of(path) == DarkMachinesCSV(variant="fixed").layout_of(path)
     # particles come type by type, and nothing else has changed
     lines = ["1;p;1;" + ";".join(line.split(";")[3:5]) + ";" + ";".join(sorted(line.split(";")[5:-1], key=lambda p: LABELS.index(p.split(",")[0]))) for line in lines_of_sample]  # fmt: skip
     expected = massless(plain("\n".join(lines), source_id(path)))
@@ -549,9 +549,9 @@ def test_bad_rows_of_fixed_lengths_are_named(tmp_path: Path, bad: str, message: 
     assert [LABELS[i] for i in events.Particle["type"][0]] == ["j", "e+", "g"]
     assert events.weight.to_list() == [1]
     with pytest.raises(ReadError, match=r"line 1: expected nine numbers of columns"):
-        DarkMachinesCSV(layout="fixed").read(write(tmp_path, f"1 1 6 0 3 0 0 0 4\n{good}\n"))
-    with pytest.raises(ReadError, match=r"layout is 'new', expected one of auto, challenge, bare, generator, fixed"):
-        DarkMachinesCSV(layout="new")  # type: ignore[arg-type]
+        DarkMachinesCSV(variant="fixed").read(write(tmp_path, f"1 1 6 0 3 0 0 0 4\n{good}\n"))
+    with pytest.raises(ReadError, match=r"variant is 'new', expected one of auto, challenge, bare, generator, fixed"):
+        DarkMachinesCSV(variant="new")  # type: ignore[arg-type]
 
 
 def test_one_damaged_line_does_not_change_the_layout(tmp_path: Path, lines_of_sample: list[str]) -> None:

@@ -109,7 +109,7 @@ def load_reader(name: str, **options: Any) -> Reader:
     Examples
     --------
     >>> load_reader("hepmtp.readers.darkmachines_csv:DarkMachinesCSV")
-    DarkMachinesCSV(on_bad='raise', layout='auto', check_count=True)
+    DarkMachinesCSV(on_bad='raise', variant='auto', check_count=True)
     """
     try:
         found = pkgutil.resolve_name(name)

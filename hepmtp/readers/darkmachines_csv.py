@@ -90,7 +90,7 @@ class DarkMachinesCSV:
     on_bad
         what happens to a line that is not an event: "raise" a ReadError that names it, or "skip" it, with a warning in
         the log and a `SkipReport` from `read_with_report`. A damaged gzip file always raises.
-    layout
+    variant
         "auto": what the first lines look like; or "challenge", "bare", "generator" or "fixed" (see
         :mod:`hepmtp.darkmachines`).
     check_count
@@ -99,22 +99,22 @@ class DarkMachinesCSV:
     """
 
     on_bad: Literal["raise", "skip"] = "raise"
-    layout: Literal["auto", "challenge", "bare", "generator", "fixed"] = "auto"
+    variant: Literal["auto", "challenge", "bare", "generator", "fixed"] = "auto"
     check_count: bool = True
 
     def __post_init__(self) -> None:
         if self.on_bad not in ("raise", "skip"):
             raise ReadError(f"on_bad is {self.on_bad!r}, expected 'raise' or 'skip'")
-        if self.layout not in ("auto", *LAYOUTS, FIXED):
-            raise ReadError(f"layout is {self.layout!r}, expected one of auto, {', '.join(LAYOUTS)}, {FIXED}")
+        if self.variant not in ("auto", *LAYOUTS, FIXED):
+            raise ReadError(f"variant is {self.variant!r}, expected one of auto, {', '.join(LAYOUTS)}, {FIXED}")
 
     def layout_of(self, path: str) -> Layout:
         """How the lines of a file are laid out: what this reader was told, or what the first of them look like."""
-        if self.layout in LAYOUTS:
-            return LAYOUTS[self.layout]
+        if self.variant in LAYOUTS:
+            return LAYOUTS[self.variant]
         with open_file(path) as file:
             start = take(path, file, 1 << 16, line=0)
-        if self.layout == "auto":
+        if self.variant == "auto":
             return layout_of(start)
         found = fixed_layout(start.removeprefix(_BOM).split(b"\n")[0])
         if found is None:

@@ -1,6 +1,6 @@
 """MET-model, METphi-model and 4VECT-model: confusion matrices of background and signal and the AUC of the hidden token's surprise.
 
-python benchmarks/predictions.py --epochs 5 --out benchmarks/results/predictions.md --figures figures
+python benchmarks/predictions.py --epochs 4 --out benchmarks/results/predictions.md --figures figures
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def matrix(counts: NDArray[np.int64], title: str) -> list[str]:
 def main() -> None:
     """Train the three models and print their tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--signal", default="4top")
     parser.add_argument("--out", type=Path)

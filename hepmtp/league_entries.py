@@ -224,7 +224,16 @@ GROUPS: dict[str, tuple[Entry, ...]] = {
     "main": (
         *(_observable(name) for name in OBSERVABLES),
         Entry("token_rarity", lambda seed: TokenRarity(), note="mean -log frequency of the tokens", seeded=False),  # noqa: ARG005
-        _tokenizer_entry("masked_token", _lookup("visive2025"), "look-up table 5 x 5 x 5 with MET and METphi"),
+        _tokenizer_entry("masked_token", _lookup("no_azimuth"), "look-up table without azimuth: the default"),
+        Entry(
+            "masked_token_published",
+            lambda seed: MaskedTokenDetector(
+                LookupTokenizer.preset("visive2025"), ModelOptions(form="joint"), TrainingOptions(seed=seed)
+            ),
+            note="masked tokens, look-up table 5 x 5 x 5 with MET and METphi and one embedding an id, as published",
+            forms=("sum", "mean"),
+            small=_masked_token(_lookup("visive2025"), small=True),
+        ),
         Entry(
             "isolation_forest",
             _made("hepmtp.detectors.isolation_forest:IsolationForest"),

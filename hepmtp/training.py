@@ -60,10 +60,10 @@ class TrainingOptions:
         where to train, e.g. "cpu" or "cuda".
     """
 
-    epochs: int = 15
+    epochs: int = 8
     patience: int = 3
     batch_events: int = 512
-    learning_rate: float = 3e-3
+    learning_rate: float = 2e-3
     weight_decay: float = 0.01
     mask_fraction: float = 0.0
     hide: tuple[str, ...] = ()

@@ -156,7 +156,7 @@ def test_no_more_tokens_at_once_than_asked_for() -> None:
             return super().encode_sorted(values, groups, at, features)
 
     surprises(
-        Counting(TOKENIZER.factors, TOKENIZER.digits).eval(), events_of([3] * 20 + [8] * 5 + [30]), max_tokens=250
+        Counting(TOKENIZER.factors, TOKENIZER.digits, ModelOptions(attention="full")).eval(), events_of([3] * 20 + [8] * 5 + [30]), max_tokens=250
     )
     assert sum(size for size, _ in passes) == 20 * 25 + 5 * 100 + 32**2
     assert all(size <= 250 or size == multiplicity**2 for size, multiplicity in passes)

@@ -422,7 +422,7 @@ def test_checkpoint_of_another_training_is_refused(finished: Path, parts: Parts)
         (make_model(layers=1), (fewer, parts[1]), OPTIONS),
         (make_model(layers=1), (TokenBatch(changed, parts[0].offsets), parts[1]), OPTIONS),
         (make_model(layers=1), (parts[1], parts[0]), OPTIONS),
-        (make_model(layers=1), parts, replace(OPTIONS, learning_rate=1e-3)),
+        (make_model(layers=1), parts, replace(OPTIONS, learning_rate=1e-4)),
         (make_model(layers=1), parts, replace(OPTIONS, epochs=5)),
         (make_model(layers=2), parts, OPTIONS),
         (make_model(layers=1, form="joint"), parts, OPTIONS),

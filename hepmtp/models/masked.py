@@ -63,7 +63,7 @@ class ModelOptions:
     layers: int = 2
     feedforward: int = 256
     dropout: float = 0.05
-    attention: Attention = "full"
+    attention: Attention = "leave_one_out"
     inputs: Inputs = "tokens"
     n_features: int = 15
 

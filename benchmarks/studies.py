@@ -15,7 +15,6 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -195,9 +194,9 @@ def main() -> None:
         detector = trained(name, variant, judge, options.folder)
         columns: dict[str, dict[str, np.ndarray]] = {form: {} for form in (*variant.forms, *COMPONENTS[:3])}
         for key, sample in judge.samples.items():
-            for form in columns:
+            for form, column in columns.items():
                 if form in detector.forms:
-                    columns[form][key] = detector.with_score(form).score(sample.events)
+                    column[key] = detector.with_score(form).score(sample.events)
         models += [judge.row(f"{variant.what} | {form}", columns[form]) for form in variant.forms]
         if name in ("default", "seed1", "seed2"):
             ensemble.append(columns["joined"])

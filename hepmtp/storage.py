@@ -26,6 +26,8 @@ from hepmtp.errors import ScoreError
 #: Changes when what is written can no longer be read by older code.
 FORMAT = 1
 META, ARRAYS = "hepmtp.json", "arrays.safetensors"
+#: What stands around the hash that ends META; it is that of the text before it and of ARRAYS.
+_SIGNED, _END = ',\n "sha256": "', '"\n}\n'
 
 
 @contextlib.contextmanager
@@ -68,7 +70,8 @@ def write(folder: Path, kind: str, meta: Mapping[str, Any], arrays: Mapping[str,
     data = safetensors.numpy.save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
     (folder / ARRAYS).write_bytes(data)
     head = {"format": FORMAT, "kind": kind, **meta}
-    (folder / META).write_text(json.dumps({**head, "sha256": _sha256(head, data)}, indent=1) + "\n")
+    body = json.dumps(head, indent=1).removesuffix("\n}")
+    (folder / META).write_text(body + _SIGNED + _sha256(body, data) + _END)
 
 
 def read(folder: str | Path, kind: str | None = None) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
@@ -82,7 +85,8 @@ def read(folder: str | Path, kind: str | None = None) -> tuple[dict[str, Any], d
     folder = Path(folder)
     what = kind or "hepmtp folder"
     try:
-        meta: Any = json.loads((folder / META).read_text())
+        text = (folder / META).read_text()
+        meta: Any = json.loads(text)
         data = (folder / ARRAYS).read_bytes()
     except (OSError, ValueError) as error:
         # not an OSError: coffea's skipbadfiles would take it for a bad data file and drop the events
@@ -93,7 +97,8 @@ def read(folder: str | Path, kind: str | None = None) -> tuple[dict[str, Any], d
         raise ScoreError(f"{folder} has format {meta.get('format')}, this hepmtp reads {FORMAT}; save it again")
     if kind is not None and meta.get("kind") != kind:
         raise ScoreError(f"{folder} holds a {meta.get('kind')!r}, expected a {kind!r}")
-    if _sha256({key: value for key, value in meta.items() if key != "sha256"}, data) != meta.get("sha256"):
+    body, _, signature = text.rpartition(_SIGNED)
+    if signature != _sha256(body, data) + _END:
         raise ScoreError(f"{folder} has changed since it was saved (its sha256 differs); copy it again")
     try:
         return meta, safetensors.numpy.load(data)
@@ -101,8 +106,8 @@ def read(folder: str | Path, kind: str | None = None) -> tuple[dict[str, Any], d
         raise ScoreError(f"{folder / ARRAYS} is damaged: {error}") from None
 
 
-def _sha256(head: Mapping[str, Any], data: bytes) -> str:
-    return hashlib.sha256(json.dumps(head).encode() + data).hexdigest()
+def _sha256(body: str, data: bytes) -> str:
+    return hashlib.sha256(body.encode() + data).hexdigest()
 
 
 def digest(folder: str | Path) -> str:

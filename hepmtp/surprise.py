@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hepmtp.models.attention import Group, buckets
+from hepmtp.models.attention import Group, buckets, packs, sort_by_multiplicity
 from hepmtp.models.masked import MaskedTokenModel
 from hepmtp.tokens import TokenBatch
 
@@ -53,17 +53,18 @@ def surprises(model: MaskedTokenModel, tokens: TokenBatch, *, max_tokens: int = 
     surprise, expected, variance, tail = (np.zeros(shape) for _ in range(4))
     out = Surprises(surprise, expected, variance, tail, np.full(shape, -1, dtype=np.int64))
     device = model.embedding.device
+    places = TokenBatch(np.arange(len(tokens.values)), tokens.offsets)
     # where each token is hidden in turn, an event of n tokens is n copies of itself: its cost is n * n tokens
-    for events in buckets(tokens.counts if model.one_pass else tokens.counts**2, max_tokens):
-        n = int(tokens.counts[events[0]])
-        position = tokens.offsets[events][:, None] + np.arange(n)  # (n_events, n)
+    for events in packs(tokens.counts, max_tokens) if model.one_pass else buckets(tokens.counts**2, max_tokens):
+        position = places.select(events).values  # (n_tokens of these events,)
         truth = torch.as_tensor(tokens.values[position], device=device)
         told = None if tokens.features is None else torch.as_tensor(tokens.features[position], device=device)
-        features = (_in_one_pass if model.one_pass else _in_turn)(model, truth, told)
-        digits = model.targets[truth.reshape(-1)]
+        groups = sort_by_multiplicity(tokens.counts[events])[1]
+        features = (_in_one_pass if model.one_pass else _in_turn)(model, truth, told, groups)
+        digits = model.targets[truth]
         for column, log_p in enumerate(model.log_probabilities(features)):
             has = (digits[:, column] >= 0).cpu().numpy()
-            rows = position.ravel()[has]
+            rows = position[has]
             log_p = log_p[torch.as_tensor(has, device=device)].double()  # noqa: PLW2901
             p = log_p.exp()
             entropy = -(p * log_p).sum(dim=1)
@@ -78,25 +79,23 @@ def surprises(model: MaskedTokenModel, tokens: TokenBatch, *, max_tokens: int = 
     return out
 
 
-def _in_turn(model: MaskedTokenModel, truth: Tensor, told: Tensor | None) -> Tensor:
-    """Features of each token where it is hidden, (n_events * n, width), from ids (n_events, n) and their features."""
-    n_events, n = truth.shape
+def _in_turn(model: MaskedTokenModel, truth: Tensor, told: Tensor | None, groups: list[Group]) -> Tensor:
+    """Features of each token where it is hidden, (n_tokens, width), from the ids of events of one multiplicity."""
+    ((n_events, n),) = groups
+    truth = truth.reshape(n_events, n)
     copies = truth[:, None, :].repeat(1, n, 1)  # (n_events, n copies, n tokens)
     diagonal = torch.arange(n, device=truth.device)
     copies[:, diagonal, diagonal] = model.mask_id(truth)
     at = (torch.arange(n_events * n, device=truth.device) * n) + diagonal.repeat(n_events)
     if told is not None:
-        told = told[:, None].expand(-1, n, -1, -1).reshape(n_events * n * n, -1)
+        told = told.reshape(n_events, 1, n, -1).expand(-1, n, -1, -1).reshape(n_events * n * n, -1)
     return model.encode_sorted(copies.reshape(-1), [Group(n_events * n, n)], at, told)
 
 
-def _in_one_pass(model: MaskedTokenModel, truth: Tensor, told: Tensor | None) -> Tensor:
-    """As `_in_turn`, for a model whose positions do not see themselves."""
+def _in_one_pass(model: MaskedTokenModel, truth: Tensor, told: Tensor | None, groups: list[Group]) -> Tensor:
+    """As `_in_turn`, for a model whose positions do not see themselves, from events of any multiplicity."""
     model.mask_id(truth)  # mask ids are no tokens
-    n_events, n = truth.shape
-    return model.encode_sorted(
-        truth.reshape(-1), [Group(n_events, n)], None, None if told is None else told.flatten(0, 1)
-    )
+    return model.encode_sorted(truth, groups, None, told)
 
 
 def surprises_slowly(model: MaskedTokenModel, tokens: TokenBatch) -> NDArray[np.float64]:

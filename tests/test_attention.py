@@ -14,6 +14,7 @@ from hepmtp.models.attention import (
     attend_slowly,
     buckets,
     leave_one_out_slowly,
+    packs,
     rotate,
     sort_by_multiplicity,
 )
@@ -29,6 +30,21 @@ def test_buckets_hold_every_event_once(counts: np.ndarray, max_tokens: int) -> N
         multiplicity = set(counts[events].tolist())
         assert len(multiplicity) == 1
         assert len(events) == 1 or len(events) * multiplicity.pop() <= max_tokens
+
+
+@given(counts=counts, max_tokens=st.integers(1, 60))
+def test_packs_hold_every_event_once(counts: np.ndarray, max_tokens: int) -> None:
+    found = list(packs(counts, max_tokens))
+    together = np.concatenate([np.zeros(0, dtype=int), *found])
+    assert sorted(together.tolist()) == np.flatnonzero(counts).tolist()
+    assert (np.diff(counts[together]) >= 0).all()
+    assert all(counts[events].sum() <= max_tokens or len(events) == 1 for events in found)
+
+
+def test_packs_written_out() -> None:
+    found = [events.tolist() for events in packs(np.array([2, 0, 5, 2, 2, 5]), 9)]
+    assert found == [[0, 3, 4], [2], [5]]
+    assert list(packs(np.array([0, 0]))) == []
 
 
 def test_buckets_written_out() -> None:

@@ -52,6 +52,18 @@ def buckets(counts: NDArray[np.int64], max_tokens: int = 4096) -> Iterator[NDArr
         start += n_events
 
 
+def packs(counts: NDArray[np.int64], max_tokens: int = 4096) -> Iterator[NDArray[np.int64]]:
+    """Indices of events of mixed multiplicity, sorted by it, at most `max_tokens` tokens in each pack unless one event has more."""
+    order = np.argsort(counts, kind="stable")
+    order = order[counts[order] > 0]
+    ends = np.cumsum(counts[order])
+    start = done = 0
+    while start < len(order):
+        stop = max(start + 1, int(np.searchsorted(ends, done + max_tokens, side="right")))
+        yield order[start:stop]
+        start, done = stop, int(ends[stop - 1])
+
+
 class SelfAttention(nn.Module):
     """Multi-head self-attention of Vaswani et al. (arXiv:1706.03762) within each event.
 

@@ -136,15 +136,14 @@ class SelfAttention(nn.Module):
         width = x.shape[1]
         q = F.linear(x, self.qkv.weight[:width], self.qkv.bias[:width])
         q = q if at is None else q[at]
-        k, v = F.linear(memory, self.qkv.weight[width:], self.qkv.bias[width:]).chunk(2, dim=1)
+        kv = F.linear(memory, self.qkv.weight[width:], self.qkv.bias[width:])
         parts, token = [], 0
         for n_events, n in groups:
             block = slice(token, token + n_events * n)
-            seen = F.pad(rows[block].reshape(n_events, n), (1, 0))  # (n_events, 1 + n), the null token first
+            k, v = kv[F.pad(rows[block].reshape(n_events, n), (1, 0))].chunk(2, dim=2)  # the null token first
             # (n_events, heads, n or 1 + n, width of a head)
             queries, keys, values = (
-                part.reshape(n_events, -1, self.heads, width // self.heads).transpose(1, 2)
-                for part in (q[block], k[seen], v[seen])
+                part.reshape(n_events, -1, self.heads, width // self.heads).transpose(1, 2) for part in (q[block], k, v)
             )
             if self.rope:
                 position = torch.arange(n, device=x.device)

@@ -13,7 +13,7 @@ import pytest
 
 import hepmtp
 
-HEAVY = ("torch", "coffea", "matplotlib", "mplhep", "dask", "distributed", "uproot", "pyarrow")
+HEAVY = ("torch", "coffea", "matplotlib", "mplhep", "dask", "distributed", "uproot", "pyarrow", "h5py", "sklearn")
 MODULES = [name for _, name, _ in pkgutil.walk_packages(hepmtp.__path__, "hepmtp.")]
 
 
@@ -39,6 +39,11 @@ def test_every_public_name_exists_and_is_documented(name: str) -> None:
         documented = inspect.getdoc(thing) or ""
         assert len(documented) > 20
         assert thing.__module__ == f"hepmtp.{hepmtp._HOMES[name]}"
+
+
+def test_no_public_name_is_that_of_a_module() -> None:
+    # once such a module is imported, the name would mean the module and no longer the thing
+    assert {f"hepmtp.{name}" for name in hepmtp.__all__} & set(MODULES) == set()
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

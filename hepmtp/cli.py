@@ -242,7 +242,10 @@ def train(
     form: Annotated[
         Literal["product", "joint"], typer.Option(help="How the model reads a token: digit by digit, or as one id.")
     ] = "product",
-    epochs: Annotated[int, typer.Option(help="At most so many passes over the events.", min=1)] = 15,
+    tokens: Annotated[
+        str, typer.Option(help="Look-up table: no_azimuth, tails, visive2025 (as published), ...; a wrong name lists all.")
+    ] = "no_azimuth",
+    epochs: Annotated[int, typer.Option(help="At most so many passes over the events.", min=1)] = 8,
     seed: Seed = 0,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     checkpoint: Annotated[
@@ -265,12 +268,15 @@ def train(
     from hepmtp.manifest import load_manifest, select
     from hepmtp.models.masked import ModelOptions
     from hepmtp.run import make_executor
+    from hepmtp.tokenizers.lookup import LookupTokenizer
     from hepmtp.training import TrainingOptions
     from hepmtp.workflow import train_detectors
 
     chosen = select(names, load_manifest(manifest, folder=folder), role=role)
     masked = MaskedTokenDetector(
-        model=ModelOptions(form=form), training=TrainingOptions(epochs=epochs, seed=seed, device=device)
+        LookupTokenizer.preset(tokens),
+        ModelOptions(form=form),
+        TrainingOptions(epochs=epochs, seed=seed, device=device),
     )
     with make_executor(executor, workers=workers, client=scheduler) as opened, epoch_bars() as show:
         detectors = train_detectors(chosen, masked, executor=opened, checkpoint=checkpoint, progress=show)

@@ -20,7 +20,7 @@ from hepmtp.training import Progress, TrainingOptions
 from hepmtp.workflow import train_detectors
 
 #: Forms of the masked-token score that the tables show beside the joined one.
-FORMS = ("sum", "mean", "excess", "type", "pt", "eta", "phi", "MET", "METphi", "count")
+FORMS = ("sum", "mean", "excess", "type", "pt", "eta", "MET")
 
 
 def run_demo(
@@ -47,7 +47,7 @@ def run_demo(
     background = [dataset for dataset in datasets if dataset.role == "background"]
     detector = MaskedTokenDetector(
         model=ModelOptions(width=32, feedforward=64, layers=1) if quick else ModelOptions(),
-        training=TrainingOptions(epochs=2 if quick else 12, seed=seed),
+        training=TrainingOptions(epochs=2 if quick else 8, seed=seed),
     )
     checkpoint = folder / "checkpoint"
     with make_executor("iterative", status=status) as executor:

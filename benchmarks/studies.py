@@ -194,6 +194,8 @@ def main() -> None:
         detector = trained(name, variant, judge, options.folder)
         columns: dict[str, dict[str, np.ndarray]] = {form: {} for form in (*variant.forms, *COMPONENTS[:3])}
         for key, sample in judge.samples.items():
+            if "train" in key and name != "default":
+                continue  # for the joins alone
             for form, column in columns.items():
                 if form in detector.forms:
                     column[key] = detector.with_score(form).score(sample.events)
@@ -211,7 +213,7 @@ def main() -> None:
             readings += [judge.row(what, scores) for what, scores in joins(components, judge).items()]
         sys.stderr.write(f"{name}: {time.perf_counter() - start:.0f} s\n")
     if len(ensemble) > 1:
-        mean = {key: np.mean([one[key] for one in ensemble], axis=0) for key in ensemble[0]}
+        mean = {key: np.mean([one[key] for one in ensemble], axis=0) for key in ensemble[-1]}
         models.append(judge.row(f"mean of {len(ensemble)} seeds | joined", mean))
     sizes = ", ".join(f"{sample.region.sum()} {name}" for name, sample in judge.samples.items() if "train" not in name)
     lines = [

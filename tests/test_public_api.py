@@ -77,5 +77,5 @@ def test_the_readme_shows_the_quickstart() -> None:
     root = Path(__file__).parents[1]
     readme = (root / "README.md").read_text()
     example = (root / "examples" / "01_quickstart.py").read_text()
-    statements = example[example.index("datasets = ") :].replace("epochs=epochs", "epochs=12").strip()
+    statements = example[example.index("datasets = ") :].replace("epochs=epochs", "epochs=8").strip()
     assert statements in readme

@@ -1,4 +1,4 @@
-"""The command line: ``hepmtp demo | datasets | inspect | convert | train | run | compare | report | league``.
+"""The command line: ``hepmtp demo | datasets | fetch | inspect | convert | train | run | compare | report | league``.
 
 The rule: thin. A command turns its words into calls of the library, shows how far it is, and says what came out; wrong
 input ends with exit code 2 and one line that says what to do. Commands import what they need, so that --help is quick.
@@ -24,7 +24,7 @@ from rich.text import Text
 
 from hepmtp import __version__
 from hepmtp.errors import HepmtpError, ManifestError, ReadError, ScoreError
-from hepmtp.progress import epoch_bars, progress_bar
+from hepmtp.progress import download_bars, epoch_bars, progress_bar
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -132,7 +132,8 @@ def demo(
 def datasets(folder: Folder = None, manifest: Manifest = None) -> None:
     """List the data sets that hepmtp knows.
 
-    hepmtp simulation is shipped and can be used at once; download the others by hand and say with --folder where they lie.
+    hepmtp simulation is shipped and can be used at once; `hepmtp fetch` downloads the others, and --folder says where they
+    lie.
 
     Example: `hepmtp datasets --folder ~/darkmachines`
     """
@@ -148,13 +149,62 @@ def datasets(folder: Folder = None, manifest: Manifest = None) -> None:
     table.add_column("where", no_wrap=True)
     for dataset in load_manifest(manifest, folder=folder):
         try:
-            check_files([dataset])
+            check_files([dataset], digests=False)
             where = "hepmtp simulation" if dataset.embedded else "here"
         except ManifestError:
             where = (dataset.doi or "not found").removeprefix("10.5281/")
         numbers = (dataset.events, dataset.cross_section_pb, dataset.luminosity_ifb)
         table.add_row(dataset.name, dataset.role, *("" if n is None else f"{n:g}" for n in numbers), where)
     Console(width=None if sys.stdout.isatty() else 120).print(table)
+
+
+@app.command()
+def fetch(
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME...",
+            help="Data sets from `hepmtp datasets`, what several of their names begin with (chan1, fourtops), or records of"
+            " the manifest (challenge, challenge-sm, 10.5281/zenodo.7277951).",
+            show_default=False,
+        ),
+    ],
+    folder: Annotated[
+        Path | None, typer.Option(help="Folder that the files are put into; else the variable HEPMTP_DATA.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(help="Files that are downloaded at a time.", min=1)] = 4,
+    timeout: Annotated[float, typer.Option(help="Seconds without a byte that are waited.", min=0.1)] = 60.0,
+    retries: Annotated[int, typer.Option(help="Attempts after one that brought nothing new.", min=0)] = 4,
+    max_gb: Annotated[float, typer.Option(help="Gigabytes that one archive may unpack to.")] = 100.0,
+    manifest: Manifest = None,
+) -> None:
+    """Download data sets: resumed where it broke, in parallel, checked, unpacked.
+
+    What is there already is checked and not downloaded again. Where no digest is published, the first download's sha256 is
+    kept in data_manifest.lock, and a file that differs later is refused.
+
+    Example: `hepmtp fetch fourtops --folder ~/darkmachines`
+    """
+    from hepmtp.download import fetch as fetch_files
+    from hepmtp.manifest import data_folder, load_manifest, load_records
+    from hepmtp.transfer import Transfer
+
+    place = data_folder(manifest, folder)
+    with download_bars() as show:
+        files = fetch_files(
+            names,
+            load_manifest(manifest, folder=place),
+            load_records(manifest),
+            folder=place,
+            jobs=jobs,
+            limit=int(max_gb * 1e9),
+            transfer=Transfer(timeout=(min(timeout, 10.0), timeout), retries=retries),
+            progress=show,
+        )
+    if not files:
+        typer.echo("Nothing to download: these data sets come with hepmtp")
+        return
+    typer.echo(f"{len(files)} files are in {place}; use them with --folder {shlex.quote(str(place))}")
 
 
 @app.command()
@@ -243,7 +293,8 @@ def train(
         Literal["product", "joint"], typer.Option(help="How the model reads a token: digit by digit, or as one id.")
     ] = "product",
     tokens: Annotated[
-        str, typer.Option(help="Look-up table: no_azimuth, tails, visive2025 (as published), ...; a wrong name lists all.")
+        str,
+        typer.Option(help="Look-up table: no_azimuth, tails, visive2025 (as published), ...; a wrong name lists all."),
     ] = "no_azimuth",
     epochs: Annotated[int, typer.Option(help="At most so many passes over the events.", min=1)] = 8,
     seed: Seed = 0,

@@ -27,8 +27,15 @@ class Chunk(NamedTuple):
     byte_stop: int
 
 
+def is_remote(path: str) -> bool:
+    """Whether this is an address such as ``https://...`` or ``root://...``."""
+    return "://" in path
+
+
 def check_file(path: str) -> None:
     """Raise ReadError if this is not a local file with something in it."""
+    if is_remote(path):
+        raise ReadError(f"{path} is remote; files of this kind are not read in place: download it, then name the copy")
     file = Path(path)
     if file.is_dir():
         raise ReadError(f"{path} is a folder; name the files in it")

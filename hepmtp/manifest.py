@@ -1,32 +1,34 @@
 """data_manifest.yaml as a tuple of data sets, and from there to files, a coffea fileset or events.
 
 The rule: a data set is one row of the manifest and is checked before use: known keys, a name of its own, files that
-exist and, where a sha256 is known, have it. Nothing is downloaded: the error says where to get the files.
+exist and, where a sha256 is known or was locked when they were fetched, have it. Nothing is downloaded here: the error
+says how to get the files.
 """
 
 from __future__ import annotations
 
 import difflib
 import glob
-import hashlib
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
-from pathlib import Path
-from typing import Any, cast
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal, cast
 
 import awkward as ak
-import yaml
 
+from hepmtp.archives import TAR_ENDINGS, is_packed
 from hepmtp.errors import ManifestError
 from hepmtp.events import ROLES, Role, concatenate, with_metadata
+from hepmtp.files import is_remote
+from hepmtp.lockfile import check_locked, digest, names_in, read_lock
+from hepmtp.manifest_file import ManifestFile, read_manifest
 from hepmtp.readers import ENDINGS, Reader, load_reader, reader_for
 
 #: Variable that names the folder of downloaded data.
 FOLDER_VARIABLE = "HEPMTP_DATA"
 #: Folder of the embedded sample, inside the package.
 EMBEDDED = Path(__file__).parent / "data"
-_NEEDED = ("name", "process", "role", "files")
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,10 @@ class Dataset:
         TeX text for plots; the process if not given.
     doi, licence, note
         origin.
+    record
+        name of the `Record` that the files are fetched from.
+    folder
+        folder that the files were looked for in, where the lock file of what was fetched is.
     """
 
     name: str
@@ -74,10 +80,68 @@ class Dataset:
     doi: str | None = None
     licence: str | None = None
     note: str = ""
+    record: str | None = None
+    folder: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sha256", self.sha256 or (None,) * len(self.files))
         object.__setattr__(self, "label", self.label or self.process)
+
+
+@dataclass(frozen=True)
+class Download:
+    """A file of a record, and how it is kept.
+
+    Parameters
+    ----------
+    name
+        its name in the record, or a pattern.
+    into
+        folder that it is put into, inside the folder of the data.
+    unpack
+        "tar" or "gz": such files are unpacked into that folder.
+    sha256, md5
+        published digests, if known.
+    """
+
+    name: str
+    into: str = ""
+    unpack: Literal["tar", "gz"] | None = None
+    sha256: str | None = None
+    md5: str | None = None
+
+    @property
+    def target(self) -> str:
+        """Where it is put, relative to the folder of the data."""
+        return (PurePosixPath(self.into) / self.name).as_posix()
+
+
+@dataclass(frozen=True)
+class Record:
+    """Files that are published together.
+
+    Parameters
+    ----------
+    name, files
+        unique name; what is fetched of it.
+    listing
+        address of a Zenodo listing of the record (JSON): its files, their addresses and digests.
+    url
+        instead of it, the address that the files' names are added to.
+    unchecked
+        what is said of this record that nobody has checked.
+    doi, licence, note
+        origin.
+    """
+
+    name: str
+    files: tuple[Download, ...]
+    listing: str | None = None
+    url: str | None = None
+    unchecked: str = ""
+    doi: str | None = None
+    licence: str | None = None
+    note: str = ""
 
 
 def shipped_manifest() -> Path:
@@ -106,25 +170,67 @@ def load_manifest(path: str | Path | None = None, *, folder: str | Path | None =
     >>> [dataset.name for dataset in load_manifest() if dataset.embedded]
     ['ttbarW', 'ttbarWW', 'ttbarZ', 'ttbarHiggs', '4top', 'glgl1600_neutralino800']
     """
-    path = shipped_manifest() if path is None else Path(path)
-    folder = Path(folder or os.environ.get(FOLDER_VARIABLE) or path.parent)
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ManifestError(f"{path} cannot be read as a manifest: {error}") from None
-    rows = content.get("datasets") if isinstance(content, dict) else None
-    if not isinstance(rows, list):
-        raise ManifestError(f"{path} has no list 'datasets' at its top; see hepmtp's own manifest {shipped_manifest()}")
-    if unknown := set(content) - {"datasets", "shared"}:
-        raise ManifestError(f"{path}: key {_words(unknown)} is unknown; allowed are datasets, shared")
-    datasets = tuple(_dataset(row, f"{path}: entry {i}", folder) for i, row in enumerate(rows, start=1))
-    seen: dict[str, int] = {}
-    for i, dataset in enumerate(datasets, start=1):
-        if seen.setdefault(dataset.name, i) != i:
+    manifest = read_manifest(shipped_manifest() if path is None else Path(path))
+    folder = _folder(manifest.path, folder)
+    rows = manifest.content["datasets"]
+    _check_names(manifest, "datasets", "entries")
+    records = {row["name"] for row in manifest.content.get("records", ())}
+    for i, row in enumerate(rows):
+        if (record := row.get("record")) is not None and record not in records:
             raise ManifestError(
-                f"{path}: entries {seen[dataset.name]} and {i} have the same name {dataset.name!r}; a name is unique"
+                f"{manifest.where('datasets', i, key='record')}: key 'record' is {record!r}, expected the name of one of"
+                f" the records: {', '.join(sorted(records)) or 'there are none'}"
             )
-    return datasets
+    return tuple(_dataset(row, manifest.where("datasets", i), folder) for i, row in enumerate(rows))
+
+
+def data_folder(path: str | Path | None = None, folder: str | Path | None = None) -> Path:
+    """The folder that the files of a manifest are fetched into: where `load_manifest` looks for them.
+
+    Raises
+    ------
+    ManifestError
+        if it would be that of hepmtp itself.
+    """
+    if path is None and not folder and not os.environ.get(FOLDER_VARIABLE):
+        raise ManifestError(
+            f"no folder to fetch into; name one with the option folder or the variable {FOLDER_VARIABLE}"
+        )
+    return _folder(shipped_manifest() if path is None else Path(path), folder)
+
+
+def _folder(path: Path, folder: str | Path | None) -> Path:
+    return Path(folder or os.environ.get(FOLDER_VARIABLE) or path.parent).expanduser()
+
+
+def load_records(path: str | Path | None = None) -> tuple[Record, ...]:
+    """All records of a manifest, hepmtp's own by default; raises ManifestError as `load_manifest` does.
+
+    Examples
+    --------
+    >>> [record.name for record in load_records()]
+    ['fourtops', 'challenge', 'challenge-secret', 'challenge-sm', 'challenge-bsm']
+    """
+    manifest = read_manifest(shipped_manifest() if path is None else Path(path))
+    rows = manifest.content.get("records", [])
+    _check_names(manifest, "records", "records")
+    for i, row in enumerate(rows):
+        if ("listing" in row) == ("url" in row):
+            raise ManifestError(f"{manifest.where('records', i)}: needs either the key 'listing' or the key 'url'")
+        for name, given in row["files"].items():
+            kind = (given or {}).get("unpack")
+            if kind is not None and not glob.has_magic(name) and not is_packed(name, kind):
+                raise ManifestError(
+                    f"{manifest.where('records', i, 'files', key=name)}: {name} is to be unpacked as {kind}, but has not"
+                    f" the name of such a file ({', '.join(TAR_ENDINGS) if kind == 'tar' else '.gz'})"
+                )
+        patterns = [name for name in row["files"] if glob.has_magic(name)]
+        if patterns and "url" in row:
+            raise ManifestError(
+                f"{manifest.where('records', i, key='files')}: pattern {patterns[0]!r} needs the key 'listing'; with 'url'"
+                " name every file"
+            )
+    return tuple(_record(row) for row in rows)
 
 
 def embedded() -> tuple[Dataset, ...]:
@@ -164,9 +270,16 @@ def select(names: Iterable[str], datasets: Iterable[Dataset], *, role: Role = "b
     return tuple(found.values())
 
 
-def check_files(datasets: Iterable[Dataset]) -> dict[str, list[str]]:
-    """Paths of each data set's files, patterns filled in; raises ManifestError if one is missing or has changed."""
-    return {dataset.name: _paths(dataset) for dataset in datasets}
+def check_files(datasets: Iterable[Dataset], *, digests: bool = True) -> dict[str, list[str]]:
+    """Paths of each data set's files, patterns filled in; raises ManifestError if one is missing or has changed.
+
+    Parameters
+    ----------
+    digests
+        also compare the files with their sha256, where it is known or was locked when they were fetched; this reads
+        them. What is remote (``https://``, ``root://``) is taken as it is.
+    """
+    return {dataset.name: _paths(dataset, digests=digests) for dataset in datasets}
 
 
 def fileset(datasets: Iterable[Dataset], *, treename: str = "Events") -> dict[str, dict[str, Any]]:
@@ -226,7 +339,8 @@ def _from_files(word: str, known: Mapping[str, Dataset], role: Role) -> Dataset:
         raise ManifestError(f"data set {word!r} has no name or no file; expected NAME=FILE or NAME=FILE,FILE")
     like = known.get(name) or Dataset(name=name, process=name, role=role, files=())
     if colon:
-        _check("role", own_role, f"data set {word!r}")
+        if own_role not in ROLES:
+            raise ManifestError(f"data set {word!r}: key 'role' is {own_role!r}, expected one of {', '.join(ROLES)}")
         role = cast(Role, own_role)
     else:
         role = like.role
@@ -237,72 +351,62 @@ def _reader(dataset: Dataset, path: str) -> Reader:
     return load_reader(dataset.reader) if dataset.reader else reader_for(path)
 
 
-def _paths(dataset: Dataset) -> list[str]:
+def _paths(dataset: Dataset, *, digests: bool) -> list[str]:
     found: list[str] = []
     for file, sha256 in zip(dataset.files, dataset.sha256, strict=True):
+        if is_remote(file):
+            found.append(file)
+            continue
         pattern = glob.has_magic(file) and not Path(file).exists()
-        paths = sorted(glob.glob(file)) if pattern else [file]  # noqa: PTH207 - Path.glob takes no absolute pattern
+        paths = sorted(glob.glob(file, recursive=True)) if pattern else [file]  # noqa: PTH207 - Path.glob takes no absolute pattern
         missing = [path for path in paths if not Path(path).is_file()]
         if missing or not paths:
-            where = f"; download it from https://doi.org/{dataset.doi}" if dataset.doi else ""
+            raise ManifestError(f"data set {dataset.name!r}: no file {file}{_advice(dataset)}")
+        if digests and sha256 and (found_sha256 := digest(file)) != sha256:
             raise ManifestError(
-                f"data set {dataset.name!r}: no file {file}{where}. Say where your files lie with the option folder"
-                f" or the variable {FOLDER_VARIABLE}"
-            )
-        if sha256 and (digest := hashlib.sha256(Path(file).read_bytes()).hexdigest()) != sha256:
-            raise ManifestError(
-                f"data set {dataset.name!r}: {file} has sha256 {digest}, expected {sha256}; the file has changed"
+                f"data set {dataset.name!r}: {file} has sha256 {found_sha256}, expected {sha256}; the file has changed:"
+                " fetch it again, or correct the manifest"
             )
         found += paths
+    if digests and dataset.folder:
+        _check_lock(dataset.folder, found)
     return found
 
 
-def _dataset(row: object, where: str, folder: Path) -> Dataset:
-    if not isinstance(row, dict):
-        raise ManifestError(f"{where} is {row!r}, expected keys and values such as 'name: ttbarW'")
-    where = f"{where} ({row.get('name', 'no name')})"
-    allowed = [field.name for field in fields(Dataset) if field.name != "sha256"]
-    if unknown := set(row) - set(allowed):
-        raise ManifestError(f"{where}: key {_words(unknown)} is unknown; allowed are {', '.join(allowed)}")
-    if missing := [key for key in _NEEDED if key not in row]:
-        raise ManifestError(f"{where}: key {_words(missing)} is missing; needed are {', '.join(_NEEDED)}")
-    for key, value in row.items():
-        if key != "files":
-            _check(key, value, where)
-    files = row["files"] if isinstance(row["files"], dict) else dict.fromkeys(_strings(row["files"], where))
+def _check_lock(folder: str, paths: Iterable[str]) -> None:
+    locked = read_lock(folder)
+    for path in paths:
+        for name in names_in(folder, path):
+            if name in locked:
+                check_locked(Path(path), locked[name], folder)
+
+
+def _advice(dataset: Dataset) -> str:
+    where = f"; download it from https://doi.org/{dataset.doi}" if dataset.doi else ""
+    fetch = f"; hepmtp fetch {dataset.name} downloads it" if dataset.record else ""
+    return f"{where}{fetch}. Say where your files lie with the option folder or the variable {FOLDER_VARIABLE}"
+
+
+def _dataset(row: Mapping[str, Any], where: str, folder: Path) -> Dataset:
+    files = row["files"] if isinstance(row["files"], dict) else dict.fromkeys(row["files"])
     for file, sha256 in files.items():
-        if sha256 is not None and not (isinstance(sha256, str) and len(sha256) == 64):
-            raise ManifestError(
-                f"{where}: key 'files': sha256 of {file} is {sha256!r}, expected 64 hex digits or nothing"
-            )
+        if sha256 and (glob.has_magic(file) or is_remote(file)):
+            raise ManifestError(f"{where}: {file} has a sha256, but only a file on disk can have one, not a pattern")
     start = EMBEDDED if row.get("embedded") else folder
-    paths = tuple(str(start / file) for file in files)
-    return Dataset(**{**row, "files": paths, "sha256": tuple(files.values())})
+    paths = tuple(file if is_remote(file) else str(start / file) for file in files)
+    return Dataset(**{**row, "files": paths, "sha256": tuple(files.values()), "folder": str(start)})
 
 
-def _check(key: str, value: object, where: str) -> None:
-    choices = {"role": ROLES, "units": ("MeV", "GeV")}
-    if key in choices:
-        legal, expected = value in choices[key], f"one of {', '.join(choices[key])}"
-    elif key == "embedded":
-        legal, expected = isinstance(value, bool), "true or false"
-    elif key == "events":
-        legal, expected = type(value) is int and value >= 0, "a whole number, 0 or more"
-    elif key in ("cross_section_pb", "luminosity_ifb"):
-        legal, expected = type(value) in (int, float) and 0 < float(str(value)) < float("inf"), "a number above 0"
-    else:
-        legal, expected = isinstance(value, str) and bool(value), "text (put numbers in quotes)"
-    if not legal:
-        raise ManifestError(f"{where}: key {key!r} is {value!r}, expected {expected}")
+def _record(row: Mapping[str, Any]) -> Record:
+    files = tuple(Download(name, **(given or {})) for name, given in row["files"].items())
+    return Record(**{**row, "files": files})
 
 
-def _strings(value: object, where: str) -> list[str]:
-    if not isinstance(value, list) or not value or not all(isinstance(item, str) for item in value):
-        raise ManifestError(
-            f"{where}: key 'files' is {value!r}, expected a list of paths, or a mapping of path to sha256"
-        )
-    return value
-
-
-def _words(names: Iterable[str]) -> str:
-    return ", ".join(repr(name) for name in sorted(names, key=str))
+def _check_names(manifest: ManifestFile, key: str, many: str) -> None:
+    seen: dict[str, int] = {}
+    for i, row in enumerate(manifest.content.get(key, ()), start=1):
+        if (first := seen.setdefault(row["name"], i)) != i:
+            raise ManifestError(
+                f"{manifest.path} line {manifest.line(key, i - 1, key='name')}: {many} {first} and {i} have the same name"
+                f" {row['name']!r}; a name is unique"
+            )

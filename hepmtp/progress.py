@@ -6,11 +6,21 @@ The rule: they are drawn on standard error, only if it is a terminal, and vanish
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 
 
 @contextlib.contextmanager
@@ -26,6 +36,30 @@ def progress_bar(text: str, unit: str) -> Iterator[tuple[Progress, TaskID]]:
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         yield bar, bar.add_task(text, total=None)
+
+
+@contextlib.contextmanager
+def download_bars() -> Iterator[Callable[[str, int, int | None], None]]:
+    """A progress bar for each file that is downloaded; told (name, bytes here, bytes in all), from any thread."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        tasks: dict[str, TaskID] = {}
+        lock = threading.Lock()
+
+        def show(name: str, done: int, total: int | None) -> None:
+            with lock:
+                if name not in tasks:
+                    tasks[name] = bar.add_task(name, total=total, completed=done)
+            bar.update(tasks[name], completed=done, total=total, visible=done != total)
+
+        yield show
 
 
 @contextlib.contextmanager

@@ -1,23 +1,31 @@
 from __future__ import annotations
 
+import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
 
 from hepmtp.errors import ManifestError, ReadError
 from hepmtp.events import metadata
 from hepmtp.manifest import (
+    Dataset,
+    Download,
+    Record,
     check_files,
     embedded,
     fileset,
     load_manifest,
+    load_records,
     read,
     select,
     shipped_manifest,
 )
+from hepmtp.manifest_file import SCHEMA
 
 READER = "hepmtp.readers.darkmachines_csv:DarkMachinesCSV"
 LINE = "{};ttbarW;0.5;20000;-1.5;j,60000,50000,0.1,1.0;b,70000,60000,0.2,-1.0;\n"
@@ -131,7 +139,7 @@ def test_a_missing_download_says_where_to_get_it(tmp_path: Path) -> None:
     (dataset,) = select(["fourtops-4top"], load_manifest(folder=tmp_path))
     with pytest.raises(
         ManifestError,
-        match=r"no file .*4top.csv; download it from https://doi.org/10.5281/zenodo.7277951.*"
+        match=r"no file .*4top.csv; download it from https://doi.org/10.5281/zenodo.7277951; hepmtp fetch fourtops-4top downloads it.*"
         r"option folder or the variable HEPMTP_DATA",
     ):
         read([dataset])
@@ -199,9 +207,22 @@ def test_words_that_name_no_data_set(words: list[str], message: str) -> None:
         ({"process": 4}, r"key 'process' is 4, expected text \(put numbers in quotes\)"),
         ({"files": "a.csv"}, r"key 'files' is 'a.csv', expected a list of paths"),
         ({"files": []}, r"key 'files' is \[\]"),
-        ({"files": {"a.csv": "abc"}}, r"sha256 of a.csv is 'abc', expected 64 hex digits"),
+        (
+            {"files": {"a.csv": "abc"}},
+            r"line 3: entry 1 \(mine\): key 'a.csv' of 'files' is 'abc', expected 64 hex digits",
+        ),
         ({"colour": "red"}, r"key 'colour' is unknown; allowed are name, process"),
         ({"sha256": "abc"}, r"key 'sha256' is unknown"),
+        ({"files": {"*.csv": "0" * 64}}, r"\*.csv has a sha256, but only a file on disk can have one, not a pattern"),
+        ({"files": [4]}, r"key 0 of 'files' is 4, expected a path"),
+        ({"files": {4: None}}, r"key 'files' is 4, expected a path"),
+        (
+            {"record": "r"},
+            r"line \d+: entry 1 \(mine\): key 'record' is 'r', expected the name of one of the records: there",
+        ),
+        ({"cross_section_pb": float("inf")}, r"key 'cross_section_pb' is inf"),
+        ({"events": 2.0}, r"key 'events' is 2.0, expected a whole number"),
+        ({"role": "noise", "units": "keV"}, r"key 'role' is 'noise', .* \(and 1 more to be corrected\)"),
     ],
 )
 def test_a_wrong_row_is_refused(folder: Path, change: dict[str, Any], message: str) -> None:
@@ -211,13 +232,13 @@ def test_a_wrong_row_is_refused(folder: Path, change: dict[str, Any], message: s
 
 def test_needed_keys(folder: Path) -> None:
     with pytest.raises(
-        ManifestError, match=r"manifest.yaml: entry 1 \(mine\): key 'files', 'role' is missing; needed are"
+        ManifestError, match=r"manifest.yaml line 2: entry 1 \(mine\): key 'files', 'role' is missing; needed are"
     ):
         load_manifest(write(folder, {"name": "mine", "process": "p"}))
 
 
 def test_a_name_twice_is_refused(folder: Path) -> None:
-    with pytest.raises(ManifestError, match=r"entries 1 and 2 have the same name 'mine'"):
+    with pytest.raises(ManifestError, match=r"entries 1 and 2 have the same name 'mine'; a name is unique"):
         load_manifest(write(folder, ROW, ROW))
 
 
@@ -233,8 +254,119 @@ def test_what_is_no_manifest_is_refused(tmp_path: Path) -> None:
     (tmp_path / "rows.yaml").write_text("datasets: [mine]\n")
     with pytest.raises(ManifestError, match=r"entry 1 is 'mine', expected keys and values"):
         load_manifest(tmp_path / "rows.yaml")
-    with pytest.raises(ManifestError, match=r"key 'extra' is unknown; allowed are datasets, shared"):
+    with pytest.raises(ManifestError, match=r"key 'extra' is unknown; allowed are datasets, records, shared"):
         load_manifest(write(tmp_path, ROW, extra=1))
+
+
+MANIFEST = """\
+shared:
+  base: &base
+    process: ttbarW
+    role: {role}
+  more: &more {{<<: *base, units: {units}}}
+
+datasets:
+  - name: first
+    process: p
+    role: background
+    files: [a.csv]
+  - <<: *more
+    name: second
+    files:
+      a.csv: {sha256}
+{extra}
+records: [{record}]
+"""
+RIGHT = {
+    "role": "signal",
+    "units": "GeV",
+    "sha256": "",
+    "extra": "",
+    "record": "{name: r, url: 'http://a', files: {x: }}",
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"role": "noise"}, r"line 4: entry 2 \(second\): key 'role' is 'noise', expected one of"),
+        ({"units": "keV"}, r"line 5: entry 2 \(second\): key 'units' is 'keV'"),
+        ({"sha256": "12"}, r"line 15: entry 2 \(second\): key 'a.csv' of 'files' is 12, expected 64 hex"),
+        ({"extra": "    colour: red"}, r"line 16: entry 2 \(second\): key 'colour' is unknown"),
+        ({"extra": "    name: third"}, r"line 16: key 'name' is in line 13 already; keep one"),
+        ({"extra": "  - third"}, r"line 16: entry 3 is 'third', expected keys and values such as"),
+        (
+            {"extra": "  - {name: first, process: p, role: data, files: [x]}"},
+            r"line 16: entries 1 and 3 have the same name",
+        ),
+        ({"extra": "  - {name: x, files: [x]}"}, r"line 16: entry 3 \(x\): key 'process', 'role' is missing"),
+        ({"record": "{name: r}"}, r"line 17: record 1 \(r\): key 'files' is missing; needed are name, files"),
+        (
+            {"record": "{name: r, files: {x: }, url: 'ftp://a'}"},
+            r"'url' is 'ftp://a', expected an address that begins with",
+        ),
+        (
+            {"record": "{name: r, files: {x: {into: ../y}}, url: 'http://a'}"},
+            r"key 'into' of 'x' of 'files' is '../y', expected",
+        ),
+        (
+            {"record": "{name: r, files: {x: {into: /y}}, url: 'http://a'}"},
+            r"key 'into' of 'x' of 'files' is '/y', expected",
+        ),
+        (
+            {"record": "{name: r, files: {../x: }, url: 'http://a'}"},
+            r"key 'files' is '../x', expected the name of a file",
+        ),
+        ({"record": "{name: r, files: {x: {md5: abc}}, url: 'http://a'}"}, r"'abc', expected 32 hex digits of an md5"),
+        (
+            {"record": "{name: r, files: {x: }}"},
+            r"line 17: record 1 \(r\): needs either the key 'listing' or the key 'url'",
+        ),
+        ({"record": "{name: r, files: {'*.csv': }, url: 'http://a'}"}, r"pattern '\*.csv' needs the key 'listing'"),
+        (
+            {"record": "{name: r, files: {x.zip: {unpack: tar}}, url: 'http://a'}"},
+            r"x.zip is to be unpacked as tar, but",
+        ),
+    ],
+)
+def test_an_error_names_the_line(tmp_path: Path, change: dict[str, str], message: str) -> None:
+    path = tmp_path / "manifest.yaml"
+    path.write_text(MANIFEST.format(**RIGHT))
+    assert [dataset.units for dataset in load_manifest(path)] == ["MeV", "GeV"]
+    assert load_records(path)[0].files[0].target == "x"
+    path.write_text(MANIFEST.format(**{**RIGHT, **change}))
+    with pytest.raises(ManifestError, match=message):
+        (load_manifest(path), load_records(path))
+
+
+def test_the_schema_and_the_records_of_python_have_the_same_keys() -> None:
+    schema = json.loads(SCHEMA.read_text())
+    Draft202012Validator.check_schema(schema)
+    for kind, name, own in (
+        (Dataset, "dataset", {"sha256", "folder"}),
+        (Record, "record", set()),
+        (Download, "download", {"name"}),
+    ):
+        assert set(schema["$defs"][name]["properties"]) == {field.name for field in fields(kind)} - own
+
+
+def test_every_record_of_the_shipped_manifest_has_a_listing_and_says_what_is_unchecked() -> None:
+    records = load_records()
+    assert {record.doi for record in records} == {dataset.doi for dataset in load_manifest() if dataset.doi}
+    assert all(
+        record.listing == f"https://zenodo.org/api/records/{str(record.doi).rpartition('.')[2]}" for record in records
+    )
+    assert [record.name for record in records if not record.unchecked] == ["fourtops"]
+    assert not any(file.sha256 or file.md5 for record in records for file in record.files)
+    of = {dataset.name: dataset.record for dataset in load_manifest() if not dataset.embedded}
+    assert all(of.values())
+
+
+def test_remote_files_are_taken_as_they_are(folder: Path) -> None:
+    (dataset,) = load_manifest(write(folder, {**ROW, "files": ["https://a.b/c.root", "a.csv"]}))
+    assert check_files([dataset]) == {"mine": ["https://a.b/c.root", str(folder / "a.csv")]}
+    (dataset,) = select(["mine=root://a.b//c.root"], [])
+    assert check_files([dataset]) == {"mine": ["root://a.b//c.root"]}
 
 
 def test_an_unknown_reader(folder: Path) -> None:

@@ -1,0 +1,62 @@
+"""Processes: what is generated, with which cross-section, and from which matrix elements.
+
+The rule: a row here is all that a new process needs. One without settings of Pythia needs a file of matrix elements (LHE).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+#: Beam energy and random numbers aside, what every run of Pythia has: its default tune 14, and no pile-up.
+COMMON: tuple[str, ...] = ("Beams:eCM = 13000.", "Tune:pp = 14", "Print:quiet = on", "Random:setSeed = on")
+#: Integrated luminosity that the weights stand for [1/pb].
+LUMINOSITY = 139_000.0
+
+
+class Process(NamedTuple):
+    """Name and cross-section [pb], settings of Pythia's own matrix elements, and an SLHA spectrum if it needs one.
+
+    `leptons` names what the hard decays and then the reconstructed event must have: see `filters.LEPTONS`.
+    """
+
+    name: str
+    cross_section: float
+    settings: tuple[str, ...] = ()
+    slha: str = ""
+    leptons: str = "multilepton"
+
+
+def gluino_slha(m_gluino: float, m_neutralino: float) -> str:
+    """An SLHA spectrum [GeV]: a gluino that always decays to two tops and a stable neutralino; everything else at 10 TeV.
+
+    Three-body decays follow phase space.
+    """
+    if m_gluino <= m_neutralino + 2 * 173.0:
+        raise ValueError(
+            f"a gluino of {m_gluino:g} GeV cannot decay to two tops and a neutralino of {m_neutralino:g} GeV"
+        )
+    squarks = [1000000 + i for i in range(1, 7)] + [2000000 + i for i in range(1, 7)]
+    sleptons = [1000000 + i for i in range(11, 17)] + [2000011, 2000013, 2000015]
+    heavy = [*squarks, *sleptons, 1000023, 1000024, 1000025, 1000035, 1000037]
+    masses = {1000021: m_gluino, 1000022: m_neutralino} | dict.fromkeys(heavy, 1e4)
+    lines = ["BLOCK MODSEL", "  1  1", "BLOCK MASS", *(f"  {code}  {mass:.8e}" for code, mass in masses.items())]
+    lines += ["DECAY 1000021 1.0", "  1.0  3  1000022  6  -6", "DECAY 1000022 0.0"]
+    return "\n".join(lines) + "\n"
+
+
+_PROCESSES = (
+    Process("ttbarW", 0.722),
+    Process("ttbarZ", 0.880),
+    Process("ttbarHiggs", 0.507, ("HiggsSM:gg2Httbar = on", "HiggsSM:qqbar2Httbar = on")),
+    Process("ttbarWW", 0.0099),
+    Process("4top", 0.012),
+    Process(
+        "glgl1600_neutralino800",
+        0.00887,
+        ("SUSY:gg2gluinogluino = on", "SUSY:qqbar2gluinogluino = on", "SLHA:useDecayTable = on", "SLHA:verbose = 0"),
+        slha=gluino_slha(1600.0, 800.0),
+    ),
+    Process("ttbar", 831.76, ("Top:gg2ttbar = on", "Top:qqbar2ttbar = on"), leptons="lepton"),
+)
+#: The processes by name. Cross-sections: 13 TeV, NLO or better; those of the embedded sample, and NNLO + NNLL for ttbar.
+PROCESSES: dict[str, Process] = {process.name: process for process in _PROCESSES}

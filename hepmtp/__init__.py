@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # the same names as in _HOMES, for type checkers and editors
     from hepmtp.detectors.vae import VAE as VAE
     from hepmtp.distortions import DISTORTIONS as DISTORTIONS
     from hepmtp.distortions import distort as distort
+    from hepmtp.download import fetch as fetch
     from hepmtp.errors import HepmtpError as HepmtpError
     from hepmtp.events import check_events as check_events
     from hepmtp.events import concatenate as concatenate
@@ -38,6 +39,7 @@ if TYPE_CHECKING:  # the same names as in _HOMES, for type checkers and editors
     from hepmtp.manifest import embedded as embedded
     from hepmtp.manifest import fileset as fileset
     from hepmtp.manifest import load_manifest as load_manifest
+    from hepmtp.manifest import load_records as load_records
     from hepmtp.manifest import read as read
     from hepmtp.models.classifier import ClassifierOptions as ClassifierOptions
     from hepmtp.models.classifier import ClassifierTraining as ClassifierTraining
@@ -120,11 +122,13 @@ _HOMES: dict[str, str] = {
     "distort": "distortions",
     "embedded": "manifest",
     "event_features": "features",
+    "fetch": "download",
     "fileset": "manifest",
     "inspect": "inspection",
     "load_detector": "detectors",
     "load_manifest": "manifest",
     "load_reader": "readers",
+    "load_records": "manifest",
     "load_tokenizer": "tokenizers",
     "make_events": "events",
     "make_executor": "run",

@@ -1,19 +1,25 @@
-"""Local files: what must be true before one is read, and the lines of a plain or gzipped one in chunks.
+"""Files: what must be true before one is read, and the lines of a plain or gzipped one in chunks.
 
-The rule: bounded memory, and a chunk knows its entries and its bytes, so that it can be read by itself.
+The rule: bounded memory, and a chunk knows its entries and its bytes, so that it can be read by itself. A remote file of
+lines is read in place, part by part, if its server gives parts.
 """
 
 from __future__ import annotations
 
 import gzip
+import io
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, NamedTuple, cast
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
 
+import fsspec
 import numpy as np
 
 from hepmtp.errors import ReadError
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 _BLOCK = 1 << 20  # bytes looked at in one go when lines are counted
 
@@ -52,11 +58,65 @@ def check_range(path: str, start: int, stop: int | None) -> None:
 
 
 def open_file(path: str) -> IO[bytes]:
-    """The file as uncompressed bytes; gzip is known by its first two bytes, not by the name."""
+    """The file as uncompressed bytes; gzip is known by its first two bytes, not by the name.
+
+    An address such as ``https://...`` is opened through fsspec.
+    """
+    if is_remote(path):
+        remote = io.BufferedReader(_Remote(path), 1 << 20)
+        packed = remote.peek(2)[:2] == b"\x1f\x8b"
+        return cast("IO[bytes]", gzip.GzipFile(fileobj=remote) if packed else remote)
     check_file(path)
     with Path(path).open("rb") as file:
         packed = file.read(2) == b"\x1f\x8b"
     return cast("IO[bytes]", gzip.open(path)) if packed else Path(path).open("rb")
+
+
+class _Remote(io.RawIOBase):
+    """A remote file; whatever its protocol raises becomes a ReadError."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        try:
+            self.file: Any = fsspec.open(path, "rb").open()
+        except Exception as error:  # noqa: BLE001 (each protocol has errors of its own)
+            raise self._failed(error) from None
+        if not self.file.seekable() or self.file.size is None:
+            raise ReadError(f"{path}: the server gives no parts of files; download it, then name the copy")
+        if self.file.size == 0:
+            raise ReadError(f"{path} is empty: 0 bytes")
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def seekable(self) -> bool:
+        """Yes."""
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        """Fill a buffer."""
+        with memoryview(buffer) as view:
+            try:
+                data = self.file.read(len(view))
+            except Exception as error:  # noqa: BLE001
+                raise self._failed(error) from None
+            view[: len(data)] = data
+        return len(data)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Go to a place."""
+        return int(self.file.seek(offset, whence))
+
+    def close(self) -> None:
+        """Close the connection."""
+        if not self.closed and "file" in self.__dict__:
+            self.file.close()
+        super().close()
+
+    def _failed(self, error: Exception) -> ReadError:
+        reason = f"{type(error).__name__}: {error}".split("\n", maxsplit=1)[0]
+        return ReadError(f"{self.path} cannot be read in place ({reason}); check the address, or download the file")
 
 
 def take(path: str, file: IO[bytes], n: int, *, line: int, at: int | None = None) -> bytes:

@@ -324,7 +324,7 @@ def read(datasets: Iterable[Dataset], *, stop: int | None = None) -> ak.Array:
 
 
 def _from_files(word: str, known: Mapping[str, Dataset], role: Role) -> Dataset:
-    left, equals, files = word.partition("=")
+    left, equals, files = ("", "", word) if is_remote(word.partition("=")[0]) else word.partition("=")
     name, colon, own_role = left.partition(":")
     if not equals:
         ending = next((ending for ending in sorted(ENDINGS, key=len, reverse=True) if word.endswith(ending)), None)

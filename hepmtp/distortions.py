@@ -18,7 +18,7 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
-from hepmtp.events import PARTICLE_FIELDS, PARTICLE_TYPES, behavior, metadata
+from hepmtp.events import PARTICLE_FIELDS, PARTICLE_TYPES, behavior, metadata, particle_types
 
 Floats = NDArray[np.float64]
 #: A function of events and a generator that gives as many events.
@@ -199,9 +199,9 @@ def _overlay(events: ak.Array, rng: np.random.Generator) -> ak.Array:
 
 def _swap_types(events: ak.Array, rng: np.random.Generator) -> ak.Array:
     flat = _particles(events)
-    kind = flat.columns["type"]
+    kind = particle_types(events)
     swapped = rng.random(len(kind)) < SWAP_SHARE[kind]
-    columns = {**flat.columns, "type": np.where(swapped, SWAPPED[kind], kind)}
+    columns = {**flat.columns, "type": np.where(swapped, SWAPPED[kind], kind).astype(np.int8)}
     return _with_particles(events, _Flat(columns, flat.counts))
 
 

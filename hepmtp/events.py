@@ -227,6 +227,25 @@ def _refuse(bad: NDArray[np.bool_], values: NDArray[Any], name: str, counts: NDA
         )
 
 
+def particle_types(events: ak.Array) -> NDArray[np.int64]:
+    """Type of each particle of all events, shape (n_particles,), for what knows the seven `PARTICLE_TYPES` and no more.
+
+    Raises
+    ------
+    EventError
+        if there are hadrons among them, as in jets' constituents.
+    """
+    found = np.asarray(ak.to_numpy(ak.flatten(events.Particle["type"])), dtype=np.int64)
+    if len(others := np.unique(found[found >= len(PARTICLE_TYPES)])):
+        names = ", ".join(CONSTITUENT_TYPES[one] if one < len(CONSTITUENT_TYPES) else str(one) for one in others)
+        raise EventError(
+            f"data set {metadata(events).get('dataset', '(unnamed)')!r}: {np.isin(found, others).sum()} of {len(found)} particles are"
+            f" of type {names}, known here are {', '.join(PARTICLE_TYPES)}. Leave them out of events.Particle"
+            f" (Particle[Particle['type'] < {len(PARTICLE_TYPES)}]), or use a tokenizer or detector of your own that knows them"
+        )
+    return found
+
+
 def jets(events: ak.Array) -> ak.Array:
     """The jets of each event, b-jets included."""
     return events.Particle[events.Particle["type"] <= 1]

@@ -13,7 +13,7 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
-from hepmtp.events import PARTICLE_NAMES, ht, jets, lepton_charge, n_b, n_jets, n_leptons
+from hepmtp.events import PARTICLE_NAMES, ht, jets, lepton_charge, n_b, n_jets, n_leptons, particle_types
 
 Floats = NDArray[np.float64]
 
@@ -47,10 +47,16 @@ def particle_features(events: ak.Array) -> NDArray[np.float32]:
 
     The columns are `PARTICLE_FEATURES`: natural logarithms of pt and energy in GeV, eta, sine and cosine of phi, and one column
     per particle type that is 1 for particles of this type.
+
+    Raises
+    ------
+    EventError
+        if there are particles without such a column: hadrons.
     """
-    flat = {name: ak.to_numpy(ak.flatten(events.Particle[name])) for name in ("pt", "eta", "phi", "energy", "type")}
+    kind = particle_types(events)
+    flat = {name: ak.to_numpy(ak.flatten(events.Particle[name])) for name in ("pt", "eta", "phi", "energy")}
     numbers = [_log(flat["pt"]), flat["eta"], np.sin(flat["phi"]), np.cos(flat["phi"]), _log(flat["energy"])]
-    one_hot = flat["type"][:, None] == np.arange(len(PARTICLE_NAMES))
+    one_hot = kind[:, None] == np.arange(len(PARTICLE_NAMES))
     return np.concatenate([np.stack(numbers, axis=1), one_hot], axis=1, dtype=np.float32)
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hepmtp.errors import EventError
 from hepmtp.events import (
     CHARGES,
+    CONSTITUENT_TYPES,
     PARTICLE_NAMES,
     PARTICLE_TYPES,
     check_events,
@@ -26,6 +27,7 @@ from hepmtp.events import (
     n_b,
     n_jets,
     n_leptons,
+    particle_types,
     source_id,
     with_metadata,
 )
@@ -132,6 +134,30 @@ def test_the_input_is_copied() -> None:
     events = make_events(**THREE, weight=weight)
     weight[:] = 5
     assert events.weight.to_list() == [1.0, 1.0, 1.0]
+
+
+def test_types_for_what_knows_seven() -> None:
+    events = make_events(**THREE, dataset="ttbarW", role="background")
+    assert particle_types(events).tolist() == ak.flatten(events.Particle["type"]).to_list()
+    assert particle_types(events[:0]).dtype == np.int64
+    jet = constituents(types=["h+", "g", "h0", "h+"])
+    message = (
+        r"data set 'jets': 3 of 4 particles are of type h\+, h0, known here are j, b, e\+, e-, m\+, m-, g\. Leave them out of"
+        r" events\.Particle \(Particle\[Particle\['type'\] < 7\]\), or use a tokenizer or detector of your own"
+    )
+    with pytest.raises(EventError, match=message):
+        particle_types(jet)
+    known = ak.with_field(jet, jet.Particle[jet.Particle["type"] < 7], "Particle")
+    assert particle_types(known).tolist() == [PARTICLE_TYPES.index("g")]
+
+
+def constituents(types: list[str]) -> ak.Array:
+    """One jet of these constituents as an event."""
+    n = len(types)
+    return make_events(
+        counts=[n], pt=[5.0] * n, eta=[0.1] * n, phi=[1.0] * n, energy=[6.0] * n, met=[0.0], met_phi=[0.0],
+        type=[CONSTITUENT_TYPES.index(one) for one in types], types=CONSTITUENT_TYPES, dataset="jets", role="background",
+    )  # fmt: skip
 
 
 def test_metadata_travel_with_cuts_and_pickles() -> None:

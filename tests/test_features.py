@@ -8,7 +8,8 @@ import awkward as ak
 import numpy as np
 import pytest
 
-from hepmtp.events import make_events
+from hepmtp.errors import EventError
+from hepmtp.events import CONSTITUENT_TYPES, make_events
 from hepmtp.features import EVENT_FEATURES, PARTICLE_FEATURES, event_features, met_features, particle_features
 
 
@@ -44,6 +45,15 @@ def test_a_particle_without_momentum_is_finite() -> None:
     )  # fmt: skip
     assert particle_features(events)[:, [0, 4]].tolist() == [[pytest.approx(np.log(1e-3))] * 2] * 2
     assert np.isfinite(event_features(events)).all()
+
+
+def test_hadrons_have_no_column() -> None:
+    jet = make_events(
+        counts=[2], pt=[5.0, 4.0], eta=[0.1, 0.2], phi=[1.0, 1.1], energy=[6.0, 5.0], type=[6, 7], met=[0.0], met_phi=[0.0],
+        types=CONSTITUENT_TYPES, role="background",
+    )  # fmt: skip
+    with pytest.raises(EventError, match=r"1 of 2 particles are of type h\+, known here are j, b"):
+        particle_features(jet)
 
 
 def test_features_of_met(three: Any) -> None:

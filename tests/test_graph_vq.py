@@ -12,8 +12,8 @@ import torch
 from contracts import check_tokenizer, columns
 
 from hepmtp.detectors import training_events
-from hepmtp.errors import NotFittedError, TokenError, TrainingError
-from hepmtp.events import PARTICLE_TYPES, concatenate, make_events, with_metadata
+from hepmtp.errors import EventError, NotFittedError, TokenError, TrainingError
+from hepmtp.events import CONSTITUENT_TYPES, PARTICLE_TYPES, concatenate, make_events, with_metadata
 from hepmtp.features import particle_features
 from hepmtp.manifest import embedded, read
 from hepmtp.split import part_of
@@ -255,6 +255,16 @@ def test_bad_options(options: dict[str, Any], message: str) -> None:
 def test_nothing_to_learn_from() -> None:
     with pytest.raises(TrainingError, match=r"none of the 10 events has a particle"):
         GraphVQTokenizer().fit(no_particles(10))
+
+
+def test_hadrons_have_no_code(tokenizer: GraphVQTokenizer) -> None:
+    jet = make_events(
+        counts=[2], pt=[5.0, 4.0], eta=[0.1, 0.2], phi=[1.0, 1.1], energy=[6.0, 5.0], type=[6, 7], met=[0.0], met_phi=[0.0],
+        types=CONSTITUENT_TYPES, role="background",
+    )  # fmt: skip
+    for refused in (tokenizer.encode, GraphVQTokenizer().fit):
+        with pytest.raises(EventError, match=r"1 of 2 particles are of type h\+, known here are j, b"):
+            refused(jet)
 
 
 def test_not_fitted(tmp_path: Path) -> None:

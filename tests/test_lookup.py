@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from hepmtp import storage
 from hepmtp.detectors import training_events
-from hepmtp.errors import NotFittedError, ScoreError, TokenError, TrainingError
-from hepmtp.events import PARTICLE_TYPES, concatenate, make_events
+from hepmtp.errors import EventError, NotFittedError, ScoreError, TokenError, TrainingError
+from hepmtp.events import CONSTITUENT_TYPES, PARTICLE_TYPES, concatenate, make_events
 from hepmtp.tokenizers import load_tokenizer
 from hepmtp.tokenizers.lookup import PRESETS, LookupTokenizer
 from hepmtp.tokens import TokenBatch
@@ -335,6 +335,16 @@ def test_load_refuses_another_kind(tmp_path: Path) -> None:
         ScoreError, match=r"holds a 'checkpoint', expected a 'hepmtp.tokenizers.lookup:LookupTokenizer'"
     ):
         LookupTokenizer.load(tmp_path / "x")
+
+
+def test_hadrons_have_no_id(tokenizer: LookupTokenizer) -> None:
+    jet = make_events(
+        counts=[2], pt=[5.0, 4.0], eta=[0.1, 0.2], phi=[1.0, 1.1], energy=[6.0, 5.0], type=[6, 7], met=[0.0], met_phi=[0.0],
+        types=CONSTITUENT_TYPES, role="background",
+    )  # fmt: skip
+    for refused in (tokenizer.encode, LookupTokenizer().fit):
+        with pytest.raises(EventError, match=r"1 of 2 particles are of type h\+, known here are j, b"):
+            refused(jet)
 
 
 # Ragged round trips

@@ -13,8 +13,8 @@ from contracts import check_tokenizer, columns
 
 from hepmtp import storage
 from hepmtp.detectors import training_events
-from hepmtp.errors import NotFittedError, ScoreError, TokenError, TrainingError
-from hepmtp.events import concatenate, make_events
+from hepmtp.errors import EventError, NotFittedError, ScoreError, TokenError, TrainingError
+from hepmtp.events import CONSTITUENT_TYPES, concatenate, make_events
 from hepmtp.tokenizers import load_tokenizer
 from hepmtp.tokenizers.autoencoder import AutoencoderOptions, Condition
 from hepmtp.tokenizers.vqvae import VQVAETokenizer
@@ -183,6 +183,16 @@ def test_bad_options() -> None:
         AutoencoderOptions(width=30)
     with pytest.raises(TokenError, match=r"met_phi_bins must be 0 or more, found -1"):
         VQVAETokenizer(met_phi_bins=-1)
+
+
+def test_hadrons_have_no_code(tokenizer: VQVAETokenizer) -> None:
+    jet = make_events(
+        counts=[2], pt=[5.0, 4.0], eta=[0.1, 0.2], phi=[1.0, 1.1], energy=[6.0, 5.0], type=[6, 7], met=[0.0], met_phi=[0.0],
+        types=CONSTITUENT_TYPES, role="background",
+    )  # fmt: skip
+    for refused in (tokenizer.encode, VQVAETokenizer().fit):
+        with pytest.raises(EventError, match=r"1 of 2 particles are of type h\+, known here are j, b"):
+            refused(jet)
 
 
 def test_too_few_particles(events: ak.Array) -> None:

@@ -32,7 +32,7 @@ from vector_quantize_pytorch import VectorQuantize
 from hepmtp import storage
 from hepmtp.distortions import DISTORTIONS, distort
 from hepmtp.errors import NotFittedError, TokenError, TrainingError
-from hepmtp.events import PARTICLE_TYPES, make_events, metadata
+from hepmtp.events import PARTICLE_TYPES, make_events, metadata, particle_types
 from hepmtp.features import PARTICLE_FEATURES, particle_features
 from hepmtp.split import check_background, part_of
 from hepmtp.tokenizers.binning import (
@@ -184,8 +184,8 @@ class GraphVQTokenizer:
         others = None if self.signal is None else _sorted(part_of(self.signal, "train"))
         if others is not None and not len(others):
             raise TrainingError("none of the signal events is in the train part: give more events")
+        counts = np.bincount(particle_types(events), minlength=len(PARTICLE_TYPES))
         met = fit_bins("MET", ak.to_numpy(events.MET.pt), self.met_bins) if n_bins(self.met_bins) else None
-        counts = np.bincount(flat(events, "type"), minlength=len(PARTICLE_TYPES))
         self.sizes_ = share_out(self.codes, np.sqrt(counts))
         with torch.random.fork_rng(devices=[]), _one_thread():
             torch.manual_seed(self.seed)

@@ -123,8 +123,8 @@ class LearnedTokenizer(ABC):
         """
         check_background(events)
         events = events[np.lexsort((ak.to_numpy(events.event), ak.to_numpy(events.source)))]
-        met = fit_bins("MET", ak.to_numpy(events.MET.pt), self.met_bins) if n_bins(self.met_bins) else None
         features, counts = particle_features(events), _counts(events)
+        met = fit_bins("MET", ak.to_numpy(events.MET.pt), self.met_bins) if n_bins(self.met_bins) else None
         self.model_, self.history_ = autoencoder.fit(self.quantiser, self.options, features, counts)
         self.met_ = met
         self._find_centres(events, features)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from hepmtp import storage
 from hepmtp.errors import NotFittedError, TokenError
-from hepmtp.events import PARTICLE_TYPES, make_events
+from hepmtp.events import PARTICLE_TYPES, make_events, particle_types
 from hepmtp.split import check_background
 from hepmtp.tokenizers.binning import (
     behind_particles,
@@ -164,8 +164,11 @@ class LookupTokenizer:
         ------
         TrainingError
             if the events are not background, or too few to fill the bins.
+        EventError
+            if there are particles of other types, as in jets' constituents; `encode` refuses them too.
         """
         check_background(events)
+        particle_types(events)
         samples = {"pt": (flat(events, "pt"), self.pt_bins), "eta": (self._eta(events), self.eta_bins)}
         if n_bins(self.met_bins):
             samples["MET"] = (ak.to_numpy(events.MET.pt), self.met_bins)
@@ -179,7 +182,7 @@ class LookupTokenizer:
         self._check_fitted()
         sizes = dict(self.factors)
         place = np.argsort([PARTICLE_TYPES.index(name) for name in self.types])
-        ids = place[flat(events, "type").astype(np.int64)]
+        ids = place[particle_types(events)]
         ids = ids * sizes["pt"] + np.digitize(flat(events, "pt"), self.edges_["pt"])
         ids = ids * sizes["eta"] + np.digitize(self._eta(events), self.edges_["eta"])
         if "phi" in sizes:

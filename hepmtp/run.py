@@ -209,7 +209,9 @@ def make_executor(
 def _local_cluster(workers: int) -> LocalCluster:
     key, environment = "distributed.nanny.pre-spawn-environ", {**_ONE_THREAD, **_MALLOC}
     # what is set here would win over Dask's configuration, and Dask leaves what it gives to its workers behind
-    before = {name: os.environ.pop(name) for name in environment if name in os.environ}
+    before = dict(os.environ)
+    for name in environment.keys() & before.keys():
+        del os.environ[name]
     try:
         with dask.config.set({key: {**dask.config.get(key), **environment}}):
             return LocalCluster(  # type: ignore[no-untyped-call]
@@ -222,6 +224,6 @@ def _local_cluster(workers: int) -> LocalCluster:
                 silence_logs="ERROR",
             )
     finally:
-        for name in environment:
-            os.environ.pop(name, None)
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
         os.environ.update(before)

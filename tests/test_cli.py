@@ -19,7 +19,7 @@ from hepmtp.readers import reader_for
 from hepmtp.report import read_info
 from hepmtp.tables import read_csv
 
-COMMANDS = ("demo", "datasets", "convert", "train", "run", "compare", "report", "league")
+COMMANDS = ("demo", "datasets", "fetch", "inspect", "convert", "train", "run", "compare", "report", "league")
 
 
 def hepmtp(*words: str | Path) -> int:
@@ -258,9 +258,9 @@ def test_league_names_what_is_wrong(files: Path, tmp_path: Path, capsys: pytest.
     ("words", "message"),
     [
         (["convert", "no.csv", "x.root"], "no.csv does not exist"),
-        (["convert", ".", "x.root"], "no reader is known for this name"),
+        (["convert", ".", "x.root"], ". is a folder; name the files in it"),
         (["train", "ttbarX"], "data set 'ttbarX' is unknown; there are ttbarZ, ttbarW"),
-        (["train", "fourtops-ttbarW"], "download it from https://doi.org/10.5281/zenodo.7277951"),
+        (["train", "fourtops-ttbarW"], "download it with: hepmtp fetch fourtops-ttbarW"),
         (["train", "no.csv"], "data set 'no': no file no.csv"),
         (["run", "ttbarW", "--detectors", "nowhere"], "nowhere cannot be read as a hepmtp folder"),
     ],

@@ -1,4 +1,4 @@
-"""Which share of the tokens to hide in training: a scan that looks at background only.
+"""Which share of the tokens to hide in training, for models that hide (attention "full"): a scan that looks at background only.
 
 The measure is the task of scoring, predicting one hidden token from all others, on validation events: the smallest loss wins.
 
@@ -16,7 +16,7 @@ import torch
 
 from hepmtp.detectors import training_events
 from hepmtp.manifest import embedded, read
-from hepmtp.models.masked import MaskedTokenModel
+from hepmtp.models.masked import MaskedTokenModel, ModelOptions
 from hepmtp.tokenizers.lookup import LookupTokenizer
 from hepmtp.training import TrainingOptions, batch_loss, mask_tokens, torch_threads, train
 
@@ -40,7 +40,7 @@ def main() -> None:
         losses, start = [], time.perf_counter()
         for seed in range(options.seeds):
             torch.manual_seed(seed)
-            model = MaskedTokenModel(tokenizer.factors, tokenizer.digits)
+            model = MaskedTokenModel(tokenizer.factors, tokenizer.digits, ModelOptions(attention="full"))
             how = TrainingOptions(epochs=options.epochs, mask_fraction=fraction, seed=seed)
             train(model, training, validation, options=how)
             with torch.no_grad(), torch_threads(1):

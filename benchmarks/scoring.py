@@ -1,6 +1,7 @@
-"""Events per second of `hepmtp.surprise.surprises` against a torch.nn.TransformerEncoder padded to the longest event.
+"""Events per second of hiding each token in turn: `hepmtp.surprise.surprises` against a padded torch.nn.TransformerEncoder.
 
-Both have the same weights, hide the same tokens and must give the same numbers; they run in turns, in one thread, and the best
+The model's attention is "full", that of the encoder; what one pass ("leave_one_out", the default) gains is in one_pass.py. Both
+have the same weights, hide the same tokens and must give the same numbers; they run in turns, in one thread, and the best
 CPU time of the rounds counts. The encoder is padded to the longest event of the sample and gets a key-padding mask. A further
 row, ours without the shortcut of the last block (which looks at the hidden token alone), tells what the buckets by themselves do.
 
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 
 from hepmtp.manifest import embedded, read
 from hepmtp.models.attention import Group
-from hepmtp.models.masked import MaskedTokenModel
+from hepmtp.models.masked import MaskedTokenModel, ModelOptions
 from hepmtp.surprise import surprises
 from hepmtp.tokenizers.lookup import LookupTokenizer
 from hepmtp.tokens import TokenBatch
@@ -134,7 +135,10 @@ def main() -> None:
     tokenizer = LookupTokenizer().fit(read((one for one in datasets if one.role == "background"), stop=1000))
     tokens = TokenBatch.concatenate(tokenizer.encode(read([one], stop=options.events)) for one in datasets)
     torch.manual_seed(1)
-    model, plain = (kind(tokenizer.factors, tokenizer.digits).eval() for kind in (MaskedTokenModel, AllPositions))
+    hiding = ModelOptions(attention="full")
+    model, plain = (
+        kind(tokenizer.factors, tokenizer.digits, hiding).eval() for kind in (MaskedTokenModel, AllPositions)
+    )
     plain.load_state_dict(model.state_dict())
     methods: dict[str, Score] = {
         "hepmtp": lambda batch: ours_of(model, batch),

@@ -260,7 +260,7 @@ def test_league_names_what_is_wrong(files: Path, tmp_path: Path, capsys: pytest.
         (["convert", "no.csv", "x.root"], "no.csv does not exist"),
         (["convert", ".", "x.root"], ". is a folder; name the files in it"),
         (["train", "ttbarX"], "data set 'ttbarX' is unknown; there are ttbarZ, ttbarW"),
-        (["train", "fourtops-ttbarW"], "download it with: hepmtp fetch fourtops-ttbarW"),
+        (["train", "fourtops-ttbarW"], "download it from https://doi.org/10.5281/zenodo.7277951"),
         (["train", "no.csv"], "data set 'no': no file no.csv"),
         (["run", "ttbarW", "--detectors", "nowhere"], "nowhere cannot be read as a hepmtp folder"),
     ],

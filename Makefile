@@ -51,5 +51,5 @@ $(VENV)/linted: $(VENV)/tested
 	@touch $@
 
 $(VENV)/documented: $(VENV)/installed
-	$(PIP) -c constraints.txt --group docs
+	$(PIP) -c constraints.txt -e ".[league]" --group docs
 	@touch $@

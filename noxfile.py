@@ -12,7 +12,7 @@ def install(session: nox.Session, *groups: str, package: bool = True) -> None:
     """Install hepmtp and these dependency groups in the versions of constraints.txt."""
     if package:
         session.install("-c", "constraints.txt", "torch==2.13.0")
-        session.install("-c", "constraints.txt", "-e", ".")
+        session.install("-c", "constraints.txt", "-e", ".[league]")
     session.install("-c", "constraints.txt", *nox.project.dependency_groups(nox.project.load_toml(), *groups))
 
 

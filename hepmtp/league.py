@@ -41,7 +41,7 @@ from hepmtp.events import PARTICLE_FIELDS, concatenate
 from hepmtp.league_entries import ENTRIES, Entry, learned_from_signal, tiny
 from hepmtp.league_table import Entrant, Fit, Floats, LeagueRow, challenge_mean, enter, league_rows, tables
 from hepmtp.manifest import Dataset, read
-from hepmtp.plotting import SIMULATION, Caption
+from hepmtp.plotting import OWN_FILES, SIMULATION, Caption
 from hepmtp.plotting.league import KINDS, Bar, auc_bars
 from hepmtp.regions import Region, region_named
 from hepmtp.report import versions
@@ -394,10 +394,6 @@ def _write(league: League, events: _Events, entries: Sequence[Entry], seeds: Seq
     for name, text in texts.items():
         with storage.new_file(league.folder / name) as temporary:
             temporary.write_text(text, encoding="utf-8")
-
-
-#: Said of events that hepmtp did not simulate.
-OWN_FILES = Caption("own files", "", luminosity=None)
 
 
 def draw_league(

@@ -19,7 +19,7 @@ from hepmtp.histograms import Histogram, canonical, rebin, yields
 from hepmtp.manifest import Dataset
 from hepmtp.performance import PerformanceRow, performance
 from hepmtp.performance import scores as per_event
-from hepmtp.plotting import SIMULATION, Caption
+from hepmtp.plotting import OWN_FILES, SIMULATION, Caption
 from hepmtp.report import SIMULATION_NOTE, FigureText, RunInfo, versions, write_report, write_results
 
 Output = Mapping[str, Any]
@@ -145,7 +145,7 @@ def draw_scores(
 
 def caption_of(info: RunInfo) -> Caption:
     """Whose events the figures of a run show."""
-    return SIMULATION if info.note == SIMULATION_NOTE else Caption("own files", "", luminosity=None)
+    return SIMULATION if info.note == SIMULATION_NOTE else OWN_FILES
 
 
 def names_of(datasets: Sequence[Dataset], role: str) -> list[str]:

@@ -16,7 +16,7 @@ LEVELS = {
     "manifest": 2, "download": 2, "regions": 2, "readers": 2, "tables": 2, "features": 2, "distortions": 2,
     "tokenizers": 3, "models": 3, "histograms": 3, "metrics": 3,
     "challenge": 4, "convert": 4, "inspection": 4, "training": 4, "detectors": 4, "comparison": 4, "statistics": 4, "run": 4, "performance": 4, "surprise": 4, "tails": 4, "tokenizer_report": 4, "prediction": 4,
-    "plotting": 5, "progress": 5, "report": 5, "results": 5, "token_figures": 5, "workflow": 5, "demo": 5, "league": 5, "league_entries": 5, "league_table": 5,
+    "plotting": 5, "progress": 5, "report": 5, "results": 5, "tokenizer_results": 5, "token_figures": 5, "workflow": 5, "demo": 5, "league": 5, "league_entries": 5, "league_table": 5,
     "cli": 6,
 }  # fmt: skip
 FAMILIES = ("readers", "tokenizers", "models", "detectors", "plotting")

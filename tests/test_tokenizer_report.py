@@ -14,11 +14,14 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
+from hepmtp import plotting
 from hepmtp.detectors import training_events
+from hepmtp.detectors.observables import Observable
+from hepmtp.detectors.token_rarity import TokenRarity
 from hepmtp.errors import TokenError, TrainingError
 from hepmtp.events import make_events
 from hepmtp.manifest import embedded, read
-from hepmtp.plotting import tokenizer as plotting
+from hepmtp.plotting.tokenizer import OBSERVABLES, RESIDUALS
 from hepmtp.split import part_of
 from hepmtp.tokenizer_report import (
     AXES,
@@ -30,6 +33,7 @@ from hepmtp.tokenizer_report import (
     type_confusion,
     write_report,
 )
+from hepmtp.tokenizer_results import tokenizer_of, write_tokenizer_report
 from hepmtp.tokenizers.lookup import LookupTokenizer
 from hepmtp.tokens import TokenBatch
 
@@ -266,7 +270,7 @@ def test_json_holds_all_numbers(report: TokenizerReport, tmp_path: Path) -> None
 
 def test_figure_of_residuals(report: TokenizerReport) -> None:
     figure = plotting.residuals(report)
-    assert [axis.get_xlabel() for axis in figure.axes] == [plotting.RESIDUALS[name] for name in AXES]
+    assert [axis.get_xlabel() for axis in figure.axes] == [RESIDUALS[name] for name in AXES]
     drawn = figure.axes[3].patches[0].get_data().values
     expected = report.residuals["phi"].counts
     assert drawn == pytest.approx(100 * expected / expected.sum())
@@ -295,6 +299,7 @@ def test_figure_of_correlations(report: TokenizerReport) -> None:
     np.testing.assert_array_equal(drawn[1], after)
     np.testing.assert_array_equal(drawn[2], after - report.correlation_before)
     assert "nan" not in texts(figure)
+    assert tuple(OBSERVABLES) == CORRELATED
 
 
 def test_figure_of_tokens(report: TokenizerReport) -> None:
@@ -312,8 +317,48 @@ def test_figure_of_tokens(report: TokenizerReport) -> None:
 def test_all_is_written(
     tokenizer: LookupTokenizer, background: ak.Array, signals: dict[str, ak.Array], tmp_path: Path
 ) -> None:
-    plotting.write_tokenizer_report(tmp_path, tokenizer, background, signals, name="published", max_events=100)
+    write_tokenizer_report(tmp_path, tokenizer, background, signals, name="published", max_events=100)
     names = ("residuals", "type_confusion", "correlations", "token_histogram")
     expected = {f"figures/{name}.{end}" for name in names for end in ("png", "pdf")} | {"report.md", "report.json"}
     assert {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*")} == expected
     assert "published" in (tmp_path / "report.md").read_text()
+
+
+# The tokenizer that a word names
+
+
+def test_what_was_saved_is_taken_as_it_is(tokenizer: LookupTokenizer, background: ak.Array, tmp_path: Path) -> None:
+    tokenizer.save(tmp_path / "table")
+    name, found = tokenizer_of(str(tmp_path / "table"), background[:0])
+    assert name == "table"
+    assert found.encode(background) == tokenizer.encode(background)
+    TokenRarity(tokenizer).fit(background).save(tmp_path / "rare")
+    name, found = tokenizer_of(str(tmp_path / "rare"), background[:0])
+    assert name == "rare"
+    assert found.encode(background) == tokenizer.encode(background)
+
+
+def test_what_was_not_saved_is_fitted_on_the_training_part(tokenizer: LookupTokenizer, background: ak.Array) -> None:
+    for word, name in (
+        ("visive2025", "visive2025"),
+        ("hepmtp.tokenizers.lookup:LookupTokenizer", "LookupTokenizer"),
+    ):
+        found = tokenizer_of(word, background)
+        assert found[0] == name
+        assert found[1].encode(background) == tokenizer.encode(background)
+
+
+def test_a_word_that_names_no_tokenizer(background: ak.Array, tmp_path: Path) -> None:
+    with pytest.raises(
+        TokenError, match=r"'nothing' is neither the folder .* nor a look-up table \(particles, met3, .*No module"
+    ):
+        tokenizer_of("nothing", background)
+    with pytest.raises(TokenError, match=r"'hepmtp.tokens:TokenBatch' is neither .* from nothing: .*required"):
+        tokenizer_of("hepmtp.tokens:TokenBatch", background)
+    with pytest.raises(TokenError, match=r"makes a 'hepmtp.readers.parquet:ParquetReader', expected a tokenizer"):
+        tokenizer_of("hepmtp.readers.parquet:ParquetReader", background)
+    Observable("ht").fit(background).save(tmp_path / "ht")
+    with pytest.raises(
+        TokenError, match=r"ht holds a 'hepmtp.detectors.observables:Observable', expected a tokenizer or a"
+    ):
+        tokenizer_of(str(tmp_path / "ht"), background)

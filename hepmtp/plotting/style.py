@@ -63,6 +63,8 @@ class Caption(NamedTuple):
 
 
 SIMULATION = Caption()
+#: Caption of a user's own events.
+OWN_FILES = Caption("own files", "", luminosity=None)
 
 
 def styled(function: Callable[P, R]) -> Callable[P, R]:

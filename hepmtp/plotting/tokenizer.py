@@ -5,11 +5,9 @@ The rule: they show what `hepmtp.tokenizer_report` has measured; only shares and
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import awkward as ak
 import mplhep
 import numpy as np
 from matplotlib.axes import Axes
@@ -28,13 +26,13 @@ from hepmtp.plotting.style import (
     panels,
     process_style,
     ratio_limits,
-    save,
     styled,
 )
-from hepmtp.tokenizer_report import CORRELATED, TokenizerReport, tokenizer_report, write_report
-from hepmtp.tokenizers import Tokenizer
 
-#: TeX text of the residuals and of the observables.
+if TYPE_CHECKING:  # the module loads torch and scikit-learn
+    from hepmtp.tokenizer_report import TokenizerReport
+
+#: TeX text of the residuals, and of the observables that are correlated, in their order.
 RESIDUALS = {
     "pt": r"$p_T$ decoded / true $-$ 1",
     "eta": r"$\eta$ decoded $-$ true",
@@ -54,35 +52,6 @@ OBSERVABLES = {
     "delta_r_12": r"$\Delta R(j_1, j_2)$",
 }
 TYPES = ("jet", "b-jet", "$e^+$", "$e^-$", r"$\mu^+$", r"$\mu^-$", r"$\gamma$")
-
-
-def write_tokenizer_report(
-    folder: str | Path,
-    tokenizer: Tokenizer,
-    background: ak.Array,
-    signals: Mapping[str, ak.Array],
-    *,
-    caption: Caption = SIMULATION,
-    **options: Any,
-) -> TokenizerReport:
-    """Measure a tokenizer and write report.md, report.json and, in ``figures``, each figure as png and pdf.
-
-    Parameters
-    ----------
-    tokenizer, background, signals, options
-        of :func:`hepmtp.tokenizer_report.tokenizer_report`.
-    """
-    report = tokenizer_report(tokenizer, background, signals, **options)
-    write_report(folder, report)
-    figures = {
-        "residuals": residuals(report, caption=caption),
-        "type_confusion": type_confusion(report, caption=caption),
-        "correlations": correlations(report, caption=caption),
-        "token_histogram": token_histogram(report, caption=caption),
-    }
-    for name, figure in figures.items():
-        save(figure, Path(folder) / "figures", name)
-    return report
 
 
 @styled
@@ -137,7 +106,7 @@ def correlations(report: TokenizerReport, *, caption: Caption = SIMULATION) -> F
     figure = Figure(figsize=(17, 6.4))
     axes = figure.subplots(1, 3, sharey=True, gridspec_kw={"left": 0.115, "right": 0.915, "top": 0.87, "bottom": 0.21,
                                                            "wspace": 0.06})  # fmt: skip
-    labels = [OBSERVABLES[name] for name in CORRELATED]
+    labels = list(OBSERVABLES.values())
     panels = {"before": before, "after encode, decode": after, "after $-$ before": after - before}
     for axis, (title, matrix) in zip(axes, panels.items(), strict=True):
         image = _matrix(axis, matrix, labels, cmap="PuOr", low=-1, high=1)

@@ -20,7 +20,7 @@ from hepmtp.detectors.masked_token import MaskedTokenDetector
 from hepmtp.detectors.observables import OBSERVABLES, Observable
 from hepmtp.detectors.token_rarity import TokenRarity
 from hepmtp.errors import HepmtpError
-from hepmtp.models.masked import ModelOptions
+from hepmtp.models.masked import Form, ModelOptions
 from hepmtp.tokenizers.lookup import PRESETS, LookupTokenizer
 from hepmtp.training import TrainingOptions
 
@@ -149,10 +149,12 @@ def entry_of(word: str) -> Entry:
         ) from None
 
 
-def learned_from_signal(detector: Detector) -> bool:
-    """Whether a detector says of itself, or of its tokenizer, that it is fitted with labels."""
-    parts = (detector, getattr(detector, "tokenizer", None))
-    return any(getattr(part, name, False) is True for part in parts for name in ("supervised", "supervised_"))
+def learned_from_signal(fitted: object) -> bool:
+    """Whether a detector, its tokenizer or whatever it is made from says of itself that it is fitted with labels."""
+    if any(getattr(fitted, name, False) is True for name in ("supervised", "supervised_")):
+        return True
+    within = (getattr(fitted, "tokenizer", None), *getattr(fitted, "members", ()))
+    return any(learned_from_signal(part) for part in within if part is not None)
 
 
 def _kind(detector: Detector) -> Kind:
@@ -173,12 +175,12 @@ def _made(path: str, within: str = "", **values: Any) -> Callable[..., Any]:
     return make
 
 
-def _masked_token(tokenizer: Callable[[int], Any], *, small: bool = False) -> Make:
+def _masked_token(tokenizer: Callable[[int], Any], *, form: Form = "product", small: bool = False) -> Make:
     def make(seed: int) -> Detector:
         if small:
-            model = ModelOptions(width=16, heads=2, layers=1, feedforward=32)
+            model = ModelOptions(form=form, width=16, heads=2, layers=1, feedforward=32)
             return MaskedTokenDetector(tokenizer(seed), model, TrainingOptions(epochs=1, seed=seed), density_events=500)
-        return MaskedTokenDetector(tokenizer(seed), training=TrainingOptions(seed=seed))
+        return MaskedTokenDetector(tokenizer(seed), ModelOptions(form=form), TrainingOptions(seed=seed))
 
     return make
 
@@ -227,12 +229,10 @@ GROUPS: dict[str, tuple[Entry, ...]] = {
         _tokenizer_entry("masked_token", _lookup("no_azimuth"), "look-up table without azimuth: the default"),
         Entry(
             "masked_token_published",
-            lambda seed: MaskedTokenDetector(
-                LookupTokenizer.preset("visive2025"), ModelOptions(form="joint"), TrainingOptions(seed=seed)
-            ),
+            _masked_token(_lookup("visive2025"), form="joint"),
             note="masked tokens, look-up table 5 x 5 x 5 with MET and METphi and one embedding an id, as published",
             forms=("sum", "mean"),
-            small=_masked_token(_lookup("visive2025"), small=True),
+            small=_masked_token(_lookup("visive2025"), form="joint", small=True),
         ),
         Entry(
             "isolation_forest",

@@ -15,10 +15,13 @@ import pytest
 from hepmtp import storage
 from hepmtp.challenge import ChallengeRow, read_challenge
 from hepmtp.detectors import axis_from, load_detector, plain_axis, score_axis, training_events
+from hepmtp.detectors.combination import Combination
+from hepmtp.detectors.masked_token import MaskedTokenDetector
+from hepmtp.detectors.observables import Observable
 from hepmtp.errors import HepmtpError, NotFittedError, RegionError, ScoreError, TrainingError
 from hepmtp.events import ht, metadata
 from hepmtp.league import run_league
-from hepmtp.league_entries import AGAINST, ENTRIES, GROUPS, Entry, choose, entry_of
+from hepmtp.league_entries import AGAINST, ENTRIES, GROUPS, Entry, choose, entry_of, learned_from_signal
 from hepmtp.manifest import embedded, read
 from hepmtp.metrics import auc_difference
 from hepmtp.performance import performance, scores
@@ -26,6 +29,7 @@ from hepmtp.plotting.league import Bar, auc_bars
 from hepmtp.regions import SR
 from hepmtp.split import FRACTIONS, part_of, split_of
 from hepmtp.tables import read_csv
+from hepmtp.tokenizers.continuous import ContinuousInputs
 
 STOP = 900
 BACKGROUND = ["ttbarW", "ttbarWW", "ttbarZ", "ttbarHiggs"]
@@ -408,6 +412,22 @@ def test_who_has_seen_labels_must_say_so(tmp_path):
     assert not (tmp_path / "detectors").exists()
 
 
+def test_labels_are_found_in_what_a_detector_is_made_from():
+    signal = read([one for one in embedded() if one.name == "4top"], stop=20)
+    graph = pytest.importorskip("hepmtp.tokenizers.graph_vq").GraphVQTokenizer
+    told, plain = Told(), Observable("ht")
+    for supervised in (
+        told,
+        Combination([plain, told], "or"),
+        Combination([plain, Combination([Observable("met"), told], "and")], "or"),
+        MaskedTokenDetector(graph(signal=signal)),
+        MaskedTokenDetector(ContinuousInputs(graph(signal=signal))),
+    ):
+        assert learned_from_signal(supervised)
+    for other in (plain, Combination([plain, Noisy()], "or"), MaskedTokenDetector(ContinuousInputs(graph()))):
+        assert not learned_from_signal(other)
+
+
 def test_a_score_that_is_not_a_number_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(Noisy, "score", not_a_number)
     with pytest.raises(ScoreError, match=r"entry 'noisy' does not give each of \d+ events of \S+ a finite score"):
@@ -450,6 +470,8 @@ def test_every_entry_can_be_made_in_both_sizes_with_its_seed(name, background):
             assert repr(first) != repr(other)
         else:
             assert repr(first) == repr(other) or entry.parts
+    if entry.small and isinstance(first, MaskedTokenDetector):
+        assert first.model.form == entry.make(0).model.form
 
 
 def test_your_own_entries(tmp_path, league):

@@ -240,7 +240,8 @@ class EventClassifier(nn.Module):
     @classmethod
     def from_arrays(cls, options: ClassifierOptions, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """The model of these arrays; raises ScoreError if they are of another shape."""
-        model = cls(options)
+        with torch.random.fork_rng(devices=[]):  # first weights are drawn, then replaced
+            model = cls(options)
         try:
             model.load_state_dict(
                 {name[6:]: torch.as_tensor(value) for name, value in arrays.items() if name.startswith("model.")}

@@ -1,8 +1,8 @@
 """The supervised ceiling: a classifier that was told which events are signal.
 
-The rule: it is no anomaly detector. It has seen the very signal that it is asked for, so that a table or figure shows it apart, as
-what could be reached at most from these inputs; an anomaly detector above it points to a leak. Of signal and background alike only
-the train and validation parts are used.
+The rule: it is no anomaly detector. It has seen the very signal that it is asked for, so that the league shows it apart, as a measure
+of what labels can reach from these inputs: another classifier may reach somewhat more, but an anomaly detector above both points to a
+leak. Of signal and background alike only the train and validation parts are used.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class SupervisedDetector:
     Attributes
     ----------
     supervised
-        True: tables and figures show this detector apart.
+        True: the league shows this detector apart.
     model_, history_
         the trained classifier and its training curve.
     """

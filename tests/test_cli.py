@@ -18,8 +18,21 @@ from hepmtp.histograms import load
 from hepmtp.readers import reader_for
 from hepmtp.report import read_info
 from hepmtp.tables import read_csv
+from hepmtp.tokenizers import load_tokenizer
 
-COMMANDS = ("demo", "datasets", "fetch", "inspect", "convert", "train", "run", "compare", "report", "league")
+COMMANDS = (
+    "demo",
+    "datasets",
+    "fetch",
+    "inspect",
+    "convert",
+    "train",
+    "run",
+    "compare",
+    "report",
+    "tokenizer-report",
+    "league",
+)
 
 
 def hepmtp(*words: str | Path) -> int:
@@ -63,7 +76,10 @@ def test_help_of_every_command_has_an_example(command: str) -> None:
 def test_the_commands_are_listed() -> None:
     result = CliRunner().invoke(app, ["--help"])
     assert result.exit_code == 0
-    assert all(f"\n│ {command} " in result.output for command in COMMANDS)
+    listed = [
+        line.split()[1] for line in result.output.partition("─ Commands ")[2].splitlines() if line.startswith("│ ")
+    ]
+    assert [one for one in listed if one in COMMANDS] == list(COMMANDS)
 
 
 @pytest.mark.parametrize("words", [["nothing"], ["datasets", "--nothing"], ["train"]])
@@ -221,6 +237,38 @@ def test_report_makes_the_page_again(results: Path, tmp_path: Path, capsys: pyte
     assert capsys.readouterr().out.strip() == str(page)
     assert page.read_text() == before
     assert "not a finished run" in fails(capsys, "report", tmp_path)
+
+
+def test_tokenizer_report_of_what_was_saved(
+    files: Path, detectors: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = [files / "ttbarZ.csv", files / "ttbarHiggs.csv", files / "4top.csv"]
+    words = ["tokenizer-report", detectors / "masked_token", *names, "--max-events", "200"]
+    assert hepmtp(*words, "-o", tmp_path / "report") == 0
+    out = capsys.readouterr().out
+    assert out.startswith("# Tokenizer report: masked_token\n")
+    assert out.endswith(f"{tmp_path / 'report' / 'report.md'}\n")
+    assert {path.name for path in (tmp_path / "report").iterdir()} == {"figures", "report.json", "report.md"}
+    report = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert (report["name"], report["n_events"], report["vocab_size"]) == ("masked_token", 200, 360)
+    assert [(one["signal"], one["classifier"]) for one in report["separations"]] == [("4top", "trees")]
+    assert load_tokenizer(detectors / "masked_token" / "tokenizer").vocab_size == 360
+
+
+def test_tokenizer_report_fits_what_is_named(files: Path, tmp_path: Path) -> None:
+    assert hepmtp("tokenizer-report", "met3", files / "ttbarZ.csv", "-o", tmp_path / "report") == 0
+    report = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert (report["name"], report["vocab_size"], report["separations"]) == ("met3", 878, [])
+
+
+def test_tokenizer_report_names_what_is_wrong(files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def error(*words: str | Path) -> str:
+        return fails(capsys, "tokenizer-report", *words, "-o", tmp_path / "report")
+
+    assert "'nothing' is neither the folder of a saved tokenizer" in error("nothing", files / "ttbarZ.csv")
+    assert "no data set with role background among 4top: a tokenizer is" in error("met3", files / "4top.csv")
+    assert "classifiers ['oracle'] are unknown" in error("met3", files / "ttbarZ.csv", "--classifier", "oracle")
+    assert not (tmp_path / "report").exists()
 
 
 def test_league_on_files_of_your_own(files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,9 +19,10 @@ LEVELS = {
     "plotting": 5, "progress": 5, "report": 5, "results": 5, "tokenizer_results": 5, "token_figures": 5, "workflow": 5, "demo": 5, "league": 5, "league_entries": 5, "league_table": 5,
     "cli": 6,
 }  # fmt: skip
-FAMILIES = ("readers", "tokenizers", "models", "detectors", "plotting")
+FAMILIES = ("readers", "tokenizers", "models", "detectors", "plotting", "cli")
 # no members of their families, but what members are made of
 BUILDING_BLOCKS = (
+    "cli/options",
     "models/attention",
     "detectors/event_features_input",
     "detectors/event_network",

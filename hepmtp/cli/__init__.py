@@ -1,0 +1,86 @@
+"""The command line: ``hepmtp --help`` lists its commands.
+
+The rule: thin. A command turns its words into calls of the library, shows how far it is, and says what came out; wrong
+input ends with exit code 2 and one line that says what to do. Commands import what they need, so that --help is quick.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Annotated
+
+import typer
+
+from hepmtp import __version__
+from hepmtp.cli import analysis, files, studies
+from hepmtp.errors import HepmtpError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point of ``hepmtp``; always raises SystemExit.
+
+    Exit codes: 0 done, 1 an error of hepmtp's own, 2 wrong input.
+    """
+    words = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in words  # it may stand anywhere
+    words = [*["--debug"] * debug, *(word for word in words if word != "--debug")]
+    try:
+        app(words, prog_name="hepmtp")
+    except Exception as error:
+        if debug:
+            raise
+        expected = isinstance(error, (HepmtpError, OSError))
+        what = (
+            "error"
+            if expected
+            else f"error: unexpected {type(error).__name__} (hepmtp --debug says more; please report it)"
+        )
+        typer.secho(f"{what}: {' '.join(str(error).split())}", fg="red", err=True)
+        sys.exit(2 if expected else 1)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"hepmtp {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error and every log line.")] = False,
+    _: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Find LHC events that a transformer, trained on background only, cannot predict.
+
+    Start with `hepmtp demo`: it trains on the embedded sample, scores it and writes a report, in a few minutes.
+    """
+    logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, format="%(levelname)s: %(message)s")
+
+
+#: In the order of --help, which is that of the work.
+COMMANDS = (
+    analysis.demo,
+    files.datasets,
+    files.fetch,
+    files.inspect,
+    files.convert,
+    analysis.train,
+    analysis.run,
+    analysis.compare,
+    analysis.report,
+    studies.tokenizer_report,
+    studies.league,
+)
+for _command in COMMANDS:
+    app.command()(_command)

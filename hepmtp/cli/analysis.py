@@ -1,0 +1,216 @@
+"""Commands of an analysis: train, score, compare, report, and the demo that does all of it.
+
+The rule: what is scored has trained nothing.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import Annotated, Literal
+
+import typer
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+
+from hepmtp.cli.options import Executor, Folder, Manifest, Names, Output, RoleOption, Scheduler, Seed, Workers
+from hepmtp.errors import ScoreError
+from hepmtp.progress import epoch_bars
+
+
+def demo(
+    output: Output = Path("hepmtp-demo"),
+    quick: Annotated[bool, typer.Option("--quick", help="A tiny model, for a look: under a minute.")] = False,
+    seed: Seed = 0,
+) -> None:
+    """Do everything once on the embedded sample: train, score, compare, report; two to five minutes.
+
+    Writes histograms, tables, figures, the trained detector and report.html into the output folder. The events are
+    hepmtp's own simulation.
+
+    Example: `hepmtp demo --output hepmtp-demo`
+    """
+    from hepmtp.demo import run_demo
+
+    with epoch_bars() as show:
+        run_demo(output, quick=quick, seed=seed, progress=show)
+    _found(output)
+
+
+def train(
+    names: Names,
+    output: Output = Path("detectors"),
+    role: RoleOption = "background",
+    form: Annotated[
+        Literal["product", "joint"], typer.Option(help="How the model reads a token: digit by digit, or as one id.")
+    ] = "product",
+    tokens: Annotated[
+        str,
+        typer.Option(help="Look-up table: no_azimuth, tails, visive2025 (as published), ...; a wrong name lists all."),
+    ] = "no_azimuth",
+    epochs: Annotated[int, typer.Option(help="At most so many passes over the events.", min=1)] = 8,
+    seed: Seed = 0,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Folder from which an interrupted training goes on; written after each epoch.")
+    ] = None,
+    executor: Executor = "iterative",
+    workers: Workers = 2,
+    scheduler: Scheduler = None,
+    folder: Folder = None,
+    manifest: Manifest = None,
+) -> None:
+    """Train the masked-token detector on background events, and fit the plain observables that it is compared with.
+
+    Only the training and validation parts of the events are used (70 %); the rest stays unseen for `hepmtp run`. Signal
+    and data are refused. Writes one folder per detector into the output folder.
+
+    Example: `hepmtp train ttbarW ttbarWW ttbarZ ttbarHiggs --output detectors`
+    """
+    from hepmtp.detectors.masked_token import MaskedTokenDetector
+    from hepmtp.manifest import load_manifest, select
+    from hepmtp.models.masked import ModelOptions
+    from hepmtp.run import make_executor
+    from hepmtp.tokenizers.lookup import LookupTokenizer
+    from hepmtp.training import TrainingOptions
+    from hepmtp.workflow import train_detectors
+
+    chosen = select(names, load_manifest(manifest, folder=folder), role=role)
+    masked = MaskedTokenDetector(
+        LookupTokenizer.preset(tokens),
+        ModelOptions(form=form),
+        TrainingOptions(epochs=epochs, seed=seed, device=device),
+    )
+    with make_executor(executor, workers=workers, client=scheduler) as opened, epoch_bars() as show:
+        detectors = train_detectors(chosen, masked, executor=opened, checkpoint=checkpoint, progress=show)
+    for detector in detectors:
+        detector.save(output / detector.name)
+    last = masked.history_[-1]
+    typer.echo(
+        f"trained for {len(masked.history_)} epochs, validation loss {last['validation_loss']:.4f};"
+        f" {len(detectors)} detectors in {output}"
+    )
+
+
+def run(
+    names: Names,
+    detectors: Annotated[
+        list[str],
+        typer.Option("--detectors", "-d", help="Folder that `hepmtp train` wrote, or one detector's; may be repeated."),
+    ],
+    output: Output = Path("results"),
+    role: RoleOption = "background",
+    executor: Executor = "iterative",
+    workers: Workers = 2,
+    scheduler: Scheduler = None,
+    chunksize: Annotated[int, typer.Option(help="Events in one piece of work.", min=1)] = 20_000,
+    folder: Folder = None,
+    manifest: Manifest = None,
+) -> None:
+    """Score data sets with trained detectors and fill histograms in every region, as a coffea job.
+
+    Only events that trained nothing are used, with weights scaled up. Writes histograms, cutflow, tables, a figure and
+    report.html into the output folder. A form of the masked-token score is named after #: detectors/masked_token#sum.
+
+    Example: `hepmtp run ttbarW ttbarZ 4top --detectors detectors --output results`
+    """
+    from hepmtp.manifest import fileset, load_manifest, select
+    from hepmtp.results import write_run
+    from hepmtp.run import HepRunner, make_executor
+
+    start = time.perf_counter()
+    chosen = select(names, load_manifest(manifest, folder=folder), role=role)
+    processor = resolve_name("processors.anomaly:AnomalyProcessor")(_saved(detectors), columns=True)
+    files = fileset(chosen)
+    with make_executor(executor, workers=workers, client=scheduler) as opened:
+        found = HepRunner(opened, chunksize=chunksize)(files, processor)
+    command = f"hepmtp {shlex.join(sys.argv[1:])}"
+    write_run(output, found, chosen, command=command, started=start)
+    _found(output)
+
+
+def compare(
+    run: Annotated[Path, typer.Argument(help="Folder that `hepmtp run` or `hepmtp demo` wrote.", show_default=False)],
+    regions: Annotated[
+        tuple[str, str], typer.Option(help="Where the cut is applied, and where the threshold comes from.")
+    ] = ("SR", "CR"),
+    detector: Annotated[
+        str | None, typer.Option(help="Name of a score; by default the one that the run is about.")
+    ] = None,
+    quantile: Annotated[
+        float, typer.Option("--threshold-quantile", help="Share of the background below the threshold.")
+    ] = 0.99,
+) -> None:
+    """Compare a score between two regions: the background's shape, and what passes a threshold.
+
+    Prints a table, and writes it and a figure into the run's folder.
+
+    Example: `hepmtp compare results --regions SR CR --threshold-quantile 0.95`
+    """
+    from hepmtp.comparison import compare as compare_regions
+    from hepmtp.histograms import load
+    from hepmtp.report import TITLES, read_info
+    from hepmtp.results import caption_of, coarse, draw_regions, passing
+    from hepmtp.tables import cells, records, write_csv, write_markdown
+
+    info, scores = read_info(run), load(run / "histograms.json")
+    detector = detector or info.detector
+    if detector not in scores:
+        raise ScoreError(f"{run} has no score {detector!r}; it has {', '.join(sorted(scores))}")
+    h = scores[detector]
+    shape = compare_regions(coarse(h), *regions, datasets=info.background)
+    rows = passing(h, info.background, info.signals, regions=regions, quantile=quantile)
+    name = f"{detector}-{regions[0]}-{regions[1]}"
+    draw_regions(
+        run, h, info.background, info.signals, regions=regions, quantile=quantile, name=name, caption=caption_of(info)
+    )
+    typer.echo(
+        f"background, shape in {regions[0]} against {regions[1]}:"
+        f" chi2 / ndof = {shape.chi2:.1f} / {shape.ndof}, p = {shape.p_value:.2g}"
+    )
+    if rows:
+        write_csv(run / f"{name}.csv", rows)
+        write_markdown(run / f"{name}.md", rows, titles=TITLES)
+        text = cells(records(rows), titles=TITLES)
+        table = Table(box=SIMPLE, show_header=False)
+        for line in zip(text.header, *text.rows, strict=True):
+            table.add_row(*line)
+        Console().print(table)
+    typer.echo(run / "figures" / f"{name}.png")
+
+
+def report(run: Annotated[Path, typer.Argument(help="Folder that `hepmtp run` or `hepmtp demo` wrote.")]) -> None:
+    """Write the report of a run as one page, report.html, that needs no other file.
+
+    Example: `hepmtp report results`
+    """
+    from hepmtp.report import write_report
+
+    typer.echo(write_report(run))
+
+
+def _found(folder: Path) -> None:
+    """Say what a run has found."""
+    from hepmtp.report import conclusions, read_info
+    from hepmtp.tables import read_csv
+
+    table = folder / "performance.csv"
+    for sentence in conclusions(read_csv(table), read_info(folder)) if table.exists() else ():
+        typer.echo(f"- {sentence}")
+    typer.echo(f"The report: {folder / 'report.html'}")
+
+
+def _saved(paths: Iterable[str]) -> list[str]:
+    """Folders of single detectors: the paths themselves, or what they hold."""
+    from hepmtp.storage import META
+
+    found: list[str] = []
+    for path in paths:
+        inside = [str(one) for one in sorted(Path(path).glob("*/")) if (one / META).is_file()]
+        found += [path] if (Path(path.partition("#")[0]) / META).is_file() or not inside else inside
+    return found

@@ -1,0 +1,143 @@
+"""Commands that judge methods rather than data: detectors against each other, and what a tokenizer keeps.
+
+The rule: all are measured on the same events, none of which trained anything.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+
+from hepmtp.cli.options import Folder, Manifest, Output, RoleOption, Seed, SomeNames
+from hepmtp.errors import ManifestError
+from hepmtp.progress import progress_bar
+
+
+def tokenizer_report(
+    tokenizer: Annotated[
+        str,
+        typer.Argument(
+            metavar="TOKENIZER",
+            help="Folder of a saved tokenizer, or of a saved detector for its tokenizer; a look-up table (no_azimuth, tails,"
+            " visive2025, ...); or pkg.module:Class. The last two are fitted on the background first.",
+            show_default=False,
+        ),
+    ],
+    names: SomeNames = None,
+    output: Output = Path("hepmtp-tokenizer"),
+    classifiers: Annotated[
+        list[str] | None,
+        typer.Option("--classifier", help="Reads true and decoded events: trees or transformer; may be repeated."),
+    ] = None,
+    max_events: Annotated[
+        int | None, typer.Option(help="At most so many events of each part of each sample, for a quick look.", min=1)
+    ] = None,
+    seed: Seed = 0,
+    role: RoleOption = "background",
+    folder: Folder = None,
+    manifest: Manifest = None,
+) -> None:
+    """Measure what a tokenizer keeps of events: ids in use, residuals, correlations, separation of signals.
+
+    Measured on events that trained nothing. Writes report.md, report.json and figures into the output folder.
+
+    Example: `hepmtp tokenizer-report visive2025 --output visive2025`
+    """
+    from hepmtp.manifest import embedded, load_manifest, read, select
+    from hepmtp.plotting import OWN_FILES, SIMULATION
+    from hepmtp.tokenizer_report import report_markdown
+    from hepmtp.tokenizer_results import tokenizer_of, write_tokenizer_report
+
+    chosen = select(names, load_manifest(manifest, folder=folder), role=role) if names else embedded()
+    plain = [dataset for dataset in chosen if dataset.role == "background"]
+    if not plain:
+        raise ManifestError(
+            f"no data set with role background among {', '.join(one.name for one in chosen)}: a tokenizer is measured on one"
+        )
+    background = read(plain)
+    name, fitted = tokenizer_of(tokenizer, background)
+    found = write_tokenizer_report(
+        output,
+        fitted,
+        background,
+        {dataset.name: read([dataset]) for dataset in chosen if dataset.role == "signal"},
+        name=name,
+        classifiers=classifiers or ("trees",),
+        max_events=max_events,
+        seed=seed,
+        caption=SIMULATION if all(dataset.embedded for dataset in chosen) else OWN_FILES,
+    )
+    typer.echo(report_markdown(found))
+    typer.echo(output / "report.md")
+
+
+def league(
+    names: SomeNames = None,
+    output: Output = Path("hepmtp-league"),
+    group: Annotated[
+        Literal["main", "tokenizers"], typer.Option(help="Detectors, or tokenizers of one detector.")
+    ] = "main",
+    only: Annotated[list[str] | None, typer.Option(help="Only this entry, of any group; may be repeated.")] = None,
+    add: Annotated[
+        list[str] | None,
+        typer.Option(help="Your own: pkg.module:Class or a saved detector's folder, also NAME=...; may be repeated."),
+    ] = None,
+    against: Annotated[str | None, typer.Option(help="Entry that all others are compared with, too.")] = None,
+    seeds: Annotated[int, typer.Option(help="Trainings of each entry, with seeds 0, 1, ...", min=1)] = 3,
+    regions: Annotated[list[str] | None, typer.Option("--region", help="May be repeated; preselection and SR.")] = None,
+    published: Annotated[
+        list[Path] | None,
+        typer.Option(help="Results of the Dark Machines challenge (csv) to stand beside; may be repeated."),
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Tiny models and few events: a look, not numbers.")] = False,
+    role: RoleOption = "background",
+    folder: Folder = None,
+    manifest: Manifest = None,
+) -> None:
+    """Compare all detectors on the same events: every signal and region, several seeds, with errors.
+
+    All are trained on the same background and scored on events that trained none. Writes tables, figures and the trained
+    detectors into the output folder; called again, it goes on where it was interrupted. Events are held in memory.
+
+    Example: `hepmtp league --only masked_token --only ht --seeds 1 --output league`
+    """
+    from hepmtp.challenge import read_challenge
+    from hepmtp.league import run_league
+    from hepmtp.league_entries import AGAINST, choose
+    from hepmtp.manifest import embedded, load_manifest, select
+
+    chosen = select(names, load_manifest(manifest, folder=folder), role=role) if names else embedded()
+    rows = [row for path in published or () for row in read_challenge(path)]
+    entries = choose(group, only=only or (), add=add or (), quick=quick)
+    with progress_bar("league", "fits") as (bar, task):
+        found = run_league(
+            output,
+            chosen,
+            entries,
+            seeds=range(seeds),
+            regions=regions or ("preselection", "SR"),
+            stop=1500 if quick else None,
+            published=rows,
+            command=f"hepmtp {shlex.join(sys.argv[1:])}",
+            against=against or AGAINST[group],
+            quick=quick,
+            progress=lambda text, done, total: bar.update(task, description=text, completed=done, total=total),
+        )
+    for heading, text in found.tables:
+        table = Table(*text.header[:8], title=heading, box=SIMPLE, title_justify="left")
+        for line in text.rows:
+            table.add_row(*line[:8])
+        Console(width=None if sys.stdout.isatty() else 200).print(table)
+    for one in found.places:
+        typer.echo(
+            f"{one.row.signal}: {one.row.model} in {one.row.chan} (AUC {one.row.auc:.3f}) would be number {one.place} of"
+            f" {one.of} in channel {one.chan}, whose best is {one.best.model} ({one.best.auc:.3f})"
+        )
+    typer.echo(output / "league.md")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import doctest
 import gzip
 import re
 import sys
 from collections import Counter
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import awkward as ak
@@ -49,6 +51,13 @@ def record(*events: list[tuple[int, int, float, float, float]]) -> ak.Array:
     status = ak.unflatten(np.array([one[1] for event in events for one in event]), [len(event) for event in events])
     p = {"px": found.pt * np.cos(found.phi), "py": found.pt * np.sin(found.phi), "pz": found.pt * np.sinh(found.eta)}
     return ak.zip({"id": found.id, "status": status, "p": ak.zip({**p, "e": found.energy})}, depth_limit=2)
+
+
+@pytest.mark.parametrize("script", [colour, detector, filters, generate])
+def test_examples_in_docstrings(script: ModuleType) -> None:
+    found = doctest.testmod(script)
+    assert found.attempted > 0
+    assert found.failed == 0
 
 
 class TestDetector:
@@ -103,8 +112,8 @@ class TestDetector:
 
     def test_tags_by_hand(self) -> None:
         # 0.8 tanh(0.15) 30 / 5.3; 0.2 tanh(1) / 1.17; 0.002 + 0.000365
-        found = detector.tag_efficiency(np.array([50.0, 50, 50]), np.array([5, 4, 0]))
-        assert found == pytest.approx([0.67420, 0.13019, 0.002365], abs=1e-5)
+        found = detector.tag_efficiency(np.full(4, 50.0), np.array([0, 2.4, -1, -2.51]), np.array([5, 4, 0, 5]))
+        assert found == pytest.approx([0.67420, 0.13019, 0.002365, 0], abs=1e-5)
 
     def test_isolation(self) -> None:
         around = [(211, 2.3, 0.0, 0.2), (13, 50.0, 0.0, -0.31), (211, 0.4, 0.1, 0.0), (211, 9.0, 0.0, 0.31)]
@@ -133,7 +142,7 @@ class TestDetector:
     def test_an_event_by_hand(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(detector, "log_normal", lambda spread, _: np.ones(len(spread)))
         monkeypatch.setattr(detector, "lepton_efficiency", lambda code, *_: ((code == -11) | (code == 13)) * 1.0)
-        monkeypatch.setattr(detector, "tag_efficiency", lambda _, flavour: (flavour == 5) * 1.0)
+        monkeypatch.setattr(detector, "tag_efficiency", lambda _pt, _eta, flavour: (flavour == 5) * 1.0)
         event = [
             *[
                 (211, 1, 60.0, 0.0, 0.0),

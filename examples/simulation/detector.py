@@ -89,7 +89,7 @@ def lepton_efficiency(code: Ints, pt: Floats, eta: Floats) -> Floats:
 
     Examples
     --------
-    >>> lepton_efficiency(np.array([11, -13, 22, 22]), np.array([20.0, 20, 50, 15]), np.array([2.0, 0, 0, 0])).tolist()
+    >>> lepton_efficiency(np.array([11, -13, 22, 22]), np.array([20.0, 20, 50, 15]), np.array([2.0, 0, 0, 0])).round(4).tolist()
     [0.7055, 0.9405, 0.95, 0.0]
     """
     code, eta = np.abs(code), np.abs(eta)
@@ -103,17 +103,18 @@ def lepton_efficiency(code: Ints, pt: Floats, eta: Floats) -> Floats:
     return np.asarray(np.select(found, [identified * e_track, identified * mu_track, identified], 0.0))
 
 
-def tag_efficiency(pt: Floats, flavour: Ints) -> Floats:
-    """Probability of a b-tag for jets of this pt and flavour (5, 4 or 0).
+def tag_efficiency(pt: Floats, eta: Floats, flavour: Ints) -> Floats:
+    """Probability of a b-tag for jets of this pt and flavour (5, 4 or 0); none without tracks, beyond |eta| 2.5.
 
     Examples
     --------
-    >>> tag_efficiency(np.array([100.0, 100, 100]), np.array([5, 4, 0])).round(4).tolist()
-    [0.7283, 0.1439, 0.0027]
+    >>> tag_efficiency(np.full(4, 100.0), np.array([0.0, 0, 0, 2.6]), np.array([5, 4, 0, 5])).round(4).tolist()
+    [0.7283, 0.1439, 0.0027, 0.0]
     """
     b = 0.80 * np.tanh(0.003 * pt) * 30 / (1 + 0.086 * pt)
     c = 0.20 * np.tanh(0.02 * pt) / (1 + 0.0034 * pt)
-    return np.asarray(np.select([flavour == 5, flavour == 4], [b, c], 0.002 + 7.3e-6 * pt))
+    found = np.select([flavour == 5, flavour == 4], [b, c], 0.002 + 7.3e-6 * pt)
+    return np.asarray(np.where(np.abs(eta) < TRACKER_ETA, found, 0.0))
 
 
 def delta_r(first: ak.Array, second: ak.Array) -> ak.Array:
@@ -189,7 +190,7 @@ def tagged(jets: ak.Array, prt: ak.Array, rng: np.random.Generator) -> ak.Array:
     """Which jets are b-tagged: events * jets."""
     is_b, is_c = (near(jets, heavy_hadrons(prt, quark), FLAVOUR_CONE) for quark in (5, 4))
     flavour = ak.to_numpy(ak.flatten(ak.where(is_b, 5, ak.where(is_c, 4, 0))))
-    chance = tag_efficiency(ak.to_numpy(ak.flatten(jets.pt)), flavour)
+    chance = tag_efficiency(ak.to_numpy(ak.flatten(jets.pt)), ak.to_numpy(ak.flatten(jets.eta)), flavour)
     return ak.unflatten(rng.random(len(chance)) < chance, ak.num(jets))
 
 

@@ -42,7 +42,7 @@ class TailCombination:
         counts half).
     slope_
         rise of -ln p per unit beyond the largest value, shape (n_components,): the tail goes on as an exponential whose mean is
-        that of the largest hundredth of the training values.
+        that of the largest hundredth of the training values, or the step to the next lower value if these are all the same.
 
     Examples
     --------
@@ -110,4 +110,7 @@ def _grid(column: Floats) -> tuple[Floats, Floats]:
 
 def _slope(column: Floats) -> float:
     top = np.sort(column)[-max(EVENTS_PER_POINT, round(TAIL * len(column))) :]
-    return float(1 / max((top - top[0]).mean(), 1e-9))
+    excess = (top - top[0]).mean()
+    if excess == 0:  # the largest value is that of all of them, such as a count that is cut off: one step is a factor e
+        excess = top[0] - column[column < top[0]].max()
+    return float(1 / excess)

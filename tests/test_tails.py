@@ -59,6 +59,12 @@ def test_no_plateau_beyond_background() -> None:
     assert (np.diff(tails.score(line)) > 0).all()
 
 
+def test_a_count_that_is_cut_off_goes_on_in_steps() -> None:
+    column = np.repeat([1.0, 2.0, 4.0], [500, 300, 200])[:, None]
+    found = TailCombination().fit(column).surprises(np.array([[4.0], [6.0], [8.0]]))[:, 0]
+    np.testing.assert_allclose(found, -np.log(0.1) + np.array([0.0, 1.0, 2.0]))
+
+
 def test_any_shape_of_background_gives_the_same_ranks() -> None:
     x = background(3, 3, n=10_000)
     plain, mapped = TailCombination().fit(x), TailCombination().fit(np.exp(x))

@@ -55,7 +55,7 @@ Progress = Callable[[str, int, int], None]
 
 
 class League(NamedTuple):
-    """What a league found: rows and tables, rows in the challenge's form, and their places among published ones."""
+    """What a league found: rows and tables, rows in the challenge's form, and the places of those without labels among published ones."""
 
     folder: Path
     rows: list[LeagueRow]
@@ -105,10 +105,10 @@ def run_league(
     Raises
     ------
     HepmtpError
-        if a library is missing, names repeat, or there is no background or no signal in any of the regions.
+        if a library is missing, names repeat, nobody is called `against`, or there is no background or no signal in any of the regions.
     """
     folder = Path(folder)
-    _check(entries, seeds)
+    _check(entries, seeds, against)
     events = _Events.read(datasets, [region_named(name) for name in regions], stop)
     known = {name: tiny(entry) if quick else entry for name, entry in ENTRIES.items()}
     registry = {**known, **{entry.name: entry for entry in entries}}
@@ -124,7 +124,7 @@ def run_league(
             progress(f"{entry.name}, seed {seed}{f', {signal}' if signal else ''}", done, len(runs))
         fit = _Fitting(folder, events, registry).fit(entry, seed, signal)
         fits.setdefault((entry.name, signal), []).append(fit)
-    rows, challenge = [], []
+    rows, challenge, search = [], [], []
     for signal in events.signals:
         for region in regions:
             if not events.holds(signal, region):
@@ -134,20 +134,23 @@ def run_league(
             found = league_rows(entrants, against=against)
             rows += found
             challenge += [challenge_mean(one) for one in entrants]
+            search += [challenge_mean(one) for one in entrants if one.entry.kind != "supervised"]
             if figures:
                 caption = SIMULATION if all(dataset.embedded for dataset in datasets) else OWN_FILES
                 draw_league(folder, entrants, found, caption=caption)
     if not rows:
         raise HepmtpError(f"no event of a signal and of the background in {', '.join(regions)}: give more events")
-    league = League(folder, rows, tables(rows), challenge, places(challenge, published))
+    league = League(folder, rows, tables(rows), challenge, places(search, published))
     _write(league, events, entries, seeds, command)
     return league
 
 
-def _check(entries: Sequence[Entry], seeds: Sequence[int]) -> None:
+def _check(entries: Sequence[Entry], seeds: Sequence[int], against: str) -> None:
     names = [row for entry in entries for row in entry.rows]
     if not names or len(set(names)) != len(names):
         raise HepmtpError(f"a league needs entries, each with a name of its own; found {', '.join(names) or 'none'}")
+    if against and against not in {*names, *(row for entry in ENTRIES.values() for row in entry.rows)}:
+        raise HepmtpError(f"there is no entry {against!r} to compare with; there are {', '.join(names)}")
     if not seeds or len(set(seeds)) != len(seeds):
         raise HepmtpError(f"a league needs seeds, each once; found {list(seeds)}")
     absent = {
@@ -366,6 +369,21 @@ _LEGEND = (
 )
 
 
+_BESIDE = (
+    "**Beside the published rows of the same signals** (arXiv:2105.14027): the place that each would have by AUC, weighted by "
+    "cross-section. That is no contest: those models saw other events, other cuts and another detector simulation."
+)
+
+
+def _places(found: Sequence[Place]) -> Cells:
+    header = ["Signal", "Region", "Detector", "AUC", "Channel", "Place", "Best published", "Its AUC"]
+    return Cells(header, [
+        [one.row.signal, one.row.chan, one.row.model, f"{one.row.auc:.3f}", one.chan, f"{one.place} of {one.of}",
+         one.best.model, f"{one.best.auc:.3f}"]
+        for one in found
+    ])  # fmt: skip
+
+
 def _write(league: League, events: _Events, entries: Sequence[Entry], seeds: Sequence[int], command: str) -> None:
     """Tables of a league into its folder."""
     write_csv(league.folder / "league.csv", league.rows)
@@ -384,6 +402,8 @@ def _write(league: League, events: _Events, entries: Sequence[Entry], seeds: Seq
     lines += [f"Trained on {size}; means over {len(seeds)} seed(s); best first. {_LEGEND}", ""]
     for heading, table in league.tables:
         lines += [*(["---", ""] if heading.endswith("ceiling") else []), f"**{heading}**", "", markdown(table)]
+    if league.places:
+        lines += [_BESIDE, "", markdown(_places(league.places))]
     if notes := [f"- {one.name}: {one.note}" for one in entries if one.note]:
         lines += ["What the entries are:", "", *notes, ""]
     texts = {

@@ -298,6 +298,10 @@ def test_the_rows_of_the_challenge_and_their_places(league):
     assert one.auc == pytest.approx(row_of(league, "ht").auc, abs=1e-4)
     assert one.eps_s[2] is None
     assert {(place.chan, place.place, place.of, place.best.model) for place in league.places} == {("3", 2, 2, "paper")}
+    assert {place.row.model for place in league.places} == {row.detector for row in league.rows} - {"told"}
+    text = (league.folder / "league.md").read_text(encoding="utf-8")
+    assert "Beside the published rows" in text
+    assert f"| 4top | SR | ht | {one.auc:.3f} | 3 | 2 of 2 | paper | 0.990 |" in text
 
 
 def test_a_second_call_fits_and_scores_nothing_again(league):
@@ -384,6 +388,7 @@ def test_a_region_without_events_makes_no_table(tmp_path, caplog):
         ([], {}, HepmtpError, "each with a name of its own; found none"),
         ([PLAIN[0], PLAIN[0]], {}, HepmtpError, "found multiplicity, multiplicity"),
         ([PLAIN[0]], {"seeds": ()}, HepmtpError, r"needs seeds, each once; found \[\]"),
+        ([PLAIN[0]], {"against": "nobody"}, HepmtpError, "there is no entry 'nobody' to compare with; there are multip"),
         ([PLAIN[0]], {"regions": ("XR",)}, RegionError, "region 'XR' is unknown"),
         (
             [replace(NOISY, libraries=("numpy", "no_such_library"))],

@@ -81,6 +81,9 @@ def test_the_saved_folder_holds_no_signal(background: Any, gluino: Any, tmp_path
     loaded = load_detector(tmp_path / "detector")
     assert isinstance(loaded, SupervisedDetector)
     assert loaded.signal is None
+    assert (
+        loaded.n_parameters == detector.n_parameters == sum(one.numel() for one in detector.fitted_model.parameters())
+    )
     for name in ("model", "training", "name", "history_"):
         assert getattr(loaded, name) == getattr(detector, name)
     np.testing.assert_array_equal(loaded.score(background), detector.score(background))

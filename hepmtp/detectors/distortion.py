@@ -83,6 +83,11 @@ class DistortionDetector:
             raise NotFittedError("this DistortionDetector is not trained yet: call fit(background events) first")
         return self.model_
 
+    @property
+    def n_parameters(self) -> int:
+        """Trainable parameters."""
+        return sum(one.numel() for one in self.fitted_model.parameters())
+
     def fit(self, events: ak.Array, *, progress: Progress | None = None) -> Self:
         """Train on background events; only their train and validation parts are used, the latter to stop.
 

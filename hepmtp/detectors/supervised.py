@@ -86,6 +86,11 @@ class SupervisedDetector:
             raise NotFittedError("this SupervisedDetector is not trained yet: call fit(background events) first")
         return self.model_
 
+    @property
+    def n_parameters(self) -> int:
+        """Trainable parameters."""
+        return sum(one.numel() for one in self.fitted_model.parameters())
+
     def fit(self, events: ak.Array, *, progress: Progress | None = None) -> Self:
         """Train on background events against the signal of the constructor; validation events decide when to stop.
 

@@ -43,7 +43,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/tested: $(VENV)/installed
-	$(PIP) -c constraints.txt -e ".[league]" --group test
+	$(PIP) -c constraints.txt -e ".[league,simulation]" --group test
 	@touch $@
 
 $(VENV)/linted: $(VENV)/tested

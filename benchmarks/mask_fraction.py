@@ -17,8 +17,9 @@ import torch
 from hepmtp.detectors import training_events
 from hepmtp.manifest import embedded, read
 from hepmtp.models.masked import MaskedTokenModel, ModelOptions
+from hepmtp.threads import torch_threads
 from hepmtp.tokenizers.lookup import LookupTokenizer
-from hepmtp.training import TrainingOptions, batch_loss, mask_tokens, torch_threads, train
+from hepmtp.training import TrainingOptions, batch_loss, mask_tokens, train
 
 FRACTIONS = (0.0, 0.15, 0.3, 0.5, 0.7)
 

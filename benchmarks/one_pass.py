@@ -25,9 +25,10 @@ from hepmtp.models.masked import Attention, MaskedTokenModel, ModelOptions
 from hepmtp.regions import SR
 from hepmtp.split import part_of
 from hepmtp.surprise import surprises
+from hepmtp.threads import torch_threads
 from hepmtp.tokenizers.lookup import LookupTokenizer
 from hepmtp.tokens import TokenBatch
-from hepmtp.training import TrainingOptions, batch_loss, mask_tokens, torch_threads, train
+from hepmtp.training import TrainingOptions, batch_loss, mask_tokens, train
 
 REQUIRED = 5.0
 KINDS: dict[Attention, str] = {"full": "each token hidden in turn", "leave_one_out": "one pass"}

@@ -24,9 +24,9 @@ from hepmtp.manifest import embedded, read
 from hepmtp.models.attention import Group
 from hepmtp.models.masked import MaskedTokenModel, ModelOptions
 from hepmtp.surprise import surprises
+from hepmtp.threads import torch_threads
 from hepmtp.tokenizers.lookup import LookupTokenizer
 from hepmtp.tokens import TokenBatch
-from hepmtp.training import torch_threads
 
 REQUIRED, TOLERANCE = 2.0, 1e-5
 TOKENS = 4096  # about so many in one pass of each

@@ -32,8 +32,8 @@ from hepmtp.models.classifier import (
 from hepmtp.split import FRACTIONS, Part, check_background, part_of
 from hepmtp.storage import new_file
 from hepmtp.tables import Cells, markdown, rounded
+from hepmtp.threads import torch_threads
 from hepmtp.tokenizers import Tokenizer
-from hepmtp.training import torch_threads
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]

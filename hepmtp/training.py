@@ -6,10 +6,9 @@ own (seed, epoch), and a checkpoint is written, under a temporary name and renam
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from hepmtp import storage
 from hepmtp.errors import TrainingError
 from hepmtp.models.attention import sort_by_multiplicity
 from hepmtp.models.masked import MaskedTokenModel
+from hepmtp.threads import torch_threads
 from hepmtp.tokens import TokenBatch
 
 log = logging.getLogger(__name__)
@@ -308,14 +308,3 @@ class _Run:
 
 def _copy(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: value.detach().clone() for name, value in state.items()}
-
-
-@contextlib.contextmanager
-def torch_threads(n: int) -> Iterator[None]:
-    """Let torch use this many threads within the block; more than one is many times slower on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(n)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

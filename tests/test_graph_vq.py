@@ -18,7 +18,8 @@ from hepmtp.features import particle_features
 from hepmtp.manifest import embedded, read
 from hepmtp.split import part_of
 from hepmtp.tokenizers import load_tokenizer
-from hepmtp.tokenizers.graph_vq import GraphVQTokenizer, pairs, representatives, share_out
+from hepmtp.tokenizers.graph_network import pairs
+from hepmtp.tokenizers.graph_vq import GraphVQTokenizer, representatives, share_out
 from hepmtp.tokens import TokenBatch
 
 SMALL: dict[str, Any] = {"codes": 64, "width": 32, "layers": 1, "heads": 2, "epochs": 3, "batch_events": 128}
@@ -111,7 +112,7 @@ def test_ids_do_not_depend_on_portions(
     tokenizer: GraphVQTokenizer, events: ak.Array, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = tokenizer.encode(events)
-    monkeypatch.setattr("hepmtp.tokenizers.graph_vq.MAX_EDGES", 300)
+    monkeypatch.setattr("hepmtp.tokenizers.graph_network.MAX_EDGES", 300)
     assert tokenizer.encode(events) == whole
     assert tokenizer.encode(no_particles(3)).counts.tolist() == [2, 2, 2]
 

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LEVELS = {
     "__init__": 0, "errors": 0,
-    "events": 1, "tokens": 1, "split": 1, "storage": 1, "files": 1, "manifest_file": 1, "lockfile": 1, "archives": 1, "transfer": 1, "darkmachines": 1, "darkmachines_lines": 1, "significance": 1,
+    "events": 1, "tokens": 1, "split": 1, "storage": 1, "files": 1, "manifest_file": 1, "lockfile": 1, "archives": 1, "transfer": 1, "darkmachines": 1, "darkmachines_lines": 1, "significance": 1, "threads": 1,
     "manifest": 2, "download": 2, "regions": 2, "readers": 2, "tables": 2, "features": 2, "distortions": 2,
     "tokenizers": 3, "models": 3, "histograms": 3, "metrics": 3,
     "challenge": 4, "convert": 4, "inspection": 4, "training": 4, "detectors": 4, "comparison": 4, "statistics": 4, "run": 4, "performance": 4, "surprise": 4, "tails": 4, "tokenizer_report": 4, "prediction": 4,
@@ -31,10 +31,11 @@ BUILDING_BLOCKS = (
     "readers/trees",
     "tokenizers/binning",
     "tokenizers/autoencoder",
+    "tokenizers/graph_network",
     "tokenizers/learned",
 )
 FENCES = {
-    "torch": ("models/*", "training.py", "surprise.py", "tokenizers/*", "detectors/*"),
+    "torch": ("models/*", "threads.py", "training.py", "surprise.py", "tokenizers/*", "detectors/*"),
     "coffea": ("run.py", "readers/*", "events.py"),
     "uproot": ("readers/*", "histograms.py"),
     "h5py": ("readers/*",),

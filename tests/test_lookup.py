@@ -98,6 +98,7 @@ def test_three_events_written_out() -> None:
         "eta": np.array([0.5, 1.0, 1.5, 2.0]),
         "MET": np.array([30.0, 60.0, 90.0, 120.0]),
     }
+    tokenizer.centres_ = {"MET": np.array([15.0, 45.0, 75.0, 105.0, 200.0])}
     events = make_events(
         counts=[2, 0, 3],
         pt=[10.0, 1000.0, 20.0, 59.9, 60.0],

@@ -33,7 +33,8 @@ from hepmtp.models.classifier import (
     new_classifier,
     train_classifier,
 )
-from hepmtp.training import History, torch_threads
+from hepmtp.threads import torch_threads
+from hepmtp.training import History
 
 #: Distorted copies of each validation event, so that the loss which stops the training has little noise.
 VALIDATION_COPIES = 4

@@ -33,10 +33,11 @@ from hepmtp.errors import NotFittedError, ScoreError
 from hepmtp.models.masked import MaskedTokenModel, ModelOptions, output_heads
 from hepmtp.surprise import Surprises, surprises
 from hepmtp.tails import TailCombination
+from hepmtp.threads import torch_threads
 from hepmtp.tokenizers import Tokenizer, load_tokenizer
 from hepmtp.tokenizers.lookup import LookupTokenizer
 from hepmtp.tokens import TokenBatch
-from hepmtp.training import History, Progress, TrainingOptions, torch_threads, train
+from hepmtp.training import History, Progress, TrainingOptions, train
 
 Floats = NDArray[np.float64]
 

@@ -33,7 +33,8 @@ from hepmtp.models.classifier import (
     train_classifier,
 )
 from hepmtp.split import Part, part_of
-from hepmtp.training import History, torch_threads
+from hepmtp.threads import torch_threads
+from hepmtp.training import History
 
 
 @dataclass(eq=False)

@@ -6,10 +6,9 @@ in every event. Particles of all events lie in one flat array: nothing is padded
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -22,6 +21,7 @@ from torch.nn import functional as F
 from hepmtp.errors import TokenError, TrainingError
 from hepmtp.events import PARTICLE_TYPES
 from hepmtp.models.attention import Block, Group, sort_by_multiplicity
+from hepmtp.threads import torch_threads
 from hepmtp.tokens import TokenBatch
 
 log = logging.getLogger(__name__)
@@ -204,7 +204,7 @@ def fit(
         if there are fewer particles than codes, or the loss is not finite.
     """
     # layers, dropout and dead codes draw from torch's global generator: leave it as it was
-    with _one_thread(), torch.random.fork_rng(devices=[]):
+    with torch_threads(1), torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.seed)
         model = Autoencoder(quantiser(), options)
         if len(features) < model.quantiser.n_codes:
@@ -265,7 +265,7 @@ def encode(model: Autoencoder, features: NDArray[np.float32], counts: NDArray[np
         torch.as_tensor(features, dtype=torch.float64),
         TokenBatch.from_counts(np.arange(len(features)), counts),
     )
-    with _one_thread():
+    with torch_threads(1):
         for events in _blocks(counts):
             flat, groups = _sorted(particles.select(events))
             codes[flat] = model.quantiser.codes(model.latent(x[flat], groups)).numpy()
@@ -280,21 +280,11 @@ def decode(
     found = np.empty((len(codes), N_KINEMATIC + N_TYPES))
     one_hot = F.one_hot(torch.as_tensor(types), N_TYPES).to(torch.float64)
     particles = TokenBatch.from_counts(np.arange(len(codes)), counts)
-    with _one_thread():
+    with torch_threads(1):
         for events in _blocks(counts):
             flat, groups = _sorted(particles.select(events))
             found[flat] = model.decode(torch.as_tensor(codes[flat]), one_hot[flat], groups).numpy()
     return found
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _first_codes(model: Autoencoder, x: Tensor, particles: TokenBatch, rng: np.random.Generator) -> None:

@@ -5,7 +5,7 @@ The rule: outer bins are open and angles wrap around, so every value has a bin a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -110,6 +110,40 @@ def one_each_event(tokens: TokenBatch, digit: NDArray[np.int64], name: str) -> N
     if not np.array_equal(tokens.owner[is_it], np.arange(len(tokens))):
         raise TokenError(f"every event must hold exactly one {name} token to be decoded")
     return digit[is_it]
+
+
+def met_ids(events: ak.Array, first: int, met: Bins | None, met_phi_bins: int) -> list[NDArray[np.int64]]:
+    """Ids of each event's MET, unless `met` is None, and METphi, unless it has 0 bins, from `first` on; shape (n_events,) each."""
+    ids: list[NDArray[np.int64]] = []
+    if met is not None:
+        ids.append(first + np.digitize(ak.to_numpy(events.MET.pt), met.edges))
+        first += len(met.centres)
+    if met_phi_bins:
+        ids.append(first + phi_bin(ak.to_numpy(events.MET.phi), met_phi_bins))
+    return ids
+
+
+def met_values(
+    tokens: TokenBatch, digits: Mapping[str, NDArray[np.int64]], met: Bins | None, met_phi_bins: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """MET and METphi at the centres of their bins, shape (n_events,) each; 0 where there is no such token.
+
+    Parameters
+    ----------
+    digits
+        of each token, shape (n_tokens,), for the factors "MET" and "METphi" that there are.
+
+    Raises
+    ------
+    TokenError
+        if an event does not hold exactly one of each token that there is.
+    """
+    pt = phi = np.zeros(len(tokens))
+    if met is not None:
+        pt = met.centres[one_each_event(tokens, digits["MET"], "MET")]
+    if met_phi_bins:
+        phi = phi_centre(one_each_event(tokens, digits["METphi"], "METphi"), met_phi_bins)
+    return pt, phi
 
 
 def check_ids(tokens: TokenBatch, vocab_size: int) -> None:

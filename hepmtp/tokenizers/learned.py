@@ -34,10 +34,9 @@ from hepmtp.tokenizers.binning import (
     digit_table,
     fit_bins,
     flat,
+    met_ids,
+    met_values,
     n_bins,
-    one_each_event,
-    phi_bin,
-    phi_centre,
 )
 from hepmtp.tokens import TokenBatch
 
@@ -134,13 +133,7 @@ class LearnedTokenizer(ABC):
         """Tokens of each event: its particles in their order, then MET, then METphi."""
         self._fitted()
         ids = self.given_[self._ids(particle_features(events), _counts(events))]
-        first, extra = len(self.given_), []
-        if self.met_ is not None:
-            extra.append(first + np.digitize(ak.to_numpy(events.MET.pt), self.met_.edges))
-            first += len(self.met_.centres)
-        if self.met_phi_bins:
-            extra.append(first + phi_bin(ak.to_numpy(events.MET.phi), self.met_phi_bins))
-        return behind_particles(ids, _counts(events), extra)
+        return behind_particles(ids, _counts(events), met_ids(events, len(self.given_), self.met_, self.met_phi_bins))
 
     def decode(self, tokens: TokenBatch) -> ak.Array:
         """Events of the centres of the ids, weight 1; where codes depend on the event, of what the decoder makes of them.
@@ -156,11 +149,7 @@ class LearnedTokenizer(ABC):
         is_particle = tokens.values < len(self.given_)
         ids = tokens.values[is_particle]
         counts = np.bincount(tokens.owner[is_particle], minlength=len(tokens))
-        met = met_phi = np.zeros(len(tokens))
-        if self.met_ is not None:
-            met = self.met_.centres[one_each_event(tokens, digits["MET"], "MET")]
-        if self.met_phi_bins:
-            met_phi = phi_centre(one_each_event(tokens, digits["METphi"], "METphi"), self.met_phi_bins)
+        met, met_phi = met_values(tokens, digits, self.met_, self.met_phi_bins)
         if self.options.context:
             types, codes = np.divmod(ids, model.quantiser.n_codes)
             particles = _particles(autoencoder.decode(model, codes, types, counts))

@@ -24,14 +24,16 @@ from hepmtp.errors import NotFittedError, TokenError
 from hepmtp.events import PARTICLE_TYPES, make_events, particle_types
 from hepmtp.split import check_background
 from hepmtp.tokenizers.binning import (
+    Bins,
     behind_particles,
     check_bins,
     check_ids,
     digit_table,
     fit_bins,
     flat,
+    met_ids,
+    met_values,
     n_bins,
-    one_each_event,
     phi_bin,
     phi_centre,
 )
@@ -187,14 +189,9 @@ class LookupTokenizer:
         ids = ids * sizes["eta"] + np.digitize(self._eta(events), self.edges_["eta"])
         if "phi" in sizes:
             ids = ids * sizes["phi"] + phi_bin(flat(events, "phi"), self.phi_bins)
-        extra = []  # one token per event each, behind the particles
         first = sizes["type"] * sizes["pt"] * sizes["eta"] * sizes.get("phi", 1)
-        if "MET" in sizes:
-            extra.append(first + np.digitize(ak.to_numpy(events.MET.pt), self.edges_["MET"]))
-            first += sizes["MET"]
-        if "METphi" in sizes:
-            extra.append(first + phi_bin(ak.to_numpy(events.MET.phi), self.met_phi_bins))
-        return behind_particles(ids, ak.to_numpy(ak.num(events.Particle)), extra)
+        missing = met_ids(events, first, self._met, self.met_phi_bins)
+        return behind_particles(ids, ak.to_numpy(ak.num(events.Particle)), missing)
 
     def decode(self, tokens: TokenBatch) -> ak.Array:
         """Events at the bin centres (massless particles, weight 1); encoding them gives the same ids.
@@ -214,11 +211,8 @@ class LookupTokenizer:
         if "phi" in column:
             phi = phi_centre(digits[particle, column["phi"]], self.phi_bins)
         pt, eta = self.centres_["pt"][pt_bin], self.centres_["eta"][eta_bin]
-        missing = {}
-        for name in ("MET", "METphi"):
-            missing[name] = np.zeros(len(tokens), dtype=np.int64)
-            if name in column:
-                missing[name] = one_each_event(tokens, digits[:, column[name]], name)
+        of = {name: digits[:, i] for name, i in column.items()}
+        met, met_phi = met_values(tokens, of, self._met, self.met_phi_bins)
         return make_events(
             counts=np.bincount(tokens.owner[particle], minlength=len(tokens)),
             pt=pt,
@@ -226,8 +220,8 @@ class LookupTokenizer:
             phi=phi,
             energy=pt * np.cosh(eta),
             type=np.array([PARTICLE_TYPES.index(name) for name in self.types])[kinds],
-            met=self.centres_["MET"][missing["MET"]] if "MET" in column else np.zeros(len(tokens)),
-            met_phi=phi_centre(missing["METphi"], self.met_phi_bins) if "METphi" in column else np.zeros(len(tokens)),
+            met=met,
+            met_phi=met_phi,
         )
 
     def save(self, path: str | Path) -> None:
@@ -248,6 +242,10 @@ class LookupTokenizer:
             kind, variable = name.split(".")
             (tokenizer.edges_ if kind == "edges" else tokenizer.centres_)[variable] = values
         return tokenizer
+
+    @property
+    def _met(self) -> Bins | None:
+        return Bins(self.edges_["MET"], self.centres_["MET"]) if "MET" in self.edges_ else None
 
     def _eta(self, events: ak.Array) -> NDArray[Any]:
         eta = flat(events, "eta")

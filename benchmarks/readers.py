@@ -42,8 +42,10 @@ NANOAOD = {
     "Photon": "pt eta phi mvaID_WP90 electronVeto", "PuppiMET": "pt phi",
 }  # fmt: skip
 PHYSLITE = {
-    "AnalysisJets": "pt eta phi m btaggingLink NNJvtPass", "AnalysisElectrons": "pt eta phi charge DFCommonElectronsLHMedium",
-    "AnalysisMuons": "pt eta phi charge quality", "AnalysisPhotons": "pt eta phi DFCommonPhotonsIsEMTight",
+    "AnalysisJets": "pt eta phi m btaggingLink NNJvtPass",
+    "AnalysisElectrons": "pt eta phi charge DFCommonElectronsLHMedium ptvarcone30_Nonprompt_All_MaxWeightTTVALooseCone_pt1000",
+    "AnalysisMuons": "pt eta phi charge quality ptvarcone30_Nonprompt_All_MaxWeightTTVA_pt1000",
+    "AnalysisPhotons": "pt eta phi DFCommonPhotonsIsEMTight",
     "BTagging_AntiKt4EMPFlow": "GN2v01_pb GN2v01_pc GN2v01_pu GN2v01_ptau",
     "MET_Core_AnalysisMET": "mpx mpy source", "EventInfo": "mcEventWeights",
 }  # fmt: skip

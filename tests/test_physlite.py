@@ -30,6 +30,11 @@ FILES = {
     "RNTuple": ("scikit-hep-testdata/uproot-physlite-rntuple_v1-0-0-0.root", "EventData", ":", "GN2v01"),
 }
 B = "BTagging_AntiKt4EMPFlowAuxDyn"
+#: Around leptons, in the file and with "." and "Analysis...AuxDyn" before.
+AROUND = {
+    "Electrons": "ptvarcone30_Nonprompt_All_MaxWeightTTVALooseCone_pt1000",
+    "Muons": "ptvarcone30_Nonprompt_All_MaxWeightTTVA_pt1000",
+}
 LINK = "AnalysisJetsAuxDyn.btaggingLink.m_persIndex"
 #: Branches with values for three events; MeV.
 EVENTS: dict[str, Any] = {
@@ -48,6 +53,8 @@ EVENTS: dict[str, Any] = {
     "AnalysisElectronsAuxDyn.phi": [[math.pi / 2], [], []],
     "AnalysisElectronsAuxDyn.charge": [[-1.0], [], []],
     "AnalysisElectronsAuxDyn.DFCommonElectronsLHMedium": [[1], [], []],
+    f"AnalysisElectronsAuxDyn.{AROUND['Electrons']}": [[0.0], [], []],
+    f"AnalysisMuonsAuxDyn.{AROUND['Muons']}": [[], [], [2e3, 0.0]],
     "AnalysisMuonsAuxDyn.pt": [[], [], [15e3, 12e3]],
     "AnalysisMuonsAuxDyn.eta": [[], [], [0.0, 0.0]],
     "AnalysisMuonsAuxDyn.phi": [[], [], [0.0, 1.0]],
@@ -136,6 +143,7 @@ def test_three_events(tmp_path: Path) -> None:
         ({"b_cut": 0.3, "b_fractions": (0.2, 0.5)}, [1, 0, 0, 3], [1, 4]),
         ({"muon_quality": 2}, [1, 0, 0, 3], [0, 4, 5]),
         ({"muon_quality": None, "muons": (14.0, 2.5)}, [1, 0, 0, 3], [0, 4]),
+        ({"lepton_isolation": 0.13}, [1, 0, 0, 3], [0]),  # 2 GeV around a muon of 15 GeV
         ({"photon_id": None}, [1, 0, 0, 3], [4, 6]),  # the jet is 0.3 from the photon
         ({"photon_id": None, "overlap": 0.0}, [1, 0, 0, 3], [0, 4, 6]),
         ({"jets": (35.0, 2.5), "electrons": (25.0, 2.5)}, [1, 0], [0, 4]),
@@ -144,6 +152,24 @@ def test_three_events(tmp_path: Path) -> None:
 def test_options(tmp_path: Path, options: dict[str, Any], first: list[int], third: list[int]) -> None:
     events = Physlite(**options).read(small(tmp_path / "sim.root"))
     assert events.Particle["type"].to_list() == [first, [], third]
+
+
+def test_a_b_jet_keeps_the_muon_of_its_decay(tmp_path: Path) -> None:
+    around = "AnalysisMuonsAuxDyn." + AROUND["Muons"]
+    near = {  # a muon of 15 GeV inside the b-jet of 50 GeV of the third event, with 30 GeV of tracks around it, and one without
+        "AnalysisMuonsAuxDyn.eta": [[], [], [1.0, -2.0]],
+        "AnalysisMuonsAuxDyn.phi": [[], [], [2.1, 0.0]],
+        "AnalysisMuonsAuxDyn.quality": [[], [], [1, 1]],
+        around: [[], [], [30e3, 0.0]],
+        f"{B}.GN2v01_pb": [[0.1, 0.2, 0.5], [], [0.9]],
+    }
+    path = small(tmp_path / "sim.root", **{name.replace(".", "__"): value for name, value in near.items()})
+    assert Physlite().read(path).Particle["type"].to_list()[2] == [1, 5]
+    assert Physlite(lepton_isolation=None).read(path).Particle["type"].to_list()[2] == [4, 5]
+    path = small(tmp_path / "sim.root", leave_out=(around,))
+    with pytest.raises(ReadError, match=rf"has no branch '{around}'"):
+        Physlite().read(path)
+    assert len(Physlite(lepton_isolation=None).read(path)) == 3
 
 
 def test_a_final_term_is_the_missing_energy(tmp_path: Path) -> None:
@@ -231,6 +257,7 @@ def expected_event(found: dict[str, Any], i: int, tagger: str) -> tuple[list[tup
             row = {name.rpartition(".")[2]: found[name][i][k] for name in found if name.startswith(f"Analysis{kind}")}
             eta, phi = row["eta"], row["phi"]
             good = row["quality"] & 7 <= 1 if kind == "Muons" else row[IDS[kind]]
+            good = good and (kind not in AROUND or row[AROUND[kind]] <= 0.15 * pt)
             if pt / 1000 < cuts[kind][0] or abs(eta) > cuts[kind][1] or not good:
                 continue
             if kind == "Jets":
@@ -260,6 +287,7 @@ def test_every_event_of_real_files(shared: Path, form: str) -> None:
     name, tree_name, point, tagger = FILES[form]
     path = str(shared / "data" / "real" / name)
     wanted = [f"Analysis{kind}AuxDyn.{one}" for kind in IDS for one in ("pt", "eta", "phi", IDS[kind])]
+    wanted += [f"Analysis{kind}AuxDyn.{one}" for kind, one in AROUND.items()]
     wanted += ["AnalysisJetsAuxDyn.m", "AnalysisElectronsAuxDyn.charge", "AnalysisMuonsAuxDyn.charge"]
     wanted += [f"{B}.{tagger}_{one}" for one in ("pb", "pc", "pu", *(("ptau",) if form == "RNTuple" else ()))]
     wanted += [f"MET_Core_AnalysisMETAuxDyn.{one}" for one in ("name", "mpx", "mpy")]
@@ -284,4 +312,4 @@ def test_every_event_of_real_files(shared: Path, form: str) -> None:
         assert cmath.rect(event["MET"]["pt"], event["MET"]["phi"]) == pytest.approx(missing, rel=1e-9)
         assert event["weight"] == weights[i]
     b_jets = int(ak.sum(events.Particle["type"] == 1))
-    assert b_jets == {"TTree": 11, "RNTuple": 110}[form]  # Z to ee, and tt
+    assert b_jets == {"TTree": 12, "RNTuple": 128}[form]  # Z to ee, and tt

@@ -40,6 +40,11 @@ logger = logging.getLogger(__name__)
 TAGGERS = ("GN2v01", "GN2v00", "DL1dv01")
 #: Terms of the missing energy: a final one if there is one, else the soft term, to which the particles are added.
 FINAL_TERMS, SOFT_TERM = ("FinalTrk", "Final"), "PVSoftTrkCore"
+#: The sums of the pt of tracks around a lepton, in a cone of at most 0.3 that shrinks with the lepton's pt.
+ISOLATION = {
+    "AnalysisElectrons": "ptvarcone30_Nonprompt_All_MaxWeightTTVALooseCone_pt1000",
+    "AnalysisMuons": "ptvarcone30_Nonprompt_All_MaxWeightTTVA_pt1000",
+}
 _MEV = 1000.0
 _B_TAGGING = "BTagging_AntiKt4EMPFlowAuxDyn"
 
@@ -63,6 +68,9 @@ class Physlite(TreeReader):
         branches that must not be 0, without their container; None for all.
     muon_quality
         worst quality: 0 tight, 1 medium, 2 loose, 3 very loose; None for all.
+    lepton_isolation
+        largest sum of the pt of tracks around an electron or muon (`ISOLATION`) in units of its own pt, by default that of
+        ATLAS's Loose; None for all, and then a b-jet with a muon of its decay inside is lost to that muon.
     overlap
         jets nearer than this in (eta, phi) to a chosen electron, muon or photon are left out; 0 keeps all, and then the
         missing energy counts such a particle twice.
@@ -81,6 +89,7 @@ class Physlite(TreeReader):
     electron_id: str | None = "DFCommonElectronsLHMedium"
     muon_quality: int | None = 1
     photon_id: str | None = "DFCommonPhotonsIsEMTight"
+    lepton_isolation: float | None = 0.15
     overlap: float = 0.4
     weight: str | None = "mcEventWeights"
 
@@ -130,15 +139,22 @@ class Physlite(TreeReader):
     def _electrons(self, branches: Branches) -> Particles:
         electrons = _momenta(branches, "AnalysisElectrons")
         keep = electrons.passes(self.electrons) & _passes(branches, "AnalysisElectrons", self.electron_id)
+        keep &= self._isolated(branches, "AnalysisElectrons", electrons)
         return electrons.take(keep, type=_charged(branches, "AnalysisElectrons", positive=2), mass=ELECTRON_MASS)
 
     def _muons(self, branches: Branches) -> Particles:
         muons = _momenta(branches, "AnalysisMuons")
-        keep = muons.passes(self.muons)
+        keep = muons.passes(self.muons) & self._isolated(branches, "AnalysisMuons", muons)
         if self.muon_quality is not None:
             quality = branches.like("AnalysisMuonsAuxDyn.quality", "AnalysisMuonsAuxDyn.pt")
             keep &= quality & 7 <= self.muon_quality  # the other bits are flags
         return muons.take(keep, type=_charged(branches, "AnalysisMuons", positive=4), mass=MUON_MASS)
+
+    def _isolated(self, branches: Branches, container: str, leptons: Momenta) -> Mask | np.bool_:
+        if self.lepton_isolation is None:
+            return np.True_
+        around = finite(branches, f"{container}AuxDyn.{ISOLATION[container]}", like=f"{container}AuxDyn.pt") / _MEV
+        return np.asarray(around <= self.lepton_isolation * leptons.pt)
 
     def _photons(self, branches: Branches) -> Particles:
         photons = _momenta(branches, "AnalysisPhotons")

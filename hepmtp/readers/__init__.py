@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pkgutil
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -16,6 +17,7 @@ import numpy as np
 from hepmtp.errors import EventError, ReadError
 from hepmtp.events import CONSTITUENT_TYPES, PARTICLE_FIELDS, make_events
 from hepmtp.files import Chunk
+from hepmtp.readers.options import check_options as check_options
 
 #: Columns of events in ROOT and parquet files: one value an event, or one list an event for ``Particle_*``.
 COLUMNS: tuple[str, ...] = (
@@ -54,6 +56,8 @@ class ChunkReader(Reader, Protocol):
     def iterate(self, path: str, size: int) -> Iterator[ak.Array]:
         """Events of each chunk in turn."""
 
+
+_SHOWN = 20  # names in an error: files of others have thousands of columns
 
 #: What the names of files end in, and the reader of each.
 ENDINGS: dict[str, str] = {
@@ -115,6 +119,10 @@ def load_reader(name: str, **options: Any) -> Reader:
         found = pkgutil.resolve_name(name)
         if options and not isinstance(found, type):
             raise TypeError("only a class takes options")  # noqa: TRY301 (told like all the others)
+        if isinstance(found, type) and is_dataclass(found):
+            known = [field.name for field in fields(found) if field.init]
+            if unknown := sorted(options.keys() - set(known)):
+                raise ReadError(f"{name} has no option {unknown[0]!r}; it has {', '.join(known) or 'none'}")  # noqa: TRY301
         reader = found(**options) if isinstance(found, type) else found
     except ReadError:
         raise
@@ -139,8 +147,9 @@ def check_columns(where: str, found: Iterable[str]) -> None:
     found = list(found)
     for name in COLUMNS:
         if name not in found:
+            shown = ", ".join(found[:_SHOWN]) + (f", ... {len(found)} in all" if len(found) > _SHOWN else "")
             raise ReadError(
-                f"{where} has no column {name!r} (found: {', '.join(found) or 'none'}); expected what hepmtp convert writes"
+                f"{where} has no column {name!r} (found: {shown or 'none'}); expected what hepmtp convert writes"
             )
 
 

@@ -17,12 +17,13 @@ from typing import Any
 
 import awkward as ak
 import numpy as np
-import uproot
 from numpy.typing import NDArray
 
 from hepmtp.errors import EventError, ReadError
 from hepmtp.events import CONSTITUENT_TYPES, make_events, source_id
-from hepmtp.files import check_file, check_range
+from hepmtp.files import check_range
+from hepmtp.readers import check_options
+from hepmtp.readers.trees import damage, open_root
 
 #: What jets are made from; ``label`` is an index into this. A file may hold some of these only.
 JET_LABELS: tuple[str, ...] = ("QCD", "Hbb", "Hcc", "Hgg", "H4q", "Hqql", "Zqq", "Wqq", "Tbqq", "Tbl")
@@ -61,6 +62,9 @@ class JetClass:
 
     weight: str | None = None
     tree: str = "tree"
+
+    def __post_init__(self) -> None:
+        check_options(self)
 
     def num_events(self, path: str) -> int:
         """Number of jets."""
@@ -129,17 +133,8 @@ class JetClass:
 
     @contextlib.contextmanager
     def _open(self, path: str) -> Iterator[Any]:
-        check_file(path)
-        try:
-            with uproot.open({path: None}, array_cache=None) as file:
-                yield self._checked(path, file)
-        except ReadError:
-            raise
-        except Exception as error:  # noqa: BLE001 (damaged bytes make uproot raise anything, StopIteration even)
-            reason = f"{type(error).__name__}: {error}".strip().split("\n", maxsplit=1)[0]
-            raise ReadError(
-                f"{path} is not a ROOT file, or is cut short or damaged ({reason}); fetch it again"
-            ) from None
+        with open_root(path) as file, damage(path):
+            yield self._checked(path, file)
 
     def _checked(self, path: str, file: Any) -> Any:
         if self.tree not in file:
@@ -149,7 +144,8 @@ class JetClass:
         tree = file[self.tree]
         for name in (*_MOMENTUM, "part_charge", *_FLAGS, *_JET, *filter(None, [self.weight])):
             if name not in tree:
-                found = ", ".join(tree.keys())
+                known = tree.keys()
+                found = ", ".join(known[:20]) + (f", ... {len(known)} in all" if len(known) > 20 else "")
                 raise ReadError(
                     f"{path}, tree {self.tree}, has no branch {name!r} (found: {found}); expected the layout of JetClass"
                 )

@@ -91,6 +91,7 @@ class NanoAOD(TreeReader):
     trees: ClassVar[tuple[str, ...]] = ("Events",)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.jet_id not in ("tight", "tight lepton veto", None):
             raise ReadError(f"jet_id is {self.jet_id!r}, expected 'tight', 'tight lepton veto' or None")
         if self.b_tag is not None and self.working_point is None and self.b_tag not in MEDIUM:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from hepmtp.errors import EventError, ReadError
 from hepmtp.files import Chunk, check_file, check_range
-from hepmtp.readers import LAYOUTS
+from hepmtp.readers import LAYOUTS, check_options
 
 _KINDS = ("TTree", "ROOT::RNTuple")
 
@@ -150,6 +150,9 @@ class TreeReader(ABC):
     #: names of the tree, the first that is in the file is taken
     trees: ClassVar[tuple[str, ...]]
 
+    def __post_init__(self) -> None:
+        check_options(self)
+
     @abstractmethod
     def _events(self, branches: Branches) -> ak.Array:
         """The events of these branches."""
@@ -235,7 +238,9 @@ def damage(path: str) -> Iterator[None]:
         raise
     except Exception as error:  # noqa: BLE001
         reason = f"{type(error).__name__}: {error}".strip().split("\n", maxsplit=1)[0]
-        raise ReadError(f"{path} is not a ROOT file, or is cut short or damaged ({reason}); fetch it again") from None
+        raise ReadError(
+            f"{path} is not a ROOT file, or is cut short or damaged ({reason}); fetch it again, or name another reader"
+        ) from None
 
 
 def trees_of(file: Any) -> list[str]:

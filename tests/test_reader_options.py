@@ -1,0 +1,57 @@
+"""Options of readers: from numbers and from text, and refused with their name before a file is read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hepmtp.errors import ReadError
+from hepmtp.readers import load_reader
+from hepmtp.readers.delphes import Delphes
+from hepmtp.readers.jetclass import JetClass
+from hepmtp.readers.nanoaod import NanoAOD
+from hepmtp.readers.physlite import Physlite
+
+
+def test_text_and_numbers_mean_the_same() -> None:
+    assert NanoAOD(jets="30,2.4", photon_id="mvaID_WP80", overlap="0.3") == NanoAOD(
+        jets=(30.0, 2.4), photon_id=("mvaID_WP80",), overlap=0.3
+    )
+    assert NanoAOD(photons=None).photons is None
+    assert NanoAOD(photon_id="").photon_id == ()
+    assert Physlite(b_cut="1.5", b_fractions="0.2,0.1") == Physlite(b_cut=1.5, b_fractions=(0.2, 0.1))
+    assert Delphes(b_tag_bits="2", muons=[10, 2.5]) == Delphes(b_tag_bits=2, muons=(10.0, 2.5))
+
+
+@pytest.mark.parametrize(
+    ("cls", "options", "message"),
+    [
+        (NanoAOD, {"jets": 30.0}, r"NanoAOD: option jets is 30\.0, expected the smallest pt \[GeV\] and the largest \|eta\|"),
+        (NanoAOD, {"jets": None}, r"option jets is None, expected the smallest pt"),
+        (NanoAOD, {"jets": (30, -2.4)}, r"option jets is \(30, -2\.4\), expected"),
+        (NanoAOD, {"photons": "20,2.5,3"}, r"option photons is '20,2\.5,3', expected .* or None"),
+        (NanoAOD, {"electron_id": "tight"}, r"option electron_id is 'tight', expected a whole number or None"),
+        (NanoAOD, {"muon_isolation": float("nan")}, r"option muon_isolation is nan, expected a number or None"),
+        (NanoAOD, {"weight": 1}, r"option weight is 1, expected a name or None"),
+        (NanoAOD, {"photon_id": (1,)}, r"option photon_id is \(1,\), expected names, as text a,b"),
+        (Physlite, {"b_fractions": "0.2"}, r"Physlite: option b_fractions is '0\.2', expected two numbers, as text 0\.2,0\.1"),
+        (Delphes, {"b_tag_bits": 1.5}, r"option b_tag_bits is 1\.5, expected a whole number"),
+        (Delphes, {"overlap": True}, r"option overlap is True, expected a number"),
+        (JetClass, {"tree": None}, r"JetClass: option tree is None, expected a name"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_refused_by_name(cls: type, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ReadError, match=message):
+        cls(**options)
+    with pytest.raises(ReadError, match=message):
+        load_reader(f"{cls.__module__}:{cls.__name__}", **options)
+
+
+def test_an_unknown_option_is_answered_with_those_that_there_are() -> None:
+    with pytest.raises(
+        ReadError, match=r"delphes:Delphes has no option 'btag'; it has jets, electrons, .*, b_tag_bits"
+    ):
+        load_reader("hepmtp.readers.delphes:Delphes", btag=1)
+    with pytest.raises(ReadError, match=r"parquet:ParquetReader has no option 'tree'; it has none"):
+        load_reader("hepmtp.readers.parquet:ParquetReader", tree="Events")

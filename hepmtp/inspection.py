@@ -18,7 +18,7 @@ import numpy as np
 
 from hepmtp.errors import ReadError
 from hepmtp.events import CONSTITUENT_TYPES, metadata
-from hepmtp.files import check_file, open_file
+from hepmtp.files import check_file, open_file, take
 from hepmtp.readers import ENDINGS, Reader, identify, load_reader
 
 _CSV, _ROOT, _PARQUET, _HDF5 = (ENDINGS[ending] for ending in (".csv", ".root", ".parquet", ".h5"))
@@ -195,16 +195,15 @@ def kind_of_file(path: str) -> str:
         return _PARQUET
     if start == b"\x89HDF\r\n\x1a\n":
         return _HDF5
-    try:
-        with open_file(path) as file:
-            lines = file.read(1 << 16).split(b"\n")
-    except (OSError, EOFError) as error:
-        raise ReadError(f"{path}: the gzip data are damaged or cut short ({error}); fetch the file again") from None
+    with open_file(path) as file:
+        unpacked = take(path, file, 1 << 16, line=0)
+    lines = unpacked.split(b"\n")
     fixed = len(lines[0].split()) == 9 and all(field.isdigit() for field in lines[0].split())
     if fixed or any(line.count(b";") >= 2 for line in lines[:20]):
         return _CSV
+    packed = " when unpacked" if start.startswith(b"\x1f\x8b") else ""
     raise ReadError(
-        f"{path} is of no known kind: it begins with {start!r}. Known are Dark Machines CSV (plain or gzipped), ROOT,"
+        f"{path} is of no known kind: it begins with {unpacked[:8]!r}{packed}. Known are Dark Machines CSV (plain or gzipped), ROOT,"
         " parquet that hepmtp wrote, and the four-top HDF5; name a reader of your own for it"
     )
 

@@ -6,6 +6,7 @@ import gzip
 import itertools
 import logging
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +81,19 @@ def test_numbers_written_out(tmp_path: Path) -> None:
     assert events.MET.pt.to_list() == [317.922, 1056.28, 0.0]
     assert events.weight.to_list() == [0.127349, -0.127349, 2.97e-8]
     assert events.event.to_list() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("start", "kind"), [(b"root\0\0", "ROOT"), (b"PAR1", "parquet"), (b"\x89HDF\r\n", "HDF5"), (b"PK\x03\x04", "zip")]
+)
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_other_files_are_called_by_their_name(
+    tmp_path: Path, start: bytes, kind: str, pack: Callable[[bytes], bytes]
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(pack(start + b";;\n" * 9))
+    with pytest.raises(ReadError, match=rf"a\.csv holds {kind} data and no lines of text; .* or name another reader"):
+        READER.read(str(path))
 
 
 @pytest.mark.parametrize("name", ["4top", "ttbarZ"])

@@ -171,6 +171,13 @@ def test_unknown_files_are_refused(tmp_path: Path) -> None:
         ("a.csv", b"eventID,weight\n1,2\n", r"a\.csv is of no known kind: it begins with b'eventID,'\. Known are Dark"),
         ("a.root", b"nothing at all", r"is of no known kind: it begins with b'nothing '"),
         ("a.csv.gz", gzip.compress(b"1;2;3;4;5;\n" * 999)[:30], r"the gzip data are damaged or cut short"),
+        ("a.csv.gz", gzip.compress(b"")[:10] + b"\xff" * 99, r"the gzip data are damaged or cut short"),
+        ("a.csv.gz", gzip.compress(b"hello\nworld\n"), r"no known kind: it begins with b'hello\\nwo' when unpacked"),
+        (
+            "a.root.gz",
+            gzip.compress(b"root\0" + b";;\n" * 9),
+            r"holds ROOT data and no lines of text; unpack it if it is packed",
+        ),
         ("b.root", b"root and then nothing", r"is not a ROOT file, or is cut short or damaged"),
         ("b.h5", b"\x89HDF\r\n\x1a\n and nothing", r"is not an HDF5 file, or is cut short or damaged"),
         (
@@ -206,7 +213,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert json.loads(capsys.readouterr().out)["options"] == {"lepton_order": "m+,m-,e+,e-", "scale": "log_mev"}
     for words, error in (
         (["--option", "scale"], "error: --option scale: expected KEY=VALUE"),
-        (["--option", "depth=3"], "error: reader 'hepmtp.readers.darkmachines_csv:DarkMachinesCSV' cannot be made"),
+        (["--option", "depth=3"], "error: hepmtp.readers.darkmachines_csv:DarkMachinesCSV has no option 'depth'"),
         (["--reader", "math:pi"], "error: 'math:pi' is not a reader"),
     ):
         assert hepmtp("inspect", path, *words) == 2

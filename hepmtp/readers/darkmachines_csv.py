@@ -45,6 +45,15 @@ logger = logging.getLogger(__name__)
 _PIECE = 10_000  # lines parsed in one go: what a processor's cache holds, and little memory
 _BOM = b"\xef\xbb\xbf"
 _MEV = 1000.0
+# what begins files that are no lines of text
+_BINARY = {
+    b"root": "ROOT",
+    b"PAR1": "parquet",
+    b"\x89HDF": "HDF5",
+    b"PK\x03\x04": "zip",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ": "xz",
+}
 
 
 @dataclass(frozen=True)
@@ -114,6 +123,11 @@ class DarkMachinesCSV:
             return LAYOUTS[self.variant]
         with open_file(path) as file:
             start = take(path, file, 1 << 16, line=0)
+        binary = next((kind for magic, kind in _BINARY.items() if start.startswith(magic)), None)
+        if binary is not None:
+            raise ReadError(
+                f"{path} holds {binary} data and no lines of text; unpack it if it is packed, or name another reader"
+            )
         if self.variant == "auto":
             return layout_of(start)
         found = fixed_layout(start.removeprefix(_BOM).split(b"\n")[0])

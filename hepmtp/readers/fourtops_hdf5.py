@@ -225,7 +225,8 @@ class FourTopsHDF5:
         except Exception as error:  # noqa: BLE001 (damaged bytes make HDF5 raise anything)
             reason = f"{type(error).__name__}: {error}".strip().split("\n", maxsplit=1)[0]
             raise ReadError(
-                f"{path} is not an HDF5 file, or is cut short or damaged ({reason}); fetch it again"
+                f"{path} is not an HDF5 file, or is cut short or damaged ({reason}); fetch it again, or name"
+                " another reader"
             ) from None
 
 

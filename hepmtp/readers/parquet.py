@@ -64,7 +64,8 @@ def _open(path: str) -> Iterator[pq.ParquetFile]:
     except (pa.ArrowException, OSError) as error:
         reason = str(error).strip().split("\n", maxsplit=1)[0]
         raise ReadError(
-            f"{path} is not a parquet file, or is cut short or damaged ({reason}); fetch it again"
+            f"{path} is not a parquet file, or is cut short or damaged ({reason}); fetch it again, or name another"
+            " reader"
         ) from None
 
 

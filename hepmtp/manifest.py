@@ -11,7 +11,7 @@ import difflib
 import glob
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, cast
 
@@ -23,7 +23,7 @@ from hepmtp.events import ROLES, Role, concatenate, with_metadata
 from hepmtp.files import is_remote
 from hepmtp.lockfile import check_locked, digest, names_in, read_lock
 from hepmtp.manifest_file import ManifestFile, read_manifest
-from hepmtp.readers import ENDINGS, Reader, load_reader, reader_for
+from hepmtp.readers import ENDINGS, Reader, load_reader, reader_name
 
 #: Variable that names the folder of downloaded data.
 FOLDER_VARIABLE = "HEPMTP_DATA"
@@ -45,6 +45,8 @@ class Dataset:
         paths or patterns, as they are opened.
     reader
         ``"package.module:Class"`` of a `Reader`; if not given, the one that the files' names end in.
+    reader_options
+        options that the reader is made with, as plain data.
     sha256
         one per file, None where not known.
     embedded
@@ -70,6 +72,7 @@ class Dataset:
     role: Role
     files: tuple[str, ...]
     reader: str = ""
+    reader_options: Mapping[str, Any] = field(default_factory=dict, hash=False)
     sha256: tuple[str | None, ...] = ()
     embedded: bool = False
     units: str = "MeV"
@@ -285,7 +288,7 @@ def check_files(datasets: Iterable[Dataset], *, digests: bool = True) -> dict[st
 def fileset(datasets: Iterable[Dataset], *, treename: str = "Events") -> dict[str, dict[str, Any]]:
     """What coffea's runners take: ``{name: {"files": [path, ...], "treename": ..., "metadata": {...}}}``.
 
-    The metadata (role, process, reader) arrives in ``events.metadata``; coffea itself adds the data set's name.
+    The metadata (role, process, reader and its options) arrives in ``events.metadata``; coffea itself adds the data set's name.
     """
     datasets = tuple(datasets)
     paths = check_files(datasets)
@@ -293,7 +296,8 @@ def fileset(datasets: Iterable[Dataset], *, treename: str = "Events") -> dict[st
         dataset.name: {
             "files": paths[dataset.name],
             "treename": treename,
-            "metadata": {"role": dataset.role, "process": dataset.process, "reader": dataset.reader},
+            "metadata": {"role": dataset.role, "process": dataset.process, "reader": dataset.reader}
+            | ({"reader_options": dict(dataset.reader_options)} if dataset.reader_options else {}),
         }
         for dataset in datasets
     }
@@ -348,7 +352,7 @@ def _from_files(word: str, known: Mapping[str, Dataset], role: Role) -> Dataset:
 
 
 def _reader(dataset: Dataset, path: str) -> Reader:
-    return load_reader(dataset.reader) if dataset.reader else reader_for(path)
+    return load_reader(dataset.reader or reader_name(path), **dataset.reader_options)
 
 
 def _paths(dataset: Dataset, *, digests: bool) -> list[str]:

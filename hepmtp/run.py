@@ -43,7 +43,8 @@ class HepRunner(Runner):  # type: ignore[misc]
     """Coffea's Runner that also takes Dark Machines CSV, parquet, Delphes and whatever else has a reader, mixed with ROOT.
 
     ``HepRunner(executor)(fileset, processor)`` with ``{dataset: {"files": [...], "metadata": {...}}}`` as fileset. The
-    metadata "reader" of a data set names its reader (``"package.module:Class"``); by default the files say it.
+    metadata "reader" of a data set names its reader (``"package.module:Class"``); by default the files say it. Its options are
+    the metadata "reader_options", a mapping of what JSON can hold.
     All other options are coffea's, but files are looked at anew in each run unless a metadata_cache is given. An error of
     ours on a worker arrives as the same error.
     """
@@ -83,11 +84,12 @@ class HepRunner(Runner):  # type: ignore[misc]
             trees = given["files"] if isinstance(given["files"], Mapping) else dict.fromkeys(given["files"], tree)
             for path, local_tree in trees.items():
                 reader = metadata.get("reader") or self._reader(str(path))
-                if reader == ENDINGS[".root"]:
+                options = metadata.get("reader_options") or {}
+                if reader == ENDINGS[".root"] and not options:
                     self._check_root(str(path), local_tree)
                     roots.setdefault(dataset, {**given, "files": {}, "treename": None})["files"][str(path)] = local_tree
                 else:
-                    items += _work_items(dataset, str(path), reader, self.chunksize, metadata)
+                    items += _work_items(dataset, str(path), reader, options, self.chunksize, metadata)
         if roots:
             options = {"handler": ChunkSource, **(uproot_options or {})}
             items += super().preprocess(roots, uproot_options=options, **kwargs)
@@ -126,9 +128,11 @@ class HepRunner(Runner):  # type: ignore[misc]
             RootReader(tree=tree).num_events(path)
 
 
-def _work_items(dataset: str, path: str, name: str, size: int, metadata: dict[str, Any]) -> Iterator[WorkItem]:
-    """Chunks of a file that is not hepmtp's own ROOT, read by the reader of this name."""
-    reader = load_reader(name)
+def _work_items(
+    dataset: str, path: str, name: str, options: Mapping[str, Any], size: int, metadata: dict[str, Any]
+) -> Iterator[WorkItem]:
+    """Chunks of a file that coffea does not open itself, read by the reader of this name with these options."""
+    reader = load_reader(name, **options)
     if isinstance(reader, ChunkReader):
         chunks = reader.chunks(path, size)
     else:
@@ -136,7 +140,7 @@ def _work_items(dataset: str, path: str, name: str, size: int, metadata: dict[st
         chunks = [Chunk(first, min(size, n - first), 0, 0) for first in range(0, max(n, 1), size)]
     stat = Path(path).stat()
     for chunk in chunks:
-        named = chunk_name(path, name, chunk, bytes_known=isinstance(reader, ChunkReader))
+        named = chunk_name(path, name, chunk, options=options, bytes_known=isinstance(reader, ChunkReader))
         # coffea's checkpointer knows a chunk by this and by its entries in the tree, which start at 0 in every chunk
         identity = f"{Path(path).absolute()} {stat.st_size} {stat.st_mtime_ns} {named}"
         uuid = hashlib.md5(identity.encode(), usedforsecurity=False).digest()

@@ -369,6 +369,23 @@ def test_remote_files_are_taken_as_they_are(folder: Path) -> None:
     assert check_files([dataset]) == {"mine": ["root://a.b//c.root"]}
 
 
+def test_options_of_the_reader(folder: Path) -> None:
+    (folder / "a.csv").write_text("1;x;1;2000;0.1;j,60000,50000,0.1,1.0;\n2;x;1;2000;0.1;q,60000,50000,0.1,1.0;\n")
+    row = {**ROW, "files": ["a.csv"], "reader_options": {"on_bad": "skip"}}
+    (dataset,) = load_manifest(write(folder, row))
+    assert len(read([dataset])) == 1
+    assert fileset([dataset])["mine"]["metadata"]["reader_options"] == {"on_bad": "skip"}
+    assert len({dataset, dataset}) == 1
+    del row["reader"]
+    assert len(read(load_manifest(write(folder, row)))) == 1
+    with pytest.raises(ReadError, match=r"DarkMachinesCSV has no option 'on_good'; it has on_bad"):
+        read(load_manifest(write(folder, {**row, "reader_options": {"on_good": "keep"}})))
+    with pytest.raises(
+        ManifestError, match=r"key 'reader_options' is 'skip', expected a mapping of options to their values"
+    ):
+        load_manifest(write(folder, {**row, "reader_options": "skip"}))
+
+
 def test_an_unknown_reader(folder: Path) -> None:
     with pytest.raises(ReadError, match=r"'hepmtp.readers.nothing:Reader' cannot be made"):
         read(load_manifest(write(folder, {**ROW, "reader": "hepmtp.readers.nothing:Reader"})))

@@ -151,6 +151,7 @@ def test_dask(files: Any, expected: Any, dask_client: Client) -> None:
             runner(bad_fileset(files), fill)
         with pytest.raises(ScoreError, match=r"^score of event 300 is nan; train again$"):
             runner(fileset(files["root"]), break_down)
+        assert runner(with_options(files), fill)["n"] == {"bad": 2}
     assert dask_client.status == "running"
     with make_executor("dask", client=dask_client.scheduler.address, status=False) as executor:
         check_same(HepRunner(executor, chunksize=500)(fileset(files["csv"]), fill), expected)
@@ -180,6 +181,28 @@ def bad_fileset(files: Any) -> dict[str, Any]:
     path = files["csv"]["4top"].with_name("bad.csv")
     path.write_text("1;p;1;2;3;\n1;p;1;2;3;\n1;p;1;2;3;x,4,3,2,1;\n")
     return fileset({"4top": files["csv"]["4top"], "bad": path})
+
+
+def with_options(files: Any) -> dict[str, Any]:
+    bad = bad_fileset(files)["bad"]
+    return {"bad": {**bad, "metadata": {"role": "background", "reader_options": {"on_bad": "skip", "variant": "auto"}}}}
+
+
+def test_a_reader_is_made_with_its_options(files: Any, expected: Any, iterative: Any, tmp_path: Path) -> None:
+    out = HepRunner(iterative, chunksize=1)(with_options(files), fill)
+    assert out["n"] == {"bad": 2}  # the third chunk has no event
+    # coffea opens hepmtp's own ROOT files itself, but not with options
+    with pytest.raises(ReadError, match=r"4top\.root has no tree 'mine & ours' \(found: Events;1\)"):
+        HepRunner(iterative)(fileset(files["root"], reader_options={"tree": "mine & ours"}), fill)
+    own = fileset(files["root"], reader_options={"tree": "Events"})
+    check_same(HepRunner(iterative, chunksize=300)(own, fill), expected)
+    with pytest.raises(
+        ReadError, match=r"reader 'hepmtp.readers.darkmachines_csv:SKIP_BAD' cannot be made .only a class"
+    ):
+        HepRunner(iterative)(
+            fileset(files["csv"], reader="hepmtp.readers.darkmachines_csv:SKIP_BAD", reader_options={"on_bad": "skip"}),
+            fill,
+        )
 
 
 def test_errors_name_what_is_wrong(files: Any, iterative: Any, tmp_path: Path) -> None:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
 import awkward as ak
 import uproot
@@ -139,11 +141,12 @@ def _dtype(name: str) -> str:
 _PER_EVENT = {"event": "int64", "source": "int64", "weight": "float64", "MET_pt": "float64", "MET_phi": "float64"}
 
 
-def chunk_name(path: str, reader: str, chunk: Chunk, *, bytes_known: bool) -> str:
+def chunk_name(path: str, reader: str, chunk: Chunk, *, options: Mapping[str, Any], bytes_known: bool) -> str:
     """A name that says which entries (and bytes) of which file, read by which reader; `ChunkSource` opens it."""
     stop = chunk.first_entry + chunk.n_entries
     where = f"&bytes={chunk.byte_start}-{chunk.byte_stop}" if bytes_known else ""
-    return f"{path}?entries={chunk.first_entry}-{stop}{where}&reader={reader}"
+    how = f"&options={quote(json.dumps(options, sort_keys=True), safe='')}" if options else ""
+    return f"{path}?entries={chunk.first_entry}-{stop}{where}{how}&reader={reader}"
 
 
 class ChunkSource(ObjectSource):  # type: ignore[misc]
@@ -160,7 +163,7 @@ def _read_named(name: str) -> ak.Array:
     path, _, query = name.rpartition("?entries=")
     entries, *rest = query.split("&")
     options = dict(option.split("=", 1) for option in rest)
-    reader = load_reader(options["reader"])
+    reader = load_reader(options["reader"], **json.loads(unquote(options.get("options", "{}"))))
     start, stop = (int(number) for number in entries.split("-"))
     if "bytes" not in options:
         return reader.read(path, start, stop)

@@ -42,7 +42,8 @@ class TailCombination:
         counts half).
     slope_
         rise of -ln p per unit beyond the largest value, shape (n_components,): the tail goes on as an exponential whose mean is
-        that of the largest hundredth of the training values, or the step to the next lower value if these are all the same.
+        that of the largest hundredth of the training values, or the step to the next lower value if these are all the same
+        (1 if there is none).
 
     Examples
     --------
@@ -57,7 +58,7 @@ class TailCombination:
     slope_: Floats | None = None
 
     def fit(self, x: Floats) -> Self:
-        """Fit on background training events, shape (n_events, n_components); a component that never varies raises."""
+        """Fit on background training events, shape (n_events, n_components)."""
         if len(x) < EVENTS_PER_POINT:
             raise TrainingError(f"{len(x)} events are too few for tail probabilities; give more")
         grids = [_grid(column) for column in x.T]
@@ -99,8 +100,6 @@ class TailCombination:
 def _grid(column: Floats) -> tuple[Floats, Floats]:
     """Distinct values and -ln of the share of events at least as large, thinned to POINTS."""
     values, counts = np.unique(column, return_counts=True)
-    if len(values) < 2:
-        raise TrainingError(f"a component is {values} for every event: it holds no information")
     larger = len(column) - np.cumsum(counts)
     surprise = -np.log((larger + counts / 2) / len(column))
     points = min(POINTS, len(column) // EVENTS_PER_POINT + 1)
@@ -112,5 +111,5 @@ def _slope(column: Floats) -> float:
     top = np.sort(column)[-max(EVENTS_PER_POINT, round(TAIL * len(column))) :]
     excess = (top - top[0]).mean()
     if excess == 0:  # the largest value is that of all of them, such as a count that is cut off: one step is a factor e
-        excess = top[0] - column[column < top[0]].max()
+        excess = top[0] - max(column[column < top[0]], default=top[0] - 1)
     return float(1 / excess)

@@ -209,7 +209,8 @@ class MaskedTokenDetector:
             meta["form"],
             meta["density_events"],
         )
-        model = MaskedTokenModel(detector.tokenizer.factors, detector.tokenizer.digits, detector.model)
+        with torch.random.fork_rng(devices=[]):  # the weights drawn here are replaced at once
+            model = MaskedTokenModel(detector.tokenizer.factors, detector.tokenizer.digits, detector.model)
         weights = {key[6:]: torch.as_tensor(value) for key, value in arrays.items() if key.startswith("model.")}
         try:
             model.load_state_dict(weights)

@@ -136,7 +136,7 @@ def _conditions(caption: Caption) -> str:
 def legend_above(axis: Axes, caption: Caption, title: str) -> None:
     """Label above the axes, and a legend where the curves leave room."""
     above(axis, caption, title)
-    axis.legend(loc="best", fontsize="small", borderpad=0.6)
+    axis.legend(loc="best", fontsize="small", borderpad=0.6, bbox_to_anchor=(0, 0.07, 1, 0.93))  # above a line of text
 
 
 def ratio_limits(axis: Axes, ratio: NDArray[np.float64]) -> None:

@@ -67,6 +67,11 @@ class ContinuousInputs:
         """Digit of each id for each factor, -1 where it has none, shape (vocab_size, n_factors)."""
         return self.tokenizer.digits
 
+    @property
+    def supervised(self) -> bool:
+        """Whether the tokenizer has learned from signal."""
+        return bool(getattr(self.tokenizer, "supervised", False))
+
     def fit(self, events: ak.Array) -> Self:
         """Fit the tokenizer, and mean and width of the features, on background training events, shape (n_events,).
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,8 +48,17 @@ def check_file(path: str) -> None:
         raise ReadError(f"{path} is a folder; name the files in it")
     if not file.exists():
         raise ReadError(f"{path} does not exist; check the name, or fetch the file")
+    if not os.access(file, os.R_OK):
+        raise ReadError(f"{path} may not be read by you; ask its owner, or change its mode")
     if file.stat().st_size == 0:
         raise ReadError(f"{path} is empty: 0 bytes; fetch or make it again")
+
+
+def size_of(path: str) -> int:
+    """Bytes of a file, also of one at an address; 0 if the server does not say."""
+    if is_remote(path):
+        return int(fsspec.core.url_to_fs(path)[0].size(path) or 0)
+    return Path(path).stat().st_size
 
 
 def check_range(path: str, start: int, stop: int | None) -> None:

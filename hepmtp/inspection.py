@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import awkward as ak
+import fsspec
 import numpy as np
 
 from hepmtp.errors import ReadError
 from hepmtp.events import CONSTITUENT_TYPES, metadata
-from hepmtp.files import check_file, open_file, take
-from hepmtp.readers import ENDINGS, Reader, identify, load_reader
+from hepmtp.files import check_file, is_remote, open_file, size_of, take
+from hepmtp.readers import ENDINGS, Reader, identify, load_reader, reader_name
 
 _CSV, _ROOT, _PARQUET, _HDF5 = (ENDINGS[ending] for ending in (".csv", ".root", ".parquet", ".h5"))
 # median of the highest pt of each event, GeV: of events at a collider and of jets
@@ -86,7 +87,7 @@ def inspect(
     Parameters
     ----------
     path
-        a local file of any kind.
+        a file of any kind, or the address of one that is read in place.
     reader, options
         its reader by name (``"package.module:Class"``), if it is known, and what this is made with.
     look_at
@@ -99,7 +100,6 @@ def inspect(
     """
     path = str(path)
     given = dict(options or {})
-    check_file(path)
     name = reader or kind_of_file(path)
     if name == _HDF5:
         given = _fourtops_options(path, given)
@@ -113,7 +113,7 @@ def inspect(
     notes += _notes(events, given if name == _HDF5 else {}, dict(options or {}))
     return Inspection(
         path=path,
-        size=Path(path).stat().st_size,
+        size=size_of(path),
         format=_format(path, name, made),
         reader=name,
         options={key: str(value) for key, value in given.items()},
@@ -179,13 +179,15 @@ def _plain(value: Any) -> Any:
 
 
 def kind_of_file(path: str) -> str:
-    """Name of the reader for a file, by its first bytes, and by its trees or lines.
+    """Name of the reader for a file, by its first bytes, and by its trees or lines; for an address by the end of its name.
 
     Raises
     ------
     ReadError
         saying what the first bytes are.
     """
+    if is_remote(path):
+        return reader_name(path)
     check_file(path)
     with Path(path).open("rb") as file:
         start = file.read(8)
@@ -230,7 +232,7 @@ def _fourtops_options(path: str, given: dict[str, Any]) -> dict[str, Any]:
 
 def _format(path: str, name: str, reader: Reader) -> str:
     module, _, cls = name.partition(":")
-    with Path(path).open("rb") as file:
+    with fsspec.open(path, "rb") as file:  # as it is, not unpacked
         start = file.read(4)
     packed, rooted = start[:2] == b"\x1f\x8b", start == b"root"
     if name == _CSV:

@@ -23,7 +23,7 @@ from coffea.processor.executor import WorkItem
 from distributed import Client, LocalCluster
 
 from hepmtp.errors import HepmtpError, ReadError
-from hepmtp.files import Chunk
+from hepmtp.files import Chunk, is_remote
 from hepmtp.readers import ENDINGS, ChunkReader, load_reader, reader_name
 from hepmtp.readers.root import TREE, ChunkSource, HepmtpSchema, RootReader, chunk_name
 
@@ -138,11 +138,14 @@ def _work_items(
     else:
         n = reader.num_events(path)
         chunks = [Chunk(first, min(size, n - first), 0, 0) for first in range(0, max(n, 1), size)]
-    stat = Path(path).stat()
+    where = path
+    if not is_remote(path):
+        stat = Path(path).stat()
+        where = f"{Path(path).absolute()} {stat.st_size} {stat.st_mtime_ns}"
     for chunk in chunks:
         named = chunk_name(path, name, chunk, options=options, bytes_known=isinstance(reader, ChunkReader))
         # coffea's checkpointer knows a chunk by this and by its entries in the tree, which start at 0 in every chunk
-        identity = f"{Path(path).absolute()} {stat.st_size} {stat.st_mtime_ns} {named}"
+        identity = f"{where} {named}"
         uuid = hashlib.md5(identity.encode(), usedforsecurity=False).digest()
         yield WorkItem(dataset, named, TREE, 0, chunk.n_entries, uuid, metadata, None)
 

@@ -14,6 +14,7 @@ from coffea.processor import IterativeExecutor, ProcessorABC
 
 from hepmtp.errors import ReadError
 from hepmtp.files import open_file
+from hepmtp.inspection import inspect
 from hepmtp.manifest import fileset, read, select
 from hepmtp.readers import reader_for
 from hepmtp.readers.darkmachines_csv import DarkMachinesCSV
@@ -146,6 +147,25 @@ class Weights(ProcessorABC):  # type: ignore[misc]
 
     def postprocess(self, accumulator: Any) -> Any:
         return accumulator
+
+
+def test_other_remote_layouts_are_known_by_their_trees_and_run_over(served: Served, tmp_path: Path) -> None:
+    events = read(select([f"mine={tmp_path / 'a.csv'}"], []))
+    write_root(tmp_path / "a.root", [events])
+    url = f"{served.url}/a.root"
+    assert (
+        reader_for(url).read(url, 10, 20).to_list()
+        == reader_for("a.root").read(str(tmp_path / "a.root"), 10, 20).to_list()
+    )
+    for name, size in (("a.root", None), ("a.csv", 1000)):
+        found = inspect(f"{served.url}/{name}")
+        assert (found.events, found.size) == (1000, (tmp_path / name).stat().st_size)
+        assert size in (None, found.looked_at)
+    datasets = select([f"mine={served.url}/b.csv.gz"], [])
+    output = HepRunner(IterativeExecutor(status=False), chunksize=400)(fileset(datasets), Weights())
+    assert output == {"events": 1000, "weight": 500.0}
+    with pytest.raises(ReadError, match=r"no.root is not a ROOT file, or is cut short or damaged \(FileNotFoundError"):
+        reader_for(f"{served.url}/no.root")
 
 
 def test_a_remote_root_file_is_run_over_in_place(served: Served, tmp_path: Path) -> None:

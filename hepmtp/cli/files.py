@@ -101,7 +101,9 @@ def fetch(
 
 
 def inspect(
-    file: Annotated[Path, typer.Argument(help="A file of any kind.", show_default=False)],
+    file: Annotated[
+        str, typer.Argument(help="A file of any kind, or the address of a CSV or ROOT file.", show_default=False)
+    ],
     reader: ReaderOption = None,
     option: ReaderOptions = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
@@ -128,7 +130,9 @@ def inspect(
 
 
 def convert(
-    source: Annotated[Path, typer.Argument(help="A file of any kind that has a reader.", show_default=False)],
+    source: Annotated[
+        str, typer.Argument(help="A file of any kind that has a reader, or an address.", show_default=False)
+    ],
     target: Annotated[Path, typer.Argument(help="The new file: .root, .parquet, .csv or .csv.gz.", show_default=False)],
     reader: ReaderOption = None,
     option: ReaderOptions = None,
@@ -148,8 +152,8 @@ def convert(
     from hepmtp.readers import load_reader
 
     options = _options_of(option) | ({"on_bad": "skip"} if skip_bad else {})
-    made = load_reader(reader or kind_of_file(str(source)), **options)
-    with progress_bar(f"{source.name} -> {target.name}", "events") as (bar, task):
+    made = load_reader(reader or kind_of_file(source), **options)
+    with progress_bar(f"{Path(source).name} -> {target.name}", "events") as (bar, task):
         n_events = convert_file(
             source,
             target,

@@ -16,7 +16,7 @@ import numpy as np
 
 from hepmtp.errors import EventError, ReadError
 from hepmtp.events import CONSTITUENT_TYPES, PARTICLE_FIELDS, make_events
-from hepmtp.files import Chunk
+from hepmtp.files import Chunk, is_remote
 from hepmtp.readers.options import check_options as check_options
 
 #: Columns of events in ROOT and parquet files: one value an event, or one list an event for ``Particle_*``.
@@ -90,7 +90,8 @@ def reader_name(path: str) -> str:
     """Name of the reader for a file: by the end of its name, and for a ROOT file that is there by what is in it."""
     for ending, name in ENDINGS.items():
         if path.endswith(ending):
-            return identify(path) if ending == ".root" and Path(path).is_file() else name
+            there = is_remote(path) or Path(path).is_file()
+            return identify(path) if ending == ".root" and there else name
     raise ReadError(f"{path}: no reader is known for this name, only for {', '.join(ENDINGS)}; name a reader for it")
 
 

@@ -22,7 +22,7 @@ import uproot
 from numpy.typing import NDArray
 
 from hepmtp.errors import EventError, ReadError
-from hepmtp.files import Chunk, check_file, check_range
+from hepmtp.files import Chunk, check_file, check_range, is_remote
 from hepmtp.readers import LAYOUTS, check_options
 
 _KINDS = ("TTree", "ROOT::RNTuple")
@@ -220,11 +220,13 @@ def _chunks(path: str, n: int, size: int) -> list[Chunk]:
 
 @contextlib.contextmanager
 def open_root(path: str) -> Iterator[Any]:
-    """A ROOT file, with nothing of what is read from it kept in memory."""
-    check_file(path)
+    """A ROOT file, with nothing of what is read from it kept in memory; an address is read in place."""
+    # the plain source of local files: uproot's own choice asks an event loop for every branch
+    source = {} if is_remote(path) else {"handler": uproot.MultithreadedFileSource}
+    if not is_remote(path):
+        check_file(path)
     with damage(path):
-        # the plain source of local files: uproot's own choice asks an event loop for every branch
-        file = uproot.open({path: None}, array_cache=None, handler=uproot.MultithreadedFileSource)
+        file = uproot.open({path: None}, array_cache=None, **source)
     with file:
         yield file
 

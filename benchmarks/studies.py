@@ -72,6 +72,7 @@ VARIANTS = {
     "default": Variant("look-up table no_azimuth, one pass, tokens in", DEFAULT, forms=("joined", "sum", "mean", "excess", "type", "pt", "eta", "MET")),
     "tails": Variant("with phi and METphi", lookup("tails")),
     "visive2025": Variant("published bins: 20 %, phi and METphi", lookup("visive2025"), forms=("joined", "sum", "mean", "type", "pt", "MET")),
+    "joint": Variant("published bins, one embedding and output an id", lookup("visive2025"), ModelOptions(form="joint")),
     "in_turn": Variant("each token hidden in turn, one an event in training", DEFAULT, ModelOptions(attention="full")),
     "in_turn_30": Variant("each token hidden in turn, 30 % in training", DEFAULT, ModelOptions(attention="full"), TrainingOptions(mask_fraction=0.3)),
     "continuous": Variant("continuous inputs, azimuth among them", lambda: ContinuousInputs(LookupTokenizer.preset("tails")), ModelOptions(inputs="continuous")),
@@ -155,10 +156,10 @@ def joins(components: dict[str, np.ndarray], judge: Judge) -> dict[str, dict[str
         max_iter=150, learning_rate=0.06, max_leaf_nodes=16, min_samples_leaf=100, random_state=0
     )
     found = {
-        "Fisher, what, how, missing, count (the joined form)": each(TailCombination().fit(fitted).score),
-        "Fisher without the count": each(TailCombination().fit(fitted[:, :3]).score, slice(0, 3)),
-        "the largest of the four tail surprises": each(
-            lambda x: TailCombination().fit(fitted).surprises(x).max(axis=1)
+        "Fisher of what, how, missing (the joined form)": each(TailCombination().fit(fitted[:, :3]).score, slice(0, 3)),
+        "the same and how many": each(TailCombination().fit(fitted).score),
+        "the largest of the three tail surprises": each(
+            lambda x: TailCombination().fit(fitted[:, :3]).surprises(x).max(axis=1), slice(0, 3)
         ),
         "Mahalanobis distance": each(distance.mahalanobis),
         "Gaussian mixture of 5": each(lambda x: -mixture.score_samples(scaler.transform(x))),
@@ -166,7 +167,7 @@ def joins(components: dict[str, np.ndarray], judge: Judge) -> dict[str, dict[str
         "boosted trees against distorted background": with_labels(trees, "train distorted"),
     }
     for signal in judge.signals:
-        name = f"logistic regression with labels of {signal}: what the four contain, no search"
+        name = f"logistic regression with labels of {signal}: what these contain, no search"
         found[name] = with_labels(linear, f"{signal} train")
     return found
 
@@ -215,7 +216,7 @@ def main() -> None:
     sizes = ", ".join(f"{sample.region.sum()} {name}" for name, sample in judge.samples.items() if "train" not in name)
     lines = [
         f"Events in the SR: {sizes}. Made by `python benchmarks/studies.py`.", "",
-        "How the answers of the default model are joined:", "", *readings, "",
+        "How the answers of the default model (what, how, missing, and how many particles) are joined; all four unless it is said:", "", *readings, "",
         "What is trained:", "", *models, "",
     ]  # fmt: skip
     text = "\n".join(lines)

@@ -85,10 +85,8 @@ def test_forms_are_what_the_docs_say(fitted: MaskedTokenDetector, events: Any) -
         for column, name in enumerate(FACTORS):
             part = found.tail if name in ("pt", "MET") else found.surprise
             assert scores[name][i] == pytest.approx(part[rows, column].sum())
-    # what the particles are, how hard they are, what is missing, how many there are
-    components = np.stack(
-        [scores["type"], scores["pt"], scores["MET"], ak.to_numpy(ak.num(events.Particle[:8]))], axis=1
-    )
+    # what the particles are, how hard they are, what is missing
+    components = np.stack([scores["type"], scores["pt"], scores["MET"]], axis=1)
     assert fitted._state is not None
     np.testing.assert_allclose(scores["joined"], fitted._state.tails.score(components), rtol=1e-12)
 

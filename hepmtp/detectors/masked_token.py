@@ -8,10 +8,10 @@ surprise -log P(d or more), H and V expected value and variance of s under the m
 - ``"excess"``: (sum s - sum H) / sqrt(sum V), over all factors: centred and scaled;
 - a factor's name (``"type"``, ``"pt"``, ``"eta"``, ``"MET"``, ...): the sum of that factor alone, of t for pt and MET, where new
   physics lies above and not below what is expected, of s for the others;
-- ``"joined"``, the default: four questions, each answered by the share of background that is at least as strange, and Fisher's
-  combination of the four (:mod:`hepmtp.tails`). What the particles are (sum of s of the type), how hard they are (sum of t of
-  pt), what is missing (t of MET), and how many there are (the particle count). Directions (eta, phi, METphi) are not asked for:
-  nothing says where new physics would point. What has no such name (a code, a joint token) is asked for by its s as one question.
+- ``"joined"``, the default: three questions, each answered by the share of background that is at least as strange, and Fisher's
+  combination of the three (:mod:`hepmtp.tails`). What the particles are (sum of s of the type), how hard they are (sum of t of
+  pt), and what is missing (t of MET). Directions (eta, phi, METphi) are not asked for: nothing says where new physics would
+  point. What has no such name (a code, a joint token) is asked for by its s as one question.
 """
 
 from __future__ import annotations
@@ -100,8 +100,8 @@ class MaskedTokenDetector:
         """What this form of the score is, in a sentence."""
         plain = {
             "joined": "How badly a transformer, trained on background, predicts what the particles are, how hard they are and what is "
-            "missing from the rest of the event, and how many particles there are: for each of the four the share of background that is at "
-            "least as strange, and Fisher's combination of these.",
+            "missing from the rest of the event: for each of the three the share of background that is at least as strange, and Fisher's "
+            "combination of these.",
             "sum": "Sum of -log p over everything that the transformer predicts; grows with the particle count by itself.",
             "mean": "The sum divided by the number of tokens.",
             "excess": "The sum minus what the model expects, over the spread that it expects.",
@@ -245,7 +245,7 @@ class MaskedTokenDetector:
 
     def _parts(self, tokens: TokenBatch) -> dict[str, Floats]:
         """Every form but the joined one, each shape (n_events,), and the components of that, (n_events, n_components)."""
-        model, found = self.fitted_model, self.surprises(tokens)
+        found = self.surprises(tokens)
 
         def total(part: Floats) -> Floats:
             return np.bincount(tokens.owner, part, minlength=len(tokens)).astype(np.float64)
@@ -258,8 +258,7 @@ class MaskedTokenDetector:
             parts[name] = total((found.tail if name in UPWARDS else found.surprise)[:, column])
         named = [parts[name] for name in heads if name in ("type", *UPWARDS)]
         other = [parts[name] for name in heads if name not in ("type", *UPWARDS, *NOT_ASKED)]
-        asked = [*named, *([np.sum(other, axis=0)] if other else []), _particle_count(model, tokens)]
-        parts["questions"] = np.stack(asked, axis=1).astype(np.float64)
+        parts["questions"] = np.stack([*named, *([np.sum(other, axis=0)] if other else [])], axis=1)
         return parts
 
     def _form(self, parts: dict[str, Floats], form: str) -> Floats:
@@ -278,12 +277,6 @@ class _State:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "last": None}
-
-
-def _particle_count(model: MaskedTokenModel, tokens: TokenBatch) -> NDArray[np.int64]:
-    """Particles of each event, shape (n_events,): its tokens but MET and METphi."""
-    particles = model.kind_of[: model.vocab_size].numpy()[tokens.values] == 0
-    return np.bincount(tokens.owner[particles], minlength=len(tokens))
 
 
 def _label(form: str) -> str:

@@ -83,7 +83,7 @@ def test_the_folder_is_what_the_docs_say(demo: Demo) -> None:
     assert names[0] == "score"
     assert {"shape", "training_curve", "tokens_before_after", "occupancy_tokens", "occupancy_type"} <= set(names)
     assert {f"{kind}_{signal}" for kind in ("roc", "sic") for signal in SIGNALS} <= set(names)
-    assert {f"confusion_{one}_{kind}" for one in ("MET", "METphi") for kind in ("background", "signal")} <= set(names)
+    assert {f"confusion_MET_{kind}" for kind in ("background", "signal")} <= set(names)
     assert not [path for path in demo.folder.rglob("*") if path.suffix in (".pkl", ".pickle")]
 
 

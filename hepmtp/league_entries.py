@@ -179,7 +179,7 @@ def _masked_token(tokenizer: Callable[[int], Any], *, form: Form = "product", sm
     def make(seed: int) -> Detector:
         if small:
             model = ModelOptions(form=form, width=16, heads=2, layers=1, feedforward=32)
-            return MaskedTokenDetector(tokenizer(seed), model, TrainingOptions(epochs=1, seed=seed), density_events=500)
+            return MaskedTokenDetector(tokenizer(seed), model, TrainingOptions(epochs=1, seed=seed), tail_events=500)
         return MaskedTokenDetector(tokenizer(seed), ModelOptions(form=form), TrainingOptions(seed=seed))
 
     return make

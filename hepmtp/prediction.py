@@ -86,7 +86,7 @@ def prediction_detector(
         model or ModelOptions(),
         replace(training or TrainingOptions(), hide=(preset.hide,)),
         preset.form,
-        density_events=1000,  # for the ranges of the axes; the joined form asks for tokens that are never hidden here
+        tail_events=1000,  # for the ranges of the axes; the joined form asks for tokens that are never hidden here
     )
 
 

@@ -95,7 +95,7 @@ def folder(events: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A saved tiny masked-token detector."""
     shape, how = ModelOptions(width=16, feedforward=32, layers=1), TrainingOptions(epochs=1)
     path = tmp_path_factory.mktemp("saved") / "detector"
-    MaskedTokenDetector(model=shape, training=how, density_events=300).fit(events["ttbarW"]).save(path)
+    MaskedTokenDetector(model=shape, training=how, tail_events=300).fit(events["ttbarW"]).save(path)
     return path
 
 

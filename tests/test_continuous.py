@@ -132,7 +132,7 @@ def test_what_a_particle_is_does_not_help_to_predict_it(
 def test_a_detector_of_continuous_inputs(background: ak.Array, tmp_path: Path, attention: Any) -> None:
     model = ModelOptions(width=16, feedforward=32, heads=2, layers=1, inputs="continuous", attention=attention)
     training = TrainingOptions(epochs=1, batch_events=256)
-    detector = MaskedTokenDetector(ContinuousInputs(LookupTokenizer()), model, training, density_events=300)
+    detector = MaskedTokenDetector(ContinuousInputs(LookupTokenizer()), model, training, tail_events=300)
     scores = detector.fit(background).score(background[:50])
     detector.save(tmp_path / "detector")
     loaded = MaskedTokenDetector.load(tmp_path / "detector")

@@ -32,7 +32,7 @@ def tiny(*, seed: int = 0, form: str = "joined", model: str = "product", **token
         ModelOptions(form=model, width=16, feedforward=32, layers=1),  # type: ignore[arg-type]
         TrainingOptions(epochs=1, seed=seed),
         form=form,
-        density_events=300,
+        tail_events=300,
     )
 
 
@@ -159,7 +159,7 @@ def test_before_fit(events: Any, tmp_path: Path) -> None:
 
 def test_everything_is_saved(fitted: MaskedTokenDetector, folder: Path, events: Any) -> None:
     loaded = MaskedTokenDetector.load(folder)
-    for name in ("model", "training", "form", "density_events", "history_"):
+    for name in ("model", "training", "form", "tail_events", "history_"):
         assert getattr(loaded, name) == getattr(fitted, name)
     for form in fitted.forms:
         one = load_detector(f"{folder}#{form}")
@@ -233,7 +233,7 @@ def test_an_interrupted_training_goes_on(events: Any, fitted: MaskedTokenDetecto
         return MaskedTokenDetector(
             model=ModelOptions(width=16, feedforward=32, layers=1),
             training=TrainingOptions(epochs=3),
-            density_events=300,
+            tail_events=300,
         )
 
     with pytest.raises(Stop, match=r"^$"):

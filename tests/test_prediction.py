@@ -110,7 +110,7 @@ def test_nothing_left(fitted: dict[str, MaskedTokenDetector], processes: dict[st
 
 
 def test_every_token_where_none_is_named(background: ak.Array, signal: ak.Array) -> None:
-    detector = MaskedTokenDetector(LookupTokenizer(), MODEL, TRAINING, density_events=200).fit(background)
+    detector = MaskedTokenDetector(LookupTokenizer(), MODEL, TRAINING, tail_events=200).fit(background)
     report = prediction_report(detector, {"all": with_metadata(background, dataset="all", role="background")}, signal)
     assert list(report.background) == ["type", "pt", "eta", "phi", "MET", "METphi"]
 

@@ -46,7 +46,7 @@ def test_training_through_the_runner_is_training_on_the_events(datasets: Any, ev
 
     def tiny() -> MaskedTokenDetector:
         shape = ModelOptions(width=16, feedforward=32, layers=1)
-        return MaskedTokenDetector(LookupTokenizer(met_bins=3), shape, TrainingOptions(epochs=1), density_events=300)
+        return MaskedTokenDetector(LookupTokenizer(met_bins=3), shape, TrainingOptions(epochs=1), tail_events=300)
 
     with make_executor("iterative", status=False) as executor:
         detectors = train_detectors(datasets, tiny(), executor=executor, chunksize=110)
@@ -61,7 +61,7 @@ def test_training_through_the_runner_is_training_on_the_events(datasets: Any, ev
 
 def test_a_sample_sets_bins_and_axes_only(datasets: Any, events: Any) -> None:
     shape = ModelOptions(width=16, feedforward=32, layers=1)
-    detector = MaskedTokenDetector(model=shape, training=TrainingOptions(epochs=1), density_events=300)
+    detector = MaskedTokenDetector(model=shape, training=TrainingOptions(epochs=1), tail_events=300)
     with make_executor("iterative", status=False) as executor:
         train_detectors(datasets, detector, executor=executor, sample_events=200)
     first = concatenate([read([one], stop=200) for one in datasets])

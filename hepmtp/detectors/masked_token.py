@@ -49,7 +49,7 @@ NOT_ASKED = ("eta", "phi", "METphi")
 
 @dataclass(eq=False)
 class MaskedTokenDetector:
-    """Tokenizer, masked-token model and background density as one detector.
+    """Tokenizer, masked-token model and background tail probabilities as one detector.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class MaskedTokenDetector:
         shape of the model and how it is trained.
     form
         of the score; this module's docstring lists them.
-    density_events
+    tail_events
         at most so many training events are scored to fit the tail probabilities and the ranges of the axes.
 
     Attributes
@@ -72,7 +72,7 @@ class MaskedTokenDetector:
     model: ModelOptions = field(default_factory=ModelOptions)
     training: TrainingOptions = field(default_factory=TrainingOptions)
     form: str = "joined"
-    density_events: int = 50_000
+    tail_events: int = 50_000
     history_: History = field(default_factory=list, init=False, repr=False)
     model_: MaskedTokenModel | None = field(default=None, init=False, repr=False)
     _state: _State | None = field(default=None, init=False, repr=False)
@@ -119,7 +119,7 @@ class MaskedTokenDetector:
     def with_score(self, form: str) -> Self:
         """The same detector with another form of the score; both share the model and what it has computed."""
         self._check_form(form)
-        other = type(self)(self.tokenizer, self.model, self.training, form, self.density_events)
+        other = type(self)(self.tokenizer, self.model, self.training, form, self.tail_events)
         for name in ("history_", "model_", "_state", "_saved"):
             setattr(other, name, getattr(self, name))
         return other
@@ -159,7 +159,7 @@ class MaskedTokenDetector:
         )
         self.model_ = model
         rng = np.random.default_rng(self.training.seed)
-        some = np.sort(rng.permutation(len(training))[: self.density_events])
+        some = np.sort(rng.permutation(len(training))[: self.tail_events])
         state = _State()
         self._state, self._saved = state, None
         parts = self._parts(training.select(some))
@@ -187,7 +187,7 @@ class MaskedTokenDetector:
             "model": asdict(self.model),
             "training": asdict(self.training),
             "form": self.form,
-            "density_events": self.density_events,
+            "tail_events": self.tail_events,
             "history": self.history_,
             "axes": state.axes,
         }
@@ -207,7 +207,7 @@ class MaskedTokenDetector:
             ModelOptions(**meta["model"]),
             TrainingOptions(**meta["training"]),
             meta["form"],
-            meta["density_events"],
+            meta["tail_events"],
         )
         with torch.random.fork_rng(devices=[]):  # the weights drawn here are replaced at once
             model = MaskedTokenModel(detector.tokenizer.factors, detector.tokenizer.digits, detector.model)

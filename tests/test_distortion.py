@@ -22,7 +22,8 @@ from hepmtp.split import part_of
 
 def tiny(**training: Any) -> DistortionDetector:
     return DistortionDetector(
-        ClassifierOptions(width=16, heads=2, layers=1, feedforward=32), ClassifierTraining(**{"epochs": 1, **training})
+        model=ClassifierOptions(width=16, heads=2, layers=1, feedforward=32),
+        training=ClassifierTraining(**{"epochs": 1, **training}),
     )
 
 

@@ -24,6 +24,7 @@ FAMILIES = ("readers", "tokenizers", "models", "detectors", "plotting", "cli")
 BUILDING_BLOCKS = (
     "cli/options",
     "models/attention",
+    "detectors/event_classifier",
     "detectors/event_features_input",
     "detectors/event_network",
     "plotting/style",

@@ -27,8 +27,8 @@ def gluino() -> Any:
 def tiny(signal: Any, **training: Any) -> SupervisedDetector:
     return SupervisedDetector(
         signal,
-        ClassifierOptions(width=16, heads=2, layers=1, feedforward=32),
-        ClassifierTraining(**{"epochs": 1, **training}),
+        model=ClassifierOptions(width=16, heads=2, layers=1, feedforward=32),
+        training=ClassifierTraining(**{"epochs": 1, **training}),
     )
 
 

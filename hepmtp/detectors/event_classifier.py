@@ -1,0 +1,119 @@
+"""What detectors share that score events by the logit of a classifier: all but what they are trained on.
+
+The rule: class 0 is background, and the score is the logit of the other class, whatever that is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import ClassVar, Self
+
+import awkward as ak
+import numpy as np
+from hist.axis import Regular
+from numpy.typing import NDArray
+
+from hepmtp import storage
+from hepmtp.detectors import axis_from, plain_axis, score_axis
+from hepmtp.errors import NotFittedError
+from hepmtp.models.classifier import (
+    ClassifierOptions,
+    ClassifierTraining,
+    EventClassifier,
+    Labelled,
+    Progress,
+    inputs_of,
+    new_classifier,
+    train_classifier,
+)
+from hepmtp.threads import torch_threads
+from hepmtp.training import History
+
+
+@dataclass(eq=False, kw_only=True)
+class ClassifierDetector:
+    """Score, axis and files of a detector that is a classifier; a subclass says what it learns from.
+
+    Parameters
+    ----------
+    model, training
+        shape of the classifier and how it is trained.
+
+    Attributes
+    ----------
+    model_, history_
+        the trained classifier and its training curve.
+    """
+
+    label: ClassVar[str]  #: of the axis
+
+    model: ClassifierOptions = field(default_factory=ClassifierOptions)
+    training: ClassifierTraining = field(default_factory=ClassifierTraining)
+    name: str
+    history_: History = field(default_factory=list, init=False, repr=False)
+    model_: EventClassifier | None = field(default=None, init=False, repr=False)
+    axis_: Regular | None = field(default=None, init=False, repr=False)
+
+    @property
+    def axis(self) -> Regular:
+        """Axis of the score."""
+        if self.axis_ is None:
+            raise NotFittedError(f"this {type(self).__name__} has no axis yet: call fit(background events) first")
+        return self.axis_
+
+    @property
+    def fitted_model(self) -> EventClassifier:
+        """The trained classifier."""
+        if self.model_ is None:
+            raise NotFittedError(f"this {type(self).__name__} is not trained yet: call fit(background events) first")
+        return self.model_
+
+    @property
+    def n_parameters(self) -> int:
+        """Trainable parameters."""
+        return sum(one.numel() for one in self.fitted_model.parameters())
+
+    def score(self, events: ak.Array) -> NDArray[np.float64]:
+        """Logit of the class that is not background of each event, shape (n_events,)."""
+        model = self.fitted_model
+        with torch_threads(self.training.threads):
+            return model.logits(inputs_of(events))
+
+    def save(self, path: str | Path) -> None:
+        """Write classifier, axis and training curve to a folder, but no events."""
+        meta = {
+            "name": self.name,
+            "model": asdict(self.model),
+            "training": asdict(self.training),
+            "history": self.history_,
+            "axis": plain_axis(self.axis),
+        }
+        with storage.new_folder(path) as folder:
+            storage.write(folder, storage.kind_of(self), meta, self.fitted_model.arrays())
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read what `save` wrote; a damaged folder or one of another version raises ScoreError."""
+        meta, arrays = storage.read(path, storage.kind_of(cls))
+        options, training = ClassifierOptions(**meta["model"]), ClassifierTraining(**meta["training"])
+        detector = cls(model=options, training=training, name=meta["name"])
+        detector.model_ = EventClassifier.from_arrays(options, arrays)
+        detector.history_, detector.axis_ = meta["history"], axis_from(meta["axis"])
+        return detector
+
+    def _train(
+        self,
+        training: ak.Array,
+        draw: Labelled | Callable[[np.random.Generator], Labelled],
+        held_out: Labelled,
+        progress: Progress | None,
+    ) -> Self:
+        """Train on what is drawn, stop by what is held out, and set the axis by background training events."""
+        model = new_classifier(self.model, self.training.seed)
+        with torch_threads(self.training.threads):
+            self.history_ = train_classifier(model, draw, held_out, options=self.training, progress=progress)
+        self.model_ = model
+        self.axis_ = score_axis(self.score(training), label=self.label)
+        return self

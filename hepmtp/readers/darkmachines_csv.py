@@ -1,6 +1,7 @@
 """Dark Machines CSV: one line an event, any number of particles, plain or gzipped, in every layout that has been written.
 
-The rule: line n of the file is entry n - 1, whatever is skipped, so an entry number names an event for ever::
+The rule: an entry's number is that of its line among the event lines, whatever is skipped, so it names an event for ever; in the
+challenge's layout line n is entry n - 1::
 
     eventID;processID;weight;MET;METphi;label,E,pt,eta,phi;label,E,pt,eta,phi;...;
 

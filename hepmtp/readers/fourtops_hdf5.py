@@ -1,7 +1,7 @@
 """The four-top data set as HDF5: rows of fixed width, zero-padded, with a label for each process.
 
-The rule: what the file does not say (units, logarithms, which lepton is which) is said by whoever reads it, checked against
-the values, and refused when it does not fit::
+The rule: what the file does not say is said by whoever reads it. Units and logarithms are checked against the values and refused
+when they do not fit; which lepton is which cannot be checked::
 
     X_train (n, 92): 18 ids (0 is padding) | MET | METphi | 18 x (E, pt, eta, phi)
     Y_train (n,):    1 4top, 2 ttbarHiggs, 3 ttbarW, 4 ttbarWW, 5 ttbarZ

@@ -1,7 +1,8 @@
 """CMS NanoAOD, versions 9 to 15 and the open data of 2015, as TTree or RNTuple.
 
 The rule: what a file does not say (which b-tagger, which missing energy) is taken from a fixed order of what it has, the
-choice stands in the log, and nothing is guessed: a file without any of them is refused. Every collection is in NanoAOD
+choice stands in the log, and a file without any of them is refused. Its default working points are those of one year, which a
+file does not name: give your own for another. Every collection is in NanoAOD
 once more as jets, so a jet at a chosen electron, muon or photon is left out. Layout: https://cms-nanoaod.github.io, GeV.
 """
 

@@ -8,7 +8,7 @@ vector-quantisation layer (van den Oord et al., arXiv:1711.00937) gives each one
 
 .. math:: \mathrm{code} = \arg\max_k\ \frac{z \cdot c_k}{|z|}, \qquad |c_k| = 1 .
 
-Both learn to tell two classes of events apart from nothing but their codes. The classes are background and distorted background;
+Both learn to tell two classes of events apart from their codes and, as a second task, to give each particle back from its code. The classes are background and distorted background;
 signal in place of the second is an option that marks everything made from it as supervised.
 """
 

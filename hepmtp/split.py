@@ -57,6 +57,11 @@ def check_background(events: ak.Array) -> None:
         )
 
 
+def in_one_order(events: ak.Array) -> ak.Array:
+    """The events sorted by (source, event), so that the order in which they were read has no effect on a fit."""
+    return events[np.lexsort((ak.to_numpy(events.event), ak.to_numpy(events.source)))]
+
+
 def part_of(events: ak.Array, part: Part) -> ak.Array:
     """The events of one part."""
     return events[split_of(events) == part]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from hepmtp import storage
 from hepmtp.errors import ScoreError, TrainingError
-from hepmtp.split import Part, check_background, part_of
+from hepmtp.split import Part, check_background, in_one_order, part_of
 
 
 @runtime_checkable
@@ -69,7 +69,7 @@ def training_events(events: ak.Array, part: Part = "train") -> ak.Array:
     chosen = part_of(events, part)
     if len(chosen) == 0:
         raise TrainingError(f"none of the {len(events)} events is in the {part} part: give more events")
-    return chosen[np.lexsort((ak.to_numpy(chosen.event), ak.to_numpy(chosen.source)))]
+    return in_one_order(chosen)
 
 
 def score_axis(values: NDArray[np.float64], *, label: str, bins: int = 200) -> Regular:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 import awkward as ak
-import numpy as np
 
 from hepmtp.detectors import training_events
 from hepmtp.detectors.event_classifier import ClassifierDetector
@@ -19,7 +18,7 @@ from hepmtp.errors import TrainingError
 from hepmtp.events import metadata
 from hepmtp.metrics import balanced_weights
 from hepmtp.models.classifier import Labelled, Progress, inputs_of, labelled
-from hepmtp.split import Part, part_of
+from hepmtp.split import Part, in_one_order, part_of
 
 
 @dataclass(eq=False)
@@ -89,7 +88,7 @@ def _signal_events(signal: ak.Array | None, part: Part) -> ak.Array:
     chosen = part_of(signal, part)
     if len(chosen) == 0:
         raise TrainingError(f"none of the {len(signal)} signal events is in the {part} part: give more events")
-    return chosen[np.lexsort((ak.to_numpy(chosen.event), ak.to_numpy(chosen.source)))]
+    return in_one_order(chosen)
 
 
 def _against(background: ak.Array, signal: ak.Array) -> Labelled:

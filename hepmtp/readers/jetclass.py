@@ -23,7 +23,7 @@ from hepmtp.errors import EventError, ReadError
 from hepmtp.events import CONSTITUENT_TYPES, make_events, source_id
 from hepmtp.files import check_range
 from hepmtp.readers import check_options
-from hepmtp.readers.trees import damage, open_root
+from hepmtp.readers.trees import damage, entries, open_root
 
 #: What jets are made from; ``label`` is an index into this. A file may hold some of these only.
 JET_LABELS: tuple[str, ...] = ("QCD", "Hbb", "Hcc", "Hgg", "H4q", "Hqql", "Zqq", "Wqq", "Tbqq", "Tbl")
@@ -81,8 +81,7 @@ class JetClass:
         """
         check_range(path, start, stop)
         with self._open(path) as tree:
-            stop = tree.num_entries if stop is None else min(stop, tree.num_entries)
-            start = min(start, stop)
+            start, stop = entries(tree, start, stop)
             labels = [name for name in JET_LABELS if f"label_{name}" in tree]
             names = [*_MOMENTUM, "part_charge", *_FLAGS, *_JET, *(f"label_{name}" for name in labels)]
             names += [] if self.weight is None else [self.weight]

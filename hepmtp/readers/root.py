@@ -26,7 +26,7 @@ from hepmtp.errors import ReadError
 from hepmtp.events import PARTICLE_FIELDS, behavior
 from hepmtp.files import Chunk, check_range
 from hepmtp.readers import COLUMNS, ChunkReader, check_columns, events_of, flat, load_reader
-from hepmtp.readers.trees import damage, open_root
+from hepmtp.readers.trees import damage, entries, open_root
 
 TREE = "Events"
 
@@ -81,8 +81,7 @@ class RootReader:
         """
         check_range(path, start, stop)
         with self._open(path) as tree:
-            stop = tree.num_entries if stop is None else min(stop, tree.num_entries)
-            start = min(start, stop)
+            start, stop = entries(tree, start, stop)
             arrays = tree.arrays(list(COLUMNS), entry_start=start, entry_stop=stop, library="ak")
             return events_of(path, start, {name: arrays[name] for name in COLUMNS})
 

@@ -190,8 +190,7 @@ class TreeReader(ABC):
                 yield self._chunk(path, tree, known, chunk.first_entry, chunk.first_entry + chunk.n_entries)
 
     def _chunk(self, path: str, tree: Any, known: Mapping[str, str], start: int, stop: int | None) -> ak.Array:
-        stop = int(tree.num_entries) if stop is None else min(stop, int(tree.num_entries))
-        branches = Branches(path, tree, min(start, stop), stop, known)
+        branches = Branches(path, tree, *entries(tree, start, stop), known)
         try:
             return self._events(branches)
         except EventError as error:
@@ -210,6 +209,13 @@ class TreeReader(ABC):
             with damage(path):
                 tree = file[name]
             yield tree
+
+
+def entries(tree: Any, start: int, stop: int | None) -> tuple[int, int]:
+    """The part of [start, stop) that the tree holds; None stands for its end."""
+    end = int(tree.num_entries)
+    stop = end if stop is None else min(stop, end)
+    return min(start, stop), stop
 
 
 def _chunks(path: str, n: int, size: int) -> list[Chunk]:

@@ -28,7 +28,7 @@ from hepmtp.distortions import DISTORTIONS, distort
 from hepmtp.errors import NotFittedError, TokenError, TrainingError
 from hepmtp.events import PARTICLE_TYPES, make_events, metadata, particle_types
 from hepmtp.features import particle_features
-from hepmtp.split import check_background, part_of
+from hepmtp.split import check_background, in_one_order, part_of
 from hepmtp.threads import torch_threads
 from hepmtp.tokenizers.binning import (
     Bins,
@@ -162,8 +162,8 @@ class GraphVQTokenizer:
             raise TrainingError(
                 f"none of the {len(events)} events has a particle: there is nothing to learn codes from"
             )
-        events = _sorted(events)
-        others = None if self.signal is None else _sorted(part_of(self.signal, "train"))
+        events = in_one_order(events)
+        others = None if self.signal is None else in_one_order(part_of(self.signal, "train"))
         if others is not None and not len(others):
             raise TrainingError("none of the signal events is in the train part: give more events")
         counts = np.bincount(particle_types(events), minlength=len(PARTICLE_TYPES))
@@ -323,7 +323,3 @@ def representatives(
 def _typical(x: Floats, particles: Floats, chosen: NDArray[np.bool_]) -> Floats:
     some = x[chosen]
     return np.asarray(particles[chosen][np.argmin(((some - np.median(some, axis=0)) ** 2).sum(axis=1))])
-
-
-def _sorted(events: ak.Array) -> ak.Array:
-    return events[np.lexsort((ak.to_numpy(events.event), ak.to_numpy(events.source)))]

@@ -23,7 +23,7 @@ from hepmtp import storage
 from hepmtp.errors import NotFittedError, ScoreError
 from hepmtp.events import make_events
 from hepmtp.features import particle_features
-from hepmtp.split import check_background
+from hepmtp.split import check_background, in_one_order
 from hepmtp.tokenizers import autoencoder
 from hepmtp.tokenizers.autoencoder import N_KINEMATIC, N_TYPES, Autoencoder, AutoencoderOptions, Quantiser
 from hepmtp.tokenizers.binning import (
@@ -121,7 +121,7 @@ class LearnedTokenizer(ABC):
             if the events are not background, there are fewer particles than codes, or the training fails.
         """
         check_background(events)
-        events = events[np.lexsort((ak.to_numpy(events.event), ak.to_numpy(events.source)))]
+        events = in_one_order(events)
         features, counts = particle_features(events), _counts(events)
         met = fit_bins("MET", ak.to_numpy(events.MET.pt), self.met_bins) if n_bins(self.met_bins) else None
         self.model_, self.history_ = autoencoder.fit(self.quantiser, self.options, features, counts)

@@ -99,19 +99,19 @@ def ntuple(folder: Path) -> dict[str, Any]:  # noqa: ARG001 (as the others)
 
 FORMATS = {
     "Delphes, TTree": Format(
-        "hepmtp.readers.delphes:Delphes", "Delphes", False, branches("coffea/delphes.root", "Delphes", DELPHES, ".")
+        "hepmtp:Delphes", "Delphes", False, branches("coffea/delphes.root", "Delphes", DELPHES, ".")
     ),
     "NanoAOD v15, TTree": Format(
-        "hepmtp.readers.nanoaod:NanoAOD", "Events", False, branches("coffea/nano_tt_v15.root", "Events", NANOAOD, "_")
+        "hepmtp:NanoAOD", "Events", False, branches("coffea/nano_tt_v15.root", "Events", NANOAOD, "_")
     ),
     "NanoAOD v15, RNTuple": Format(
-        "hepmtp.readers.nanoaod:NanoAOD", "Events", True, branches("coffea/nano_tt_v15.root", "Events", NANOAOD, "_")
+        "hepmtp:NanoAOD", "Events", True, branches("coffea/nano_tt_v15.root", "Events", NANOAOD, "_")
     ),
     "PHYSLITE, RNTuple": Format(
-        "hepmtp.readers.physlite:Physlite", "EventData", True,
+        "hepmtp:Physlite", "EventData", True,
         branches("scikit-hep-testdata/uproot-physlite-rntuple_v1-0-0-0.root", "EventData", PHYSLITE, "AuxDyn:"),
     ),
-    "Dark Machines ntuple, TTree": Format("hepmtp.readers.dm_ntuple:DMNtuple", "mytree", False, ntuple),
+    "Dark Machines ntuple, TTree": Format("hepmtp:DMNtuple", "mytree", False, ntuple),
 }  # fmt: skip
 
 

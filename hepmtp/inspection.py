@@ -21,12 +21,13 @@ from hepmtp.errors import ReadError
 from hepmtp.events import CONSTITUENT_TYPES, metadata
 from hepmtp.files import check_file, is_remote, open_file, size_of, take
 from hepmtp.readers import ENDINGS, Reader, identify, load_reader, reader_name
+from hepmtp.storage import current_name
 
 _CSV, _ROOT, _PARQUET, _HDF5 = (ENDINGS[ending] for ending in (".csv", ".root", ".parquet", ".h5"))
 # median of the highest pt of each event, GeV: of events at a collider and of jets
 _LEADING = (5.0, 5000.0)
 # what one unit of energy in a file is to its reader, GeV
-_UNIT = {_CSV: 1e-3, "hepmtp.readers.physlite:Physlite": 1e-3}
+_UNIT = {_CSV: 1e-3, "hepmtp:Physlite": 1e-3}
 
 
 class Spread(NamedTuple):
@@ -100,7 +101,7 @@ def inspect(
     """
     path = str(path)
     given = dict(options or {})
-    name = reader or kind_of_file(path)
+    name = current_name(reader or kind_of_file(path))
     if name == _HDF5:
         given = _fourtops_options(path, given)
     made = load_reader(name, **given)

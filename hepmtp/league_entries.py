@@ -11,7 +11,6 @@ import inspect
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from pkgutil import resolve_name
 from typing import Any, Literal
 
 from hepmtp import storage
@@ -122,7 +121,7 @@ def entry_of(word: str) -> Entry:
 
     Examples
     --------
-    >>> entry_of("mine=hepmtp.detectors.token_rarity:TokenRarity").name
+    >>> entry_of("mine=hepmtp:TokenRarity").name
     'mine'
     """
     name, _, where = word.rpartition("=")
@@ -133,7 +132,7 @@ def entry_of(word: str) -> Entry:
             name or found.name, lambda *_, **__: load_detector(where), _kind(found), note, seeded=False, fitted=True
         )
     try:
-        make = resolve_name(where)
+        make = storage.resolve(where)
         takes = inspect.signature(make).parameters
 
         def of(seed: int, **given: Any) -> Detector:
@@ -168,7 +167,7 @@ def _made(path: str, within: str = "", **values: Any) -> Callable[..., Any]:
     """
 
     def make(seed: int, **given: Any) -> Any:
-        found = resolve_name(path)(**given)
+        found = storage.resolve(path)(**given)
         changed: dict[str, Any] = {**values, "seed": seed}
         return replace(found, **({within: replace(getattr(found, within), **changed)} if within else changed))
 
@@ -202,7 +201,7 @@ def _network(
 
 def _combination(rule: str) -> Entry:
     def make(seed: int, *, detectors: Sequence[Detector]) -> Detector:  # noqa: ARG001
-        detector: Detector = resolve_name("hepmtp.detectors.combination:Combination")(detectors, rule)
+        detector: Detector = storage.resolve("hepmtp:Combination")(detectors, rule)
         return detector
 
     note = f"{rule.upper()} of the background ranks of flow and deep_svdd, as in arXiv:2105.14027; fit time of the ranks alone"
@@ -236,42 +235,42 @@ GROUPS: dict[str, tuple[Entry, ...]] = {
         ),
         Entry(
             "isolation_forest",
-            _made("hepmtp.detectors.isolation_forest:IsolationForest"),
+            _made("hepmtp:IsolationForest"),
             note="isolation forest on event features",
             libraries=("sklearn",),
-            small=_made("hepmtp.detectors.isolation_forest:IsolationForest", trees=20),
+            small=_made("hepmtp:IsolationForest", trees=20),
         ),
         Entry(
             "ecod",
-            lambda seed: resolve_name("hepmtp.detectors.ecod:ECOD")(),  # noqa: ARG005
+            lambda seed: storage.resolve("hepmtp:ECOD")(),  # noqa: ARG005
             note="tails of the event features, each by itself",
             seeded=False,
         ),
         _network(
             "deep_svdd",
-            "hepmtp.detectors.deep_svdd:DeepSVDD",
+            "hepmtp:DeepSVDD",
             "distance from a centre that a network draws event features to",
         ),
         _network(
             "vae",
-            "hepmtp.detectors.vae:VAE",
+            "hepmtp:VAE",
             "variational autoencoder on event features",
         ),
         _network(
             "flow",
-            "hepmtp.detectors.flow:Flow",
+            "hepmtp:Flow",
             "normalising flow on event features",
             libraries=("zuko",),
         ),
         _network(
             "distortion",
-            "hepmtp.detectors.distortion:DistortionDetector",
+            "hepmtp:DistortionDetector",
             "DDD-style: a transformer that tells background from distorted background",
         ),
         *(_combination(rule) for rule in ("and", "or", "prod", "avg")),
         _network(
             "supervised",
-            "hepmtp.detectors.supervised:SupervisedDetector",
+            "hepmtp:SupervisedDetector",
             "a transformer with labels, trained for each signal: the ceiling, no search",
             kind="supervised",
         ),
@@ -281,23 +280,23 @@ GROUPS: dict[str, tuple[Entry, ...]] = {
         *(_tokenizer_entry(f"lookup_{name}", _lookup(name), f"look-up table {name!r}") for name in PRESETS),
         _tokenizer_entry(
             "vqvae",
-            _made("hepmtp.tokenizers.vqvae:VQVAETokenizer", "options"),
+            _made("hepmtp:VQVAETokenizer", "options"),
             "VQ-VAE codes",
-            small=_made("hepmtp.tokenizers.vqvae:VQVAETokenizer", "options", width=16, layers=1, epochs=1),
+            small=_made("hepmtp:VQVAETokenizer", "options", width=16, layers=1, epochs=1),
             libraries=("vector_quantize_pytorch",),
         ),
         _tokenizer_entry(
             "fsq",
-            _made("hepmtp.tokenizers.fsq:FSQTokenizer", "options"),
+            _made("hepmtp:FSQTokenizer", "options"),
             "FSQ codes",
-            small=_made("hepmtp.tokenizers.fsq:FSQTokenizer", "options", width=16, layers=1, epochs=1),
+            small=_made("hepmtp:FSQTokenizer", "options", width=16, layers=1, epochs=1),
             libraries=("vector_quantize_pytorch",),
         ),
         _tokenizer_entry(
             "graph_vq",
-            _made("hepmtp.tokenizers.graph_vq:GraphVQTokenizer"),
+            _made("hepmtp:GraphVQTokenizer"),
             "codes of a graph-attention network, trained on background against distorted background",
-            small=_made("hepmtp.tokenizers.graph_vq:GraphVQTokenizer", codes=32, width=16, layers=1, epochs=1),
+            small=_made("hepmtp:GraphVQTokenizer", codes=32, width=16, layers=1, epochs=1),
             libraries=("torch_geometric", "vector_quantize_pytorch"),
         ),
     ),

@@ -26,6 +26,7 @@ from hepmtp.errors import HepmtpError, ReadError
 from hepmtp.files import Chunk, is_remote
 from hepmtp.readers import ENDINGS, ChunkReader, load_reader, reader_name
 from hepmtp.readers.root import TREE, ChunkSource, HepmtpSchema, RootReader, chunk_name
+from hepmtp.storage import current_name
 
 #: What coffea itself writes into the metadata of events.
 _RESERVED = {"dataset", "filename", "treename", "entrystart", "entrystop", "fileuuid"}
@@ -83,7 +84,7 @@ class HepRunner(Runner):  # type: ignore[misc]
                 raise ReadError(f"data set {dataset!r}: metadata {sorted(clash)} are coffea's own; choose other names")
             trees = given["files"] if isinstance(given["files"], Mapping) else dict.fromkeys(given["files"], tree)
             for path, local_tree in trees.items():
-                reader = metadata.get("reader") or self._reader(str(path))
+                reader = current_name(metadata.get("reader") or self._reader(str(path)))
                 options = metadata.get("reader_options") or {}
                 if reader == ENDINGS[".root"] and not options:
                     self._check_root(str(path), local_tree)

@@ -26,6 +26,35 @@ from hepmtp.errors import ScoreError
 #: Changes when what is written can no longer be read by older code.
 FORMAT = 1
 META, ARRAYS = "hepmtp.json", "arrays.safetensors"
+#: Modules whose names were once saved, in folders and in manifests, and the public names of the classes that they held.
+_FORMER_HOMES = {
+    "detectors.combination": "Combination",
+    "detectors.deep_svdd": "DeepSVDD",
+    "detectors.distortion": "DistortionDetector",
+    "detectors.ecod": "ECOD",
+    "detectors.flow": "Flow",
+    "detectors.isolation_forest": "IsolationForest",
+    "detectors.masked_token": "MaskedTokenDetector",
+    "detectors.observables": "Observable",
+    "detectors.supervised": "SupervisedDetector",
+    "detectors.token_rarity": "TokenRarity",
+    "detectors.vae": "VAE",
+    "readers.darkmachines_csv": "DarkMachinesCSV",
+    "readers.delphes": "Delphes",
+    "readers.dm_ntuple": "DMNtuple",
+    "readers.fourtops_hdf5": "FourTopsHDF5",
+    "readers.jetclass": "JetClass",
+    "readers.nanoaod": "NanoAOD",
+    "readers.parquet": "ParquetReader",
+    "readers.physlite": "Physlite",
+    "readers.root": "RootReader",
+    "tokenizers.continuous": "ContinuousInputs",
+    "tokenizers.fsq": "FSQTokenizer",
+    "tokenizers.graph_vq": "GraphVQTokenizer",
+    "tokenizers.lookup": "LookupTokenizer",
+    "tokenizers.vqvae": "VQVAETokenizer",
+}
+FORMER_NAMES = {f"hepmtp.{module}:{name}": f"hepmtp:{name}" for module, name in _FORMER_HOMES.items()}
 #: What stands around the hash that ends META; it is that of the text before it and of ARRAYS.
 _SIGNED, _END = ',\n "sha256": "', '"\n}\n'
 
@@ -95,8 +124,9 @@ def read(folder: str | Path, kind: str | None = None) -> tuple[dict[str, Any], d
         raise ScoreError(f"{folder / META} is damaged: it holds no description; save it again")
     if meta.get("format") != FORMAT:
         raise ScoreError(f"{folder} has format {meta.get('format')}, this hepmtp reads {FORMAT}; save it again")
-    if kind is not None and meta.get("kind") != kind:
-        raise ScoreError(f"{folder} holds a {meta.get('kind')!r}, expected a {kind!r}")
+    meta["kind"] = current_name(str(meta.get("kind")))
+    if kind is not None and meta["kind"] != kind:
+        raise ScoreError(f"{folder} holds a {meta['kind']!r}, expected a {kind!r}")
     body, _, signature = text.rpartition(_SIGNED)
     if signature != _sha256(body, data) + _END:
         raise ScoreError(f"{folder} has changed since it was saved (its sha256 differs); copy it again")
@@ -121,16 +151,36 @@ def digest(folder: str | Path) -> str:
 
 
 def kind_of(fitted: object) -> str:
-    """Where the class of a fitted thing (or this class) lives, ``"package.module:Class"``; saved with it."""
+    """Name under which the class of a fitted thing (or this class) is saved and found again.
+
+    ``"hepmtp:Class"``, the public name, for what hepmtp brings: modules may move. ``"package.module:Class"`` for a user's own.
+    """
     cls = fitted if isinstance(fitted, type) else type(fitted)
-    return f"{cls.__module__}:{cls.__qualname__}"
+    package = cls.__module__.partition(".")[0]
+    return f"{package if package == 'hepmtp' else cls.__module__}:{cls.__qualname__}"
+
+
+def current_name(name: str) -> str:
+    """The name that is used today for what older folders and manifests call by its former module (`FORMER_NAMES`).
+
+    Examples
+    --------
+    >>> current_name("hepmtp.tokenizers.lookup:LookupTokenizer"), current_name("mine.tokens:Mine")
+    ('hepmtp:LookupTokenizer', 'mine.tokens:Mine')
+    """
+    return FORMER_NAMES.get(name, name)
+
+
+def resolve(name: str) -> Any:
+    """What ``"package.module:Class"`` names, by a former name too; raises ImportError, AttributeError or ValueError."""
+    return pkgutil.resolve_name(current_name(name))
 
 
 def load(path: str | Path) -> Any:
     """The fitted thing in a folder, made by the ``load`` of the class that the folder names; raises ScoreError."""
     kind = str(read(path)[0].get("kind"))
     try:
-        cls = pkgutil.resolve_name(kind)
+        cls = resolve(kind)
     except (ImportError, AttributeError, ValueError) as error:
         raise ScoreError(
             f"{path} holds a {kind!r}, which cannot be imported here ({error}): install its package"

@@ -7,7 +7,6 @@ has seen the events of the report cannot be known here: it must have been fitted
 from __future__ import annotations
 
 from pathlib import Path
-from pkgutil import resolve_name
 from typing import Any
 
 import awkward as ak
@@ -49,7 +48,7 @@ def tokenizer_of(word: str, background: ak.Array) -> tuple[str, Tokenizer]:
 
 def _made(word: str) -> Tokenizer:
     try:
-        made = resolve_name(word)()
+        made = storage.resolve(word)()
     except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise TokenError(
             f"{word!r} is neither the folder of a saved tokenizer or detector, nor a look-up table ({', '.join(PRESETS)}), nor a"

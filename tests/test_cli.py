@@ -275,7 +275,7 @@ def test_league_on_files_of_your_own(files: Path, tmp_path: Path, capsys: pytest
     published = tmp_path / "published.csv"
     published.write_text("Signal,Model,Chan,AUC,1e-2,1e-3,1e-4\n4top,paper,3,0.999,0.9,0.5,0.1\n")
     names = [files / "ttbarZ.csv", files / "ttbarHiggs.csv", files / "4top.csv"]
-    words = ["--only", "ht", "--only", "multiplicity", "--add", "rare=hepmtp.detectors.token_rarity:TokenRarity"]
+    words = ["--only", "ht", "--only", "multiplicity", "--add", "rare=hepmtp:TokenRarity"]
     words += ["--region", "preselection", "--seeds", "2", "--against", "ht", "--published", str(published)]
     assert hepmtp("league", *names, *words, "-o", tmp_path / "league") == 0
     out = capsys.readouterr().out

@@ -154,7 +154,7 @@ def test_wrong_questions(source: Path, tmp_path: Path) -> None:
 def test_readers_by_name() -> None:
     assert reader_for("a/b.csv") == reader_for("b.csv.gz") == DarkMachinesCSV()
     assert reader_for("b.root") == RootReader()
-    assert reader_for("b.parquet") == load_reader("hepmtp.readers.parquet:ParquetReader") == ParquetReader()
+    assert reader_for("b.parquet") == load_reader("hepmtp:ParquetReader") == ParquetReader()
     assert load_reader("hepmtp.readers.darkmachines_csv:SKIP_BAD") == SKIP_BAD
     assert isinstance(SKIP_BAD, Reader)
     for name in (

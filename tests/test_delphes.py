@@ -249,7 +249,7 @@ def test_cut_and_damaged_files(tmp_path: Path) -> None:
 
 
 def test_found_by_its_branches_and_converted(tmp_path: Path, real: str) -> None:
-    assert identify(real) == "hepmtp.readers.delphes:Delphes"
+    assert identify(real) == "hepmtp:Delphes"
     path, target = write(tmp_path / "sim.root", three_events()), str(tmp_path / "converted" / "sim.root")
     (tmp_path / "converted").mkdir()
     assert reader_for(path) == Delphes()

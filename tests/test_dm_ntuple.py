@@ -64,7 +64,7 @@ def write(path: Path, found: dict[str, list[list[float]]], *, tree: str = "mytre
 def test_contract(tmp_path: Path) -> None:
     path = write(tmp_path / "sim.root", branches(three_events()))
     check_reader(DMNtuple(), path, tmp_path)
-    assert identify(path) == "hepmtp.readers.dm_ntuple:DMNtuple"
+    assert identify(path) == "hepmtp:DMNtuple"
     assert columns(reader_for(path).read(path)) == columns(DMNtuple().read(path))
 
 

@@ -143,7 +143,7 @@ def test_splits_and_processes(five: ak.Array, content: dict[str, Any], tmp_path:
         assert one.read(path, 3, 7).event.to_list() == list(range(first + 3, first + 7))
     for i, process in enumerate(PROCESSES):
         named = {"scale": "log_mev", "lepton_order": "e+,e-,m+,m-", "process": process}
-        one = load_reader("hepmtp.readers.fourtops_hdf5:FourTopsHDF5", **named)
+        one = load_reader("hepmtp:FourTopsHDF5", **named)
         entries = np.flatnonzero(order // 60 == i)
         assert one.num_events(path) == 60
         events = one.read(path)

@@ -55,7 +55,7 @@ def test_numbers_written_out(tmp_path: Path) -> None:
         path=str(tmp_path / "some.txt"),
         size=sum(len(line) + 1 for line in LINES),
         format="Dark Machines CSV, layout challenge",
-        reader="hepmtp.readers.darkmachines_csv:DarkMachinesCSV",
+        reader="hepmtp:DarkMachinesCSV",
         options={},
         events=3,
         looked_at=3,
@@ -213,7 +213,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert json.loads(capsys.readouterr().out)["options"] == {"lepton_order": "m+,m-,e+,e-", "scale": "log_mev"}
     for words, error in (
         (["--option", "scale"], "error: --option scale: expected KEY=VALUE"),
-        (["--option", "depth=3"], "error: hepmtp.readers.darkmachines_csv:DarkMachinesCSV has no option 'depth'"),
+        (["--option", "depth=3"], "error: hepmtp:DarkMachinesCSV has no option 'depth'"),
         (["--reader", "math:pi"], "error: 'math:pi' is not a reader"),
     ):
         assert hepmtp("inspect", path, *words) == 2
@@ -228,7 +228,7 @@ def test_convert_takes_any_reader(tmp_path: Path, capsys: pytest.CaptureFixture[
     options = ("--option", "scale=log_mev", "--option", "lepton_order=e+,e-,m+,m-")
     assert hepmtp("convert", source, tmp_path / "4tops.root", *options) == 0
     assert capsys.readouterr().out.endswith("4tops.root: 2 events\n")
-    name = "hepmtp.readers.fourtops_hdf5:FourTopsHDF5"
+    name = "hepmtp:FourTopsHDF5"
     words = ("--reader", name, *options, "--option", "process=ttbarW")
     assert hepmtp("convert", source, tmp_path / "ttbarW.csv", *words) == 0
     assert (tmp_path / "ttbarW.csv").read_text().startswith("1;ttbarW;1;79999.9999")

@@ -76,7 +76,7 @@ def test_numbers_written_out(tmp_path: Path) -> None:
     assert events.MET.pt.to_list() == [0, 0, 0, 0]
     assert events.weight.to_list() == [1, 1, 1, 1]
     assert metadata(events) == {"dataset": ""}
-    weighted = load_reader("hepmtp.readers.jetclass:JetClass", weight="event_weight").read(write(tmp_path, content()))
+    weighted = load_reader("hepmtp:JetClass", weight="event_weight").read(write(tmp_path, content()))
     assert weighted.weight.to_list() == [0.5, 1, 2, 4]
 
 

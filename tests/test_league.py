@@ -482,7 +482,7 @@ def test_every_entry_can_be_made_in_both_sizes_with_its_seed(name, background):
 def test_your_own_entries(tmp_path, league):
     entry = entry_of("mine=test_league:Noisy")
     assert (entry.name, entry.kind, entry.seeded, entry.make(5).seed) == ("mine", "background-only", True, 5)
-    assert entry_of("hepmtp.detectors.token_rarity:TokenRarity").seeded is False
+    assert entry_of("hepmtp:TokenRarity").seeded is False
     assert entry_of("test_league:Told").kind == "supervised"
     saved = entry_of(f"kept={league.folder / 'detectors' / 'noisy-1'}")
     assert (saved.fitted, saved.seeded, saved.make(0).seed) == (True, False, 1)

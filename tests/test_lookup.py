@@ -333,7 +333,7 @@ def test_load_refuses_another_kind(tmp_path: Path) -> None:
     with storage.new_folder(tmp_path / "x") as folder:
         storage.write(folder, "checkpoint", {}, {})
     with pytest.raises(
-        ScoreError, match=r"holds a 'checkpoint', expected a 'hepmtp.tokenizers.lookup:LookupTokenizer'"
+        ScoreError, match=r"holds a 'checkpoint', expected a 'hepmtp:LookupTokenizer'"
     ):
         LookupTokenizer.load(tmp_path / "x")
 

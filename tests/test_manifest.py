@@ -27,7 +27,7 @@ from hepmtp.manifest import (
 )
 from hepmtp.manifest_file import SCHEMA
 
-READER = "hepmtp.readers.darkmachines_csv:DarkMachinesCSV"
+READER = "hepmtp:DarkMachinesCSV"
 LINE = "{};ttbarW;0.5;20000;-1.5;j,60000,50000,0.1,1.0;b,70000,60000,0.2,-1.0;\n"
 ROW = {"name": "mine", "process": "ttbarW", "role": "background", "reader": READER, "files": ["a.csv", "b.csv"]}
 

@@ -73,7 +73,7 @@ def write(path: Path, *, rntuple: bool = False, leave_out: tuple[str, ...] = (),
 def test_contract(tmp_path: Path, rntuple: bool) -> None:
     path = write(tmp_path / "sim.root", rntuple=rntuple)
     check_reader(NanoAOD(), path, tmp_path)
-    assert identify(path) == "hepmtp.readers.nanoaod:NanoAOD"
+    assert identify(path) == "hepmtp:NanoAOD"
 
 
 @pytest.mark.parametrize("rntuple", [False, True])

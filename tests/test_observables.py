@@ -52,7 +52,7 @@ def test_an_unknown_observable_is_refused() -> None:
 def test_another_kind_of_folder_is_refused(tmp_path: Path) -> None:
     events = read([one for one in embedded() if one.name == "ttbarW"], stop=300)
     Observable("ht").fit(events).save(tmp_path / "ht")
-    with pytest.raises(ScoreError, match=r"holds a 'hepmtp.detectors.observables:Observable', expected a"):
+    with pytest.raises(ScoreError, match=r"holds a 'hepmtp:Observable', expected a"):
         TokenRarity.load(tmp_path / "ht")
     loaded = load_detector(tmp_path / "ht")
     assert np.array_equal(loaded.score(events), Observable("ht").score(events))

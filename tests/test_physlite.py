@@ -109,14 +109,14 @@ def small(path: Path, **options: Any) -> str:
 def test_contract(tmp_path: Path) -> None:
     path = small(tmp_path / "sim.root")
     check_reader(Physlite(), path, tmp_path)
-    assert identify(path) == "hepmtp.readers.physlite:Physlite"
-    assert identify(write(tmp_path / "tree.root")) == "hepmtp.readers.physlite:Physlite"
+    assert identify(path) == "hepmtp:Physlite"
+    assert identify(write(tmp_path / "tree.root")) == "hepmtp:Physlite"
 
 
 @pytest.mark.slow  # 0.4 s to open it, each time
 def test_contract_on_a_real_tree(tmp_path: Path, shared: Path) -> None:
     path = str(shared / "data" / "real" / FILES["TTree"][0])
-    assert identify(path) == "hepmtp.readers.physlite:Physlite"
+    assert identify(path) == "hepmtp:Physlite"
     check_reader(Physlite(), path, tmp_path)
 
 

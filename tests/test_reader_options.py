@@ -52,6 +52,6 @@ def test_an_unknown_option_is_answered_with_those_that_there_are() -> None:
     with pytest.raises(
         ReadError, match=r"delphes:Delphes has no option 'btag'; it has jets, electrons, .*, b_tag_bits"
     ):
-        load_reader("hepmtp.readers.delphes:Delphes", btag=1)
+        load_reader("hepmtp:Delphes", btag=1)
     with pytest.raises(ReadError, match=r"parquet:ParquetReader has no option 'tree'; it has none"):
-        load_reader("hepmtp.readers.parquet:ParquetReader", tree="Events")
+        load_reader("hepmtp:ParquetReader", tree="Events")

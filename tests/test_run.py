@@ -239,7 +239,7 @@ def test_a_named_reader_is_used(files: Any, expected: Any, iterative: Any, tmp_p
     for name, path in files["csv"].items():
         paths[name] = tmp_path / f"{name}.txt"
         paths[name].write_bytes(path.read_bytes())
-    out = HepRunner(iterative)(fileset(paths, reader="hepmtp.readers.darkmachines_csv:DarkMachinesCSV"), fill)
+    out = HepRunner(iterative)(fileset(paths, reader="hepmtp:DarkMachinesCSV"), fill)
     assert out["n_b"] == expected["n_b"]
 
 

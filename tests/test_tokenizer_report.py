@@ -341,7 +341,7 @@ def test_what_was_saved_is_taken_as_it_is(tokenizer: LookupTokenizer, background
 def test_what_was_not_saved_is_fitted_on_the_training_part(tokenizer: LookupTokenizer, background: ak.Array) -> None:
     for word, name in (
         ("visive2025", "visive2025"),
-        ("hepmtp.tokenizers.lookup:LookupTokenizer", "LookupTokenizer"),
+        ("hepmtp:LookupTokenizer", "LookupTokenizer"),
     ):
         found = tokenizer_of(word, background)
         assert found[0] == name
@@ -355,10 +355,10 @@ def test_a_word_that_names_no_tokenizer(background: ak.Array, tmp_path: Path) ->
         tokenizer_of("nothing", background)
     with pytest.raises(TokenError, match=r"'hepmtp.tokens:TokenBatch' is neither .* from nothing: .*required"):
         tokenizer_of("hepmtp.tokens:TokenBatch", background)
-    with pytest.raises(TokenError, match=r"makes a 'hepmtp.readers.parquet:ParquetReader', expected a tokenizer"):
-        tokenizer_of("hepmtp.readers.parquet:ParquetReader", background)
+    with pytest.raises(TokenError, match=r"makes a 'hepmtp:ParquetReader', expected a tokenizer"):
+        tokenizer_of("hepmtp:ParquetReader", background)
     Observable("ht").fit(background).save(tmp_path / "ht")
     with pytest.raises(
-        TokenError, match=r"ht holds a 'hepmtp.detectors.observables:Observable', expected a tokenizer or a"
+        TokenError, match=r"ht holds a 'hepmtp:Observable', expected a tokenizer or a"
     ):
         tokenizer_of(str(tmp_path / "ht"), background)

@@ -5,7 +5,6 @@ The rule: a reader is stateless, reads only the range it is asked for, and every
 
 from __future__ import annotations
 
-import pkgutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 import awkward as ak
 import numpy as np
 
+from hepmtp import storage
 from hepmtp.errors import EventError, ReadError
 from hepmtp.events import CONSTITUENT_TYPES, PARTICLE_FIELDS, make_events
 from hepmtp.files import Chunk, is_remote
@@ -61,23 +61,23 @@ _SHOWN = 20  # names in an error: files of others have thousands of columns
 
 #: What the names of files end in, and the reader of each.
 ENDINGS: dict[str, str] = {
-    ".csv": "hepmtp.readers.darkmachines_csv:DarkMachinesCSV",
-    ".csv.gz": "hepmtp.readers.darkmachines_csv:DarkMachinesCSV",
-    ".root": "hepmtp.readers.root:RootReader",
-    ".parquet": "hepmtp.readers.parquet:ParquetReader",
-    ".h5": "hepmtp.readers.fourtops_hdf5:FourTopsHDF5",
-    ".hdf5": "hepmtp.readers.fourtops_hdf5:FourTopsHDF5",
+    ".csv": "hepmtp:DarkMachinesCSV",
+    ".csv.gz": "hepmtp:DarkMachinesCSV",
+    ".root": "hepmtp:RootReader",
+    ".parquet": "hepmtp:ParquetReader",
+    ".h5": "hepmtp:FourTopsHDF5",
+    ".hdf5": "hepmtp:FourTopsHDF5",
 }
 
 
 #: Layouts of ROOT files: each reader, and branches (with "." before a part) that tell that a tree is its own.
 LAYOUTS: dict[str, tuple[str, ...]] = {
     ENDINGS[".root"]: COLUMNS,
-    "hepmtp.readers.delphes:Delphes": ("Jet.PT", "Jet.BTag", "MissingET.MET"),
-    "hepmtp.readers.nanoaod:NanoAOD": ("Jet_pt", "Electron_pt", "Muon_pt"),
-    "hepmtp.readers.physlite:Physlite": ("AnalysisJetsAuxDyn.pt", "AnalysisElectronsAuxDyn.pt"),
-    "hepmtp.readers.dm_ntuple:DMNtuple": ("obj_px", "isBJet", "isMET"),
-    "hepmtp.readers.jetclass:JetClass": ("part_px", "part_energy", "label_QCD"),
+    "hepmtp:Delphes": ("Jet.PT", "Jet.BTag", "MissingET.MET"),
+    "hepmtp:NanoAOD": ("Jet_pt", "Electron_pt", "Muon_pt"),
+    "hepmtp:Physlite": ("AnalysisJetsAuxDyn.pt", "AnalysisElectronsAuxDyn.pt"),
+    "hepmtp:DMNtuple": ("obj_px", "isBJet", "isMET"),
+    "hepmtp:JetClass": ("part_px", "part_energy", "label_QCD"),
 }
 
 
@@ -113,11 +113,11 @@ def load_reader(name: str, **options: Any) -> Reader:
 
     Examples
     --------
-    >>> load_reader("hepmtp.readers.darkmachines_csv:DarkMachinesCSV")
+    >>> load_reader("hepmtp:DarkMachinesCSV")
     DarkMachinesCSV(on_bad='raise', variant='auto', check_count=True)
     """
     try:
-        found = pkgutil.resolve_name(name)
+        found = storage.resolve(name)
         if options and not isinstance(found, type):
             raise TypeError("only a class takes options")  # noqa: TRY301 (told like all the others)
         if isinstance(found, type) and is_dataclass(found):

@@ -332,9 +332,7 @@ def test_decode_refuses_what_is_no_event(tokenizer: LookupTokenizer) -> None:
 def test_load_refuses_another_kind(tmp_path: Path) -> None:
     with storage.new_folder(tmp_path / "x") as folder:
         storage.write(folder, "checkpoint", {}, {})
-    with pytest.raises(
-        ScoreError, match=r"holds a 'checkpoint', expected a 'hepmtp:LookupTokenizer'"
-    ):
+    with pytest.raises(ScoreError, match=r"holds a 'checkpoint', expected a 'hepmtp:LookupTokenizer'"):
         LookupTokenizer.load(tmp_path / "x")
 
 

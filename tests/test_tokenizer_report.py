@@ -358,7 +358,5 @@ def test_a_word_that_names_no_tokenizer(background: ak.Array, tmp_path: Path) ->
     with pytest.raises(TokenError, match=r"makes a 'hepmtp:ParquetReader', expected a tokenizer"):
         tokenizer_of("hepmtp:ParquetReader", background)
     Observable("ht").fit(background).save(tmp_path / "ht")
-    with pytest.raises(
-        TokenError, match=r"ht holds a 'hepmtp:Observable', expected a tokenizer or a"
-    ):
+    with pytest.raises(TokenError, match=r"ht holds a 'hepmtp:Observable', expected a tokenizer or a"):
         tokenizer_of(str(tmp_path / "ht"), background)

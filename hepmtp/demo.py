@@ -8,7 +8,6 @@ from __future__ import annotations
 import shutil
 import time
 from pathlib import Path
-from pkgutil import resolve_name
 
 from hepmtp.detectors.masked_token import MaskedTokenDetector
 from hepmtp.manifest import embedded, fileset, read
@@ -18,6 +17,8 @@ from hepmtp.run import HepRunner, make_executor
 from hepmtp.token_figures import draw_tokens
 from hepmtp.training import Progress, TrainingOptions
 from hepmtp.workflow import train_detectors
+from processors.anomaly import AnomalyProcessor
+from processors.corpus import CorpusProcessor
 
 #: Forms of the masked-token score that the tables show beside the joined one.
 FORMS = ("sum", "mean", "excess", "type", "pt", "eta", "MET")
@@ -51,10 +52,12 @@ def run_demo(
     )
     checkpoint = folder / "checkpoint"
     with make_executor("iterative", status=status) as executor:
-        detectors = train_detectors(background, detector, executor=executor, checkpoint=checkpoint, progress=progress)
+        detectors = train_detectors(
+            background, detector, corpus=CorpusProcessor, executor=executor, checkpoint=checkpoint, progress=progress
+        )
         detector.save(folder / "detector")
         detectors += [detector.with_score(form) for form in FORMS]
-        processor = resolve_name("processors.anomaly:AnomalyProcessor")(detectors, columns=True)
+        processor = AnomalyProcessor(detectors, columns=True)
         output = HepRunner(executor)(fileset(datasets), processor)
     shown = [read(part, stop=2500) for part in (background, [d for d in datasets if d.name == "4top"])]
     size = sum(parameter.numel() for parameter in detector.fitted_model.parameters())

@@ -19,6 +19,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import importlib.metadata
 import importlib.util
 import json
 import logging
@@ -33,7 +34,7 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
-from hepmtp import __version__, plotting, storage
+from hepmtp import plotting, storage
 from hepmtp.challenge import ChallengeRow, Place, challenge_table, places
 from hepmtp.detectors import Detector, load_detector
 from hepmtp.errors import HepmtpError, ScoreError, TrainingError
@@ -287,7 +288,15 @@ class _Fitting:
             storage.digest(self.folder / "detectors" / self.place(self.registry[one], seed)) for one in entry.parts
         ]
         saved = [entry.note] if entry.fitted else []
-        words = [__version__, storage.kind_of(detector), what, str(seed), *used, *parts, *saved]
+        words = [
+            importlib.metadata.version("hepmtp"),
+            storage.kind_of(detector),
+            what,
+            str(seed),
+            *used,
+            *parts,
+            *saved,
+        ]
         return hashlib.sha256(json.dumps(words).encode()).hexdigest()
 
     @staticmethod

@@ -1,6 +1,7 @@
 """CorpusProcessor: background events to the tokens that a model is trained on, with a cutflow.
 
 The rule: train and validation parts of background data sets only; a signal raises TrainingError on the first chunk.
+:func:`hepmtp.workflow.training_tokens` makes the training's input of what a run of it gives.
 """
 
 from __future__ import annotations
@@ -11,13 +12,12 @@ import awkward as ak
 import numpy as np
 from coffea.processor import ProcessorABC, column_accumulator
 
-from hepmtp.errors import TrainingError
 from hepmtp.events import metadata
 from hepmtp.split import check_background, split_of
 from hepmtp.tokenizers import Tokenizer
-from hepmtp.tokens import TokenBatch
+from hepmtp.workflow import PARTS, training_tokens
 
-PARTS = ("train", "validation")
+__all__ = ["PARTS", "CorpusProcessor", "training_tokens"]
 
 
 class CorpusProcessor(ProcessorABC):  # type: ignore[misc]
@@ -54,24 +54,3 @@ class CorpusProcessor(ProcessorABC):  # type: ignore[misc]
     def postprocess(self, accumulator: dict[str, Any]) -> dict[str, Any]:
         """Nothing is left to do: sums of chunks are the result."""
         return accumulator
-
-
-def training_tokens(output: dict[str, Any]) -> tuple[TokenBatch, TokenBatch]:
-    """(training, validation) tokens of a run, sorted by (source, event): the same on every executor.
-
-    Raises
-    ------
-    TrainingError
-        if the same event came twice, for instance from a file and its converted copy.
-    """
-    batches = []
-    for name in PARTS:
-        rows = output["corpus"][name]
-        key = np.stack([rows["source"].value, rows["event"].value])
-        if np.unique(key, axis=1).shape[1] != key.shape[1]:
-            raise TrainingError(
-                f"some {name} events were read twice: give each file once, either raw or converted; two files with the"
-                " same name count as one"
-            )
-        batches.append(rows["tokens"].select(np.lexsort(key[::-1])))
-    return batches[0], batches[1]

@@ -65,7 +65,7 @@ def test_every_class_of_hepmtp_that_can_be_saved_or_read_with_has_a_public_name(
 def test_every_former_name_is_found(former: str) -> None:
     found = storage.resolve(former)
     assert found is storage.resolve(storage.FORMER_NAMES[former])
-    assert former.endswith(f":{found.__name__}") or former.endswith(":SKIP_BAD")
+    assert former.endswith((f":{getattr(found, '__name__', '')}", ":SKIP_BAD"))
 
 
 def test_a_reader_in_a_manifest_may_have_its_former_name() -> None:

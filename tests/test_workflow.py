@@ -21,6 +21,7 @@ from hepmtp.run import make_executor
 from hepmtp.tokenizers.lookup import LookupTokenizer
 from hepmtp.training import TrainingOptions
 from hepmtp.workflow import train_detectors
+from processors.corpus import CorpusProcessor
 
 N = {"ttbarW": 400, "ttbarZ": 300}
 
@@ -49,9 +50,11 @@ def test_training_through_the_runner_is_training_on_the_events(datasets: Any, ev
         return MaskedTokenDetector(LookupTokenizer(met_bins=3), shape, TrainingOptions(epochs=1), tail_events=300)
 
     with make_executor("iterative", status=False) as executor:
-        detectors = train_detectors(datasets, tiny(), executor=executor, chunksize=110)
+        detectors = train_detectors(datasets, tiny(), corpus=CorpusProcessor, executor=executor, chunksize=110)
         with pytest.raises(TrainingError, match=r"role 'signal': only background"):
-            train_detectors([replace(one, role="signal") for one in datasets], tiny(), executor=executor)
+            train_detectors(
+                [replace(one, role="signal") for one in datasets], tiny(), corpus=CorpusProcessor, executor=executor
+            )
     names = ["masked_token", "token_rarity", "multiplicity", "n_jets", "n_b", "ht", "met"]
     assert [one.name for one in detectors] == names
     np.testing.assert_array_equal(detectors[0].score(events), tiny().fit(events).score(events))
@@ -63,7 +66,7 @@ def test_a_sample_sets_bins_and_axes_only(datasets: Any, events: Any) -> None:
     shape = ModelOptions(width=16, feedforward=32, layers=1)
     detector = MaskedTokenDetector(model=shape, training=TrainingOptions(epochs=1), tail_events=300)
     with make_executor("iterative", status=False) as executor:
-        train_detectors(datasets, detector, executor=executor, sample_events=200)
+        train_detectors(datasets, detector, corpus=CorpusProcessor, executor=executor, sample_events=200)
     first = concatenate([read([one], stop=200) for one in datasets])
     edges = LookupTokenizer.preset("no_azimuth").fit(training_events(first)).edges_
     for name, values in edges.items():

@@ -6,13 +6,13 @@ input ends with exit code 2 and one line that says what to do. Commands import w
 
 from __future__ import annotations
 
+import importlib.metadata
 import logging
 import sys
 from typing import Annotated
 
 import typer
 
-from hepmtp import __version__
 from hepmtp.cli import analysis, files, studies
 from hepmtp.errors import HepmtpError
 
@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"hepmtp {__version__}")
+        typer.echo(f"hepmtp {importlib.metadata.version('hepmtp')}")
         raise typer.Exit
 
 

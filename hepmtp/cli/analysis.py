@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from pkgutil import resolve_name
 from typing import Annotated, Literal
 
 import typer
@@ -79,6 +78,7 @@ def train(
     from hepmtp.tokenizers.lookup import LookupTokenizer
     from hepmtp.training import TrainingOptions
     from hepmtp.workflow import train_detectors
+    from processors.corpus import CorpusProcessor
 
     chosen = select(names, load_manifest(manifest, folder=folder), role=role)
     masked = MaskedTokenDetector(
@@ -87,7 +87,9 @@ def train(
         TrainingOptions(epochs=epochs, seed=seed, device=device),
     )
     with make_executor(executor, workers=workers, client=scheduler) as opened, epoch_bars() as show:
-        detectors = train_detectors(chosen, masked, executor=opened, checkpoint=checkpoint, progress=show)
+        detectors = train_detectors(
+            chosen, masked, corpus=CorpusProcessor, executor=opened, checkpoint=checkpoint, progress=show
+        )
     for detector in detectors:
         detector.save(output / detector.name)
     last = masked.history_[-1]
@@ -122,10 +124,11 @@ def run(
     from hepmtp.manifest import fileset, load_manifest, select
     from hepmtp.results import write_run
     from hepmtp.run import HepRunner, make_executor
+    from processors.anomaly import AnomalyProcessor
 
     start = time.perf_counter()
     chosen = select(names, load_manifest(manifest, folder=folder), role=role)
-    processor = resolve_name("processors.anomaly:AnomalyProcessor")(_saved(detectors), columns=True)
+    processor = AnomalyProcessor(_saved(detectors), columns=True)
     files = fileset(chosen)
     with make_executor(executor, workers=workers, client=scheduler) as opened:
         found = HepRunner(opened, chunksize=chunksize)(files, processor)

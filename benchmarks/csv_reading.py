@@ -15,9 +15,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from hepmtp.events import PARTICLE_TYPES
-from hepmtp.manifest import check_files, embedded
-from hepmtp.readers.darkmachines_csv import DarkMachinesCSV
+from hepmtp.datasets.files import check_files
+from hepmtp.datasets.manifest import embedded
+from hepmtp.events.particles import PARTICLE_TYPES
+from hepmtp.readers.darkmachines.reader import DarkMachinesCSV
 
 REQUIRED, AIM = 5.0, 10.0
 

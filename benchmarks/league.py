@@ -12,9 +12,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from hepmtp.league import run_league
-from hepmtp.league_entries import AGAINST, GROUPS, choose
-from hepmtp.manifest import embedded
+from hepmtp.datasets.manifest import embedded
+from hepmtp.studies.league.entries import AGAINST, GROUPS, choose
+from hepmtp.studies.league.run import run_league
 
 
 def main() -> None:

@@ -14,12 +14,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from hepmtp.datasets.files import read
+from hepmtp.datasets.manifest import embedded
 from hepmtp.detectors import training_events
-from hepmtp.manifest import embedded, read
 from hepmtp.models.masked import MaskedTokenModel, ModelOptions
-from hepmtp.threads import torch_threads
 from hepmtp.tokenizers.lookup import LookupTokenizer
-from hepmtp.training import TrainingOptions, batch_loss, mask_tokens, train
+from hepmtp.training.loop import train
+from hepmtp.training.masking import TrainingOptions, batch_loss, mask_tokens
+from hepmtp.training.threads import torch_threads
 
 FRACTIONS = (0.0, 0.15, 0.3, 0.5, 0.7)
 

@@ -17,10 +17,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from hepmtp.detectors.masked_token import MaskedTokenDetector
-from hepmtp.manifest import embedded, read
-from hepmtp.run import HepRunner, make_executor
-from hepmtp.training import TrainingOptions
+from hepmtp.datasets.files import read
+from hepmtp.datasets.manifest import embedded
+from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
+from hepmtp.run.executors import make_executor
+from hepmtp.run.runner import HepRunner
+from hepmtp.training.masking import TrainingOptions
 from processors.anomaly import AnomalyProcessor
 
 LIMIT = 1.2

@@ -18,17 +18,19 @@ import awkward as ak
 import numpy as np
 import torch
 
+from hepmtp.datasets.files import read
+from hepmtp.datasets.manifest import embedded
 from hepmtp.detectors import training_events
-from hepmtp.manifest import embedded, read
-from hepmtp.metrics import auc, balanced_weights
+from hepmtp.detectors.masked_token.surprise import surprises
+from hepmtp.events.regions import SR
+from hepmtp.events.split import part_of
+from hepmtp.events.tokens import TokenBatch
 from hepmtp.models.masked import Attention, MaskedTokenModel, ModelOptions
-from hepmtp.regions import SR
-from hepmtp.split import part_of
-from hepmtp.surprise import surprises
-from hepmtp.threads import torch_threads
+from hepmtp.statistics.metrics import auc, balanced_weights
 from hepmtp.tokenizers.lookup import LookupTokenizer
-from hepmtp.tokens import TokenBatch
-from hepmtp.training import TrainingOptions, batch_loss, mask_tokens, train
+from hepmtp.training.loop import train
+from hepmtp.training.masking import TrainingOptions, batch_loss, mask_tokens
+from hepmtp.training.threads import torch_threads
 
 REQUIRED = 5.0
 KINDS: dict[Attention, str] = {"full": "each token hidden in turn", "leave_one_out": "one pass"}

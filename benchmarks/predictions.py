@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hepmtp import plotting
-from hepmtp.events import concatenate
-from hepmtp.manifest import embedded, read
-from hepmtp.prediction import PREDICTIONS, prediction_detector, prediction_report, row_shares
-from hepmtp.regions import SR
-from hepmtp.training import TrainingOptions
+from hepmtp.datasets.files import read
+from hepmtp.datasets.manifest import embedded
+from hepmtp.events.record import concatenate
+from hepmtp.events.regions import SR
+from hepmtp.studies.prediction import PREDICTIONS, prediction_detector, prediction_report, row_shares
+from hepmtp.training.masking import TrainingOptions
 
 LARGEST = 10  # rows of a matrix that is printed
 

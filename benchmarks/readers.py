@@ -26,9 +26,10 @@ import awkward as ak
 import numpy as np
 import uproot
 
-from hepmtp.convert import iterate
-from hepmtp.manifest import embedded, read
-from hepmtp.readers import load_reader
+from hepmtp.datasets.files import read
+from hepmtp.datasets.manifest import embedded
+from hepmtp.readers.convert import iterate
+from hepmtp.readers.formats import load_reader
 
 REQUIRED_SPEED, LARGEST_GROWTH = 0.5, 1.2
 B_TAGGING = "BTagging_AntiKt4EMPFlowAuxDyn:"

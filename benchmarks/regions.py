@@ -5,8 +5,9 @@ python benchmarks/regions.py
 
 from __future__ import annotations
 
-from hepmtp.manifest import embedded, read
-from hepmtp.regions import REGIONS
+from hepmtp.datasets.files import read
+from hepmtp.datasets.manifest import embedded
+from hepmtp.events.regions import REGIONS
 
 
 def main() -> None:

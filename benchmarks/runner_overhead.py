@@ -18,13 +18,15 @@ from typing import Any
 
 from coffea.processor import accumulate
 
-from hepmtp.detectors.masked_token import MaskedTokenDetector
+from hepmtp.datasets.files import fileset, read
+from hepmtp.datasets.manifest import Dataset, embedded
+from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
 from hepmtp.detectors.observables import Observable
-from hepmtp.events import with_metadata
-from hepmtp.manifest import Dataset, embedded, fileset, read
-from hepmtp.readers.darkmachines_csv import DarkMachinesCSV
-from hepmtp.run import HepRunner, make_executor
-from hepmtp.training import TrainingOptions
+from hepmtp.events.record import with_metadata
+from hepmtp.readers.darkmachines.reader import DarkMachinesCSV
+from hepmtp.run.executors import make_executor
+from hepmtp.run.runner import HepRunner
+from hepmtp.training.masking import TrainingOptions
 from processors.anomaly import AnomalyProcessor
 
 REQUIRED = 0.85

@@ -1,4 +1,4 @@
-"""Events per second of hiding each token in turn: `hepmtp.surprise.surprises` against a padded torch.nn.TransformerEncoder.
+"""Events per second of hiding each token in turn: `hepmtp.detectors.masked_token.surprise.surprises` against a padded torch.nn.TransformerEncoder.
 
 The model's attention is "full", that of the encoder; what one pass ("leave_one_out", the default) gains is in one_pass.py. Both
 have the same weights, hide the same tokens and must give the same numbers; they run in turns, in one thread, and the best
@@ -20,13 +20,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hepmtp.manifest import embedded, read
+from hepmtp.datasets.files import read
+from hepmtp.datasets.manifest import embedded
+from hepmtp.detectors.masked_token.surprise import surprises
+from hepmtp.events.tokens import TokenBatch
 from hepmtp.models.attention import Group
 from hepmtp.models.masked import MaskedTokenModel, ModelOptions
-from hepmtp.surprise import surprises
-from hepmtp.threads import torch_threads
 from hepmtp.tokenizers.lookup import LookupTokenizer
-from hepmtp.tokens import TokenBatch
+from hepmtp.training.threads import torch_threads
 
 REQUIRED, TOLERANCE = 2.0, 1e-5
 TOKENS = 4096  # about so many in one pass of each
@@ -66,7 +67,7 @@ class Padded:
 
     @torch.no_grad()
     def __call__(self, tokens: TokenBatch) -> np.ndarray:
-        """As `hepmtp.surprise.surprises`."""
+        """As `hepmtp.detectors.masked_token.surprise.surprises`."""
         torch.backends.mha.set_fastpath_enabled(self.fast_path)
         longest = int(tokens.counts.max())
         padded = torch.zeros(len(tokens), longest, dtype=torch.int64)

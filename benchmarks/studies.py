@@ -1,6 +1,6 @@
 """What was tried to make the masked-token detector better: one row a choice, chosen by distorted background, judged by signals.
 
-The criterion looks at no signal: the AUC of distorted background (hepmtp.distortions) against background, both of the validation
+The criterion looks at no signal: the AUC of distorted background (hepmtp.events.distortions) against background, both of the validation
 part, inside the SR and without a selection. The signals' AUCs stand beside it: SR, analysis part, every background process the same
 weight, error of Hanley and McNeil.
 
@@ -27,19 +27,20 @@ from sklearn.mixture import GaussianMixture
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from hepmtp.datasets.files import read
+from hepmtp.datasets.manifest import embedded
 from hepmtp.detectors import training_events
-from hepmtp.detectors.masked_token import MaskedTokenDetector
-from hepmtp.distortions import distort
-from hepmtp.manifest import embedded, read
-from hepmtp.metrics import Auc, auc, balanced_weights
+from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
+from hepmtp.detectors.masked_token.tails import TailCombination
+from hepmtp.events.distortions import distort
+from hepmtp.events.regions import SR
+from hepmtp.events.split import part_of
 from hepmtp.models.masked import ModelOptions
-from hepmtp.regions import SR
-from hepmtp.split import part_of
-from hepmtp.tails import TailCombination
+from hepmtp.statistics.metrics import Auc, auc, balanced_weights
 from hepmtp.tokenizers import Tokenizer
 from hepmtp.tokenizers.continuous import ContinuousInputs
 from hepmtp.tokenizers.lookup import LookupTokenizer
-from hepmtp.training import TrainingOptions
+from hepmtp.training.masking import TrainingOptions
 
 #: The parts of a detector's answer that the joins below combine.
 COMPONENTS = ("type", "pt", "MET", "count")

@@ -17,10 +17,11 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
-from hepmtp.manifest import embedded, read
-from hepmtp.split import part_of
-from hepmtp.tables import Cells, markdown, rounded
-from hepmtp.tokenizer_report import TokenizerReport, tokenizer_report
+from hepmtp.datasets.files import read
+from hepmtp.datasets.manifest import embedded
+from hepmtp.events.split import part_of
+from hepmtp.report.tables import Cells, markdown, rounded
+from hepmtp.studies.tokenizer.measure import TokenizerReport, tokenizer_report
 from hepmtp.tokenizers import Tokenizer
 from hepmtp.tokenizers.fsq import FSQTokenizer
 from hepmtp.tokenizers.graph_vq import GraphVQTokenizer

@@ -54,7 +54,9 @@ _FORMER_HOMES = {
     "tokenizers.lookup": "LookupTokenizer",
     "tokenizers.vqvae": "VQVAETokenizer",
 }
-FORMER_NAMES = {f"hepmtp.{module}:{name}": f"hepmtp:{name}" for module, name in _FORMER_HOMES.items()}
+FORMER_NAMES = {f"hepmtp.{module}:{name}": f"hepmtp:{name}" for module, name in _FORMER_HOMES.items()} | {
+    "hepmtp.readers.darkmachines_csv:SKIP_BAD": "hepmtp.readers.darkmachines.reader:SKIP_BAD"
+}
 #: What stands around the hash that ends META; it is that of the text before it and of ARRAYS.
 _SIGNED, _END = ',\n "sha256": "', '"\n}\n'
 

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from hepmtp.detectors import Detector, load_detector
 from hepmtp.errors import RegionError, ScoreError
-from hepmtp.events import metadata
-from hepmtp.histograms import book, fill
-from hepmtp.regions import REGIONS, Region
-from hepmtp.split import analysis_scale, part_of
+from hepmtp.events.record import metadata
+from hepmtp.events.regions import REGIONS, Region
+from hepmtp.events.split import analysis_scale, part_of
+from hepmtp.statistics.histograms import book, fill
 
 
 class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
@@ -30,7 +30,7 @@ class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
     detectors
         fitted detectors, or folders that they were saved to (``FOLDER#form`` for a form of the masked-token score).
     regions
-        what is filled; default: all of :mod:`hepmtp.regions`.
+        what is filled; default: all of :mod:`hepmtp.events.regions`.
     columns
         also return the scores event by event, for curves without bins. Memory grows with the number of events.
 

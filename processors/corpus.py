@@ -1,7 +1,7 @@
 """CorpusProcessor: background events to the tokens that a model is trained on, with a cutflow.
 
 The rule: train and validation parts of background data sets only; a signal raises TrainingError on the first chunk.
-:func:`hepmtp.workflow.training_tokens` makes the training's input of what a run of it gives.
+:func:`hepmtp.run.train.training_tokens` makes the training's input of what a run of it gives.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import awkward as ak
 import numpy as np
 from coffea.processor import ProcessorABC, column_accumulator
 
-from hepmtp.events import metadata
-from hepmtp.split import check_background, split_of
+from hepmtp.events.record import metadata
+from hepmtp.events.split import check_background, split_of
+from hepmtp.run.train import PARTS, training_tokens
 from hepmtp.tokenizers import Tokenizer
-from hepmtp.workflow import PARTS, training_tokens
 
 __all__ = ["PARTS", "CorpusProcessor", "training_tokens"]
 

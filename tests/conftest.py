@@ -44,7 +44,8 @@ def sample() -> Path:
 @pytest.fixture(scope="session")
 def background() -> ak.Array:
     """The first 400 events of each background of the embedded sample."""
-    from hepmtp.manifest import embedded, read  # noqa: PLC0415 - most tests do not need it
+    from hepmtp.datasets.files import read  # noqa: PLC0415 - most tests do not need it
+    from hepmtp.datasets.manifest import embedded  # noqa: PLC0415 - most tests do not need it
 
     return read((dataset for dataset in embedded() if dataset.role == "background"), stop=400)
 
@@ -68,7 +69,7 @@ def dask_client() -> Iterator[Client]:
 @pytest.fixture(scope="session")
 def in_every_format(sample: Path) -> Callable[..., dict[str, dict[str, Path]]]:
     """A function (folder, events of each data set, chunk, rntuple) -> {format: {dataset: file}} of the same events."""
-    from hepmtp.convert import convert  # noqa: PLC0415 - most tests do not need it
+    from hepmtp.readers.convert import convert  # noqa: PLC0415 - most tests do not need it
 
     def write(folder: Path, n: dict[str, int], *, chunk: int, rntuple: bool = False) -> dict[str, dict[str, Path]]:
         names = ("csv", "csv.gz", "root", *(("rntuple",) if rntuple else ()), "parquet")

@@ -15,11 +15,11 @@ from hist.axis import Regular
 
 from hepmtp.detectors import Detector
 from hepmtp.errors import NotFittedError, ReadError, ScoreError, TrainingError
-from hepmtp.events import PARTICLE_FIELDS, check_events, source_id, with_metadata
+from hepmtp.events.record import PARTICLE_FIELDS, check_events, source_id, with_metadata
+from hepmtp.events.split import part_of, split_of
+from hepmtp.events.tokens import TokenBatch
 from hepmtp.readers import Reader
-from hepmtp.split import part_of, split_of
 from hepmtp.tokenizers import Tokenizer
-from hepmtp.tokens import TokenBatch
 
 
 def columns(events: ak.Array) -> dict[str, list[object]]:

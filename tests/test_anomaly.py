@@ -14,20 +14,22 @@ import pytest
 from coffea.processor import Runner
 from hist.axis import Regular
 
+from hepmtp.datasets.files import read
+from hepmtp.datasets.manifest import Dataset
 from hepmtp.detectors import load_detector
-from hepmtp.detectors.masked_token import MaskedTokenDetector, _open_once
+from hepmtp.detectors.masked_token.detector import MaskedTokenDetector, _open_once
 from hepmtp.detectors.observables import Observable
 from hepmtp.detectors.token_rarity import TokenRarity
 from hepmtp.errors import RegionError, ScoreError
-from hepmtp.events import metadata, with_metadata
-from hepmtp.histograms import canonical, spectrum
-from hepmtp.manifest import Dataset, read
+from hepmtp.events.record import metadata, with_metadata
+from hepmtp.events.regions import REGIONS, Region
+from hepmtp.events.split import FRACTIONS, split_of
 from hepmtp.models.masked import ModelOptions
 from hepmtp.readers.root import HepmtpSchema
-from hepmtp.regions import REGIONS, Region
-from hepmtp.run import HepRunner, make_executor
-from hepmtp.split import FRACTIONS, split_of
-from hepmtp.training import TrainingOptions
+from hepmtp.run.executors import make_executor
+from hepmtp.run.runner import HepRunner
+from hepmtp.statistics.histograms import canonical, spectrum
+from hepmtp.training.masking import TrainingOptions
 from processors.anomaly import AnomalyProcessor
 
 if TYPE_CHECKING:

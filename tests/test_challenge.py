@@ -5,9 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hepmtp.challenge import ChallengeRow, challenge_row, challenge_table, places, read_challenge, total_improvement
 from hepmtp.errors import HepmtpError
-from hepmtp.metrics import roc
+from hepmtp.statistics.metrics import roc
+from hepmtp.studies.league.challenge import (
+    ChallengeRow,
+    challenge_row,
+    challenge_table,
+    places,
+    read_challenge,
+    total_improvement,
+)
 
 
 def test_the_challenge_table():

@@ -9,20 +9,19 @@ import pytest
 import torch
 
 from hepmtp.errors import ScoreError, TrainingError
-from hepmtp.events import make_events
-from hepmtp.features import PARTICLE_FEATURES
+from hepmtp.events.observables import PARTICLE_FEATURES
+from hepmtp.events.record import make_events
 from hepmtp.models.attention import Group
 from hepmtp.models.classifier import (
     ClassifierOptions,
-    ClassifierTraining,
     EventClassifier,
     EventInputs,
     Labelled,
     inputs_of,
     labelled,
     new_classifier,
-    train_classifier,
 )
+from hepmtp.training.classify import ClassifierTraining, train_classifier
 
 SMALL = ClassifierOptions(width=16, heads=2, layers=2, feedforward=32)
 

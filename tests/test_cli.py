@@ -14,10 +14,10 @@ from typer.testing import CliRunner
 from hepmtp import __version__
 from hepmtp.cli import app, main
 from hepmtp.detectors import load_detector
-from hepmtp.histograms import load
-from hepmtp.readers import reader_for
-from hepmtp.report import read_info
-from hepmtp.tables import read_csv
+from hepmtp.readers.formats import reader_for
+from hepmtp.report.page import read_info
+from hepmtp.report.tables import read_csv
+from hepmtp.statistics.histograms import load
 from hepmtp.tokenizers import load_tokenizer
 
 COMMANDS = (
@@ -91,7 +91,7 @@ def test_wrong_words_end_with_code_2(words: list[str], capsys: pytest.CaptureFix
 def test_an_unexpected_error_ends_with_code_1_and_no_traceback(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hepmtp.manifest.load_manifest", None)
+    monkeypatch.setattr("hepmtp.datasets.manifest.load_manifest", None)
     assert hepmtp("datasets") == 1
     assert capsys.readouterr().err.startswith("error: unexpected TypeError")
     with pytest.raises(TypeError, match="not callable"):

@@ -16,7 +16,7 @@ from hepmtp.detectors.ecod import ECOD
 from hepmtp.detectors.event_network import NetworkTraining
 from hepmtp.detectors.observables import Observable
 from hepmtp.errors import NotFittedError, ScoreError, TrainingError
-from hepmtp.events import make_events
+from hepmtp.events.record import make_events
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,10 @@ import pytest
 from hist.axis import Regular
 from scipy.stats import chi2 as chi2_distribution
 
-from hepmtp.comparison import apply, best_separation, compare, threshold
 from hepmtp.errors import RegionError, ScoreError
-from hepmtp.histograms import book, fill
-from hepmtp.significance import asimov
+from hepmtp.statistics.comparison import apply, best_separation, compare, threshold
+from hepmtp.statistics.histograms import book, fill
+from hepmtp.statistics.significance import asimov
 
 AXIS = Regular(4, 0, 4, name="score", label="stranger")
 

@@ -13,15 +13,16 @@ import torch
 from contracts import check_tokenizer
 
 from hepmtp.detectors import training_events
-from hepmtp.detectors.masked_token import MaskedTokenDetector
+from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
+from hepmtp.detectors.masked_token.surprise import surprises, surprises_slowly
 from hepmtp.errors import NotFittedError, TokenError
-from hepmtp.events import PARTICLE_NAMES, make_events, with_metadata
+from hepmtp.events.particles import PARTICLE_NAMES
+from hepmtp.events.record import make_events, with_metadata
+from hepmtp.events.tokens import TokenBatch
 from hepmtp.models.masked import MaskedTokenModel, ModelOptions
-from hepmtp.surprise import surprises, surprises_slowly
 from hepmtp.tokenizers.continuous import COLUMNS, ContinuousInputs
 from hepmtp.tokenizers.lookup import LookupTokenizer
-from hepmtp.tokens import TokenBatch
-from hepmtp.training import TrainingOptions
+from hepmtp.training.masking import TrainingOptions
 
 ATTENTIONS = ("full", "leave_one_out")
 

@@ -14,11 +14,13 @@ from contracts import columns
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hepmtp.convert import convert
 from hepmtp.errors import ReadError
-from hepmtp.events import CONSTITUENT_TYPES, make_events
-from hepmtp.readers import Reader, load_reader, reader_for
-from hepmtp.readers.darkmachines_csv import SKIP_BAD, DarkMachinesCSV, write_csv
+from hepmtp.events.particles import CONSTITUENT_TYPES
+from hepmtp.events.record import make_events
+from hepmtp.readers import Reader
+from hepmtp.readers.convert import convert
+from hepmtp.readers.darkmachines.reader import SKIP_BAD, DarkMachinesCSV, write_csv
+from hepmtp.readers.formats import load_reader, reader_for
 from hepmtp.readers.parquet import ParquetReader
 from hepmtp.readers.root import RootReader, write_root
 
@@ -155,7 +157,7 @@ def test_readers_by_name() -> None:
     assert reader_for("a/b.csv") == reader_for("b.csv.gz") == DarkMachinesCSV()
     assert reader_for("b.root") == RootReader()
     assert reader_for("b.parquet") == load_reader("hepmtp:ParquetReader") == ParquetReader()
-    assert load_reader("hepmtp.readers.darkmachines_csv:SKIP_BAD") == SKIP_BAD
+    assert load_reader("hepmtp.readers.darkmachines.reader:SKIP_BAD") == SKIP_BAD
     assert isinstance(SKIP_BAD, Reader)
     for name in (
         "hepmtp.readers.nothing:Reader",

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any
 import cloudpickle
 import pytest
 
+from hepmtp.datasets.files import read
+from hepmtp.datasets.manifest import Dataset
 from hepmtp.detectors import training_events
 from hepmtp.errors import NotFittedError, TrainingError
-from hepmtp.events import with_metadata
-from hepmtp.manifest import Dataset, read
-from hepmtp.run import HepRunner, make_executor
-from hepmtp.split import split_of
+from hepmtp.events.record import with_metadata
+from hepmtp.events.split import split_of
+from hepmtp.events.tokens import TokenBatch
+from hepmtp.run.executors import make_executor
+from hepmtp.run.runner import HepRunner
 from hepmtp.tokenizers.continuous import ContinuousInputs
 from hepmtp.tokenizers.lookup import LookupTokenizer
-from hepmtp.tokens import TokenBatch
 from processors.corpus import CorpusProcessor, training_tokens
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ import numpy as np
 import pytest
 
 from hepmtp.errors import ReadError
-from hepmtp.readers.darkmachines_csv import DarkMachinesCSV
-from hepmtp.readers.fourtops_hdf5 import FourTopsHDF5
+from hepmtp.readers.darkmachines.reader import DarkMachinesCSV
+from hepmtp.readers.fourtops import FourTopsHDF5
 
 N = 500
 LABELS = ["j", "b", "e+", "e-", "m+", "m-", "g"]

@@ -15,12 +15,12 @@ from contracts import check_reader, columns
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import hepmtp.darkmachines_lines
-import hepmtp.files
-from hepmtp.darkmachines import BadLineError, parse_line
+import hepmtp.readers.darkmachines.chunk
+import hepmtp.readers.lines
 from hepmtp.errors import ReadError
-from hepmtp.events import source_id
-from hepmtp.readers.darkmachines_csv import SKIP_BAD, Chunk, DarkMachinesCSV, SkipReport
+from hepmtp.events.record import source_id
+from hepmtp.readers.darkmachines.line import BadLineError, parse_line
+from hepmtp.readers.darkmachines.reader import SKIP_BAD, Chunk, DarkMachinesCSV, SkipReport
 
 READER = DarkMachinesCSV()
 LABELS = ["j", "b", "e+", "e-", "m+", "m-", "g"]
@@ -147,7 +147,7 @@ def test_chunks_make_up_the_file(
     text = "\n".join("1;p;1;2;3;" + "j,4,3,2,1;" * n for n in counts) + ending
     path = write(tmp_path, text, "sim.csv.gz" if packed else "sim.csv")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(hepmtp.files, "_BLOCK", block)
+        patch.setattr(hepmtp.readers.lines, "_BLOCK", block)
         chunks = READER.chunks(path, size)
         n = len(counts)
         assert READER.num_events(path) == n
@@ -466,7 +466,7 @@ def test_blocks_of_any_size_give_the_same_events(tmp_path: Path, lines_of_sample
     expected = columns(READER.read(path))
     with pytest.MonkeyPatch.context() as patch:
         for block in (1, 50, 333, 1000):
-            patch.setattr(hepmtp.darkmachines_lines, "_BLOCK", block)
+            patch.setattr(hepmtp.readers.darkmachines.chunk, "_BLOCK", block)
             assert columns(READER.read(path)) == expected
             assert [chunk.n_entries for chunk in READER.chunks(path, 5)] == [5, 5, 2]
 

@@ -12,10 +12,11 @@ import pytest
 import uproot
 from contracts import check_reader, columns
 
-from hepmtp.convert import convert, iterate
 from hepmtp.errors import ReadError
-from hepmtp.readers import Reader, identify, reader_for
+from hepmtp.readers import Reader
+from hepmtp.readers.convert import convert, iterate
 from hepmtp.readers.delphes import Delphes
+from hepmtp.readers.formats import identify, reader_for
 
 ELECTRON, MUON = 0.00051099895, 0.1056583755
 

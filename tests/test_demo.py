@@ -13,17 +13,18 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from hepmtp.demo import FORMS, run_demo
+from hepmtp.cli.demo import FORMS, run_demo
+from hepmtp.datasets.files import read
+from hepmtp.datasets.manifest import embedded
 from hepmtp.detectors import load_detector
-from hepmtp.detectors.masked_token import MaskedTokenDetector
+from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
 from hepmtp.detectors.observables import OBSERVABLES
-from hepmtp.histograms import load, yields
-from hepmtp.manifest import embedded, read
-from hepmtp.regions import REGIONS
-from hepmtp.report import read_info
-from hepmtp.results import RunResult
+from hepmtp.events.regions import REGIONS
+from hepmtp.report.folder import RunResult
+from hepmtp.report.page import read_info
+from hepmtp.report.tables import read_csv
+from hepmtp.statistics.histograms import load, yields
 from hepmtp.storage import META
-from hepmtp.tables import read_csv
 
 DETECTORS = {"masked_token", "token_rarity", *OBSERVABLES, *(f"masked_token_{form}" for form in FORMS)}
 SIGNALS = {"4top", "glgl1600_neutralino800"}

@@ -13,11 +13,12 @@ from hepmtp.detectors import load_detector
 from hepmtp.detectors.combination import Combination
 from hepmtp.detectors.distortion import VALIDATION_COPIES, DistortionDetector, _copies
 from hepmtp.detectors.observables import Observable
-from hepmtp.distortions import distort
 from hepmtp.errors import NotFittedError
-from hepmtp.metrics import auc
-from hepmtp.models.classifier import ClassifierOptions, ClassifierTraining, inputs_of
-from hepmtp.split import part_of
+from hepmtp.events.distortions import distort
+from hepmtp.events.split import part_of
+from hepmtp.models.classifier import ClassifierOptions, inputs_of
+from hepmtp.statistics.metrics import auc
+from hepmtp.training.classify import ClassifierTraining
 
 
 def tiny(**training: Any) -> DistortionDetector:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from contracts import columns
 
-from hepmtp.distortions import ADDED, DISTORTIONS, DROPPED, Distortion, distort
-from hepmtp.events import check_events, make_events, metadata
+from hepmtp.events.distortions import ADDED, DISTORTIONS, DROPPED, Distortion, distort
+from hepmtp.events.record import check_events, make_events, metadata
 
 BY_NAME = {one.name: one for one in DISTORTIONS}
 PARTICLE, MET = {"pt", "eta", "phi", "energy", "type"}, {"MET_pt", "MET_phi"}

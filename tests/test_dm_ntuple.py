@@ -13,8 +13,8 @@ import uproot
 from contracts import check_reader, columns
 
 from hepmtp.errors import ReadError
-from hepmtp.readers import identify, reader_for
 from hepmtp.readers.dm_ntuple import DMNtuple
+from hepmtp.readers.formats import identify, reader_for
 
 FLAGS = ("isJet", "isBJet", "isElectron", "isPositron", "isMuon", "isAntiMuon", "isMET", "isPhoton")
 Thing = tuple[tuple[str, ...], float, float, float, float]  # flags, pt, eta, phi, mass

@@ -20,11 +20,12 @@ import pytest
 import yaml
 
 from hepmtp.cli import main
-from hepmtp.download import fetch
+from hepmtp.datasets.fetch import fetch
+from hepmtp.datasets.files import check_files, read
+from hepmtp.datasets.lockfile import LOCK, read_lock
+from hepmtp.datasets.manifest import data_folder, load_manifest, load_records
+from hepmtp.datasets.transfer import Transfer
 from hepmtp.errors import ManifestError
-from hepmtp.lockfile import LOCK, read_lock
-from hepmtp.manifest import check_files, data_folder, load_manifest, load_records, read
-from hepmtp.transfer import Transfer
 
 PATIENT = Transfer(timeout=(5.0, 5.0), retries=2, wait=0.0)
 EVENT = b"{};ttbarW;0.5;20000;-1.5;j,60000,50000,0.1,1.0;b,70000,60000,0.2,-1.0;\n"

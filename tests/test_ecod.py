@@ -13,8 +13,8 @@ from pyod.models.ecod import ECOD as PyodECOD
 from hepmtp.detectors import training_events
 from hepmtp.detectors.ecod import ECOD
 from hepmtp.errors import NotFittedError, TrainingError
-from hepmtp.events import make_events
-from hepmtp.features import EVENT_FEATURES, event_features
+from hepmtp.events.observables import EVENT_FEATURES, event_features
+from hepmtp.events.record import make_events
 
 
 def events_with_met(met: list[float], **more: Any) -> Any:

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from hepmtp.errors import EventError
-from hepmtp.events import CONSTITUENT_TYPES, make_events
-from hepmtp.features import EVENT_FEATURES, PARTICLE_FEATURES, event_features, met_features, particle_features
+from hepmtp.events.observables import EVENT_FEATURES, PARTICLE_FEATURES, event_features, met_features, particle_features
+from hepmtp.events.particles import CONSTITUENT_TYPES
+from hepmtp.events.record import make_events
 
 
 @pytest.fixture

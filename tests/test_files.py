@@ -12,14 +12,15 @@ import numpy as np
 import pytest
 from coffea.processor import IterativeExecutor, ProcessorABC
 
+from hepmtp.datasets.files import fileset, read
+from hepmtp.datasets.names import select
 from hepmtp.errors import ReadError
-from hepmtp.files import open_file
-from hepmtp.inspection import inspect
-from hepmtp.manifest import fileset, read, select
-from hepmtp.readers import reader_for
-from hepmtp.readers.darkmachines_csv import DarkMachinesCSV
+from hepmtp.readers.darkmachines.reader import DarkMachinesCSV
+from hepmtp.readers.formats import reader_for
+from hepmtp.readers.inspect_file import inspect
+from hepmtp.readers.lines import open_file
 from hepmtp.readers.root import write_root
-from hepmtp.run import HepRunner
+from hepmtp.run.runner import HepRunner
 
 LINE = "{};ttbarW;0.5;20000;-1.5;j,60000,50000,0.1,1.0;b,70000,60000,0.2,-1.0;\n"
 

@@ -13,7 +13,7 @@ from contracts import check_detector
 from hepmtp.detectors.event_network import NetworkTraining
 from hepmtp.detectors.flow import Flow
 from hepmtp.errors import TrainingError
-from hepmtp.events import make_events
+from hepmtp.events.record import make_events
 
 KINDS = pytest.mark.parametrize("kind", ["affine", "spline"])
 

@@ -15,7 +15,8 @@ import pytest
 
 import hepmtp as hm
 from hepmtp import storage
-from hepmtp.readers import Reader, load_reader
+from hepmtp.readers import Reader
+from hepmtp.readers.formats import load_reader
 
 SAVED = Path(__file__).parent / "saved"
 EXPECTED: dict[str, dict[str, list[float]]] = json.loads((SAVED / "expected.json").read_text())

@@ -14,11 +14,13 @@ import pytest
 from contracts import check_reader, columns
 from numpy.typing import NDArray
 
+from hepmtp.datasets.files import read
+from hepmtp.datasets.manifest import embedded
 from hepmtp.errors import ReadError
-from hepmtp.events import PARTICLE_TYPES, make_events, metadata, source_id
-from hepmtp.manifest import embedded, read
-from hepmtp.readers import load_reader
-from hepmtp.readers.fourtops_hdf5 import PROCESSES, FourTopsHDF5
+from hepmtp.events.particles import PARTICLE_TYPES
+from hepmtp.events.record import make_events, metadata, source_id
+from hepmtp.readers.formats import load_reader
+from hepmtp.readers.fourtops import PROCESSES, FourTopsHDF5
 
 LEPTONS = ("e+", "e-", "m+", "m-")
 READER = FourTopsHDF5(scale="log_mev", lepton_order=LEPTONS)

@@ -12,7 +12,7 @@ from contracts import check_tokenizer
 
 from hepmtp.detectors import training_events
 from hepmtp.errors import TokenError, TrainingError
-from hepmtp.events import concatenate, make_events
+from hepmtp.events.record import concatenate, make_events
 from hepmtp.tokenizers import load_tokenizer
 from hepmtp.tokenizers.autoencoder import AutoencoderOptions, Condition
 from hepmtp.tokenizers.fsq import FSQTokenizer, Lattice

@@ -11,16 +11,18 @@ import pytest
 import torch
 from contracts import check_tokenizer, columns
 
+from hepmtp.datasets.files import read
+from hepmtp.datasets.manifest import embedded
 from hepmtp.detectors import training_events
 from hepmtp.errors import EventError, NotFittedError, TokenError, TrainingError
-from hepmtp.events import CONSTITUENT_TYPES, PARTICLE_TYPES, concatenate, make_events, with_metadata
-from hepmtp.features import particle_features
-from hepmtp.manifest import embedded, read
-from hepmtp.split import part_of
+from hepmtp.events.observables import particle_features
+from hepmtp.events.particles import CONSTITUENT_TYPES, PARTICLE_TYPES
+from hepmtp.events.record import concatenate, make_events, with_metadata
+from hepmtp.events.split import part_of
+from hepmtp.events.tokens import TokenBatch
 from hepmtp.tokenizers import load_tokenizer
 from hepmtp.tokenizers.graph_network import pairs
 from hepmtp.tokenizers.graph_vq import GraphVQTokenizer, representatives, share_out
-from hepmtp.tokens import TokenBatch
 
 SMALL: dict[str, Any] = {"codes": 64, "width": 32, "layers": 1, "heads": 2, "epochs": 3, "batch_events": 128}
 

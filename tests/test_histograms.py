@@ -12,7 +12,7 @@ import uproot
 from hist.axis import Regular
 
 from hepmtp.errors import HepmtpError, RegionError, ScoreError
-from hepmtp.histograms import book, canonical, categories, fill, load, rebin, save, spectrum, yields
+from hepmtp.statistics.histograms import book, canonical, categories, fill, load, rebin, save, spectrum, yields
 
 
 @pytest.fixture

@@ -12,10 +12,19 @@ import numpy as np
 import pytest
 
 from hepmtp.cli import main
-from hepmtp.convert import convert
 from hepmtp.errors import ReadError
-from hepmtp.inspection import Inspection, Multiplicity, Spread, Weights, inspect, kind_of_file, summary, to_json
-from hepmtp.readers import load_reader
+from hepmtp.readers.convert import convert
+from hepmtp.readers.formats import load_reader
+from hepmtp.readers.inspect_file import (
+    Inspection,
+    Multiplicity,
+    Spread,
+    Weights,
+    inspect,
+    kind_of_file,
+    summary,
+    to_json,
+)
 
 LINES = [
     "1;ttbarW;0.5;20000;1.5;b,60000,50000,0.1,-2.5;j,40000,30000,0.1,-2.5;",

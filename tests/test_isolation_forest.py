@@ -13,8 +13,8 @@ from contracts import check_detector
 from hepmtp.detectors import load_detector, training_events
 from hepmtp.detectors.isolation_forest import IsolationForest
 from hepmtp.errors import NotFittedError, ScoreError, TrainingError
-from hepmtp.events import make_events
-from hepmtp.features import EVENT_FEATURES, event_features
+from hepmtp.events.observables import EVENT_FEATURES, event_features
+from hepmtp.events.record import make_events
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,11 @@ import pytest
 import uproot
 from contracts import check_reader, columns
 
-from hepmtp.convert import convert
 from hepmtp.errors import ReadError
-from hepmtp.events import CONSTITUENT_TYPES, metadata
-from hepmtp.readers import load_reader
+from hepmtp.events.particles import CONSTITUENT_TYPES
+from hepmtp.events.record import metadata
+from hepmtp.readers.convert import convert
+from hepmtp.readers.formats import load_reader
 from hepmtp.readers.jetclass import JET_LABELS, JetClass
 from hepmtp.readers.root import RootReader
 

@@ -13,22 +13,24 @@ import numpy as np
 import pytest
 
 from hepmtp import storage
-from hepmtp.challenge import ChallengeRow, read_challenge
+from hepmtp.datasets.files import read
+from hepmtp.datasets.manifest import embedded
 from hepmtp.detectors import axis_from, load_detector, plain_axis, score_axis, training_events
 from hepmtp.detectors.combination import Combination
-from hepmtp.detectors.masked_token import MaskedTokenDetector
+from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
 from hepmtp.detectors.observables import Observable
 from hepmtp.errors import HepmtpError, NotFittedError, RegionError, ScoreError, TrainingError
-from hepmtp.events import ht, metadata
-from hepmtp.league import run_league
-from hepmtp.league_entries import AGAINST, ENTRIES, GROUPS, Entry, choose, entry_of, learned_from_signal
-from hepmtp.manifest import embedded, read
-from hepmtp.metrics import auc_difference
-from hepmtp.performance import performance, scores
-from hepmtp.plotting.league import Bar, auc_bars
-from hepmtp.regions import SR
-from hepmtp.split import FRACTIONS, part_of, split_of
-from hepmtp.tables import read_csv
+from hepmtp.events.observables import ht
+from hepmtp.events.record import metadata
+from hepmtp.events.regions import SR
+from hepmtp.events.split import FRACTIONS, part_of, split_of
+from hepmtp.report.tables import read_csv
+from hepmtp.statistics.metrics import auc_difference
+from hepmtp.statistics.performance import performance, scores
+from hepmtp.studies.league.challenge import ChallengeRow, read_challenge
+from hepmtp.studies.league.entries import AGAINST, ENTRIES, GROUPS, Entry, choose, entry_of, learned_from_signal
+from hepmtp.studies.league.figures import Bar, auc_bars
+from hepmtp.studies.league.run import run_league
 from hepmtp.tokenizers.continuous import ContinuousInputs
 
 STOP = 900

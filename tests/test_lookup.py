@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 from hepmtp import storage
 from hepmtp.detectors import training_events
 from hepmtp.errors import EventError, NotFittedError, ScoreError, TokenError, TrainingError
-from hepmtp.events import CONSTITUENT_TYPES, PARTICLE_TYPES, concatenate, make_events
+from hepmtp.events.particles import CONSTITUENT_TYPES, PARTICLE_TYPES
+from hepmtp.events.record import concatenate, make_events
+from hepmtp.events.tokens import TokenBatch
 from hepmtp.tokenizers import load_tokenizer
 from hepmtp.tokenizers.lookup import PRESETS, LookupTokenizer
-from hepmtp.tokens import TokenBatch
 
 #: Another lepton order; not its own inverse, so that reading it the wrong way round shows.
 OTHER_ORDER = ("j", "b", "m+", "e+", "e-", "m-", "g")

@@ -10,22 +10,12 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
+from hepmtp.datasets.files import check_files, fileset, read
+from hepmtp.datasets.manifest import Dataset, Download, Record, embedded, load_manifest, load_records, shipped_manifest
+from hepmtp.datasets.names import select
+from hepmtp.datasets.schema import SCHEMA
 from hepmtp.errors import ManifestError, ReadError
-from hepmtp.events import metadata
-from hepmtp.manifest import (
-    Dataset,
-    Download,
-    Record,
-    check_files,
-    embedded,
-    fileset,
-    load_manifest,
-    load_records,
-    read,
-    select,
-    shipped_manifest,
-)
-from hepmtp.manifest_file import SCHEMA
+from hepmtp.events.record import metadata
 
 READER = "hepmtp:DarkMachinesCSV"
 LINE = "{};ttbarW;0.5;20000;-1.5;j,60000,50000,0.1,1.0;b,70000,60000,0.2,-1.0;\n"

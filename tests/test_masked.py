@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from hepmtp.errors import TokenError
+from hepmtp.events.tokens import TokenBatch
 from hepmtp.models import TokenModel
 from hepmtp.models.attention import Group, sort_by_multiplicity
 from hepmtp.models.masked import Block, MaskedTokenModel, ModelOptions, kind_names, kinds_of, output_heads
 from hepmtp.tokenizers.lookup import LookupTokenizer
-from hepmtp.tokens import TokenBatch
 
 TOKENIZER = LookupTokenizer()
 FORMS = ("product", "joint")

@@ -13,15 +13,16 @@ import pytest
 import torch
 from contracts import check_detector
 
+from hepmtp.datasets.files import read
+from hepmtp.datasets.manifest import embedded
 from hepmtp.detectors import load_detector
-from hepmtp.detectors.masked_token import MaskedTokenDetector, _open_once
+from hepmtp.detectors.masked_token.detector import MaskedTokenDetector, _open_once
 from hepmtp.errors import NotFittedError, ScoreError, TrainingError
-from hepmtp.events import with_metadata
-from hepmtp.manifest import embedded, read
+from hepmtp.events.record import with_metadata
+from hepmtp.events.split import part_of
 from hepmtp.models.masked import ModelOptions
-from hepmtp.split import part_of
 from hepmtp.tokenizers.lookup import LookupTokenizer
-from hepmtp.training import TrainingOptions
+from hepmtp.training.masking import TrainingOptions
 
 FACTORS = ("type", "pt", "eta", "phi", "MET", "METphi")
 

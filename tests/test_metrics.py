@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hepmtp.errors import ScoreError
-from hepmtp.metrics import (
+from hepmtp.statistics.metrics import (
     auc,
     auc_difference,
     balanced_weights,

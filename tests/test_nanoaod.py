@@ -14,7 +14,7 @@ import uproot
 from contracts import check_reader
 
 from hepmtp.errors import ReadError
-from hepmtp.readers import identify
+from hepmtp.readers.formats import identify
 from hepmtp.readers.nanoaod import NanoAOD
 
 MASSES = {"Electron": 0.00051099895, "Muon": 0.1056583755, "Photon": 0.0}

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from contracts import check_detector
 
+from hepmtp.datasets.files import read
+from hepmtp.datasets.manifest import embedded
 from hepmtp.detectors import load_detector
 from hepmtp.detectors.observables import OBSERVABLES, Observable
 from hepmtp.detectors.token_rarity import TokenRarity
 from hepmtp.errors import NotFittedError, ScoreError
-from hepmtp.events import make_events
-from hepmtp.manifest import embedded, read
+from hepmtp.events.record import make_events
 from hepmtp.storage import new_folder, write
 
 

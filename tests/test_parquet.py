@@ -13,7 +13,7 @@ import pytest
 from contracts import check_reader, columns
 
 from hepmtp.errors import ReadError
-from hepmtp.events import make_events, source_id
+from hepmtp.events.record import make_events, source_id
 from hepmtp.readers.parquet import ParquetReader, write_parquet
 
 READER = ParquetReader()

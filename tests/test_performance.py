@@ -7,8 +7,8 @@ import pytest
 from coffea.processor import column_accumulator
 
 from hepmtp.errors import ScoreError
-from hepmtp.metrics import auc, balanced_weights, max_sic, roc
-from hepmtp.performance import detectors, performance, scores
+from hepmtp.statistics.metrics import auc, balanced_weights, max_sic, roc
+from hepmtp.statistics.performance import detectors, performance, scores
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import uproot
 from contracts import check_reader
 
 from hepmtp.errors import ReadError
-from hepmtp.readers import identify
+from hepmtp.readers.formats import identify
 from hepmtp.readers.physlite import Physlite
 
 MASSES = {"Electrons": 0.00051099895, "Muons": 0.1056583755, "Photons": 0.0}

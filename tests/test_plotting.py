@@ -11,10 +11,10 @@ from hist.axis import Regular
 from matplotlib.colors import to_hex
 
 from hepmtp import plotting
-from hepmtp.comparison import compare
-from hepmtp.events import make_events
-from hepmtp.histograms import book, fill
-from hepmtp.metrics import roc
+from hepmtp.events.record import make_events
+from hepmtp.statistics.comparison import compare
+from hepmtp.statistics.histograms import book, fill
+from hepmtp.statistics.metrics import roc
 
 BACKGROUND, SIGNALS = ["ttbarW", "ttbarZ"], ["4top"]
 

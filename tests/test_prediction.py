@@ -8,17 +8,18 @@ import awkward as ak
 import numpy as np
 import pytest
 
-from hepmtp.detectors.masked_token import MaskedTokenDetector
+from hepmtp.datasets.files import read
+from hepmtp.datasets.manifest import embedded
+from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
 from hepmtp.errors import ScoreError
-from hepmtp.events import with_metadata
-from hepmtp.manifest import embedded, read
-from hepmtp.metrics import auc, balanced_weights
+from hepmtp.events.record import with_metadata
+from hepmtp.events.regions import PRESELECTION
+from hepmtp.events.split import split_of
 from hepmtp.models.masked import ModelOptions
-from hepmtp.prediction import PREDICTIONS, prediction_detector, prediction_report, row_shares
-from hepmtp.regions import PRESELECTION
-from hepmtp.split import split_of
+from hepmtp.statistics.metrics import auc, balanced_weights
+from hepmtp.studies.prediction import PREDICTIONS, prediction_detector, prediction_report, row_shares
 from hepmtp.tokenizers.lookup import LookupTokenizer
-from hepmtp.training import TrainingOptions
+from hepmtp.training.masking import TrainingOptions
 
 MODEL = ModelOptions(width=16, feedforward=32, heads=2, layers=1)
 TRAINING = TrainingOptions(epochs=2, batch_events=128, seed=5)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from hepmtp.errors import ReadError
-from hepmtp.readers import load_reader
 from hepmtp.readers.delphes import Delphes
+from hepmtp.readers.formats import load_reader
 from hepmtp.readers.jetclass import JetClass
 from hepmtp.readers.nanoaod import NanoAOD
 from hepmtp.readers.physlite import Physlite

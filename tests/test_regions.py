@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hepmtp.errors import RegionError
-from hepmtp.events import PARTICLE_TYPES, make_events
-from hepmtp.readers.darkmachines_csv import DarkMachinesCSV
-from hepmtp.regions import CR, PRESELECTION, REGIONS, SR, VR, Region, region_named, same_sign_or_three_leptons
+from hepmtp.events.particles import PARTICLE_TYPES
+from hepmtp.events.record import make_events
+from hepmtp.events.regions import CR, PRESELECTION, REGIONS, SR, VR, Region, region_named, same_sign_or_three_leptons
+from hepmtp.readers.darkmachines.reader import DarkMachinesCSV
 
 #: Raw events of the embedded sample in (CR, VR, SR), as `plain_regions` below counts them.
 COUNTS = {

@@ -11,12 +11,12 @@ import pytest
 from hist.axis import Regular
 
 from hepmtp import plotting
-from hepmtp.comparison import apply, compare, threshold
 from hepmtp.errors import HepmtpError
-from hepmtp.histograms import book, fill
-from hepmtp.performance import performance
-from hepmtp.report import FigureText, RunInfo, conclusions, read_info, versions, write_report, write_results
-from hepmtp.tables import records
+from hepmtp.report.page import FigureText, RunInfo, conclusions, read_info, versions, write_report, write_results
+from hepmtp.report.tables import records
+from hepmtp.statistics.comparison import apply, compare, threshold
+from hepmtp.statistics.histograms import book, fill
+from hepmtp.statistics.performance import performance
 
 BACKGROUND, SIGNALS = ["ttbarW", "ttbarZ"], ["4top"]
 

@@ -12,15 +12,26 @@ import pytest
 from coffea.processor import accumulate
 from hist.axis import Regular
 
+from hepmtp.datasets.files import read
+from hepmtp.datasets.manifest import Dataset, embedded
 from hepmtp.detectors.observables import Observable
 from hepmtp.errors import ScoreError
-from hepmtp.events import with_metadata
-from hepmtp.histograms import book, fill, spectrum, yields
-from hepmtp.manifest import Dataset, embedded, read
-from hepmtp.regions import CR, SR, Region
-from hepmtp.report import SIMULATION_NOTE, read_info
-from hepmtp.results import SUMMARY, RunResult, caption_of, coarse, draw_scores, names_of, passing, separation, write_run
-from hepmtp.tables import read_csv
+from hepmtp.events.record import with_metadata
+from hepmtp.events.regions import CR, SR, Region
+from hepmtp.report.folder import (
+    SUMMARY,
+    RunResult,
+    caption_of,
+    coarse,
+    draw_scores,
+    names_of,
+    passing,
+    separation,
+    write_run,
+)
+from hepmtp.report.page import SIMULATION_NOTE, read_info
+from hepmtp.report.tables import read_csv
+from hepmtp.statistics.histograms import book, fill, spectrum, yields
 from processors.anomaly import AnomalyProcessor
 
 NAMES = ("ttbarW", "ttbarZ", "4top")

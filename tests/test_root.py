@@ -12,9 +12,11 @@ from coffea.nanoevents import NanoEventsFactory
 from contracts import check_reader, columns
 
 from hepmtp.errors import ReadError
-from hepmtp.events import make_events, metadata, n_b, source_id
-from hepmtp.readers import flat
-from hepmtp.readers.root import TREE, ChunkSource, HepmtpSchema, RootReader, tree_bytes, write_root
+from hepmtp.events.observables import n_b
+from hepmtp.events.record import make_events, metadata, source_id
+from hepmtp.readers.columns import flat
+from hepmtp.readers.root import TREE, HepmtpSchema, RootReader, write_root
+from hepmtp.run.chunks import ChunkSource, tree_bytes
 
 
 def three_events(name: str = "sim") -> ak.Array:

@@ -18,12 +18,14 @@ from coffea.nanoevents import BaseSchema
 from coffea.processor import Runner, SimpleCheckpointer
 from coffea.util import coffea_console
 
-from hepmtp.convert import convert
 from hepmtp.errors import HepmtpError, ReadError, ScoreError
-from hepmtp.events import ht, metadata, n_b
-from hepmtp.readers.darkmachines_csv import DarkMachinesCSV
+from hepmtp.events.observables import ht, n_b
+from hepmtp.events.record import metadata
+from hepmtp.readers.convert import convert
+from hepmtp.readers.darkmachines.reader import DarkMachinesCSV
 from hepmtp.readers.root import HepmtpSchema
-from hepmtp.run import HepRunner, make_executor
+from hepmtp.run.executors import make_executor
+from hepmtp.run.runner import HepRunner
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -84,7 +86,7 @@ def expected(files: dict[str, dict[str, Path]]) -> dict[str, Any]:
     """The bare loop over the files."""
     from coffea.processor import accumulate  # noqa: PLC0415
 
-    from hepmtp.events import with_metadata  # noqa: PLC0415
+    from hepmtp.events.record import with_metadata  # noqa: PLC0415
 
     read = DarkMachinesCSV().read
     return accumulate(
@@ -197,10 +199,12 @@ def test_a_reader_is_made_with_its_options(files: Any, expected: Any, iterative:
     own = fileset(files["root"], reader_options={"tree": "Events"})
     check_same(HepRunner(iterative, chunksize=300)(own, fill), expected)
     with pytest.raises(
-        ReadError, match=r"reader 'hepmtp.readers.darkmachines_csv:SKIP_BAD' cannot be made .only a class"
+        ReadError, match=r"reader 'hepmtp.readers.darkmachines.reader:SKIP_BAD' cannot be made .only a class"
     ):
         HepRunner(iterative)(
-            fileset(files["csv"], reader="hepmtp.readers.darkmachines_csv:SKIP_BAD", reader_options={"on_bad": "skip"}),
+            fileset(
+                files["csv"], reader="hepmtp.readers.darkmachines.reader:SKIP_BAD", reader_options={"on_bad": "skip"}
+            ),
             fill,
         )
 
@@ -211,7 +215,7 @@ def test_errors_name_what_is_wrong(files: Any, iterative: Any, tmp_path: Path) -
         runner(bad_fileset(files), fill)
     skipping = HepRunner(iterative, chunksize=1)
     out = skipping({"bad": {"files": [files["csv"]["4top"].with_name("bad.csv")],
-                            "metadata": {"reader": "hepmtp.readers.darkmachines_csv:SKIP_BAD"}}}, fill)  # fmt: skip
+                            "metadata": {"reader": "hepmtp.readers.darkmachines.reader:SKIP_BAD"}}}, fill)  # fmt: skip
     assert out["n"] == {"bad": 2}  # the third chunk has no event
     junk = tmp_path / "junk.root"
     junk.write_bytes(b"junk" * 100)

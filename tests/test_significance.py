@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hepmtp.errors import HepmtpError
-from hepmtp.significance import asimov
+from hepmtp.statistics.significance import asimov
 
 
 def test_asimov_significance():

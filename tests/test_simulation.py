@@ -32,8 +32,10 @@ import jets
 import processes
 import showers
 
-from hepmtp.events import PARTICLE_TYPES, check_events, make_events, n_jets
-from hepmtp.readers.darkmachines_csv import DarkMachinesCSV
+from hepmtp.events.observables import n_jets
+from hepmtp.events.particles import PARTICLE_TYPES
+from hepmtp.events.record import check_events, make_events
+from hepmtp.readers.darkmachines.reader import DarkMachinesCSV
 from hepmtp.readers.jetclass import JET_LABELS, JetClass
 
 

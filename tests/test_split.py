@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from scipy.stats import chi2_contingency, chisquare
 
-from hepmtp.events import make_events, source_id
-from hepmtp.split import FRACTIONS, analysis_scale, split_of
+from hepmtp.events.record import make_events, source_id
+from hepmtp.events.split import FRACTIONS, analysis_scale, split_of
 
 
 def events_of(n: int, *, source: int = 0, first: int = 0, role: str = "background") -> ak.Array:

@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 from contracts import check_detector
 
+from hepmtp.datasets.files import read
+from hepmtp.datasets.manifest import embedded
 from hepmtp.detectors import load_detector
 from hepmtp.detectors.supervised import SupervisedDetector, _against, _signal_events
 from hepmtp.errors import NotFittedError, TrainingError
-from hepmtp.events import concatenate, with_metadata
-from hepmtp.manifest import embedded, read
-from hepmtp.metrics import auc
-from hepmtp.models.classifier import ClassifierOptions, ClassifierTraining
-from hepmtp.split import part_of
+from hepmtp.events.record import concatenate, with_metadata
+from hepmtp.events.split import part_of
+from hepmtp.models.classifier import ClassifierOptions
+from hepmtp.statistics.metrics import auc
+from hepmtp.training.classify import ClassifierTraining
 
 
 @pytest.fixture(scope="module")

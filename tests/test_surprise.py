@@ -9,11 +9,11 @@ import pytest
 import torch
 from test_masked import TOKENIZER, events_of, make_model
 
+from hepmtp.detectors.masked_token.surprise import surprises, surprises_slowly
 from hepmtp.errors import TokenError
+from hepmtp.events.tokens import TokenBatch
 from hepmtp.models.attention import Group
 from hepmtp.models.masked import MaskedTokenModel, ModelOptions
-from hepmtp.surprise import surprises, surprises_slowly
-from hepmtp.tokens import TokenBatch
 
 FORMS = ("product", "joint")
 POSITIONS = ("none", "rope", "learned")

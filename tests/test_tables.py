@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pytest
 
 from hepmtp.errors import HepmtpError
-from hepmtp.tables import cells, read_csv, records, rounded, write_csv, write_markdown
+from hepmtp.report.tables import cells, read_csv, records, rounded, write_csv, write_markdown
 
 
 class Row(NamedTuple):

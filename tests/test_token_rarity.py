@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from contracts import check_detector
 
+from hepmtp.datasets.files import read
+from hepmtp.datasets.manifest import embedded
 from hepmtp.detectors.token_rarity import TokenRarity
 from hepmtp.errors import NotFittedError
-from hepmtp.manifest import embedded, read
-from hepmtp.split import part_of
+from hepmtp.events.split import part_of
 from hepmtp.tokenizers.lookup import LookupTokenizer
 
 

@@ -14,28 +14,28 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
-from hepmtp import plotting
+from hepmtp.datasets.files import read
+from hepmtp.datasets.manifest import embedded
 from hepmtp.detectors import training_events
 from hepmtp.detectors.observables import Observable
 from hepmtp.detectors.token_rarity import TokenRarity
 from hepmtp.errors import TokenError, TrainingError
-from hepmtp.events import make_events
-from hepmtp.manifest import embedded, read
-from hepmtp.plotting.tokenizer import OBSERVABLES, RESIDUALS
-from hepmtp.split import part_of
-from hepmtp.tokenizer_report import (
+from hepmtp.events.record import make_events
+from hepmtp.events.split import part_of
+from hepmtp.events.tokens import TokenBatch
+from hepmtp.studies.tokenizer import figures
+from hepmtp.studies.tokenizer.figures import OBSERVABLES, RESIDUALS
+from hepmtp.studies.tokenizer.folder import tokenizer_of, write_tokenizer_report
+from hepmtp.studies.tokenizer.measure import (
     AXES,
     CORRELATED,
     TokenizerReport,
-    report_markdown,
     residuals,
     tokenizer_report,
     type_confusion,
-    write_report,
 )
-from hepmtp.tokenizer_results import tokenizer_of, write_tokenizer_report
+from hepmtp.studies.tokenizer.text import report_markdown, write_report
 from hepmtp.tokenizers.lookup import LookupTokenizer
-from hepmtp.tokens import TokenBatch
 
 
 @pytest.fixture(scope="module")
@@ -269,7 +269,7 @@ def test_json_holds_all_numbers(report: TokenizerReport, tmp_path: Path) -> None
 
 
 def test_figure_of_residuals(report: TokenizerReport) -> None:
-    figure = plotting.residuals(report)
+    figure = figures.residuals(report)
     assert [axis.get_xlabel() for axis in figure.axes] == [RESIDUALS[name] for name in AXES]
     drawn = figure.axes[3].patches[0].get_data().values
     expected = report.residuals["phi"].counts
@@ -279,13 +279,13 @@ def test_figure_of_residuals(report: TokenizerReport) -> None:
     assert "hepmtp" in found
     assert "ATLAS" not in found
     few = dataclasses.replace(report, residuals={"pt": report.residuals["pt"], "phi": report.residuals["phi"]})
-    assert [axis.get_visible() for axis in plotting.residuals(few).axes] == [True, True, False]
+    assert [axis.get_visible() for axis in figures.residuals(few).axes] == [True, True, False]
 
 
 def test_figure_of_types(report: TokenizerReport) -> None:
     matrix = np.zeros((7, 7), dtype=np.int64)
     matrix[0, :2] = 3, 1
-    figure = plotting.type_confusion(dataclasses.replace(report, type_confusion=matrix, supervised=True))
+    figure = figures.type_confusion(dataclasses.replace(report, type_confusion=matrix, supervised=True))
     assert np.asarray(figure.axes[0].collections[0].get_array())[0].tolist() == [0.75, 0.25, 0, 0, 0, 0, 0]
     assert "supervised" in texts(figure)
 
@@ -293,7 +293,7 @@ def test_figure_of_types(report: TokenizerReport) -> None:
 def test_figure_of_correlations(report: TokenizerReport) -> None:
     after = report.correlation_after.copy()
     after[4, :] = after[:, 4] = np.nan
-    figure = plotting.correlations(dataclasses.replace(report, correlation_after=after))
+    figure = figures.correlations(dataclasses.replace(report, correlation_after=after))
     drawn = [np.ma.filled(axis.collections[0].get_array(), np.nan) for axis in figure.axes[:3]]
     np.testing.assert_array_equal(drawn[0], report.correlation_before)
     np.testing.assert_array_equal(drawn[1], after)
@@ -303,7 +303,7 @@ def test_figure_of_correlations(report: TokenizerReport) -> None:
 
 
 def test_figure_of_tokens(report: TokenizerReport) -> None:
-    figure = plotting.token_histogram(report)
+    figure = figures.token_histogram(report)
     shares = [patch.get_data().values for patch in figure.axes[0].patches]
     assert (np.diff(shares[0]) <= 0).all()
     assert [share.sum() for share in shares] == pytest.approx([100, 100])
@@ -311,7 +311,7 @@ def test_figure_of_tokens(report: TokenizerReport) -> None:
     used = shares[0] > 0
     np.testing.assert_allclose(np.asarray(ratio)[used], shares[1][used] / shares[0][used])
     alone = dataclasses.replace(report, token_counts={"background": report.token_counts["background"]})
-    assert len(plotting.token_histogram(alone).axes[0].patches) == 1
+    assert len(figures.token_histogram(alone).axes[0].patches) == 1
 
 
 def test_all_is_written(
@@ -353,8 +353,8 @@ def test_a_word_that_names_no_tokenizer(background: ak.Array, tmp_path: Path) ->
         TokenError, match=r"'nothing' is neither the folder .* nor a look-up table \(particles, met3, .*No module"
     ):
         tokenizer_of("nothing", background)
-    with pytest.raises(TokenError, match=r"'hepmtp.tokens:TokenBatch' is neither .* from nothing: .*required"):
-        tokenizer_of("hepmtp.tokens:TokenBatch", background)
+    with pytest.raises(TokenError, match=r"'hepmtp.events.tokens:TokenBatch' is neither .* from nothing: .*required"):
+        tokenizer_of("hepmtp.events.tokens:TokenBatch", background)
     with pytest.raises(TokenError, match=r"makes a 'hepmtp:ParquetReader', expected a tokenizer"):
         tokenizer_of("hepmtp:ParquetReader", background)
     Observable("ht").fit(background).save(tmp_path / "ht")

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hepmtp.errors import TokenError
-from hepmtp.tokens import TokenBatch
+from hepmtp.events.tokens import TokenBatch
 
 ragged = st.lists(st.lists(st.integers(0, 10**6), max_size=6), max_size=8)
 

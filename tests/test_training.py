@@ -21,11 +21,12 @@ from test_masked import events_of, make_model
 
 from hepmtp.detectors import training_events
 from hepmtp.errors import ScoreError, TokenError, TrainingError
+from hepmtp.events.tokens import TokenBatch
 from hepmtp.models.masked import MaskedTokenModel
-from hepmtp.threads import torch_threads
 from hepmtp.tokenizers.lookup import LookupTokenizer
-from hepmtp.tokens import TokenBatch
-from hepmtp.training import History, TrainingOptions, batch_loss, mask_tokens, tokens_to_predict, train
+from hepmtp.training.loop import History, train
+from hepmtp.training.masking import TrainingOptions, batch_loss, mask_tokens, tokens_to_predict
+from hepmtp.training.threads import torch_threads
 
 OPTIONS = TrainingOptions(epochs=4, batch_events=128, mask_fraction=0.2, seed=3)
 Parts = tuple[TokenBatch, TokenBatch]

@@ -12,16 +12,10 @@ from contracts import check_detector
 from torch import Tensor, nn
 
 from hepmtp.detectors.event_features_input import chosen_features
-from hepmtp.detectors.event_network import (
-    FARTHEST,
-    EventNetwork,
-    NetworkTraining,
-    Standardised,
-    train_network,
-)
+from hepmtp.detectors.event_network import FARTHEST, EventNetwork, NetworkTraining, Standardised, train_network
 from hepmtp.detectors.vae import SMALLEST_SIGMA, VAE, Autoencoder
 from hepmtp.errors import TrainingError
-from hepmtp.events import make_events
+from hepmtp.events.record import make_events
 
 FEW = ("n_jets", "ht", "met", "lepton_pt_3", "jet_pt_1", "jet_pt_2")
 

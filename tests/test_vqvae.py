@@ -14,11 +14,12 @@ from contracts import check_tokenizer, columns
 from hepmtp import storage
 from hepmtp.detectors import training_events
 from hepmtp.errors import EventError, NotFittedError, ScoreError, TokenError, TrainingError
-from hepmtp.events import CONSTITUENT_TYPES, concatenate, make_events
+from hepmtp.events.particles import CONSTITUENT_TYPES
+from hepmtp.events.record import concatenate, make_events
+from hepmtp.events.tokens import TokenBatch
 from hepmtp.tokenizers import load_tokenizer
 from hepmtp.tokenizers.autoencoder import AutoencoderOptions, Condition
 from hepmtp.tokenizers.vqvae import VQVAETokenizer
-from hepmtp.tokens import TokenBatch
 
 
 def no_particles(n: int) -> ak.Array:

@@ -11,16 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hepmtp.datasets.files import read
+from hepmtp.datasets.manifest import Dataset
 from hepmtp.detectors import training_events
-from hepmtp.detectors.masked_token import MaskedTokenDetector
+from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
 from hepmtp.errors import TrainingError
-from hepmtp.events import concatenate
-from hepmtp.manifest import Dataset, read
+from hepmtp.events.record import concatenate
 from hepmtp.models.masked import ModelOptions
-from hepmtp.run import make_executor
+from hepmtp.run.executors import make_executor
+from hepmtp.run.train import train_detectors
 from hepmtp.tokenizers.lookup import LookupTokenizer
-from hepmtp.training import TrainingOptions
-from hepmtp.workflow import train_detectors
+from hepmtp.training.masking import TrainingOptions
 from processors.corpus import CorpusProcessor
 
 N = {"ttbarW": 400, "ttbarZ": 300}

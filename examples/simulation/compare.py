@@ -12,8 +12,8 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
-from hepmtp.features import EVENT_FEATURES
-from hepmtp.readers import reader_for
+from hepmtp.events.observables import EVENT_FEATURES
+from hepmtp.readers.formats import reader_for
 
 #: Observables that are compared: names of `EVENT_FEATURES`.
 NAMES = (

@@ -13,7 +13,8 @@ import fastjet
 import numpy as np
 from numpy.typing import NDArray
 
-from hepmtp.events import PARTICLE_TYPES, behavior
+from hepmtp.events.particles import PARTICLE_TYPES
+from hepmtp.events.record import behavior
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

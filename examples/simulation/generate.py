@@ -22,9 +22,10 @@ from processes import LUMINOSITY, PROCESSES, Process
 from showers import batches, start_process
 
 from hepmtp import storage
-from hepmtp.events import ht, make_events, n_b, n_jets
-from hepmtp.progress import progress_bar
-from hepmtp.readers.darkmachines_csv import write_csv
+from hepmtp.cli.progress import progress_bar
+from hepmtp.events.observables import ht, n_b, n_jets
+from hepmtp.events.record import make_events
+from hepmtp.readers.darkmachines.reader import write_csv
 
 #: Of the preselection, leptons aside.
 MIN_JETS, MIN_B, MIN_HT = 3, 1, 300.0

@@ -20,7 +20,7 @@ from detector import CHARGED_HADRONS, any_of, cluster, delta_r, log_normal, visi
 from showers import batches, start
 
 from hepmtp import storage
-from hepmtp.progress import progress_bar
+from hepmtp.cli.progress import progress_bar
 
 RADIUS, MATCH = 0.8, 0.6
 JET_PT, JET_ETA = (500.0, 1000.0), 2.0

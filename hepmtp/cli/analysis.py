@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.table import Table
 
 from hepmtp.cli.options import Executor, Folder, Manifest, Names, Output, RoleOption, Scheduler, Seed, Workers
+from hepmtp.cli.progress import epoch_bars
 from hepmtp.errors import ScoreError
-from hepmtp.progress import epoch_bars
 
 
 def demo(
@@ -34,7 +34,7 @@ def demo(
 
     Example: `hepmtp demo --output hepmtp-demo`
     """
-    from hepmtp.demo import run_demo
+    from hepmtp.cli.demo import run_demo
 
     with epoch_bars() as show:
         run_demo(output, quick=quick, seed=seed, progress=show)
@@ -71,13 +71,14 @@ def train(
 
     Example: `hepmtp train ttbarW ttbarWW ttbarZ ttbarHiggs --output detectors`
     """
-    from hepmtp.detectors.masked_token import MaskedTokenDetector
-    from hepmtp.manifest import load_manifest, select
+    from hepmtp.datasets.manifest import load_manifest
+    from hepmtp.datasets.names import select
+    from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
     from hepmtp.models.masked import ModelOptions
-    from hepmtp.run import make_executor
+    from hepmtp.run.executors import make_executor
+    from hepmtp.run.train import train_detectors
     from hepmtp.tokenizers.lookup import LookupTokenizer
-    from hepmtp.training import TrainingOptions
-    from hepmtp.workflow import train_detectors
+    from hepmtp.training.masking import TrainingOptions
     from processors.corpus import CorpusProcessor
 
     chosen = select(names, load_manifest(manifest, folder=folder), role=role)
@@ -121,9 +122,12 @@ def run(
 
     Example: `hepmtp run ttbarW ttbarZ 4top --detectors detectors --output results`
     """
-    from hepmtp.manifest import fileset, load_manifest, select
-    from hepmtp.results import write_run
-    from hepmtp.run import HepRunner, make_executor
+    from hepmtp.datasets.files import fileset
+    from hepmtp.datasets.manifest import load_manifest
+    from hepmtp.datasets.names import select
+    from hepmtp.report.folder import write_run
+    from hepmtp.run.executors import make_executor
+    from hepmtp.run.runner import HepRunner
     from processors.anomaly import AnomalyProcessor
 
     start = time.perf_counter()
@@ -155,11 +159,11 @@ def compare(
 
     Example: `hepmtp compare results --regions SR CR --threshold-quantile 0.95`
     """
-    from hepmtp.comparison import compare as compare_regions
-    from hepmtp.histograms import load
-    from hepmtp.report import TITLES, read_info
-    from hepmtp.results import caption_of, coarse, draw_regions, passing
-    from hepmtp.tables import cells, records, write_csv, write_markdown
+    from hepmtp.report.folder import caption_of, coarse, draw_regions, passing
+    from hepmtp.report.page import TITLES, read_info
+    from hepmtp.report.tables import cells, records, write_csv, write_markdown
+    from hepmtp.statistics.comparison import compare as compare_regions
+    from hepmtp.statistics.histograms import load
 
     info, scores = read_info(run), load(run / "histograms.json")
     detector = detector or info.detector
@@ -192,15 +196,15 @@ def report(run: Annotated[Path, typer.Argument(help="Folder that `hepmtp run` or
 
     Example: `hepmtp report results`
     """
-    from hepmtp.report import write_report
+    from hepmtp.report.page import write_report
 
     typer.echo(write_report(run))
 
 
 def _found(folder: Path) -> None:
     """Say what a run has found."""
-    from hepmtp.report import conclusions, read_info
-    from hepmtp.tables import read_csv
+    from hepmtp.report.page import conclusions, read_info
+    from hepmtp.report.tables import read_csv
 
     table = folder / "performance.csv"
     for sentence in conclusions(read_csv(table), read_info(folder)) if table.exists() else ():

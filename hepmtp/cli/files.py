@@ -19,8 +19,8 @@ from rich.table import Table
 from rich.text import Text
 
 from hepmtp.cli.options import Folder, Manifest, ReaderOption, ReaderOptions
+from hepmtp.cli.progress import download_bars, progress_bar
 from hepmtp.errors import ManifestError, ReadError
-from hepmtp.progress import download_bars, progress_bar
 
 
 def datasets(folder: Folder = None, manifest: Manifest = None) -> None:
@@ -31,7 +31,8 @@ def datasets(folder: Folder = None, manifest: Manifest = None) -> None:
 
     Example: `hepmtp datasets --folder ~/darkmachines`
     """
-    from hepmtp.manifest import check_files, load_manifest
+    from hepmtp.datasets.files import check_files
+    from hepmtp.datasets.manifest import load_manifest
 
     table = Table(
         box=SIMPLE, padding=(0, 1, 0, 0), caption="zenodo.N is to be had from https://doi.org/10.5281/zenodo.N"
@@ -78,9 +79,9 @@ def fetch(
 
     Example: `hepmtp fetch fourtops --folder ~/darkmachines`
     """
-    from hepmtp.download import fetch as fetch_files
-    from hepmtp.manifest import data_folder, load_manifest, load_records
-    from hepmtp.transfer import Transfer
+    from hepmtp.datasets.fetch import fetch as fetch_files
+    from hepmtp.datasets.manifest import data_folder, load_manifest, load_records
+    from hepmtp.datasets.transfer import Transfer
 
     place = data_folder(manifest, folder)
     with download_bars() as show:
@@ -114,8 +115,8 @@ def inspect(
 
     Example: `hepmtp inspect ttbarW.csv.gz`
     """
-    from hepmtp.inspection import inspect as inspect_file
-    from hepmtp.inspection import summary, to_json
+    from hepmtp.readers.inspect_file import inspect as inspect_file
+    from hepmtp.readers.inspect_file import summary, to_json
 
     found = inspect_file(file, reader=reader, options=_options_of(option))
     if as_json:
@@ -147,9 +148,9 @@ def convert(
 
     Example: `hepmtp convert ttbarW.csv.gz ttbarW.root`
     """
-    from hepmtp.convert import convert as convert_file
-    from hepmtp.inspection import kind_of_file
-    from hepmtp.readers import load_reader
+    from hepmtp.readers.convert import convert as convert_file
+    from hepmtp.readers.formats import load_reader
+    from hepmtp.readers.inspect_file import kind_of_file
 
     options = _options_of(option) | ({"on_bad": "skip"} if skip_bad else {})
     made = load_reader(reader or kind_of_file(source), **options)

@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.table import Table
 
 from hepmtp.cli.options import Folder, Manifest, Output, RoleOption, Seed, SomeNames
+from hepmtp.cli.progress import progress_bar
 from hepmtp.errors import ManifestError
-from hepmtp.progress import progress_bar
 
 
 def tokenizer_report(
@@ -50,10 +50,12 @@ def tokenizer_report(
 
     Example: `hepmtp tokenizer-report visive2025 --output visive2025`
     """
-    from hepmtp.manifest import embedded, load_manifest, read, select
+    from hepmtp.datasets.files import read
+    from hepmtp.datasets.manifest import embedded, load_manifest
+    from hepmtp.datasets.names import select
     from hepmtp.plotting import OWN_FILES, SIMULATION
-    from hepmtp.tokenizer_report import report_markdown
-    from hepmtp.tokenizer_results import tokenizer_of, write_tokenizer_report
+    from hepmtp.studies.tokenizer.folder import tokenizer_of, write_tokenizer_report
+    from hepmtp.studies.tokenizer.text import report_markdown
 
     chosen = select(names, load_manifest(manifest, folder=folder), role=role) if names else embedded()
     plain = [dataset for dataset in chosen if dataset.role == "background"]
@@ -108,10 +110,11 @@ def league(
 
     Example: `hepmtp league --only masked_token --only ht --seeds 1 --output league`
     """
-    from hepmtp.challenge import read_challenge
-    from hepmtp.league import run_league
-    from hepmtp.league_entries import AGAINST, choose
-    from hepmtp.manifest import embedded, load_manifest, select
+    from hepmtp.datasets.manifest import embedded, load_manifest
+    from hepmtp.datasets.names import select
+    from hepmtp.studies.league.challenge import read_challenge
+    from hepmtp.studies.league.entries import AGAINST, choose
+    from hepmtp.studies.league.run import run_league
 
     chosen = select(names, load_manifest(manifest, folder=folder), role=role) if names else embedded()
     rows = [row for path in published or () for row in read_challenge(path)]

@@ -1,7 +1,7 @@
 """Detectors: each gives every event one number, larger = stranger.
 
 The rule: a detector is fitted on background training events only, and on those alone that
-:func:`hepmtp.split.split_of` calls train (and validation, for early stopping): what a histogram shows was never used.
+:func:`hepmtp.events.split.split_of` calls train (and validation, for early stopping): what a histogram shows was never used.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from hepmtp import storage
 from hepmtp.errors import ScoreError, TrainingError
-from hepmtp.split import Part, check_background, in_one_order, part_of
+from hepmtp.events.split import Part, check_background, in_one_order, part_of
 
 
 @runtime_checkable

@@ -16,14 +16,7 @@ from hist.axis import Regular
 from numpy.typing import NDArray
 
 from hepmtp import storage
-from hepmtp.detectors import (
-    Detector,
-    axis_from,
-    load_detector,
-    plain_axis,
-    score_axis,
-    training_events,
-)
+from hepmtp.detectors import Detector, axis_from, load_detector, plain_axis, score_axis, training_events
 from hepmtp.errors import NotFittedError, TrainingError
 
 Floats = NDArray[np.float64]

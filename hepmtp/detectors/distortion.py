@@ -1,7 +1,7 @@
 """The DDD-style detector: how much an event looks like distorted background.
 
 The rule: a classifier learns background events against distorted copies of the same events, drawn anew in every epoch; its score is
-the logit of "distorted". No signal enters, neither here nor in the list of distortions (:mod:`hepmtp.distortions`).
+the logit of "distorted". No signal enters, neither here nor in the list of distortions (:mod:`hepmtp.events.distortions`).
 
 The method is that of *DDD* (arXiv:2406.18469), whose own list of distortions and network are not public: numbers from this file are
 those of a re-implementation and are called "DDD-style".
@@ -17,9 +17,9 @@ import numpy as np
 
 from hepmtp.detectors import training_events
 from hepmtp.detectors.event_classifier import ClassifierDetector
-from hepmtp.distortions import distort
+from hepmtp.events.distortions import distort
 from hepmtp.models.classifier import Labelled, Progress, inputs_of, labelled
-from hepmtp.threads import torch_threads
+from hepmtp.training.threads import torch_threads
 
 #: Distorted copies of each validation event, so that the loss which stops the training has little noise.
 VALIDATION_COPIES = 4

@@ -18,18 +18,10 @@ from numpy.typing import NDArray
 from hepmtp import storage
 from hepmtp.detectors import axis_from, plain_axis, score_axis
 from hepmtp.errors import NotFittedError
-from hepmtp.models.classifier import (
-    ClassifierOptions,
-    ClassifierTraining,
-    EventClassifier,
-    Labelled,
-    Progress,
-    inputs_of,
-    new_classifier,
-    train_classifier,
-)
-from hepmtp.threads import torch_threads
-from hepmtp.training import History
+from hepmtp.models.classifier import ClassifierOptions, EventClassifier, Labelled, Progress, inputs_of, new_classifier
+from hepmtp.training.classify import ClassifierTraining, train_classifier
+from hepmtp.training.loop import History
+from hepmtp.training.threads import torch_threads
 
 
 @dataclass(eq=False, kw_only=True)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from hepmtp import storage
 from hepmtp.detectors import axis_from, plain_axis, score_axis, training_events
 from hepmtp.errors import NotFittedError, ScoreError
-from hepmtp.features import EVENT_FEATURES
+from hepmtp.events.observables import EVENT_FEATURES
 
 Floats = NDArray[np.float64]
 
@@ -27,7 +27,7 @@ CHUNK = 4096
 
 
 def chosen_features(events: ak.Array, names: tuple[str, ...]) -> Floats:
-    """These columns of :func:`hepmtp.features.event_features`, shape (n_events, n_features); unknown names raise ScoreError."""
+    """These columns of :func:`hepmtp.events.observables.event_features`, shape (n_events, n_features); unknown names raise ScoreError."""
     unknown = [name for name in names if name not in EVENT_FEATURES]
     if unknown or not names:
         raise ScoreError(f"event features {unknown or '()'} are unknown or none; there are {', '.join(EVENT_FEATURES)}")
@@ -42,7 +42,7 @@ class EventFeatureDetector(ABC):
     Parameters
     ----------
     features
-        names in :data:`hepmtp.features.EVENT_FEATURES`.
+        names in :data:`hepmtp.events.observables.EVENT_FEATURES`.
     name
         of the detector.
     """

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from hepmtp.detectors import training_events
 from hepmtp.detectors.event_features_input import CHUNK, EventFeatureDetector, Floats, chosen_features
 from hepmtp.errors import NotFittedError, TrainingError
-from hepmtp.threads import torch_threads
-from hepmtp.training import History
+from hepmtp.training.loop import History
+from hepmtp.training.threads import torch_threads
 
 #: Largest scaled feature, in units of the background's spread: its square and its exponential in float64 stay finite.
 FARTHEST = 1e6

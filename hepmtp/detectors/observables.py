@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from hepmtp import storage
 from hepmtp.detectors import axis_from, plain_axis, score_axis, training_events
 from hepmtp.errors import NotFittedError, ScoreError
-from hepmtp.events import ht, n_b, n_jets
+from hepmtp.events.observables import ht, n_b, n_jets
 
 
 class Definition(NamedTuple):

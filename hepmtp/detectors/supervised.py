@@ -15,10 +15,10 @@ import awkward as ak
 from hepmtp.detectors import training_events
 from hepmtp.detectors.event_classifier import ClassifierDetector
 from hepmtp.errors import TrainingError
-from hepmtp.events import metadata
-from hepmtp.metrics import balanced_weights
+from hepmtp.events.record import metadata
+from hepmtp.events.split import Part, in_one_order, part_of
 from hepmtp.models.classifier import Labelled, Progress, inputs_of, labelled
-from hepmtp.split import Part, in_one_order, part_of
+from hepmtp.statistics.metrics import balanced_weights
 
 
 @dataclass(eq=False)

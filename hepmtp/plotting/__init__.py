@@ -7,31 +7,23 @@ The rule: nothing is computed here but shares and ratios of what is given; every
 from __future__ import annotations
 
 from hepmtp.plotting.curves import roc, sic, training_curve
-from hepmtp.plotting.league import Bar, auc_bars
 from hepmtp.plotting.regions import score_regions, shape_comparison
 from hepmtp.plotting.style import OWN_FILES, PROCESSES, SIMULATION, Caption, process_style, save
-from hepmtp.plotting.tokenizer import correlations, residuals, token_histogram, type_confusion
 from hepmtp.plotting.tokens import confusion, token_occupancy, tokens_before_after
 
 __all__ = [
     "OWN_FILES",
     "PROCESSES",
     "SIMULATION",
-    "Bar",
     "Caption",
-    "auc_bars",
     "confusion",
-    "correlations",
     "process_style",
-    "residuals",
     "roc",
     "save",
     "score_regions",
     "shape_comparison",
     "sic",
-    "token_histogram",
     "token_occupancy",
     "tokens_before_after",
     "training_curve",
-    "type_confusion",
 ]

@@ -13,8 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from hepmtp.metrics import MIN_RAW, Roc, WorkingPoint, working_point
 from hepmtp.plotting.style import COLOURS, LINES, SIMULATION, Caption, legend_above, panels, styled
+from hepmtp.statistics.metrics import MIN_RAW, Roc, WorkingPoint, working_point
 
 
 @styled

@@ -15,8 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from hepmtp.comparison import Comparison
-from hepmtp.histograms import Histogram, spectrum
+from hepmtp.events.regions import REGIONS
 from hepmtp.plotting.style import (
     COLOURS,
     LINES,
@@ -28,7 +27,8 @@ from hepmtp.plotting.style import (
     ratio_limits,
     styled,
 )
-from hepmtp.regions import REGIONS
+from hepmtp.statistics.comparison import Comparison
+from hepmtp.statistics.histograms import Histogram, spectrum
 
 
 @styled

@@ -20,9 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hepmtp.errors import EventError, ReadError
-from hepmtp.events import CONSTITUENT_TYPES, make_events, source_id
-from hepmtp.files import check_range
-from hepmtp.readers import check_options
+from hepmtp.events.particles import CONSTITUENT_TYPES
+from hepmtp.events.record import make_events, source_id
+from hepmtp.readers.lines import check_range
+from hepmtp.readers.options import check_options
 from hepmtp.readers.trees import damage, entries, open_root
 
 #: What jets are made from; ``label`` is an index into this. A file may hold some of these only.

@@ -1,6 +1,6 @@
 """Parquet: events in the same flat columns as in ROOT, row group by row group.
 
-The rule: the columns are those of `hepmtp.readers.COLUMNS`, float64 in GeV; one row group is one chunk that was written.
+The rule: the columns are those of `hepmtp.readers.columns.COLUMNS`, float64 in GeV; one row group is one chunk that was written.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hepmtp.errors import ReadError
-from hepmtp.files import check_file, check_range
-from hepmtp.readers import COLUMNS, check_columns, events_of, flat
+from hepmtp.readers.columns import COLUMNS, check_columns, events_of, flat
+from hepmtp.readers.lines import check_file, check_range
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import awkward as ak
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hepmtp.events import PHI_ROUNDING, make_events, source_id
+from hepmtp.events.record import PHI_ROUNDING, make_events, source_id
 from hepmtp.readers.trees import Branches
 
 ELECTRON_MASS, MUON_MASS = 0.00051099895, 0.1056583755  #: GeV (PDG 2024)

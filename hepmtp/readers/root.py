@@ -1,31 +1,26 @@
 """ROOT: events in a TTree or an RNTuple, for our readers and for coffea's own Runner.
 
-The rule: the columns are those of `hepmtp.readers.COLUMNS`, float64 in GeV, so what is read is what was written, to the
+The rule: the columns are those of `hepmtp.readers.columns.COLUMNS`, float64 in GeV, so what is read is what was written, to the
 last bit.
 """
 
 from __future__ import annotations
 
 import contextlib
-import io
-import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote
 
 import awkward as ak
 import uproot
 from coffea.nanoevents.methods import base
 from coffea.nanoevents.schemas.base import BaseSchema, zip_forms
-from uproot.source.fsspec import FSSpecSource
-from uproot.source.object import ObjectSource
 
 from hepmtp.errors import ReadError
-from hepmtp.events import PARTICLE_FIELDS, behavior
-from hepmtp.files import Chunk, check_range
-from hepmtp.readers import COLUMNS, ChunkReader, check_columns, events_of, flat, load_reader
+from hepmtp.events.record import PARTICLE_FIELDS, behavior
+from hepmtp.readers.columns import COLUMNS, check_columns, events_of, flat
+from hepmtp.readers.lines import check_range
 from hepmtp.readers.trees import damage, entries, open_root
 
 TREE = "Events"
@@ -102,23 +97,10 @@ class RootReader:
 def write_root(path: str | Path, chunks: Iterable[ak.Array], *, rntuple: bool = False) -> None:
     """Write events, chunk by chunk, to the TTree (or RNTuple) `TREE` of a new file, compressed by ZSTD."""
     with uproot.recreate(path, compression=uproot.ZSTD(3)) as file:
-        _write(file, chunks, rntuple=rntuple)
+        write_tree(file, chunks, rntuple=rntuple)
 
 
-def tree_bytes(events: ak.Array) -> bytes:
-    """The bytes of a ROOT file with these events in an uncompressed TTree."""
-    buffer = _Kept()
-    with uproot.recreate(buffer, compression=None) as file:
-        _write(file, [events], rntuple=False)
-    return buffer.getvalue()
-
-
-class _Kept(io.BytesIO):
-    def close(self) -> None:
-        """Stay open: uproot closes what it has written."""
-
-
-def _write(file: Any, chunks: Iterable[ak.Array], *, rntuple: bool) -> None:
+def write_tree(file: Any, chunks: Iterable[ak.Array], *, rntuple: bool) -> None:
     if rntuple:
         jagged = {f"Particle_{name}": f"var * {_dtype(name)}" for name in PARTICLE_FIELDS}
         tree = file.mkrntuple(TREE, {**_PER_EVENT, "nParticle": "int32", **jagged})
@@ -138,35 +120,3 @@ def _dtype(name: str) -> str:
 
 
 _PER_EVENT = {"event": "int64", "source": "int64", "weight": "float64", "MET_pt": "float64", "MET_phi": "float64"}
-
-
-def chunk_name(path: str, reader: str, chunk: Chunk, *, options: Mapping[str, Any], bytes_known: bool) -> str:
-    """A name that says which entries (and bytes) of which file, read by which reader; `ChunkSource` opens it."""
-    stop = chunk.first_entry + chunk.n_entries
-    where = f"&bytes={chunk.byte_start}-{chunk.byte_stop}" if bytes_known else ""
-    how = f"&options={quote(json.dumps(options, sort_keys=True), safe='')}" if options else ""
-    return f"{path}?entries={chunk.first_entry}-{stop}{where}{how}&reader={reader}"
-
-
-class ChunkSource(ObjectSource):  # type: ignore[misc]
-    """What ``uproot.open(..., handler=ChunkSource)`` opens: a `chunk_name` as a TTree in memory, any other as it is."""
-
-    def __new__(cls, file_path: str, **options: Any) -> Any:
-        return super().__new__(cls) if "?entries=" in file_path else FSSpecSource(file_path, **options)
-
-    def __init__(self, file_path: str, **options: Any) -> None:
-        super().__init__(io.BytesIO(tree_bytes(_read_named(file_path))), **options)
-
-
-def _read_named(name: str) -> ak.Array:
-    path, _, query = name.rpartition("?entries=")
-    entries, *rest = query.split("&")
-    options = dict(option.split("=", 1) for option in rest)
-    reader = load_reader(options["reader"], **json.loads(unquote(options.get("options", "{}"))))
-    start, stop = (int(number) for number in entries.split("-"))
-    if "bytes" not in options:
-        return reader.read(path, start, stop)
-    if not isinstance(reader, ChunkReader):
-        raise ReadError(f"{path}: {options['reader']} does not read chunks")
-    byte_start, byte_stop = (int(number) for number in options["bytes"].split("-"))
-    return reader.read_chunk(path, Chunk(start, stop - start, byte_start, byte_stop))

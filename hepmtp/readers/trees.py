@@ -22,8 +22,9 @@ import uproot
 from numpy.typing import NDArray
 
 from hepmtp.errors import EventError, ReadError
-from hepmtp.files import Chunk, check_file, check_range, is_remote
-from hepmtp.readers import LAYOUTS, check_options
+from hepmtp.readers.formats import LAYOUTS
+from hepmtp.readers.lines import Chunk, check_file, check_range, is_remote
+from hepmtp.readers.options import check_options
 
 _KINDS = ("TTree", "ROOT::RNTuple")
 

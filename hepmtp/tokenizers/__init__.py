@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hepmtp import storage
 from hepmtp.errors import TokenError
-from hepmtp.tokens import TokenBatch
+from hepmtp.events.tokens import TokenBatch
 
 
 @runtime_checkable

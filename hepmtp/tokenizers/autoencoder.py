@@ -19,10 +19,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hepmtp.errors import TokenError, TrainingError
-from hepmtp.events import PARTICLE_TYPES
+from hepmtp.events.particles import PARTICLE_TYPES
+from hepmtp.events.tokens import TokenBatch
 from hepmtp.models.attention import Block, Group, sort_by_multiplicity
-from hepmtp.threads import torch_threads
-from hepmtp.tokens import TokenBatch
+from hepmtp.training.threads import torch_threads
 
 log = logging.getLogger(__name__)
 
@@ -129,7 +129,7 @@ class _ResidualMLP(nn.Module):
 
 
 class Autoencoder(nn.Module):
-    """Encoder, quantiser and decoder of particle features (:func:`hepmtp.features.particle_features`).
+    """Encoder, quantiser and decoder of particle features (:func:`hepmtp.events.observables.particle_features`).
 
     Notes
     -----

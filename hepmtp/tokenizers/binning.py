@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hepmtp.errors import TokenError, TrainingError
-from hepmtp.tokens import TokenBatch
+from hepmtp.events.tokens import TokenBatch
 
 
 class Bins(NamedTuple):

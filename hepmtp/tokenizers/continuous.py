@@ -1,7 +1,7 @@
 """Continuous inputs: the ids of another tokenizer as targets, and the plain features of each particle beside them.
 
 The rule: a token's features tell of itself alone. A particle's row holds the columns of
-:data:`hepmtp.features.PARTICLE_FEATURES`, that of a MET token log(1 + MET), that of a METphi token sine and cosine of its phi;
+:data:`hepmtp.events.observables.PARTICLE_FEATURES`, that of a MET token log(1 + MET), that of a METphi token sine and cosine of its phi;
 all other columns are 0, so that hiding a token hides all that it says. Models with ``ModelOptions(inputs="continuous")`` read them.
 """
 
@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from hepmtp import storage
 from hepmtp.errors import NotFittedError, TokenError
-from hepmtp.features import MET_FEATURES, PARTICLE_FEATURES, met_features, particle_features
+from hepmtp.events.observables import MET_FEATURES, PARTICLE_FEATURES, met_features, particle_features
+from hepmtp.events.tokens import TokenBatch
 from hepmtp.tokenizers import Tokenizer, load_tokenizer
-from hepmtp.tokens import TokenBatch
 
 #: Columns of the features of a token.
 COLUMNS = (*PARTICLE_FEATURES, *MET_FEATURES)

@@ -19,9 +19,9 @@ from torch.nn import functional as F
 from vector_quantize_pytorch import VectorQuantize
 
 from hepmtp.errors import TrainingError
-from hepmtp.features import PARTICLE_FEATURES, particle_features
+from hepmtp.events.observables import PARTICLE_FEATURES, particle_features
+from hepmtp.events.tokens import TokenBatch
 from hepmtp.tokenizers.binning import flat
-from hepmtp.tokens import TokenBatch
 
 with warnings.catch_warnings():
     # torch_geometric marks code with torch.jit.script when it is imported, which torch has given up

@@ -24,12 +24,13 @@ import torch
 from numpy.typing import NDArray
 
 from hepmtp import storage
-from hepmtp.distortions import DISTORTIONS, distort
 from hepmtp.errors import NotFittedError, TokenError, TrainingError
-from hepmtp.events import PARTICLE_TYPES, make_events, metadata, particle_types
-from hepmtp.features import particle_features
-from hepmtp.split import check_background, in_one_order, part_of
-from hepmtp.threads import torch_threads
+from hepmtp.events.distortions import DISTORTIONS, distort
+from hepmtp.events.observables import particle_features, particle_types
+from hepmtp.events.particles import PARTICLE_TYPES
+from hepmtp.events.record import make_events, metadata
+from hepmtp.events.split import check_background, in_one_order, part_of
+from hepmtp.events.tokens import TokenBatch
 from hepmtp.tokenizers.binning import (
     Bins,
     behind_particles,
@@ -43,7 +44,7 @@ from hepmtp.tokenizers.binning import (
     n_bins,
 )
 from hepmtp.tokenizers.graph_network import GraphNetwork, ids, train
-from hepmtp.tokens import TokenBatch
+from hepmtp.training.threads import torch_threads
 
 Floats = NDArray[np.float64]
 

@@ -21,9 +21,10 @@ from scipy.spatial.distance import cdist
 
 from hepmtp import storage
 from hepmtp.errors import NotFittedError, ScoreError
-from hepmtp.events import make_events
-from hepmtp.features import particle_features
-from hepmtp.split import check_background, in_one_order
+from hepmtp.events.observables import particle_features
+from hepmtp.events.record import make_events
+from hepmtp.events.split import check_background, in_one_order
+from hepmtp.events.tokens import TokenBatch
 from hepmtp.tokenizers import autoencoder
 from hepmtp.tokenizers.autoencoder import N_KINEMATIC, N_TYPES, Autoencoder, AutoencoderOptions, Quantiser
 from hepmtp.tokenizers.binning import (
@@ -38,7 +39,6 @@ from hepmtp.tokenizers.binning import (
     met_values,
     n_bins,
 )
-from hepmtp.tokens import TokenBatch
 
 #: What is stored of a centre.
 CENTRE = ("pt", "eta", "phi", "energy", "type")

@@ -21,8 +21,11 @@ from numpy.typing import NDArray
 
 from hepmtp import storage
 from hepmtp.errors import NotFittedError, TokenError
-from hepmtp.events import PARTICLE_TYPES, make_events, particle_types
-from hepmtp.split import check_background
+from hepmtp.events.observables import particle_types
+from hepmtp.events.particles import PARTICLE_TYPES
+from hepmtp.events.record import make_events
+from hepmtp.events.split import check_background
+from hepmtp.events.tokens import TokenBatch
 from hepmtp.tokenizers.binning import (
     Bins,
     behind_particles,
@@ -37,7 +40,6 @@ from hepmtp.tokenizers.binning import (
     phi_bin,
     phi_centre,
 )
-from hepmtp.tokens import TokenBatch
 
 #: Inner quantiles of ten bins that resolve the upper tail, where new physics sits: the last bin holds one value in a thousand.
 TAILS = (0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.98, 0.995, 0.999)

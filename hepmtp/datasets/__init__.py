@@ -1,0 +1,3 @@
+"""Data sets: a name becomes checked files."""
+
+from __future__ import annotations

@@ -1,0 +1,340 @@
+"""Fetch the files of data sets and records: in parallel, resumed where a transfer broke, checked by their digests.
+
+The rule: a file gets its name only when it is whole and its digest is right; the first download's sha256 is locked, and
+from then on a file that differs is refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import glob
+import logging
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import pooch
+
+from hepmtp.datasets.archives import is_packed, unpack
+from hepmtp.datasets.files import check_files
+from hepmtp.datasets.lockfile import LOCK, Locked, check_locked, digest, names_in, read_lock, write_lock
+from hepmtp.datasets.manifest import Dataset, Download, Record
+from hepmtp.datasets.transfer import Progress, Resumed, Transfer, get_json
+from hepmtp.errors import ManifestError
+
+#: Bytes that one archive may unpack to.
+LIMIT = 100 * 10**9
+
+
+class Item(NamedTuple):
+    """One file of a record, ready to be downloaded: its name is no pattern any more."""
+
+    record: Record
+    wanted: Download
+    url: str
+
+
+def fetch(
+    names: Iterable[str],
+    datasets: Sequence[Dataset],
+    records: Sequence[Record],
+    *,
+    folder: str | Path,
+    jobs: int = 4,
+    limit: int = LIMIT,
+    transfer: Transfer | None = None,
+    progress: Progress | None = None,
+) -> list[Path]:
+    """Download data sets, records or groups into a folder; returns their files, those that were there already too.
+
+    Parameters
+    ----------
+    names
+        each the name of a data set, the name or DOI of a record, or a group: what the names of several data sets begin
+        with (``chan1`` for ``chan1-background``, ...), or a pattern of them.
+    datasets, records
+        of a manifest, as `hepmtp.datasets.manifest.load_manifest` (with this folder) and `load_records` give them.
+    jobs
+        files that are downloaded at a time.
+    limit
+        bytes that one archive may unpack to.
+    progress
+        told how far each file is, from several threads.
+
+    Raises
+    ------
+    ManifestError
+        if a name is unknown, a file cannot be had, or a digest is not the one that is known. The other files are fetched
+        all the same, and what came of a broken one is kept: the next call goes on from there.
+    """
+    job = _Job(Path(folder), limit, transfer or Transfer(), progress)
+    chosen, wanted = _wanted(names, datasets, records)
+    done: list[Path] = []
+    items: list[Item] = []
+    for record, downloads in wanted:
+        missing: list[Download] = []
+        for one in downloads:
+            here = job.here(one)
+            done += here
+            missing += [] if here else [one]
+        items += _items(record, missing, job.transfer) if missing else []
+    done += _in_parallel(job, items, jobs)
+    for dataset in chosen:
+        _check_found(dataset, done)
+    return sorted(set(done))
+
+
+@dataclass
+class _Job:
+    """What all files of one `fetch` share."""
+
+    folder: Path
+    limit: int
+    transfer: Transfer
+    progress: Progress | None
+    stop: threading.Event = field(default_factory=threading.Event)
+    one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
+    locked: dict[str, Locked] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.locked = read_lock(self.folder)
+
+    def here(self, wanted: Download) -> list[Path]:
+        """The files of a download that is here and checked; none if it is not, or if nothing is known to check it by."""
+        path, entry = self.folder / wanted.target, self.locked.get(wanted.target)
+        if entry is not None and entry.holds:
+            members = {name: self.folder / name for name in entry.holds}
+            if not all(member.is_file() and name in self.locked for name, member in members.items()):
+                return []
+            for name, member in members.items():
+                check_locked(member, self.locked[name], self.folder)
+            return list(members.values())
+        packed = wanted.unpack is not None and is_packed(wanted.name, wanted.unpack)
+        if packed or not path.is_file() or (entry is None and wanted.sha256 is None):
+            return []
+        if entry is not None:
+            check_locked(path, entry, self.folder)
+        _check_published(path, wanted)
+        return [path]
+
+    def download(self, item: Item) -> list[Path]:
+        """Download, check, lock and unpack one file; what is there already is only checked and locked."""
+        wanted = item.wanted
+        if here := self.here(wanted):
+            return here
+        path = self.folder / wanted.target
+        if path.is_file():  # put here by hand, or left from an unpacking that failed
+            _check_published(path, wanted)
+        else:
+            self._retrieve(item, path)
+        found = Locked(digest(path), path.stat().st_size, item.url)
+        entry = self.locked.get(wanted.target)
+        if entry is not None and entry.sha256 != found.sha256:
+            raise ManifestError(
+                f"{path} has sha256 {found.sha256}, but {LOCK} has {entry.sha256} from when it was first fetched: the file"
+                " has changed. Move it away and fetch it again; or, if the new one is wanted, remove its entry from"
+                f" {self.folder / LOCK}"
+            )
+        if wanted.unpack is None:
+            self._lock({wanted.target: found})
+            return [path]
+        members = unpack(path, path.parent, kind=wanted.unpack, limit=self.limit)
+        names = [member.relative_to(self.folder).as_posix() for member in members]
+        inside = {
+            name: Locked(digest(member), member.stat().st_size, wanted.target)
+            for name, member in zip(names, members, strict=True)
+        }
+        self._lock(inside | {wanted.target: replace(found, holds=tuple(names))})
+        path.unlink()
+        return members
+
+    def _retrieve(self, item: Item, path: Path) -> None:
+        wanted, entry = item.wanted, self.locked.get(item.wanted.target)
+        known = wanted.sha256 or (entry and entry.sha256) or (wanted.md5 and f"md5:{wanted.md5}") or None
+        downloader = Resumed(
+            path.with_name(f".{path.name}.part"),
+            self.transfer,
+            trusted=known is not None,
+            stop=self.stop,
+            name=wanted.target,
+            progress=self.progress,
+        )
+        try:
+            pooch.retrieve(item.url, known_hash=known, fname=path.name, path=path.parent, downloader=downloader)
+        except ManifestError:
+            raise
+        except ValueError as error:  # pooch's word for another digest; it names both
+            why = f"{LOCK} has from when it was first fetched" if entry and not wanted.sha256 else "is published"
+            raise ManifestError(
+                f"{item.url}: {' '.join(str(error).split())}. The second one is not what {why}: the transfer was damaged, or"
+                f" the file has changed. Fetch again; if it stays so and the new file is wanted, correct"
+                f" {self.folder / LOCK if entry and not wanted.sha256 else 'the manifest'}"
+            ) from None
+
+    def _lock(self, files: Mapping[str, Locked]) -> None:
+        with self.one_at_a_time:
+            self.locked = {**read_lock(self.folder), **files}  # another process may have fetched something else
+            write_lock(self.folder, self.locked)
+
+
+def _in_parallel(job: _Job, items: Sequence[Item], jobs: int) -> list[Path]:
+    done: list[Path] = []
+    failures: list[str] = []
+    with _quiet_pooch(), ThreadPoolExecutor(max_workers=jobs) as pool:
+        futures = [pool.submit(job.download, item) for item in items]
+        try:
+            for future in futures:
+                try:
+                    done += future.result()
+                except (ManifestError, OSError) as error:
+                    failures.append(str(error))
+        except BaseException:  # Ctrl-C: end the threads, they keep what has come
+            job.stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    if failures:
+        of = f"{len(failures)} of {len(items)} files were not fetched: " if len(items) > 1 else ""
+        raise ManifestError(of + " | ".join(failures))
+    return done
+
+
+def _wanted(
+    names: Iterable[str], datasets: Sequence[Dataset], records: Sequence[Record]
+) -> tuple[list[Dataset], list[tuple[Record, list[Download]]]]:
+    """The data sets that are meant, and the files that they need, record by record."""
+    by_name = {record.name: record for record in records}
+    chosen: dict[str, Dataset] = {}
+    needed: dict[str, dict[str, Download]] = {}
+    for name in names:
+        found = [one for one in datasets if one.name == name]
+        record = None if found else next((one for one in records if name in (one.name, one.doi)), None)
+        if record is not None:
+            needed.setdefault(record.name, {}).update({one.name: one for one in record.files})
+            continue
+        found = found or [one for one in datasets if one.name.startswith(f"{name}-") or fnmatchcase(one.name, name)]
+        if not found:
+            known = [*(one.name for one in datasets), *by_name]
+            close = difflib.get_close_matches(name, known, cutoff=0.4) or list(by_name)
+            raise ManifestError(
+                f"{name!r} is no data set, record or group of them; there are {', '.join(close)} and more (hepmtp datasets"
+                " lists all)"
+            )
+        for dataset in found:
+            chosen[dataset.name] = dataset
+            if dataset.record is not None:
+                files = needed.setdefault(dataset.record, {})
+                files.update({one.name: one for one in _needed(dataset, by_name[dataset.record])})
+            elif not dataset.embedded:
+                raise ManifestError(
+                    f"data set {dataset.name!r} has no record in the manifest to be fetched from"
+                    + (f"; download it by hand from https://doi.org/{dataset.doi}" if dataset.doi else "")
+                )
+    return list(chosen.values()), [(by_name[name], list(files.values())) for name, files in needed.items()]
+
+
+def _needed(dataset: Dataset, record: Record) -> list[Download]:
+    """The files of its record that a data set needs: those that it is made of, else the archives."""
+    found: list[Download] = []
+    for name in (name for file in dataset.files for name in names_in(dataset.folder, file)):
+        path, is_pattern = PurePosixPath(name), glob.has_magic(name)
+        plain = [
+            one
+            for one in record.files
+            if fnmatchcase(name, _kept_as(one)) and (is_pattern or path.parent == PurePosixPath(one.into))
+        ]
+        if plain and not is_pattern:
+            ending = ".gz" if plain[0].unpack == "gz" else ""
+            plain = [replace(plain[0], name=path.name + ending)]
+        found += plain or [one for one in record.files if one.unpack == "tar"]
+    return found
+
+
+def _kept_as(wanted: Download) -> str:
+    return wanted.target.removesuffix(".gz") if wanted.unpack == "gz" else wanted.target
+
+
+def _items(record: Record, downloads: Iterable[Download], transfer: Transfer) -> list[Item]:
+    """The files of a record with their addresses; patterns are filled in from its listing."""
+    if record.url is not None:
+        return [Item(record, one, f"{record.url.rstrip('/')}/{quote(one.name)}") for one in downloads]
+    listed = _listing(record, transfer)
+    items: dict[str, Item] = {}
+    for one in downloads:
+        names = [one.name] if one.name in listed else [name for name in listed if fnmatchcase(name, one.name)]
+        if not names:
+            doubt = f" (nobody has checked: {record.unchecked})" if record.unchecked else ""
+            raise ManifestError(
+                f"record {record.name!r} has no file {one.name!r}; {record.listing} lists {', '.join(listed) or 'none'};"
+                f" correct the manifest{doubt}"
+            )
+        for name in names:
+            url, md5 = listed[name]
+            kind = one.unpack if one.unpack is not None and is_packed(name, one.unpack) else None
+            items[name] = Item(record, replace(one, name=name, unpack=kind, md5=one.md5 or md5), url)
+    return list(items.values())
+
+
+def _listing(record: Record, transfer: Transfer) -> dict[str, tuple[str, str | None]]:
+    """Addresses and md5 digests of a record's files by name, as Zenodo lists them."""
+    address = record.listing or ""
+    try:
+        rows = {str(row.get("key") or row["filename"]): row for row in get_json(address, transfer)["files"]}
+        found = {name: (str(row["links"]["self"]), _md5(row)) for name, row in rows.items()}
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        if isinstance(error, ManifestError):
+            raise
+        hand = f", or download the files by hand from https://doi.org/{record.doi}" if record.doi else ""
+        raise ManifestError(
+            f"{address} is not the listing of a record ({type(error).__name__}: {error}); correct the manifest{hand}"
+        ) from None
+    for name, (url, _) in found.items():
+        if not name or name.startswith(".") or "/" in name or "\\" in name:
+            raise ManifestError(f"{address} lists a file {name!r}, which is no plain name; nothing of it was fetched")
+        if not url.startswith(("https://", "http://")):
+            raise ManifestError(
+                f"{address} gives the address {url!r} for {name}, expected https://; nothing was fetched"
+            )
+    return found
+
+
+def _md5(row: Mapping[str, Any]) -> str | None:
+    algorithm, _, value = str(row.get("checksum", "")).rpartition(":")
+    return value.lower() if algorithm in ("md5", "") and len(value) == 32 else None
+
+
+def _check_published(path: Path, wanted: Download) -> None:
+    for algorithm, known in (("sha256", wanted.sha256), ("md5", wanted.md5)):
+        if known and (found := digest(path, algorithm)) != known:
+            raise ManifestError(
+                f"{path} has {algorithm} {found}, but {known} is published: it is another file or a damaged one. Move it"
+                " away and fetch it again"
+            )
+
+
+def _check_found(dataset: Dataset, files: Iterable[Path]) -> None:
+    try:
+        check_files([dataset], digests=False)
+    except ManifestError:
+        shown = [path.as_posix() for path in sorted(files)][:6]
+        raise ManifestError(
+            f"data set {dataset.name!r}: its record was fetched, but {', '.join(dataset.files)} is not in it; it holds"
+            f" {', '.join(shown)}, ...: correct 'files' in a manifest of your own"
+        ) from None
+
+
+@contextlib.contextmanager
+def _quiet_pooch() -> Iterator[None]:
+    """Without the lines that pooch writes for every file; ours say more, and only if something is wrong."""
+    logger = pooch.get_logger()
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

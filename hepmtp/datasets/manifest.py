@@ -1,0 +1,263 @@
+"""data_manifest.yaml as a tuple of data sets, and from there to files, a coffea fileset or events.
+
+The rule: a data set is one row of the manifest and is checked before use: known keys, a name of its own, files that
+exist and, where a sha256 is known or was locked when they were fetched, have it. Nothing is downloaded here: the error
+says how to get the files.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+from hepmtp.datasets.archives import TAR_ENDINGS, is_packed
+from hepmtp.datasets.schema import ManifestFile, read_manifest
+from hepmtp.errors import ManifestError
+from hepmtp.events.record import Role
+from hepmtp.readers.lines import is_remote
+
+#: Variable that names the folder of downloaded data.
+FOLDER_VARIABLE = "HEPMTP_DATA"
+
+
+#: Folder of the embedded sample, inside the package.
+EMBEDDED = Path(__file__).parents[1] / "data"
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One process's files and what is known about them.
+
+    Parameters
+    ----------
+    name, process
+        unique name; what was generated.
+    role
+        "background", "signal" or "data".
+    files
+        paths or patterns, as they are opened.
+    reader
+        ``"package.module:Class"`` of a `Reader`; if not given, the one that the files' names end in.
+    reader_options
+        options that the reader is made with, as plain data.
+    sha256
+        one per file, None where not known.
+    embedded
+        whether the files come with hepmtp.
+    units
+        energies in the files, "MeV" or "GeV"; events in memory are always GeV.
+    events
+        number of events, if known.
+    cross_section_pb, luminosity_ifb
+        cross-section [pb]; luminosity that the weights stand for [fb-1].
+    label
+        TeX text for plots; the process if not given.
+    doi, licence, note
+        origin.
+    record
+        name of the `Record` that the files are fetched from.
+    folder
+        folder that the files were looked for in, where the lock file of what was fetched is.
+    """
+
+    name: str
+    process: str
+    role: Role
+    files: tuple[str, ...]
+    reader: str = ""
+    reader_options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    sha256: tuple[str | None, ...] = ()
+    embedded: bool = False
+    units: str = "MeV"
+    events: int | None = None
+    cross_section_pb: float | None = None
+    luminosity_ifb: float | None = None
+    label: str = ""
+    doi: str | None = None
+    licence: str | None = None
+    note: str = ""
+    record: str | None = None
+    folder: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sha256", self.sha256 or (None,) * len(self.files))
+        object.__setattr__(self, "label", self.label or self.process)
+
+
+@dataclass(frozen=True)
+class Download:
+    """A file of a record, and how it is kept.
+
+    Parameters
+    ----------
+    name
+        its name in the record, or a pattern.
+    into
+        folder that it is put into, inside the folder of the data.
+    unpack
+        "tar" or "gz": such files are unpacked into that folder.
+    sha256, md5
+        published digests, if known.
+    """
+
+    name: str
+    into: str = ""
+    unpack: Literal["tar", "gz"] | None = None
+    sha256: str | None = None
+    md5: str | None = None
+
+    @property
+    def target(self) -> str:
+        """Where it is put, relative to the folder of the data."""
+        return (PurePosixPath(self.into) / self.name).as_posix()
+
+
+@dataclass(frozen=True)
+class Record:
+    """Files that are published together.
+
+    Parameters
+    ----------
+    name, files
+        unique name; what is fetched of it.
+    listing
+        address of a Zenodo listing of the record (JSON): its files, their addresses and digests.
+    url
+        instead of it, the address that the files' names are added to.
+    unchecked
+        what is said of this record that nobody has checked.
+    doi, licence, note
+        origin.
+    """
+
+    name: str
+    files: tuple[Download, ...]
+    listing: str | None = None
+    url: str | None = None
+    unchecked: str = ""
+    doi: str | None = None
+    licence: str | None = None
+    note: str = ""
+
+
+def shipped_manifest() -> Path:
+    """Path of hepmtp's own manifest: in the wheel beside the data, in a source checkout at the top."""
+    wheel = EMBEDDED / "data_manifest.yaml"
+    return wheel if wheel.is_file() else EMBEDDED.parents[1] / "data_manifest.yaml"
+
+
+def load_manifest(path: str | Path | None = None, *, folder: str | Path | None = None) -> tuple[Dataset, ...]:
+    """All data sets of a manifest.
+
+    Parameters
+    ----------
+    path
+        a manifest; hepmtp's own by default.
+    folder
+        where the files that do not come with hepmtp lie; else the variable HEPMTP_DATA; else the manifest's folder.
+
+    Raises
+    ------
+    ManifestError
+        naming file, entry, key and what is allowed.
+
+    Examples
+    --------
+    >>> [dataset.name for dataset in load_manifest() if dataset.embedded]
+    ['ttbarW', 'ttbarWW', 'ttbarZ', 'ttbarHiggs', '4top', 'glgl1600_neutralino800']
+    """
+    manifest = read_manifest(shipped_manifest() if path is None else Path(path))
+    folder = _folder(manifest.path, folder)
+    rows = manifest.content["datasets"]
+    _check_names(manifest, "datasets", "entries")
+    records = {row["name"] for row in manifest.content.get("records", ())}
+    for i, row in enumerate(rows):
+        if (record := row.get("record")) is not None and record not in records:
+            raise ManifestError(
+                f"{manifest.where('datasets', i, key='record')}: key 'record' is {record!r}, expected the name of one of"
+                f" the records: {', '.join(sorted(records)) or 'there are none'}"
+            )
+    return tuple(_dataset(row, manifest.where("datasets", i), folder) for i, row in enumerate(rows))
+
+
+def data_folder(path: str | Path | None = None, folder: str | Path | None = None) -> Path:
+    """The folder that the files of a manifest are fetched into: where `load_manifest` looks for them.
+
+    Raises
+    ------
+    ManifestError
+        if it would be that of hepmtp itself.
+    """
+    if path is None and not folder and not os.environ.get(FOLDER_VARIABLE):
+        raise ManifestError(
+            f"no folder to fetch into; name one with the option folder or the variable {FOLDER_VARIABLE}"
+        )
+    return _folder(shipped_manifest() if path is None else Path(path), folder)
+
+
+def _folder(path: Path, folder: str | Path | None) -> Path:
+    return Path(folder or os.environ.get(FOLDER_VARIABLE) or path.parent).expanduser()
+
+
+def load_records(path: str | Path | None = None) -> tuple[Record, ...]:
+    """All records of a manifest, hepmtp's own by default; raises ManifestError as `load_manifest` does.
+
+    Examples
+    --------
+    >>> [record.name for record in load_records()]
+    ['fourtops', 'challenge', 'challenge-secret', 'challenge-sm', 'challenge-bsm']
+    """
+    manifest = read_manifest(shipped_manifest() if path is None else Path(path))
+    rows = manifest.content.get("records", [])
+    _check_names(manifest, "records", "records")
+    for i, row in enumerate(rows):
+        if ("listing" in row) == ("url" in row):
+            raise ManifestError(f"{manifest.where('records', i)}: needs either the key 'listing' or the key 'url'")
+        for name, given in row["files"].items():
+            kind = (given or {}).get("unpack")
+            if kind is not None and not glob.has_magic(name) and not is_packed(name, kind):
+                raise ManifestError(
+                    f"{manifest.where('records', i, 'files', key=name)}: {name} is to be unpacked as {kind}, but has not"
+                    f" the name of such a file ({', '.join(TAR_ENDINGS) if kind == 'tar' else '.gz'})"
+                )
+        patterns = [name for name in row["files"] if glob.has_magic(name)]
+        if patterns and "url" in row:
+            raise ManifestError(
+                f"{manifest.where('records', i, key='files')}: pattern {patterns[0]!r} needs the key 'listing'; with 'url'"
+                " name every file"
+            )
+    return tuple(_record(row) for row in rows)
+
+
+def embedded() -> tuple[Dataset, ...]:
+    """The embedded sample: hepmtp's own simulation of four backgrounds and two signals."""
+    return tuple(dataset for dataset in load_manifest() if dataset.embedded)
+
+
+def _dataset(row: Mapping[str, Any], where: str, folder: Path) -> Dataset:
+    files = row["files"] if isinstance(row["files"], dict) else dict.fromkeys(row["files"])
+    for file, sha256 in files.items():
+        if sha256 and (glob.has_magic(file) or is_remote(file)):
+            raise ManifestError(f"{where}: {file} has a sha256, but only a file on disk can have one, not a pattern")
+    start = EMBEDDED if row.get("embedded") else folder
+    paths = tuple(file if is_remote(file) else str(start / file) for file in files)
+    return Dataset(**{**row, "files": paths, "sha256": tuple(files.values()), "folder": str(start)})
+
+
+def _record(row: Mapping[str, Any]) -> Record:
+    files = tuple(Download(name, **(given or {})) for name, given in row["files"].items())
+    return Record(**{**row, "files": files})
+
+
+def _check_names(manifest: ManifestFile, key: str, many: str) -> None:
+    seen: dict[str, int] = {}
+    for i, row in enumerate(manifest.content.get(key, ()), start=1):
+        if (first := seen.setdefault(row["name"], i)) != i:
+            raise ManifestError(
+                f"{manifest.path} line {manifest.line(key, i - 1, key='name')}: {many} {first} and {i} have the same name"
+                f" {row['name']!r}; a name is unique"
+            )

@@ -1,0 +1,248 @@
+"""Numbers that models without tokens read: of every particle, of the missing momentum and of the event as a whole.
+
+The rule: everything is finite for every legal event, one without particles too, and what describes an event does not depend on
+the order of its particles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import awkward as ak
+import numpy as np
+from numpy.typing import NDArray
+
+from hepmtp.errors import EventError
+from hepmtp.events.particles import CONSTITUENT_TYPES, PARTICLE_NAMES, PARTICLE_TYPES
+from hepmtp.events.record import metadata
+
+Floats = NDArray[np.float64]
+
+
+def particle_types(events: ak.Array) -> NDArray[np.int64]:
+    """Type of each particle of all events, shape (n_particles,), for what knows the seven `PARTICLE_TYPES` and no more.
+
+    Raises
+    ------
+    EventError
+        if there are hadrons among them, as in jets' constituents.
+    """
+    found = np.asarray(ak.to_numpy(ak.flatten(events.Particle["type"])), dtype=np.int64)
+    if len(others := np.unique(found[found >= len(PARTICLE_TYPES)])):
+        names = ", ".join(CONSTITUENT_TYPES[one] if one < len(CONSTITUENT_TYPES) else str(one) for one in others)
+        raise EventError(
+            f"data set {metadata(events).get('dataset', '(unnamed)')!r}: {np.isin(found, others).sum()} of {len(found)} particles are"
+            f" of type {names}, known here are {', '.join(PARTICLE_TYPES)}. Leave them out of events.Particle"
+            f" (Particle[Particle['type'] < {len(PARTICLE_TYPES)}]), or use a tokenizer or detector of your own that knows them"
+        )
+    return found
+
+
+def jets(events: ak.Array) -> ak.Array:
+    """The jets of each event, b-jets included."""
+    return events.Particle[events.Particle["type"] <= 1]
+
+
+def n_jets(events: ak.Array) -> NDArray[np.int64]:
+    """Number of jets, b-jets included, shape (n_events,)."""
+    return _per_event(events.Particle["type"] <= 1)
+
+
+def n_b(events: ak.Array) -> NDArray[np.int64]:
+    """Number of b-tagged jets, shape (n_events,)."""
+    return _per_event(events.Particle["type"] == 1)
+
+
+def n_leptons(events: ak.Array) -> NDArray[np.int64]:
+    """Number of electrons and muons, shape (n_events,)."""
+    kind = events.Particle["type"]
+    return _per_event((kind >= 2) & (kind <= 5))
+
+
+def lepton_charge(events: ak.Array) -> NDArray[np.int64]:
+    """Sum of the electron and muon charges, shape (n_events,)."""
+    kind = events.Particle["type"]
+    positive, negative = (kind == 2) | (kind == 4), (kind == 3) | (kind == 5)
+    return _per_event(positive) - _per_event(negative)
+
+
+def ht(events: ak.Array) -> NDArray[np.float64]:
+    """HT: scalar sum of pt over all particles [GeV], shape (n_events,)."""
+    return np.asarray(ak.sum(events.Particle.pt, axis=1), dtype=np.float64)
+
+
+def _per_event(particles: ak.Array) -> NDArray[np.int64]:
+    return np.asarray(ak.sum(particles, axis=1), dtype=np.int64)
+
+
+#: Columns of `particle_features`.
+PARTICLE_FEATURES: tuple[str, ...] = (
+    "log pt",
+    "eta",
+    "sin phi",
+    "cos phi",
+    "log energy",
+    *(f"is {name}" for name in PARTICLE_NAMES),
+)
+
+
+#: Columns of `met_features`.
+MET_FEATURES: tuple[str, ...] = ("log1p MET", "sin METphi", "cos METphi")
+
+
+#: Smallest pt and energy whose logarithm is taken [GeV].
+SMALLEST = 1e-3
+
+
+#: Largest difference in eta that enters a mass: beyond it cosh would overflow.
+WIDEST = 20.0
+
+
+class Feature(NamedTuple):
+    """What an event observable is: function of the events, its unit ("" for a pure number) and its meaning."""
+
+    function: Callable[[ak.Array], NDArray[np.float64] | NDArray[np.int64]]
+    unit: str
+    meaning: str
+
+
+def particle_features(events: ak.Array) -> NDArray[np.float32]:
+    """Features of each particle, float32, shape (n_particles of all events, n_features), in the order of the events.
+
+    The columns are `PARTICLE_FEATURES`: natural logarithms of pt and energy in GeV, eta, sine and cosine of phi, and one column
+    per particle type that is 1 for particles of this type.
+
+    Raises
+    ------
+    EventError
+        if there are particles without such a column: hadrons.
+    """
+    kind = particle_types(events)
+    flat = {name: ak.to_numpy(ak.flatten(events.Particle[name])) for name in ("pt", "eta", "phi", "energy")}
+    numbers = [_log(flat["pt"]), flat["eta"], np.sin(flat["phi"]), np.cos(flat["phi"]), _log(flat["energy"])]
+    one_hot = kind[:, None] == np.arange(len(PARTICLE_NAMES))
+    return np.concatenate([np.stack(numbers, axis=1), one_hot], axis=1, dtype=np.float32)
+
+
+def met_features(events: ak.Array) -> NDArray[np.float32]:
+    """Features of the missing transverse momentum, float32, shape (n_events, 3): log(1 + MET / GeV), sine and cosine of its phi."""
+    pt, phi = ak.to_numpy(events.MET.pt), ak.to_numpy(events.MET.phi)
+    return np.stack([np.log1p(pt), np.sin(phi), np.cos(phi)], axis=1).astype(np.float32)
+
+
+def event_features(events: ak.Array) -> Floats:
+    """The observables `EVENT_FEATURES` of each event, shape (n_events, n_features); 0 where there is nothing to measure.
+
+    Examples
+    --------
+    >>> from hepmtp.events import make_events
+    >>> events = make_events(counts=[1, 0], pt=[50.0], eta=[0.1], phi=[1.0], energy=[60.0], type=[1], met=[20.0, 30.0],
+    ...                      met_phi=[0.0, 1.0])
+    >>> found = event_features(events)
+    >>> [found[:, list(EVENT_FEATURES).index(name)].tolist() for name in ("jet_pt_1", "jet_pt_2", "met")]
+    [[50.0, 0.0], [0.0, 0.0], [20.0, 30.0]]
+    """
+    columns = [np.asarray(feature.function(events), dtype=np.float64) for feature in EVENT_FEATURES.values()]
+    return np.stack(columns, axis=1)
+
+
+def _log(values: NDArray[np.float64]) -> Floats:
+    return np.asarray(np.log(np.maximum(values, SMALLEST)))
+
+
+def _b_jets(events: ak.Array) -> ak.Array:
+    return events.Particle[events.Particle["type"] == 1]
+
+
+def _leptons(events: ak.Array) -> ak.Array:
+    kind = events.Particle["type"]
+    return events.Particle[(kind >= 2) & (kind <= 5)]
+
+
+def _n_photons(events: ak.Array) -> NDArray[np.int64]:
+    return np.asarray(ak.sum(events.Particle["type"] == 6, axis=1), dtype=np.int64)
+
+
+def _met(events: ak.Array) -> Floats:
+    return np.asarray(events.MET.pt, dtype=np.float64)
+
+
+def _lepton_ht(events: ak.Array) -> Floats:
+    return np.asarray(ak.sum(_leptons(events).pt, axis=1), dtype=np.float64)
+
+
+def _pt_of(particles: Callable[[ak.Array], ak.Array], number: int) -> Callable[[ak.Array], Floats]:
+    """Function that gives the pt of the leading (1), second (2), ... of these particles [GeV], 0 where there are fewer."""
+
+    def pt(events: ak.Array) -> Floats:
+        by_pt = ak.sort(particles(events).pt, axis=1, ascending=False)
+        there = ak.to_numpy(ak.num(by_pt)) >= number
+        found = np.zeros(len(events))
+        found[there] = ak.to_numpy(by_pt[there][:, number - 1])
+        return found
+
+    return pt
+
+
+def _mean_abs_eta(events: ak.Array) -> Floats:
+    eta = np.abs(jets(events).eta)
+    total = np.asarray(ak.sum(eta, axis=1), dtype=np.float64)
+    return np.asarray(total / np.maximum(ak.to_numpy(ak.num(eta)), 1))
+
+
+def _pairs(events: ak.Array) -> tuple[ak.Array, ak.Array]:
+    pairs = ak.combinations(ak.zip({name: jets(events)[name] for name in ("pt", "eta", "phi")}), 2)
+    first, second = ak.unzip(pairs)
+    return first, second
+
+
+def _delta_phi(first: ak.Array, second: ak.Array) -> ak.Array:
+    """Angle between two directions, in [0, pi]."""
+    return np.abs((first - second + np.pi) % (2 * np.pi) - np.pi)
+
+
+def _min_delta_r(events: ak.Array) -> Floats:
+    first, second = _pairs(events)
+    squared = (first.eta - second.eta) ** 2 + _delta_phi(first.phi, second.phi) ** 2
+    return _or_0(np.sqrt(ak.min(squared, axis=1)))
+
+
+def _max_dijet_mass(events: ak.Array) -> Floats:
+    first, second = _pairs(events)
+    opening = np.cosh(np.minimum(np.abs(first.eta - second.eta), WIDEST)) - np.cos(first.phi - second.phi)
+    return _or_0(np.sqrt(np.maximum(ak.max(2 * first.pt * second.pt * opening, axis=1), 0.0)))
+
+
+def _min_delta_phi_met(events: ak.Array) -> Floats:
+    return _or_0(ak.min(_delta_phi(jets(events).phi, events.MET.phi), axis=1))
+
+
+def _or_0(values: ak.Array) -> Floats:
+    return np.asarray(ak.to_numpy(ak.fill_none(values, 0.0)), dtype=np.float64)
+
+
+#: The event observables, in the order of the columns of `event_features`. Jets include b-jets; masses are those of massless jets.
+EVENT_FEATURES: dict[str, Feature] = {
+    "n_jets": Feature(n_jets, "", "number of jets"),
+    "n_b": Feature(n_b, "", "number of b-jets"),
+    "n_leptons": Feature(n_leptons, "", "number of electrons and muons"),
+    "n_photons": Feature(_n_photons, "", "number of photons"),
+    "jet_pt_1": Feature(_pt_of(jets, 1), "GeV", "pt of the leading jet"),
+    "jet_pt_2": Feature(_pt_of(jets, 2), "GeV", "pt of the second jet"),
+    "jet_pt_3": Feature(_pt_of(jets, 3), "GeV", "pt of the third jet"),
+    "jet_pt_4": Feature(_pt_of(jets, 4), "GeV", "pt of the fourth jet"),
+    "b_pt_1": Feature(_pt_of(_b_jets, 1), "GeV", "pt of the leading b-jet"),
+    "b_pt_2": Feature(_pt_of(_b_jets, 2), "GeV", "pt of the second b-jet"),
+    "lepton_pt_1": Feature(_pt_of(_leptons, 1), "GeV", "pt of the leading lepton"),
+    "lepton_pt_2": Feature(_pt_of(_leptons, 2), "GeV", "pt of the second lepton"),
+    "lepton_pt_3": Feature(_pt_of(_leptons, 3), "GeV", "pt of the third lepton"),
+    "ht": Feature(ht, "GeV", "scalar sum of pt over all particles"),
+    "met": Feature(_met, "GeV", "missing transverse momentum"),
+    "lepton_ht": Feature(_lepton_ht, "GeV", "scalar sum of pt over the leptons"),
+    "jet_abs_eta": Feature(_mean_abs_eta, "", "mean |eta| of the jets"),
+    "min_jet_delta_r": Feature(_min_delta_r, "", "smallest distance of two jets in eta and phi"),
+    "max_dijet_mass": Feature(_max_dijet_mass, "GeV", "largest mass of two jets"),
+    "min_delta_phi_met": Feature(_min_delta_phi_met, "", "smallest angle in phi between a jet and MET"),
+    "lepton_charge": Feature(lepton_charge, "", "sum of the lepton charges"),
+}

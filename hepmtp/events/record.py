@@ -1,0 +1,223 @@
+"""The event record: what every reader returns and everything else takes.
+
+The rule: GeV and radians, one row an event, any number of particles, and the metadata (dataset, role) travels
+with the array, so that signal can be refused where only background may be used::
+
+    Particle: var * Momentum4D[pt, eta, phi, energy, type]   type indexes PARTICLE_TYPES; write Particle["type"],
+                                                             for .type is awkward's own name for an array's type
+    MET:      Momentum2D[pt, phi]
+    weight:   float64, adds up to the expected yield
+    event:    int64, entry number in the file that the event was first read from
+    source:   int64, identity of that file (`source_id`); (source, event) names an event for ever
+
+Numbers are float64: a Dark Machines number has six digits, and masses stay usable.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from pathlib import PurePosixPath
+from typing import Any, Literal, get_args
+
+import awkward as ak
+import numpy as np
+import vector
+from numpy.typing import ArrayLike, NDArray
+
+from hepmtp.errors import EventError
+from hepmtp.events.particles import CONSTITUENT_TYPES, PARTICLE_TYPES
+
+Role = Literal["background", "signal", "data"]
+
+
+ROLES: tuple[str, ...] = get_args(Role)
+
+
+PARTICLE_FIELDS: tuple[str, ...] = ("pt", "eta", "phi", "energy", "type")
+
+
+#: phi written with four digits can exceed pi by this much.
+PHI_ROUNDING = 5e-4
+
+
+#: Vector's behaviours: ``events.Particle.mass``, ``.deltaR(...)``, ``+`` work on every event array.
+behavior: dict[Any, Any] = vector.backends.awkward.behavior
+
+
+def source_id(path: str) -> int:
+    """Identity of a file: a hash of its name without folder and extensions, in [0, 2**63).
+
+    ``a/ttbarW.csv.gz`` and ``b/ttbarW.root`` have the same identity, so a converted or moved file keeps its
+    events' place in the train / validation / analysis split.
+
+    Examples
+    --------
+    >>> source_id("a/ttbarW.csv.gz") == source_id("/b/ttbarW.root") != source_id("ttbarZ.root")
+    True
+    """
+    name = PurePosixPath(path.replace("\\", "/").split("?", 1)[0]).name
+    for suffix in (".gz", ".csv", ".root", ".parquet", ".h5", ".hdf5"):
+        name = name.removesuffix(suffix)
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") >> 1
+
+
+def make_events(
+    *,
+    counts: ArrayLike,
+    pt: ArrayLike,
+    eta: ArrayLike,
+    phi: ArrayLike,
+    energy: ArrayLike,
+    type: ArrayLike,
+    met: ArrayLike,
+    met_phi: ArrayLike,
+    weight: ArrayLike | float = 1.0,
+    event: ArrayLike | None = None,
+    source: ArrayLike | int = 0,
+    dataset: str = "",
+    role: Role | None = None,
+    types: tuple[str, ...] = PARTICLE_TYPES,
+) -> ak.Array:
+    """Build events from flat columns.
+
+    Parameters
+    ----------
+    counts
+        particles per event, shape (n_events,).
+    pt, eta, phi, energy, type
+        one value per particle, shape (n_particles,); GeV, radians; `type` indexes `PARTICLE_TYPES`.
+    met, met_phi, weight, event, source
+        one value per event, shape (n_events,), or one value for all (weight, source); `event` counts from 0 if
+        not given.
+    dataset, role
+        metadata; a role that is not given is unknown, and nothing can be trained on such events.
+    types
+        the types that are legal: `PARTICLE_TYPES`, or `CONSTITUENT_TYPES` for jets as events.
+
+    Raises
+    ------
+    EventError
+        if lengths do not fit or a value breaks the record (see `check_events`).
+
+    Examples
+    --------
+    >>> events = make_events(counts=[1, 0], pt=[50.0], eta=[0.1], phi=[1.0], energy=[60.0], type=[1],
+    ...                      met=[20.0, 30.0], met_phi=[0.0, 1.0], dataset="ttbarW", role="background")
+    >>> events.Particle.pt.to_list(), metadata(events)["role"]
+    ([[50.0], []], 'background')
+    """
+    n_particles = np.asarray(counts, dtype=np.int64)
+    n = len(n_particles)
+    columns = {"pt": pt, "eta": eta, "phi": phi, "energy": energy}
+    flat = {name: np.asarray(column, dtype=np.float64) for name, column in columns.items()}
+    particles: dict[str, NDArray[Any]] = {**flat, "type": np.asarray(type, dtype=np.int8)}
+    for name, column in particles.items():
+        if column.shape != (n_particles.sum(),):
+            raise EventError(f"{name} has shape {column.shape}, expected ({n_particles.sum()},): counts says so")
+    per_event = {
+        "weight": np.broadcast_to(np.asarray(weight, dtype=np.float64), (n,)).copy(),
+        "event": np.arange(n, dtype=np.int64) if event is None else np.asarray(event, dtype=np.int64),
+        "source": np.broadcast_to(np.asarray(source, dtype=np.int64), (n,)).copy(),
+    }
+    missing = {"pt": np.asarray(met, dtype=np.float64), "phi": np.asarray(met_phi, dtype=np.float64)}
+    for name, column in {**per_event, "met": missing["pt"], "met_phi": missing["phi"]}.items():
+        if column.shape != (n,):
+            raise EventError(f"{name} has shape {column.shape}, expected ({n},): one value per event")
+    record = {
+        "Particle": ak.unflatten(ak.zip(particles, with_name="Momentum4D"), n_particles),
+        "MET": ak.zip(missing, with_name="Momentum2D"),
+        **per_event,
+    }
+    _check_values(n_particles, particles, {**missing, "weight": per_event["weight"]}, len(types))
+    return with_metadata(ak.zip(record, depth_limit=1), dataset=dataset, role=role)
+
+
+def with_metadata(events: ak.Array, *, dataset: str, role: str | None) -> ak.Array:
+    """The same events with this dataset name and role, and vector's behaviours."""
+    if role is not None and role not in ROLES:
+        raise EventError(f"role {role!r} is unknown; the roles are {', '.join(ROLES)}")
+    fields = {"dataset": dataset} if role is None else {"dataset": dataset, "role": role}
+    return ak.with_parameter(events, "metadata", fields, behavior=behavior)
+
+
+def metadata(events: ak.Array) -> dict[str, Any]:
+    """Metadata of events, ours or coffea's; empty if arrays of different metadata were glued together by awkward.
+
+    It is kept in the array's parameters: slices and cuts keep it, and ``ak.concatenate`` of different data sets
+    drops it, so that a signal cannot take over the role of a background (use `concatenate`).
+    """
+    found: Mapping[str, Any] | None = events.layout.purelist_parameter("metadata")
+    return dict(found or {})
+
+
+def concatenate(parts: Iterable[ak.Array]) -> ak.Array:
+    """Events one after the other; dataset names are joined with ``+``; the role stays if all parts share it."""
+    parts = list(parts)
+    if not parts:
+        raise EventError("there is nothing to concatenate: no events were given")
+    found = [metadata(part) for part in parts]
+    names = list(dict.fromkeys(str(one.get("dataset", "")) for one in found))
+    roles = {one.get("role") for one in found}
+    return with_metadata(ak.concatenate(parts), dataset="+".join(names), role=roles.pop() if len(roles) == 1 else None)
+
+
+def check_events(events: ak.Array) -> None:
+    """Raise EventError naming the first event that breaks the record: fields, finite numbers, pt, phi, type.
+
+    Parameters
+    ----------
+    events
+        shape (n_events,), as this module's docstring says; zero events are fine, and so are hadrons.
+    """
+    for name in ("Particle", "MET", "weight", "event", "source"):
+        if name not in events.fields:
+            raise EventError(f"events have no field {name!r} (found: {', '.join(events.fields)}); use make_events")
+    particles = events.Particle
+    for name in PARTICLE_FIELDS:
+        if name not in particles.fields:
+            raise EventError(f"events.Particle has no field {name!r} (found: {', '.join(particles.fields)})")
+    _check_values(
+        ak.to_numpy(ak.num(particles)),
+        {name: ak.to_numpy(ak.flatten(particles[name])) for name in PARTICLE_FIELDS},
+        {
+            name: ak.to_numpy(column)
+            for name, column in (("pt", events.MET.pt), ("phi", events.MET.phi), ("weight", events.weight))
+        },
+        len(CONSTITUENT_TYPES),
+    )
+
+
+def _check_values(
+    counts: NDArray[np.int64],
+    particles: Mapping[str, NDArray[Any]],
+    per_event: Mapping[str, NDArray[Any]],
+    n_types: int,
+) -> None:
+    for name, values in particles.items():
+        _refuse(~_legal(name, values, n_types), values, f"Particle.{name}", counts, n_types)
+    for name, values in per_event.items():
+        where = name if name == "weight" else f"MET.{name}"
+        _refuse(~_legal(name, values, n_types), values, where, np.ones(len(values), dtype=np.int64), n_types)
+
+
+def _legal(name: str, values: NDArray[Any], n_types: int) -> NDArray[np.bool_]:
+    if name == "type":
+        return np.asarray((values >= 0) & (values < n_types))
+    legal = np.isfinite(values)
+    if name == "pt":
+        legal &= values >= 0
+    if name == "phi":
+        legal &= np.abs(values) <= np.pi + PHI_ROUNDING
+    return np.asarray(legal)
+
+
+def _refuse(bad: NDArray[np.bool_], values: NDArray[Any], name: str, counts: NDArray[np.int64], n_types: int) -> None:
+    if bad.any():
+        first = int(np.flatnonzero(bad)[0])
+        event = np.searchsorted(np.cumsum(counts), first, side="right")
+        legal = {"pt": "finite and >= 0", "phi": "in (-pi, pi]", "type": f"0..{n_types - 1}"}
+        raise EventError(
+            f"event {event}: {name} is {values[first]}, expected {legal.get(name.rsplit('.', maxsplit=1)[-1], 'finite')}"
+            f" ({int(bad.sum())} such values); units are GeV and radians"
+        )

@@ -1,0 +1,127 @@
+"""Convert: any file that a reader reads, into ROOT or parquet for repeated use, or into Dark Machines CSV for others.
+
+The rule: chunk by chunk in bounded memory, nothing changed to the last bit, and the events keep their source and entry
+number, so that they stay in the same part of the train / validation / analysis split. A CSV has no place for these two:
+its events are numbered anew when it is read, and that is said if it moves them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import awkward as ak
+import numpy as np
+
+from hepmtp import storage
+from hepmtp.errors import ReadError
+from hepmtp.events.particles import PARTICLE_TYPES
+from hepmtp.events.record import source_id
+from hepmtp.readers import ChunkReader, Reader
+from hepmtp.readers.formats import reader_for
+
+logger = logging.getLogger(__name__)
+
+#: What the names of new files end in.
+TARGETS: tuple[str, ...] = (".root", ".parquet", ".csv", ".csv.gz")
+_RECORD = {"Particle", "MET", "weight", "event", "source"}
+
+
+def convert(
+    source: str | Path,
+    target: str | Path,
+    *,
+    reader: Reader | None = None,
+    rntuple: bool = False,
+    chunk: int = 100_000,
+    progress: Callable[[int], None] | None = None,
+) -> int:
+    """Write the events of `source` to a new file `target` and return their number.
+
+    ROOT and parquet are compressed by ZSTD. Fields that are no part of the event record are not written; the log says so.
+
+    Parameters
+    ----------
+    source
+        a file; a ``.csv.gz`` file is unpacked once to count its lines and once to read them.
+    target
+        a name that ends in one of `TARGETS`; takes this name only when it is complete.
+    reader
+        what reads `source`; by default the reader for its name.
+    rntuple
+        write an RNTuple instead of a TTree.
+    chunk
+        number of events in memory at a time; the clusters or row groups of `target`.
+    progress
+        called after each chunk with the number of events in it.
+
+    Raises
+    ------
+    ReadError
+        if `source` cannot be read, the name of `target` is of no known kind, or a CSV cannot hold the particles.
+    """
+    from hepmtp.readers.darkmachines.reader import write_csv  # noqa: PLC0415 (loads coffea and pyarrow only when asked)
+    from hepmtp.readers.parquet import write_parquet  # noqa: PLC0415
+    from hepmtp.readers.root import write_root  # noqa: PLC0415
+
+    source, target = str(source), Path(target)
+    ending = next((ending for ending in TARGETS if target.name.endswith(ending)), None)
+    if ending is None:
+        raise ReadError(f"{target}: cannot write this kind of file; choose a name that ends in {', '.join(TARGETS)}")
+    if rntuple and target.suffix != ".root":
+        raise ReadError(f"{target}: an RNTuple lives in a .root file; choose such a name")
+    if chunk < 1:
+        raise ReadError(f"chunk is {chunk}, expected at least 1")
+    if Path(source).exists() and target.exists() and Path(source).samefile(target):
+        raise ReadError(f"{target} is what is read; choose another name for the new file")
+    reader = reader or reader_for(source)
+    written = 0
+
+    def counted() -> Iterator[ak.Array]:
+        nonlocal written
+        said: set[str] = set()
+        for events in iterate(reader, source, chunk):
+            for text in _lost(events, target, ending, written) - said:
+                logger.warning("%s: %s", target, text)
+                said.add(text)
+            yield events
+            written += len(events)
+            if progress is not None:
+                progress(len(events))
+
+    with storage.new_file(target) as temporary:
+        if ending == ".parquet":
+            write_parquet(temporary, counted())
+        elif ending.startswith(".csv"):
+            write_csv(temporary, counted(), process=target.name.removesuffix(ending), packed=ending == ".csv.gz")
+        else:
+            write_root(temporary, counted(), rntuple=rntuple)
+    return written
+
+
+def _lost(events: ak.Array, target: Path, ending: str, first: int) -> set[str]:
+    """What a new file does not keep of these events, its lines from `first` on; ReadError if it cannot hold them."""
+    found = set()
+    if more := sorted(set(events.fields) - _RECORD):
+        found.add(f"the fields {', '.join(more)} are not written: they are no part of the event record")
+    if ending.startswith(".csv") and len(events):
+        if ak.max(events.Particle["type"], initial=0) >= len(PARTICLE_TYPES):
+            raise ReadError(f"{target}: Dark Machines CSV has no label for hadrons; choose a .root or .parquet file")
+        entries = first + np.arange(len(events))
+        if ak.any(events.source != source_id(str(target))) or ak.any(events.event != entries):
+            found.add(
+                "CSV has no place for the file and entry that events were first read from: they are numbered anew, and fall"
+                " into other parts of the train / validation / analysis split than before"
+            )
+    return found
+
+
+def iterate(reader: Reader, path: str, chunk: int) -> Iterator[ak.Array]:
+    """Events of a file in chunks; a file without events gives one chunk of none."""
+    if isinstance(reader, ChunkReader):
+        yield from reader.iterate(path, chunk)
+        return
+    n = reader.num_events(path)
+    for start in range(0, max(n, 1), chunk):
+        yield reader.read(path, start, min(start + chunk, n))

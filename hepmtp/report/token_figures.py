@@ -1,0 +1,116 @@
+"""Figures of what a masked-token detector reads and learns: training curve, tokens, confusion of predictions.
+
+The rule: shown on analysis events, which trained nothing; each figure comes with the words that a reader needs.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import awkward as ak
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from hepmtp import plotting
+from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
+from hepmtp.events.split import part_of
+from hepmtp.events.tokens import TokenBatch
+from hepmtp.plotting import SIMULATION, Caption
+from hepmtp.report.page import FigureText
+
+
+def draw_tokens(
+    folder: str | Path,
+    detector: MaskedTokenDetector,
+    background: ak.Array,
+    signal: ak.Array,
+    *,
+    max_events: int = 3000,
+    caption: Caption = SIMULATION,
+) -> list[FigureText]:
+    """Draw the figures into the run's folder ``figures`` and return their words.
+
+    Parameters
+    ----------
+    background, signal
+        events, shape (n_events,); the first `max_events` of the analysis part of each are shown.
+    """
+    both = {"background": background, "signal": signal}
+    shown = {name: part_of(events, "analysis")[:max_events] for name, events in both.items()}
+    tokens = {name: detector.tokenizer.encode(events) for name, events in shown.items()}
+    figures: list[tuple[str, Figure, str]] = [
+        (
+            "training_curve",
+            plotting.training_curve(detector.history_, caption=caption),
+            "Loss per hidden token in training and validation events, both background; the model of the best epoch is kept.",
+        ),
+        *_occupancies(detector, tokens, caption),
+        *_confusions(detector, tokens, caption),
+        (
+            "tokens_before_after",
+            plotting.tokens_before_after(
+                shown["background"], detector.tokenizer.decode(tokens["background"]), caption=caption
+            ),
+            "Background before tokenisation and after encoding and decoding: all that the bins keep of an event.",
+        ),
+    ]
+    texts = []
+    for name, figure, text in figures:
+        plotting.save(figure, Path(folder) / "figures", name)
+        texts.append(FigureText(name, text, text))
+    return texts
+
+
+def confusion_matrix(detector: MaskedTokenDetector, tokens: TokenBatch, factor: str) -> NDArray[np.int64]:
+    """How often each true digit of a factor is predicted as each digit, shape (size, size), when its token is hidden."""
+    factors = [name for name, _ in detector.tokenizer.factors]
+    heads = [head.name for head in detector.fitted_model.heads]
+    true = detector.tokenizer.digits[tokens.values, factors.index(factor)]
+    has = true >= 0
+    size = detector.tokenizer.factors[factors.index(factor)][1]
+    predicted = detector.surprises(tokens).predicted[has, heads.index(factor)]
+    return np.bincount(true[has] * size + predicted, minlength=size * size).reshape(size, size)
+
+
+def _occupancies(
+    detector: MaskedTokenDetector, tokens: dict[str, TokenBatch], caption: Caption
+) -> list[tuple[str, Figure, str]]:
+    digits = detector.tokenizer.digits
+    found = []
+    for factor, (name, size) in enumerate(detector.tokenizer.factors):
+        if name not in ("type", "pt"):
+            continue
+        column = {key: digits[batch.values, factor] for key, batch in tokens.items()}
+        counts = [np.bincount(values[values >= 0], minlength=size) for values in column.values()]
+        types = getattr(detector.tokenizer, "types", None)
+        labels = [_NAMES.get(one, one) for one in types] if name == "type" and types else [str(i) for i in range(size)]
+        figure = plotting.token_occupancy(counts[0], counts[1], labels=labels, xlabel=f"{name} bin", caption=caption)
+        text = f"How often each {name} bin occurs among the particles of background and of signal, with the ratio."
+        found.append((f"occupancy_{name}", figure, text))
+    counts = [np.bincount(batch.values, minlength=len(digits)) for batch in tokens.values()]
+    figure = plotting.token_occupancy(counts[0], counts[1], xlabel="Token id", caption=caption)
+    return [
+        *found,
+        ("occupancy_tokens", figure, "How often each token occurs in background and in signal, with the ratio."),
+    ]
+
+
+_NAMES = {"j": "jet", "b": "b-jet", "e+": "$e^+$", "e-": "$e^-$", "m+": r"$\mu^+$", "m-": r"$\mu^-$", "g": r"$\gamma$"}
+
+
+def _confusions(
+    detector: MaskedTokenDetector, tokens: dict[str, TokenBatch], caption: Caption
+) -> list[tuple[str, Figure, str]]:
+    found = []
+    names = [name for name, _ in detector.tokenizer.factors if name in ("MET", "METphi")]
+    for kind, batch in tokens.items():  # outside: the surprises of a batch are computed once for all factors
+        for factor in names:
+            matrix = confusion_matrix(detector, batch, factor)
+            figure = plotting.confusion(matrix, title=f"{factor} tokens, {kind}", caption=caption)
+            text = (
+                f"{factor} tokens of {kind}: true bin against the most probable one when the token is hidden, rows add up to "
+                f"one; {matrix.sum()} events, right in {100 * np.trace(matrix) / matrix.sum():.1f} %."
+            )
+            found.append((f"confusion_{factor}_{kind}", figure, text))
+    return found

@@ -1,0 +1,90 @@
+"""Files to trained detectors: the training half of the main job, as the command line and the demo run it.
+
+The rule: tokens are made by the same runner and executors that later score; only tokens and a sample of events are in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hepmtp.datasets.files import fileset, read
+from hepmtp.datasets.manifest import Dataset
+from hepmtp.detectors import Detector, training_events
+from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
+from hepmtp.detectors.observables import OBSERVABLES, Observable
+from hepmtp.detectors.token_rarity import TokenRarity
+from hepmtp.errors import TrainingError
+from hepmtp.events.tokens import TokenBatch
+from hepmtp.run.runner import HepRunner
+from hepmtp.tokenizers import Tokenizer
+from hepmtp.training.loop import Progress
+
+#: Parts of the events that may train, as a corpus processor names them.
+PARTS = ("train", "validation")
+
+
+def train_detectors(
+    datasets: Sequence[Dataset],
+    detector: MaskedTokenDetector,
+    *,
+    corpus: Callable[[Tokenizer], Any],
+    executor: Any,
+    chunksize: int = 20_000,
+    sample_events: int = 100_000,
+    checkpoint: str | Path | None = None,
+    progress: Progress | None = None,
+) -> list[Detector]:
+    """Train the masked-token detector, and fit token rarity and the plain observables that it is compared with.
+
+    Parameters
+    ----------
+    datasets
+        background only; anything else raises TrainingError.
+    detector
+        not trained yet.
+    corpus
+        makes a processor of the tokenizer: :class:`processors.corpus.CorpusProcessor`, or one whose runs give the same.
+    executor
+        of :func:`hepmtp.run.executors.make_executor`.
+    sample_events
+        bin edges, token frequencies and ranges of axes are fitted on the first events of each file, at most so many.
+    checkpoint, progress
+        of :func:`hepmtp.training.loop.train`.
+    """
+    sample = read(datasets, stop=sample_events)
+    detector.tokenizer.fit(training_events(sample))
+    output = HepRunner(executor, chunksize=chunksize)(fileset(datasets), corpus(detector.tokenizer))
+    training, validation = training_tokens(output)
+    detector.fit_tokens(training, validation, checkpoint=checkpoint, progress=progress)
+    plain: list[Detector] = [TokenRarity(detector.tokenizer), *(Observable(name) for name in OBSERVABLES)]
+    return [detector, *(one.fit(sample) for one in plain)]
+
+
+def training_tokens(output: Mapping[str, Any]) -> tuple[TokenBatch, TokenBatch]:
+    """(training, validation) tokens of a run, sorted by (source, event): the same on every executor.
+
+    Parameters
+    ----------
+    output
+        what a corpus processor gave: ``{"corpus": {part: {"tokens", "source", "event"}}}``.
+
+    Raises
+    ------
+    TrainingError
+        if the same event came twice, for instance from a file and its converted copy.
+    """
+    batches = []
+    for name in PARTS:
+        rows = output["corpus"][name]
+        key = np.stack([rows["source"].value, rows["event"].value])
+        if np.unique(key, axis=1).shape[1] != key.shape[1]:
+            raise TrainingError(
+                f"some {name} events were read twice: give each file once, either raw or converted; two files with the"
+                " same name count as one"
+            )
+        batches.append(rows["tokens"].select(np.lexsort(key[::-1])))
+    return batches[0], batches[1]

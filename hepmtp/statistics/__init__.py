@@ -1,0 +1,3 @@
+"""Statistics: histograms become numbers."""
+
+from __future__ import annotations

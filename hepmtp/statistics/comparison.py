@@ -1,0 +1,283 @@
+"""Two regions of a score histogram against each other: shape, thresholds from the CR, what passes them in the SR.
+
+The rule: thresholds come from the CR alone and are edges of the score's bins, so that a cut on the histogram is exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import gammaincc
+
+from hepmtp.errors import ScoreError
+from hepmtp.statistics.histograms import Histogram, categories, spectrum
+from hepmtp.statistics.metrics import efficiency_error
+from hepmtp.statistics.significance import asimov
+
+Floats = NDArray[np.float64]
+Names = str | Iterable[str] | None
+
+
+class Comparison(NamedTuple):
+    """Score of two regions bin by bin; arrays (n_bins,), `edges` (n_bins + 1,); NaN where a bin says nothing."""
+
+    edges: Floats
+    first: Floats  #: events, or shares of the region if `normalised`
+    first_error: Floats
+    second: Floats
+    second_error: Floats
+    ratio: Floats  #: first / second
+    ratio_error: Floats
+    pull: Floats  #: difference of the (normalised) contents over its error
+    chi2: float
+    ndof: int
+    p_value: float
+    regions: tuple[str, str]
+    label: str  #: of the score axis
+    normalised: bool
+
+
+class Threshold(NamedTuple):
+    """A cut: events with score >= `value` are called anomalous. `eps_b` is that of the background it came from."""
+
+    value: float
+    rule: str
+    region: str
+    eps_b: float
+    eps_b_error: float
+
+
+class Selection(NamedTuple):
+    """What passes a threshold; `z`, `s_over_b` are None if no background is left. Counts are raw, or effective."""
+
+    detector: str
+    rule: str
+    threshold: float
+    region: str
+    signal: str
+    s: float
+    s_error: float
+    b: float
+    b_error: float
+    eps_s: float
+    eps_s_error: float
+    eps_b: float
+    eps_b_error: float
+    s_over_b: float | None
+    s_over_b_error: float | None
+    z: float | None  #: Asimov significance with `sigma_b`
+    sigma_b: float
+    n_signal: float
+    n_background: float
+    counts: str  #: "raw" or "effective"
+
+
+def compare(h: Histogram, first: str, second: str, *, datasets: Names = None, normalise: bool = True) -> Comparison:
+    """Compare the score in two regions, e.g. ``compare(h, "SR", "CR", datasets=background)``.
+
+    Parameters
+    ----------
+    h
+        score histogram of one detector.
+    first, second
+        names of the regions; the ratio is first / second.
+    datasets
+        data sets to add up; all of them if None.
+    normalise
+        compare shapes (each region divided by its sum) or yields.
+
+    Notes
+    -----
+    Flow bins are added to the outer bins, bins that are empty in both regions are dropped. With contents w, sums of
+    squared weights s^2 and totals W (1 if not normalised), chi2 = sum (W1 w2 - W2 w1)^2 / (W1^2 s2^2 + W2^2 s1^2), which
+    follows a chi2 distribution of (used bins - 1 if normalised) degrees of freedom for about ten or more effective
+    events per bin (Gagunashvili, arXiv:physics/0605123, weighted against weighted); `rebin` joins bins that hold fewer.
+    The regions share no event, so the two are independent.
+    """
+    (w1, v1), (w2, v2) = (_folded(h, datasets, region, normalise) for region in (first, second))
+    used = (v1 > 0) | (v2 > 0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        pull = np.where(used, (w1 - w2) / np.sqrt(v1 + v2), np.nan)
+        ratio = np.where(w2 > 0, w1 / w2, np.nan)
+        ratio_error = np.sqrt(v1 + ratio**2 * v2) / np.where(w2 > 0, w2, np.nan)
+    chi2, ndof = float(np.nansum(pull**2)), int(used.sum()) - normalise
+    axis = h.axes["score"]
+    return Comparison(
+        edges=np.asarray(axis.edges, dtype=np.float64),
+        first=w1,
+        first_error=np.sqrt(v1),
+        second=w2,
+        second_error=np.sqrt(v2),
+        ratio=ratio,
+        ratio_error=ratio_error,
+        pull=pull,
+        chi2=chi2,
+        ndof=ndof,
+        p_value=float(gammaincc(ndof / 2, chi2 / 2)) if ndof > 0 else 1.0,
+        regions=(first, second),
+        label=str(axis.label),
+        normalised=normalise,
+    )
+
+
+def threshold(h: Histogram, *, background: Names, region: str = "CR", quantile: float = 0.99) -> Threshold:
+    """The lowest bin edge with at most a share 1 - `quantile` of a region's background above it. Needs no signal.
+
+    Raises
+    ------
+    ScoreError
+        if more than that lies beyond the axis: it must be wider.
+    """
+    if not 0 < quantile < 1:
+        raise ScoreError(f"quantile {quantile} is not between 0 and 1")
+    passing, error = _efficiency(h, background, region)
+    enough = np.flatnonzero(passing <= 1 - quantile + 1e-12)
+    if not len(enough):
+        raise ScoreError(
+            f"detector {h.name!r}: {passing[-1]:.3g} of the background in {region} lies above the score axis, more than "
+            f"{1 - quantile:.3g}; book a wider axis or ask for a lower quantile"
+        )
+    best = int(enough[0])
+    edges = h.axes["score"].edges
+    rule = f"{100 * quantile:g} % of {region} background below"
+    return Threshold(float(edges[best]), rule, region, float(passing[best]), float(error[best]))
+
+
+def best_separation(h: Histogram, *, background: Names, signal: Names, region: str = "CR") -> Threshold:
+    """The bin edge of largest eps_S - eps_B (Youden's J) between labelled background and signal of a region.
+
+    The choice of the original poster. It is **supervised**: it looks at labelled signal, which data do not have; use
+    `threshold` for a search.
+    """
+    eps_b, error = _efficiency(h, background, region)
+    eps_s, _ = _efficiency(h, signal, region)
+    best = int(np.argmax(eps_s - eps_b))
+    edges = h.axes["score"].edges
+    rule = f"best separation of labelled {region} background and signal"
+    return Threshold(float(edges[best]), rule, region, float(eps_b[best]), float(error[best]))
+
+
+def apply(
+    h: Histogram,
+    cut: Threshold | float,
+    *,
+    background: Names,
+    signal: Names,
+    region: str = "SR",
+    systematic: float = 0.0,
+    columns: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Selection:
+    """What a threshold keeps of a region: yields, efficiencies, S/B, Asimov significance.
+
+    Parameters
+    ----------
+    h
+        score histogram of one detector; its name finds the column ``score:<name>``.
+    cut
+        what `threshold` or `best_separation` gave, or a bin edge.
+    background, signal
+        data sets of each kind.
+    systematic
+        relative uncertainty of the background, added in quadrature to that of the simulated sample.
+    columns
+        the processor's ``out["columns"]``: gives raw counts; effective counts (sum w)^2 / sum w^2 without.
+    """
+    value, rule = (cut.value, cut.rule) if isinstance(cut, Threshold) else (float(cut), "given")
+    edge = _edge(h, value)
+    s, b = (_passing(h, names, region, edge, columns) for names in (signal, background))
+    sigma_b = float(np.hypot(b.error, systematic * b.value))
+    return Selection(
+        detector=str(h.name),
+        rule=rule,
+        threshold=value,
+        region=region,
+        signal="+".join(_names(h, signal)),
+        s=s.value,
+        s_error=s.error,
+        b=b.value,
+        b_error=b.error,
+        eps_s=s.efficiency,
+        eps_s_error=s.efficiency_error,
+        eps_b=b.efficiency,
+        eps_b_error=b.efficiency_error,
+        s_over_b=s.value / b.value if b.value > 0 else None,
+        s_over_b_error=float(np.hypot(s.error, s.value / b.value * b.error)) / b.value if b.value > 0 else None,
+        z=asimov(max(s.value, 0.0), b.value, sigma_b=sigma_b) if b.value > 0 else None,
+        sigma_b=sigma_b,
+        n_signal=s.events,
+        n_background=b.events,
+        counts="effective" if columns is None else "raw",
+    )
+
+
+class _Passing(NamedTuple):
+    value: float
+    error: float
+    efficiency: float
+    efficiency_error: float
+    events: float
+
+
+def _passing(
+    h: Histogram, names: Names, region: str, edge: int, columns: Mapping[str, Mapping[str, Any]] | None
+) -> _Passing:
+    """What lies above an edge."""
+    sumw, sumw2 = _tails(h, names, region)
+    eps, error = _efficiency(h, names, region)
+    w, w2 = float(sumw[1 + edge]), float(sumw2[1 + edge])
+    if columns is None:
+        count = w**2 / w2 if w2 > 0 else 0.0
+    else:
+        count = sum(_raw(h, columns[name], region, edge) for name in _names(h, names))
+    return _Passing(w, float(np.sqrt(w2)), float(eps[edge]), float(error[edge]), count)
+
+
+def _raw(h: Histogram, columns: Mapping[str, Any], region: str, edge: int) -> int:
+    """Raw events of one data set above an edge, binned by the axis itself so that the cut is the histogram's."""
+    score, inside = (
+        np.asarray(getattr(columns[key], "value", columns[key])) for key in (f"score:{h.name}", f"region:{region}")
+    )
+    return int(np.sum(np.asarray(h.axes["score"].index(score))[inside.astype(bool)] >= edge))
+
+
+def _tails(h: Histogram, names: Names, region: str) -> tuple[Floats, Floats]:
+    """Sums of weights and of squared weights from each flow bin upwards, shapes (n_bins + 2,); [0] is everything."""
+    bins = spectrum(h, names, region).view(flow=True)
+    sumw, sumw2 = (np.cumsum(np.asarray(bins[part])[::-1])[::-1] for part in ("value", "variance"))
+    if sumw[0] <= 0:
+        raise ScoreError(f"detector {h.name!r}: region {region} holds no events of {', '.join(_names(h, names))}")
+    return sumw, sumw2
+
+
+def _efficiency(h: Histogram, names: Names, region: str) -> tuple[Floats, Floats]:
+    """Share of events above each bin edge and its error, shapes (n_bins + 1,)."""
+    sumw, sumw2 = _tails(h, names, region)
+    return sumw[1:] / sumw[0], efficiency_error(sumw[1:], sumw2[1:], float(sumw[0]), float(sumw2[0]))
+
+
+def _folded(h: Histogram, names: Names, region: str, normalise: bool) -> tuple[Floats, Floats]:
+    """Contents and variances with the flow bins added to the outer ones, shapes (n_bins,)."""
+    sumw, _ = _tails(h, names, region)
+    bins = spectrum(h, names, region).view(flow=True)
+    parts = []
+    for part in ("value", "variance"):
+        values = np.array(bins[part][1:-1])
+        values[0] += bins[part][0]
+        values[-1] += bins[part][-1]
+        parts.append(values)
+    return (parts[0] / sumw[0], parts[1] / sumw[0] ** 2) if normalise else (parts[0], parts[1])
+
+
+def _edge(h: Histogram, value: float) -> int:
+    edges = np.asarray(h.axes["score"].edges)
+    nearest = int(np.argmin(np.abs(edges - value)))
+    if not np.isclose(edges[nearest], value, rtol=1e-9, atol=1e-9 * float(edges[-1] - edges[0])):
+        raise ScoreError(f"detector {h.name!r}: {value} is no bin edge; the nearest is {edges[nearest]}")
+    return nearest
+
+
+def _names(h: Histogram, names: Names) -> list[str]:
+    return categories(h, "dataset") if names is None else [names] if isinstance(names, str) else list(names)

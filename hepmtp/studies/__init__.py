@@ -1,0 +1,3 @@
+"""Studies: methods are judged."""
+
+from __future__ import annotations

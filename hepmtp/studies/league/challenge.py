@@ -1,0 +1,140 @@
+"""Results in the form of the Dark Machines challenge (arXiv:2105.14027), to set beside its published models.
+
+The rule: a working point that :mod:`hepmtp.statistics.metrics` does not quote stays an empty field. A place among published models is
+no contest: they saw other events, other cuts and another detector simulation.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from hepmtp.errors import HepmtpError
+from hepmtp.statistics.metrics import Roc, max_sic, working_point
+
+#: Columns of the challenge's tables, in their order.
+COLUMNS = ("Signal", "Model", "Chan", "AUC", "1e-2", "1e-3", "1e-4")
+
+
+class ChallengeRow(NamedTuple):
+    """A row of the Dark Machines challenge tables (arXiv:2105.14027); `eps_s` at eps_B = 1e-2, 1e-3, 1e-4."""
+
+    signal: str
+    model: str
+    chan: str
+    auc: float
+    eps_s: tuple[float | None, float | None, float | None]
+
+
+class Place(NamedTuple):
+    """Where a row of ours would stand among the published rows of one signal and channel, by AUC."""
+
+    row: ChallengeRow
+    chan: str  #: channel of the published rows
+    place: int  #: 1 is the best; as many published rows have a larger AUC, and one more
+    of: int  #: published rows, and ours
+    best: ChallengeRow  #: the published row of the largest AUC
+
+
+def total_improvement(curves: Mapping[str, Roc]) -> float | None:
+    """TI of a signal: the largest `max_sic` over its channels (arXiv:2105.14027); None if no channel has enough events."""
+    best = [point.si for point in map(max_sic, curves.values()) if point is not None and point.si is not None]
+    return max(best, default=None)
+
+
+def challenge_row(signal: str, model: str, chan: str, curve: Roc) -> ChallengeRow:
+    """The row that sets a model beside the published ones of the Dark Machines challenge."""
+    area = float(np.trapezoid(curve.eps_s, curve.eps_b))
+    one, two, three = (working_point(curve, eps_b).eps_s for eps_b in (1e-2, 1e-3, 1e-4))
+    return ChallengeRow(signal, model, chan, area, (one, two, three))
+
+
+def challenge_table(rows: Iterable[ChallengeRow]) -> str:
+    """Rows as the challenge's csv text; a working point that cannot be quoted is an empty field.
+
+    Examples
+    --------
+    >>> print(challenge_table([ChallengeRow("4top", "multiplicity", "3", 0.72, (0.05, None, None))]), end="")
+    Signal,Model,Chan,AUC,1e-2,1e-3,1e-4
+    4top,multiplicity,3,0.7200,0.0500,,
+    """
+    lines = [",".join(COLUMNS)]
+    for row in rows:
+        points = ["" if eps is None else f"{eps:.4f}" for eps in row.eps_s]
+        lines.append(",".join([row.signal, row.model, row.chan, f"{row.auc:.4f}", *points]))
+    return "\n".join(lines) + "\n"
+
+
+def read_challenge(path: str | Path) -> list[ChallengeRow]:
+    """Rows of a table in the challenge's format, such as `challenge_table` writes or its authors published.
+
+    Columns are found by name, others may stand beside them; an empty working point is None.
+
+    Raises
+    ------
+    HepmtpError
+        naming file and line of what is missing or no number.
+    """
+    try:
+        with Path(path).open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            names = [name.strip() for name in reader.fieldnames or ()]
+            if missing := [name for name in COLUMNS if name not in names]:
+                raise HepmtpError(
+                    f"{path} line 1: no column {', '.join(missing)}; found {', '.join(names) or 'nothing'}, expected "
+                    f"{','.join(COLUMNS)}"
+                )
+            reader.fieldnames = names
+            return [_row(row, f"{path} line {reader.line_num}") for row in reader]
+    except (OSError, UnicodeError, csv.Error) as error:
+        raise HepmtpError(f"{path} cannot be read as a table of the challenge: {error}") from None
+
+
+def places(ours: Iterable[ChallengeRow], published: Iterable[ChallengeRow]) -> list[Place]:
+    """Places of our rows among the published ones of the same signal, channel by channel; other signals have none.
+
+    Examples
+    --------
+    >>> published = [ChallengeRow("glgl", name, "3", auc, (None,) * 3) for name, auc in (("a", 0.9), ("b", 0.7))]
+    >>> [(p.place, p.of, p.best.model) for p in places([ChallengeRow("glgl", "m", "SR", 0.8, (None,) * 3)], published)]
+    [(2, 3, 'a')]
+    """
+    groups: dict[tuple[str, str], list[ChallengeRow]] = {}
+    for row in published:
+        groups.setdefault((row.signal, row.chan), []).append(row)
+    found = []
+    for row in ours:
+        for (signal, chan), rows in sorted(groups.items()):
+            if signal == row.signal:
+                place = 1 + sum(other.auc > row.auc for other in rows)
+                found.append(Place(row, chan, place, len(rows) + 1, max(rows, key=lambda other: other.auc)))
+    return found
+
+
+def _row(fields: Mapping[str | None, str | None], where: str) -> ChallengeRow:
+    if None in fields or None in fields.values():
+        expected = sum(name is not None for name in fields)
+        raise HepmtpError(
+            f"{where}: {'more' if None in fields else 'less'} than {expected} fields; the header has so many"
+        )
+    text = {name: (value or "").strip() for name, value in fields.items() if name is not None}
+    if empty := [name for name in COLUMNS[:4] if not text[name]]:
+        raise HepmtpError(f"{where}: {empty[0]} is empty; only the working points {', '.join(COLUMNS[4:])} may be")
+    one, two, three = (_share(text[name], name, where) if text[name] else None for name in COLUMNS[4:])
+    return ChallengeRow(
+        text["Signal"], text["Model"], text["Chan"], _share(text["AUC"], "AUC", where), (one, two, three)
+    )
+
+
+def _share(text: str, name: str, where: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not 0 <= value <= 1:
+        raise HepmtpError(f"{where}: {name} is {text!r}, expected a number from 0 to 1")
+    return value

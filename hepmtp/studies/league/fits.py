@@ -1,0 +1,238 @@
+"""Fits of a league: who is fitted on which events, and what an earlier call has left.
+
+The rule: an entrant is fitted on background that is not of the analysis part, and scored on the analysis part.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import awkward as ak
+import numpy as np
+from numpy.typing import NDArray
+
+from hepmtp import storage
+from hepmtp.datasets.files import read
+from hepmtp.datasets.manifest import Dataset
+from hepmtp.detectors import Detector, load_detector
+from hepmtp.errors import HepmtpError, ScoreError, TrainingError
+from hepmtp.events.record import PARTICLE_FIELDS, concatenate
+from hepmtp.events.regions import Region
+from hepmtp.events.split import analysis_scale, split_of
+from hepmtp.studies.league.entries import Entry, learned_from_signal
+from hepmtp.studies.league.table import Fit, Floats
+
+
+@dataclass(frozen=True)
+class LeagueEvents:
+    """The events of a league; nothing of the analysis part is in `training` and `signals`."""
+
+    training: ak.Array
+    signals: dict[str, ak.Array]
+    held_out: dict[str, ak.Array]  # analysis part, in any of the regions
+    columns: dict[str, dict[str, NDArray[Any]]]  # "weight" and "region:<name>" of the held-out events
+    background: list[str]
+
+    @classmethod
+    def read(cls, datasets: Sequence[Dataset], regions: Sequence[Region], stop: int | None) -> LeagueEvents:
+        """Read and split; data sets of other roles are left out."""
+        parts: dict[str, dict[str, ak.Array]] = {"background": {}, "signal": {}}
+        held_out, columns = {}, {}
+        for dataset in (one for one in datasets if one.role in parts):
+            events = read([dataset], stop=stop)
+            analysis = split_of(events) == "analysis"
+            parts[dataset.role][dataset.name] = events[~analysis]
+            chosen = events[analysis]
+            masks = {f"region:{region.name}": region.select(chosen) for region in regions}
+            kept = np.any(list(masks.values()), axis=0)
+            weight = np.asarray(ak.to_numpy(chosen.weight), dtype=np.float64) * analysis_scale(chosen)
+            held_out[dataset.name] = chosen[kept]
+            columns[dataset.name] = {"weight": weight[kept]} | {name: mask[kept] for name, mask in masks.items()}
+        if missing := [role for role, found in parts.items() if not found]:
+            raise HepmtpError(
+                f"a league needs background and signal: no data set with role {missing[0]} among "
+                f"{', '.join(dataset.name for dataset in datasets) or 'none'}"
+            )
+        training = concatenate(parts["background"].values())
+        return cls(training, parts["signal"], held_out, columns, list(parts["background"]))
+
+    def holds(self, signal: str, region: str) -> bool:
+        """Whether the region has events of the signal and of the background."""
+        inside = {name: bool(one[f"region:{region}"].any()) for name, one in self.columns.items()}
+        return inside[signal] and any(inside[name] for name in self.background)
+
+    @functools.cached_property
+    def digests(self) -> dict[str, str]:
+        """Of the training events, and of each signal's and held-out data set's."""
+        signals = {f"signal {name}": _digest(one) for name, one in self.signals.items()}
+        held_out = {f"held out {name}": _digest(one) for name, one in self.held_out.items()}
+        return {"training": _digest(self.training), **signals, **held_out}
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """Fits entries, or takes up what an earlier call has fitted."""
+
+    folder: Path
+    events: LeagueEvents
+    registry: Mapping[str, Entry]
+
+    def fit(self, entry: Entry, seed: int, signal: str = "", *, as_part: bool = False) -> Fit:
+        """The scores of one entry, from the folder if they are there (and its detector, if it is to be a part)."""
+        names = [*self.events.background, signal] if signal else list(self.events.held_out)
+        detector = self.make(entry, seed, signal)
+        mark = self.mark(entry, detector, seed, signal)
+        place = self.place(entry, seed, signal)
+        path = self.folder / "scores" / place
+        held_out = [self.events.digests[f"held out {name}"] for name in names]
+        stored = self.folder / "detectors" / place
+        kept = _kept(path, mark)
+        saved = kept is not None and _same(stored, kept[0]["detector"])
+        if kept is not None and (saved or not as_part):
+            meta, arrays = kept
+            if (meta["held_out"], meta["rows"]) == (held_out, list(entry.rows)):
+                table = {row: {name: arrays[f"{row}/{name}"] for name in names} for row in entry.rows}
+                return Fit(table, meta["fit_seconds"], meta["events_per_second"], meta["parameters"])
+        seconds = None if kept is None else kept[0]["fit_seconds"]
+        if saved:
+            detector = load_detector(stored)  # other regions or forms: score again, do not fit again
+        elif not entry.fitted:
+            with _missing_library(entry):
+                start = time.perf_counter()
+                detector.fit(self.events.training)
+                seconds = time.perf_counter() - start
+        if entry.kind != "supervised" and learned_from_signal(detector):
+            raise TrainingError(f"entry {entry.name!r} has learned from signal: its kind must be 'supervised'")
+        detector.save(stored)
+        table, speed = _score(entry, detector, {name: self.events.held_out[name] for name in names})
+        meta = {
+            "mark": mark,
+            "held_out": held_out,
+            "rows": list(entry.rows),
+            "detector": storage.digest(stored),
+            "fit_seconds": seconds,
+            "events_per_second": speed,
+            "parameters": _parameters(detector),
+        }
+        arrays = {f"{row}/{name}": one for row, found in table.items() for name, one in found.items()}
+        with storage.new_folder(path) as temporary:
+            storage.write(temporary, _KIND, meta, arrays)
+        return Fit(table, seconds, speed, meta["parameters"])
+
+    def make(self, entry: Entry, seed: int, signal: str) -> Detector:
+        """The entry's detector, not fitted; its parts are."""
+        given: dict[str, Any] = {"signal": self.events.signals[signal]} if signal else {}
+        if entry.parts:
+            if unknown := [name for name in entry.parts if name not in self.registry]:
+                raise HepmtpError(
+                    f"entry {entry.name!r} is made from {', '.join(unknown)}, which is not in this league"
+                )
+            parts = [self.registry[name] for name in entry.parts]
+            given["detectors"] = [self.part(part, seed) for part in parts]
+        with _missing_library(entry):
+            return entry.make(seed, **given)
+
+    def part(self, entry: Entry, seed: int) -> Detector:
+        """A fitted detector that another entry is made from."""
+        self.fit(entry, seed, as_part=True)
+        return load_detector(self.folder / "detectors" / self.place(entry, seed))
+
+    def mark(self, entry: Entry, detector: Detector, seed: int, signal: str) -> str:
+        """Says what would be fitted: another class, option, seed, event or hepmtp gives another mark."""
+        what = re.sub(r" at 0x[0-9a-f]+", "", repr(detector))
+        used = [self.events.digests["training"], *([self.events.digests[f"signal {signal}"]] if signal else [])]
+        parts = [
+            storage.digest(self.folder / "detectors" / self.place(self.registry[one], seed)) for one in entry.parts
+        ]
+        saved = [entry.note] if entry.fitted else []
+        words = [
+            importlib.metadata.version("hepmtp"),
+            storage.kind_of(detector),
+            what,
+            str(seed),
+            *used,
+            *parts,
+            *saved,
+        ]
+        return hashlib.sha256(json.dumps(words).encode()).hexdigest()
+
+    @staticmethod
+    def place(entry: Entry, seed: int, signal: str = "") -> str:
+        """Folder of a fit."""
+        return f"{entry.name}-{seed if entry.seeded else 0}{f'-{signal}' if signal else ''}"
+
+
+_KIND = "hepmtp league scores"
+
+
+def _digest(events: ak.Array) -> str:
+    columns = [ak.num(events.Particle), *(ak.flatten(events.Particle[name]) for name in PARTICLE_FIELDS)]
+    columns += [events.MET.pt, events.MET.phi, events.weight, events.event, events.source]
+    total = hashlib.sha256()
+    for column in columns:
+        total.update(np.ascontiguousarray(ak.to_numpy(column)).tobytes())
+    return total.hexdigest()
+
+
+def _kept(path: Path, mark: str) -> tuple[dict[str, Any], dict[str, Floats]] | None:
+    """Scores that an earlier call has left, if they are of the same fit; damaged ones are none."""
+    try:
+        meta, arrays = storage.read(path, _KIND)
+    except ScoreError:
+        return None
+    return (meta, arrays) if meta["mark"] == mark else None
+
+
+def _same(path: Path, digest: str) -> bool:
+    try:
+        return storage.digest(path) == digest
+    except ScoreError:
+        return False
+
+
+def _score(
+    entry: Entry, detector: Detector, held_out: Mapping[str, ak.Array]
+) -> tuple[dict[str, dict[str, Floats]], float]:
+    """Scores of every row of an entry, and events per second of the detector's own form."""
+    forms = {row: detector.with_score(form) if form else detector for row, form in entry.rows.items()}  # type: ignore[attr-defined]
+    found: dict[str, dict[str, Floats]] = {row: {} for row in forms}
+    seconds = 0.0
+    for name, events in held_out.items():  # data set by data set: forms share what the last one has computed
+        for row, one in forms.items():
+            start = time.perf_counter()
+            found[row][name] = np.asarray(one.score(events), dtype=np.float64)
+            seconds += (time.perf_counter() - start) * (row == entry.name)
+            if found[row][name].shape != (len(events),) or not np.isfinite(found[row][name]).all():
+                raise ScoreError(f"entry {row!r} does not give each of {len(events)} events of {name} a finite score")
+    return found, sum(map(len, held_out.values())) / seconds
+
+
+def _parameters(detector: Detector) -> int | None:
+    """Number of fitted parameters; None where it means nothing."""
+    known = getattr(detector, "n_parameters", None)
+    if known is not None:
+        return int(known) or None
+    weights = getattr(getattr(detector, "model_", None), "parameters", None)
+    return sum(one.numel() for one in weights()) if callable(weights) else None
+
+
+@contextlib.contextmanager
+def _missing_library(entry: Entry) -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise HepmtpError(
+            f'entry {entry.name!r} needs {error.name}, which is not installed: run pip install "hepmtp[league]", or choose '
+            "others with --only"
+        ) from None

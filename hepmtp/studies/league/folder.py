@@ -1,0 +1,107 @@
+"""A league's folder: tables, and figures of each signal and region."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from hepmtp import plotting, storage
+from hepmtp.plotting import SIMULATION, Caption
+from hepmtp.report.page import versions
+from hepmtp.report.tables import Cells, markdown, write_csv
+from hepmtp.studies.league.challenge import ChallengeRow, Place, challenge_table
+from hepmtp.studies.league.entries import Entry
+from hepmtp.studies.league.figures import KINDS, Bar, auc_bars
+from hepmtp.studies.league.fits import LeagueEvents
+from hepmtp.studies.league.table import Entrant, LeagueRow
+
+
+class League(NamedTuple):
+    """What a league found: rows and tables, rows in the challenge's form, and the places of those without labels among published ones."""
+
+    folder: Path
+    rows: list[LeagueRow]
+    tables: list[tuple[str, Cells]]
+    challenge: list[ChallengeRow]
+    places: list[Place]
+
+
+_LEGEND = (
+    "± is the statistical error of one seed, 'over seeds' the standard deviation over trainings. 'Over the best other' and "
+    "'over the best observable' are differences of the balanced AUC on the same events to the best background-only entry and "
+    "the best plain observable that are not the row's own, 'over the chosen one' to an entry named beforehand; 'of the ceiling' is (AUC - 0.5) / (AUC with labels - 0.5). Working "
+    "points and SIC are weighted by cross-section and given where at least 25 raw background events pass."
+)
+
+
+_BESIDE = (
+    "**Beside the published rows of the same signals** (arXiv:2105.14027): the place that each would have by AUC, weighted by "
+    "cross-section. That is no contest: those models saw other events, other cuts and another detector simulation."
+)
+
+
+def _places(found: Sequence[Place]) -> Cells:
+    header = ["Signal", "Region", "Detector", "AUC", "Channel", "Place", "Best published", "Its AUC"]
+    return Cells(header, [
+        [one.row.signal, one.row.chan, one.row.model, f"{one.row.auc:.3f}", one.chan, f"{one.place} of {one.of}",
+         one.best.model, f"{one.best.auc:.3f}"]
+        for one in found
+    ])  # fmt: skip
+
+
+def write_league(
+    league: League, events: LeagueEvents, entries: Sequence[Entry], seeds: Sequence[int], command: str
+) -> None:
+    """Tables of a league into its folder."""
+    write_csv(league.folder / "league.csv", league.rows)
+    counts = {name: len(one) for name, one in events.held_out.items()}
+    content = {
+        "command": command,
+        "versions": versions(),
+        "seeds": list(seeds),
+        "training events": len(events.training),
+        "held-out events": counts,
+        "entries": [{"name": one.name, "kind": one.kind, "note": one.note} for one in entries],
+        "rows": [row._asdict() for row in league.rows],
+    }
+    lines = [f"Made by `{command}`.", ""] if command else []
+    size = f"{len(events.training)} background events, scored on {sum(counts.values())} others"
+    lines += [f"Trained on {size}; means over {len(seeds)} seed(s); best first. {_LEGEND}", ""]
+    for heading, table in league.tables:
+        lines += [*(["---", ""] if heading.endswith("ceiling") else []), f"**{heading}**", "", markdown(table)]
+    if league.places:
+        lines += [_BESIDE, "", markdown(_places(league.places))]
+    if notes := [f"- {one.name}: {one.note}" for one in entries if one.note]:
+        lines += ["What the entries are:", "", *notes, ""]
+    texts = {
+        "league.json": json.dumps(content, indent=1, ensure_ascii=False) + "\n",
+        "league.md": "\n".join(lines),
+        "challenge.csv": challenge_table(league.challenge),
+    }
+    for name, text in texts.items():
+        with storage.new_file(league.folder / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+
+def draw_league(
+    folder: Path, entrants: Sequence[Entrant], rows: Sequence[LeagueRow], *, caption: Caption = SIMULATION
+) -> None:
+    """Draw ROC and SIC of the best of each kind and of the one compared with (first seed), and the AUC of all."""
+    signal, region = rows[0].signal, rows[0].region
+    title = f"{plotting.process_style([signal])[signal][0]}, {region}"
+    best = {kind: [row.detector for row in rows if row.kind == kind] for kind in KINDS}
+    compared = [row.against for row in rows if row.against][:1]
+    shown = [*best["supervised"][:1], *best["background-only"][:3], *best["observable"][:1], *compared]
+    of_name = {one.name: one for one in entrants}
+    curves = {name: of_name[name].scores[0].roc() for name in shown}
+    bars = [
+        Bar(row.detector, row.kind, row.auc_balanced, row.auc_balanced_error, row.auc_balanced_spread) for row in rows
+    ]
+    for kind, figure in (
+        ("roc", plotting.roc(curves, title=title, caption=caption)),
+        ("sic", plotting.sic(curves, title=title, caption=caption)),
+        ("auc", auc_bars(bars, title=title, caption=caption)),
+    ):
+        plotting.save(figure, folder / "figures", f"{kind}_{signal}_{region}")

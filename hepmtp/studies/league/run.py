@@ -1,0 +1,140 @@
+"""The league: every detector against every signal in every region, on the same events, with errors and plain rivals.
+
+The rule: an entrant is fitted on background that is not of the analysis part, and scored on the analysis part, which no
+entrant ever gets to see in ``fit``. A detector with labels is the ceiling: it is shown apart and is nobody's rival.
+
+What is written::
+
+    league.csv .json .md    the table: one row per detector, signal and region
+    challenge.csv           the same in the form of the Dark Machines challenge
+    figures/                roc, sic and auc of each signal and region
+    detectors/NAME-SEED     the fitted detectors, for `hepmtp run`
+    scores/NAME-SEED        their scores: a league that was interrupted goes on from these
+
+All events are held in memory.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from hepmtp.datasets.manifest import Dataset
+from hepmtp.errors import HepmtpError
+from hepmtp.events.regions import region_named
+from hepmtp.plotting import OWN_FILES, SIMULATION
+from hepmtp.studies.league.challenge import ChallengeRow, places
+from hepmtp.studies.league.entries import ENTRIES, Entry, tiny
+from hepmtp.studies.league.fits import Fitting, LeagueEvents
+from hepmtp.studies.league.folder import League, draw_league, write_league
+from hepmtp.studies.league.table import Fit, challenge_mean, enter, league_rows, tables
+
+log = logging.getLogger(__name__)
+
+
+#: Called before each fit with what comes now, how many are done and how many there are.
+Progress = Callable[[str, int, int], None]
+
+
+def run_league(
+    folder: str | Path,
+    datasets: Sequence[Dataset],
+    entries: Sequence[Entry],
+    *,
+    seeds: Sequence[int] = (0, 1, 2),
+    regions: Sequence[str] = ("preselection", "SR"),
+    stop: int | None = None,
+    published: Sequence[ChallengeRow] = (),
+    command: str = "",
+    against: str = "",
+    quick: bool = False,
+    figures: bool = True,
+    progress: Progress | None = None,
+) -> League:
+    """Fit and score every entry, compare them, and write tables and figures.
+
+    Parameters
+    ----------
+    folder
+        if it holds a league of the same events and options, what that has fitted is not fitted again.
+    datasets
+        background and signals; all events are held in memory.
+    entries
+        who takes part.
+    stop
+        only the first `stop` events of each file.
+    published
+        rows of the challenge to be compared with (:func:`hepmtp.studies.league.challenge.read_challenge`).
+    command
+        command line that makes this league again, for the reader.
+    against
+        name of an entry that all others are compared with, too; its form of the score is theirs, if it has that.
+    quick
+        `parts` of entries that take no part themselves are tiny ones.
+    figures
+        draw them: it takes some seconds for each signal and region.
+
+    Raises
+    ------
+    HepmtpError
+        if a library is missing, names repeat, nobody is called `against`, or there is no background or no signal in any of the regions.
+    """
+    folder = Path(folder)
+    _check(entries, seeds, against)
+    events = LeagueEvents.read(datasets, [region_named(name) for name in regions], stop)
+    known = {name: tiny(entry) if quick else entry for name, entry in ENTRIES.items()}
+    registry = {**known, **{entry.name: entry for entry in entries}}
+    runs = [
+        (entry, signal, seed)
+        for entry in entries
+        for signal in (events.signals if entry.kind == "supervised" else ("",))
+        for seed in (seeds if entry.seeded else seeds[:1])
+    ]
+    fits: dict[tuple[str, str], list[Fit]] = {}
+    for done, (entry, signal, seed) in enumerate(runs):
+        if progress:
+            progress(f"{entry.name}, seed {seed}{f', {signal}' if signal else ''}", done, len(runs))
+        fit = Fitting(folder, events, registry).fit(entry, seed, signal)
+        fits.setdefault((entry.name, signal), []).append(fit)
+    rows, challenge, search = [], [], []
+    for signal in events.signals:
+        for region in regions:
+            if not events.holds(signal, region):
+                log.warning("region %s holds no events of %s or of the background: no table", region, signal)
+                continue
+            entrants = enter(entries, fits, events.columns, background=events.background, signal=signal, region=region)
+            found = league_rows(entrants, against=against)
+            rows += found
+            challenge += [challenge_mean(one) for one in entrants]
+            search += [challenge_mean(one) for one in entrants if one.entry.kind != "supervised"]
+            if figures:
+                caption = SIMULATION if all(dataset.embedded for dataset in datasets) else OWN_FILES
+                draw_league(folder, entrants, found, caption=caption)
+    if not rows:
+        raise HepmtpError(f"no event of a signal and of the background in {', '.join(regions)}: give more events")
+    league = League(folder, rows, tables(rows), challenge, places(search, published))
+    write_league(league, events, entries, seeds, command)
+    return league
+
+
+def _check(entries: Sequence[Entry], seeds: Sequence[int], against: str) -> None:
+    names = [row for entry in entries for row in entry.rows]
+    if not names or len(set(names)) != len(names):
+        raise HepmtpError(f"a league needs entries, each with a name of its own; found {', '.join(names) or 'none'}")
+    if against and against not in {*names, *(row for entry in ENTRIES.values() for row in entry.rows)}:
+        raise HepmtpError(f"there is no entry {against!r} to compare with; there are {', '.join(names)}")
+    if not seeds or len(set(seeds)) != len(seeds):
+        raise HepmtpError(f"a league needs seeds, each once; found {list(seeds)}")
+    absent = {
+        entry.name: missing
+        for entry in entries
+        if (missing := [name for name in entry.libraries if importlib.util.find_spec(name) is None])
+    }
+    if absent:
+        raise HepmtpError(
+            f"{', '.join(absent)}: {', '.join(sorted({one for names in absent.values() for one in names}))} not installed; "
+            'run pip install "hepmtp[league]", or choose others with --only'
+        )

@@ -1,0 +1,284 @@
+"""The table of a league: every detector's numbers in every region, as means over seeds, with errors and differences.
+
+The rule: two detectors are compared on the same events and the same seed, so that what they share drops out of the error. A
+detector's rivals are other entries; a form of its own is none, and what was trained with labels is nobody's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hepmtp.report.tables import Cells
+from hepmtp.statistics.metrics import Auc, auc_difference
+from hepmtp.statistics.performance import Columns, PerformanceRow, Scores, performance, scores
+from hepmtp.studies.league.challenge import ChallengeRow, challenge_row
+from hepmtp.studies.league.entries import Entry
+
+Floats = NDArray[np.float64]
+
+
+class Fit(NamedTuple):
+    """Scores of one fitted detector on the held-out events, and what it cost."""
+
+    scores: dict[str, dict[str, Floats]]  #: row -> data set -> one per event, shape (n_events,)
+    fit_seconds: float | None
+    events_per_second: float
+    parameters: int | None
+
+
+class LeagueRow(NamedTuple):
+    """One detector, signal and region: means over seeds; errors are statistical, of one seed; see `PerformanceRow`."""
+
+    detector: str
+    kind: str
+    signal: str
+    region: str
+    seeds: int
+    auc_balanced: float  #: every background process the same weight
+    auc_balanced_error: float
+    auc_balanced_spread: float | None  #: standard deviation over seeds
+    auc: float  #: weighted by cross-section
+    auc_error: float
+    auc_spread: float | None
+    of_ceiling: float | None  #: (AUC - 0.5) / (AUC with labels - 0.5), balanced
+    of_ceiling_error: float | None
+    rival: str  #: the best other background-only entry
+    over_rival: float | None  #: balanced AUC minus that of the rival on the same events
+    over_rival_error: float | None
+    observable: str  #: the best other observable
+    over_observable: float | None
+    over_observable_error: float | None
+    against: str  #: the row that was asked for, in the same form if there is one
+    over_against: float | None
+    over_against_error: float | None
+    over_against_spread: float | None
+    eps_s_at_0p1: float | None
+    eps_s_at_0p1_error: float | None
+    eps_s_at_0p01: float | None
+    eps_s_at_0p01_error: float | None
+    eps_s_at_0p001: float | None
+    eps_s_at_0p001_error: float | None
+    max_sic: float | None
+    max_sic_error: float | None
+    fit_seconds: float | None
+    events_per_second: float
+    parameters: int | None
+    n_signal: int
+    n_background: int
+
+
+class Entrant(NamedTuple):
+    """One row of the table in the making: a detector against one signal in one region, all lists one per seed."""
+
+    name: str
+    entry: Entry
+    fits: list[Fit]
+    scores: list[Scores]
+    rows: list[PerformanceRow]
+
+    @property
+    def auc(self) -> float:
+        """Balanced AUC, mean over seeds."""
+        return float(np.mean([row.auc_balanced for row in self.rows]))
+
+
+def enter(
+    entries: Sequence[Entry],
+    fits: Mapping[tuple[str, str], list[Fit]],
+    held_out: Columns,
+    *,
+    background: Sequence[str],
+    signal: str,
+    region: str,
+) -> list[Entrant]:
+    """All rows of one signal and region in the making.
+
+    Parameters
+    ----------
+    fits
+        (entry, signal) -> one per seed; the signal is "" for entries that know none.
+    held_out
+        data set -> "weight" and "region:<name>" of the events that were scored.
+    """
+    mine = {one.name: fits[one.name, signal if one.kind == "supervised" else ""] for one in entries}
+    found = {row: Entrant(row, one, mine[one.name], [], []) for one in entries for row in one.rows}
+    for i in range(max(map(len, mine.values()))):
+        columns: dict[str, dict[str, Any]] = {name: dict(held_out[name]) for name in (*background, signal)}
+        for row, one in found.items():
+            if i < len(one.fits):
+                for name, of_dataset in columns.items():
+                    of_dataset[f"score:{row}"] = one.fits[i].scores[row][name]
+        _add_seed(found, columns, background, signal, region)
+    return list(found.values())
+
+
+def _add_seed(
+    found: Mapping[str, Entrant], columns: Columns, background: Sequence[str], signal: str, region: str
+) -> None:
+    for row in performance(columns, background=background, signals=[signal], regions=[region], reference=""):
+        found[row.detector].rows.append(row)
+        one = scores(columns, row.detector, signal=signal, background=background, region=region)
+        found[row.detector].scores.append(one)
+
+
+def league_rows(entrants: Sequence[Entrant], *, against: str = "") -> list[LeagueRow]:
+    """Rows of one signal and region, the largest balanced AUC first, each compared with the entry `against`, too."""
+    return [_league_row(one, entrants, against) for one in sorted(entrants, key=lambda one: -one.auc)]
+
+
+#: Columns that are means over seeds of those of `PerformanceRow`.
+_MEANS = [
+    name
+    for name in PerformanceRow._fields
+    if name in LeagueRow._fields and name not in ("detector", "signal", "region", "n_signal", "n_background")
+]
+
+
+def _league_row(one: Entrant, entrants: Sequence[Entrant], against: str) -> LeagueRow:
+    first = one.rows[0]
+    others = [other for other in entrants if other.entry.name != one.entry.name]
+    compared = {
+        "rival": _best([other for other in others if other.entry.kind == "background-only"]),
+        "observable": _best([other for other in others if other.entry.kind == "observable"]),
+        "against": _chosen(one, entrants, against),
+    }
+    columns: dict[str, Any] = {name: _mean([getattr(row, name) for row in one.rows]) for name in _MEANS}
+    for name, other in compared.items():
+        pairs = [_difference(a, b) for a, b in _same_seed(one, other)] if other else []
+        columns[name] = other.name if other else ""
+        columns[f"over_{name}"] = _mean([pair.value for pair in pairs])
+        columns[f"over_{name}_error"] = _mean([pair.error for pair in pairs])
+        if name == "against":
+            columns["over_against_spread"] = _spread([pair.value for pair in pairs])
+    ceiling = _best([other for other in entrants if other.entry.kind == "supervised"])
+    shares = [_share_of(a, b) for a, b in _same_seed(one, ceiling)] if ceiling else []
+    return LeagueRow(
+        detector=one.name,
+        kind=one.entry.kind,
+        signal=first.signal,
+        region=first.region,
+        seeds=len(one.rows),
+        auc_balanced_spread=_spread([row.auc_balanced for row in one.rows]),
+        auc_spread=_spread([row.auc for row in one.rows]),
+        of_ceiling=_mean([value for value, _ in shares]),
+        of_ceiling_error=_mean([error for _, error in shares]),
+        fit_seconds=_mean([fit.fit_seconds for fit in one.fits]),
+        events_per_second=float(np.mean([fit.events_per_second for fit in one.fits])),
+        parameters=one.fits[0].parameters,
+        n_signal=first.n_signal,
+        n_background=first.n_background,
+        **columns,
+    )
+
+
+def _chosen(one: Entrant, entrants: Sequence[Entrant], against: str) -> Entrant | None:
+    """The same form of the entry `against`, else its own form; never the row itself."""
+    form = one.entry.rows[one.name]
+    others = {other.name: other for other in entrants if other is not one}
+    return others.get(f"{against}_{form}" if form else against) or others.get(against)
+
+
+def _best(entrants: Sequence[Entrant]) -> Entrant | None:
+    return max(entrants, key=lambda one: one.auc, default=None)
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """None if one of them is not quoted, or there are none."""
+    quoted = [value for value in values if value is not None]
+    return float(np.mean(quoted)) if quoted and len(quoted) == len(values) else None
+
+
+def _spread(values: Sequence[float]) -> float | None:
+    return float(np.std(values, ddof=1)) if len(values) > 1 else None
+
+
+def _same_seed(one: Entrant, other: Entrant) -> list[tuple[Scores, Scores]]:
+    """Scores of the same seed; a detector without seeds meets every seed of the other."""
+    n = max(len(one.scores), len(other.scores))
+    return [(one.scores[i % len(one.scores)], other.scores[i % len(other.scores)]) for i in range(n)]
+
+
+def _difference(a: Scores, b: Scores | None) -> Auc:
+    """Balanced AUC of `a` minus that of `b` (0.5 if None) on the same events, and its error (DeLong)."""
+    signal, background = (np.zeros(len(a.signal)), np.zeros(len(a.background))) if b is None else b[:2]
+    weights = {"signal_weight": a.signal_weight, "background_weight": a.balanced_weight}
+    return auc_difference((a.signal, signal), (a.background, background), **weights)
+
+
+def _share_of(one: Scores, ceiling: Scores) -> tuple[float | None, float | None]:
+    """(AUC - 0.5) / (AUC of the ceiling - 0.5), and its error with the correlation of the two on the same events."""
+    mine, full, gap = _difference(one, None), _difference(ceiling, None), _difference(one, ceiling)
+    if full.value <= 0:
+        return None, None
+    share = mine.value / full.value
+    covariance = (mine.error**2 + full.error**2 - gap.error**2) / 2
+    variance = mine.error**2 + (share * full.error) ** 2 - 2 * share * covariance
+    return share, float(np.sqrt(max(variance, 0.0))) / full.value
+
+
+def challenge_mean(one: Entrant) -> ChallengeRow:
+    """Mean over seeds in the challenge's form; the region stands for the channel."""
+    first = one.rows[0]
+    rows = [challenge_row(first.signal, one.name, first.region, each.roc()) for each in one.scores]
+    low, middle, high = (_mean([row.eps_s[i] for row in rows]) for i in range(3))
+    return ChallengeRow(
+        first.signal, one.name, first.region, float(np.mean([row.auc for row in rows])), (low, middle, high)
+    )
+
+
+def tables(rows: Sequence[LeagueRow]) -> list[tuple[str, Cells]]:
+    """Heading and table of each signal and region for the reader; those with labels in a table of their own."""
+    found = []
+    for signal, region in dict.fromkeys((row.signal, row.region) for row in rows):
+        mine = [row for row in rows if (row.signal, row.region) == (signal, region)]
+        search, labels = ([row for row in mine if (row.kind == "supervised") == apart] for apart in (False, True))
+        counts = f"{mine[0].n_signal} signal and {mine[0].n_background} background events"
+        found += [(f"{signal}, {region}: {counts}", _cells(search))] if search else []
+        found += [(f"{signal}, {region}: with labels, the ceiling", _cells(labels))] if labels else []
+    return found
+
+
+def _cells(rows: Sequence[LeagueRow]) -> Cells:
+    """Columns that no row fills are left out."""
+    columns = {name: [cell(row) for row in rows] for name, cell in _COLUMNS.items()}
+    filled = {name: column for name, column in columns.items() if set(column) != {"-"}}
+    return Cells(list(filled), [list(row) for row in zip(*filled.values(), strict=True)])
+
+
+def _number(value: float | None, error: float | None, digits: int = 3) -> str:
+    return "-" if value is None or error is None else f"{value:.{digits}f} ± {error:.{digits}f}"
+
+
+def _over(value: float | None, error: float | None, other: str, spread: float | None = None) -> str:
+    """A difference with its error, its spread over seeds, and to what."""
+    if value is None or error is None:
+        return "-"
+    return f"{value:+.3f} ± {error:.3f}{'' if spread is None else f', over seeds {spread:.3f}'} ({other})"
+
+
+_COLUMNS: dict[str, Callable[[LeagueRow], str]] = {
+    "Detector": lambda row: row.detector,
+    "Kind": lambda row: row.kind,
+    "AUC, balanced": lambda row: _number(row.auc_balanced, row.auc_balanced_error),
+    "Over seeds": lambda row: "-" if row.auc_balanced_spread is None else f"{row.auc_balanced_spread:.3f}",
+    "AUC, by cross-section": lambda row: _number(row.auc, row.auc_error),
+    "Of the ceiling": lambda row: _number(row.of_ceiling, row.of_ceiling_error, 2),
+    "Over the best other": lambda row: _over(row.over_rival, row.over_rival_error, row.rival),
+    "Over the best observable": lambda row: _over(row.over_observable, row.over_observable_error, row.observable),
+    "Over the chosen one": lambda row: _over(
+        row.over_against, row.over_against_error, row.against, row.over_against_spread
+    ),
+    "εS (εB=0.1)": lambda row: _number(row.eps_s_at_0p1, row.eps_s_at_0p1_error),
+    "εS (εB=0.01)": lambda row: _number(row.eps_s_at_0p01, row.eps_s_at_0p01_error),
+    "εS (εB=0.001)": lambda row: _number(row.eps_s_at_0p001, row.eps_s_at_0p001_error),
+    "max SIC": lambda row: _number(row.max_sic, row.max_sic_error, 2),
+    "Fit [s]": lambda row: "-" if row.fit_seconds is None else f"{row.fit_seconds:.3g}",
+    "Events/s": lambda row: (
+        f"{row.events_per_second:.2g}" if row.events_per_second < 100 else f"{row.events_per_second:.0f}"
+    ),
+    "Parameters": lambda row: "-" if row.parameters is None else str(row.parameters),
+}

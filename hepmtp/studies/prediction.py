@@ -1,0 +1,155 @@
+"""The talk's three models: MET, METphi or a particle, predicted from the rest of the event, and how well that goes.
+
+The rule: a preset hides one kind of token, in training as in the report; the report looks at analysis events only. The published
+AUCs (EPS-HEP 2025, of four tops) are of other events and stand beside ours for comparison alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import awkward as ak
+import numpy as np
+from numpy.typing import NDArray
+
+from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
+from hepmtp.errors import ScoreError
+from hepmtp.events.regions import Region
+from hepmtp.events.split import part_of
+from hepmtp.events.tokens import TokenBatch
+from hepmtp.models.masked import ModelOptions
+from hepmtp.statistics.metrics import Auc, auc, balanced_weights
+from hepmtp.tokenizers.lookup import LookupTokenizer
+from hepmtp.training.masking import TrainingOptions
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A named model: which tokens an event has, which of them are predicted, and what was published.
+
+    Parameters
+    ----------
+    tokenizer
+        options of `LookupTokenizer`.
+    hide
+        the kind of token that is hidden and predicted.
+    form
+        of the detector's score.
+    published
+        lowest and highest published AUC, or None.
+    """
+
+    tokenizer: Mapping[str, Any]
+    hide: str
+    form: str
+    published: tuple[float, float] | None
+
+
+PREDICTIONS: dict[str, Prediction] = {
+    # name                     tokens beside the particles            hidden      form      published AUC
+    "MET-model": Prediction({"met_phi_bins": 0}, "MET", "MET", (0.544, 0.548)),
+    "METphi-model": Prediction({"met_bins": 0}, "METphi", "METphi", (0.519, 0.521)),
+    "4VECT-model": Prediction({"met_bins": 0, "met_phi_bins": 0}, "particle", "sum", None),
+}
+
+
+class PredictionReport(NamedTuple):
+    """How well the hidden tokens are predicted; matrices have rows of true and columns of predicted digits."""
+
+    background: dict[str, NDArray[np.int64]]  #: counts of each head that predicts them, shape (size, size)
+    signal: dict[str, NDArray[np.int64]]
+    auc: Auc  #: of the mean surprise of an event's hidden tokens, every background process the same weight
+
+
+def prediction_detector(
+    name: str, *, model: ModelOptions | None = None, training: TrainingOptions | None = None
+) -> MaskedTokenDetector:
+    """The detector of this preset, not fitted yet; `hide` of the training options is the preset's.
+
+    Raises
+    ------
+    ScoreError
+        if there is no such preset.
+
+    Examples
+    --------
+    >>> prediction_detector("MET-model").training.hide, prediction_detector("4VECT-model").tokenizer.vocab_size
+    (('MET',), 875)
+    """
+    if name not in PREDICTIONS:
+        raise ScoreError(f"prediction {name!r} is unknown; there are {', '.join(PREDICTIONS)}")
+    preset = PREDICTIONS[name]
+    return MaskedTokenDetector(
+        LookupTokenizer(**preset.tokenizer),
+        model or ModelOptions(),
+        replace(training or TrainingOptions(), hide=(preset.hide,)),
+        preset.form,
+        tail_events=1000,  # for the ranges of the axes; the joined form asks for tokens that are never hidden here
+    )
+
+
+def prediction_report(
+    detector: MaskedTokenDetector, background: Mapping[str, ak.Array], signal: ak.Array, *, region: Region | None = None
+) -> PredictionReport:
+    """Confusion matrices and AUC of the tokens that a fitted detector was trained to predict.
+
+    Parameters
+    ----------
+    background
+        events of each process by name; the analysis part is taken.
+    signal
+        events, shape (n_events,); the analysis part is taken.
+    region
+        only events of this region.
+
+    Raises
+    ------
+    ScoreError
+        if no event is left.
+    """
+    tokens = {name: _tokens(detector, events, region) for name, events in background.items()}
+    process = np.repeat(list(tokens), [len(batch) for batch in tokens.values()])
+    both = TokenBatch.concatenate(tokens.values()), _tokens(detector, signal, region)
+    if not all(len(batch) for batch in both):
+        raise ScoreError(f"found {len(both[0])} background and {len(both[1])} signal events to predict in: give more")
+    (confusion_b, score_b), (confusion_s, score_s) = (_predict(detector, batch) for batch in both)
+    return PredictionReport(
+        confusion_b, confusion_s, auc(score_s, score_b, background_weight=balanced_weights(process))
+    )
+
+
+def row_shares(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """A confusion matrix with each row divided by its sum; an empty row stays 0.
+
+    Examples
+    --------
+    >>> row_shares(np.array([[3, 1], [0, 0]])).tolist()
+    [[0.75, 0.25], [0.0, 0.0]]
+    """
+    return np.asarray(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1))
+
+
+def _tokens(detector: MaskedTokenDetector, events: ak.Array, region: Region | None) -> TokenBatch:
+    events = part_of(events, "analysis")
+    return detector.tokenizer.encode(events if region is None else events[region.select(events)])
+
+
+def _predict(
+    detector: MaskedTokenDetector, tokens: TokenBatch
+) -> tuple[dict[str, NDArray[np.int64]], NDArray[np.float64]]:
+    """Confusion counts of each head, and the mean surprise of the hidden tokens of each event, shape (n_events,)."""
+    model, found = detector.fitted_model, detector.surprises(tokens)
+    predicted_kinds = np.isin(model.kinds, detector.training.hide or model.kinds)
+    hidden = predicted_kinds[model.kind_of.numpy()[tokens.values]]
+    true = model.targets.numpy()[tokens.values]
+    confusion = {}
+    for column, head in enumerate(model.heads):
+        rows = hidden & (true[:, column] >= 0)
+        if rows.any():
+            pairs = true[rows, column] * head.size + found.predicted[rows, column]
+            confusion[head.name] = np.bincount(pairs, minlength=head.size**2).reshape(head.size, head.size)
+    owner, n = tokens.owner[hidden], len(tokens)
+    total = np.bincount(owner, found.surprise[hidden].sum(axis=1), minlength=n)
+    return confusion, total / np.maximum(np.bincount(owner, minlength=n), 1)

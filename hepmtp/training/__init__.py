@@ -1,0 +1,3 @@
+"""Training: the one place with an optimiser."""
+
+from __future__ import annotations

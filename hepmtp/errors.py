@@ -4,12 +4,15 @@ The rule: the text says what was asked, what was found, where, and what to do::
 
     HepmtpError
     ├── ReadError        a file that is not what its reader expects        (also ValueError)
-    ├── ManifestError    data_manifest.yaml, a data set or a download      (also ValueError)
+    ├── ManifestError    data_manifest.yaml, one of its data sets          (also ValueError)
+    ├── FetchError       a download that failed
     ├── EventError       events that break the event record                (also ValueError)
     ├── NotFittedError   a tokenizer or detector used before ``fit``       (also ValueError)
     ├── TokenError       ids outside the vocabulary, offsets that do not fit (also ValueError)
     ├── TrainingError    training on signal, on nothing, or into NaN
-    ├── ScoreError       a score that is NaN or infinite, a damaged model
+    ├── ScoreError       a score that is NaN or infinite
+    ├── StorageError     a saved folder that is missing, damaged or of another kind
+    ├── OptionError      an option that does not exist or has no such value (also ValueError)
     └── RegionError      a region that is unknown or does not select       (also ValueError)
 """
 
@@ -45,7 +48,22 @@ class TrainingError(HepmtpError):
 
 
 class ScoreError(HepmtpError):
-    """A score is not a finite number, or a saved detector is damaged or of another version."""
+    """A score is not a finite number."""
+
+
+class StorageError(HepmtpError):
+    """A saved folder is missing, damaged, or of another kind or version.
+
+    No OSError: coffea's ``skipbadfiles`` would take it for a bad data file and drop the events.
+    """
+
+
+class OptionError(HepmtpError, ValueError):
+    """An option is unknown, or has a value that it cannot have."""
+
+
+class FetchError(HepmtpError):
+    """A download failed, or what arrived is not what was announced."""
 
 
 class RegionError(HepmtpError, ValueError):

@@ -21,7 +21,7 @@ import safetensors.numpy
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
-from hepmtp.errors import ScoreError
+from hepmtp.errors import StorageError
 
 #: Changes when what is written can no longer be read by older code.
 FORMAT = 1
@@ -66,7 +66,7 @@ def new_folder(path: str | Path) -> Iterator[Path]:
     """A temporary folder beside `path` that takes its name, and replaces an older one, when the block succeeds."""
     path = Path(path)
     if path.exists() and not (path / META).is_file():
-        raise ScoreError(f"{path} exists and is not a folder that hepmtp wrote: choose another name or remove it")
+        raise StorageError(f"{path} exists and is not a folder that hepmtp wrote: choose another name or remove it")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
     try:
@@ -110,7 +110,7 @@ def read(folder: str | Path, kind: str | None = None) -> tuple[dict[str, Any], d
 
     Raises
     ------
-    ScoreError
+    StorageError
         if the folder is missing, incomplete, changed, of another kind or of another format version.
     """
     folder = Path(folder)
@@ -120,22 +120,21 @@ def read(folder: str | Path, kind: str | None = None) -> tuple[dict[str, Any], d
         meta: Any = json.loads(text)
         data = (folder / ARRAYS).read_bytes()
     except (OSError, ValueError) as error:
-        # not an OSError: coffea's skipbadfiles would take it for a bad data file and drop the events
-        raise ScoreError(f"{folder} cannot be read as a {what} ({error}); check the path, or save it again") from None
+        raise StorageError(f"{folder} cannot be read as a {what} ({error}); check the path, or save it again") from None
     if not isinstance(meta, dict):
-        raise ScoreError(f"{folder / META} is damaged: it holds no description; save it again")
+        raise StorageError(f"{folder / META} is damaged: it holds no description; save it again")
     if meta.get("format") != FORMAT:
-        raise ScoreError(f"{folder} has format {meta.get('format')}, this hepmtp reads {FORMAT}; save it again")
+        raise StorageError(f"{folder} has format {meta.get('format')}, this hepmtp reads {FORMAT}; save it again")
     meta["kind"] = current_name(str(meta.get("kind")))
     if kind is not None and meta["kind"] != kind:
-        raise ScoreError(f"{folder} holds a {meta['kind']!r}, expected a {kind!r}")
+        raise StorageError(f"{folder} holds a {meta['kind']!r}, expected a {kind!r}")
     body, _, signature = text.rpartition(_SIGNED)
     if signature != _sha256(body, data) + _END:
-        raise ScoreError(f"{folder} has changed since it was saved (its sha256 differs); copy it again")
+        raise StorageError(f"{folder} has changed since it was saved (its sha256 differs); copy it again")
     try:
         return meta, safetensors.numpy.load(data)
     except SafetensorError as error:
-        raise ScoreError(f"{folder / ARRAYS} is damaged: {error}") from None
+        raise StorageError(f"{folder / ARRAYS} is damaged: {error}") from None
 
 
 def _sha256(body: str, data: bytes) -> str:
@@ -143,7 +142,7 @@ def _sha256(body: str, data: bytes) -> str:
 
 
 def digest(folder: str | Path) -> str:
-    """The sha256 of all files of a saved folder, what is saved within it included; a missing folder raises ScoreError."""
+    """The sha256 of all files of a saved folder, what is saved within it included; a missing folder raises StorageError."""
     folder = Path(folder)
     read(folder)
     total = hashlib.sha256()
@@ -179,12 +178,12 @@ def resolve(name: str) -> Any:
 
 
 def load(path: str | Path) -> Any:
-    """The fitted thing in a folder, made by the ``load`` of the class that the folder names; raises ScoreError."""
+    """The fitted thing in a folder, made by the ``load`` of the class that the folder names; raises StorageError."""
     kind = str(read(path)[0].get("kind"))
     try:
         cls = resolve(kind)
     except (ImportError, AttributeError, ValueError) as error:
-        raise ScoreError(
+        raise StorageError(
             f"{path} holds a {kind!r}, which cannot be imported here ({error}): install its package"
         ) from None
     return cls.load(path)

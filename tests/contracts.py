@@ -14,7 +14,7 @@ import pytest
 from hist.axis import Regular
 
 from hepmtp.detectors import Detector
-from hepmtp.errors import NotFittedError, ReadError, ScoreError, TrainingError
+from hepmtp.errors import NotFittedError, ReadError, StorageError, TrainingError
 from hepmtp.events.record import PARTICLE_FIELDS, check_events, source_id, with_metadata
 from hepmtp.events.split import part_of, split_of
 from hepmtp.events.tokens import TokenBatch
@@ -155,11 +155,11 @@ def _check_damage(cls: type[Detector], folder: Path) -> None:
         data = path.read_bytes()
         for place in range(0, len(data), max(1, len(data) // 5)):
             path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
-            with pytest.raises(ScoreError, match=r"damaged|has changed|expected|reads 1|cannot be (read|imported)"):
+            with pytest.raises(StorageError, match=r"damaged|has changed|expected|reads 1|cannot be (read|imported)"):
                 cls.load(folder)
         path.write_bytes(data)
     cls.load(folder)
-    with pytest.raises(ScoreError, match=r"cannot be read as a"):
+    with pytest.raises(StorageError, match=r"cannot be read as a"):
         cls.load(folder / "nothing")
 
 

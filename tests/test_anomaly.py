@@ -20,7 +20,7 @@ from hepmtp.detectors import load_detector
 from hepmtp.detectors.masked_token.detector import MaskedTokenDetector, _open_once
 from hepmtp.detectors.observables import Observable
 from hepmtp.detectors.token_rarity import TokenRarity
-from hepmtp.errors import RegionError, ScoreError
+from hepmtp.errors import OptionError, RegionError, ScoreError, StorageError
 from hepmtp.events.record import metadata, with_metadata
 from hepmtp.events.regions import REGIONS, Region
 from hepmtp.events.split import FRACTIONS, split_of
@@ -274,14 +274,14 @@ def test_no_events(events: Any, processor: Any) -> None:
 
 def test_names_are_unique(folder: Path, processor: Any) -> None:
     with pytest.raises(
-        ScoreError, match=r"the detectors need a name each and no name twice, found \['masked_token', 'm"
+        OptionError, match=r"the detectors need a name each and no name twice, found \['masked_token', 'm"
     ):
         AnomalyProcessor([folder, folder])
-    with pytest.raises(ScoreError, match=r"no name twice, found \[\]"):
+    with pytest.raises(OptionError, match=r"no name twice, found \[\]"):
         AnomalyProcessor([])
     with pytest.raises(RegionError, match=r"the regions need a name each and no name twice, found \['SR', 'SR'\]"):
         AnomalyProcessor([folder], regions=[REGIONS[-1], REGIONS[-1]])
-    with pytest.raises(ScoreError, match=r"cannot be read as a"):
+    with pytest.raises(StorageError, match=r"cannot be read as a"):
         AnomalyProcessor([folder / "nothing"])
 
 

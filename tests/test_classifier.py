@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from hepmtp.errors import ScoreError, TrainingError
+from hepmtp.errors import StorageError, TrainingError
 from hepmtp.events.observables import PARTICLE_FEATURES
 from hepmtp.events.record import make_events
 from hepmtp.models.attention import Group
@@ -245,5 +245,5 @@ def test_arrays_are_the_whole_model(inputs: EventInputs) -> None:
     again = EventClassifier.from_arrays(SMALL, arrays)
     assert torch.equal(torch.random.get_rng_state(), before)
     np.testing.assert_array_equal(again.logits(inputs), model.logits(inputs))
-    with pytest.raises(ScoreError, match=r"the weights do not fit a classifier of ClassifierOptions\(width=112"):
+    with pytest.raises(StorageError, match=r"the weights do not fit a classifier of ClassifierOptions\(width=112"):
         EventClassifier.from_arrays(ClassifierOptions(), arrays)

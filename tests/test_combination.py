@@ -15,7 +15,7 @@ from hepmtp.detectors.deep_svdd import DeepSVDD
 from hepmtp.detectors.ecod import ECOD
 from hepmtp.detectors.event_network import NetworkTraining
 from hepmtp.detectors.observables import Observable
-from hepmtp.errors import NotFittedError, ScoreError, TrainingError
+from hepmtp.errors import NotFittedError, StorageError, TrainingError
 from hepmtp.events.record import make_events
 
 
@@ -99,7 +99,7 @@ def test_members_are_saved_with_it(events: Any, tmp_path: Path) -> None:
     np.testing.assert_array_equal(loaded.score(events), combination.score(events))
     np.testing.assert_array_equal(loaded.fit(events).score(events), combination.score(events))
     (tmp_path / "nested" / "member1" / "member0" / "hepmtp.json").unlink()
-    with pytest.raises(ScoreError, match=r"member0 cannot be read"):
+    with pytest.raises(StorageError, match=r"member0 cannot be read"):
         load_detector(tmp_path / "nested")
 
 

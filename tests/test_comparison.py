@@ -7,7 +7,7 @@ import pytest
 from hist.axis import Regular
 from scipy.stats import chi2 as chi2_distribution
 
-from hepmtp.errors import RegionError, ScoreError
+from hepmtp.errors import OptionError, RegionError, ScoreError
 from hepmtp.statistics.comparison import apply, best_separation, compare, threshold
 from hepmtp.statistics.histograms import book, fill
 from hepmtp.statistics.significance import asimov
@@ -96,7 +96,7 @@ def test_threshold_is_the_background_quantile(h):
     assert threshold(h, background="b", quantile=0.1).value == 1
     with pytest.raises(ScoreError, match=r"0\.0244 of the background in CR lies above the score axis, more than 0\.01"):
         threshold(h, background="b", quantile=0.99)
-    with pytest.raises(ScoreError, match="not between 0 and 1"):
+    with pytest.raises(OptionError, match="not between 0 and 1"):
         threshold(h, background="b", quantile=99)
 
 
@@ -144,7 +144,7 @@ def test_apply_without_background_left(h):
 
 
 def test_a_cut_between_edges_is_refused(h):
-    with pytest.raises(ScoreError, match=r"2\.2 is no bin edge; the nearest is 2\.0"):
+    with pytest.raises(OptionError, match=r"2\.2 is no bin edge; the nearest is 2\.0"):
         apply(h, 2.2, background="b", signal="s")
 
 

@@ -11,7 +11,7 @@ import pytest
 import uproot
 from hist.axis import Regular
 
-from hepmtp.errors import HepmtpError, RegionError, ScoreError
+from hepmtp.errors import HepmtpError, OptionError, RegionError, ScoreError, StorageError
 from hepmtp.statistics.histograms import book, canonical, categories, fill, load, rebin, save, spectrum, yields
 
 
@@ -81,7 +81,7 @@ def test_order_of_filling_does_not_matter(h):
 def test_rebin(h):
     bins = spectrum(rebin(h, 2), "ttbarZ", "SR")
     assert bins.view(flow=True)["value"].tolist() == pytest.approx([0.4, 0.1, 0.2, 0.3])
-    with pytest.raises(ScoreError, match="4 score bins cannot be joined by 3"):
+    with pytest.raises(OptionError, match="4 score bins cannot be joined by 3"):
         rebin(h, 3)
 
 
@@ -126,12 +126,12 @@ def test_pickle_and_foreign_files_are_refused(h, tmp_path):
     with pytest.raises(HepmtpError, match=r"not as '\.pkl'"):
         load(tmp_path / "h.pkl")
     (tmp_path / "other.json").write_text(json.dumps({"a": 1}))
-    with pytest.raises(ScoreError, match="not a file of histograms"):
+    with pytest.raises(StorageError, match="not a file of histograms"):
         load(tmp_path / "other.json")
     (tmp_path / "cut.json").write_text('{"hepmtp_histograms": 1, "hist')
     (tmp_path / "cut.root").write_text("no root file")
     for name in ("cut.json", "cut.root", "absent.json", "absent.root"):
-        with pytest.raises(ScoreError, match="cannot be read as histograms"):
+        with pytest.raises(StorageError, match="cannot be read as histograms"):
             load(tmp_path / name)
 
 

@@ -12,7 +12,7 @@ from contracts import check_detector
 
 from hepmtp.detectors import load_detector, training_events
 from hepmtp.detectors.isolation_forest import IsolationForest
-from hepmtp.errors import NotFittedError, ScoreError, TrainingError
+from hepmtp.errors import NotFittedError, OptionError, TrainingError
 from hepmtp.events.observables import EVENT_FEATURES, event_features
 from hepmtp.events.record import make_events
 
@@ -81,7 +81,7 @@ def test_options_are_saved_and_checked(events: Any, tmp_path: Path) -> None:
     assert [getattr(loaded, one) for one in options] == [("ht", "met"), "two", 4, 50, 9, 0]
     with pytest.raises(TrainingError, match=r"trees and tree_events must be 1 or more, found 0 and 256"):
         IsolationForest(trees=0)
-    with pytest.raises(ScoreError, match=r"event features \['mass'\] are unknown or none; there are n_jets, n_b"):
+    with pytest.raises(OptionError, match=r"event features \['mass'\] are unknown or none; there are n_jets, n_b"):
         IsolationForest(features=("ht", "mass")).fit(events)
     with pytest.raises(NotFittedError, match=r"this IsolationForest is not fitted yet: call fit"):
         IsolationForest().score(events)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from hepmtp import storage
 from hepmtp.detectors import training_events
-from hepmtp.errors import EventError, NotFittedError, ScoreError, TokenError, TrainingError
+from hepmtp.errors import EventError, NotFittedError, StorageError, TokenError, TrainingError
 from hepmtp.events.particles import CONSTITUENT_TYPES, PARTICLE_TYPES
 from hepmtp.events.record import concatenate, make_events
 from hepmtp.events.tokens import TokenBatch
@@ -333,7 +333,7 @@ def test_decode_refuses_what_is_no_event(tokenizer: LookupTokenizer) -> None:
 def test_load_refuses_another_kind(tmp_path: Path) -> None:
     with storage.new_folder(tmp_path / "x") as folder:
         storage.write(folder, "checkpoint", {}, {})
-    with pytest.raises(ScoreError, match=r"holds a 'checkpoint', expected a 'hepmtp:LookupTokenizer'"):
+    with pytest.raises(StorageError, match=r"holds a 'checkpoint', expected a 'hepmtp:LookupTokenizer'"):
         LookupTokenizer.load(tmp_path / "x")
 
 

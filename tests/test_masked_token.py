@@ -17,7 +17,7 @@ from hepmtp.datasets.files import read
 from hepmtp.datasets.manifest import embedded
 from hepmtp.detectors import load_detector
 from hepmtp.detectors.masked_token.detector import MaskedTokenDetector, _open_once
-from hepmtp.errors import NotFittedError, ScoreError, TrainingError
+from hepmtp.errors import NotFittedError, OptionError, StorageError, TrainingError
 from hepmtp.events.record import with_metadata
 from hepmtp.events.split import part_of
 from hepmtp.models.masked import ModelOptions
@@ -100,12 +100,12 @@ def test_names_labels_and_descriptions(fitted: MaskedTokenDetector) -> None:
     assert fitted.with_score("pt").axis.label == "masked-token score (pt)"
     assert fitted.with_score("pt").axis != fitted.axis
     assert fitted.with_score("pt").fitted_model is fitted.fitted_model
-    with pytest.raises(ScoreError, match=r"score form 'product' is unknown; there are joined, sum, mean, excess"):
+    with pytest.raises(OptionError, match=r"score form 'product' is unknown; there are joined, sum, mean, excess"):
         fitted.with_score("product")
 
 
 def test_a_form_that_does_not_exist_is_refused_before_training(events: Any) -> None:
-    with pytest.raises(ScoreError, match=r"score form 'mass' is unknown"):
+    with pytest.raises(OptionError, match=r"score form 'mass' is unknown"):
         tiny(form="mass").fit(events)
 
 
@@ -166,7 +166,7 @@ def test_everything_is_saved(fitted: MaskedTokenDetector, folder: Path, events: 
         one = load_detector(f"{folder}#{form}")
         np.testing.assert_array_equal(one.score(events[:50]), fitted.with_score(form).score(events[:50]))
         assert one.axis == fitted.with_score(form).axis
-    with pytest.raises(ScoreError, match=r"score form 'mass' is unknown"):
+    with pytest.raises(OptionError, match=r"score form 'mass' is unknown"):
         load_detector(f"{folder}#mass")
     retrained = loaded.fit(events)
     np.testing.assert_array_equal(retrained.score(events), fitted.score(events))
@@ -175,7 +175,7 @@ def test_everything_is_saved(fitted: MaskedTokenDetector, folder: Path, events: 
 def test_weights_of_another_vocabulary_are_refused(folder: Path, events: Any, tmp_path: Path) -> None:
     shutil.copytree(folder, tmp_path / "detector")
     LookupTokenizer(pt_bins=4).fit(events).save(tmp_path / "detector" / "tokenizer")
-    with pytest.raises(ScoreError, match=r"the weights do not fit the tokenizer's vocabulary"):
+    with pytest.raises(StorageError, match=r"the weights do not fit the tokenizer's vocabulary"):
         load_detector(tmp_path / "detector")
 
 
@@ -209,16 +209,16 @@ def test_another_detector_in_the_folder_is_refused(events: Any, folder: Path, tm
     shutil.copytree(folder, tmp_path / "detector")
     data = pickle.dumps(load_detector(tmp_path / "detector"))
     tiny(seed=7).fit(events).save(tmp_path / "detector")
-    with pytest.raises(ScoreError, match=r"is not the detector that the processor was made with"):
+    with pytest.raises(StorageError, match=r"is not the detector that the processor was made with"):
         pickle.loads(data)
     # other bins under the same weights are another detector too
     shutil.rmtree(tmp_path / "detector")
     shutil.copytree(folder, tmp_path / "detector")
     LookupTokenizer().fit(part_of(events[:300], "train")).save(tmp_path / "detector" / "tokenizer")
-    with pytest.raises(ScoreError, match=r"is not the detector that the processor was made with"):
+    with pytest.raises(StorageError, match=r"is not the detector that the processor was made with"):
         pickle.loads(data)
     shutil.rmtree(tmp_path / "detector")
-    with pytest.raises(ScoreError, match=r"cannot be read as a"):
+    with pytest.raises(StorageError, match=r"cannot be read as a"):
         pickle.loads(data)
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hepmtp.errors import ScoreError
+from hepmtp.errors import OptionError, ScoreError
 from hepmtp.statistics.metrics import (
     auc,
     auc_difference,
@@ -149,7 +149,7 @@ def test_a_working_point_needs_25_raw_background_events():
     assert (point.eps_s, point.si, point.n_background) == (None, None, 25)
     assert point.reason == "24.99 raw background events pass, 25 are needed"
     assert working_point(roc(np.arange(100), np.arange(2500)), 0.01).eps_s == 0
-    with pytest.raises(ScoreError, match="not in"):
+    with pytest.raises(OptionError, match="not in"):
         working_point(curve, 0.0)
 
 

@@ -13,7 +13,7 @@ from hepmtp.datasets.manifest import embedded
 from hepmtp.detectors import load_detector
 from hepmtp.detectors.observables import OBSERVABLES, Observable
 from hepmtp.detectors.token_rarity import TokenRarity
-from hepmtp.errors import NotFittedError, ScoreError
+from hepmtp.errors import NotFittedError, OptionError, StorageError
 from hepmtp.events.record import make_events
 from hepmtp.storage import new_folder, write
 
@@ -44,7 +44,7 @@ def test_what_counts_has_one_bin_a_number() -> None:
 
 
 def test_an_unknown_observable_is_refused() -> None:
-    with pytest.raises(ScoreError, match=r"'jet_mass' is unknown; there are multiplicity, n_jets, n_b, ht, met"):
+    with pytest.raises(OptionError, match=r"'jet_mass' is unknown; there are multiplicity, n_jets, n_b, ht, met"):
         Observable("jet_mass")
     with pytest.raises(NotFittedError, match=r"Observable\('ht'\) has no axis yet"):
         Observable("ht").save("nowhere")
@@ -53,16 +53,16 @@ def test_an_unknown_observable_is_refused() -> None:
 def test_another_kind_of_folder_is_refused(tmp_path: Path) -> None:
     events = read([one for one in embedded() if one.name == "ttbarW"], stop=300)
     Observable("ht").fit(events).save(tmp_path / "ht")
-    with pytest.raises(ScoreError, match=r"holds a 'hepmtp:Observable', expected a"):
+    with pytest.raises(StorageError, match=r"holds a 'hepmtp:Observable', expected a"):
         TokenRarity.load(tmp_path / "ht")
     loaded = load_detector(tmp_path / "ht")
     assert np.array_equal(loaded.score(events), Observable("ht").score(events))
-    with pytest.raises(ScoreError, match=r"ht#sum: a ht detector has one form of score only; leave out #sum"):
+    with pytest.raises(OptionError, match=r"ht#sum: a ht detector has one form of score only; leave out #sum"):
         load_detector(f"{tmp_path / 'ht'}#sum")
     TokenRarity().fit(events).tokenizer.save(tmp_path / "tokenizer")
-    with pytest.raises(ScoreError, match=r"LookupTokenizer', expected a detector"):
+    with pytest.raises(StorageError, match=r"LookupTokenizer', expected a detector"):
         load_detector(f"{tmp_path / 'tokenizer'}#sum")
     with new_folder(tmp_path / "foreign") as folder:
         write(folder, "nowhere.at_all:Detector", {}, {})
-    with pytest.raises(ScoreError, match=r"which cannot be imported here .*install its package"):
+    with pytest.raises(StorageError, match=r"which cannot be imported here .*install its package"):
         load_detector(tmp_path / "foreign")

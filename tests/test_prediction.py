@@ -11,7 +11,7 @@ import pytest
 from hepmtp.datasets.files import read
 from hepmtp.datasets.manifest import embedded
 from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
-from hepmtp.errors import ScoreError
+from hepmtp.errors import OptionError, ScoreError
 from hepmtp.events.record import with_metadata
 from hepmtp.events.regions import PRESELECTION
 from hepmtp.events.split import split_of
@@ -121,5 +121,5 @@ def test_row_shares() -> None:
 
 
 def test_unknown_name() -> None:
-    with pytest.raises(ScoreError, match=r"prediction 'HT-model' is unknown; there are MET-model, METphi-model, 4VECT"):
+    with pytest.raises(OptionError, match=r"prediction 'HT-model' is unknown; there are MET-model, METphi-model, 4VECT"):
         prediction_detector("HT-model")

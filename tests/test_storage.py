@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from hepmtp.errors import ScoreError
+from hepmtp.errors import StorageError
 from hepmtp.storage import ARRAYS, META, new_file, new_folder, read, write
 
 EDGES = {"edges": np.array([0.1, 1 / 3, 1e300]), "counts": np.array([[1, 2], [3, 4]], dtype=np.int64)}
@@ -59,7 +59,7 @@ def test_a_failed_save_keeps_the_older_folder(tmp_path):
 def test_a_folder_of_something_else_is_never_replaced(tmp_path):
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "thesis.tex").write_text("years")
-    with pytest.raises(ScoreError, match="not a folder that hepmtp wrote"):
+    with pytest.raises(StorageError, match="not a folder that hepmtp wrote"):
         saved(tmp_path / "thesis")
     assert (tmp_path / "thesis" / "thesis.tex").read_text() == "years"
 
@@ -70,7 +70,7 @@ def test_others_may_open_a_saved_folder(tmp_path):
 
 def test_a_folder_that_is_not_there_is_no_oserror(tmp_path):
     # coffea's skipbadfiles takes an OSError for a bad data file and drops the events
-    with pytest.raises(ScoreError, match="cannot be read as a lookup") as error:
+    with pytest.raises(StorageError, match="cannot be read as a lookup") as error:
         read(tmp_path / "absent", "lookup")
     assert error.value.__cause__ is None
     assert error.value.__suppress_context__
@@ -81,10 +81,10 @@ def test_a_damaged_folder_is_refused(tmp_path):
     data = bytearray((folder / ARRAYS).read_bytes())
     data[-1] ^= 1
     (folder / ARRAYS).write_bytes(data)
-    with pytest.raises(ScoreError, match="has changed since it was saved"):
+    with pytest.raises(StorageError, match="has changed since it was saved"):
         read(folder)
     (folder / ARRAYS).unlink()
-    with pytest.raises(ScoreError, match="cannot be read as a hepmtp folder"):
+    with pytest.raises(StorageError, match="cannot be read as a hepmtp folder"):
         read(folder)
 
 
@@ -92,17 +92,17 @@ def test_a_damaged_folder_is_refused(tmp_path):
 def test_a_damaged_description_is_refused(tmp_path, text):
     folder = saved(tmp_path / "detector")
     (folder / META).write_text(text)
-    with pytest.raises(ScoreError, match="save it again"):
+    with pytest.raises(StorageError, match="save it again"):
         read(folder)
 
 
 def test_another_kind_or_version_is_refused(tmp_path):
     folder = saved(tmp_path / "detector")
-    with pytest.raises(ScoreError, match="holds a 'lookup', expected a 'masked_token'"):
+    with pytest.raises(StorageError, match="holds a 'lookup', expected a 'masked_token'"):
         read(folder, "masked_token")
     meta = json.loads((folder / META).read_text())
     (folder / META).write_text(json.dumps(meta | {"format": 99}))
-    with pytest.raises(ScoreError, match="has format 99, this hepmtp reads 1"):
+    with pytest.raises(StorageError, match="has format 99, this hepmtp reads 1"):
         read(folder)
 
 

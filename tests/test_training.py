@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from test_masked import events_of, make_model
 
 from hepmtp.detectors import training_events
-from hepmtp.errors import ScoreError, TokenError, TrainingError
+from hepmtp.errors import StorageError, TokenError, TrainingError
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.models.masked import MaskedTokenModel
 from hepmtp.tokenizers.lookup import LookupTokenizer
@@ -442,8 +442,8 @@ def test_damaged_checkpoint_is_refused(finished: Path, parts: Parts, tmp_path: P
     data = bytearray(arrays.read_bytes())
     data[-1] ^= 1
     arrays.write_bytes(bytes(data))
-    with pytest.raises(ScoreError, match=r"has changed since it was saved"):
+    with pytest.raises(StorageError, match=r"has changed since it was saved"):
         train(make_model(layers=1), *parts, options=OPTIONS, checkpoint=finished)
     (tmp_path / "mine").mkdir()
-    with pytest.raises(ScoreError, match=r"mine cannot be read as a checkpoint"):
+    with pytest.raises(StorageError, match=r"mine cannot be read as a checkpoint"):
         train(make_model(layers=1), *parts, options=OPTIONS, checkpoint=tmp_path / "mine")

@@ -13,7 +13,7 @@ from contracts import check_tokenizer, columns
 
 from hepmtp import storage
 from hepmtp.detectors import training_events
-from hepmtp.errors import EventError, NotFittedError, ScoreError, TokenError, TrainingError
+from hepmtp.errors import EventError, NotFittedError, StorageError, TokenError, TrainingError
 from hepmtp.events.particles import CONSTITUENT_TYPES
 from hepmtp.events.record import concatenate, make_events
 from hepmtp.events.tokens import TokenBatch
@@ -233,5 +233,5 @@ def test_saved_and_found_by_name(events: ak.Array, tokenizer: VQVAETokenizer, tm
     kept["tokenizer"]["codebook_dim"] = 9
     with storage.new_folder(tmp_path / "other") as folder:
         storage.write(folder, meta["kind"], kept, arrays)
-    with pytest.raises(ScoreError, match=r"the weights do not fit the options"):
+    with pytest.raises(StorageError, match=r"the weights do not fit the options"):
         VQVAETokenizer.load(tmp_path / "other")

@@ -19,7 +19,7 @@ from rich.table import Table
 
 from hepmtp.cli.options import Executor, Folder, Manifest, Names, Output, RoleOption, Scheduler, Seed, Workers
 from hepmtp.cli.progress import epoch_bars
-from hepmtp.errors import ScoreError
+from hepmtp.errors import OptionError
 
 
 def demo(
@@ -168,7 +168,7 @@ def compare(
     info, scores = read_info(run), load(run / "histograms.json")
     detector = detector or info.detector
     if detector not in scores:
-        raise ScoreError(f"{run} has no score {detector!r}; it has {', '.join(sorted(scores))}")
+        raise OptionError(f"{run} has no score {detector!r}; it has {', '.join(sorted(scores))}")
     h = scores[detector]
     shape = compare_regions(coarse(h), *regions, datasets=info.background)
     rows = passing(h, info.background, info.signals, regions=regions, quantile=quantile)

@@ -16,7 +16,7 @@ from hist.axis import Regular
 from numpy.typing import NDArray
 
 from hepmtp import storage
-from hepmtp.errors import ScoreError, TrainingError
+from hepmtp.errors import OptionError, StorageError, TrainingError
 from hepmtp.events.split import Part, check_background, in_one_order, part_of
 
 
@@ -54,7 +54,7 @@ class Detector(Protocol):
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Read what `save` wrote; a damaged folder or one of another version raises ScoreError."""
+        """Read what `save` wrote; a damaged folder or one of another version raises StorageError."""
 
 
 def training_events(events: ak.Array, part: Part = "train") -> ak.Array:
@@ -94,16 +94,16 @@ def load_detector(path: str | Path) -> Detector:
 
     Raises
     ------
-    ScoreError
+    StorageError
         if the folder is missing or damaged, or holds something else.
     """
     folder, _, form = str(path).partition("#")
     detector = storage.load(folder)
     if not isinstance(detector, Detector):
-        raise ScoreError(f"{folder} holds a {storage.kind_of(detector)!r}, expected a detector")
+        raise StorageError(f"{folder} holds a {storage.kind_of(detector)!r}, expected a detector")
     if not form:
         return detector
     with_score: Callable[[str], Detector] | None = getattr(detector, "with_score", None)
     if with_score is None:
-        raise ScoreError(f"{path}: a {detector.name} detector has one form of score only; leave out #{form}")
+        raise OptionError(f"{path}: a {detector.name} detector has one form of score only; leave out #{form}")
     return with_score(form)

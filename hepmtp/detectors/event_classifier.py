@@ -87,7 +87,7 @@ class ClassifierDetector:
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Read what `save` wrote; a damaged folder or one of another version raises ScoreError."""
+        """Read what `save` wrote; a damaged folder or one of another version raises StorageError."""
         meta, arrays = storage.read(path, storage.kind_of(cls))
         options, training = ClassifierOptions(**meta["model"]), ClassifierTraining(**meta["training"])
         detector = cls(model=options, training=training, name=meta["name"])

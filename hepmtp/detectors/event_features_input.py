@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from hepmtp import storage
 from hepmtp.detectors import axis_from, plain_axis, score_axis, training_events
-from hepmtp.errors import NotFittedError, ScoreError
+from hepmtp.errors import NotFittedError, OptionError, StorageError
 from hepmtp.events.observables import EVENT_FEATURES
 
 Floats = NDArray[np.float64]
@@ -27,10 +27,10 @@ CHUNK = 4096
 
 
 def chosen_features(events: ak.Array, names: tuple[str, ...]) -> Floats:
-    """These columns of :func:`hepmtp.events.observables.event_features`, shape (n_events, n_features); unknown names raise ScoreError."""
+    """These columns of :func:`hepmtp.events.observables.event_features`, shape (n_events, n_features); unknown names raise OptionError."""
     unknown = [name for name in names if name not in EVENT_FEATURES]
     if unknown or not names:
-        raise ScoreError(f"event features {unknown or '()'} are unknown or none; there are {', '.join(EVENT_FEATURES)}")
+        raise OptionError(f"event features {unknown or '()'} are unknown or none; there are {', '.join(EVENT_FEATURES)}")
     columns = [np.asarray(EVENT_FEATURES[name].function(events), dtype=np.float64) for name in names]
     return np.stack(columns, axis=1)
 
@@ -114,7 +114,7 @@ class EventFeatureDetector(ABC):
         try:
             detector._restore(arrays)
         except (KeyError, TypeError, RuntimeError) as error:
-            raise ScoreError(f"{path}: what was saved does not fit the options ({error}); save it again") from None
+            raise StorageError(f"{path}: what was saved does not fit the options ({error}); save it again") from None
         detector.axis_ = axis_from(meta["axis"])
         return detector
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from hepmtp import storage
 from hepmtp.detectors import axis_from, plain_axis, score_axis, training_events
-from hepmtp.errors import NotFittedError, ScoreError
+from hepmtp.errors import NotFittedError, OptionError
 from hepmtp.events.observables import ht, n_b, n_jets
 
 
@@ -61,7 +61,7 @@ class Observable:
     --------
     >>> Observable("jet_mass")
     Traceback (most recent call last):
-    hepmtp.errors.ScoreError: observable 'jet_mass' is unknown; there are multiplicity, n_jets, n_b, ht, met
+    hepmtp.errors.OptionError: observable 'jet_mass' is unknown; there are multiplicity, n_jets, n_b, ht, met
     """
 
     name: str
@@ -69,7 +69,7 @@ class Observable:
 
     def __post_init__(self) -> None:
         if self.name not in OBSERVABLES:
-            raise ScoreError(f"observable {self.name!r} is unknown; there are {', '.join(OBSERVABLES)}")
+            raise OptionError(f"observable {self.name!r} is unknown; there are {', '.join(OBSERVABLES)}")
 
     @property
     def description(self) -> str:

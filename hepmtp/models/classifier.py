@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hepmtp.errors import ScoreError, TrainingError
+from hepmtp.errors import StorageError, TrainingError
 from hepmtp.events.observables import MET_FEATURES, PARTICLE_FEATURES, met_features, particle_features
 from hepmtp.models.attention import Block, sort_by_multiplicity
 
@@ -212,7 +212,7 @@ class EventClassifier(nn.Module):
 
     @classmethod
     def from_arrays(cls, options: ClassifierOptions, arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """The model of these arrays; raises ScoreError if they are of another shape."""
+        """The model of these arrays; raises StorageError if they are of another shape."""
         with torch.random.fork_rng(devices=[]):  # first weights are drawn, then replaced
             model = cls(options)
         try:
@@ -220,7 +220,7 @@ class EventClassifier(nn.Module):
                 {name[6:]: torch.as_tensor(value) for name, value in arrays.items() if name.startswith("model.")}
             )
         except RuntimeError as error:
-            raise ScoreError(f"the weights do not fit a classifier of {options} ({error}); save it again") from None
+            raise StorageError(f"the weights do not fit a classifier of {options} ({error}); save it again") from None
         return model.eval()
 
 

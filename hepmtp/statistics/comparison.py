@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaincc
 
-from hepmtp.errors import ScoreError
+from hepmtp.errors import OptionError, ScoreError
 from hepmtp.statistics.histograms import Histogram, categories, spectrum
 from hepmtp.statistics.metrics import efficiency_error
 from hepmtp.statistics.significance import asimov
@@ -132,7 +132,7 @@ def threshold(h: Histogram, *, background: Names, region: str = "CR", quantile: 
         if more than that lies beyond the axis: it must be wider.
     """
     if not 0 < quantile < 1:
-        raise ScoreError(f"quantile {quantile} is not between 0 and 1")
+        raise OptionError(f"quantile {quantile} is not between 0 and 1")
     passing, error = _efficiency(h, background, region)
     enough = np.flatnonzero(passing <= 1 - quantile + 1e-12)
     if not len(enough):
@@ -275,7 +275,7 @@ def _edge(h: Histogram, value: float) -> int:
     edges = np.asarray(h.axes["score"].edges)
     nearest = int(np.argmin(np.abs(edges - value)))
     if not np.isclose(edges[nearest], value, rtol=1e-9, atol=1e-9 * float(edges[-1] - edges[0])):
-        raise ScoreError(f"detector {h.name!r}: {value} is no bin edge; the nearest is {edges[nearest]}")
+        raise OptionError(f"detector {h.name!r}: {value} is no bin edge; the nearest is {edges[nearest]}")
     return nearest
 
 

@@ -18,7 +18,7 @@ from hist.axis import Regular, StrCategory
 from numpy.typing import ArrayLike, NDArray
 from uhi.io.json import default, object_hook
 
-from hepmtp.errors import HepmtpError, RegionError, ScoreError
+from hepmtp.errors import HepmtpError, OptionError, RegionError, ScoreError, StorageError
 from hepmtp.storage import new_file
 
 #: Weighted (dataset, region, score) histogram of one detector.
@@ -135,7 +135,7 @@ def rebin(h: Histogram, n: int) -> Histogram:
     """The same histogram with `n` score bins joined to one; `n` must divide their number."""
     bins = len(h.axes["score"])
     if n < 1 or bins % n:
-        raise ScoreError(f"{bins} score bins cannot be joined by {n}: take a divisor of {bins}")
+        raise OptionError(f"{bins} score bins cannot be joined by {n}: take a divisor of {bins}")
     sliced: Any = h  # boost-histogram's types know no slicing by axis name
     joined: Histogram = sliced[{"score": hist.rebin(n)}]
     return joined
@@ -163,16 +163,16 @@ def save(path: str | Path, histograms: Mapping[str, Histogram]) -> Path:
 
 
 def load(path: str | Path) -> dict[str, Histogram]:
-    """What `save` wrote: detector name -> histogram. A damaged or foreign file raises ScoreError."""
+    """What `save` wrote: detector name -> histogram. A damaged or foreign file raises StorageError."""
     path = Path(path)
     if _kind(path) == ".root":
         return _read_root(path)
     try:
         content = json.loads(path.read_text(), object_hook=object_hook)
     except (OSError, ValueError) as error:
-        raise ScoreError(f"{path} cannot be read as histograms ({error}); run again to write it") from None
+        raise StorageError(f"{path} cannot be read as histograms ({error}); run again to write it") from None
     if not isinstance(content, dict) or content.get(FORMAT) != VERSION:
-        raise ScoreError(f"{path} is not a file of histograms of this version; expected {FORMAT}: {VERSION}; run again")
+        raise StorageError(f"{path} is not a file of histograms of this version; expected {FORMAT}: {VERSION}; run again")
     return {name: hist.Hist(one) for name, one in content["histograms"].items()}
 
 
@@ -217,7 +217,7 @@ def _read_root(path: Path) -> dict[str, Histogram]:
                 name, region, dataset = key.split("/")
                 slices.setdefault(name, {})[dataset, region] = file[key].to_hist()
     except (OSError, ValueError, uproot.KeyInFileError) as error:
-        raise ScoreError(f"{path} cannot be read as histograms ({error}); run again to write it") from None
+        raise StorageError(f"{path} cannot be read as histograms ({error}); run again to write it") from None
     for name, parts in slices.items():
         names = [sorted({pair[i] for pair in parts}) for i in (0, 1)]
         axis = next(iter(parts.values())).axes[0]

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hepmtp.errors import ScoreError
+from hepmtp.errors import OptionError, ScoreError
 
 Floats = NDArray[np.float64]
 
@@ -237,7 +237,7 @@ def working_point(curve: Roc, eps_b: float, *, min_raw: int = MIN_RAW) -> Workin
     (1.0, 50)
     """
     if not 0 < eps_b <= 1:
-        raise ScoreError(f"eps_B = {eps_b} is not in (0, 1]")
+        raise OptionError(f"eps_B = {eps_b} is not in (0, 1]")
     n_b, n_s = _at(curve, eps_b, curve.n_background), _at(curve, eps_b, curve.n_signal)
     raw = round(n_s), round(n_b)
     if n_b < min_raw - 1e-6:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
-from hepmtp.errors import ScoreError
+from hepmtp.errors import OptionError, ScoreError
 from hepmtp.events.regions import Region
 from hepmtp.events.split import part_of
 from hepmtp.events.tokens import TokenBatch
@@ -79,7 +79,7 @@ def prediction_detector(
     (('MET',), 875)
     """
     if name not in PREDICTIONS:
-        raise ScoreError(f"prediction {name!r} is unknown; there are {', '.join(PREDICTIONS)}")
+        raise OptionError(f"prediction {name!r} is unknown; there are {', '.join(PREDICTIONS)}")
     preset = PREDICTIONS[name]
     return MaskedTokenDetector(
         LookupTokenizer(**preset.tokenizer),

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
 from hepmtp import storage
-from hepmtp.errors import NotFittedError, ScoreError
+from hepmtp.errors import NotFittedError, StorageError
 from hepmtp.events.observables import particle_features
 from hepmtp.events.record import make_events
 from hepmtp.events.split import check_background, in_one_order
@@ -182,7 +182,7 @@ class LearnedTokenizer(ABC):
         try:
             tokenizer.model_ = autoencoder.restored(tokenizer.quantiser, tokenizer.options, weights)
         except RuntimeError as error:
-            raise ScoreError(f"{path}: the weights do not fit the options ({error}); save it again") from None
+            raise StorageError(f"{path}: the weights do not fit the options ({error}); save it again") from None
         tokenizer.history_, tokenizer.given_ = meta["history"], arrays["given"]
         tokenizer.centres_ = {name: arrays[f"centre.{name}"] for name in CENTRE}
         if "met.edges" in arrays:

@@ -31,7 +31,7 @@ from hepmtp import storage
 from hepmtp.detectors import axis_from, plain_axis, score_axis, training_events
 from hepmtp.detectors.masked_token.surprise import Surprises, surprises
 from hepmtp.detectors.masked_token.tails import TailCombination
-from hepmtp.errors import NotFittedError, ScoreError
+from hepmtp.errors import NotFittedError, OptionError, StorageError
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.models.masked import MaskedTokenModel, ModelOptions, output_heads
 from hepmtp.tokenizers import Tokenizer, load_tokenizer
@@ -216,7 +216,7 @@ class MaskedTokenDetector:
         try:
             model.load_state_dict(weights)
         except RuntimeError as error:
-            raise ScoreError(
+            raise StorageError(
                 f"{path}: the weights do not fit the tokenizer's vocabulary ({error}); save it again"
             ) from None
         tails = {key[6:]: value for key, value in arrays.items() if key.startswith("tails.")}
@@ -238,7 +238,7 @@ class MaskedTokenDetector:
 
     def _check_form(self, form: str) -> None:
         if form not in self.forms:
-            raise ScoreError(f"score form {form!r} is unknown; there are {', '.join(self.forms)}")
+            raise OptionError(f"score form {form!r} is unknown; there are {', '.join(self.forms)}")
 
     def _heads(self) -> list[str]:
         heads, _ = output_heads(self.model.form, self.tokenizer.factors, self.tokenizer.digits)
@@ -287,7 +287,7 @@ def _label(form: str) -> str:
 @functools.lru_cache(maxsize=4)
 def _open_once(path: str, digest: str) -> MaskedTokenDetector:
     if storage.digest(path) != digest:
-        raise ScoreError(
+        raise StorageError(
             f"{path} is not the detector that the processor was made with (its sha256 differs): copy it again"
         )
     return MaskedTokenDetector.load(path)

@@ -26,7 +26,7 @@ from hepmtp import storage
 from hepmtp.datasets.files import read
 from hepmtp.datasets.manifest import Dataset
 from hepmtp.detectors import Detector, load_detector
-from hepmtp.errors import HepmtpError, ScoreError, TrainingError
+from hepmtp.errors import HepmtpError, ScoreError, StorageError, TrainingError
 from hepmtp.events.record import PARTICLE_FIELDS, concatenate
 from hepmtp.events.regions import Region
 from hepmtp.events.split import analysis_scale, split_of
@@ -189,7 +189,7 @@ def _kept(path: Path, mark: str) -> tuple[dict[str, Any], dict[str, Floats]] | N
     """Scores that an earlier call has left, if they are of the same fit; damaged ones are none."""
     try:
         meta, arrays = storage.read(path, _KIND)
-    except ScoreError:
+    except StorageError:
         return None
     return (meta, arrays) if meta["mark"] == mark else None
 
@@ -197,7 +197,7 @@ def _kept(path: Path, mark: str) -> tuple[dict[str, Any], dict[str, Floats]] | N
 def _same(path: Path, digest: str) -> bool:
     try:
         return storage.digest(path) == digest
-    except ScoreError:
+    except StorageError:
         return False
 
 

@@ -13,7 +13,9 @@ def install(session: nox.Session, *groups: str, package: bool = True) -> None:
     if package:
         session.install("-c", "constraints.txt", "torch==2.13.0")
         session.install("-c", "constraints.txt", "-e", ".[league]")
-    session.install("-c", "constraints.txt", *nox.project.dependency_groups(nox.project.load_toml(), *groups))
+    session.install(
+        "-c", "constraints.txt", *nox.project.dependency_groups(nox.project.load_toml(), *groups)
+    )
 
 
 @nox.session

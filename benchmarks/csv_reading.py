@@ -48,7 +48,9 @@ def seconds(read: Callable[[], object]) -> float:
 def main() -> None:
     """Print the speeds and their ratio; exit code 1 if it is below the required one."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--copies", type=int, default=2, help="how often the embedded sample is repeated")
+    parser.add_argument(
+        "--copies", type=int, default=2, help="how often the embedded sample is repeated"
+    )
     parser.add_argument("--rounds", type=int, default=4)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -59,7 +61,10 @@ def main() -> None:
                 file.writelines(gzip.decompress(Path(one).read_bytes()) for one in packed)
         reader = DarkMachinesCSV()
         n, size = reader.num_events(path), Path(path).stat().st_size
-        times = [(seconds(lambda: reader.read(path)), seconds(lambda: split_loop(path))) for _ in range(options.rounds)]
+        times = [
+            (seconds(lambda: reader.read(path)), seconds(lambda: split_loop(path)))
+            for _ in range(options.rounds)
+        ]
     fast, slow = (min(column) for column in zip(*times, strict=True))
     print(f"{n} events, {size / 1e6:.0f} MB, best of {options.rounds} rounds, CPU time of one core")
     print(f"split loop      {n / slow:9.0f} events/s  {size / slow / 1e6:6.1f} MB/s")

@@ -19,17 +19,27 @@ from hepmtp.studies.league.run import run_league
 
 def main() -> None:
     """Run the league and print its table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--group", choices=list(GROUPS), default="main")
-    parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="entries of any group")
+    parser.add_argument(
+        "--only", nargs="+", default=[], metavar="NAME", help="entries of any group"
+    )
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--quick", action="store_true", help="tiny models, few events: a look, not numbers")
-    parser.add_argument("--folder", type=Path, default=Path("hepmtp-league"), help="fits, tables and figures")
+    parser.add_argument(
+        "--quick", action="store_true", help="tiny models, few events: a look, not numbers"
+    )
+    parser.add_argument(
+        "--folder", type=Path, default=Path("hepmtp-league"), help="fits, tables and figures"
+    )
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     words = [f"--group {options.group}" * (options.group != "main"), "--quick" * options.quick]
     words += ["--only " + " ".join(options.only)] if options.only else []
-    command = " ".join(["python benchmarks/league.py", f"--seeds {options.seeds}", *filter(None, words)])
+    command = " ".join(
+        ["python benchmarks/league.py", f"--seeds {options.seeds}", *filter(None, words)]
+    )
     league = run_league(
         options.folder,
         embedded(),
@@ -39,7 +49,9 @@ def main() -> None:
         command=command,
         against=AGAINST[options.group],
         quick=options.quick,
-        progress=lambda text, done, total: print(f"{done + 1} of {total}: {text}", file=sys.stderr, flush=True),
+        progress=lambda text, done, total: print(
+            f"{done + 1} of {total}: {text}", file=sys.stderr, flush=True
+        ),
     )
     text = (league.folder / "league.md").read_text(encoding="utf-8")
     print(text)

@@ -43,7 +43,9 @@ def main() -> None:
         losses, start = [], time.perf_counter()
         for seed in range(options.seeds):
             torch.manual_seed(seed)
-            model = MaskedTokenModel(tokenizer.factors, tokenizer.digits, ModelOptions(attention="full"))
+            model = MaskedTokenModel(
+                tokenizer.factors, tokenizer.digits, ModelOptions(attention="full")
+            )
             how = TrainingOptions(epochs=options.epochs, mask_fraction=fraction, seed=seed)
             train(model, training, validation, options=how)
             with torch.no_grad(), torch_threads(1):
@@ -51,7 +53,9 @@ def main() -> None:
             losses.append(float(loss) / n)
         spread = f" +- {np.std(losses, ddof=1) / len(losses) ** 0.5:.4f}" if len(losses) > 1 else ""
         name = "one token" if fraction == 0 else f"{fraction:.2f}"
-        lines.append(f"| {name} | {np.mean(losses):.4f}{spread} | {time.perf_counter() - start:.0f} |")
+        lines.append(
+            f"| {name} | {np.mean(losses):.4f}{spread} | {time.perf_counter() - start:.0f} |"
+        )
         print(lines[-1], flush=True)
     text = "\n".join(
         [

@@ -31,27 +31,44 @@ LIMIT = 1.2
 def main() -> None:
     """Make the files and the detector, measure both, print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=1, help="how often the background sample is in the small file")
+    parser.add_argument(
+        "--repeats",
+        type=int,
+        default=1,
+        help="how often the background sample is in the small file",
+    )
     parser.add_argument("--chunksize", type=int, default=HepRunner.chunksize)
-    parser.add_argument("--forms", nargs="+", default=["joined", "sum"], help="forms of the score, filled together")
+    parser.add_argument(
+        "--forms", nargs="+", default=["joined", "sum"], help="forms of the score, filled together"
+    )
     parser.add_argument("--out", type=Path)
     parser.add_argument("--measure", nargs=2, metavar=("FILE", "DETECTOR"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
         print(*score(*options.measure, chunksize=options.chunksize, forms=options.forms))
         return
-    lines = ["| file | events scored (analysis part) | MB | peak [MiB] | seconds |", "|---|---|---|---|---|"]
+    lines = [
+        "| file | events scored (analysis part) | MB | peak [MiB] | seconds |",
+        "|---|---|---|---|---|",
+    ]
     peaks = []
     with tempfile.TemporaryDirectory() as folder:
         detector = Path(folder) / "detector"
         background = [dataset for dataset in embedded() if dataset.role == "background"]
-        MaskedTokenDetector(training=TrainingOptions(epochs=1)).fit(read(background, stop=1000)).save(detector)
-        for name, times in (("small", options.repeats), ("ten times as large", 10 * options.repeats)):
+        MaskedTokenDetector(training=TrainingOptions(epochs=1)).fit(
+            read(background, stop=1000)
+        ).save(detector)
+        for name, times in (
+            ("small", options.repeats),
+            ("ten times as large", 10 * options.repeats),
+        ):
             path = Path(folder) / f"{name.replace(' ', '_')}.csv"
             write(path, [file for dataset in background for file in dataset.files], times)
             events, peak, seconds = measure(path, detector, options)
             peaks.append(peak)
-            lines.append(f"| {name} | {events} | {path.stat().st_size / 1e6:.0f} | {peak:.0f} | {seconds:.0f} |")
+            lines.append(
+                f"| {name} | {events} | {path.stat().st_size / 1e6:.0f} | {peak:.0f} | {seconds:.0f} |"
+            )
             print(lines[-1], flush=True)
     ratio = peaks[1] / peaks[0]
     found = f"Ratio of the peaks: {ratio:.2f}; must be at most {LIMIT}."
@@ -76,7 +93,14 @@ def write(path: Path, files: list[str], times: int) -> None:
 
 def measure(path: Path, detector: Path, options: argparse.Namespace) -> tuple[int, float, float]:
     """(events, peak [MiB], seconds) of scoring a file in a fresh process."""
-    command = [sys.executable, __file__, "--chunksize", str(options.chunksize), "--forms", *options.forms]
+    command = [
+        sys.executable,
+        __file__,
+        "--chunksize",
+        str(options.chunksize),
+        "--forms",
+        *options.forms,
+    ]
     run = subprocess.run(
         [*command, "--measure", str(path), str(detector)],
         env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=True,
@@ -85,14 +109,20 @@ def measure(path: Path, detector: Path, options: argparse.Namespace) -> tuple[in
     return int(events), float(peak), float(seconds)
 
 
-def score(path: str, detector: str, *, chunksize: int, forms: list[str]) -> tuple[int, float, float]:
+def score(
+    path: str, detector: str, *, chunksize: int, forms: list[str]
+) -> tuple[int, float, float]:
     """(analysis events, peak of this process [MiB], seconds)."""
     start = time.perf_counter()
     processor = AnomalyProcessor([f"{detector}#{form}" for form in forms])
     fileset = {"sample": {"files": [path], "metadata": {"role": "background"}}}
     with make_executor("iterative", status=False) as executor:
         output = HepRunner(executor, chunksize=chunksize)(fileset, processor)
-    return int(output["cutflow"]["sample"]["all"]["raw"]), peak_of_this_process(), time.perf_counter() - start
+    return (
+        int(output["cutflow"]["sample"]["all"]["raw"]),
+        peak_of_this_process(),
+        time.perf_counter() - start,
+    )
 
 
 def peak_of_this_process() -> float:

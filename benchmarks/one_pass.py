@@ -44,7 +44,9 @@ def forms(model: MaskedTokenModel, tokens: TokenBatch) -> dict[str, np.ndarray]:
     return {"sum": total, "mean": total / np.maximum(tokens.counts, 1)}
 
 
-def speeds(models: dict[Attention, MaskedTokenModel], tokens: TokenBatch, rounds: int) -> dict[Attention, float]:
+def speeds(
+    models: dict[Attention, MaskedTokenModel], tokens: TokenBatch, rounds: int
+) -> dict[Attention, float]:
     """Events per second of each kind, best CPU time of so many rounds in turns."""
     times: dict[Attention, list[float]] = {kind: [] for kind in models}
     with torch_threads(1):
@@ -56,7 +58,9 @@ def speeds(models: dict[Attention, MaskedTokenModel], tokens: TokenBatch, rounds
     return {kind: len(tokens) / min(found[1:]) for kind, found in times.items()}
 
 
-def aucs(model: MaskedTokenModel, tokenizer: LookupTokenizer, background: ak.Array) -> Iterator[tuple[str, str, str]]:
+def aucs(
+    model: MaskedTokenModel, tokenizer: LookupTokenizer, background: ak.Array
+) -> Iterator[tuple[str, str, str]]:
     """(signal, form, AUC with its error) in the SR."""
     scores = forms(model, tokenizer.encode(background))
     weight = balanced_weights(ak.to_numpy(background.source))
@@ -106,7 +110,9 @@ def quality(epochs: int, seed: int) -> list[str]:
 
 def speed(events: int, rounds: int) -> tuple[list[str], float]:
     """Lines of the table of speeds, and how many times faster one pass is."""
-    tokenizer = LookupTokenizer().fit(read((one for one in embedded() if one.role == "background"), stop=1000))
+    tokenizer = LookupTokenizer().fit(
+        read((one for one in embedded() if one.role == "background"), stop=1000)
+    )
     some = TokenBatch.concatenate(tokenizer.encode(read([one], stop=events)) for one in embedded())
     models = {kind: make_model(tokenizer, kind, 1).eval() for kind in KINDS}
     found = speeds(models, some, rounds)
@@ -139,10 +145,14 @@ def make_model(tokenizer: LookupTokenizer, kind: Attention, seed: int) -> Masked
 
 def main() -> None:
     """Print the tables; exit code 1 if one pass is not as much faster as required."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--epochs", type=int, default=12, help="0: the speed alone")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--events", type=int, default=200, help="of each embedded data set, for the speed")
+    parser.add_argument(
+        "--events", type=int, default=200, help="of each embedded data set, for the speed"
+    )
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()

@@ -16,7 +16,12 @@ from hepmtp.datasets.files import read
 from hepmtp.datasets.manifest import embedded
 from hepmtp.events.record import concatenate
 from hepmtp.events.regions import SR
-from hepmtp.studies.prediction import PREDICTIONS, prediction_detector, prediction_report, row_shares
+from hepmtp.studies.prediction import (
+    PREDICTIONS,
+    prediction_detector,
+    prediction_report,
+    row_shares,
+)
 from hepmtp.training.masking import TrainingOptions
 
 LARGEST = 10  # rows of a matrix that is printed
@@ -29,12 +34,21 @@ def matrix(counts: NDArray[np.int64], title: str) -> list[str]:
         for row, shares in enumerate(row_shares(counts))
     ]
     columns = " | ".join(str(column) for column in range(len(counts)))
-    return ["", title, "", f"| true \\ predicted | {columns} | tokens |", "|---" * (len(counts) + 2) + "|", *rows]
+    return [
+        "",
+        title,
+        "",
+        f"| true \\ predicted | {columns} | tokens |",
+        "|---" * (len(counts) + 2) + "|",
+        *rows,
+    ]
 
 
 def main() -> None:
     """Train the three models and print their tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--signal", default="4top")
@@ -46,14 +60,21 @@ def main() -> None:
     training = TrainingOptions(epochs=options.epochs, seed=options.seed)
     rows, matrices = [], []
     for name, preset in PREDICTIONS.items():
-        detector = prediction_detector(name, training=training).fit(concatenate(background.values()))
+        detector = prediction_detector(name, training=training).fit(
+            concatenate(background.values())
+        )
         report = prediction_report(detector, background, signal, region=SR)
-        published = "-" if preset.published is None else "{:.3f} to {:.3f}".format(*preset.published)
+        published = (
+            "-" if preset.published is None else "{:.3f} to {:.3f}".format(*preset.published)
+        )
         area = report.auc
         rows.append(
             f"| {name} | {area.value:.3f} +- {area.error:.3f} | {published} | {area.n_background} | {area.n_signal} |"
         )
-        for events, confusion in (("background", report.background), (options.signal, report.signal)):
+        for events, confusion in (
+            ("background", report.background),
+            (options.signal, report.signal),
+        ):
             for head, counts in confusion.items():
                 right = np.trace(counts) / counts.sum()
                 title = f"{name}: {head} tokens of {events}, right in {100 * right:.1f} %"

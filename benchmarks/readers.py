@@ -61,15 +61,21 @@ class Format(NamedTuple):
     columns: Callable[[Path], dict[str, Any]]
 
 
-def branches(file: str, tree: str, names: dict[str, str], between: str) -> Callable[[Path], dict[str, Any]]:
+def branches(
+    file: str, tree: str, names: dict[str, str], between: str
+) -> Callable[[Path], dict[str, Any]]:
     """What reads these branches of a real file."""
 
     def columns(folder: Path) -> dict[str, Any]:
         with uproot.open(folder / file) as opened:
             found = opened[tree]
-            wanted = [group + between + name for group, some in names.items() for name in some.split()]
+            wanted = [
+                group + between + name for group, some in names.items() for name in some.split()
+            ]
             wanted += [
-                name for name in ("genWeight", "MET_Core_AnalysisMETAuxDyn:name") if name in found.keys(recursive=False)
+                name
+                for name in ("genWeight", "MET_Core_AnalysisMETAuxDyn:name")
+                if name in found.keys(recursive=False)
             ]
             return {name: found[name].array() for name in wanted}
 
@@ -82,9 +88,16 @@ def ntuple(folder: Path) -> dict[str, Any]:  # noqa: ARG001 (as the others)
     particles, met = events.Particle, events.MET[:, np.newaxis]
     pt, eta, phi, energy = (particles[name] for name in ("pt", "eta", "phi", "energy"))
     kind = ak.concatenate([particles["type"], ak.full_like(met.pt, -1, dtype=np.int8)], axis=1)
-    both = {"px": (pt * np.cos(phi), met.px), "py": (pt * np.sin(phi), met.py), "Energy": (energy, met.pt)}
+    both = {
+        "px": (pt * np.cos(phi), met.px),
+        "py": (pt * np.sin(phi), met.py),
+        "Energy": (energy, met.pt),
+    }
     both |= {"eta": (eta, met.pt * 0), "phi": (phi, met.phi)}
-    columns = {f"obj_{name}": ak.values_astype(ak.concatenate(pair, axis=1), np.float32) for name, pair in both.items()}
+    columns = {
+        f"obj_{name}": ak.values_astype(ak.concatenate(pair, axis=1), np.float32)
+        for name, pair in both.items()
+    }
     flags = {
         "isJet": (0, 1),
         "isBJet": (1,),
@@ -143,7 +156,15 @@ def main() -> None:
         print(line, flush=True)
     command = f"--events {options.events} --chunk {options.chunk} --rounds {options.rounds}"
     goal = f"The ratio of the speeds must be at least {REQUIRED_SPEED:g}, that of the peaks at most {LARGEST_GROWTH:g}."
-    text = "\n".join([f"Made by `python benchmarks/readers.py ../shared/data/real {command}`.", "", *lines, "", goal])
+    text = "\n".join(
+        [
+            f"Made by `python benchmarks/readers.py ../shared/data/real {command}`.",
+            "",
+            *lines,
+            "",
+            goal,
+        ]
+    )
     if options.out:
         options.out.write_text(text + "\n")
     sys.exit(failed)
@@ -166,7 +187,13 @@ def measure(name: str, form: Format, folder: Path, options: argparse.Namespace) 
     ours, theirs = (min(column) for column in zip(*times, strict=True))
     peaks = [peak(form.reader, one, options) for one in (small, large)]
     good = theirs / ours >= REQUIRED_SPEED and peaks[1] / peaks[0] <= LARGEST_GROWTH
-    cells = [name, f"{events}", f"{len(columns)}", f"{large.stat().st_size / 1e6:.0f}", f"{events / theirs:.0f}"]
+    cells = [
+        name,
+        f"{events}",
+        f"{len(columns)}",
+        f"{large.stat().st_size / 1e6:.0f}",
+        f"{events / theirs:.0f}",
+    ]
     cells += [
         f"{events / ours:.0f}",
         f"{theirs / ours:.2f}",
@@ -190,7 +217,9 @@ def write(path: Path, form: Format, columns: dict[str, Any], events: int) -> int
             if tree is None and form.rntuple:
                 tree = file.mkrntuple(form.tree, data[:0])
             elif tree is None:
-                tree = file.mktree(form.tree, {name: ak.type(one).content for name, one in block.items()})
+                tree = file.mktree(
+                    form.tree, {name: ak.type(one).content for name, one in block.items()}
+                )
             tree.extend(data)
             written += len(order)
     return written
@@ -211,7 +240,11 @@ def varied(name: str, column: ak.Array, rng: np.random.Generator) -> ak.Array:
         return column
     kept = np.uint32(0xFFFFFFFF ^ ((used & -used) - 1))
     less = (flat * rng.uniform(0.999, 1.0, len(flat)).astype(np.float32)).view(np.uint32) & kept
-    return ak.unflatten(less.view(np.float32), ak.num(column)) if column.ndim == 2 else ak.Array(less.view(np.float32))
+    return (
+        ak.unflatten(less.view(np.float32), ak.num(column))
+        if column.ndim == 2
+        else ak.Array(less.view(np.float32))
+    )
 
 
 def plain(path: str, tree: str, names: list[str], chunk: int) -> None:
@@ -219,7 +252,12 @@ def plain(path: str, tree: str, names: list[str], chunk: int) -> None:
     with uproot.open(path, array_cache=None) as file:
         found = file[tree]
         for start in range(0, found.num_entries, chunk):
-            found.arrays(names, entry_start=start, entry_stop=min(start + chunk, found.num_entries), library="ak")
+            found.arrays(
+                names,
+                entry_start=start,
+                entry_stop=min(start + chunk, found.num_entries),
+                library="ak",
+            )
 
 
 def seconds(call: Callable[[], object]) -> float:
@@ -242,7 +280,9 @@ def peak(reader: str, path: Path, options: argparse.Namespace) -> float:
         str(path),
     ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return float(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
+    return float(
+        subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    )
 
 
 def peak_of_this_process(reader: str, path: str, *, chunk: int) -> float:

@@ -17,7 +17,11 @@ def main() -> None:
     for dataset in embedded():
         events = read([dataset])
         counts = [int(region.select(events).sum()) for region in REGIONS]
-        print(f"| {dataset.name} | {dataset.role} | {len(events)} |", " | ".join(map(str, counts)), "|")
+        print(
+            f"| {dataset.name} | {dataset.role} | {len(events)} |",
+            " | ".join(map(str, counts)),
+            "|",
+        )
 
 
 if __name__ == "__main__":

@@ -65,7 +65,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
-        "--light", action="store_true", help="plain observables alone: the overhead with nothing to score"
+        "--light",
+        action="store_true",
+        help="plain observables alone: the overhead with nothing to score",
     )
     options = parser.parse_args()
     datasets = [one for one in embedded() if one.name in ("4top", "ttbarW")]
@@ -76,7 +78,10 @@ def main() -> None:
     processor = AnomalyProcessor(detectors)
     bare: list[float] = []
     runner: list[float] = []
-    with tempfile.TemporaryDirectory() as folder, make_executor("iterative", status=False) as executor:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        make_executor("iterative", status=False) as executor,
+    ):
         files = unpacked(datasets, folder)
         run = HepRunner(executor, chunksize=CHUNK)
         for _ in range(options.rounds):
@@ -87,7 +92,11 @@ def main() -> None:
             bare.append(middle - start)
             runner.append(time.process_time() - middle)
             assert raw(by_hand) == raw(by_runner)
-        n = sum(DarkMachinesCSV().num_events(path) for entry in files.values() for path in entry["files"])
+        n = sum(
+            DarkMachinesCSV().num_events(path)
+            for entry in files.values()
+            for path in entry["files"]
+        )
     ratio = min(bare) / min(runner)
     print(f"{n} events in chunks of {CHUNK}, best of {options.rounds} rounds, CPU time of one core")
     print(f"bare loop {n / min(bare):9.0f} events/s")

@@ -40,7 +40,11 @@ class AllPositions(MaskedTokenModel):
     """The model without its shortcut: the last block computes every token, though one an event is asked for."""
 
     def encode_sorted(
-        self, values: Tensor, groups: list[Group], at: Tensor | None = None, features: Tensor | None = None
+        self,
+        values: Tensor,
+        groups: list[Group],
+        at: Tensor | None = None,
+        features: Tensor | None = None,
     ) -> Tensor:
         """As the model's own."""
         encoded = super().encode_sorted(values, groups, None, features)
@@ -62,7 +66,9 @@ class Padded:
             norm_first=True,
         )
         norm = nn.LayerNorm(options.width)
-        self.encoder = nn.TransformerEncoder(layer, options.layers, norm=norm, enable_nested_tensor=False).eval()
+        self.encoder = nn.TransformerEncoder(
+            layer, options.layers, norm=norm, enable_nested_tensor=False
+        ).eval()
         self.encoder.load_state_dict(encoder_weights(model))
 
     @torch.no_grad()
@@ -127,18 +133,27 @@ def seconds(score: Score, tokens: TokenBatch) -> float:
 
 def main() -> None:
     """Print the speeds and their ratio; exit code 1 if outputs differ or the ratio is below the required one."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--events", type=int, default=200, help="of each of the six embedded data sets")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--events", type=int, default=200, help="of each of the six embedded data sets"
+    )
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     datasets = embedded()
-    tokenizer = LookupTokenizer().fit(read((one for one in datasets if one.role == "background"), stop=1000))
-    tokens = TokenBatch.concatenate(tokenizer.encode(read([one], stop=options.events)) for one in datasets)
+    tokenizer = LookupTokenizer().fit(
+        read((one for one in datasets if one.role == "background"), stop=1000)
+    )
+    tokens = TokenBatch.concatenate(
+        tokenizer.encode(read([one], stop=options.events)) for one in datasets
+    )
     torch.manual_seed(1)
     hiding = ModelOptions(attention="full")
     model, plain = (
-        kind(tokenizer.factors, tokenizer.digits, hiding).eval() for kind in (MaskedTokenModel, AllPositions)
+        kind(tokenizer.factors, tokenizer.digits, hiding).eval()
+        for kind in (MaskedTokenModel, AllPositions)
     )
     plain.load_state_dict(model.state_dict())
     methods: dict[str, Score] = {
@@ -152,7 +167,9 @@ def main() -> None:
         difference = max(float(np.abs(one - outputs[0]).max()) for one in outputs)
         if difference > TOLERANCE:
             sys.exit(f"outputs differ by {difference:.1e}, more than {TOLERANCE:g}")
-        times = [[seconds(score, tokens) for score in methods.values()] for _ in range(options.rounds)]
+        times = [
+            [seconds(score, tokens) for score in methods.values()] for _ in range(options.rounds)
+        ]
     best = dict(zip(methods, np.min(times, axis=0), strict=True))
     ours, _, *others = best.values()
     ratio = min(others) / ours
@@ -162,7 +179,10 @@ def main() -> None:
         f"time of {options.rounds} interleaved rounds; outputs equal within {difference:.0e}. Made by `python benchmarks/scoring.py "
         f"--events {options.events} --rounds {options.rounds}` with torch {torch.__version__}."
     )
-    rows = [f"| {name} | {len(tokens) / spent:.0f} | {spent / ours:.2f} |" for name, spent in best.items()]
+    rows = [
+        f"| {name} | {len(tokens) / spent:.0f} | {spent / ours:.2f} |"
+        for name, spent in best.items()
+    ]
     lines = [sample, "", "| method | events/s | times hepmtp's time |", "|---|---|---|", *rows, ""]
     lines.append(f"hepmtp against the faster padded encoder: {ratio:.2f} (required {REQUIRED:g}).")
     print("\n".join(lines))

@@ -109,13 +109,21 @@ class Judge:
                 parts[f"{one.name} train"] = part_of(events, "train")
         self.samples = {name: Sample(events, SR.select(events)) for name, events in parts.items()}
         self.signals = [one.name for one in embedded() if one.role == "signal"]
-        self.weight = balanced_weights(ak.to_numpy(parts["background"].source)[self.samples["background"].region])
+        self.weight = balanced_weights(
+            ak.to_numpy(parts["background"].source)[self.samples["background"].region]
+        )
 
     def row(self, what: str, scores: dict[str, np.ndarray]) -> str:
         """One line of the table from the score of every sample."""
         inside = {name: scores[name][self.samples[name].region] for name in scores}
-        criterion = [auc(inside["distorted"], inside["validation"]), auc(scores["distorted"], scores["validation"])]
-        judged = [auc(inside[name], inside["background"], background_weight=self.weight) for name in self.signals]
+        criterion = [
+            auc(inside["distorted"], inside["validation"]),
+            auc(scores["distorted"], scores["validation"]),
+        ]
+        judged = [
+            auc(inside[name], inside["background"], background_weight=self.weight)
+            for name in self.signals
+        ]
         return f"| {what} | " + " | ".join(_show(one) for one in [*criterion, *judged]) + " |"
 
 
@@ -145,19 +153,25 @@ def joins(components: dict[str, np.ndarray], judge: Judge) -> dict[str, dict[str
         model.fit(x, labels)
         return {name: model.decision_function(part) for name, part in components.items()}
 
-    def each(function: Callable[[np.ndarray], np.ndarray], columns: slice = slice(None)) -> dict[str, np.ndarray]:
+    def each(
+        function: Callable[[np.ndarray], np.ndarray], columns: slice = slice(None)
+    ) -> dict[str, np.ndarray]:
         return {name: function(part[:, columns]) for name, part in components.items()}
 
     fitted = components["train"]
     scaler = StandardScaler().fit(fitted)
     mixture = GaussianMixture(5, random_state=0).fit(scaler.transform(fitted))
     distance = EmpiricalCovariance().fit(fitted)
-    linear = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=2000))
+    linear = make_pipeline(
+        StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=2000)
+    )
     trees = HistGradientBoostingClassifier(
         max_iter=150, learning_rate=0.06, max_leaf_nodes=16, min_samples_leaf=100, random_state=0
     )
     found = {
-        "Fisher of what, how, missing (the joined form)": each(TailCombination().fit(fitted[:, :3]).score, slice(0, 3)),
+        "Fisher of what, how, missing (the joined form)": each(
+            TailCombination().fit(fitted[:, :3]).score, slice(0, 3)
+        ),
         "the same and how many": each(TailCombination().fit(fitted).score),
         "the largest of the three tail surprises": each(
             lambda x: TailCombination().fit(fitted[:, :3]).surprises(x).max(axis=1), slice(0, 3)
@@ -175,7 +189,9 @@ def joins(components: dict[str, np.ndarray], judge: Judge) -> dict[str, dict[str
 
 def main() -> None:
     """Train what is missing and print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--folder", type=Path, default=Path("studies"))
     parser.add_argument("--only", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     parser.add_argument("--out", type=Path)
@@ -185,13 +201,18 @@ def main() -> None:
         "| criterion, SR | criterion, all | " + " | ".join(judge.signals) + " |",
         "|---" * (3 + len(judge.signals)) + "|",
     ]
-    models, readings = ["| trained | form " + head[0], "|---" + head[1]], ["| join " + head[0], head[1]]
+    models, readings = (
+        ["| trained | form " + head[0], "|---" + head[1]],
+        ["| join " + head[0], head[1]],
+    )
     ensemble: list[dict[str, np.ndarray]] = []
     for name in options.only:
         start = time.perf_counter()
         variant = VARIANTS[name]
         detector = trained(name, variant, judge, options.folder)
-        columns: dict[str, dict[str, np.ndarray]] = {form: {} for form in (*variant.forms, *COMPONENTS[:3])}
+        columns: dict[str, dict[str, np.ndarray]] = {
+            form: {} for form in (*variant.forms, *COMPONENTS[:3])
+        }
         for key, sample in judge.samples.items():
             if "train" in key and name != "default":
                 continue  # for the joins alone
@@ -204,17 +225,26 @@ def main() -> None:
         if name == "default":
             components = {
                 key: np.stack(
-                    [*(columns[one][key] for one in COMPONENTS[:3]), ak.to_numpy(ak.num(sample.events.Particle))],
+                    [
+                        *(columns[one][key] for one in COMPONENTS[:3]),
+                        ak.to_numpy(ak.num(sample.events.Particle)),
+                    ],
                     axis=1,
                 )
                 for key, sample in judge.samples.items()
             }
-            readings += [judge.row(what, scores) for what, scores in joins(components, judge).items()]
+            readings += [
+                judge.row(what, scores) for what, scores in joins(components, judge).items()
+            ]
         sys.stderr.write(f"{name}: {time.perf_counter() - start:.0f} s\n")
     if len(ensemble) > 1:
         mean = {key: np.mean([one[key] for one in ensemble], axis=0) for key in ensemble[-1]}
         models.append(judge.row(f"mean of {len(ensemble)} seeds | joined", mean))
-    sizes = ", ".join(f"{sample.region.sum()} {name}" for name, sample in judge.samples.items() if "train" not in name)
+    sizes = ", ".join(
+        f"{sample.region.sum()} {name}"
+        for name, sample in judge.samples.items()
+        if "train" not in name
+    )
     lines = [
         f"Events in the SR: {sizes}. Made by `python benchmarks/studies.py`.", "",
         "How the answers of the default model (what, how, missing, and how many particles) are joined; all four unless it is said:", "", *readings, "",

@@ -54,12 +54,16 @@ def measure(name: str, max_events: int | None) -> tuple[TokenizerReport, float]:
     tokenizer = TOKENIZERS[name]().fit(part_of(background, "train"))
     seconds = time.process_time() - start
     print(f"{name}: fitted in {seconds:.0f} s", file=sys.stderr, flush=True)
-    return tokenizer_report(tokenizer, background, signals, name=name, max_events=max_events), seconds
+    return tokenizer_report(
+        tokenizer, background, signals, name=name, max_events=max_events
+    ), seconds
 
 
 def row(report: TokenizerReport, seconds: float) -> list[str]:
     """One line of the table."""
-    widths = [report.residuals.get(name) for name in ("pt", "eta", "abs_eta", "phi", "met", "met_phi")]
+    widths = [
+        report.residuals.get(name) for name in ("pt", "eta", "abs_eta", "phi", "met", "met_phi")
+    ]
     lost = {one.signal: one for one in report.separations}
     return [
         report.name + (" (supervised)" if report.supervised else ""),
@@ -76,13 +80,19 @@ def row(report: TokenizerReport, seconds: float) -> list[str]:
 def main() -> None:
     """Measure all tokenizers and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", nargs="+", choices=TOKENIZERS, default=list(TOKENIZERS), metavar="NAME")
-    parser.add_argument("--max-events", type=int, help="of each part of background and signal, for a quick look")
+    parser.add_argument(
+        "--only", nargs="+", choices=TOKENIZERS, default=list(TOKENIZERS), metavar="NAME"
+    )
+    parser.add_argument(
+        "--max-events", type=int, help="of each part of background and signal, for a quick look"
+    )
     parser.add_argument("--workers", type=int, default=1, help="processes")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn")) as pool:
-        slowest_first = [pool.submit(measure, name, options.max_events) for name in reversed(options.only)]
+        slowest_first = [
+            pool.submit(measure, name, options.max_events) for name in reversed(options.only)
+        ]
         found = [future.result() for future in reversed(slowest_first)]
     header = ["tokenizer", "ids", "in use [%]", "perplexity", "pt", "eta", "abs(eta)", "phi", "MET", "METphi",
               *(f"AUC tokens, {name}" for name in SIGNALS.values()), *(f"lost, {name}" for name in SIGNALS.values()),
@@ -94,7 +104,9 @@ def main() -> None:
     )
     text = "\n".join(
         [
-            f"Made by `python benchmarks/tokenizers.py {' '.join(sys.argv[1:])}`.".replace(" `.", "`."),
+            f"Made by `python benchmarks/tokenizers.py {' '.join(sys.argv[1:])}`.".replace(
+                " `.", "`."
+            ),
             "",
             (
                 f"{first.n_events} background analysis events. pt to METphi: half of the central 68 % of the residuals (pt and MET"

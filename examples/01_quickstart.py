@@ -16,10 +16,16 @@ from processors.anomaly import AnomalyProcessor
 epochs = int(sys.argv[1]) if len(sys.argv) > 1 else 8
 
 datasets = hm.embedded()
-background, signals = ([d.name for d in datasets if d.role == role] for role in ("background", "signal"))
+background, signals = (
+    [d.name for d in datasets if d.role == role] for role in ("background", "signal")
+)
 events = hm.read(d for d in datasets if d.name in background)
 detector = hm.MaskedTokenDetector(training=hm.TrainingOptions(epochs=epochs)).fit(events)
 output = hm.HepRunner(IterativeExecutor())(hm.fileset(datasets), AnomalyProcessor([detector]))
 scores = hm.rebin(output["scores"][detector.name], 10)
 comparison = hm.compare(scores, "SR", "CR", datasets=background)
-plotting.save(plotting.score_regions(scores, comparison, background=background, signals=signals), "figures", "score")
+plotting.save(
+    plotting.score_regions(scores, comparison, background=background, signals=signals),
+    "figures",
+    "score",
+)

@@ -54,9 +54,9 @@ _FORMER_HOMES = {
     "tokenizers.lookup": "LookupTokenizer",
     "tokenizers.vqvae": "VQVAETokenizer",
 }
-FORMER_NAMES = {f"hepmtp.{module}:{name}": f"hepmtp:{name}" for module, name in _FORMER_HOMES.items()} | {
-    "hepmtp.readers.darkmachines_csv:SKIP_BAD": "hepmtp.readers.darkmachines.reader:SKIP_BAD"
-}
+FORMER_NAMES = {
+    f"hepmtp.{module}:{name}": f"hepmtp:{name}" for module, name in _FORMER_HOMES.items()
+} | {"hepmtp.readers.darkmachines_csv:SKIP_BAD": "hepmtp.readers.darkmachines.reader:SKIP_BAD"}
 #: What stands around the hash that ends META; it is that of the text before it and of ARRAYS.
 _SIGNED, _END = ',\n "sha256": "', '"\n}\n'
 
@@ -66,7 +66,9 @@ def new_folder(path: str | Path) -> Iterator[Path]:
     """A temporary folder beside `path` that takes its name, and replaces an older one, when the block succeeds."""
     path = Path(path)
     if path.exists() and not (path / META).is_file():
-        raise StorageError(f"{path} exists and is not a folder that hepmtp wrote: choose another name or remove it")
+        raise StorageError(
+            f"{path} exists and is not a folder that hepmtp wrote: choose another name or remove it"
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
     try:
@@ -96,16 +98,22 @@ def new_file(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def write(folder: Path, kind: str, meta: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+def write(
+    folder: Path, kind: str, meta: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
+) -> None:
     """Write `meta` and `arrays` as one thing of this kind into an existing folder."""
-    data = safetensors.numpy.save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+    data = safetensors.numpy.save(
+        {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    )
     (folder / ARRAYS).write_bytes(data)
     head = {"format": FORMAT, "kind": kind, **meta}
     body = json.dumps(head, indent=1).removesuffix("\n}")
     (folder / META).write_text(body + _SIGNED + _sha256(body, data) + _END)
 
 
-def read(folder: str | Path, kind: str | None = None) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+def read(
+    folder: str | Path, kind: str | None = None
+) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """What `write` wrote: (meta, arrays); any kind if `kind` is None.
 
     Raises
@@ -120,17 +128,23 @@ def read(folder: str | Path, kind: str | None = None) -> tuple[dict[str, Any], d
         meta: Any = json.loads(text)
         data = (folder / ARRAYS).read_bytes()
     except (OSError, ValueError) as error:
-        raise StorageError(f"{folder} cannot be read as a {what} ({error}); check the path, or save it again") from None
+        raise StorageError(
+            f"{folder} cannot be read as a {what} ({error}); check the path, or save it again"
+        ) from None
     if not isinstance(meta, dict):
         raise StorageError(f"{folder / META} is damaged: it holds no description; save it again")
     if meta.get("format") != FORMAT:
-        raise StorageError(f"{folder} has format {meta.get('format')}, this hepmtp reads {FORMAT}; save it again")
+        raise StorageError(
+            f"{folder} has format {meta.get('format')}, this hepmtp reads {FORMAT}; save it again"
+        )
     meta["kind"] = current_name(str(meta.get("kind")))
     if kind is not None and meta["kind"] != kind:
         raise StorageError(f"{folder} holds a {meta['kind']!r}, expected a {kind!r}")
     body, _, signature = text.rpartition(_SIGNED)
     if signature != _sha256(body, data) + _END:
-        raise StorageError(f"{folder} has changed since it was saved (its sha256 differs); copy it again")
+        raise StorageError(
+            f"{folder} has changed since it was saved (its sha256 differs); copy it again"
+        )
     try:
         return meta, safetensors.numpy.load(data)
     except SafetensorError as error:
@@ -147,7 +161,10 @@ def digest(folder: str | Path) -> str:
     read(folder)
     total = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("[!.]*") if path.is_file()):
-        total.update(f"{path.relative_to(folder).as_posix()}\n".encode() + hashlib.sha256(path.read_bytes()).digest())
+        total.update(
+            f"{path.relative_to(folder).as_posix()}\n".encode()
+            + hashlib.sha256(path.read_bytes()).digest()
+        )
     return total.hexdigest()
 
 

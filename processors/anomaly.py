@@ -50,7 +50,9 @@ class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
         regions: Sequence[Region] = REGIONS,
         columns: bool = False,
     ) -> None:
-        self.detectors = [load_detector(one) if isinstance(one, str | Path) else one for one in detectors]
+        self.detectors = [
+            load_detector(one) if isinstance(one, str | Path) else one for one in detectors
+        ]
         self.regions, self.columns = tuple(regions), columns
         for what, names, error in (
             ("detectors", [one.name for one in self.detectors], OptionError),
@@ -67,7 +69,10 @@ class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
         events = part_of(events, "analysis")
         weight = np.asarray(ak.to_numpy(events.weight), dtype=np.float64) * analysis_scale(events)
         masks = {region.name: region.select(events) for region in self.regions}
-        cutflow = {name: _count(weight[mask]) for name, mask in {"all": np.ones(len(weight), bool), **masks}.items()}
+        cutflow = {
+            name: _count(weight[mask])
+            for name, mask in {"all": np.ones(len(weight), bool), **masks}.items()
+        }
 
         kept = np.any(list(masks.values()), axis=0)
         events, weight = events[kept], weight[kept]
@@ -77,12 +82,24 @@ class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
         for detector in self.detectors:
             h = out["scores"][detector.name] = book(detector.axis, name=detector.name)
             for name, mask in masks.items():
-                fill(h, dataset=dataset, region=name, score=scores[detector.name][mask], weight=weight[mask])
+                fill(
+                    h,
+                    dataset=dataset,
+                    region=name,
+                    score=scores[detector.name][mask],
+                    weight=weight[mask],
+                )
         if self.columns:
-            table = {name: ak.to_numpy(events[name]) for name in ("source", "event")} | {"weight": weight}
+            table = {name: ak.to_numpy(events[name]) for name in ("source", "event")} | {
+                "weight": weight
+            }
             table |= {f"region:{name}": mask for name, mask in masks.items()}
             table |= {f"score:{name}": score for name, score in scores.items()}
-            out["columns"] = {dataset: {name: column_accumulator(np.asarray(column)) for name, column in table.items()}}
+            out["columns"] = {
+                dataset: {
+                    name: column_accumulator(np.asarray(column)) for name, column in table.items()
+                }
+            }
         return out
 
     def postprocess(self, accumulator: dict[str, Any]) -> dict[str, Any]:

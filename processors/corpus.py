@@ -46,7 +46,10 @@ class CorpusProcessor(ProcessorABC):  # type: ignore[misc]
         corpus = {}
         for name in PARTS:
             chosen = events[part == name]
-            columns = {key: column_accumulator(np.asarray(ak.to_numpy(chosen[key]))) for key in ("source", "event")}
+            columns = {
+                key: column_accumulator(np.asarray(ak.to_numpy(chosen[key])))
+                for key in ("source", "event")
+            }
             corpus[name] = {"tokens": self.tokenizer.encode(chosen), **columns}
         counts = {name: int((part == name).sum()) for name in (*PARTS, "analysis")}
         return {"corpus": corpus, "cutflow": {str(metadata(events).get("dataset", "")): counts}}

@@ -71,19 +71,28 @@ def in_every_format(sample: Path) -> Callable[..., dict[str, dict[str, Path]]]:
     """A function (folder, events of each data set, chunk, rntuple) -> {format: {dataset: file}} of the same events."""
     from hepmtp.readers.convert import convert  # noqa: PLC0415 - most tests do not need it
 
-    def write(folder: Path, n: dict[str, int], *, chunk: int, rntuple: bool = False) -> dict[str, dict[str, Path]]:
+    def write(
+        folder: Path, n: dict[str, int], *, chunk: int, rntuple: bool = False
+    ) -> dict[str, dict[str, Path]]:
         names = ("csv", "csv.gz", "root", *(("rntuple",) if rntuple else ()), "parquet")
         found: dict[str, dict[str, Path]] = {name: {} for name in names}
         for dataset, events in n.items():
             with gzip.open(sample / f"{dataset}.csv.gz", "rb") as file:
                 data = b"".join(itertools.islice(file, events))
             for name, paths in found.items():
-                paths[dataset] = folder / name / f"{dataset}.{'root' if name == 'rntuple' else name}"
+                paths[dataset] = (
+                    folder / name / f"{dataset}.{'root' if name == 'rntuple' else name}"
+                )
                 paths[dataset].parent.mkdir(exist_ok=True)
             found["csv"][dataset].write_bytes(data)
             found["csv.gz"][dataset].write_bytes(gzip.compress(data))
             for name in names[2:]:
-                convert(found["csv"][dataset], found[name][dataset], rntuple=name == "rntuple", chunk=chunk)
+                convert(
+                    found["csv"][dataset],
+                    found[name][dataset],
+                    rntuple=name == "rntuple",
+                    chunk=chunk,
+                )
         return found
 
     return write

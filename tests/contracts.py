@@ -26,7 +26,11 @@ def columns(events: ak.Array) -> dict[str, list[object]]:
     """Every number of the events as lists, for exact comparison."""
     particles = {name: events.Particle[name].to_list() for name in PARTICLE_FIELDS}
     missing = {f"MET_{name}": events.MET[name].to_list() for name in ("pt", "phi")}
-    return particles | missing | {name: events[name].to_list() for name in ("weight", "event", "source")}
+    return (
+        particles
+        | missing
+        | {name: events[name].to_list() for name in ("weight", "event", "source")}
+    )
 
 
 def check_reader(reader: Reader, path: str, tmp_path: Path) -> None:
@@ -38,14 +42,18 @@ def check_reader(reader: Reader, path: str, tmp_path: Path) -> None:
     check_events(whole)
     assert whole.event.to_list() == list(range(n))
     assert set(whole.source.to_list()) == {source_id(path)}
-    assert {str(ak.type(whole.Particle[name])).rsplit(" ", 1)[-1] for name in ("pt", "eta", "phi", "energy")} == {
-        "float64"
-    }
+    assert {
+        str(ak.type(whole.Particle[name])).rsplit(" ", 1)[-1]
+        for name in ("pt", "eta", "phi", "energy")
+    } == {"float64"}
     assert whole.Particle.mass.ndim == 2
 
     cut = n // 2
     parts = [reader.read(path, 0, cut), reader.read(path, cut, n)]
-    glued = {name: a + b for (name, a), b in zip(columns(parts[0]).items(), columns(parts[1]).values(), strict=True)}
+    glued = {
+        name: a + b
+        for (name, a), b in zip(columns(parts[0]).items(), columns(parts[1]).values(), strict=True)
+    }
     assert glued == columns(whole)
     assert len(reader.read(path, cut, cut)) == 0
     assert reader.read(path, 0, 0).fields == whole.fields
@@ -69,7 +77,12 @@ def check_reader(reader: Reader, path: str, tmp_path: Path) -> None:
 
 
 def check_detector(
-    make: Callable[[], Detector], events: ak.Array, tmp_path: Path, *, rtol: float = 0.0, order: float = 1e-12
+    make: Callable[[], Detector],
+    events: ak.Array,
+    tmp_path: Path,
+    *,
+    rtol: float = 0.0,
+    order: float = 1e-12,
 ) -> Detector:
     """The contract of a detector; returns a fitted one.
 
@@ -111,7 +124,11 @@ def check_detector(
     detector.save(tmp_path / "detector")
     loaded = type(detector).load(tmp_path / "detector")
     np.testing.assert_array_equal(loaded.score(events), scores)
-    assert (loaded.axis, loaded.name, loaded.description) == (detector.axis, detector.name, detector.description)
+    assert (loaded.axis, loaded.name, loaded.description) == (
+        detector.axis,
+        detector.name,
+        detector.description,
+    )
     _check_damage(type(detector), tmp_path / "detector")
     return detector
 
@@ -130,7 +147,9 @@ def _check_scores(detector: Detector, events: ak.Array, rtol: float, order: floa
     turned = ak.with_field(events, events.Particle[:, ::-1], "Particle")
     np.testing.assert_allclose(detector.score(turned), scores, rtol=order, atol=order)
     # an event without particles scores, and leaves the others alone
-    bare = ak.with_field(events, events.Particle[ak.broadcast_arrays(mask, events.Particle.pt)[0]], "Particle")
+    bare = ak.with_field(
+        events, events.Particle[ak.broadcast_arrays(mask, events.Particle.pt)[0]], "Particle"
+    )
     assert ak.num(bare.Particle)[1] == 0
     found = detector.score(bare)
     assert np.isfinite(found).all()
@@ -155,7 +174,10 @@ def _check_damage(cls: type[Detector], folder: Path) -> None:
         data = path.read_bytes()
         for place in range(0, len(data), max(1, len(data) // 5)):
             path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
-            with pytest.raises(StorageError, match=r"damaged|has changed|expected|reads 1|cannot be (read|imported)"):
+            with pytest.raises(
+                StorageError,
+                match=r"damaged|has changed|expected|reads 1|cannot be (read|imported)",
+            ):
                 cls.load(folder)
         path.write_bytes(data)
     cls.load(folder)
@@ -167,7 +189,9 @@ def _check_damage(cls: type[Detector], folder: Path) -> None:
 CONTEXTUAL_AGREEMENT = 0.5
 
 
-def check_tokenizer(tokenizer: Tokenizer, events: ak.Array, tmp_path: Path, *, contextual: bool = False) -> None:
+def check_tokenizer(
+    tokenizer: Tokenizer, events: ak.Array, tmp_path: Path, *, contextual: bool = False
+) -> None:
     """The contract of a tokenizer that is not fitted yet, on background events of which some have no particles.
 
     Parameters
@@ -208,7 +232,9 @@ def check_tokenizer(tokenizer: Tokenizer, events: ak.Array, tmp_path: Path, *, c
         assert np.mean(again.values == tokens.values) > CONTEXTUAL_AGREEMENT
     else:
         assert np.array_equal(again.offsets, tokens.offsets)
-        assert np.array_equal(again.values, tokens.values), "features, if any, are those of the decoded particles"
+        assert np.array_equal(again.values, tokens.values), (
+            "features, if any, are those of the decoded particles"
+        )
     assert len(tokenizer.decode(nothing)) == 0
     assert columns(events) == before
 

@@ -73,14 +73,19 @@ def role(name: str) -> Any:
 
 def fileset(paths: dict[str, Path], **roles: str) -> dict[str, Any]:
     return {
-        name: {"files": [str(path)], "metadata": {"role": roles.get(name, role(name))}} for name, path in paths.items()
+        name: {"files": [str(path)], "metadata": {"role": roles.get(name, role(name))}}
+        for name, path in paths.items()
     }
 
 
 @pytest.fixture(scope="module")
-def files(in_every_format: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Path]]:
+def files(
+    in_every_format: Any, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, dict[str, Path]]:
     """{format: {dataset: file}} of the same events."""
-    written: dict[str, dict[str, Path]] = in_every_format(tmp_path_factory.mktemp("anomaly"), N, chunk=250)
+    written: dict[str, dict[str, Path]] = in_every_format(
+        tmp_path_factory.mktemp("anomaly"), N, chunk=250
+    )
     return written
 
 
@@ -103,7 +108,10 @@ def folder(events: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def processor(folder: Path, events: Any) -> AnomalyProcessor:
-    plain = [one.fit(events["ttbarW"]) for one in (TokenRarity(), Observable("multiplicity"), Observable("ht"))]
+    plain = [
+        one.fit(events["ttbarW"])
+        for one in (TokenRarity(), Observable("multiplicity"), Observable("ht"))
+    ]
     return AnomalyProcessor([folder, f"{folder}#pt", *plain], columns=True)
 
 
@@ -116,7 +124,11 @@ def expected(processor: AnomalyProcessor, events: Any) -> dict[str, Any]:
         for region in REGIONS:
             inside = chosen[region.select(chosen)]
             scores = {one.name: one.score(inside) for one in processor.detectors}
-            found[dataset, region.name] = (inside.event.to_list(), ak.to_numpy(inside.weight) / 0.3, scores)
+            found[dataset, region.name] = (
+                inside.event.to_list(),
+                ak.to_numpy(inside.weight) / 0.3,
+                scores,
+            )
     return found
 
 
@@ -144,24 +156,41 @@ def check_same(out: dict[str, Any], expected: dict[str, Any], processor: Anomaly
             np.testing.assert_allclose(columns["weight"][rows], weights, rtol=1e-12)
             for detector in processor.detectors:
                 name = detector.name
-                np.testing.assert_allclose(columns[f"score:{name}"][rows], scores[name], rtol=1e-5, atol=1e-5)
+                np.testing.assert_allclose(
+                    columns[f"score:{name}"][rows], scores[name], rtol=1e-5, atol=1e-5
+                )
                 h = spectrum(canonical(out["scores"][name]), dataset, region.name)
-                right = np.histogram(scores[name], [-np.inf, *detector.axis.edges, np.inf], weights=weights)[0]
+                right = np.histogram(
+                    scores[name], [-np.inf, *detector.axis.edges, np.inf], weights=weights
+                )[0]
                 found = h.view(flow=True)["value"]
                 assert found.sum() == pytest.approx(weights.sum(), rel=1e-12)
-                assert np.abs(found - right).sum() <= 2.1 * weights.max(initial=0)  # one event a bin further, at most
-                assert h.view(flow=True)["variance"].sum() == pytest.approx((weights**2).sum(), rel=1e-12)
+                assert np.abs(found - right).sum() <= 2.1 * weights.max(
+                    initial=0
+                )  # one event a bin further, at most
+                assert h.view(flow=True)["variance"].sum() == pytest.approx(
+                    (weights**2).sum(), rel=1e-12
+                )
 
 
 @pytest.mark.parametrize("kind", ["csv", "csv.gz", "root", "parquet"])
 @pytest.mark.parametrize("chunksize", [150, 20_000])
-def test_every_format(files: Any, expected: Any, processor: Any, iterative: Any, kind: str, chunksize: int) -> None:
-    check_same(HepRunner(iterative, chunksize=chunksize)(fileset(files[kind]), processor), expected, processor)
+def test_every_format(
+    files: Any, expected: Any, processor: Any, iterative: Any, kind: str, chunksize: int
+) -> None:
+    check_same(
+        HepRunner(iterative, chunksize=chunksize)(fileset(files[kind]), processor),
+        expected,
+        processor,
+    )
 
 
 def test_formats_give_equal_histograms(files: Any, processor: Any, iterative: Any) -> None:
     """The same chunks of the same events: equal to the last bit."""
-    outputs = [HepRunner(iterative)(fileset(files[kind]), processor) for kind in ("csv", "csv.gz", "root", "parquet")]
+    outputs = [
+        HepRunner(iterative)(fileset(files[kind]), processor)
+        for kind in ("csv", "csv.gz", "root", "parquet")
+    ]
     for name in NAMES:
         first, *others = (canonical(out["scores"][name]) for out in outputs)
         assert all(other == first for other in others)
@@ -170,9 +199,14 @@ def test_formats_give_equal_histograms(files: Any, processor: Any, iterative: An
 def test_futures(files: Any, expected: Any, processor: Any) -> None:
     with make_executor("futures", workers=2, status=False) as executor:
         runner = HepRunner(executor, chunksize=200)
-        check_same(runner(fileset({**files["csv"], "4top": files["root"]["4top"]}), processor), expected, processor)
+        check_same(
+            runner(fileset({**files["csv"], "4top": files["root"]["4top"]}), processor),
+            expected,
+            processor,
+        )
         with pytest.raises(
-            ScoreError, match=r"detector 'broken', dataset '4top', region 'all': 1 of \d+ scores are not"
+            ScoreError,
+            match=r"detector 'broken', dataset '4top', region 'all': 1 of \d+ scores are not",
         ):
             runner(fileset(files["csv"]), broken(np.nan))
 
@@ -185,7 +219,9 @@ def forget() -> None:
     _open_once.cache_clear()
 
 
-def test_dask_opens_the_model_once_per_worker(files: Any, expected: Any, processor: Any, dask_client: Client) -> None:
+def test_dask_opens_the_model_once_per_worker(
+    files: Any, expected: Any, processor: Any, dask_client: Client
+) -> None:
     dask_client.run(forget)
     with make_executor("dask", client=dask_client, status=False) as executor:
         runner = HepRunner(executor, chunksize=50)
@@ -197,7 +233,8 @@ def test_dask_opens_the_model_once_per_worker(files: Any, expected: Any, process
         assert all(one.misses == 1 for one in used)  # opened once, for all its chunks and both runs
         assert sum(one.hits for one in used) > 20
         with pytest.raises(
-            ScoreError, match=r"detector 'broken', dataset '4top', region 'all': 1 of \d+ scores are not"
+            ScoreError,
+            match=r"detector 'broken', dataset '4top', region 'all': 1 of \d+ scores are not",
         ):
             runner(fileset(files["csv"]), broken(np.inf))
 
@@ -213,7 +250,10 @@ def broken(value: float) -> AnomalyProcessor:
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_a_score_that_is_not_finite_raises(events: Any, value: float) -> None:
-    with pytest.raises(ScoreError, match=r"detector 'broken', dataset '4top', region 'all': 1 of \d+ scores are not"):
+    with pytest.raises(
+        ScoreError,
+        match=r"detector 'broken', dataset '4top', region 'all': 1 of \d+ scores are not",
+    ):
         broken(value).process(events["4top"])
 
 
@@ -247,7 +287,11 @@ def test_the_regions_share_no_event(events: Any, processor: Any) -> None:
         inside = np.stack([columns[f"region:{name}"].value for name in ("CR", "VR", "SR")])
         assert (inside.sum(axis=0) <= 1).all()
         assert (inside.sum(axis=1) > 0).all()
-        assert np.stack([columns[f"region:{region.name}"].value for region in REGIONS]).any(axis=0).all()
+        assert (
+            np.stack([columns[f"region:{region.name}"].value for region in REGIONS])
+            .any(axis=0)
+            .all()
+        )
 
 
 def test_a_region_of_ones_own(events: Any, processor: Any) -> None:
@@ -274,12 +318,15 @@ def test_no_events(events: Any, processor: Any) -> None:
 
 def test_names_are_unique(folder: Path, processor: Any) -> None:
     with pytest.raises(
-        OptionError, match=r"the detectors need a name each and no name twice, found \['masked_token', 'm"
+        OptionError,
+        match=r"the detectors need a name each and no name twice, found \['masked_token', 'm",
     ):
         AnomalyProcessor([folder, folder])
     with pytest.raises(OptionError, match=r"no name twice, found \[\]"):
         AnomalyProcessor([])
-    with pytest.raises(RegionError, match=r"the regions need a name each and no name twice, found \['SR', 'SR'\]"):
+    with pytest.raises(
+        RegionError, match=r"the regions need a name each and no name twice, found \['SR', 'SR'\]"
+    ):
         AnomalyProcessor([folder], regions=[REGIONS[-1], REGIONS[-1]])
     with pytest.raises(StorageError, match=r"cannot be read as a"):
         AnomalyProcessor([folder / "nothing"])

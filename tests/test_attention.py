@@ -19,7 +19,9 @@ from hepmtp.models.attention import (
     sort_by_multiplicity,
 )
 
-counts = st.lists(st.integers(0, 20), max_size=40).map(lambda found: np.array(found, dtype=np.int64))
+counts = st.lists(st.integers(0, 20), max_size=40).map(
+    lambda found: np.array(found, dtype=np.int64)
+)
 
 
 @given(counts=counts, max_tokens=st.integers(1, 60))
@@ -96,15 +98,22 @@ def test_gradients_equal_event_by_event(rope: bool) -> None:
     torch.manual_seed(1)
     module = SelfAttention(16, 4, rope=rope)
     x = torch.randn(7, 16)
-    outputs = module(x, [Group(1, 1), Group(2, 3)]), torch.cat([attend_slowly(module, e) for e in x.split([1, 3, 3])])
+    outputs = (
+        module(x, [Group(1, 1), Group(2, 3)]),
+        torch.cat([attend_slowly(module, e) for e in x.split([1, 3, 3])]),
+    )
     weights = list(module.parameters())
-    for fast, slow in zip(*(torch.autograd.grad((out**2).sum(), weights) for out in outputs), strict=True):
+    for fast, slow in zip(
+        *(torch.autograd.grad((out**2).sum(), weights) for out in outputs), strict=True
+    ):
         torch.testing.assert_close(fast, slow, atol=1e-5, rtol=1e-4)
 
 
 @settings(max_examples=25, deadline=None)
 @given(counts=counts, rope=st.booleans(), seed=st.integers(0, 99))
-def test_leave_one_out_equals_position_by_position(counts: np.ndarray, rope: bool, seed: int) -> None:
+def test_leave_one_out_equals_position_by_position(
+    counts: np.ndarray, rope: bool, seed: int
+) -> None:
     torch.manual_seed(seed)
     module = SelfAttention(16, 4, rope=rope)
     counts = np.sort(counts)
@@ -113,7 +122,9 @@ def test_leave_one_out_equals_position_by_position(counts: np.ndarray, rope: boo
     memory = torch.randn(int(counts.sum()), 16)
     sizes = counts[counts > 0].tolist()
     events = zip(x.split(sizes), memory.split(sizes), strict=True) if sizes else []
-    slow = torch.cat([leave_one_out_slowly(module, q, torch.cat([null, m])) for q, m in events] or [x])
+    slow = torch.cat(
+        [leave_one_out_slowly(module, q, torch.cat([null, m])) for q, m in events] or [x]
+    )
     fast = module.leave_one_out(x, torch.cat([null, memory]), torch.arange(len(x)) + 1, groups)
     torch.testing.assert_close(fast, slow, atol=1e-5, rtol=1e-4)
 
@@ -124,10 +135,14 @@ def test_gradients_of_leave_one_out_equal_position_by_position(rope: bool) -> No
     module = SelfAttention(16, 4, rope=rope)
     x, memory = torch.randn(7, 16), torch.randn(8, 16, requires_grad=True)
     events = zip(x.split([1, 3, 3]), memory[1:].split([1, 3, 3]), strict=True)
-    slow = torch.cat([leave_one_out_slowly(module, q, torch.cat([memory[:1], m])) for q, m in events])
+    slow = torch.cat(
+        [leave_one_out_slowly(module, q, torch.cat([memory[:1], m])) for q, m in events]
+    )
     fast = module.leave_one_out(x, memory, torch.arange(7) + 1, [Group(1, 1), Group(2, 3)])
     weights = [*module.parameters(), memory]
-    for a, b in zip(*(torch.autograd.grad((out**2).sum(), weights) for out in (fast, slow)), strict=True):
+    for a, b in zip(
+        *(torch.autograd.grad((out**2).sum(), weights) for out in (fast, slow)), strict=True
+    ):
         torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
 
 
@@ -136,16 +151,24 @@ def test_a_token_alone_sees_the_null_token() -> None:
     module = SelfAttention(16, 4)
     x, memory = torch.randn(1, 16), torch.randn(2, 16)
     value = torch.nn.functional.linear(memory[:1], module.qkv.weight[32:], module.qkv.bias[32:])
-    torch.testing.assert_close(module.leave_one_out(x, memory, torch.tensor([1]), [Group(1, 1)]), module.out(value))
+    torch.testing.assert_close(
+        module.leave_one_out(x, memory, torch.tensor([1]), [Group(1, 1)]), module.out(value)
+    )
 
 
 def test_equal_tokens_may_share_a_row() -> None:
     torch.manual_seed(3)
     module = SelfAttention(16, 4)
-    x, memory, rows, groups = torch.randn(5, 16), torch.randn(3, 16), torch.tensor([1, 2, 2, 1, 2]), [Group(1, 5)]
+    x, memory, rows, groups = (
+        torch.randn(5, 16),
+        torch.randn(3, 16),
+        torch.tensor([1, 2, 2, 1, 2]),
+        [Group(1, 5)],
+    )
     each = torch.cat([memory[:1], memory[rows]])
     torch.testing.assert_close(
-        module.leave_one_out(x, memory, rows, groups), module.leave_one_out(x, each, torch.arange(5) + 1, groups)
+        module.leave_one_out(x, memory, rows, groups),
+        module.leave_one_out(x, each, torch.arange(5) + 1, groups),
     )
 
 

@@ -18,7 +18,9 @@ from hepmtp.studies.league.challenge import (
 
 
 def test_the_challenge_table():
-    row = challenge_row("4top", "multiplicity", "3", roc(np.arange(1000) + 500, np.arange(25_000) / 25))
+    row = challenge_row(
+        "4top", "multiplicity", "3", roc(np.arange(1000) + 500, np.arange(25_000) / 25)
+    )
     assert challenge_table([row]) == (
         "Signal,Model,Chan,AUC,1e-2,1e-3,1e-4\n4top,multiplicity,3,0.8748,0.5100,0.5010,\n"
     )
@@ -26,7 +28,11 @@ def test_the_challenge_table():
 
 def test_total_improvement_is_the_best_channel():
     background, signal = np.arange(100), np.concatenate([np.arange(200, 210), np.arange(10)])
-    curves = {"1": roc(signal, background), "3": roc(signal, background[:24]), "2a": roc(np.arange(100), background)}
+    curves = {
+        "1": roc(signal, background),
+        "3": roc(signal, background[:24]),
+        "2a": roc(np.arange(100), background),
+    }
     assert total_improvement(curves) == pytest.approx(1.0)
     assert total_improvement({}) is None
 
@@ -45,7 +51,13 @@ def test_published_rows_are_read(tmp_path):
     path = tmp_path / "published.csv"
     path.write_text(PUBLISHED, encoding="utf-8-sig")
     assert read_challenge(path) == [
-        ChallengeRow("glgl1600_neutralino800", "VAE_b=1e-3_z=21", "1", 0.8561111111111111, (0.216, 0.102, 0.045)),
+        ChallengeRow(
+            "glgl1600_neutralino800",
+            "VAE_b=1e-3_z=21",
+            "1",
+            0.8561111111111111,
+            (0.216, 0.102, 0.045),
+        ),
         ChallengeRow("glgl1600_neutralino800", "Flow", "3", 1.0, (1.0, 0.54, 0.0)),
         ChallengeRow("glgl1600_neutralino800", "KDE", "3", 0.97, (None, None, None)),
         ChallengeRow("4top", "KDE", "3", 0.5, (0.01, 0.001, 0.0)),
@@ -65,13 +77,28 @@ def test_what_is_written_is_read_again(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", r"bad.csv line 1: no column Signal, Model, .*; found nothing, expected Signal,Model,Chan,AUC,1e-2"),
-        ("Signal,Model,Chan,AUC,1e-2,1e-3\n", r"bad.csv line 1: no column 1e-4; found Signal, Model"),
-        ("signal,chan,family_file,n_models,best_AUC\n", r"line 1: no column Signal, Model, Chan, AUC"),
-        ("H\na,b,3,0.5,0,0,0\n\na,b,3,high,0,0,0\n", r"bad.csv line 4: AUC is 'high', expected a number from 0 to 1"),
+        (
+            "",
+            r"bad.csv line 1: no column Signal, Model, .*; found nothing, expected Signal,Model,Chan,AUC,1e-2",
+        ),
+        (
+            "Signal,Model,Chan,AUC,1e-2,1e-3\n",
+            r"bad.csv line 1: no column 1e-4; found Signal, Model",
+        ),
+        (
+            "signal,chan,family_file,n_models,best_AUC\n",
+            r"line 1: no column Signal, Model, Chan, AUC",
+        ),
+        (
+            "H\na,b,3,0.5,0,0,0\n\na,b,3,high,0,0,0\n",
+            r"bad.csv line 4: AUC is 'high', expected a number from 0 to 1",
+        ),
         ("H\na,b,3,0.5,0,1.2,0\n", r"bad.csv line 2: 1e-3 is '1.2', expected a number from 0 to 1"),
         ("H\na,b,3,nan,0,0,0\n", r"line 2: AUC is 'nan'"),
-        ("H\na,b,3,,0,0,0\n", r"line 2: AUC is empty; only the working points 1e-2, 1e-3, 1e-4 may be"),
+        (
+            "H\na,b,3,,0,0,0\n",
+            r"line 2: AUC is empty; only the working points 1e-2, 1e-3, 1e-4 may be",
+        ),
         ("H\n,b,3,0.5,0,0,0\n", r"line 2: Signal is empty"),
         ("H\na,b,3,0.5,0,0\n", r"line 2: less than 7 fields; the header has so many"),
         ("H\na,b,3,0.5,0,0,0,0\n", r"line 2: more than 7 fields; the header has so many"),
@@ -86,7 +113,10 @@ def test_bad_tables_are_named_with_file_and_line(text, message, tmp_path):
 
 
 def test_files_that_are_no_text(tmp_path):
-    with pytest.raises(HepmtpError, match=r"nothing\.csv cannot be read as a table of the challenge: .*No such file"):
+    with pytest.raises(
+        HepmtpError,
+        match=r"nothing\.csv cannot be read as a table of the challenge: .*No such file",
+    ):
         read_challenge(tmp_path / "nothing.csv")
     (tmp_path / "bytes.csv").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(HepmtpError, match=r"bytes\.csv cannot be read as a table of the challenge"):

@@ -73,7 +73,9 @@ def test_select_and_and(three: EventInputs) -> None:
 
 def test_turned_events_are_the_same_collision(inputs: EventInputs) -> None:
     turned = inputs.turned(np.random.default_rng(1))
-    kept = [i for i, name in enumerate(PARTICLE_FEATURES) if name not in ("eta", "sin phi", "cos phi")]
+    kept = [
+        i for i, name in enumerate(PARTICLE_FEATURES) if name not in ("eta", "sin phi", "cos phi")
+    ]
     np.testing.assert_array_equal(turned.particles[:, kept], inputs.particles[:, kept])
     np.testing.assert_array_equal(np.abs(turned.particles[:, 1]), np.abs(inputs.particles[:, 1]))
     np.testing.assert_array_equal(turned.met[:, 0], inputs.met[:, 0])
@@ -109,8 +111,12 @@ def test_classes_count_alike(three: EventInputs) -> None:
 def test_standardisation(inputs: EventInputs) -> None:
     model = new_classifier(SMALL, 1).standardise(inputs)
     mean, scale = model.mean.numpy(), model.scale.numpy()
-    np.testing.assert_allclose(mean[[0, 1, 4]], inputs.particles[:, [0, 1, 4]].mean(axis=0), rtol=1e-4)
-    np.testing.assert_allclose(scale[[0, 1, 4]], inputs.particles[:, [0, 1, 4]].std(axis=0), rtol=1e-4)
+    np.testing.assert_allclose(
+        mean[[0, 1, 4]], inputs.particles[:, [0, 1, 4]].mean(axis=0), rtol=1e-4
+    )
+    np.testing.assert_allclose(
+        scale[[0, 1, 4]], inputs.particles[:, [0, 1, 4]].std(axis=0), rtol=1e-4
+    )
     np.testing.assert_allclose(
         [mean[12], mean[15], scale[15]],
         [inputs.met[:, 0].mean(), np.log1p(inputs.counts).mean(), np.log1p(inputs.counts).std()],
@@ -132,7 +138,9 @@ def test_logits_are_those_of_one_event_at_a_time(inputs: EventInputs, three: Eve
             with torch.no_grad():
                 particles = (torch.from_numpy(one.particles) - model.mean[:12]) / model.scale[:12]
                 own = (torch.from_numpy(event) - model.mean[12:]) / model.scale[12:]
-                x = torch.cat([model.event(own)[None], model.particle(particles)])  # the other way round: no order
+                x = torch.cat(
+                    [model.event(own)[None], model.particle(particles)]
+                )  # the other way round: no order
                 for block in model.blocks:
                     x = block(x, [Group(1, len(x))])
                 expected = float(model.out(model.norm(x[0])))
@@ -158,7 +166,10 @@ def test_training_learns_and_keeps_the_best_epoch(inputs: EventInputs) -> None:
     training, validation = sets(inputs)
     model = new_classifier(SMALL, 0)
     history = train_classifier(
-        model, training, validation, options=ClassifierTraining(epochs=3, batch_events=64, learning_rate=5e-3)
+        model,
+        training,
+        validation,
+        options=ClassifierTraining(epochs=3, batch_events=64, learning_rate=5e-3),
     )
     losses = [row["validation_loss"] for row in history]
     assert [row["epoch"] for row in history] == [1, 2, 3]
@@ -166,7 +177,9 @@ def test_training_learns_and_keeps_the_best_epoch(inputs: EventInputs) -> None:
     assert not model.training
     # the loss of the weights that were kept, by hand
     logit, truth = model.logits(validation.inputs), validation.labels
-    loss = np.mean(validation.weights * np.where(truth == 1, np.log1p(np.exp(-logit)), np.log1p(np.exp(logit))))
+    loss = np.mean(
+        validation.weights * np.where(truth == 1, np.log1p(np.exp(-logit)), np.log1p(np.exp(logit)))
+    )
     assert loss == pytest.approx(min(losses), rel=1e-6)
 
 
@@ -179,7 +192,9 @@ def test_weights_count(inputs: EventInputs) -> None:
         np.concatenate([good.weights, 1e-3 * good.weights]),
     )
     model = new_classifier(SMALL, 0)
-    train_classifier(model, both, good, options=ClassifierTraining(epochs=2, batch_events=64, learning_rate=5e-3))
+    train_classifier(
+        model, both, good, options=ClassifierTraining(epochs=2, batch_events=64, learning_rate=5e-3)
+    )
     logit = model.logits(good.inputs)
     assert logit[good.labels == 1].mean() > logit[good.labels == 0].mean() + 0.2
 
@@ -190,7 +205,9 @@ def test_the_same_seed_gives_the_same_model(inputs: EventInputs) -> None:
     found = []
     for seed in (0, 0, 1):
         model = new_classifier(SMALL, seed)
-        train_classifier(model, training, validation, options=ClassifierTraining(epochs=1, seed=seed))
+        train_classifier(
+            model, training, validation, options=ClassifierTraining(epochs=1, seed=seed)
+        )
         found.append(model.logits(validation.inputs))
     np.testing.assert_array_equal(found[0], found[1])
     assert not np.allclose(found[0], found[2])
@@ -219,7 +236,11 @@ def test_events_drawn_in_each_epoch(inputs: EventInputs) -> None:
     seen: list[tuple[int, int, int]] = []
     options = ClassifierTraining(epochs=2, batch_events=500)
     train_classifier(
-        new_classifier(SMALL, 0), draw, validation, options=options, progress=lambda *row: seen.append(row[:3])
+        new_classifier(SMALL, 0),
+        draw,
+        validation,
+        options=options,
+        progress=lambda *row: seen.append(row[:3]),
     )
     assert len(set(drawn)) == len(drawn) == 2
     assert seen == [(epoch, step, 4) for epoch in (1, 2) for step in (1, 2, 3, 4)]
@@ -227,13 +248,23 @@ def test_events_drawn_in_each_epoch(inputs: EventInputs) -> None:
 
 def test_refusals(inputs: EventInputs) -> None:
     training, validation = sets(inputs)
-    with pytest.raises(TrainingError, match=r"width a multiple of heads, found ClassifierOptions\(width=10, heads=4"):
+    with pytest.raises(
+        TrainingError,
+        match=r"width a multiple of heads, found ClassifierOptions\(width=10, heads=4",
+    ):
         ClassifierOptions(width=10)
-    with pytest.raises(TrainingError, match=r"must be 1 or more, found ClassifierTraining\(epochs=0"):
+    with pytest.raises(
+        TrainingError, match=r"must be 1 or more, found ClassifierTraining\(epochs=0"
+    ):
         ClassifierTraining(epochs=0)
-    with pytest.raises(TrainingError, match=r"the (validation )?loss became \w+.*: lower learning_rate"):
+    with pytest.raises(
+        TrainingError, match=r"the (validation )?loss became \w+.*: lower learning_rate"
+    ):
         train_classifier(
-            new_classifier(SMALL, 0), training, validation, options=ClassifierTraining(learning_rate=1e30, epochs=2)
+            new_classifier(SMALL, 0),
+            training,
+            validation,
+            options=ClassifierTraining(learning_rate=1e30, epochs=2),
         )
 
 
@@ -245,5 +276,7 @@ def test_arrays_are_the_whole_model(inputs: EventInputs) -> None:
     again = EventClassifier.from_arrays(SMALL, arrays)
     assert torch.equal(torch.random.get_rng_state(), before)
     np.testing.assert_array_equal(again.logits(inputs), model.logits(inputs))
-    with pytest.raises(StorageError, match=r"the weights do not fit a classifier of ClassifierOptions\(width=112"):
+    with pytest.raises(
+        StorageError, match=r"the weights do not fit a classifier of ClassifierOptions\(width=112"
+    ):
         EventClassifier.from_arrays(ClassifierOptions(), arrays)

@@ -55,12 +55,17 @@ def test_the_entry_point_as_a_user_starts_it() -> None:
     command = Path(sys.executable).with_name("hepmtp")
     run = subprocess.run([command, "--version"], capture_output=True, text=True, check=True)
     assert run.stdout == f"hepmtp {__version__}\n"
-    run = subprocess.run([command, "datasets", "--manifest", "no.yaml"], capture_output=True, text=True, check=False)
+    run = subprocess.run(
+        [command, "datasets", "--manifest", "no.yaml"], capture_output=True, text=True, check=False
+    )
     assert run.returncode == 2
     assert run.stderr.startswith("error: no.yaml cannot be read as a manifest")
     assert len(run.stderr.splitlines()) == 1
     run = subprocess.run(
-        [command, "datasets", "--manifest", "no.yaml", "--debug"], capture_output=True, text=True, check=False
+        [command, "datasets", "--manifest", "no.yaml", "--debug"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert run.returncode == 1
     assert "Traceback" in run.stderr
@@ -77,7 +82,9 @@ def test_the_commands_are_listed() -> None:
     result = CliRunner().invoke(app, ["--help"])
     assert result.exit_code == 0
     listed = [
-        line.split()[1] for line in result.output.partition("─ Commands ")[2].splitlines() if line.startswith("│ ")
+        line.split()[1]
+        for line in result.output.partition("─ Commands ")[2].splitlines()
+        if line.startswith("│ ")
     ]
     assert [one for one in listed if one in COMMANDS] == list(COMMANDS)
 
@@ -98,14 +105,18 @@ def test_an_unexpected_error_ends_with_code_1_and_no_traceback(
         main(["datasets", "--debug"])
 
 
-def test_datasets_lists_the_embedded_sample_and_the_records(capsys: pytest.CaptureFixture[str]) -> None:
+def test_datasets_lists_the_embedded_sample_and_the_records(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert hepmtp("datasets") == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["ttbarW", "background", "10522", "0.722", "139", "hepmtp", "simulation"] in lines
     assert ["fourtops-4top", "signal", "152000", "0.0096", "zenodo.7277951"] in lines
 
 
-def test_datasets_sees_what_was_downloaded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_datasets_sees_what_was_downloaded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "4top.csv").write_text("")
     assert hepmtp("datasets", "--folder", tmp_path) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
@@ -126,7 +137,12 @@ def files(tmp_path_factory: pytest.TempPathFactory, sample: Path) -> Path:
 def detectors(files: Path) -> Path:
     """What `hepmtp train` writes."""
     folder = files / "detectors"
-    assert hepmtp("train", files / "ttbarZ.csv", files / "ttbarHiggs.csv", "--epochs", "1", "-o", folder) == 0
+    assert (
+        hepmtp(
+            "train", files / "ttbarZ.csv", files / "ttbarHiggs.csv", "--epochs", "1", "-o", folder
+        )
+        == 0
+    )
     return folder
 
 
@@ -140,14 +156,18 @@ def results(files: Path, detectors: Path) -> Path:
 
 
 @pytest.mark.parametrize("ending", ["root", "parquet"])
-def test_convert(files: Path, tmp_path: Path, ending: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_convert(
+    files: Path, tmp_path: Path, ending: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     target = tmp_path / f"ttbarZ.{ending}"
     assert hepmtp("convert", files / "ttbarZ.csv", target) == 0
     assert capsys.readouterr().out == f"{target}: 1500 events\n"
     assert reader_for(str(target)).num_events(str(target)) == 1500
 
 
-def test_convert_stops_at_a_bad_line_unless_told_to_skip_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_convert_stops_at_a_bad_line_unless_told_to_skip_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     bad = tmp_path / "bad.csv"
     bad.write_text("1;x;1;2000;0.1;j,60000,50000,0.1,1.0;\n2;x;1;2000;0.1;q,60000,50000,0.1,1.0;\n")
     assert "bad.csv line 2" in fails(capsys, "convert", bad, tmp_path / "bad.root")
@@ -162,10 +182,19 @@ def test_train_writes_every_detector(detectors: Path) -> None:
     assert all(load_detector(detectors / name).name == name for name in names)
 
 
-def test_signal_does_not_train(files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_signal_does_not_train(
+    files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     error = fails(capsys, "train", files / "4top.csv", "-o", tmp_path / "detectors")
     assert "'4top' with role 'signal': only background may be fitted on" in error
-    error = fails(capsys, "train", files / "ttbarZ.csv", f"x:signal={files / '4top.csv'}", "-o", tmp_path / "detectors")
+    error = fails(
+        capsys,
+        "train",
+        files / "ttbarZ.csv",
+        f"x:signal={files / '4top.csv'}",
+        "-o",
+        tmp_path / "detectors",
+    )
     assert "only background may be fitted on" in error
     assert not (tmp_path / "detectors").exists()
 
@@ -180,15 +209,23 @@ def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_run_writes_a_run_that_can_be_reported(results: Path) -> None:
-    assert {"run.json", "histograms.json", "cutflow.json", "report.html"} <= {path.name for path in results.iterdir()}
+    assert {"run.json", "histograms.json", "cutflow.json", "report.html"} <= {
+        path.name for path in results.iterdir()
+    }
     info = read_info(results)
-    assert (info.detector, info.background, info.signals) == ("masked_token", ["ttbarZ", "ttbarHiggs"], ["4top"])
+    assert (info.detector, info.background, info.signals) == (
+        "masked_token",
+        ["ttbarZ", "ttbarHiggs"],
+        ["4top"],
+    )
     assert "your own files" in info.note
     cutflow = json.loads((results / "cutflow.json").read_text())
     assert set(cutflow) == {"ttbarZ", "ttbarHiggs", "4top"}
     # 30 % of 1500 events, each weighted with 1 / 0.3
     assert abs(cutflow["4top"]["all"]["raw"] - 450) < 5 * np.sqrt(1500 * 0.3 * 0.7)
-    assert cutflow["4top"]["all"]["sumw"] == pytest.approx(cutflow["4top"]["all"]["raw"] * 0.00790155 / 0.3)
+    assert cutflow["4top"]["all"]["sumw"] == pytest.approx(
+        cutflow["4top"]["all"]["raw"] * 0.00790155 / 0.3
+    )
     assert (results / "report.html").read_text().startswith("<!")
 
 
@@ -198,38 +235,72 @@ def test_converted_files_on_several_processes_give_the_same_counts(
     assert hepmtp("convert", files / "4top.csv", tmp_path / "4top.root") == 0
     names = [files / "ttbarZ.csv", f"ttbarHiggs={files / 'ttbarHiggs.csv'}", tmp_path / "4top.root"]
     assert hepmtp("run", *names, "-d", detectors, "-o", tmp_path / "run", "--chunksize", "400") == 0
-    ours, others = (json.loads((folder / "cutflow.json").read_text()) for folder in (tmp_path / "run", results))
+    ours, others = (
+        json.loads((folder / "cutflow.json").read_text()) for folder in (tmp_path / "run", results)
+    )
     assert {n: {r: c["raw"] for r, c in one.items()} for n, one in ours.items()} == {
         n: {r: c["raw"] for r, c in one.items()} for n, one in others.items()
     }
 
 
 def test_run_takes_single_detectors_and_forms(files: Path, detectors: Path, tmp_path: Path) -> None:
-    words = ["-d", detectors / "ht", "-d", f"{detectors / 'masked_token'}#mean", "--executor", "iterative"]
+    words = [
+        "-d",
+        detectors / "ht",
+        "-d",
+        f"{detectors / 'masked_token'}#mean",
+        "--executor",
+        "iterative",
+    ]
     assert hepmtp("run", files / "ttbarZ.csv", *words, "-o", tmp_path / "run") == 0
     assert sorted(load(tmp_path / "run" / "histograms.json")) == ["ht", "masked_token_mean"]
     assert read_info(tmp_path / "run").detector in {"ht", "masked_token_mean"}
 
 
-def test_compare_prints_and_writes_what_passes(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert hepmtp("compare", results, "--regions", "SR", "CR", "--detector", "ht", "--threshold-quantile", "0.9") == 0
+def test_compare_prints_and_writes_what_passes(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (
+        hepmtp(
+            "compare",
+            results,
+            "--regions",
+            "SR",
+            "CR",
+            "--detector",
+            "ht",
+            "--threshold-quantile",
+            "0.9",
+        )
+        == 0
+    )
     out = capsys.readouterr().out
     assert out.startswith("background, shape in SR against CR: chi2 / ndof = ")
     assert "90 % of CR background below" in out
     rows = read_csv(results / "ht-SR-CR.csv")
-    assert [(row["detector"], row["region"], row["signal"]) for row in rows] == [("ht", "SR", "4top")] * 2
+    assert [(row["detector"], row["region"], row["signal"]) for row in rows] == [
+        ("ht", "SR", "4top")
+    ] * 2
     assert [row["rule"][:4] for row in rows] == ["90 %", "best"]
     assert (results / "figures" / "ht-SR-CR.png").is_file()
 
 
-def test_compare_names_what_is_unknown(results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "no score 'mass'; it has ht, masked_token" in fails(capsys, "compare", results, "--detector", "mass")
+def test_compare_names_what_is_unknown(
+    results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "no score 'mass'; it has ht, masked_token" in fails(
+        capsys, "compare", results, "--detector", "mass"
+    )
     assert "no region XX; it has CR" in fails(capsys, "compare", results, "--regions", "SR", "XX")
     assert "not a finished run" in fails(capsys, "compare", tmp_path)
-    assert "quantile 2.0 is not between 0 and 1" in fails(capsys, "compare", results, "--threshold-quantile", "2")
+    assert "quantile 2.0 is not between 0 and 1" in fails(
+        capsys, "compare", results, "--threshold-quantile", "2"
+    )
 
 
-def test_report_makes_the_page_again(results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_report_makes_the_page_again(
+    results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     page = results / "report.html"
     before = page.read_text()
     page.unlink()
@@ -248,10 +319,16 @@ def test_tokenizer_report_of_what_was_saved(
     out = capsys.readouterr().out
     assert out.startswith("# Tokenizer report: masked_token\n")
     assert out.endswith(f"{tmp_path / 'report' / 'report.md'}\n")
-    assert {path.name for path in (tmp_path / "report").iterdir()} == {"figures", "report.json", "report.md"}
+    assert {path.name for path in (tmp_path / "report").iterdir()} == {
+        "figures",
+        "report.json",
+        "report.md",
+    }
     report = json.loads((tmp_path / "report" / "report.json").read_text())
     assert (report["name"], report["n_events"], report["vocab_size"]) == ("masked_token", 200, 360)
-    assert [(one["signal"], one["classifier"]) for one in report["separations"]] == [("4top", "trees")]
+    assert [(one["signal"], one["classifier"]) for one in report["separations"]] == [
+        ("4top", "trees")
+    ]
     assert load_tokenizer(detectors / "masked_token" / "tokenizer").vocab_size == 360
 
 
@@ -261,22 +338,41 @@ def test_tokenizer_report_fits_what_is_named(files: Path, tmp_path: Path) -> Non
     assert (report["name"], report["vocab_size"], report["separations"]) == ("met3", 878, [])
 
 
-def test_tokenizer_report_names_what_is_wrong(files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_tokenizer_report_names_what_is_wrong(
+    files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     def error(*words: str | Path) -> str:
         return fails(capsys, "tokenizer-report", *words, "-o", tmp_path / "report")
 
-    assert "'nothing' is neither the folder of a saved tokenizer" in error("nothing", files / "ttbarZ.csv")
-    assert "no data set with role background among 4top: a tokenizer is" in error("met3", files / "4top.csv")
-    assert "classifiers ['oracle'] are unknown" in error("met3", files / "ttbarZ.csv", "--classifier", "oracle")
+    assert "'nothing' is neither the folder of a saved tokenizer" in error(
+        "nothing", files / "ttbarZ.csv"
+    )
+    assert "no data set with role background among 4top: a tokenizer is" in error(
+        "met3", files / "4top.csv"
+    )
+    assert "classifiers ['oracle'] are unknown" in error(
+        "met3", files / "ttbarZ.csv", "--classifier", "oracle"
+    )
     assert not (tmp_path / "report").exists()
 
 
-def test_league_on_files_of_your_own(files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_league_on_files_of_your_own(
+    files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     published = tmp_path / "published.csv"
     published.write_text("Signal,Model,Chan,AUC,1e-2,1e-3,1e-4\n4top,paper,3,0.999,0.9,0.5,0.1\n")
     names = [files / "ttbarZ.csv", files / "ttbarHiggs.csv", files / "4top.csv"]
     words = ["--only", "ht", "--only", "multiplicity", "--add", "rare=hepmtp:TokenRarity"]
-    words += ["--region", "preselection", "--seeds", "2", "--against", "ht", "--published", str(published)]
+    words += [
+        "--region",
+        "preselection",
+        "--seeds",
+        "2",
+        "--against",
+        "ht",
+        "--published",
+        str(published),
+    ]
     assert hepmtp("league", *names, *words, "-o", tmp_path / "league") == 0
     out = capsys.readouterr().out
     assert "4top, preselection: " in out
@@ -292,7 +388,9 @@ def test_league_on_files_of_your_own(files: Path, tmp_path: Path, capsys: pytest
     assert (tmp_path / "league" / "figures" / "auc_4top_preselection.png").is_file()
 
 
-def test_league_names_what_is_wrong(files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_league_names_what_is_wrong(
+    files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     output = ("-o", tmp_path / "league")
     assert "entry 'nothing' is unknown" in fails(capsys, "league", "--only", "nothing", *output)
     assert "'nothing' is neither the folder" in fails(capsys, "league", "--add", "nothing", *output)
@@ -314,7 +412,11 @@ def test_league_names_what_is_wrong(files: Path, tmp_path: Path, capsys: pytest.
     ],
 )
 def test_wrong_input_ends_with_one_line(
-    words: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    words: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("HEPMTP_DATA", raising=False)

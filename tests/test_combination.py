@@ -36,7 +36,10 @@ def test_contract(events: Any, tmp_path: Path, rule: str) -> None:
 def test_rules_are_minimum_maximum_product_and_mean(events: Any) -> None:
     met = Observable("met").fit(events)
     jets = Observable("n_jets").fit(events)
-    found = {rule: Combination([met, jets], rule).fit(events).score(events) for rule in ("and", "or", "prod", "avg")}
+    found = {
+        rule: Combination([met, jets], rule).fit(events).score(events)
+        for rule in ("and", "or", "prod", "avg")
+    }
     training = training_events(events)
     ranks = []
     for detector in (met, jets):
@@ -56,14 +59,24 @@ def test_ranks_of_numbers_written_out() -> None:
     points = background_ranks(np.repeat([1.0, 2.0, 4.0], [20, 10, 10]))
     np.testing.assert_allclose(points, [[1, 2, 4], [0.25, 0.625, 0.875]])
     found = _rank(np.array([0.0, 1.0, 1.5, 4.0, 6.0, 10.0]), points, 2.0)
-    np.testing.assert_allclose(found, [0.25 / 1.5, 0.25, 0.4375, 0.875, 1 - 0.125 / 2, 1 - 0.125 / 4])
+    np.testing.assert_allclose(
+        found, [0.25 / 1.5, 0.25, 0.4375, 0.875, 1 - 0.125 / 2, 1 - 0.125 / 4]
+    )
 
 
 def test_stranger_events_than_all_of_background_do_not_tie(events: Any) -> None:
     met = [1e3, 2e3, 1e4, 1e6, 1e8]
     n = len(met)
     far = make_events(
-        counts=[0] * n, pt=[], eta=[], phi=[], energy=[], type=[], met=met, met_phi=[0.0] * n, role="signal"
+        counts=[0] * n,
+        pt=[],
+        eta=[],
+        phi=[],
+        energy=[],
+        type=[],
+        met=met,
+        met_phi=[0.0] * n,
+        role="signal",
     )
     scores = two("or").fit(events).score(far)
     assert (np.diff(scores) > 0).all()
@@ -81,7 +94,9 @@ def test_the_unit_of_a_member_does_not_matter(events: Any) -> None:
 
 
 def test_fitted_members_stay_as_they_are(events: Any) -> None:
-    svdd = DeepSVDD(("ht", "met"), hidden=(4,), outputs=2, members=1, training=NetworkTraining(epochs=1)).fit(events)
+    svdd = DeepSVDD(
+        ("ht", "met"), hidden=(4,), outputs=2, members=1, training=NetworkTraining(epochs=1)
+    ).fit(events)
     network = svdd.network_
     combination = Combination([svdd, ECOD(("ht", "met"))], "avg").fit(events)
     assert svdd.network_ is network
@@ -107,7 +122,9 @@ def test_what_is_no_combination_is_refused(events: Any) -> None:
     with pytest.raises(TrainingError, match=r"rule must be one of and, or, prod, avg, found 'sum'"):
         two("sum")
     for members in ([Observable("met")], [Observable("met"), Observable("met")]):
-        with pytest.raises(TrainingError, match=r"needs two or more detectors of different names, found \['met'"):
+        with pytest.raises(
+            TrainingError, match=r"needs two or more detectors of different names, found \['met'"
+        ):
             Combination(members)
     with pytest.raises(NotFittedError, match=r"this Combination is not fitted yet: call fit"):
         two().score(events)

@@ -19,8 +19,20 @@ AXIS = Regular(4, 0, 4, name="score", label="stranger")
 def h():
     one = book(AXIS, name="surprise")
     # background "b": CR contents 10, 20, 10, 0 and 1 over; SR 4, 8, 4, 4; weight 0.5
-    fill(one, dataset="b", region="CR", score=np.repeat([0.5, 1.5, 2.5, 9.0], [10, 20, 10, 1]), weight=0.5)
-    fill(one, dataset="b", region="SR", score=np.repeat([-1.0, 1.5, 2.5, 3.5], [4, 8, 4, 4]), weight=0.5)
+    fill(
+        one,
+        dataset="b",
+        region="CR",
+        score=np.repeat([0.5, 1.5, 2.5, 9.0], [10, 20, 10, 1]),
+        weight=0.5,
+    )
+    fill(
+        one,
+        dataset="b",
+        region="SR",
+        score=np.repeat([-1.0, 1.5, 2.5, 3.5], [4, 8, 4, 4]),
+        weight=0.5,
+    )
     # signal "s": CR 0, 1, 2, 3; SR 0, 0, 5, 15; weight 0.1
     fill(one, dataset="s", region="CR", score=np.repeat([1.5, 2.5, 3.5], [1, 2, 3]), weight=0.1)
     fill(one, dataset="s", region="SR", score=np.repeat([2.5, 3.5], [5, 15]), weight=0.1)
@@ -72,7 +84,13 @@ def test_chi2_of_equal_shapes_follows_its_distribution():
     for _ in range(300):
         one = book(Regular(8, -2, 2, name="score"), name="surprise")
         for region, n in (("CR", 2000), ("SR", 700)):
-            fill(one, dataset="b", region=region, score=rng.normal(0, 1, n), weight=rng.uniform(0.2, 1.8, n))
+            fill(
+                one,
+                dataset="b",
+                region=region,
+                score=rng.normal(0, 1, n),
+                weight=rng.uniform(0.2, 1.8, n),
+            )
         p_values.append(compare(one, "SR", "CR").p_value)
     assert np.mean(p_values) == pytest.approx(0.5, abs=0.06)
     assert np.mean(np.array(p_values) < 0.1) == pytest.approx(0.1, abs=0.06)
@@ -94,7 +112,10 @@ def test_threshold_is_the_background_quantile(h):
     assert cut.rule == "90 % of CR background below"
     assert threshold(h, background="b", quantile=1 - 11 / 41).value == 2
     assert threshold(h, background="b", quantile=0.1).value == 1
-    with pytest.raises(ScoreError, match=r"0\.0244 of the background in CR lies above the score axis, more than 0\.01"):
+    with pytest.raises(
+        ScoreError,
+        match=r"0\.0244 of the background in CR lies above the score axis, more than 0\.01",
+    ):
         threshold(h, background="b", quantile=0.99)
     with pytest.raises(OptionError, match="not between 0 and 1"):
         threshold(h, background="b", quantile=99)
@@ -109,8 +130,15 @@ def test_best_separation_uses_labels(h):
 
 
 def test_apply(h):
-    found = apply(h, threshold(h, background="b", quantile=0.9), background="b", signal="s", systematic=0.3)
-    assert (found.detector, found.region, found.signal, found.threshold) == ("surprise", "SR", "s", 3)
+    found = apply(
+        h, threshold(h, background="b", quantile=0.9), background="b", signal="s", systematic=0.3
+    )
+    assert (found.detector, found.region, found.signal, found.threshold) == (
+        "surprise",
+        "SR",
+        "s",
+        3,
+    )
     assert (found.s, found.b) == (pytest.approx(1.5), pytest.approx(2))
     assert found.s_error == pytest.approx(0.1 * np.sqrt(15))
     assert found.b_error == pytest.approx(1)

@@ -35,7 +35,9 @@ def with_empty_events(events: ak.Array) -> ak.Array:
 
 @pytest.mark.parametrize("options", [{}, {"met_bins": 0, "met_phi_bins": 0}, {"met_bins": 0}])
 def test_contract(background: ak.Array, tmp_path: Path, options: dict[str, Any]) -> None:
-    check_tokenizer(ContinuousInputs(LookupTokenizer(**options)), with_empty_events(background), tmp_path)
+    check_tokenizer(
+        ContinuousInputs(LookupTokenizer(**options)), with_empty_events(background), tmp_path
+    )
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +76,9 @@ def test_features_written_out(fitted: ContinuousInputs, two_events: ak.Array) ->
     assert rows[1]["eta"] == pytest.approx((-1.0 - mean["eta"]) / scale["eta"], abs=1e-5)
     for row, met, phi in ((2, 30.0, 2.0), (4, 90.0, 0.5)):
         assert rows[row] == pytest.approx(zero | standard(**{"log1p MET": np.log1p(met)}), abs=1e-5)
-        assert rows[row + 1] == pytest.approx(zero | {"sin METphi": np.sin(phi), "cos METphi": np.cos(phi)}, abs=1e-5)
+        assert rows[row + 1] == pytest.approx(
+            zero | {"sin METphi": np.sin(phi), "cos METphi": np.cos(phi)}, abs=1e-5
+        )
 
 
 def test_training_events_are_standard(fitted: ContinuousInputs, background: ak.Array) -> None:
@@ -102,7 +106,10 @@ def test_a_tokenizer_that_drops_particles(background: ak.Array) -> None:
         def encode(self, events: ak.Array) -> TokenBatch:
             return super().encode(ak.with_field(events, events.Particle[:, :2], "Particle"))
 
-    with pytest.raises(TokenError, match=r"Leading gives \d+ tokens for \d+ particles: .* need one for each particle"):
+    with pytest.raises(
+        TokenError,
+        match=r"Leading gives \d+ tokens for \d+ particles: .* need one for each particle",
+    ):
         ContinuousInputs(Leading()).fit(background).encode(background)
 
 
@@ -115,13 +122,17 @@ def test_save_needs_fit(tmp_path: Path) -> None:
 def test_what_a_particle_is_does_not_help_to_predict_it(
     fitted: ContinuousInputs, background: ak.Array, attention: Any
 ) -> None:
-    options = ModelOptions(width=16, feedforward=32, heads=2, inputs="continuous", attention=attention)
+    options = ModelOptions(
+        width=16, feedforward=32, heads=2, inputs="continuous", attention=attention
+    )
     torch.manual_seed(1)
     model = MaskedTokenModel(fitted.factors, fitted.digits, options).eval()
     tokens = fitted.encode(background[:20])
     assert tokens.features is not None
     before = surprises(model, tokens)
-    np.testing.assert_allclose(before.surprise, surprises_slowly(model, tokens), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        before.surprise, surprises_slowly(model, tokens), rtol=1e-4, atol=1e-5
+    )
     changed = tokens.features.copy()
     changed[1] += 3
     after = surprises(model, TokenBatch(tokens.values, tokens.offsets, changed))
@@ -130,15 +141,23 @@ def test_what_a_particle_is_does_not_help_to_predict_it(
 
 
 @pytest.mark.parametrize("attention", ATTENTIONS)
-def test_a_detector_of_continuous_inputs(background: ak.Array, tmp_path: Path, attention: Any) -> None:
-    model = ModelOptions(width=16, feedforward=32, heads=2, layers=1, inputs="continuous", attention=attention)
+def test_a_detector_of_continuous_inputs(
+    background: ak.Array, tmp_path: Path, attention: Any
+) -> None:
+    model = ModelOptions(
+        width=16, feedforward=32, heads=2, layers=1, inputs="continuous", attention=attention
+    )
     training = TrainingOptions(epochs=1, batch_events=256)
-    detector = MaskedTokenDetector(ContinuousInputs(LookupTokenizer()), model, training, tail_events=300)
+    detector = MaskedTokenDetector(
+        ContinuousInputs(LookupTokenizer()), model, training, tail_events=300
+    )
     scores = detector.fit(background).score(background[:50])
     detector.save(tmp_path / "detector")
     loaded = MaskedTokenDetector.load(tmp_path / "detector")
     np.testing.assert_array_equal(loaded.score(background[:50]), scores)
     assert loaded.model == model
     plain = MaskedTokenDetector(LookupTokenizer(), model, replace(training))
-    with pytest.raises(TokenError, match=r"needs 15 features a token, found none .* encode with .*ContinuousInputs"):
+    with pytest.raises(
+        TokenError, match=r"needs 15 features a token, found none .* encode with .*ContinuousInputs"
+    ):
         plain.fit(with_metadata(background, dataset="background", role="background"))

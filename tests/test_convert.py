@@ -46,7 +46,9 @@ def test_all_formats_hold_the_same_numbers(source: Path, tmp_path: Path) -> None
     assert seen == [150, 150, 150, 50] * 6
     convert(tmp_path / "n" / "4top.root", tmp_path / "again.parquet", chunk=77)
     convert(tmp_path / "again.parquet", tmp_path / "again.root", chunk=33)
-    assert columns(RootReader().read(str(tmp_path / "again.root"))) == expected  # the source is that of 4top.csv
+    assert (
+        columns(RootReader().read(str(tmp_path / "again.root"))) == expected
+    )  # the source is that of 4top.csv
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         *("4top.csv", "4top.csv.gz", "4top.parquet", "again.parquet", "again.root", "n", "t")
     ]
@@ -57,10 +59,17 @@ particles = st.lists(
               st.floats(-10, 10), st.floats(-3.14, 3.14)), max_size=6)  # fmt: skip
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.lists(particles, min_size=1, max_size=6), st.integers(1, 7))
-def test_any_events(tmp_path: Path, events: list[list[tuple[str, float, float, float, float]]], chunk: int) -> None:
-    lines = [";".join(["1;p;-2e-8;3;1", *(f"{l},{e!r},{p!r},{a!r},{f!r}" for l, e, p, a, f in one)]) for one in events]
+def test_any_events(
+    tmp_path: Path, events: list[list[tuple[str, float, float, float, float]]], chunk: int
+) -> None:
+    lines = [
+        ";".join(["1;p;-2e-8;3;1", *(f"{l},{e!r},{p!r},{a!r},{f!r}" for l, e, p, a, f in one)])
+        for one in events
+    ]
     (tmp_path / "sim.csv").write_text("\n".join(lines) + "\n")
     expected = columns(DarkMachinesCSV().read(str(tmp_path / "sim.csv")))
     for name, rntuple in (("sim.root", False), ("sim.root", True), ("sim.parquet", False)):
@@ -73,11 +82,15 @@ def test_csv_gives_back_what_came_from_csv(source: Path, tmp_path: Path, ending:
     expected = columns(DarkMachinesCSV().read(str(source)))
     convert(source, tmp_path / "4top.root")
     seen: list[int] = []
-    n = convert(tmp_path / "4top.root", tmp_path / "new" / f"4top.{ending}", chunk=150, progress=seen.append)
+    n = convert(
+        tmp_path / "4top.root", tmp_path / "new" / f"4top.{ending}", chunk=150, progress=seen.append
+    )
     assert (n, seen) == (500, [150, 150, 150, 50])
     assert columns(DarkMachinesCSV().read(str(tmp_path / "new" / f"4top.{ending}"))) == expected
     first = source.read_text().splitlines()[0].split(";")
-    with (gzip.open if ending == "csv.gz" else open)(tmp_path / "new" / f"4top.{ending}", "rt") as file:
+    with (gzip.open if ending == "csv.gz" else open)(
+        tmp_path / "new" / f"4top.{ending}", "rt"
+    ) as file:
         lines = list(file)
     assert lines[0] == ";".join(["0", *first[1:]]) + "\n"  # the text itself, but for the event ID
     assert all(line.endswith(";\n") for line in lines)
@@ -86,14 +99,18 @@ def test_csv_gives_back_what_came_from_csv(source: Path, tmp_path: Path, ending:
     assert (tmp_path / "again" / f"4top.{ending}").read_bytes() == bytes_of
 
 
-def test_csv_says_when_events_move(source: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_csv_says_when_events_move(
+    source: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     convert(source, tmp_path / "new" / "4top.csv", chunk=100)
     assert not caplog.records
     convert(source, tmp_path / "other.csv", chunk=100)
     assert caplog.text.count("they are numbered anew, and fall into other parts of the train") == 1
 
 
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.lists(st.floats(0, 1e12), min_size=1, max_size=20), st.booleans())
 def test_csv_of_any_numbers(tmp_path: Path, numbers: list[float], single: bool) -> None:
     gev = np.array(numbers, dtype=np.float32 if single else np.float64).astype(np.float64)
@@ -116,7 +133,9 @@ def test_csv_of_any_numbers(tmp_path: Path, numbers: list[float], single: bool) 
 def test_csv_cannot_hold_hadrons(tmp_path: Path) -> None:
     events = make_events(counts=[1], pt=[1.0], eta=[0.0], phi=[0.0], energy=[1.0], type=[7], met=[0.0], met_phi=[0.0], types=CONSTITUENT_TYPES)  # fmt: skip
     write_root(tmp_path / "jets.root", [events])
-    with pytest.raises(ReadError, match=r"jets\.csv: Dark Machines CSV has no label for hadrons; choose a \.root"):
+    with pytest.raises(
+        ReadError, match=r"jets\.csv: Dark Machines CSV has no label for hadrons; choose a \.root"
+    ):
         convert(tmp_path / "jets.root", tmp_path / "jets.csv")
     assert not list(tmp_path.glob("*.csv"))
 
@@ -143,12 +162,15 @@ def test_wrong_questions(source: Path, tmp_path: Path) -> None:
         convert(source, tmp_path / "4top.parquet", rntuple=True)
     with pytest.raises(ReadError, match=r"4top\.csv is what is read; choose another name"):
         convert(source, source)
-    with pytest.raises(ReadError, match=r"'a;b' cannot be a process ID: it is empty or holds a separator"):
+    with pytest.raises(
+        ReadError, match=r"'a;b' cannot be a process ID: it is empty or holds a separator"
+    ):
         convert(source, tmp_path / "a;b.csv")
     with pytest.raises(ReadError, match=r"chunk is 0, expected at least 1"):
         convert(source, tmp_path / "4top.root", chunk=0)
     with pytest.raises(
-        ReadError, match=r"events\.txt: no reader is known for this name, only for \.csv, \.csv\.gz, \.root"
+        ReadError,
+        match=r"events\.txt: no reader is known for this name, only for \.csv, \.csv\.gz, \.root",
     ):
         convert("events.txt", tmp_path / "4top.root")
 
@@ -166,9 +188,13 @@ def test_readers_by_name() -> None:
         "",
         "hepmtp.readers:Reader",
     ):
-        with pytest.raises(ReadError, match=r"cannot be made \(.*\); expected 'package\.module:Class'"):
+        with pytest.raises(
+            ReadError, match=r"cannot be made \(.*\); expected 'package\.module:Class'"
+        ):
             load_reader(name)
-    with pytest.raises(ReadError, match=r"'math:pi' is not a reader: it has no num_events or no read"):
+    with pytest.raises(
+        ReadError, match=r"'math:pi' is not a reader: it has no num_events or no read"
+    ):
         load_reader("math:pi")
 
 

@@ -30,9 +30,13 @@ N = {"ttbarW": 400, "ttbarZ": 300}
 
 
 @pytest.fixture(scope="module")
-def files(in_every_format: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Path]]:
+def files(
+    in_every_format: Any, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, dict[str, Path]]:
     """{format: {dataset: file}} of the same events."""
-    written: dict[str, dict[str, Path]] = in_every_format(tmp_path_factory.mktemp("corpus"), N, chunk=150)
+    written: dict[str, dict[str, Path]] = in_every_format(
+        tmp_path_factory.mktemp("corpus"), N, chunk=150
+    )
     return written
 
 
@@ -49,23 +53,32 @@ def tokenizer(events: Any) -> LookupTokenizer:
 @pytest.fixture(scope="module")
 def expected(events: Any, tokenizer: LookupTokenizer) -> tuple[TokenBatch, TokenBatch]:
     """Without runner and processor."""
-    train, validation = (tokenizer.encode(training_events(events, part)) for part in ("train", "validation"))
+    train, validation = (
+        tokenizer.encode(training_events(events, part)) for part in ("train", "validation")
+    )
     return train, validation
 
 
 def datasets(paths: dict[str, Path], role: Any = "background") -> list[Dataset]:
-    return [Dataset(name=name, process=name, role=role, files=(str(path),)) for name, path in paths.items()]
+    return [
+        Dataset(name=name, process=name, role=role, files=(str(path),))
+        for name, path in paths.items()
+    ]
 
 
 def fileset(paths: dict[str, Path], role: str = "background") -> dict[str, Any]:
-    return {name: {"files": [str(path)], "metadata": {"role": role}} for name, path in paths.items()}
+    return {
+        name: {"files": [str(path)], "metadata": {"role": role}} for name, path in paths.items()
+    }
 
 
 @pytest.mark.parametrize("kind", ["csv", "csv.gz", "root", "parquet"])
 @pytest.mark.parametrize("chunksize", [70, 20_000])
 def test_every_format(files: Any, tokenizer: Any, expected: Any, kind: str, chunksize: int) -> None:
     with make_executor("iterative", status=False) as executor:
-        out = HepRunner(executor, chunksize=chunksize)(fileset(files[kind]), CorpusProcessor(tokenizer))
+        out = HepRunner(executor, chunksize=chunksize)(
+            fileset(files[kind]), CorpusProcessor(tokenizer)
+        )
     assert training_tokens(out) == expected
 
 
@@ -75,7 +88,9 @@ def test_futures_and_dask(files: Any, tokenizer: Any, expected: Any, dask_client
             runner = HepRunner(executor, chunksize=90)
             mixed = {**files["csv"], "ttbarZ": files["root"]["ttbarZ"]}
             assert training_tokens(runner(fileset(mixed), CorpusProcessor(tokenizer))) == expected
-            with pytest.raises(TrainingError, match=r"data set 'ttbarW' with role 'signal': only background"):
+            with pytest.raises(
+                TrainingError, match=r"data set 'ttbarW' with role 'signal': only background"
+            ):
                 runner(fileset(files["csv"], "signal"), CorpusProcessor(tokenizer))
 
 
@@ -95,11 +110,15 @@ def test_what_a_chunk_gives(events: Any, tokenizer: Any) -> None:
 
 def test_features_come_along(files: Any, events: Any) -> None:
     inputs = ContinuousInputs(LookupTokenizer()).fit(training_events(events))
-    expected = tuple(inputs.encode(training_events(events, part)) for part in ("train", "validation"))
+    expected = tuple(
+        inputs.encode(training_events(events, part)) for part in ("train", "validation")
+    )
     for executor_name, chunksize in (("iterative", 70), ("futures", 150)):
         workers = {"workers": 2} if executor_name == "futures" else {}
         with make_executor(executor_name, status=False, **workers) as executor:  # type: ignore[arg-type]
-            out = HepRunner(executor, chunksize=chunksize)(fileset(files["csv"]), CorpusProcessor(inputs))
+            out = HepRunner(executor, chunksize=chunksize)(
+                fileset(files["csv"]), CorpusProcessor(inputs)
+            )
         found = training_tokens(out)
         assert found[0].features is not None
         assert found[0].features.shape == (len(found[0].values), 15)
@@ -113,7 +132,9 @@ def test_no_events(events: Any, tokenizer: Any) -> None:
 
 @pytest.mark.parametrize("role", ["signal", "data", None])
 def test_only_background_trains(events: Any, tokenizer: Any, role: Any) -> None:
-    with pytest.raises(TrainingError, match=r"data set 'x' with role .*: only background may be fitted on"):
+    with pytest.raises(
+        TrainingError, match=r"data set 'x' with role .*: only background may be fitted on"
+    ):
         CorpusProcessor(tokenizer).process(with_metadata(events[:10], dataset="x", role=role))
 
 
@@ -131,5 +152,7 @@ def test_an_event_read_twice_is_refused(files: Any, tokenizer: Any) -> None:
     }
     with make_executor("iterative", status=False) as executor:
         out = HepRunner(executor)(both, CorpusProcessor(tokenizer))
-    with pytest.raises(TrainingError, match=r"some train events were read twice: give each file once.*same name"):
+    with pytest.raises(
+        TrainingError, match=r"some train events were read twice: give each file once.*same name"
+    ):
         training_tokens(out)

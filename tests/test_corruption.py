@@ -55,7 +55,8 @@ def _bare(line: str) -> str:
 def _generator(line: str) -> str:
     head, particles = _bare(line).split(";")[:3], _bare(line).split(";")[3:-1]
     texts = [
-        re.sub("^g,", "g", f"{label},{rest.split(',', 1)[1]}") for label, rest in (p.split(",", 1) for p in particles)
+        re.sub("^g,", "g", f"{label},{rest.split(',', 1)[1]}")
+        for label, rest in (p.split(",", 1) for p in particles)
     ]
     return ";".join([*head, *texts, ""])
 
@@ -116,7 +117,11 @@ def damaged(data: bytes, rng: np.random.Generator) -> bytes:
 def _byte(alphabet: bytes) -> Callable[[bytes, np.random.Generator], bytes]:
     def change(data: bytes, rng: np.random.Generator) -> bytes:
         at = rng.integers(len(data))
-        return data[:at] + alphabet[(i := rng.integers(len(alphabet))) : i + 1] + data[at + rng.integers(2) :]
+        return (
+            data[:at]
+            + alphabet[(i := rng.integers(len(alphabet))) : i + 1]
+            + data[at + rng.integers(2) :]
+        )
 
     return change
 
@@ -248,7 +253,13 @@ def _event(text: str, layout: str) -> Event:
 def _particle(text: str, layout: str) -> tuple[int, float, float, float, float]:
     if layout != "generator":
         label, energy, pt, eta, phi = text.split(",")
-        return LABELS.index(label.strip(" \t")), _number(energy) / 1000, _gev(pt), _number(eta), _phi(phi)
+        return (
+            LABELS.index(label.strip(" \t")),
+            _number(energy) / 1000,
+            _gev(pt),
+            _number(eta),
+            _phi(phi),
+        )
     text = text.lstrip(" \t")
     if text[:1] == "g" and text[1:2] in tuple("0123456789.+-"):
         text = "g," + text[1:]
@@ -264,10 +275,13 @@ def _row(text: str, widths: list[int]) -> Event:
     found, at = [], 2
     for kind, width in enumerate(widths[2:]):
         triples = [
-            (_gev(fields[i]), _number(fields[i + 1], -20, 20), _phi(fields[i + 2])) for i in range(at, at + width, 3)
+            (_gev(fields[i]), _number(fields[i + 1], -20, 20), _phi(fields[i + 2]))
+            for i in range(at, at + width, 3)
         ]
         filled = [triple for triple in triples if triple[0] > 0]
-        if triples[: len(filled)] != filled or any(triple != (0, 0, 0) for triple in triples[len(filled) :]):
+        if triples[: len(filled)] != filled or any(
+            triple != (0, 0, 0) for triple in triples[len(filled) :]
+        ):
             raise ValueError(text)
         found += [(kind, math.nan, *triple) for triple in filled]
         at += width
@@ -340,7 +354,9 @@ def same(events: Any, expected: list[Event]) -> None:
         assert len(one["Particle"]) == len(particles)
         for p, (kind, energy, pt, eta, phi) in zip(one["Particle"], particles, strict=True):
             assert (p["type"], p["pt"], p["eta"], p["phi"]) == (kind, pt, eta, phi)
-            assert p["energy"] == (pytest.approx(pt * math.cosh(eta), rel=1e-14) if math.isnan(energy) else energy)
+            assert p["energy"] == (
+                pytest.approx(pt * math.cosh(eta), rel=1e-14) if math.isnan(energy) else energy
+            )
 
 
 @pytest.mark.parametrize("layout", ["challenge", "bare", "generator", "fixed"])
@@ -372,7 +388,9 @@ def test_gzip(tmp_path: Path, lines: list[str]) -> None:
     _check_text(tmp_path / "sim.csv.gz", "challenge", clean, unpacked, change, (350, 499))
 
 
-def _check_text(path: Path, layout: Any, clean: bytes, unpack: Any, change: Any, refusals: tuple[int, int]) -> None:
+def _check_text(
+    path: Path, layout: Any, clean: bytes, unpack: Any, change: Any, refusals: tuple[int, int]
+) -> None:
     """`N` damaged files, of which this many must have been refused: a mutator that damages nothing tests nothing."""
     guessing, reader, refused = DarkMachinesCSV(), DarkMachinesCSV(variant=layout), 0
     path.write_bytes(clean)
@@ -426,7 +444,12 @@ def hdf5(lines: list[str]) -> bytes:
         for i, particle in enumerate(groups[5:-1]):
             label, energy, pt, eta, phi = particle.split(",")
             row[i] = 1 + LABELS.index(label)
-            row[20 + 4 * i : 24 + 4 * i] = math.log(float(energy)), math.log(float(pt)), float(eta), float(phi)
+            row[20 + 4 * i : 24 + 4 * i] = (
+                math.log(float(energy)),
+                math.log(float(pt)),
+                float(eta),
+                float(phi),
+            )
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:
         file["X_train"], file["Y_train"] = table[:6], np.array([1, 2, 3, 4, 5, 1])
@@ -456,7 +479,11 @@ def _damaged_table(data: bytes, rng: np.random.Generator) -> bytes:
         elif kind == 5:
             order = rng.permutation(18)  # this is legal
             table[row] = np.hstack(
-                [table[row, :18][order], table[row, 18:20], table[row, 20:].reshape(18, 4)[order].ravel()]
+                [
+                    table[row, :18][order],
+                    table[row, 18:20],
+                    table[row, 20:].reshape(18, 4)[order].ravel(),
+                ]
             )
         elif kind == 6:
             table, labels = [
@@ -478,11 +505,18 @@ def _damaged_table(data: bytes, rng: np.random.Generator) -> bytes:
 def _tables(file: Any) -> list[tuple[list[list[float]], list[float]]]:
     """Rows and labels of each split; raises whatever comes if they are not there."""
     keys = {key.lower(): key for key in file}
-    splits = [split for split in ("train", "val", "test") if {f"x_{split}", f"y_{split}"} & keys.keys()]
+    splits = [
+        split for split in ("train", "val", "test") if {f"x_{split}", f"y_{split}"} & keys.keys()
+    ]
     tables = [(file[keys[f"x_{split}"]], file[keys[f"y_{split}"]]) for split in splits]
     assert tables
     for x, y in tables:
-        assert (x.shape[1:], y.shape, x.dtype.kind in "iuf", y.dtype.kind in "iuf") == ((92,), x.shape[:1], True, True)
+        assert (x.shape[1:], y.shape, x.dtype.kind in "iuf", y.dtype.kind in "iuf") == (
+            (92,),
+            x.shape[:1],
+            True,
+            True,
+        )
     return [(x[:].astype(float).tolist(), y[:].astype(float).tolist()) for x, y in tables]
 
 
@@ -559,9 +593,9 @@ def test_hdf5(tmp_path: Path, hdf5: bytes) -> None:
             continue
         refused += 1
         assert expected is None, f"seed {seed}: refused a good file: {error}"
-        assert re.search(r"row \d+:|rows from|/[XYxy]_|has no|has none|HDF5 file|is empty", error), (
-            f"seed {seed}: {error}"
-        )
+        assert re.search(
+            r"row \d+:|rows from|/[XYxy]_|has no|has none|HDF5 file|is empty", error
+        ), f"seed {seed}: {error}"
         named = re.search(r"row (\d+):", error)
         assert not bad or "rows from" in error or (named and int(named[1]) in bad), (
             f"seed {seed}: rows {bad}, but: {error}"
@@ -572,7 +606,11 @@ def test_hdf5(tmp_path: Path, hdf5: bytes) -> None:
 def _nearly(events: Any, expected: list[Event]) -> None:
     assert len(events) == len(expected)
     for one, (weight, met, met_phi, particles) in zip(events.to_list(), expected, strict=True):
-        assert (one["weight"], one["MET"]["phi"], one["MET"]["pt"]) == (weight, met_phi, pytest.approx(met, rel=1e-13))
+        assert (one["weight"], one["MET"]["phi"], one["MET"]["pt"]) == (
+            weight,
+            met_phi,
+            pytest.approx(met, rel=1e-13),
+        )
         assert [p["type"] for p in one["Particle"]] == [p[0] for p in particles]
         numbers = [p[name] for p in one["Particle"] for name in ("energy", "pt", "eta", "phi")]
         assert numbers == pytest.approx([number for p in particles for number in p[1:]], rel=1e-13)

@@ -35,9 +35,23 @@ HUGGED = settings(deadline=None, suppress_health_check=[HealthCheck.function_sco
 def plain(text: str, source: int) -> dict[str, list[object]]:
     """What today's readers do: split each line. The slow reference."""
     found: dict[str, list[object]] = {
-        name: [] for name in ("pt", "eta", "phi", "energy", "type", "MET_pt", "MET_phi", "weight", "event", "source")
+        name: []
+        for name in (
+            "pt",
+            "eta",
+            "phi",
+            "energy",
+            "type",
+            "MET_pt",
+            "MET_phi",
+            "weight",
+            "event",
+            "source",
+        )
     }
-    for number, line in enumerate(text.removeprefix("\ufeff").rstrip().replace("\r\n", "\n").split("\n")):
+    for number, line in enumerate(
+        text.removeprefix("\ufeff").rstrip().replace("\r\n", "\n").split("\n")
+    ):
         groups = line.split(";")
         particles = [group.split(",") for group in groups[5:] if group]
         found["weight"].append(float(groups[2]))
@@ -84,7 +98,8 @@ def test_numbers_written_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("start", "kind"), [(b"root\0\0", "ROOT"), (b"PAR1", "parquet"), (b"\x89HDF\r\n", "HDF5"), (b"PK\x03\x04", "zip")]
+    ("start", "kind"),
+    [(b"root\0\0", "ROOT"), (b"PAR1", "parquet"), (b"\x89HDF\r\n", "HDF5"), (b"PK\x03\x04", "zip")],
 )
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
 def test_other_files_are_called_by_their_name(
@@ -92,21 +107,28 @@ def test_other_files_are_called_by_their_name(
 ) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(pack(start + b";;\n" * 9))
-    with pytest.raises(ReadError, match=rf"a\.csv holds {kind} data and no lines of text; .* or name another reader"):
+    with pytest.raises(
+        ReadError,
+        match=rf"a\.csv holds {kind} data and no lines of text; .* or name another reader",
+    ):
         READER.read(str(path))
 
 
 @pytest.mark.parametrize("name", ["4top", "ttbarZ"])
 def test_the_sample_equals_the_plain_parser(sample: Path, name: str) -> None:
     path = str(sample / f"{name}.csv.gz")
-    assert columns(READER.read(path)) == plain(gzip.decompress(Path(path).read_bytes()).decode(), source_id(path))
+    assert columns(READER.read(path)) == plain(
+        gzip.decompress(Path(path).read_bytes()).decode(), source_id(path)
+    )
 
 
 FORMATS = ["{:g}", "{:.6g}", "{:e}", "{:.3E}", "{!r}", "{:+.2f}"]
 numbers = st.builds(str.format, st.sampled_from(FORMATS), st.floats(-1e7, 1e7))
 positive = st.builds(str.format, st.sampled_from(FORMATS), st.floats(0, 1e9))
 angles = st.builds(str.format, st.sampled_from(FORMATS), st.floats(-3.1415, 3.1415))
-particle = st.builds("{},{},{},{},{}".format, st.sampled_from(LABELS), numbers, positive, numbers, angles)
+particle = st.builds(
+    "{},{},{},{},{}".format, st.sampled_from(LABELS), numbers, positive, numbers, angles
+)
 lines = st.builds(
     lambda *parts: ";".join([*parts[:5], *parts[5]]) + parts[6],
     st.integers(0, 10**9).map(str),
@@ -120,7 +142,12 @@ lines = st.builds(
 
 
 @settings(HUGGED, max_examples=60)
-@given(st.lists(lines, min_size=1, max_size=8), st.sampled_from(["\n", "\r\n"]), st.booleans(), st.integers(0, 3))
+@given(
+    st.lists(lines, min_size=1, max_size=8),
+    st.sampled_from(["\n", "\r\n"]),
+    st.booleans(),
+    st.integers(0, 3),
+)
 def test_any_lines_equal_the_plain_parser(
     tmp_path: Path, found: list[str], newline: str, mark: bool, blanks: int
 ) -> None:
@@ -152,14 +179,22 @@ def test_chunks_make_up_the_file(
         n = len(counts)
         assert READER.num_events(path) == n
         assert [chunk.first_entry for chunk in chunks] == list(range(0, n, size))
-        assert [chunk.n_entries for chunk in chunks] == [min(size, n - first) for first in range(0, n, size)]
-        assert [chunk.byte_stop for chunk in chunks[:-1]] == [chunk.byte_start for chunk in chunks[1:]]
+        assert [chunk.n_entries for chunk in chunks] == [
+            min(size, n - first) for first in range(0, n, size)
+        ]
+        assert [chunk.byte_stop for chunk in chunks[:-1]] == [
+            chunk.byte_start for chunk in chunks[1:]
+        ]
         parts = [READER.read_chunk(path, chunk) for chunk in chunks]
         assert [count for part in parts for count in columns(part)["event"]] == list(range(n))
         assert [len(t) for part in parts for t in part.Particle["type"].to_list()] == counts
-        assert [columns(part) for part in READER.iterate(path, size)] == [columns(part) for part in parts]
+        assert [columns(part) for part in READER.iterate(path, size)] == [
+            columns(part) for part in parts
+        ]
         for start, stop in itertools.combinations(range(n + 2), 2):
-            assert READER.read(path, start, stop).event.to_list() == list(range(start, min(stop, n)))
+            assert READER.read(path, start, stop).event.to_list() == list(
+                range(start, min(stop, n))
+            )
 
 
 def test_a_chunk_never_reads_what_is_before_it(tmp_path: Path) -> None:
@@ -241,7 +276,9 @@ def test_bad_lines_are_named(tmp_path: Path, name: str, newline: str) -> None:
 
 def test_a_header_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path, "eventID;processID;weight;MET;METphi;obj1\n" + "\n".join(GOOD) + "\n")
-    with pytest.raises(ReadError, match=r"line 1: event ID is 'eventID', .*a header line must be removed"):
+    with pytest.raises(
+        ReadError, match=r"line 1: event ID is 'eventID', .*a header line must be removed"
+    ):
         READER.read(path)
 
 
@@ -264,7 +301,8 @@ def test_a_last_line_without_newline_is_refused(tmp_path: Path) -> None:
     for cut in cuts:
         path = write(tmp_path, GOOD[0] + "\n" + cut)
         with pytest.raises(
-            ReadError, match=r"line 2: the file ends within this line, which has no newline: .*; add one"
+            ReadError,
+            match=r"line 2: the file ends within this line, which has no newline: .*; add one",
         ):
             READER.read(path)
 
@@ -281,10 +319,18 @@ def test_empty_files(tmp_path: Path, text: str, name: str) -> None:
 def test_a_gzip_file_cut_short(tmp_path: Path, sample: Path) -> None:
     data = (sample / "ttbarW.csv.gz").read_bytes()
     path = tmp_path / "ttbarW.csv.gz"
-    for damaged in (data[:-1], data[: len(data) // 2], data + b"rubbish", data[:5000] + b"\0" * 50 + data[5050:]):
+    for damaged in (
+        data[:-1],
+        data[: len(data) // 2],
+        data + b"rubbish",
+        data[:5000] + b"\0" * 50 + data[5050:],
+    ):
         path.write_bytes(damaged)
         for ask in (READER.read, READER.num_events, SKIP_BAD.read):
-            with pytest.raises(ReadError, match=r"ttbarW\.csv\.gz line \d+ or later: the gzip data are damaged or cut"):
+            with pytest.raises(
+                ReadError,
+                match=r"ttbarW\.csv\.gz line \d+ or later: the gzip data are damaged or cut",
+            ):
                 ask(str(path))
 
 
@@ -296,7 +342,9 @@ def test_questions_that_make_no_sense(tmp_path: Path) -> None:
         DarkMachinesCSV(on_bad="ignore")  # type: ignore[arg-type]
 
 
-def test_skipping_reports_lines_and_weights(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_skipping_reports_lines_and_weights(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     bad = ["1;p;0.5;2;3;a,4,3,2,1;", "1;p;0.25;x;3;", "rubbish"]
     path = write(tmp_path, "\n".join([bad[0], GOOD[0], bad[1], GOOD[1], bad[2], GOOD[2]]) + "\n")
     with caplog.at_level(logging.WARNING):
@@ -304,13 +352,17 @@ def test_skipping_reports_lines_and_weights(tmp_path: Path, caplog: pytest.LogCa
     assert events.event.to_list() == [1, 3, 5]
     assert events.weight.to_list() == [0.127349, -0.127349, 2.97e-8]
     assert (report.lines, report.sumw, report.unreadable) == (3, 0.75, 1)
-    assert [reason.split(": ")[0] for reason in report.reasons] == [f"{path} line {n}" for n in (1, 3, 5)]
+    assert [reason.split(": ")[0] for reason in report.reasons] == [
+        f"{path} line {n}" for n in (1, 3, 5)
+    ]
     assert "skipped 3 lines with weights 0.75 (1 unreadable)" in caplog.text
     assert SKIP_BAD.read_with_report(path, 1, 2)[1] == SkipReport()
     assert len(SKIP_BAD.read(path, 4, 5)) == 0
 
 
-def test_three_hundred_damaged_files_are_read_right_or_refused_right(tmp_path: Path, sample: Path) -> None:
+def test_three_hundred_damaged_files_are_read_right_or_refused_right(
+    tmp_path: Path, sample: Path
+) -> None:
     text = head_of(sample / "ttbarWW.csv.gz", 12)
     alphabet = "0123456789.,;;,,\n\n\r+-eEnaif jbmg\x00\u00e9_"
     rng = np.random.default_rng(20240501)
@@ -344,7 +396,11 @@ def _first_bad(text: str) -> int | None:
     lines = text.rstrip(" \t\r\n").replace("\r\n", "\n").split("\n")
     ends = text[len(text.rstrip(" \t\r\n")) :]
     for number, line in enumerate(lines, start=1):
-        tail = ends.split("\n")[0].removesuffix("\r" if "\n" in ends else "") if number == len(lines) else ""
+        tail = (
+            ends.split("\n")[0].removesuffix("\r" if "\n" in ends else "")
+            if number == len(lines)
+            else ""
+        )
         try:
             parse_line(line + tail, whole=number < len(lines) or "\n" in ends)
         except BadLineError:
@@ -377,7 +433,9 @@ def generator(line: str) -> str:
     """As the generator's own script wrote it: no energies, no comma after a photon's g."""
     weight, met, met_phi, *particles = bare(line).removesuffix(";").split(";")
     groups = [particle.split(",") for particle in particles]
-    texts = [("g" if label == "g" else f"{label},") + ",".join(numbers[1:]) for label, *numbers in groups]
+    texts = [
+        ("g" if label == "g" else f"{label},") + ",".join(numbers[1:]) for label, *numbers in groups
+    ]
     return ";".join([weight, met, met_phi, *texts, ""])
 
 
@@ -394,7 +452,11 @@ def fixed(text: str) -> str:
         rows.append([met[:1], met[1:], *found.values()])
     widths = [max(len(row[i]) for row in rows) for i in range(9)]
     padded = [[block[k] if k < len(block) else "0" for block, width in zip(row, widths, strict=True) for k in range(width)] for row in rows]  # fmt: skip
-    return "".join(f"{width} " for width in widths) + "\n" + "".join(",".join(row) + "\n" for row in padded)
+    return (
+        "".join(f"{width} " for width in widths)
+        + "\n"
+        + "".join(",".join(row) + "\n" for row in padded)
+    )
 
 
 def massless(expected: dict[str, list[object]]) -> dict[str, list[object]]:
@@ -426,9 +488,16 @@ def test_bare_lines(tmp_path: Path, lines_of_sample: list[str], ending: str) -> 
     check_reader(READER, path, tmp_path)
     assert READER.layout_of(path).name == "bare"
     expected = plain("\n".join(lines_of_sample), source_id(path))
-    assert columns(READER.read(path)) == columns(DarkMachinesCSV(variant="bare").read(path)) == expected
+    assert (
+        columns(READER.read(path))
+        == columns(DarkMachinesCSV(variant="bare").read(path))
+        == expected
+    )
     # line by line: a blank in a field leads there
-    assert columns(READER.read(write(tmp_path, text.replace(";", "; ", 1), f"sim.{ending}"))) == expected
+    assert (
+        columns(READER.read(write(tmp_path, text.replace(";", "; ", 1), f"sim.{ending}")))
+        == expected
+    )
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
@@ -452,15 +521,21 @@ def test_lines_of_the_generator(tmp_path: Path, lines_of_sample: list[str], newl
         assert READER.num_events(path) == 200
         for size in (7, 100, 120, 1000):
             chunks = READER.chunks(path, size)
-            assert [chunk.n_entries for chunk in chunks] == [min(size, 200 - n) for n in range(0, 200, size)]
+            assert [chunk.n_entries for chunk in chunks] == [
+                min(size, 200 - n) for n in range(0, 200, size)
+            ]
             found = [columns(READER.read_chunk(path, chunk)) for chunk in chunks]
             assert [columns(part) for part in READER.iterate(path, size)] == found
             assert [event for part in found for event in part["event"]] == list(range(200))
         for start, stop in ((0, 3), (119, 121), (120, 120), (150, 999), (200, 300)):
-            assert READER.read(path, start, stop).event.to_list() == list(range(start, min(stop, 200)))
+            assert READER.read(path, start, stop).event.to_list() == list(
+                range(start, min(stop, 200))
+            )
 
 
-def test_blocks_of_any_size_give_the_same_events(tmp_path: Path, lines_of_sample: list[str]) -> None:
+def test_blocks_of_any_size_give_the_same_events(
+    tmp_path: Path, lines_of_sample: list[str]
+) -> None:
     lines = list(map(generator, lines_of_sample[:12]))
     path = write(tmp_path, "\n".join(["=1=", *lines[:5], "5", "=2=", *lines[5:], "7", ""]))
     expected = columns(READER.read(path))
@@ -476,14 +551,19 @@ def test_other_names_of_the_generator(tmp_path: Path) -> None:
     for text in (line, line.replace(";", "; ", 1)):
         events = READER.read(write(tmp_path, text + "\n"))
         assert [LABELS[i] for i in events.Particle["type"][0]] == ["j", "m+", "m-", "g", "g", "g"]
-        assert events.Particle.energy[0].to_list() == pytest.approx([50 * np.cosh(0.1), 30, 30, 20, 20, 20])
+        assert events.Particle.energy[0].to_list() == pytest.approx(
+            [50 * np.cosh(0.1), 30, 30, 20, 20, 20]
+        )
 
 
 def test_the_count_of_the_generator_is_checked(tmp_path: Path, lines_of_sample: list[str]) -> None:
     lines = list(map(generator, lines_of_sample[:6]))
     path = write(tmp_path, "\n".join(["===1===", *lines[:4], "4", *lines[4:], "3", ""]))
     for call in (READER.num_events, READER.read, lambda path: READER.chunks(path, 2)):
-        with pytest.raises(ReadError, match=r"sim\.csv line 9: the generator says that it wrote 3 events, found 2; "):
+        with pytest.raises(
+            ReadError,
+            match=r"sim\.csv line 9: the generator says that it wrote 3 events, found 2; ",
+        ):
             call(path)
     assert len(READER.read(path, 0, 3)) == 3  # has not come as far
     assert len(DarkMachinesCSV(check_count=False).read(path)) == 6
@@ -492,11 +572,17 @@ def test_the_count_of_the_generator_is_checked(tmp_path: Path, lines_of_sample: 
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        ("0.5;20000;1.5;j,1,50000,0.1,-2.5;", r"particle 1 has 5 fields, expected 4 \(label,pt,eta,phi\)"),
+        (
+            "0.5;20000;1.5;j,1,50000,0.1,-2.5;",
+            r"particle 1 has 5 fields, expected 4 \(label,pt,eta,phi\)",
+        ),
         ("0.5;20000;1.5;g1,50000,0.1,-2.5;", r"particle 1 has 5 fields"),
         ("0.5;20000;1.5;j50000,0.1,-2.5;", r"particle 1 has 3 fields"),
         ("0.5;20000;1.5;x,50000,0.1,-2.5;", r"particle 1 has the label 'x'"),
-        ("0.5;20000;1.5;j,50000,21,-2.5;", r"eta of particle 1 is '21', expected at most 20 in size, for E is pt cosh"),
+        (
+            "0.5;20000;1.5;j,50000,21,-2.5;",
+            r"eta of particle 1 is '21', expected at most 20 in size, for E is pt cosh",
+        ),
         ("0.5;20000;1.5;;", r"particle 1 has 1 fields"),
         ("0.5;20000;", r"METphi is ''"),
         ("heavy;20000;1.5;", r"weight is 'heavy'"),
@@ -536,7 +622,9 @@ def test_fixed_lengths(tmp_path: Path, lines_of_sample: list[str]) -> None:
     # rows of 0 stand where a separator was
     rows = text.splitlines()
     zeros = re.sub("[^,]+", "0", rows[1])
-    path = write(tmp_path, "\n".join([rows[0], zeros, *rows[1:100], zeros, zeros, *rows[100:], zeros, ""]))
+    path = write(
+        tmp_path, "\n".join([rows[0], zeros, *rows[1:100], zeros, zeros, *rows[100:], zeros, ""])
+    )
     same(columns(READER.read(path)), dict(expected))
     assert [chunk.n_entries for chunk in READER.chunks(path, 150)] == [150, 50]
 
@@ -544,9 +632,18 @@ def test_fixed_lengths(tmp_path: Path, lines_of_sample: list[str]) -> None:
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        ("20000,1,50000,0.1,-2.5,0,0,0,30000,0,1", r"11 columns, expected 14 as the first line says"),
-        ("20000,1,0,0,0,50000,0.1,-2.5,0,0,0,0,0,0", r"columns 6 to 8 \(j\) hold a particle after padding"),
-        ("20000,1,50000,0.1,-2.5,0,0,1,0,0,0,0,0,0", r"columns 6 to 8 \(j\) have pt 0 but are not padding: '0,0,1'"),
+        (
+            "20000,1,50000,0.1,-2.5,0,0,0,30000,0,1",
+            r"11 columns, expected 14 as the first line says",
+        ),
+        (
+            "20000,1,0,0,0,50000,0.1,-2.5,0,0,0,0,0,0",
+            r"columns 6 to 8 \(j\) hold a particle after padding",
+        ),
+        (
+            "20000,1,50000,0.1,-2.5,0,0,1,0,0,0,0,0,0",
+            r"columns 6 to 8 \(j\) have pt 0 but are not padding: '0,0,1'",
+        ),
         ("20000,1,50000,0.1,-2.5,0,0,0,0,0,0,1,99,0", r"eta of columns 12 to 14 \(g\) is '99'"),
         ("20000,1,50000,0.1,-2.5,0,0,0,-1,0,0,0,0,0", r"pt of columns 9 to 11 \(e\+\) is '-1'"),
         ("20000,4,50000,0.1,-2.5,0,0,0,0,0,0,0,0,0", r"METphi is '4'"),
@@ -564,16 +661,26 @@ def test_bad_rows_of_fixed_lengths_are_named(tmp_path: Path, bad: str, message: 
     assert events.weight.to_list() == [1]
     with pytest.raises(ReadError, match=r"line 1: expected nine numbers of columns"):
         DarkMachinesCSV(variant="fixed").read(write(tmp_path, f"1 1 6 0 3 0 0 0 4\n{good}\n"))
-    with pytest.raises(ReadError, match=r"variant is 'new', expected one of auto, challenge, bare, generator, fixed"):
+    with pytest.raises(
+        ReadError,
+        match=r"variant is 'new', expected one of auto, challenge, bare, generator, fixed",
+    ):
         DarkMachinesCSV(variant="new")  # type: ignore[arg-type]
 
 
-def test_one_damaged_line_does_not_change_the_layout(tmp_path: Path, lines_of_sample: list[str]) -> None:
+def test_one_damaged_line_does_not_change_the_layout(
+    tmp_path: Path, lines_of_sample: list[str]
+) -> None:
     path = write(tmp_path, "\n".join([bare(lines_of_sample[0]), *lines_of_sample[1:9], ""]))
-    with pytest.raises(ReadError, match=r"line 1: weight is '-?[0-9.]+,|line 1: weight is|line 1: .*expected"):
+    with pytest.raises(
+        ReadError, match=r"line 1: weight is '-?[0-9.]+,|line 1: weight is|line 1: .*expected"
+    ):
         READER.read(path)
     for write_as, name in ((generator, "generator"), (bare, "bare"), (str, "challenge")):
-        empty = ";".join(write_as(lines_of_sample[0]).split(";")[: 5 if name == "challenge" else 3]) + ";"
+        empty = (
+            ";".join(write_as(lines_of_sample[0]).split(";")[: 5 if name == "challenge" else 3])
+            + ";"
+        )
         text = "\n".join([empty, *map(write_as, lines_of_sample[1:4]), ""])
         assert READER.layout_of(write(tmp_path, text)).name == name
         assert len(READER.read(write(tmp_path, text))) == 4

@@ -23,7 +23,11 @@ FEW = ("n_jets", "ht", "met", "lepton_pt_3", "jet_pt_1", "jet_pt_2")
 
 def tiny(*, seed: int = 0, epochs: int = 2) -> DeepSVDD:
     return DeepSVDD(
-        FEW, hidden=(8,), outputs=4, members=2, training=NetworkTraining(epochs=epochs, batch_events=32, seed=seed)
+        FEW,
+        hidden=(8,),
+        outputs=4,
+        members=2,
+        training=NetworkTraining(epochs=epochs, batch_events=32, seed=seed),
     )
 
 
@@ -52,7 +56,9 @@ def test_scores_are_those_of_a_loop(fitted: DeepSVDD, events: Any) -> None:
         for member in range(2):
             hidden = z @ state["weights.0"][member]
             place = np.where(hidden > 0, hidden, 0.1 * hidden) @ state["weights.1"][member]
-            distances.append(((place - state["centre"][member]) ** 2).sum() / state["scale"][member])
+            distances.append(
+                ((place - state["centre"][member]) ** 2).sum() / state["scale"][member]
+            )
         assert score == pytest.approx(np.mean(distances))
 
 
@@ -63,7 +69,9 @@ def test_no_layer_has_a_bias_and_the_centre_is_not_zero(fitted: DeepSVDD) -> Non
     assert fitted.n_parameters == 2 * (6 * 8 + 8 * 4)
     centre = network.state_dict()["centre"]
     assert (centre.abs() >= SMALLEST_CENTRE).all()
-    assert torch.equal(network(torch.zeros(1, 6, dtype=torch.float64)), torch.zeros(2, 1, 4, dtype=torch.float64))
+    assert torch.equal(
+        network(torch.zeros(1, 6, dtype=torch.float64)), torch.zeros(2, 1, 4, dtype=torch.float64)
+    )
 
 
 def test_the_loss_falls_and_scores_do_not_collapse(events: Any) -> None:
@@ -76,7 +84,9 @@ def test_the_loss_falls_and_scores_do_not_collapse(events: Any) -> None:
 
 
 def test_the_centre_is_the_mean_place_before_training(events: Any) -> None:
-    detector = DeepSVDD(FEW, members=1, training=NetworkTraining(epochs=1, learning_rate=1e-12)).fit(events)
+    detector = DeepSVDD(
+        FEW, members=1, training=NetworkTraining(epochs=1, learning_rate=1e-12)
+    ).fit(events)
     network, scaling = detector.network_, detector.scaling_
     assert network is not None
     assert scaling is not None
@@ -87,7 +97,9 @@ def test_the_centre_is_the_mean_place_before_training(events: Any) -> None:
     assert detector.score(training_events(events)).mean() == pytest.approx(1.0, rel=1e-6)
 
 
-def test_a_seed_gives_the_same_detector_and_leaves_torch_alone(events: Any, fitted: DeepSVDD) -> None:
+def test_a_seed_gives_the_same_detector_and_leaves_torch_alone(
+    events: Any, fitted: DeepSVDD
+) -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
@@ -105,7 +117,12 @@ def test_it_travels_to_workers(fitted: DeepSVDD, events: Any) -> None:
 def test_options_are_saved_and_checked(fitted: DeepSVDD, events: Any, tmp_path: Path) -> None:
     fitted.save(tmp_path / "detector")
     loaded = DeepSVDD.load(tmp_path / "detector")
-    assert (loaded.hidden, loaded.outputs, loaded.members, loaded.training) == ((8,), 4, 2, fitted.training)
+    assert (loaded.hidden, loaded.outputs, loaded.members, loaded.training) == (
+        (8,),
+        4,
+        2,
+        fitted.training,
+    )
     np.testing.assert_array_equal(loaded.fit(events).score(events), fitted.score(events))
     meta, arrays = read(tmp_path / "detector")
     arrays["network.weights.0"] = arrays["network.weights.0"][:, :5]

@@ -42,11 +42,16 @@ def write(path: Path, groups: Columns, *, tree: str = "Delphes") -> str:
     """Branches as Delphes names them, with one counter for each group."""
     kinds = {"BTag": "uint32", "Charge": "int32"}
     types = {
-        name: "var * {" + ", ".join(f"{field}: {kinds.get(field, 'float64')}" for field in fields) + "}"
+        name: "var * {"
+        + ", ".join(f"{field}: {kinds.get(field, 'float64')}" for field in fields)
+        + "}"
         for name, fields in groups.items()
     }
     with uproot.recreate(path) as file:
-        options: dict[str, Any] = {"field_name": "{0}.{1}".format, "counter_name": "{0}_size".format}
+        options: dict[str, Any] = {
+            "field_name": "{0}.{1}".format,
+            "counter_name": "{0}_size".format,
+        }
         if groups:
             written = {name: ak.zip({f: _typed(v, kinds.get(f, "float64")) for f, v in fields.items()}) for name, fields in groups.items()}  # fmt: skip
             file.mktree(tree, types, **options).extend(written)
@@ -56,7 +61,9 @@ def write(path: Path, groups: Columns, *, tree: str = "Delphes") -> str:
 
 
 def _typed(values: list[list[float]], kind: str) -> ak.Array:
-    return ak.unflatten(np.array([v for one in values for v in one], dtype=kind), [len(one) for one in values])
+    return ak.unflatten(
+        np.array([v for one in values for v in one], dtype=kind), [len(one) for one in values]
+    )
 
 
 @pytest.fixture
@@ -99,13 +106,18 @@ def test_every_event_of_a_real_file(real: str) -> None:
             for k in np.argsort([-pt for pt in found[f"{kind}.PT"][i]], kind="stable"):
                 pt, eta, phi = (found[f"{kind}.{name}"][i][k] for name in ("PT", "Eta", "Phi"))
                 if kind == "Jet":
-                    e, what = energy(pt, eta, found["Jet.Mass"][i][k]), int(found["Jet.BTag"][i][k] != 0)
+                    e, what = (
+                        energy(pt, eta, found["Jet.Mass"][i][k]),
+                        int(found["Jet.BTag"][i][k] != 0),
+                    )
                 elif kind == "Photon":
                     e, what = found["Photon.E"][i][k], 6
                 else:
                     e, what = energy(pt, eta, mass), positive + (found[f"{kind}.Charge"][i][k] < 0)
                 expected.append((pt, eta, phi, e, what))
-        got = [(p["pt"], p["eta"], p["phi"], p["energy"], p["type"]) for p in event.Particle.to_list()]
+        got = [
+            (p["pt"], p["eta"], p["phi"], p["energy"], p["type"]) for p in event.Particle.to_list()
+        ]
         assert len(got) == len(expected)
         np.testing.assert_allclose(got, expected, rtol=1e-14)
         assert [event.MET.pt] == found["MissingET.MET"][i]
@@ -113,13 +125,19 @@ def test_every_event_of_a_real_file(real: str) -> None:
         assert [event.weight] == found["Event.Weight"][i]
     assert ak.sum(events.Particle["type"] == 1) == 12
     photons = events.Particle[events.Particle["type"] == 6]
-    np.testing.assert_allclose(ak.flatten(photons.energy), ak.flatten(photons.p), rtol=1e-4)  # float32 in the file
+    np.testing.assert_allclose(
+        ak.flatten(photons.energy), ak.flatten(photons.p), rtol=1e-4
+    )  # float32 in the file
 
 
 def test_three_events(tmp_path: Path) -> None:
     events = Delphes().read(write(tmp_path / "sim.root", three_events()))
     assert events.Particle["type"].to_list() == [[1, 0, 3, 6], [], [0, 1, 2, 5, 4]]
-    assert events.Particle.pt.to_list() == [[60.0, 40.0, 20.0, 12.0], [], [50.0, 30.0, 25.0, 15.0, 10.0]]
+    assert events.Particle.pt.to_list() == [
+        [60.0, 40.0, 20.0, 12.0],
+        [],
+        [50.0, 30.0, 25.0, 15.0, 10.0],
+    ]
     np.testing.assert_allclose(events.Particle.mass[2, :2], [8.0, 4.0], rtol=1e-9)
     np.testing.assert_allclose(events.Particle.mass[2, 3], MUON, rtol=1e-3)
     assert events.Particle.energy[0, 3] == 18.6
@@ -134,18 +152,28 @@ def test_three_events(tmp_path: Path) -> None:
         ({"electrons": (22.0, 2.5), "photons": (0.0, 0.5)}, [[1, 0], [], [0, 1, 2, 5, 4]]),
         ({"muons": (0.0, 1.0)}, [[1, 0, 3, 6], [], [0, 1, 2, 4]]),
         ({"b_tag_bits": 2}, [[0, 0, 3, 6], [], [0, 1, 2, 5, 4]]),
-        ({"overlap": 0.4}, [[1, 0, 3, 6], [], [1, 2, 5, 4]]),  # the third event's first jet is 0.14 from its electron
+        (
+            {"overlap": 0.4},
+            [[1, 0, 3, 6], [], [1, 2, 5, 4]],
+        ),  # the third event's first jet is 0.14 from its electron
         ({"overlap": 0.14}, [[1, 0, 3, 6], [], [0, 1, 2, 5, 4]]),
     ],
 )
 def test_options(tmp_path: Path, options: dict[str, Any], types: list[list[int]]) -> None:
     reader: Reader = Delphes(**options)
-    assert reader.read(write(tmp_path / "sim.root", three_events())).Particle["type"].to_list() == types
+    assert (
+        reader.read(write(tmp_path / "sim.root", three_events())).Particle["type"].to_list()
+        == types
+    )
 
 
 def test_overlap_across_the_end_of_phi(tmp_path: Path) -> None:
     groups = three_events()
-    groups["Jet"]["Phi"][0][1], groups["Photon"]["Phi"][0][0], groups["Photon"]["Eta"][0][0] = -3.1, 3.1, -2.0
+    groups["Jet"]["Phi"][0][1], groups["Photon"]["Phi"][0][0], groups["Photon"]["Eta"][0][0] = (
+        -3.1,
+        3.1,
+        -2.0,
+    )
     events = Delphes(overlap=0.1).read(write(tmp_path / "sim.root", groups))
     assert events.Particle["type"].to_list()[0] == [1, 3, 6]
 
@@ -183,10 +211,12 @@ def test_impossible_values_are_named(
     path = write(tmp_path / "sim.root", groups)
     with pytest.raises(ReadError, match=rf"sim\.root {message}"):
         Delphes().read(path)
-    with pytest.raises(ReadError, match=rf"sim\.root {message.partition(',')[0]}"):  # cuts hide nothing, nor do chunks
-        Delphes(jets=(1000.0, 1.0), electrons=(1000.0, 1.0), muons=(1000.0, 1.0), photons=(1000.0, 1.0)).read(
-            path, entry
-        )
+    with pytest.raises(
+        ReadError, match=rf"sim\.root {message.partition(',')[0]}"
+    ):  # cuts hide nothing, nor do chunks
+        Delphes(
+            jets=(1000.0, 1.0), electrons=(1000.0, 1.0), muons=(1000.0, 1.0), photons=(1000.0, 1.0)
+        ).read(path, entry)
 
 
 @pytest.mark.parametrize("group", ["Jet", "Electron", "Muon", "Photon", "MissingET"])
@@ -196,40 +226,59 @@ def test_missing_branches_are_named(tmp_path: Path, group: str) -> None:
         groups[group][f"{field}x"] = groups[group].pop(field)
         path = write(tmp_path / "sim.root", groups)
         near = rf"near it are .*{group}\.{field}x"
-        with pytest.raises(ReadError, match=rf"tree Delphes, has no branch '{group}\.{field}' \({near}"):
+        with pytest.raises(
+            ReadError, match=rf"tree Delphes, has no branch '{group}\.{field}' \({near}"
+        ):
             Delphes().read(path)
 
 
 def test_wrong_files(tmp_path: Path, shared: Path) -> None:
-    with pytest.raises(ReadError, match=r"sim\.root has no tree 'Delphes' \(found: Other\); name another reader"):
+    with pytest.raises(
+        ReadError, match=r"sim\.root has no tree 'Delphes' \(found: Other\); name another reader"
+    ):
         Delphes().num_events(write(tmp_path / "sim.root", three_events(), tree="Other"))
     with pytest.raises(ReadError, match=r"bad_delphes\.root has no tree 'Delphes' \(found: none\)"):
         Delphes().read(str(shared / "data" / "real" / "coffea" / "bad_delphes.root"))
     groups = three_events()
     groups["MissingET"] = {"MET": [[1.0], [], [2.0]], "Phi": [[1.0], [], [2.0]]}
-    with pytest.raises(ReadError, match=r"sim\.root entry 1: 0 values of MissingET\.MET, expected one"):
+    with pytest.raises(
+        ReadError, match=r"sim\.root entry 1: 0 values of MissingET\.MET, expected one"
+    ):
         Delphes().read(write(tmp_path / "sim.root", groups))
     with uproot.recreate(tmp_path / "sim.root") as file:
         file.mktree("Delphes", {"Photon.PT": "float64"}).extend({"Photon.PT": np.ones(2)})
-    with pytest.raises(ReadError, match=r"branch 'Photon\.PT' is 2 \* float64, expected a list of numbers per event"):
+    with pytest.raises(
+        ReadError,
+        match=r"branch 'Photon\.PT' is 2 \* float64, expected a list of numbers per event",
+    ):
         Delphes().read(str(tmp_path / "sim.root"))
 
 
 def test_lists_of_different_length(tmp_path: Path) -> None:
-    types = {f"{group}.{field}": "var * float64" for group, fields in three_events().items() for field in fields}
+    types = {
+        f"{group}.{field}": "var * float64"
+        for group, fields in three_events().items()
+        for field in fields
+    }
     values = {
-        f"{group}.{f}": _typed(v, "float64") for group, fields in three_events().items() for f, v in fields.items()
+        f"{group}.{f}": _typed(v, "float64")
+        for group, fields in three_events().items()
+        for f, v in fields.items()
     }
     values["Muon.Eta"] = ak.Array([[], [], [1.0]])
     with uproot.recreate(tmp_path / "sim.root") as file:
         file.mktree("Delphes", types).extend(values)
-    with pytest.raises(ReadError, match=r"sim\.root entry 2: 1 values of Muon\.Eta but 2 of Muon\.PT"):
+    with pytest.raises(
+        ReadError, match=r"sim\.root entry 2: 1 values of Muon\.Eta but 2 of Muon\.PT"
+    ):
         Delphes().read(str(tmp_path / "sim.root"))
 
 
 def test_cut_and_damaged_files(tmp_path: Path) -> None:
     path = tmp_path / "sim.root"
-    groups = {name: {f: v * 50 for f, v in fields.items()} for name, fields in three_events().items()}
+    groups = {
+        name: {f: v * 50 for f, v in fields.items()} for name, fields in three_events().items()
+    }
     write(path, groups)
     whole, rng, refused = path.read_bytes(), np.random.default_rng(3), 0
     for i in range(30):
@@ -251,7 +300,10 @@ def test_cut_and_damaged_files(tmp_path: Path) -> None:
 
 def test_found_by_its_branches_and_converted(tmp_path: Path, real: str) -> None:
     assert identify(real) == "hepmtp:Delphes"
-    path, target = write(tmp_path / "sim.root", three_events()), str(tmp_path / "converted" / "sim.root")
+    path, target = (
+        write(tmp_path / "sim.root", three_events()),
+        str(tmp_path / "converted" / "sim.root"),
+    )
     (tmp_path / "converted").mkdir()
     assert reader_for(path) == Delphes()
     assert convert(path, target, chunk=2) == 3
@@ -270,10 +322,13 @@ def test_unknown_layouts_are_described(tmp_path: Path, shared: Path) -> None:
         reader_for(str(real / "scikit-hep-testdata" / "uproot-HZZ.root"))
     groups = three_events()
     del groups["MissingET"]
-    with pytest.raises(ReadError, match=r"found: Delphes with 23 branches \(.*; Delphes needs MissingET\.MET too\)"):
+    with pytest.raises(
+        ReadError, match=r"found: Delphes with 23 branches \(.*; Delphes needs MissingET\.MET too\)"
+    ):
         identify(write(tmp_path / "sim.root", groups))
     with pytest.raises(
-        ReadError, match=r"found: Delphes with 1 branches \(x\); known are the layouts of RootReader, Del"
+        ReadError,
+        match=r"found: Delphes with 1 branches \(x\); known are the layouts of RootReader, Del",
     ):
         identify(write(tmp_path / "sim.root", {}))
     (tmp_path / "empty.root").touch()

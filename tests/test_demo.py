@@ -26,7 +26,12 @@ from hepmtp.report.tables import read_csv
 from hepmtp.statistics.histograms import load, yields
 from hepmtp.storage import META
 
-DETECTORS = {"masked_token", "token_rarity", *OBSERVABLES, *(f"masked_token_{form}" for form in FORMS)}
+DETECTORS = {
+    "masked_token",
+    "token_rarity",
+    *OBSERVABLES,
+    *(f"masked_token_{form}" for form in FORMS),
+}
 SIGNALS = {"4top", "glgl1600_neutralino800"}
 DATASETS = {"ttbarW", "ttbarWW", "ttbarZ", "ttbarHiggs", *SIGNALS}
 #: A demo that stands still in its second epoch, so that it is killed there and nowhere else.
@@ -53,7 +58,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
         try:
             deadline = time.monotonic() + 200
             while (
-                not (folder / "checkpoint" / META).exists() and process.poll() is None and time.monotonic() < deadline
+                not (folder / "checkpoint" / META).exists()
+                and process.poll() is None
+                and time.monotonic() < deadline
             ):
                 time.sleep(0.05)
             assert process.poll() is None, "the demo that was to be killed ended by itself"
@@ -61,7 +68,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
             process.kill()
     left_behind = {path.name for path in folder.iterdir()}
     epochs: set[int] = set()
-    result = run_demo(folder, quick=True, status=False, progress=lambda epoch, *_: epochs.add(epoch))
+    result = run_demo(
+        folder, quick=True, status=False, progress=lambda epoch, *_: epochs.add(epoch)
+    )
     return Demo(folder, result, epochs, left_behind)
 
 
@@ -74,15 +83,31 @@ def test_a_killed_demo_goes_on_where_it_ended(demo: Demo) -> None:
 
 def test_the_folder_is_what_the_docs_say(demo: Demo) -> None:
     tables = {f"{name}.{kind}" for name in ("performance", "selection") for kind in ("csv", "md")}
-    expected = {"run.json", "histograms.json", "cutflow.json", "report.html", "figures", "detector", *tables}
-    assert {path.name for path in demo.folder.iterdir()} == expected  # no checkpoint, nothing temporary
+    expected = {
+        "run.json",
+        "histograms.json",
+        "cutflow.json",
+        "report.html",
+        "figures",
+        "detector",
+        *tables,
+    }
+    assert {
+        path.name for path in demo.folder.iterdir()
+    } == expected  # no checkpoint, nothing temporary
     assert demo.result.report == demo.folder / "report.html"
     info = read_info(demo.folder)
     figures = {path.name for path in (demo.folder / "figures").iterdir()}
     assert figures == {f"{one.name}.{kind}" for one in info.figures for kind in ("png", "pdf")}
     names = [one.name for one in info.figures]
     assert names[0] == "score"
-    assert {"shape", "training_curve", "tokens_before_after", "occupancy_tokens", "occupancy_type"} <= set(names)
+    assert {
+        "shape",
+        "training_curve",
+        "tokens_before_after",
+        "occupancy_tokens",
+        "occupancy_type",
+    } <= set(names)
     assert {f"{kind}_{signal}" for kind in ("roc", "sic") for signal in SIGNALS} <= set(names)
     assert {f"confusion_MET_{kind}" for kind in ("background", "signal")} <= set(names)
     assert not [path for path in demo.folder.rglob("*") if path.suffix in (".pkl", ".pickle")]
@@ -93,7 +118,14 @@ def test_the_page_stands_alone(demo: Demo) -> None:
     sources = re.findall(r"""\bsrc\s*=\s*["']([^"']{1,40})""", page)
     assert len(sources) == len(read_info(demo.folder).figures)
     assert all(one.startswith("data:image/png;base64,") for one in sources)
-    for loads in (r"<link\b", r"<script\b", r"<iframe\b", r"@import", r"url\(\s*['\"]?(?!data:)", r"srcset"):
+    for loads in (
+        r"<link\b",
+        r"<script\b",
+        r"<iframe\b",
+        r"@import",
+        r"url\(\s*['\"]?(?!data:)",
+        r"srcset",
+    ):
         assert not re.search(loads, page), loads
 
 
@@ -139,7 +171,9 @@ def test_every_detector_signal_and_region_has_a_row_with_errors_and_counts(demo:
     rows = read_csv(demo.folder / "performance.csv")
     keys = [(row["detector"], row["signal"], row["region"]) for row in rows]
     assert len(keys) == len(set(keys))
-    assert set(keys) == {(d, s, r) for d in DETECTORS for s in SIGNALS for r in ("preselection", "SR")}
+    assert set(keys) == {
+        (d, s, r) for d in DETECTORS for s in SIGNALS for r in ("preselection", "SR")
+    }
     cutflow = json.loads((demo.folder / "cutflow.json").read_text())
     for row in rows:
         for name in ("auc", "auc_balanced"):
@@ -147,7 +181,9 @@ def test_every_detector_signal_and_region_has_a_row_with_errors_and_counts(demo:
             assert 0 < float(row[f"{name}_error"]) < 0.1
         assert int(row["n_signal"]) == cutflow[row["signal"]][row["region"]]["raw"]
         backgrounds = DATASETS - SIGNALS
-        assert int(row["n_background"]) == sum(cutflow[name][row["region"]]["raw"] for name in backgrounds)
+        assert int(row["n_background"]) == sum(
+            cutflow[name][row["region"]]["raw"] for name in backgrounds
+        )
         assert (row["gain"] in ("", None)) == (row["detector"] == "multiplicity")
     assert len(demo.result.performance) == len(rows)
 

@@ -59,20 +59,40 @@ def test_everything_is_saved(background: Any, tmp_path: Path) -> None:
     assert isinstance(loaded, DistortionDetector)
     for name in ("model", "training", "name", "history_"):
         assert getattr(loaded, name) == getattr(detector, name)
-    np.testing.assert_array_equal(loaded.fit(background[:400]).score(background), detector.score(background))
+    np.testing.assert_array_equal(
+        loaded.fit(background[:400]).score(background), detector.score(background)
+    )
     assert "DDD-style" in detector.description
 
 
 def test_parameters_are_counted_in_a_combination_too(background: Any) -> None:
     # two inputs, a block (norms, queries keys and values, output, two layers), norm, output
-    expected = 12 * 16 + 16 + 4 * 16 + 16 + 64 + 16 * 48 + 48 + 16 * 16 + 16 + 16 * 32 + 32 + 32 * 16 + 16 + 32 + 17
+    expected = (
+        12 * 16
+        + 16
+        + 4 * 16
+        + 16
+        + 64
+        + 16 * 48
+        + 48
+        + 16 * 16
+        + 16
+        + 16 * 32
+        + 32
+        + 32 * 16
+        + 16
+        + 32
+        + 17
+    )
     detector = tiny().fit(background[:400])
     assert detector.n_parameters == expected
     assert Combination([detector, Observable("ht")], "or").n_parameters == expected
 
 
 def test_before_fit(background: Any, tmp_path: Path) -> None:
-    with pytest.raises(NotFittedError, match=r"this DistortionDetector is not trained yet: call fit"):
+    with pytest.raises(
+        NotFittedError, match=r"this DistortionDetector is not trained yet: call fit"
+    ):
         tiny().score(background)
     with pytest.raises(NotFittedError, match=r"this DistortionDetector has no axis yet: call fit"):
         tiny().save(tmp_path / "x")

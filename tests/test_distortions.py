@@ -33,7 +33,8 @@ def momentum(events: Any) -> Any:
     return np.stack(
         [
             ak.to_numpy(
-                ak.sum(events.Particle.pt * way(events.Particle.phi), axis=1) + events.MET.pt * way(events.MET.phi)
+                ak.sum(events.Particle.pt * way(events.Particle.phi), axis=1)
+                + events.MET.pt * way(events.MET.phi)
             )
             for way in (np.cos, np.sin)
         ]
@@ -63,7 +64,9 @@ def test_each_distortion_keeps_the_record(one: Distortion, background: Any) -> N
     assert changed == CHANGES[one.name]
     np.testing.assert_allclose(momentum(found), momentum(background), atol=1e-8)
     # four-momenta: the files have six digits, so that energy falls short of momentum by 1e-5 at most, as it did before
-    assert ak.min(found.Particle.energy / (found.Particle.pt * np.cosh(found.Particle.eta))) > 1 - 2e-5
+    assert (
+        ak.min(found.Particle.energy / (found.Particle.pt * np.cosh(found.Particle.eta))) > 1 - 2e-5
+    )
     assert columns(one.apply(background, np.random.default_rng(1))) == after
     assert columns(one.apply(background, np.random.default_rng(2))) != after
 
@@ -71,7 +74,15 @@ def test_each_distortion_keeps_the_record(one: Distortion, background: Any) -> N
 @pytest.mark.parametrize("one", DISTORTIONS, ids=lambda one: one.name)
 def test_few_events_and_empty_ones(one: Distortion) -> None:
     events = make_events(
-        counts=[0], pt=[], eta=[], phi=[], energy=[], type=[], met=[0.0], met_phi=[0.0], role="background"
+        counts=[0],
+        pt=[],
+        eta=[],
+        phi=[],
+        energy=[],
+        type=[],
+        met=[0.0],
+        met_phi=[0.0],
+        role="background",
     )
     for some in (events, events[:0]):
         found = one.apply(some, np.random.default_rng(1))
@@ -86,13 +97,17 @@ def test_pt_scale_is_one_factor_an_event(background: Any) -> None:
     np.testing.assert_allclose(ak.max(factor, axis=1), ak.min(factor, axis=1), rtol=1e-12)
     assert 1.1 <= ak.min(factor) < 1.2
     assert 2.4 < ak.max(factor) <= 2.5
-    np.testing.assert_allclose(ak.flatten(found.Particle.energy / background.Particle.energy), ak.flatten(factor))
+    np.testing.assert_allclose(
+        ak.flatten(found.Particle.energy / background.Particle.energy), ak.flatten(factor)
+    )
 
 
 def test_smearing_stays_inside_the_detector(background: Any) -> None:
     smeared, turned = apply("pt_smear", background), apply("direction", background)
     for kind in range(7):
-        of_kind = [one.Particle[one.Particle["type"] == kind] for one in (background, smeared, turned)]
+        of_kind = [
+            one.Particle[one.Particle["type"] == kind] for one in (background, smeared, turned)
+        ]
         assert ak.min(of_kind[1].pt) >= ak.min(of_kind[0].pt)
         assert ak.max(abs(of_kind[2].eta)) <= ak.max(abs(of_kind[0].eta))
     lost = ak.num(background.Particle) - ak.num(smeared.Particle)
@@ -131,7 +146,8 @@ def test_overlay() -> None:
 
 def test_swapped_types(background: Any) -> None:
     before, after = (
-        ak.to_numpy(ak.flatten(one.Particle["type"])) for one in (background, apply("swap_types", background))
+        ak.to_numpy(ak.flatten(one.Particle["type"]))
+        for one in (background, apply("swap_types", background))
     )
     seen = {(int(a), int(b)) for a, b in zip(before, after, strict=True)}
     kept = {(kind, kind) for kind in range(7)}
@@ -163,7 +179,11 @@ def test_particles_recoil_in_proportion_to_pt() -> None:
         counts=[2], pt=[300.0, 100.0], eta=[0.0, 1.0], phi=[np.pi / 2, -np.pi / 2], energy=[300.0, 200.0], type=[0, 1],
         met=[40.0], met_phi=[0.0], role="background",
     )  # fmt: skip
-    found = next(one for one in (apply("met_scale", events, seed) for seed in range(9)) if len(one.Particle[0]) == 2)
+    found = next(
+        one
+        for one in (apply("met_scale", events, seed) for seed in range(9))
+        if len(one.Particle[0]) == 2
+    )
     more = float(found.MET.pt[0]) - 40
     assert 20 <= more <= 120
     px = ak.to_numpy((found.Particle.pt * np.cos(found.Particle.phi))[0])
@@ -175,7 +195,9 @@ def test_particles_recoil_in_proportion_to_pt() -> None:
 
 def test_every_event_gets_one_of_the_distortions(background: Any) -> None:
     def mark(value: float) -> Distortion:
-        return Distortion(str(value), "marks events", lambda events, _: ak.with_field(events, value, "weight"))
+        return Distortion(
+            str(value), "marks events", lambda events, _: ak.with_field(events, value, "weight")
+        )
 
     found = distort(background[:900], np.random.default_rng(1), [mark(1.0), mark(2.0), mark(3.0)])
     assert np.unique(ak.to_numpy(found.weight), return_counts=True)[1].tolist() == [300, 300, 300]

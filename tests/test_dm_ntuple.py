@@ -49,10 +49,15 @@ def branches(events: list[list[Thing]]) -> dict[str, list[list[float]]]:
     return found
 
 
-def write(path: Path, found: dict[str, list[list[float]]], *, tree: str = "mytree", **more: Any) -> str:
+def write(
+    path: Path, found: dict[str, list[list[float]]], *, tree: str = "mytree", **more: Any
+) -> str:
     values: dict[str, Any] = {}
     for name, lists in found.items():
-        flat = np.array([v for one in lists for v in one], dtype=np.int32 if name.startswith("is") else np.float64)
+        flat = np.array(
+            [v for one in lists for v in one],
+            dtype=np.int32 if name.startswith("is") else np.float64,
+        )
         values[name] = ak.unflatten(flat, [len(one) for one in lists])
     values |= {name: np.array(one) for name, one in more.items()}
     types = {name: f"var * {'int32' if name.startswith('is') else 'float64'}" for name in found}
@@ -82,7 +87,9 @@ def test_three_events(tmp_path: Path) -> None:
 def test_a_weight_of_its_own(tmp_path: Path) -> None:
     path = write(tmp_path / "sim.root", branches(three_events()), weight=[0.5, -1.0, 2.0])
     assert DMNtuple(weight="weight").read(path).weight.to_list() == [0.5, -1.0, 2.0]
-    with pytest.raises(ReadError, match=r"tree mytree, has no branch 'weights' \(near it are .*weight"):
+    with pytest.raises(
+        ReadError, match=r"tree mytree, has no branch 'weights' \(near it are .*weight"
+    ):
         DMNtuple(weight="weights").read(path)
 
 
@@ -90,23 +97,42 @@ def test_the_missing_energy_has_no_direction_along_the_beam(tmp_path: Path) -> N
     found = branches(three_events())
     found["obj_eta"][1] = [math.nan]
     found["obj_phi"][1] = [-999.0]
-    np.testing.assert_allclose(DMNtuple().read(write(tmp_path / "sim.root", found)).MET.phi, [-1.0, 2.0, 0.5])
+    np.testing.assert_allclose(
+        DMNtuple().read(write(tmp_path / "sim.root", found)).MET.phi, [-1.0, 2.0, 0.5]
+    )
 
 
 @pytest.mark.parametrize(
     ("name", "entry", "values", "message"),
     [
         ("obj_px", 1, [math.nan], r"entry 1: obj_px is nan, expected a finite number"),
-        ("obj_Energy", 2, [1.0, 1.0, math.inf], r"entry 2: obj_Energy is inf, expected a finite number"),
-        ("obj_eta", 2, [1.0, 0.0, -999.0], r"entry 2: obj_eta is -999\.0, expected a number from -30 to 30"),
+        (
+            "obj_Energy",
+            2,
+            [1.0, 1.0, math.inf],
+            r"entry 2: obj_Energy is inf, expected a finite number",
+        ),
+        (
+            "obj_eta",
+            2,
+            [1.0, 0.0, -999.0],
+            r"entry 2: obj_eta is -999\.0, expected a number from -30 to 30",
+        ),
         ("obj_phi", 2, [7.0, 0.0, 0.0], r"entry 2: obj_phi is 7\.0, expected a number from -3\.14"),
-        ("isMET", 1, [0], r"entry 1: isMET is 0, expected one flag of an object \(isMET, isBJet, isJet, isPositron"),
+        (
+            "isMET",
+            1,
+            [0],
+            r"entry 1: isMET is 0, expected one flag of an object \(isMET, isBJet, isJet, isPositron",
+        ),
         ("isMET", 2, [0, 1, 1], r"entry 2: isMET is 2, expected one flag of an object"),
         ("isPhoton", 2, [1, 0, 0], r"entry 2: isMET is 2, expected one flag of an object"),
         ("obj_py", 2, [1.0, 2.0], r"entry 2: 2 values of obj_py but 3 of obj_px"),
     ],
 )
-def test_impossible_values_are_named(tmp_path: Path, name: str, entry: int, values: list[float], message: str) -> None:
+def test_impossible_values_are_named(
+    tmp_path: Path, name: str, entry: int, values: list[float], message: str
+) -> None:
     found = branches(three_events())
     found[name][entry] = values
     with pytest.raises(ReadError, match=rf"sim\.root {message}"):
@@ -129,5 +155,7 @@ def test_missing_branches_are_named(tmp_path: Path, name: str) -> None:
     del found[name]
     with pytest.raises(ReadError, match=rf"sim\.root, tree mytree, has no branch '{name}'"):
         DMNtuple().read(write(tmp_path / "sim.root", found))
-    with pytest.raises(ReadError, match=r"sim\.root has no tree 'mytree' \(found: Events\); name another reader"):
+    with pytest.raises(
+        ReadError, match=r"sim\.root has no tree 'mytree' \(found: Events\); name another reader"
+    ):
         DMNtuple().read(write(tmp_path / "sim.root", found, tree="Events"))

@@ -37,7 +37,9 @@ class Zenodo:
     """What the server has, and how it misbehaves for each name."""
 
     files: dict[str, bytes] = field(default_factory=dict)
-    breaks: dict[str, int] = field(default_factory=dict)  # how often the connection is closed half way
+    breaks: dict[str, int] = field(
+        default_factory=dict
+    )  # how often the connection is closed half way
     status: dict[str, list[int]] = field(default_factory=dict)  # answers before the good ones
     no_range: set[str] = field(default_factory=set)
     no_tag: set[str] = field(default_factory=set)
@@ -143,10 +145,16 @@ def get(zenodo: Zenodo, tmp_path: Path) -> Fetch:
         transfer: Transfer = PATIENT,
         **options: Any,
     ) -> list[str]:
-        address = {"listing": f"{zenodo.url}/api/records/1"} if base == "listing" else {"url": f"{zenodo.url}/files"}
+        address = (
+            {"listing": f"{zenodo.url}/api/records/1"}
+            if base == "listing"
+            else {"url": f"{zenodo.url}/files"}
+        )
         row = {"name": "r", "doi": "10.1/r", "files": files, **address}
         manifest = tmp_path / "manifest.yaml"
-        manifest.write_text(yaml.safe_dump({"records": [row], "datasets": [{**DATASET, **one} for one in datasets]}))
+        manifest.write_text(
+            yaml.safe_dump({"records": [row], "datasets": [{**DATASET, **one} for one in datasets]})
+        )
         found = fetch(
             names or ("r",),
             load_manifest(manifest, folder=tmp_path),
@@ -160,7 +168,13 @@ def get(zenodo: Zenodo, tmp_path: Path) -> Fetch:
     return get
 
 
-DATASET = {"name": "a", "process": "ttbarW", "role": "background", "record": "r", "files": ["a.csv"]}
+DATASET = {
+    "name": "a",
+    "process": "ttbarW",
+    "role": "background",
+    "record": "r",
+    "files": ["a.csv"],
+}
 
 
 def sha256(data: bytes) -> str:
@@ -207,21 +221,28 @@ def test_a_good_file_is_fetched_locked_and_not_fetched_again(
     assert len(zenodo.asked) == asked  # not even the listing
 
 
-def test_a_broken_transfer_goes_on_where_it_broke(zenodo: Zenodo, get: Fetch, tmp_path: Path) -> None:
+def test_a_broken_transfer_goes_on_where_it_broke(
+    zenodo: Zenodo, get: Fetch, tmp_path: Path
+) -> None:
     zenodo.files, zenodo.breaks = {"a.bin": BIG}, {"a.bin": 3}
     get({"a.bin": None})
-    starts = [int(re.sub(r"\D", "", range_) or 0) for name, range_ in zenodo.asked if name == "a.bin"]
+    starts = [
+        int(re.sub(r"\D", "", range_) or 0) for name, range_ in zenodo.asked if name == "a.bin"
+    ]
     assert len(starts) == 4
     assert 0 == starts[0] < starts[1] < starts[2] < starts[3] < 1_000_000
     assert (tmp_path / "a.bin").read_bytes() == BIG
 
 
-def test_a_fetch_that_failed_is_continued_by_the_next_one(zenodo: Zenodo, get: Fetch, tmp_path: Path) -> None:
+def test_a_fetch_that_failed_is_continued_by_the_next_one(
+    zenodo: Zenodo, get: Fetch, tmp_path: Path
+) -> None:
     zenodo.files, zenodo.breaks = {"a.bin": BIG}, {"a.bin": 1}
     zenodo.status = {"a.bin": [200, 503, 503]}
     impatient = Transfer(timeout=(5.0, 5.0), retries=0, wait=0.0)
     with pytest.raises(
-        ManifestError, match=r"a.bin cannot be downloaded: .*503.*after 1 attempts.*kept in .*\.a\.bin\.part"
+        ManifestError,
+        match=r"a.bin cannot be downloaded: .*503.*after 1 attempts.*kept in .*\.a\.bin\.part",
     ):
         get({"a.bin": None}, transfer=impatient)
     assert left(tmp_path) == {".a.bin.part", ".a.bin.part.tag"}
@@ -232,7 +253,9 @@ def test_a_fetch_that_failed_is_continued_by_the_next_one(zenodo: Zenodo, get: F
     assert left(tmp_path) == {"a.bin"}
 
 
-def test_a_part_of_a_file_that_has_changed_is_thrown_away(zenodo: Zenodo, get: Fetch, tmp_path: Path) -> None:
+def test_a_part_of_a_file_that_has_changed_is_thrown_away(
+    zenodo: Zenodo, get: Fetch, tmp_path: Path
+) -> None:
     test_part = tmp_path / ".a.bin.part"
     test_part.write_bytes(b"x" * 400_000)
     (tmp_path / ".a.bin.part.tag").write_text('"of another state"')
@@ -242,7 +265,9 @@ def test_a_part_of_a_file_that_has_changed_is_thrown_away(zenodo: Zenodo, get: F
     assert (tmp_path / "a.bin").read_bytes() == BIG
 
 
-def test_a_part_that_nothing_vouches_for_is_not_continued(zenodo: Zenodo, get: Fetch, tmp_path: Path) -> None:
+def test_a_part_that_nothing_vouches_for_is_not_continued(
+    zenodo: Zenodo, get: Fetch, tmp_path: Path
+) -> None:
     zenodo.files, zenodo.no_tag, zenodo.breaks = {"a.bin": BIG}, {"a.bin"}, {"a.bin": 1}
     get({"a.bin": None})
     assert [asked for name, asked in zenodo.asked if name == "a.bin"] == ["", ""]
@@ -271,7 +296,9 @@ def test_a_server_without_range(zenodo: Zenodo, get: Fetch, tmp_path: Path) -> N
     get({"a.bin": None})
     assert (tmp_path / "a.bin").read_bytes() == BIG
     zenodo.files, zenodo.breaks, zenodo.no_range = {"b.bin": BIG}, {"b.bin": 99}, {"b.bin"}
-    with pytest.raises(ManifestError, match=r"b.bin cannot be downloaded: .* after 3 attempts without anything new"):
+    with pytest.raises(
+        ManifestError, match=r"b.bin cannot be downloaded: .* after 3 attempts without anything new"
+    ):
         get({"b.bin": None})
     assert zenodo.breaks["b.bin"] == 99 - 4  # the first brought something new
 
@@ -279,19 +306,24 @@ def test_a_server_without_range(zenodo: Zenodo, get: Fetch, tmp_path: Path) -> N
 def test_a_wrong_digest_is_refused(zenodo: Zenodo, get: Fetch, tmp_path: Path) -> None:
     zenodo.files = {"a.bin": BIG}
     with pytest.raises(
-        ManifestError, match=rf"expected {'0' * 64} but got {sha256(BIG)}.*is published.*correct the manifest"
+        ManifestError,
+        match=rf"expected {'0' * 64} but got {sha256(BIG)}.*is published.*correct the manifest",
     ):
         get({"a.bin": {"sha256": "0" * 64}})
     assert left(tmp_path) == set()
     zenodo.md5 = {"a.bin": "0" * 32}
-    with pytest.raises(ManifestError, match=rf"expected md5:{'0' * 32} but got {hashlib.md5(BIG).hexdigest()}"):
+    with pytest.raises(
+        ManifestError, match=rf"expected md5:{'0' * 32} but got {hashlib.md5(BIG).hexdigest()}"
+    ):
         get({"a.bin": None})
     assert left(tmp_path) == set()
     zenodo.md5 = {"a.bin": hashlib.md5(BIG).hexdigest()}
     assert get({"a.bin": None}) == ["a.bin"]
 
 
-def test_a_file_that_changes_on_the_server_is_refused(zenodo: Zenodo, get: Fetch, tmp_path: Path) -> None:
+def test_a_file_that_changes_on_the_server_is_refused(
+    zenodo: Zenodo, get: Fetch, tmp_path: Path
+) -> None:
     zenodo.files = {"a.bin": BIG}
     get({"a.bin": None})
     (tmp_path / "a.bin").unlink()
@@ -305,11 +337,15 @@ def test_a_file_that_changes_on_the_server_is_refused(zenodo: Zenodo, get: Fetch
 
 
 @pytest.mark.parametrize("new", [b"a" * 1_000_000, b"shorter"])
-def test_a_file_that_changes_here_is_refused(zenodo: Zenodo, get: Fetch, tmp_path: Path, new: bytes) -> None:
+def test_a_file_that_changes_here_is_refused(
+    zenodo: Zenodo, get: Fetch, tmp_path: Path, new: bytes
+) -> None:
     zenodo.files = {"a.csv": BIG}
     get({"a.csv": None}, datasets=({},))
     (tmp_path / "a.csv").write_bytes(new)
-    told = rf"a.csv has sha256 {sha256(new)}.*{LOCK} has {sha256(BIG)}.*Move it away.*remove its entry"
+    told = (
+        rf"a.csv has sha256 {sha256(new)}.*{LOCK} has {sha256(BIG)}.*Move it away.*remove its entry"
+    )
     with pytest.raises(ManifestError, match=told):
         get({"a.csv": None}, datasets=({},))
     dataset = load_manifest(tmp_path / "manifest.yaml", folder=tmp_path)
@@ -318,25 +354,31 @@ def test_a_file_that_changes_here_is_refused(zenodo: Zenodo, get: Fetch, tmp_pat
     assert check_files(dataset, digests=False) == {"a": [str(tmp_path / "a.csv")]}
 
 
-def test_a_file_put_there_by_hand_is_checked_and_locked(zenodo: Zenodo, get: Fetch, tmp_path: Path) -> None:
+def test_a_file_put_there_by_hand_is_checked_and_locked(
+    zenodo: Zenodo, get: Fetch, tmp_path: Path
+) -> None:
     zenodo.files, zenodo.md5 = {"a.bin": BIG}, {"a.bin": hashlib.md5(BIG).hexdigest()}
     (tmp_path / "a.bin").write_bytes(BIG)
     assert get({"a.bin": None}) == ["a.bin"]
     assert zenodo.asked == [("1", "")]  # the listing, for the md5
     (tmp_path / "a.bin").write_bytes(b"cut")
     (tmp_path / LOCK).unlink()
-    with pytest.raises(ManifestError, match=r"a.bin has md5 \w{32}, but \w{32} is published.*Move it away"):
+    with pytest.raises(
+        ManifestError, match=r"a.bin has md5 \w{32}, but \w{32} is published.*Move it away"
+    ):
         get({"a.bin": None})
 
 
 def test_what_is_not_there(zenodo: Zenodo, get: Fetch) -> None:
     zenodo.files = {"a.bin": BIG}
     with pytest.raises(
-        ManifestError, match=r"record 'r' has no file 'b.bin'; http://.* lists a.bin; correct the manifest"
+        ManifestError,
+        match=r"record 'r' has no file 'b.bin'; http://.* lists a.bin; correct the manifest",
     ):
         get({"b.bin": None})
     with pytest.raises(
-        ManifestError, match=r"files/b.bin cannot be downloaded: the server answers 404 Not Found; check the"
+        ManifestError,
+        match=r"files/b.bin cannot be downloaded: the server answers 404 Not Found; check the",
     ):
         get({"b.bin": None}, base="url")
     assert [name for name, _ in zenodo.asked].count("b.bin") == 1  # asking again would not help
@@ -346,14 +388,17 @@ def test_a_server_that_is_busy_is_asked_again(zenodo: Zenodo, get: Fetch) -> Non
     zenodo.files, zenodo.status = {"a.bin": BIG}, {"a.bin": [503, 429], "1": [500]}
     assert get({"a.bin": None}) == ["a.bin"]
     zenodo.files, zenodo.status = {"b.bin": BIG}, {"b.bin": [503] * 9}
-    with pytest.raises(ManifestError, match=r"the server answers 503 Service Unavailable, after 3 attempts"):
+    with pytest.raises(
+        ManifestError, match=r"the server answers 503 Service Unavailable, after 3 attempts"
+    ):
         get({"b.bin": None})
 
 
 def test_a_server_that_hangs(zenodo: Zenodo, get: Fetch) -> None:
     zenodo.files, zenodo.hangs = {"a.bin": BIG}, {"a.bin"}
     with pytest.raises(
-        ManifestError, match=r"a.bin cannot be downloaded: the server is silent \(timeout\), after 2 attempts"
+        ManifestError,
+        match=r"a.bin cannot be downloaded: the server is silent \(timeout\), after 2 attempts",
     ):
         get({"a.bin": None}, transfer=Transfer(timeout=(5.0, 0.2), retries=1, wait=0.0))
 
@@ -376,31 +421,45 @@ def test_a_server_that_is_not_there(get: Fetch, zenodo: Zenodo) -> None:
         ({"links": {}}, r"is not the listing of a record \(KeyError"),
     ],
 )
-def test_a_listing_that_is_wrong(zenodo: Zenodo, get: Fetch, row: dict[str, Any], message: str) -> None:
-    rows = {"files": [{"key": "a.bin", "checksum": "", "links": {"self": zenodo.address("a.bin")}, **row}]}
+def test_a_listing_that_is_wrong(
+    zenodo: Zenodo, get: Fetch, row: dict[str, Any], message: str
+) -> None:
+    rows = {
+        "files": [
+            {"key": "a.bin", "checksum": "", "links": {"self": zenodo.address("a.bin")}, **row}
+        ]
+    }
     zenodo.listing = lambda: json.dumps(rows).encode()  # type: ignore[method-assign]
     with pytest.raises(ManifestError, match=message):
         get({"a.bin": None})
     zenodo.listing = lambda: b"<html>"  # type: ignore[method-assign]
-    with pytest.raises(ManifestError, match=r"is not the listing of a record.*by hand from https://doi.org/10.1/r"):
+    with pytest.raises(
+        ManifestError, match=r"is not the listing of a record.*by hand from https://doi.org/10.1/r"
+    ):
         get({"a.bin": None})
 
 
-def test_files_come_in_parallel_and_one_that_fails_stops_no_other(zenodo: Zenodo, get: Fetch, tmp_path: Path) -> None:
+def test_files_come_in_parallel_and_one_that_fails_stops_no_other(
+    zenodo: Zenodo, get: Fetch, tmp_path: Path
+) -> None:
     zenodo.files = {f"{i}.bin": bytes([i]) * 1000 for i in range(4)}
     files = dict.fromkeys(zenodo.files)
     zenodo.together = threading.Barrier(4)  # nothing comes before four are asked for
     assert get(files, base="url", jobs=4) == ["0.bin", "1.bin", "2.bin", "3.bin"]
     zenodo.together = None
     zenodo.files = {f"{name}x": data for name, data in zenodo.files.items() if name != "2.bin"}
-    with pytest.raises(ManifestError, match=r"1 of 4 files were not fetched: .*2.binx cannot be downloaded.*404"):
+    with pytest.raises(
+        ManifestError, match=r"1 of 4 files were not fetched: .*2.binx cannot be downloaded.*404"
+    ):
         get({f"{name}x": None for name in files}, base="url", jobs=2)
     assert left(tmp_path) >= {"0.binx", "1.binx", "3.binx"}
     assert set(read_lock(tmp_path)) == left(tmp_path)
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
-def test_a_tar_file_is_unpacked_and_its_files_are_locked(zenodo: Zenodo, get: Fetch, tmp_path: Path, mode: str) -> None:
+def test_a_tar_file_is_unpacked_and_its_files_are_locked(
+    zenodo: Zenodo, get: Fetch, tmp_path: Path, mode: str
+) -> None:
     lines = [EVENT.replace(b"{}", str(i).encode()) for i in range(3)]
     name = "all.tar" if mode == "w" else "all.tar.gz"  # how it is compressed is known by its bytes
     zenodo.files = {name: tar(("d/a.csv", lines[0]), ("d/b.csv", lines[1] + lines[2]), mode=mode)}
@@ -436,11 +495,18 @@ def link(name: str, target: str, kind: bytes = tarfile.SYMTYPE) -> tarfile.TarIn
         (link("l", "good.csv", tarfile.LNKTYPE), r"'l' is a link or a device"),
         (link("null", "", tarfile.CHRTYPE), r"'null' is a link or a device"),
         (link("pipe", "", tarfile.FIFOTYPE), r"'pipe' is a link or a device"),
-        (("bomb", bytes(2_000_001)), r"unpacks to more than 0.002 GB; if that is right allow more \(option --max-gb\)"),
+        (
+            ("bomb", bytes(2_000_001)),
+            r"unpacks to more than 0.002 GB; if that is right allow more \(option --max-gb\)",
+        ),
     ],
 )
 def test_a_tar_file_that_would_do_harm(
-    zenodo: Zenodo, get: Fetch, tmp_path: Path, member: tuple[str, bytes] | tarfile.TarInfo, message: str
+    zenodo: Zenodo,
+    get: Fetch,
+    tmp_path: Path,
+    member: tuple[str, bytes] | tarfile.TarInfo,
+    message: str,
 ) -> None:
     (tmp_path / "data").mkdir()
     zenodo.files = {"all.tgz": tar(("good.csv", b"1"), member, mode="w:gz")}
@@ -450,23 +516,33 @@ def test_a_tar_file_that_would_do_harm(
     assert not (tmp_path / "evil").exists()
 
 
-def test_many_small_members_and_long_headers_are_bombs_too(zenodo: Zenodo, get: Fetch, tmp_path: Path) -> None:
+def test_many_small_members_and_long_headers_are_bombs_too(
+    zenodo: Zenodo, get: Fetch, tmp_path: Path
+) -> None:
     zenodo.files = {"all.tgz": tar(*((f"{i}", bytes(1000)) for i in range(30)), mode="w:gz")}
     with pytest.raises(ManifestError, match=r"unpacks to more than 2e-05 GB"):
         get({"all.tgz": {"unpack": "tar"}}, limit=20_000)
     header = tarfile.TarInfo("name")
     header.type, header.size = tarfile.XHDTYPE, 1 << 40
     zenodo.files = {"b.tgz": gzip.compress(header.tobuf(tarfile.GNU_FORMAT) + bytes(10_240))}
-    with pytest.raises(ManifestError, match=r"b.tgz has a header of \d+ bytes: it is damaged or made to do harm"):
+    with pytest.raises(
+        ManifestError, match=r"b.tgz has a header of \d+ bytes: it is damaged or made to do harm"
+    ):
         get({"b.tgz": {"unpack": "tar"}})
     assert left(tmp_path) == {"all.tgz", "b.tgz"}
 
 
 def test_a_tar_file_that_is_damaged(zenodo: Zenodo, get: Fetch, tmp_path: Path) -> None:
     whole = tar(("a.csv", BIG), mode="w:gz")
-    for name, data in {"a.tar.gz": whole[:600_000], "b.tar": b"<html>" * 200, "c.tar": tar()}.items():
+    for name, data in {
+        "a.tar.gz": whole[:600_000],
+        "b.tar": b"<html>" * 200,
+        "c.tar": tar(),
+    }.items():
         zenodo.files = {name: data}
-        with pytest.raises(ManifestError, match=rf"{name} (is damaged or no archive|holds no file)"):
+        with pytest.raises(
+            ManifestError, match=rf"{name} (is damaged or no archive|holds no file)"
+        ):
             get({name: {"unpack": "tar"}})
     assert left(tmp_path) == {"a.tar.gz", "b.tar", "c.tar"}
 
@@ -474,12 +550,17 @@ def test_a_tar_file_that_is_damaged(zenodo: Zenodo, get: Fetch, tmp_path: Path) 
 def test_nothing_that_is_there_is_overwritten(zenodo: Zenodo, get: Fetch, tmp_path: Path) -> None:
     zenodo.files = {"all.tar": tar(("a.csv", b"new"), ("b.csv", b"new"))}
     (tmp_path / "b.csv").write_bytes(b"mine")
-    with pytest.raises(ManifestError, match=r"holds b.csv, but .*b.csv exists with other content; move it away"):
+    with pytest.raises(
+        ManifestError, match=r"holds b.csv, but .*b.csv exists with other content; move it away"
+    ):
         get({"all.tar": {"unpack": "tar"}})
     assert left(tmp_path) == {"all.tar", "b.csv"}
     (tmp_path / "b.csv").unlink()
     zenodo.files = {}
-    assert get({"all.tar": {"unpack": "tar"}}, base="url") == ["a.csv", "b.csv"]  # from the archive that is left
+    assert get({"all.tar": {"unpack": "tar"}}, base="url") == [
+        "a.csv",
+        "b.csv",
+    ]  # from the archive that is left
 
 
 def test_a_gz_file_is_unpacked(zenodo: Zenodo, get: Fetch, tmp_path: Path) -> None:
@@ -495,12 +576,24 @@ def test_a_gz_file_is_unpacked(zenodo: Zenodo, get: Fetch, tmp_path: Path) -> No
         get(files)
 
 
-def test_patterns_are_filled_in_from_the_listing(zenodo: Zenodo, get: Fetch, tmp_path: Path) -> None:
-    zenodo.files = {"x.csv": b"1", "y.csv.gz": b"2", "all.tar": tar(("d/z.csv", b"3")), "note.txt": b"4"}
+def test_patterns_are_filled_in_from_the_listing(
+    zenodo: Zenodo, get: Fetch, tmp_path: Path
+) -> None:
+    zenodo.files = {
+        "x.csv": b"1",
+        "y.csv.gz": b"2",
+        "all.tar": tar(("d/z.csv", b"3")),
+        "note.txt": b"4",
+    }
     rows = ({"files": ["sm/**/*.csv*"]}, {"name": "x", "files": ["sm/x.csv"]})
     files = {"*": {"into": "sm", "unpack": "tar"}}
     assert get(files, "x", datasets=rows) == ["sm/x.csv"]
-    assert get(files, "a", datasets=rows) == ["sm/d/z.csv", "sm/note.txt", "sm/x.csv", "sm/y.csv.gz"]
+    assert get(files, "a", datasets=rows) == [
+        "sm/d/z.csv",
+        "sm/note.txt",
+        "sm/x.csv",
+        "sm/y.csv.gz",
+    ]
     found = check_files(load_manifest(tmp_path / "manifest.yaml", folder=tmp_path))
     assert [Path(path).name for path in found["a"]] == ["z.csv", "x.csv", "y.csv.gz"]
 
@@ -512,16 +605,22 @@ def test_names_of_data_sets_records_and_groups(zenodo: Zenodo, get: Fetch) -> No
     assert get(files, "g-b", datasets=rows) == ["b.csv"]
     assert get(files, "g-[ab]", datasets=rows) == ["a.csv", "b.csv"]
     assert (
-        get(files, "g", datasets=rows) == get(files, "10.1/r", datasets=rows) == get(files, "r", "g-a", datasets=rows)
+        get(files, "g", datasets=rows)
+        == get(files, "10.1/r", datasets=rows)
+        == get(files, "r", "g-a", datasets=rows)
     )
-    with pytest.raises(ManifestError, match=r"'g-d' is no data set, record or group of them; there are g-c, g-b, g-a"):
+    with pytest.raises(
+        ManifestError,
+        match=r"'g-d' is no data set, record or group of them; there are g-c, g-b, g-a",
+    ):
         get(files, "g-d", datasets=rows)
 
 
 def test_a_data_set_that_its_record_does_not_hold(zenodo: Zenodo, get: Fetch) -> None:
     zenodo.files = {"all.tar": tar(("d/z.csv", b"3"))}
     with pytest.raises(
-        ManifestError, match=r"'a': its record was fetched, but .*/a.csv is not in it; it holds .*d/z.csv"
+        ManifestError,
+        match=r"'a': its record was fetched, but .*/a.csv is not in it; it holds .*d/z.csv",
     ):
         get({"all.tar": {"unpack": "tar"}}, "a", datasets=({},))
 
@@ -530,7 +629,9 @@ def test_a_data_set_without_a_record(tmp_path: Path) -> None:
     manifest = tmp_path / "m.yaml"
     row = {key: value for key, value in DATASET.items() if key != "record"}
     manifest.write_text(yaml.safe_dump({"datasets": [{**row, "doi": "10.1/x"}]}))
-    with pytest.raises(ManifestError, match=r"'a' has no record .* download it by hand from https://doi.org/10.1/x"):
+    with pytest.raises(
+        ManifestError, match=r"'a' has no record .* download it by hand from https://doi.org/10.1/x"
+    ):
         fetch(["a"], load_manifest(manifest), load_records(manifest), folder=tmp_path)
 
 
@@ -539,10 +640,13 @@ def test_embedded_data_sets_need_no_download(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_folder_of_hepmtp_itself_is_no_place_for_downloads(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_folder_of_hepmtp_itself_is_no_place_for_downloads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.delenv("HEPMTP_DATA", raising=False)
     with pytest.raises(
-        ManifestError, match=r"no folder to fetch into; name one with the option folder or the variable"
+        ManifestError,
+        match=r"no folder to fetch into; name one with the option folder or the variable",
     ):
         data_folder()
     monkeypatch.setenv("HEPMTP_DATA", "/data")
@@ -553,7 +657,8 @@ def test_the_folder_of_hepmtp_itself_is_no_place_for_downloads(monkeypatch: pyte
 
 
 @pytest.mark.parametrize(
-    "content", ["{", "[]", '{"format": 2, "files": {}}', '{"format": 1, "files": {"a": {"sha256": 1}}}']
+    "content",
+    ["{", "[]", '{"format": 2, "files": {}}', '{"format": 1, "files": {"a": {"sha256": 1}}}'],
 )
 def test_a_damaged_lock_file(tmp_path: Path, content: str) -> None:
     (tmp_path / LOCK).write_text(content)
@@ -561,7 +666,9 @@ def test_a_damaged_lock_file(tmp_path: Path, content: str) -> None:
         read_lock(tmp_path)
 
 
-def test_from_the_command_line(zenodo: Zenodo, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_from_the_command_line(
+    zenodo: Zenodo, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     zenodo.files = {"a.csv": EVENT.replace(b"{}", b"7")}
     manifest, folder = tmp_path / "manifest.yaml", tmp_path / "data"
     record = {"name": "r", "listing": f"{zenodo.url}/api/records/1", "files": {"a.csv": None}}
@@ -570,11 +677,15 @@ def test_from_the_command_line(zenodo: Zenodo, tmp_path: Path, capsys: pytest.Ca
     for _ in range(2):
         with pytest.raises(SystemExit, match="0"):
             main(["fetch", "a", *words, "--timeout", "5"])
-        assert capsys.readouterr().out == f"1 files are in {folder}; use them with --folder {folder}\n"
+        assert (
+            capsys.readouterr().out == f"1 files are in {folder}; use them with --folder {folder}\n"
+        )
     with pytest.raises(SystemExit, match="0"):
         main(["datasets", *words])
     assert "here" in capsys.readouterr().out
     zenodo.files = {}
     with pytest.raises(SystemExit, match="2"):
         main(["fetch", "b", *words])
-    assert capsys.readouterr().err.startswith("error: 'b' is no data set, record or group of them; there are ")
+    assert capsys.readouterr().err.startswith(
+        "error: 'b' is no data set, record or group of them; there are "
+    )

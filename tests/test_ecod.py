@@ -19,7 +19,15 @@ from hepmtp.events.record import make_events
 
 def events_with_met(met: list[float], **more: Any) -> Any:
     return make_events(
-        counts=[0] * len(met), pt=[], eta=[], phi=[], energy=[], type=[], met=met, met_phi=[0.0] * len(met), **more
+        counts=[0] * len(met),
+        pt=[],
+        eta=[],
+        phi=[],
+        energy=[],
+        type=[],
+        met=met,
+        met_phi=[0.0] * len(met),
+        **more,
     )
 
 
@@ -31,7 +39,9 @@ def events(background: Any) -> Any:
 @pytest.mark.parametrize("aggregate", ["event", "feature"])
 def test_contract(events: Any, tmp_path: Path, aggregate: Any) -> None:
     # a sum of pt in another order rounds to another place among the training events
-    check_detector(lambda: ECOD(("n_jets", "ht", "met"), aggregate=aggregate), events, tmp_path, order=0.1)
+    check_detector(
+        lambda: ECOD(("n_jets", "ht", "met"), aggregate=aggregate), events, tmp_path, order=0.1
+    )
 
 
 def test_scores_of_training_events_are_those_of_pyod(events: Any) -> None:
@@ -70,7 +80,9 @@ def test_tails_of_numbers_written_out() -> None:
 
 
 def test_options_and_use_before_fit(events: Any) -> None:
-    with pytest.raises(TrainingError, match=r"aggregate must be one of \('event', 'feature'\), found 'sum'"):
+    with pytest.raises(
+        TrainingError, match=r"aggregate must be one of \('event', 'feature'\), found 'sum'"
+    ):
         ECOD(aggregate="sum")  # type: ignore[arg-type]
     with pytest.raises(NotFittedError, match=r"this ECOD is not fitted yet: call fit"):
         ECOD().score(events)

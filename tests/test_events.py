@@ -12,9 +12,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hepmtp.errors import EventError
-from hepmtp.events.observables import ht, jets, lepton_charge, n_b, n_jets, n_leptons, particle_types
+from hepmtp.events.observables import (
+    ht,
+    jets,
+    lepton_charge,
+    n_b,
+    n_jets,
+    n_leptons,
+    particle_types,
+)
 from hepmtp.events.particles import CHARGES, CONSTITUENT_TYPES, PARTICLE_NAMES, PARTICLE_TYPES
-from hepmtp.events.record import check_events, concatenate, make_events, metadata, source_id, with_metadata
+from hepmtp.events.record import (
+    check_events,
+    concatenate,
+    make_events,
+    metadata,
+    source_id,
+    with_metadata,
+)
 
 THREE: dict[str, Any] = {
     "counts": [2, 0, 3],
@@ -47,7 +62,9 @@ def test_vector_behaviours() -> None:
     assert first.deltaR(second) == pytest.approx(np.hypot(1.0, 3.14159))
     assert (first + second).energy == 100.0
     assert ak.sum(events.Particle, axis=1).pt.to_list()[1] == 0.0
-    assert events.MET.px.to_list() == pytest.approx([10 * np.cos(0.5), 20 * np.cos(0.5), 30 * np.cos(3.1416)])
+    assert events.MET.px.to_list() == pytest.approx(
+        [10 * np.cos(0.5), 20 * np.cos(0.5), 30 * np.cos(3.1416)]
+    )
 
 
 def test_observables() -> None:
@@ -106,10 +123,13 @@ def test_what_is_refused(change: dict[str, Any], message: str) -> None:
 def test_missing_fields_are_named() -> None:
     events = make_events(**THREE)
     with pytest.raises(
-        EventError, match=r"events have no field 'weight' \(found: Particle, MET, event, source\); use make_events"
+        EventError,
+        match=r"events have no field 'weight' \(found: Particle, MET, event, source\); use make_events",
     ):
         check_events(ak.without_field(events, "weight"))
-    with pytest.raises(EventError, match=r"events\.Particle has no field 'type' \(found: pt, eta, phi, energy\)"):
+    with pytest.raises(
+        EventError, match=r"events\.Particle has no field 'type' \(found: pt, eta, phi, energy\)"
+    ):
         check_events(ak.without_field(events, ("Particle", "type")))
 
 
@@ -165,8 +185,14 @@ def test_a_signal_cannot_take_over_the_role_of_a_background() -> None:
     background = make_events(**THREE, dataset="ttbarW", role="background")
     other = make_events(**THREE, dataset="ttbarZ", role="background")
     signal = make_events(**THREE, dataset="4top", role="signal")
-    assert metadata(concatenate([background, other])) == {"dataset": "ttbarW+ttbarZ", "role": "background"}
-    assert metadata(concatenate([background, background])) == {"dataset": "ttbarW", "role": "background"}
+    assert metadata(concatenate([background, other])) == {
+        "dataset": "ttbarW+ttbarZ",
+        "role": "background",
+    }
+    assert metadata(concatenate([background, background])) == {
+        "dataset": "ttbarW",
+        "role": "background",
+    }
     assert metadata(concatenate([background, signal])) == {"dataset": "ttbarW+4top"}
     assert metadata(concatenate([background, make_events(**THREE)])) == {"dataset": "ttbarW+"}
     for mixed in (ak.concatenate([background, signal]), ak.concatenate([signal, background])):
@@ -187,7 +213,9 @@ def test_a_signal_cannot_take_over_the_role_of_a_background() -> None:
     ],
 )
 def test_a_file_keeps_its_identity(path: str) -> None:
-    assert source_id(path) == 5_367_773_698_015_894_397  # for ever: the split of every data set hangs on it
+    assert (
+        source_id(path) == 5_367_773_698_015_894_397
+    )  # for ever: the split of every data set hangs on it
     assert 0 <= source_id(path) < 2**63
     assert source_id(path) != source_id("ttbarWW.csv")
 

@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 
 from hepmtp.errors import EventError
-from hepmtp.events.observables import EVENT_FEATURES, PARTICLE_FEATURES, event_features, met_features, particle_features
+from hepmtp.events.observables import (
+    EVENT_FEATURES,
+    PARTICLE_FEATURES,
+    event_features,
+    met_features,
+    particle_features,
+)
 from hepmtp.events.particles import CONSTITUENT_TYPES
 from hepmtp.events.record import make_events
 
@@ -60,7 +66,11 @@ def test_hadrons_have_no_column() -> None:
 def test_features_of_met(three: Any) -> None:
     found = met_features(three)
     assert found.dtype == np.float32
-    expected = [[np.log(26), np.sin(-3.1), np.cos(-3.1)], [np.log(11), 0, 1], [0, np.sin(1), np.cos(1)]]
+    expected = [
+        [np.log(26), np.sin(-3.1), np.cos(-3.1)],
+        [np.log(11), 0, 1],
+        [0, np.sin(1), np.cos(1)],
+    ]
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-7)
 
 
@@ -89,13 +99,26 @@ def test_features_of_events(three: Any) -> None:
 
 def test_the_largest_mass_is_that_of_the_four_momenta() -> None:
     """Of massless jets, taken from vector's own sum."""
-    pt, eta, phi = np.array([80.0, 70.0, 60.0]), np.array([0.3, -1.2, 2.0]), np.array([0.1, 2.9, -2.0])
+    pt, eta, phi = (
+        np.array([80.0, 70.0, 60.0]),
+        np.array([0.3, -1.2, 2.0]),
+        np.array([0.1, 2.9, -2.0]),
+    )
     events = make_events(
-        counts=[3], pt=pt, eta=eta, phi=phi, energy=pt * np.cosh(eta), type=[0, 1, 0], met=[0.0], met_phi=[0.0]
+        counts=[3],
+        pt=pt,
+        eta=eta,
+        phi=phi,
+        energy=pt * np.cosh(eta),
+        type=[0, 1, 0],
+        met=[0.0],
+        met_phi=[0.0],
     )
     first, second = ak.unzip(ak.combinations(events.Particle, 2))
     mass = ak.max((first + second).mass)
-    assert event_features(events)[0, list(EVENT_FEATURES).index("max_dijet_mass")] == pytest.approx(mass, rel=1e-9)
+    assert event_features(events)[0, list(EVENT_FEATURES).index("max_dijet_mass")] == pytest.approx(
+        mass, rel=1e-9
+    )
 
 
 def test_the_order_of_particles_does_not_matter(background: Any) -> None:

@@ -53,7 +53,11 @@ class Handler(BaseHTTPRequestHandler):
     def answer(self, *, with_body: bool) -> None:
         path = self.server.folder / self.path.strip("/")
         body = path.read_bytes() if path.is_file() else None
-        wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", "")) if self.server.in_parts else None
+        wanted = (
+            re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+            if self.server.in_parts
+            else None
+        )
         if body is None:
             self.send_response(404)
             body = b""
@@ -107,9 +111,14 @@ def test_remote_lines_are_read_in_place(served: Served, tmp_path: Path, name: st
 
 
 def test_remote_files_that_cannot_be_read(served: Served, tmp_path: Path) -> None:
-    with pytest.raises(ReadError, match=r"/no.csv cannot be read in place \(FileNotFoundError: .*check the address"):
+    with pytest.raises(
+        ReadError, match=r"/no.csv cannot be read in place \(FileNotFoundError: .*check the address"
+    ):
         open_file(f"{served.url}/no.csv")
-    with pytest.raises(ReadError, match=r"nowhere://a/a.csv cannot be read in place \(ValueError: Protocol not known"):
+    with pytest.raises(
+        ReadError,
+        match=r"nowhere://a/a.csv cannot be read in place \(ValueError: Protocol not known",
+    ):
         open_file("nowhere://a/a.csv")
     (tmp_path / "empty.csv").write_text("")
     with pytest.raises(ReadError, match=r"empty.csv is empty: 0 bytes|the server gives no parts"):
@@ -118,12 +127,15 @@ def test_remote_files_that_cannot_be_read(served: Served, tmp_path: Path) -> Non
 
 def test_a_server_that_gives_no_parts(served: Served, tmp_path: Path) -> None:
     served.in_parts = False
-    assert reader_for("a.csv").num_events(f"{served.url}/a.csv") == 1000  # small enough for one part
+    assert (
+        reader_for("a.csv").num_events(f"{served.url}/a.csv") == 1000
+    )  # small enough for one part
     (tmp_path / "large.csv").write_bytes(bytes(20_000_000))
     with open_file(f"{served.url}/large.csv") as file:
         file.seek(15_000_000)
         with pytest.raises(
-            ReadError, match=r"cannot be read in place \(ValueError: .*range requests.*check the address"
+            ReadError,
+            match=r"cannot be read in place \(ValueError: .*range requests.*check the address",
         ):
             file.read(10)
 
@@ -132,13 +144,17 @@ def test_a_remote_file_that_breaks_off(served: Served, tmp_path: Path) -> None:
     (tmp_path / "large.csv").write_bytes(bytes(20_000_000))
     with open_file(f"{served.url}/large.csv") as file:
         served.broken = True
-        with pytest.raises(ReadError, match=r"large.csv cannot be read in place \(\w+Error: .*; check the address"):
+        with pytest.raises(
+            ReadError, match=r"large.csv cannot be read in place \(\w+Error: .*; check the address"
+        ):
             file.read()
 
 
 @pytest.mark.parametrize("name", ["a.parquet", "a.h5"])
 def test_other_formats_are_to_be_downloaded(served: Served, name: str) -> None:
-    with pytest.raises(ReadError, match=rf"{name} is remote; files of this kind are not read in place: download it"):
+    with pytest.raises(
+        ReadError, match=rf"{name} is remote; files of this kind are not read in place: download it"
+    ):
         reader_for(f"{served.url}/{name}").read(f"{served.url}/{name}")
 
 
@@ -150,7 +166,9 @@ class Weights(ProcessorABC):  # type: ignore[misc]
         return accumulator
 
 
-def test_other_remote_layouts_are_known_by_their_trees_and_run_over(served: Served, tmp_path: Path) -> None:
+def test_other_remote_layouts_are_known_by_their_trees_and_run_over(
+    served: Served, tmp_path: Path
+) -> None:
     events = read(select([f"mine={tmp_path / 'a.csv'}"], []))
     write_root(tmp_path / "a.root", [events])
     url = f"{served.url}/a.root"
@@ -165,7 +183,10 @@ def test_other_remote_layouts_are_known_by_their_trees_and_run_over(served: Serv
     datasets = select([f"mine={served.url}/b.csv.gz"], [])
     output = HepRunner(IterativeExecutor(status=False), chunksize=400)(fileset(datasets), Weights())
     assert output == {"events": 1000, "weight": 500.0}
-    with pytest.raises(ReadError, match=r"no.root is not a ROOT file, or is cut short or damaged \(FileNotFoundError"):
+    with pytest.raises(
+        ReadError,
+        match=r"no.root is not a ROOT file, or is cut short or damaged \(FileNotFoundError",
+    ):
         reader_for(f"{served.url}/no.root")
 
 

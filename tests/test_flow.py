@@ -19,7 +19,10 @@ KINDS = pytest.mark.parametrize("kind", ["affine", "spline"])
 
 
 def tiny(
-    kind: Any = "affine", *, seed: int = 0, features: tuple[str, ...] = ("n_jets", "ht", "met", "lepton_pt_3")
+    kind: Any = "affine",
+    *,
+    seed: int = 0,
+    features: tuple[str, ...] = ("n_jets", "ht", "met", "lepton_pt_3"),
 ) -> Flow:
     return Flow(
         features,
@@ -56,14 +59,18 @@ def test_the_density_integrates_to_1(events: Any, kind: str) -> None:
 def test_it_learns_a_correlation(events: Any, kind: Any) -> None:
     """-log p of held-out background falls below that of independent normal variables."""
     options = NetworkTraining(epochs=15, batch_events=64, learning_rate=5e-3)
-    detector = Flow(("jet_pt_1", "ht"), kind=kind, hidden=(16,), transforms=1, training=options).fit(events)
+    detector = Flow(
+        ("jet_pt_1", "ht"), kind=kind, hidden=(16,), transforms=1, training=options
+    ).fit(events)
     independent = 2 * 0.5 * (np.log(2 * np.pi) + 1)
     assert min(row["validation_loss"] for row in detector.history_) < independent - 0.1
 
 
 @KINDS
 def test_all_features_and_absurd_events_score(events: Any, kind: Any) -> None:
-    detector = Flow(kind=kind, hidden=(8,), transforms=1, training=NetworkTraining(epochs=1)).fit(events)
+    detector = Flow(kind=kind, hidden=(8,), transforms=1, training=NetworkTraining(epochs=1)).fit(
+        events
+    )
     event = make_events(
         counts=[0, 1, 1],
         pt=[1e4, 1e300],
@@ -89,9 +96,16 @@ def test_options(events: Any, tmp_path: Path) -> None:
     detector = tiny().fit(events)
     detector.save(tmp_path / "detector")
     loaded = Flow.load(tmp_path / "detector")
-    assert (loaded.hidden, loaded.transforms, loaded.bins, loaded.features) == ((8,), 2, 4, detector.features)
+    assert (loaded.hidden, loaded.transforms, loaded.bins, loaded.features) == (
+        (8,),
+        2,
+        4,
+        detector.features,
+    )
     assert loaded.n_parameters == detector.n_parameters > 100
     with pytest.raises(TrainingError, match=r"kind must be one of affine, spline, found 'nice'"):
         tiny("nice")
-    with pytest.raises(TrainingError, match=r"hidden and transforms must be 1 or more and bins 2 or more"):
+    with pytest.raises(
+        TrainingError, match=r"hidden and transforms must be 1 or more and bins 2 or more"
+    ):
         Flow(bins=1)

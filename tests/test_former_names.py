@@ -30,7 +30,9 @@ def judged() -> ak.Array:
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_a_folder_with_a_former_name_is_opened_and_gives_the_same_numbers(name: str, judged: Any) -> None:
+def test_a_folder_with_a_former_name_is_opened_and_gives_the_same_numbers(
+    name: str, judged: Any
+) -> None:
     kind = json.loads((SAVED / name / storage.META).read_text())["kind"]
     assert kind.startswith(("hepmtp.detectors.", "hepmtp.tokenizers."))
     if "ids" in EXPECTED[name]:
@@ -44,7 +46,9 @@ def test_a_folder_with_a_former_name_is_opened_and_gives_the_same_numbers(name: 
 @pytest.mark.parametrize("name", ["lookup", "combination", "masked_token"])
 def test_a_folder_saved_again_names_public_classes_alone(name: str, tmp_path: Path) -> None:
     storage.load(SAVED / name).save(tmp_path / "again")
-    kinds = [json.loads(path.read_text())["kind"] for path in (tmp_path / "again").rglob(storage.META)]
+    kinds = [
+        json.loads(path.read_text())["kind"] for path in (tmp_path / "again").rglob(storage.META)
+    ]
     assert kinds
     assert all(kind.startswith("hepmtp:") and kind[7:] in hm.__all__ for kind in kinds)
 
@@ -53,10 +57,20 @@ def test_every_class_of_hepmtp_that_can_be_saved_or_read_with_has_a_public_name(
     found = set()
     for module in pkgutil.walk_packages(hm.__path__, "hepmtp."):
         for cls in vars(importlib.import_module(module.name)).values():
-            if not inspect.isclass(cls) or cls.__module__ != module.name or cls.__name__.startswith("_"):
+            if (
+                not inspect.isclass(cls)
+                or cls.__module__ != module.name
+                or cls.__name__.startswith("_")
+            ):
                 continue
-            shared = inspect.isabstract(cls) or getattr(cls, "_is_protocol", False) or cls.__subclasses__()
-            if not shared and ((hasattr(cls, "load") and hasattr(cls, "save")) or issubclass(cls, Reader)):
+            shared = (
+                inspect.isabstract(cls)
+                or getattr(cls, "_is_protocol", False)
+                or cls.__subclasses__()
+            )
+            if not shared and (
+                (hasattr(cls, "load") and hasattr(cls, "save")) or issubclass(cls, Reader)
+            ):
                 found.add(storage.kind_of(cls))
                 assert storage.resolve(storage.kind_of(cls)) is cls
     assert {"hepmtp:LookupTokenizer", "hepmtp:VAE", "hepmtp:Delphes"} <= found

@@ -41,7 +41,9 @@ def five() -> ak.Array:
     return events
 
 
-def rows(events: ak.Array, scale: str = "log_mev", leptons: tuple[str, ...] = LEPTONS) -> NDArray[np.float64]:
+def rows(
+    events: ak.Array, scale: str = "log_mev", leptons: tuple[str, ...] = LEPTONS
+) -> NDArray[np.float64]:
     """Events as rows of 92 numbers: a loop over particles."""
     order, to = ["j", "b", *leptons, "g"], WRITE[scale]
     table = np.zeros((len(events), 92))
@@ -68,7 +70,9 @@ def content(five: ak.Array) -> dict[str, Any]:
     table, labels = rows(five)[order], (1 + order // 60).astype(np.int64)
     cut = {"train": slice(0, 200), "val": slice(200, 240), "test": slice(240, 300)}
     spelled = {"X_train": "Y_train", "X_val": "y_val", "X_test": "y_test"}
-    found = {x: table[cut[x[2:]]] for x in spelled} | {y: labels[cut[x[2:]]] for x, y in spelled.items()}
+    found = {x: table[cut[x[2:]]] for x in spelled} | {
+        y: labels[cut[x[2:]]] for x, y in spelled.items()
+    }
     return found | {"order": order}
 
 
@@ -88,7 +92,9 @@ def same(found: dict[str, list[Any]], wanted: dict[str, list[Any]], rel: float) 
         assert found[name] == wanted[name]
     for name in ("pt", "eta", "phi", "energy", "MET_pt", "MET_phi"):
         left, right = (np.hstack([np.ravel(one) for one in side[name]]) for side in (found, wanted))
-        np.testing.assert_allclose(left, right, rtol=rel, atol=1e-7 if rel > 1e-8 else 0, err_msg=name)
+        np.testing.assert_allclose(
+            left, right, rtol=rel, atol=1e-7 if rel > 1e-8 else 0, err_msg=name
+        )
     assert [len(one) for one in found["pt"]] == [len(one) for one in wanted["pt"]]
 
 
@@ -110,7 +116,9 @@ def test_every_scale(five: ak.Array, tmp_path: Path, scale: str, dtype: Any) -> 
             message = rf"4tops\.h5, /X_train: pt from .* to .* do not fit scale='{other}'; they fit '{scale}'"
             with pytest.raises(ReadError, match=message):
                 FourTopsHDF5(scale=other, lepton_order=LEPTONS).read(path)
-    with pytest.raises(ReadError, match=rf"scale must be given, one of log_mev, .*; the values fit scale='{scale}'"):
+    with pytest.raises(
+        ReadError, match=rf"scale must be given, one of log_mev, .*; the values fit scale='{scale}'"
+    ):
         FourTopsHDF5(lepton_order=LEPTONS).read(path)
     with pytest.raises(ReadError, match=r"lepton_order must be given: what the ids 3, 4, 5, 6 are"):
         FourTopsHDF5(scale=scale).read(path)
@@ -120,15 +128,21 @@ def test_met_may_have_another_scale(five: ak.Array, tmp_path: Path) -> None:
     table = rows(five)
     table[:, 18] = five.MET.pt
     path = write(tmp_path, {"X_train": table, "Y_train": np.ones(300)})
-    with pytest.raises(ReadError, match=r"MET from .* do not fit met_scale='log_mev'; they fit 'raw_gev'"):
+    with pytest.raises(
+        ReadError, match=r"MET from .* do not fit met_scale='log_mev'; they fit 'raw_gev'"
+    ):
         READER.read(path)
     reader = FourTopsHDF5(scale="log_mev", met_scale="raw_gev", lepton_order=LEPTONS)
     same(columns(reader.read(path)), expected(five, np.arange(300), path), 1e-12)
 
 
 @pytest.mark.parametrize("leptons", [("m-", "m+", "e-", "e+"), ("e-", "e+", "m-", "m+")])
-def test_leptons_are_what_the_reader_is_told(five: ak.Array, tmp_path: Path, leptons: tuple[str, ...]) -> None:
-    path = write(tmp_path, {"x_train": rows(five, leptons=leptons), "y_train": np.ones(300, np.int8)})
+def test_leptons_are_what_the_reader_is_told(
+    five: ak.Array, tmp_path: Path, leptons: tuple[str, ...]
+) -> None:
+    path = write(
+        tmp_path, {"x_train": rows(five, leptons=leptons), "y_train": np.ones(300, np.int8)}
+    )
     reader = FourTopsHDF5(scale="log_mev", lepton_order=leptons)
     assert reader.read(path).Particle["type"].to_list() == five.Particle["type"].to_list()
     assert READER.read(path).Particle["type"].to_list() != five.Particle["type"].to_list()
@@ -150,7 +164,10 @@ def test_splits_and_processes(five: ak.Array, content: dict[str, Any], tmp_path:
         assert one.num_events(path) == 60
         events = one.read(path)
         assert events.event.to_list() == entries.tolist()
-        assert metadata(events) == {"dataset": process, "role": "signal" if process == "4top" else "background"}
+        assert metadata(events) == {
+            "dataset": process,
+            "role": "signal" if process == "4top" else "background",
+        }
         assert columns(one.read(path, 10, 50)) == columns(events[10:50])
         assert columns(events) == columns(READER.read(path)[entries])
     assert metadata(READER.read(path)) == {"dataset": ""}
@@ -233,7 +250,10 @@ def test_questions_that_make_no_sense(content: dict[str, Any], tmp_path: Path) -
         ({"met_scale": "tev"}, r"met_scale is 'tev', expected one of"),
         ({"split": "valid"}, r"split is 'valid', expected one of all, train, val, test"),
         ({"process": "ttH"}, r"process is 'ttH', expected one of 4top, ttbarHiggs, "),
-        ({"lepton_order": "e+,e-,m+"}, r"lepton_order is 'e\+,e-,m\+', expected an order of e\+,e-,m\+,m-"),
+        (
+            {"lepton_order": "e+,e-,m+"},
+            r"lepton_order is 'e\+,e-,m\+', expected an order of e\+,e-,m\+,m-",
+        ),
         ({"lepton_order": ("e+", "e+", "m+", "m-")}, r"expected an order of"),
     ):
         with pytest.raises(ReadError, match=message):

@@ -20,12 +20,22 @@ from hepmtp.tokenizers.fsq import FSQTokenizer, Lattice
 
 def no_particles(n: int) -> ak.Array:
     return make_events(
-        counts=[0] * n, pt=[], eta=[], phi=[], energy=[], type=[], met=[50.0] * n, met_phi=[1.0] * n, role="background"
+        counts=[0] * n,
+        pt=[],
+        eta=[],
+        phi=[],
+        energy=[],
+        type=[],
+        met=[50.0] * n,
+        met_phi=[1.0] * n,
+        role="background",
     )
 
 
 def small(condition: Condition = "type", **options: object) -> FSQTokenizer:
-    autoencoder = AutoencoderOptions(condition, width=32, layers=1, epochs=4, batch_events=64, learning_rate=5e-3)
+    autoencoder = AutoencoderOptions(
+        condition, width=32, layers=1, epochs=4, batch_events=64, learning_rate=5e-3
+    )
     return FSQTokenizer(levels=(4, 3, 5), options=autoencoder, **options)  # type: ignore[arg-type]
 
 
@@ -63,11 +73,15 @@ def test_every_point_has_its_own_code() -> None:
     # far inside each cell: the inverse of the bound that limits latents to the lattice
     levels = torch.tensor([3.0, 5.0, 5.0, 8.0], dtype=torch.float64)
     half, offset = (levels - 1) * 1.001 / 2, torch.where(levels % 2 == 0, 0.5, 0.0)
-    z = torch.atanh((lattice.vectors() * (levels // 2) + offset) / half) - torch.atanh(offset / half)
+    z = torch.atanh((lattice.vectors() * (levels // 2) + offset) / half) - torch.atanh(
+        offset / half
+    )
     assert lattice.codes(z).tolist() == list(range(600))
 
 
-def test_held_out_background_and_what_a_code_keeps(background: ak.Array, events: ak.Array, tmp_path: Path) -> None:
+def test_held_out_background_and_what_a_code_keeps(
+    background: ak.Array, events: ak.Array, tmp_path: Path
+) -> None:
     tokenizer = small().fit(events)
     others = training_events(background, "analysis")
     tokens = tokenizer.encode(others)
@@ -79,7 +93,8 @@ def test_held_out_background_and_what_a_code_keeps(background: ak.Array, events:
     assert tokenizer.encode(decoded) == tokens
     assert decoded.Particle["type"].to_list() == others.Particle["type"].to_list()
     log_pt = {
-        name: np.log(ak.to_numpy(ak.flatten(part.Particle.pt))) for name, part in (("in", others), ("out", decoded))
+        name: np.log(ak.to_numpy(ak.flatten(part.Particle.pt)))
+        for name, part in (("in", others), ("out", decoded))
     }
     assert np.median(np.abs(log_pt["out"] - log_pt["in"])) < 0.5 * np.std(log_pt["in"])
     tokenizer.save(tmp_path / "fsq")
@@ -96,7 +111,9 @@ def test_order_of_events_has_no_effect(events: ak.Array) -> None:
 
 @pytest.mark.parametrize("levels", [(), (8, 2), (8, -5)])
 def test_bad_levels(levels: tuple[int, ...]) -> None:
-    with pytest.raises(TokenError, match=r"levels must be one number or more, each 3 or more, found"):
+    with pytest.raises(
+        TokenError, match=r"levels must be one number or more, each 3 or more, found"
+    ):
         FSQTokenizer(levels=levels)
 
 

@@ -24,7 +24,14 @@ from hepmtp.tokenizers import load_tokenizer
 from hepmtp.tokenizers.graph_network import pairs
 from hepmtp.tokenizers.graph_vq import GraphVQTokenizer, representatives, share_out
 
-SMALL: dict[str, Any] = {"codes": 64, "width": 32, "layers": 1, "heads": 2, "epochs": 3, "batch_events": 128}
+SMALL: dict[str, Any] = {
+    "codes": 64,
+    "width": 32,
+    "layers": 1,
+    "heads": 2,
+    "epochs": 3,
+    "batch_events": 128,
+}
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +52,15 @@ def four_tops() -> ak.Array:
 
 def no_particles(n: int) -> ak.Array:
     return make_events(
-        counts=[0] * n, pt=[], eta=[], phi=[], energy=[], type=[], met=[50.0] * n, met_phi=[1.0] * n, role="background"
+        counts=[0] * n,
+        pt=[],
+        eta=[],
+        phi=[],
+        energy=[],
+        type=[],
+        met=[50.0] * n,
+        met_phi=[1.0] * n,
+        role="background",
     )
 
 
@@ -53,7 +68,9 @@ def moved(events: ak.Array, pt: float) -> ak.Array:
     """The events with this pt for each event's first particle."""
     first = ak.local_index(events.Particle.pt) == 0
     return ak.with_field(
-        events, ak.with_field(events.Particle, ak.where(first, pt, events.Particle.pt), "pt"), "Particle"
+        events,
+        ak.with_field(events.Particle, ak.where(first, pt, events.Particle.pt), "pt"),
+        "Particle",
     )
 
 
@@ -66,7 +83,9 @@ def test_contract(options: dict[str, Any], events: ak.Array, tmp_path: Path) -> 
     check_tokenizer(GraphVQTokenizer(**SMALL | options), events, tmp_path, contextual=True)
 
 
-def test_ids_are_types_with_codes_of_their_own(tokenizer: GraphVQTokenizer, events: ak.Array) -> None:
+def test_ids_are_types_with_codes_of_their_own(
+    tokenizer: GraphVQTokenizer, events: ak.Array
+) -> None:
     assert tokenizer.vocab_size == 64 + 10
     assert tokenizer.sizes_.sum() == 64
     assert tokenizer.sizes_.argmax() == 0  # jets are the most
@@ -79,15 +98,21 @@ def test_ids_are_types_with_codes_of_their_own(tokenizer: GraphVQTokenizer, even
     assert np.bincount(counts).tolist() == tokenizer.sizes_.tolist()
 
 
-def test_held_out_particles_use_the_codes(tokenizer: GraphVQTokenizer, background: ak.Array) -> None:
+def test_held_out_particles_use_the_codes(
+    tokenizer: GraphVQTokenizer, background: ak.Array
+) -> None:
     held_out = tokenizer.encode(part_of(background, "analysis")).values
     assert len(np.unique(held_out)) > 0.9 * tokenizer.vocab_size
 
 
-def test_a_decoded_particle_is_one_of_training(tokenizer: GraphVQTokenizer, events: ak.Array) -> None:
+def test_a_decoded_particle_is_one_of_training(
+    tokenizer: GraphVQTokenizer, events: ak.Array
+) -> None:
     decoded = tokenizer.decode(tokenizer.encode(events[:50]))
     for name in ("pt", "eta", "energy"):
-        assert set(ak.flatten(decoded.Particle[name]).to_list()) <= set(ak.flatten(events.Particle[name]).to_list())
+        assert set(ak.flatten(decoded.Particle[name]).to_list()) <= set(
+            ak.flatten(events.Particle[name]).to_list()
+        )
     before, after = (ak.flatten(one.Particle.pt).to_numpy() for one in (events[:50], decoded))
     assert np.corrcoef(np.log(before), np.log(after))[0, 1] > 0.5
 
@@ -95,7 +120,9 @@ def test_a_decoded_particle_is_one_of_training(tokenizer: GraphVQTokenizer, even
 def test_a_code_knows_the_particles_beside_it(events: ak.Array) -> None:
     tokenizer = GraphVQTokenizer(**SMALL | {"layers": 2}).fit(events)
     some = events[ak.num(events.Particle) >= 3]
-    changed = tokenizer.encode(moved(some, 2000.0)).to_awkward() != tokenizer.encode(some).to_awkward()
+    changed = (
+        tokenizer.encode(moved(some, 2000.0)).to_awkward() != tokenizer.encode(some).to_awkward()
+    )
     others = ak.flatten(changed[:, 1:-2]).to_numpy()
     assert others.mean() > 0.05
     assert not ak.any(changed[:, -2:])
@@ -104,8 +131,12 @@ def test_a_code_knows_the_particles_beside_it(events: ak.Array) -> None:
     assert rest.select([0]) == tokenizer.encode(alone)  # another event is not beside it
 
 
-def test_order_of_particles_moves_their_ids_along(tokenizer: GraphVQTokenizer, events: ak.Array) -> None:
-    turned = tokenizer.encode(ak.with_field(events, events.Particle[:, ::-1], "Particle")).to_awkward()
+def test_order_of_particles_moves_their_ids_along(
+    tokenizer: GraphVQTokenizer, events: ak.Array
+) -> None:
+    turned = tokenizer.encode(
+        ak.with_field(events, events.Particle[:, ::-1], "Particle")
+    ).to_awkward()
     straight = tokenizer.encode(events).to_awkward()
     assert turned[:, :-2].to_list() == straight[:, :-2][:, ::-1].to_list()
 
@@ -123,8 +154,13 @@ def test_ids_are_those_of_the_library(tokenizer: GraphVQTokenizer, events: ak.Ar
     """The layer that was trained picks the same codes, but for ties that float32 decides."""
     network = tokenizer.network_
     assert network is not None
-    counts, x = ak.num(events.Particle).to_numpy(), torch.from_numpy(particle_features(events)).double()
-    direction = np.stack([ak.flatten(events.Particle[name]).to_numpy() for name in ("eta", "phi")], axis=1)
+    counts, x = (
+        ak.num(events.Particle).to_numpy(),
+        torch.from_numpy(particle_features(events)).double(),
+    )
+    direction = np.stack(
+        [ak.flatten(events.Particle[name]).to_numpy() for name in ("eta", "phi")], axis=1
+    )
     with torch.no_grad():
         z = network.features(x, torch.from_numpy(pairs(counts, direction))).float()
     kind, codes = ak.flatten(events.Particle["type"]).to_numpy(), tokenizer.encode(events).values
@@ -138,12 +174,16 @@ def test_ids_are_those_of_the_library(tokenizer: GraphVQTokenizer, events: ak.Ar
 # Reproducible
 
 
-def test_one_seed_one_tokenizer_whatever_the_order(tokenizer: GraphVQTokenizer, events: ak.Array) -> None:
+def test_one_seed_one_tokenizer_whatever_the_order(
+    tokenizer: GraphVQTokenizer, events: ak.Array
+) -> None:
     state = torch.random.get_rng_state()
     turned = GraphVQTokenizer(**SMALL).fit(events[::-1])
     assert torch.equal(torch.random.get_rng_state(), state)
     assert turned.encode(events) == tokenizer.encode(events)
-    assert columns(turned.decode(turned.encode(events))) == columns(tokenizer.decode(tokenizer.encode(events)))
+    assert columns(turned.decode(turned.encode(events))) == columns(
+        tokenizer.decode(tokenizer.encode(events))
+    )
     other = GraphVQTokenizer(**SMALL, seed=1).fit(events)
     assert other.encode(events) != tokenizer.encode(events)
 
@@ -151,7 +191,9 @@ def test_one_seed_one_tokenizer_whatever_the_order(tokenizer: GraphVQTokenizer, 
 # Signal
 
 
-def test_signal_marks_the_tokenizer_and_what_is_saved(events: ak.Array, four_tops: ak.Array, tmp_path: Path) -> None:
+def test_signal_marks_the_tokenizer_and_what_is_saved(
+    events: ak.Array, four_tops: ak.Array, tmp_path: Path
+) -> None:
     short = SMALL | {"epochs": 1, "codes": 32}
     tokenizer = GraphVQTokenizer(**short, signal=four_tops)
     assert tokenizer.supervised
@@ -172,7 +214,9 @@ def test_signal_marks_the_tokenizer_and_what_is_saved(events: ak.Array, four_top
 
 
 def test_second_class_must_be_signal(events: ak.Array, four_tops: ak.Array) -> None:
-    with pytest.raises(TrainingError, match=r"signal must be events of role 'signal', found role 'background'"):
+    with pytest.raises(
+        TrainingError, match=r"signal must be events of role 'signal', found role 'background'"
+    ):
         GraphVQTokenizer(signal=events)
     with pytest.raises(TrainingError, match=r"none of the signal events is in the train part"):
         GraphVQTokenizer(signal=part_of(four_tops, "analysis")).fit(events)
@@ -181,7 +225,9 @@ def test_second_class_must_be_signal(events: ak.Array, four_tops: ak.Array) -> N
 # The graph
 
 
-def pairs_slowly(counts: list[int], direction: np.ndarray, neighbours: int | None) -> set[tuple[int, int]]:
+def pairs_slowly(
+    counts: list[int], direction: np.ndarray, neighbours: int | None
+) -> set[tuple[int, int]]:
     found, start = set(), 0
     for n in counts:
         for i in range(start, start + n):
@@ -219,7 +265,11 @@ def test_codes_are_shared_out() -> None:
 def test_representatives_of_used_and_unused_codes() -> None:
     x = np.array([[0.0], [1.0], [10.0], [5.0], [6.0]])
     kind, ids = np.array([0, 0, 0, 0, 1]), np.array([0, 0, 0, 1, 3])
-    codebooks = [np.array([[1.0, 0], [0, 1], [0.1, 0.9]]), np.array([[1.0, 0]]), np.array([[1.0, 0]])]
+    codebooks = [
+        np.array([[1.0, 0], [0, 1], [0.1, 0.9]]),
+        np.array([[1.0, 0]]),
+        np.array([[1.0, 0]]),
+    ]
     found = representatives(x, x * 100, kind, ids, codebooks)
     # the middle one of three; the only one; the nearest direction's; type 1's only one; no particle of type 2: overall median
     assert found[:, 0].tolist() == [100.0, 500.0, 500.0, 600.0, 500.0]
@@ -232,9 +282,18 @@ def test_a_type_that_training_never_saw_is_encoded_and_decoded(events: ak.Array)
     no_photons = ak.with_field(
         events, events.Particle[events.Particle["type"] != PARTICLE_TYPES.index("g")], "Particle"
     )
-    tokenizer = GraphVQTokenizer(**SMALL | {"epochs": 1}).fit(with_metadata(no_photons, dataset="x", role="background"))
+    tokenizer = GraphVQTokenizer(**SMALL | {"epochs": 1}).fit(
+        with_metadata(no_photons, dataset="x", role="background")
+    )
     photon = make_events(
-        counts=[1], pt=[50.0], eta=[0.1], phi=[1.0], energy=[60.0], type=[6], met=[20.0], met_phi=[0.0]
+        counts=[1],
+        pt=[50.0],
+        eta=[0.1],
+        phi=[1.0],
+        energy=[60.0],
+        type=[6],
+        met=[20.0],
+        met_phi=[0.0],
     )
     decoded = tokenizer.decode(tokenizer.encode(photon))
     assert decoded.Particle["type"].to_list() == [[6]]
@@ -266,7 +325,9 @@ def test_hadrons_have_no_code(tokenizer: GraphVQTokenizer) -> None:
         types=CONSTITUENT_TYPES, role="background",
     )  # fmt: skip
     for refused in (tokenizer.encode, GraphVQTokenizer().fit):
-        with pytest.raises(EventError, match=r"1 of 2 particles are of type h\+, known here are j, b"):
+        with pytest.raises(
+            EventError, match=r"1 of 2 particles are of type h\+, known here are j, b"
+        ):
             refused(jet)
 
 

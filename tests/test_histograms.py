@@ -12,14 +12,30 @@ import uproot
 from hist.axis import Regular
 
 from hepmtp.errors import HepmtpError, OptionError, RegionError, ScoreError, StorageError
-from hepmtp.statistics.histograms import book, canonical, categories, fill, load, rebin, save, spectrum, yields
+from hepmtp.statistics.histograms import (
+    book,
+    canonical,
+    categories,
+    fill,
+    load,
+    rebin,
+    save,
+    spectrum,
+    yields,
+)
 
 
 @pytest.fixture
 def h():
     """ttbarZ: SR scores 1, 2.5, 99 (over) and -1 (under), weights 0.1, 0.2, 0.3, 0.4; CR one of 2 at 7."""
     one = book(Regular(4, 0, 4, name="score", label="stranger [nat]"), name="surprise")
-    fill(one, dataset="ttbarZ", region="SR", score=[1.0, 2.5, 99.0, -1.0], weight=[0.1, 0.2, 0.3, 0.4])
+    fill(
+        one,
+        dataset="ttbarZ",
+        region="SR",
+        score=[1.0, 2.5, 99.0, -1.0],
+        weight=[0.1, 0.2, 0.3, 0.4],
+    )
     fill(one, dataset="ttbarZ", region="CR", score=[2.0], weight=7)
     fill(one, dataset="4top", region="SR", score=[3.0, 3.5], weight=0.5)
     return one
@@ -47,9 +63,13 @@ def test_spectrum(h):
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_what_is_not_finite_is_refused(h, bad):
     before = h.copy()
-    with pytest.raises(ScoreError, match="'surprise', dataset 'ttbarW', region 'SR': 1 of 2 scores"):
+    with pytest.raises(
+        ScoreError, match="'surprise', dataset 'ttbarW', region 'SR': 1 of 2 scores"
+    ):
         fill(h, dataset="ttbarW", region="SR", score=[1.0, bad], weight=1)
-    with pytest.raises(ScoreError, match="'surprise', dataset 'ttbarW', region 'SR': 1 of 2 weights"):
+    with pytest.raises(
+        ScoreError, match="'surprise', dataset 'ttbarW', region 'SR': 1 of 2 weights"
+    ):
         fill(h, dataset="ttbarW", region="SR", score=[1.0, 2.0], weight=[1, bad])
     assert h == before
 
@@ -69,11 +89,19 @@ def test_order_of_filling_does_not_matter(h):
     other = book(h.axes["score"], name="surprise")
     fill(other, dataset="4top", region="SR", score=[3.0, 3.5], weight=0.5)
     fill(other, dataset="ttbarZ", region="CR", score=[2.0], weight=7)
-    fill(other, dataset="ttbarZ", region="SR", score=[1.0, 2.5, 99.0, -1.0], weight=[0.1, 0.2, 0.3, 0.4])
+    fill(
+        other,
+        dataset="ttbarZ",
+        region="SR",
+        score=[1.0, 2.5, 99.0, -1.0],
+        weight=[0.1, 0.2, 0.3, 0.4],
+    )
     assert list(other.axes["dataset"]) != list(h.axes["dataset"])
     assert canonical(other) == canonical(h)
     assert canonical(h).name == "surprise"
-    assert canonical(canonical(h) + canonical(h)) == canonical(other + h)  # executors add the parts up
+    assert canonical(canonical(h) + canonical(h)) == canonical(
+        other + h
+    )  # executors add the parts up
     empty = book(h.axes["score"])
     assert canonical(empty) == empty
 

@@ -116,9 +116,18 @@ def test_every_format_that_convert_writes(sample: Path, tmp_path: Path) -> None:
 
 
 def test_layouts_of_dark_machines(tmp_path: Path) -> None:
-    lines = ["===1===", "0.5;20000;1.5;j,50000,0.1,-2.5;g30000,0,1;", "0.5;20000;1.5;g30000,0,1;", "2"]
+    lines = [
+        "===1===",
+        "0.5;20000;1.5;j,50000,0.1,-2.5;g30000,0,1;",
+        "0.5;20000;1.5;g30000,0,1;",
+        "2",
+    ]
     found = inspect(write(tmp_path / "a.csv", lines))
-    assert (found.format, found.events, found.processes) == ("Dark Machines CSV, layout generator", 2, None)
+    assert (found.format, found.events, found.processes) == (
+        "Dark Machines CSV, layout generator",
+        2,
+        None,
+    )
     found = inspect(write(tmp_path / "a.csv", ["1 1 3 0 0 0 0 0 0 ", "20000,1,50000,0.1,-2.5"]))
     assert (found.format, found.events) == ("Dark Machines CSV, layout fixed", 1)
 
@@ -143,12 +152,19 @@ def test_the_four_top_file_is_looked_at_without_options(tmp_path: Path) -> None:
 
 
 def test_energies_in_other_units_are_doubted(tmp_path: Path) -> None:
-    lines = [line.replace("0000,", ".,").replace("0000;", ".;") for line in LINES]  # 60000 MeV as 6. or 60: GeV
+    lines = [
+        line.replace("0000,", ".,").replace("0000;", ".;") for line in LINES
+    ]  # 60000 MeV as 6. or 60: GeV
     found = inspect(
-        write(tmp_path / "a.csv", [line.replace("6.,5.", "60,50").replace("8.,7.", "80,70") for line in lines])
+        write(
+            tmp_path / "a.csv",
+            [line.replace("6.,5.", "60,50").replace("8.,7.", "80,70") for line in lines],
+        )
     )
     assert found.units == "GeV"
-    assert found.notes[0].startswith("the reader takes energies for MeV, but they look like GeV: the median of the")
+    assert found.notes[0].startswith(
+        "the reader takes energies for MeV, but they look like GeV: the median of the"
+    )
     rows = dict(summary(found))
     assert rows["units"].startswith("GeV in the file: the median of the highest pt")
 
@@ -177,18 +193,38 @@ def test_a_file_without_events(shared: Path) -> None:
 
 def test_unknown_files_are_refused(tmp_path: Path) -> None:
     for name, data, message in (
-        ("a.csv", b"eventID,weight\n1,2\n", r"a\.csv is of no known kind: it begins with b'eventID,'\. Known are Dark"),
+        (
+            "a.csv",
+            b"eventID,weight\n1,2\n",
+            r"a\.csv is of no known kind: it begins with b'eventID,'\. Known are Dark",
+        ),
         ("a.root", b"nothing at all", r"is of no known kind: it begins with b'nothing '"),
-        ("a.csv.gz", gzip.compress(b"1;2;3;4;5;\n" * 999)[:30], r"the gzip data are damaged or cut short"),
-        ("a.csv.gz", gzip.compress(b"")[:10] + b"\xff" * 99, r"the gzip data are damaged or cut short"),
-        ("a.csv.gz", gzip.compress(b"hello\nworld\n"), r"no known kind: it begins with b'hello\\nwo' when unpacked"),
+        (
+            "a.csv.gz",
+            gzip.compress(b"1;2;3;4;5;\n" * 999)[:30],
+            r"the gzip data are damaged or cut short",
+        ),
+        (
+            "a.csv.gz",
+            gzip.compress(b"")[:10] + b"\xff" * 99,
+            r"the gzip data are damaged or cut short",
+        ),
+        (
+            "a.csv.gz",
+            gzip.compress(b"hello\nworld\n"),
+            r"no known kind: it begins with b'hello\\nwo' when unpacked",
+        ),
         (
             "a.root.gz",
             gzip.compress(b"root\0" + b";;\n" * 9),
             r"holds ROOT data and no lines of text; unpack it if it is packed",
         ),
         ("b.root", b"root and then nothing", r"is not a ROOT file, or is cut short or damaged"),
-        ("b.h5", b"\x89HDF\r\n\x1a\n and nothing", r"is not an HDF5 file, or is cut short or damaged"),
+        (
+            "b.h5",
+            b"\x89HDF\r\n\x1a\n and nothing",
+            r"is not an HDF5 file, or is cut short or damaged",
+        ),
         (
             "b.parquet",
             b"PAR1 and nothing",
@@ -203,7 +239,8 @@ def test_unknown_files_are_refused(tmp_path: Path) -> None:
         inspect(tmp_path / "nothing.root")
     bad = write(tmp_path / "bad.csv", [*LINES, "1;p;x;2;3;"])
     with pytest.raises(
-        ReadError, match=r"bad\.csv line 4: weight is 'x'.*; this was read by hepmtp\.readers\.darkmachines"
+        ReadError,
+        match=r"bad\.csv line 4: weight is 'x'.*; this was read by hepmtp\.readers\.darkmachines",
     ):
         inspect(bad)
 
@@ -218,8 +255,20 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "particles: b 0.667 an event, from 0 to 1" in lines
     assert hepmtp("inspect", path, "--json") == 0
     assert json.loads(capsys.readouterr().out) == json.loads(to_json(inspect(path)))
-    assert hepmtp("inspect", fourtops(tmp_path / "4tops.h5"), "--option", "lepton_order=m+,m-,e+,e-", "--json") == 0
-    assert json.loads(capsys.readouterr().out)["options"] == {"lepton_order": "m+,m-,e+,e-", "scale": "log_mev"}
+    assert (
+        hepmtp(
+            "inspect",
+            fourtops(tmp_path / "4tops.h5"),
+            "--option",
+            "lepton_order=m+,m-,e+,e-",
+            "--json",
+        )
+        == 0
+    )
+    assert json.loads(capsys.readouterr().out)["options"] == {
+        "lepton_order": "m+,m-,e+,e-",
+        "scale": "log_mev",
+    }
     for words, error in (
         (["--option", "scale"], "error: --option scale: expected KEY=VALUE"),
         (["--option", "depth=3"], "error: hepmtp:DarkMachinesCSV has no option 'depth'"),

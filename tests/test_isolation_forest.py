@@ -34,7 +34,9 @@ def test_scores_are_those_of_scikit_learn(events: Any, tree_events: int) -> None
         n_estimators=30, max_samples=min(tree_events, len(training)), random_state=3
     ).fit(training.astype(np.float32))
     x = event_features(events)
-    np.testing.assert_allclose(detector.score(events), -forest.score_samples(x.astype(np.float32)), rtol=1e-12)
+    np.testing.assert_allclose(
+        detector.score(events), -forest.score_samples(x.astype(np.float32)), rtol=1e-12
+    )
     assert (forest.max_samples_ == 100) == (tree_events == 100)
 
 
@@ -59,7 +61,9 @@ def test_a_tree_of_three_values_by_hand() -> None:
 
 
 def test_a_seed_gives_the_same_forest(events: Any) -> None:
-    first, again, other = (IsolationForest(trees=5, seed=seed).fit(events).score(events) for seed in (1, 1, 2))
+    first, again, other = (
+        IsolationForest(trees=5, seed=seed).fit(events).score(events) for seed in (1, 1, 2)
+    )
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
 
@@ -67,21 +71,34 @@ def test_a_seed_gives_the_same_forest(events: Any) -> None:
 def test_absurd_numbers_score(events: Any) -> None:
     detector = IsolationForest(trees=5).fit(events)
     event = make_events(
-        counts=[1], pt=[1e200], eta=[0.0], phi=[0.0], energy=[1e200], type=[0], met=[1e300], met_phi=[0.0]
+        counts=[1],
+        pt=[1e200],
+        eta=[0.0],
+        phi=[0.0],
+        energy=[1e200],
+        type=[0],
+        met=[1e300],
+        met_phi=[0.0],
     )
     assert np.isfinite(detector.score(event)).all()
 
 
 def test_options_are_saved_and_checked(events: Any, tmp_path: Path) -> None:
-    detector = IsolationForest(features=("ht", "met"), name="two", trees=4, tree_events=50, seed=9).fit(events)
+    detector = IsolationForest(
+        features=("ht", "met"), name="two", trees=4, tree_events=50, seed=9
+    ).fit(events)
     detector.save(tmp_path / "two")
     loaded = load_detector(tmp_path / "two")
     assert isinstance(loaded, IsolationForest)
     options = ("features", "name", "trees", "tree_events", "seed", "n_parameters")
     assert [getattr(loaded, one) for one in options] == [("ht", "met"), "two", 4, 50, 9, 0]
-    with pytest.raises(TrainingError, match=r"trees and tree_events must be 1 or more, found 0 and 256"):
+    with pytest.raises(
+        TrainingError, match=r"trees and tree_events must be 1 or more, found 0 and 256"
+    ):
         IsolationForest(trees=0)
-    with pytest.raises(OptionError, match=r"event features \['mass'\] are unknown or none; there are n_jets, n_b"):
+    with pytest.raises(
+        OptionError, match=r"event features \['mass'\] are unknown or none; there are n_jets, n_b"
+    ):
         IsolationForest(features=("ht", "mass")).fit(events)
     with pytest.raises(NotFittedError, match=r"this IsolationForest is not fitted yet: call fit"):
         IsolationForest().score(events)

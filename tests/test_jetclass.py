@@ -37,7 +37,10 @@ def content(**changes: Any) -> dict[str, Any]:
     for i, name in enumerate(FLAGS):
         flat[f"is{name}"] = np.array([flag == i for _, flag in particles], dtype=np.int32)
     branches = {f"part_{name}": ak.unflatten(values, counts) for name, values in flat.items()}
-    branches |= {f"jet_{name}": np.array([500, 600, 700, 800], np.float32) for name in ("pt", "energy", "nparticles")}
+    branches |= {
+        f"jet_{name}": np.array([500, 600, 700, 800], np.float32)
+        for name in ("pt", "energy", "nparticles")
+    }
     branches |= {f"jet_{name}": np.array([0.5, -0.5, 1, -1], np.float32) for name in ("eta", "phi")}
     branches["event_weight"] = np.array([0.5, 1, 2, 4], np.float32)
     branches["label_QCD"] = np.array([1, 0, 0, 0], np.float32)
@@ -77,11 +80,15 @@ def test_numbers_written_out(tmp_path: Path) -> None:
     assert events.MET.pt.to_list() == [0, 0, 0, 0]
     assert events.weight.to_list() == [1, 1, 1, 1]
     assert metadata(events) == {"dataset": ""}
-    weighted = load_reader("hepmtp:JetClass", weight="event_weight").read(write(tmp_path, content()))
+    weighted = load_reader("hepmtp:JetClass", weight="event_weight").read(
+        write(tmp_path, content())
+    )
     assert weighted.weight.to_list() == [0.5, 1, 2, 4]
 
 
-@pytest.mark.parametrize(("name", "label"), [("QCDJets", "QCD"), ("TTBar_Tbqq", "Tbqq"), ("ZJets_Zqq", "Zqq")])
+@pytest.mark.parametrize(
+    ("name", "label"), [("QCDJets", "QCD"), ("TTBar_Tbqq", "Tbqq"), ("ZJets_Zqq", "Zqq")]
+)
 def test_our_jets_equal_plain_uproot(shared: Path, name: str, label: str) -> None:
     path = str(shared / "data" / "jets" / f"{name}.root")
     events = JetClass(weight="event_weight").read(path, 1000, 1500)
@@ -95,17 +102,23 @@ def test_our_jets_equal_plain_uproot(shared: Path, name: str, label: str) -> Non
     for axis in ("px", "py", "pz"):
         np.testing.assert_allclose(ak.flatten(getattr(events.Particle, axis)), ak.flatten(plain[f"part_{axis}"]), rtol=1e-6, atol=1e-6)  # fmt: skip
     names = np.array(CONSTITUENT_TYPES)[ak.to_numpy(ak.flatten(events.Particle["type"]))]
-    for flag, mine in zip(FLAGS, (("h+", "h-"), ("h0",), ("g",), ("e+", "e-"), ("m+", "m-")), strict=True):
+    for flag, mine in zip(
+        FLAGS, (("h+", "h-"), ("h0",), ("g",), ("e+", "e-"), ("m+", "m-")), strict=True
+    ):
         assert np.isin(names, mine).tolist() == (ak.flatten(plain[f"part_is{flag}"]) == 1).to_list()
     charge = ak.to_numpy(ak.flatten(plain.part_charge))
     assert [int(name.endswith("+")) - int(name.endswith("-")) for name in names] == charge.tolist()
     # the constituents add up to the jet
     for axis in ("px", "py", "pz", "energy"):
-        total = ak.sum(events.Particle[axis] if axis == "energy" else getattr(events.Particle, axis), axis=1)
+        total = ak.sum(
+            events.Particle[axis] if axis == "energy" else getattr(events.Particle, axis), axis=1
+        )
         np.testing.assert_allclose(total, getattr(events.Jet, axis), rtol=1e-4, atol=0.1)
 
 
-def test_converted_jets_keep_their_particles(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_converted_jets_keep_their_particles(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     path = write(tmp_path, content())
     convert(path, tmp_path / "new.root", reader=READER)
     expected = columns(READER.read(path))
@@ -113,10 +126,14 @@ def test_converted_jets_keep_their_particles(tmp_path: Path, caplog: pytest.LogC
     assert "the fields Jet, label are not written" in caplog.text
 
 
-@pytest.mark.parametrize("name", ["part_px", "part_energy", "part_charge", "part_isPhoton", "jet_phi"])
+@pytest.mark.parametrize(
+    "name", ["part_px", "part_energy", "part_charge", "part_isPhoton", "jet_phi"]
+)
 def test_a_missing_branch_is_named(tmp_path: Path, name: str) -> None:
     path = write(tmp_path, content(**{name: None}))
-    with pytest.raises(ReadError, match=rf"jets\.root, tree tree, has no branch '{name}' \(found: .*part_py"):
+    with pytest.raises(
+        ReadError, match=rf"jets\.root, tree tree, has no branch '{name}' \(found: .*part_py"
+    ):
         READER.num_events(path)
 
 
@@ -127,7 +144,9 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(ReadError, match=r"has no tree 'Events' \(found: tree;1\); name another"):
         JetClass(tree="Events").read(path)
     bare = write(tmp_path, content(label_QCD=None, label_Hbb=None, label_Tbqq=None))
-    with pytest.raises(ReadError, match=r"tree tree, has no label: none of label_QCD, label_Hbb, .*, label_Tbl"):
+    with pytest.raises(
+        ReadError, match=r"tree tree, has no label: none of label_QCD, label_Hbb, .*, label_Tbl"
+    ):
         READER.read(bare)
 
 

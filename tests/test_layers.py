@@ -89,7 +89,9 @@ def broken_laws(path: str, source: str) -> list[str]:
         if other not in FLOOR:
             broken.append(f"{path} must not import the face of the package ({name})")
         elif FLOOR[other] > FLOOR[room] or (FLOOR[other] == FLOOR[room] and other != room):
-            broken.append(f"{path} (floor {FLOOR[room]}) must not import {name} (floor {FLOOR[other]})")
+            broken.append(
+                f"{path} (floor {FLOOR[room]}) must not import {name} (floor {FLOOR[other]})"
+            )
         sibling = inner.partition(".")[0]
         if (
             other == room in FAMILIES
@@ -107,7 +109,10 @@ def _is_member(room: str, name: str) -> bool:
 
 
 #: All but the list of public names, which imports on first use: test_public_api.py says that it loads nothing.
-MODULES = sorted({p.relative_to(ROOT / "hepmtp").as_posix() for p in (ROOT / "hepmtp").rglob("*.py")} - {"__init__.py"})
+MODULES = sorted(
+    {p.relative_to(ROOT / "hepmtp").as_posix() for p in (ROOT / "hepmtp").rglob("*.py")}
+    - {"__init__.py"}
+)
 
 
 @pytest.mark.parametrize("path", MODULES)

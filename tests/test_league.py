@@ -28,7 +28,15 @@ from hepmtp.report.tables import read_csv
 from hepmtp.statistics.metrics import auc_difference
 from hepmtp.statistics.performance import performance, scores
 from hepmtp.studies.league.challenge import ChallengeRow, read_challenge
-from hepmtp.studies.league.entries import AGAINST, ENTRIES, GROUPS, Entry, choose, entry_of, learned_from_signal
+from hepmtp.studies.league.entries import (
+    AGAINST,
+    ENTRIES,
+    GROUPS,
+    Entry,
+    choose,
+    entry_of,
+    learned_from_signal,
+)
 from hepmtp.studies.league.figures import Bar, auc_bars
 from hepmtp.studies.league.run import run_league
 from hepmtp.tokenizers.continuous import ContinuousInputs
@@ -166,9 +174,13 @@ def columns(league):
             table[dataset.name] = {
                 "weight": ak.to_numpy(events.weight) / FRACTIONS["analysis"],
                 "region:SR": SR.select(events),
-                "score:noisy": load_detector(league.folder / "detectors" / f"noisy-{seed}").score(events),
+                "score:noisy": load_detector(league.folder / "detectors" / f"noisy-{seed}").score(
+                    events
+                ),
                 "score:ht": load_detector(league.folder / "detectors" / "ht-0").score(events),
-                "score:told": load_detector(league.folder / "detectors" / f"told-{seed}-4top").score(events),
+                "score:told": load_detector(
+                    league.folder / "detectors" / f"told-{seed}-4top"
+                ).score(events),
             }
         found.append(table)
     return found
@@ -182,15 +194,32 @@ def row_of(league, detector, region="SR"):
 def test_numbers_are_means_over_seeds_of_the_performance_table(league, columns):
     row = row_of(league, "noisy")
     each = [
-        next(one for one in performance(table, background=BACKGROUND, signals=["4top"]) if one.detector == "noisy")
+        next(
+            one
+            for one in performance(table, background=BACKGROUND, signals=["4top"])
+            if one.detector == "noisy"
+        )
         for table in columns
     ]
-    for name in ("auc_balanced", "auc_balanced_error", "auc", "auc_error", "max_sic", "max_sic_error"):
+    for name in (
+        "auc_balanced",
+        "auc_balanced_error",
+        "auc",
+        "auc_error",
+        "max_sic",
+        "max_sic_error",
+    ):
         assert getattr(row, name) == pytest.approx(np.mean([getattr(one, name) for one in each]))
-    assert row.auc_balanced_spread == pytest.approx(abs(each[0].auc_balanced - each[1].auc_balanced) / np.sqrt(2))
+    assert row.auc_balanced_spread == pytest.approx(
+        abs(each[0].auc_balanced - each[1].auc_balanced) / np.sqrt(2)
+    )
     assert row.auc_balanced_spread > 0
     assert row.eps_s_at_0p001 is None
-    assert (row.n_signal, row.n_background, row.seeds) == (each[0].n_signal, each[0].n_background, 2)
+    assert (row.n_signal, row.n_background, row.seeds) == (
+        each[0].n_signal,
+        each[0].n_background,
+        2,
+    )
     assert row.fit_seconds > 0
     assert row.events_per_second > 0
 
@@ -199,10 +228,17 @@ def test_differences_are_paired_seed_by_seed(league, columns):
     def difference(first, second):
         pairs = []
         for table in columns:
-            a, b = (scores(table, name, signal="4top", background=BACKGROUND) for name in (first, second))
+            a, b = (
+                scores(table, name, signal="4top", background=BACKGROUND)
+                for name in (first, second)
+            )
             weights = {"signal_weight": a.signal_weight, "background_weight": a.balanced_weight}
-            pairs.append(auc_difference((a.signal, b.signal), (a.background, b.background), **weights))
-        return [float(np.mean([getattr(pair, name) for pair in pairs])) for name in ("value", "error")], pairs
+            pairs.append(
+                auc_difference((a.signal, b.signal), (a.background, b.background), **weights)
+            )
+        return [
+            float(np.mean([getattr(pair, name) for pair in pairs])) for name in ("value", "error")
+        ], pairs
 
     noisy = row_of(league, "noisy")
     assert noisy.rival == "formed"  # not told, which has labels
@@ -210,7 +246,9 @@ def test_differences_are_paired_seed_by_seed(league, columns):
     (value, error), pairs = difference("ht", "noisy")
     assert ht_row.against == "noisy"
     assert (ht_row.over_against, ht_row.over_against_error) == pytest.approx((value, error))
-    assert ht_row.over_against_spread == pytest.approx(np.std([pair.value for pair in pairs], ddof=1))
+    assert ht_row.over_against_spread == pytest.approx(
+        np.std([pair.value for pair in pairs], ddof=1)
+    )
     assert 0 < ht_row.over_against_error < ht_row.auc_balanced_error
     assert (noisy.against, noisy.over_against) == ("", None)
     assert ht_row.auc_balanced - noisy.auc_balanced == pytest.approx(ht_row.over_against)
@@ -220,12 +258,17 @@ def test_the_share_of_the_ceiling(league, columns):
     row, told = row_of(league, "ht"), row_of(league, "told")
     assert row.of_ceiling == pytest.approx((row.auc_balanced - 0.5) / (told.auc_balanced - 0.5))
     rng = np.random.default_rng(3)  # the error against a bootstrap of the same events
-    a, b = (scores(columns[0], name, signal="4top", background=BACKGROUND) for name in ("ht", "told"))
+    a, b = (
+        scores(columns[0], name, signal="4top", background=BACKGROUND) for name in ("ht", "told")
+    )
     shares = []
     for _ in range(150):
         s, t = (rng.integers(len(one), size=len(one)) for one in (a.signal, a.background))
         w = {"signal_weight": a.signal_weight[s], "background_weight": a.balanced_weight[t]}
-        areas = [auc_difference((x.signal[s], 0 * s), (x.background[t], 0 * t), **w).value for x in (a, b)]
+        areas = [
+            auc_difference((x.signal[s], 0 * s), (x.background[t], 0 * t), **w).value
+            for x in (a, b)
+        ]
         shares.append(areas[0] / areas[1])
     assert row.of_ceiling_error == pytest.approx(np.std(shares), rel=0.25)
     assert told.of_ceiling == pytest.approx(1)
@@ -243,7 +286,11 @@ def test_a_form_is_a_row_of_its_own_and_no_rival_of_its_own(league):
 
 def test_the_chosen_one_is_compared_with_in_the_same_form(tmp_path):
     other = Entry("other", Noisy)
-    league = small(tmp_path, [FORMED, replace(FORMED, name="again", forms=("turned",)), other], against="formed")
+    league = small(
+        tmp_path,
+        [FORMED, replace(FORMED, name="again", forms=("turned",)), other],
+        against="formed",
+    )
     assert {row.detector: row.against for row in league.rows} == {
         "formed": "",
         "formed_turned": "formed",
@@ -288,7 +335,9 @@ def test_what_is_written(league):
         < text.index("| told |", text.index("**4top, SR: "))
     )
     figures = {path.name for path in (league.folder / "figures").iterdir()}
-    assert figures == {f"{kind}_4top_SR.{ending}" for kind in ("roc", "sic", "auc") for ending in ("png", "pdf")}
+    assert figures == {
+        f"{kind}_4top_SR.{ending}" for kind in ("roc", "sic", "auc") for ending in ("png", "pdf")
+    }
 
 
 def test_the_rows_of_the_challenge_and_their_places(league):
@@ -299,8 +348,12 @@ def test_the_rows_of_the_challenge_and_their_places(league):
     one = next(row for row in found if (row.model, row.chan) == ("ht", "SR"))
     assert one.auc == pytest.approx(row_of(league, "ht").auc, abs=1e-4)
     assert one.eps_s[2] is None
-    assert {(place.chan, place.place, place.of, place.best.model) for place in league.places} == {("3", 2, 2, "paper")}
-    assert {place.row.model for place in league.places} == {row.detector for row in league.rows} - {"told"}
+    assert {(place.chan, place.place, place.of, place.best.model) for place in league.places} == {
+        ("3", 2, 2, "paper")
+    }
+    assert {place.row.model for place in league.places} == {row.detector for row in league.rows} - {
+        "told"
+    }
     text = (league.folder / "league.md").read_text(encoding="utf-8")
     assert "Beside the published rows" in text
     assert f"| 4top | SR | ht | {one.auc:.3f} | 3 | 2 of 2 | paper | 0.990 |" in text
@@ -319,13 +372,17 @@ def test_only_what_changed_is_done_again(tmp_path):
     more = small(tmp_path, [*PLAIN, NOISY], seeds=(0, 1, 2))
     assert Noisy.fits == [*fits, 2]
     assert row_of(more, "noisy").seeds == 3
-    small(tmp_path, [*PLAIN, NOISY], regions=("CR",))  # other events to score: scored again with the saved detector
+    small(
+        tmp_path, [*PLAIN, NOISY], regions=("CR",)
+    )  # other events to score: scored again with the saved detector
     assert Noisy.fits == [*fits, 2]
     assert len(Noisy.scored) > scored + len(BACKGROUND) + 1
     wide = small(tmp_path, [*PLAIN, Entry("noisy", lambda seed: Noisy(seed, width=900.0))])
     assert Noisy.fits == [*fits, 2, 0, 1]
     assert row_of(wide, "noisy").auc_balanced < row_of(first, "noisy").auc_balanced
-    fewer = small(tmp_path, [*PLAIN, Entry("noisy", lambda seed: Noisy(seed, width=900.0))], stop=STOP - 100)
+    fewer = small(
+        tmp_path, [*PLAIN, Entry("noisy", lambda seed: Noisy(seed, width=900.0))], stop=STOP - 100
+    )
     assert Noisy.fits == [*fits, 2, 0, 1, 0, 1]
     assert row_of(fewer, "noisy").n_background < row_of(wide, "noisy").n_background
 
@@ -366,7 +423,9 @@ def test_parts_are_fitted_once_and_given_to_who_needs_them(tmp_path):
     assert given == [[(Noisy, 0)], [(Noisy, 1)]]
     assert Noisy.fits == [*fits, 0, 1, 0, 1]
     assert row_of(league, "joined").auc_balanced == row_of(league, "noisy").auc_balanced
-    with pytest.raises(HepmtpError, match="entry 'joined' is made from noisy, which is not in this league"):
+    with pytest.raises(
+        HepmtpError, match="entry 'joined' is made from noisy, which is not in this league"
+    ):
         small(tmp_path / "other", [joined])
 
 
@@ -379,7 +438,9 @@ def test_the_progress_is_told(tmp_path):
 def test_a_region_without_events_makes_no_table(tmp_path, caplog):
     league = small(tmp_path, [PLAIN[0]], regions=("SR", "VR"), stop=5)
     assert {row.region for row in league.rows} == {"SR"}
-    with pytest.raises(HepmtpError, match="no event of a signal and of the background in VR: give more events"):
+    with pytest.raises(
+        HepmtpError, match="no event of a signal and of the background in VR: give more events"
+    ):
         small(tmp_path / "none", [PLAIN[0]], regions=("VR",), stop=5)
     assert "region VR holds no events of 4top or of the background: no table" in caplog.text
 
@@ -414,7 +475,9 @@ def test_wrong_leagues(entries, options, error, message, tmp_path):
 def test_who_has_seen_labels_must_say_so(tmp_path):
     signal = read([one for one in embedded() if one.name == "4top"], stop=STOP)
     entry = Entry("told", lambda seed: Told(seed, signal=signal[split_of(signal) != "analysis"]))
-    with pytest.raises(TrainingError, match="entry 'told' has learned from signal: its kind must be 'supervised'"):
+    with pytest.raises(
+        TrainingError, match="entry 'told' has learned from signal: its kind must be 'supervised'"
+    ):
         small(tmp_path, [entry])
     assert not (tmp_path / "detectors").exists()
 
@@ -431,13 +494,19 @@ def test_labels_are_found_in_what_a_detector_is_made_from():
         MaskedTokenDetector(ContinuousInputs(graph(signal=signal))),
     ):
         assert learned_from_signal(supervised)
-    for other in (plain, Combination([plain, Noisy()], "or"), MaskedTokenDetector(ContinuousInputs(graph()))):
+    for other in (
+        plain,
+        Combination([plain, Noisy()], "or"),
+        MaskedTokenDetector(ContinuousInputs(graph())),
+    ):
         assert not learned_from_signal(other)
 
 
 def test_a_score_that_is_not_a_number_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(Noisy, "score", not_a_number)
-    with pytest.raises(ScoreError, match=r"entry 'noisy' does not give each of \d+ events of \S+ a finite score"):
+    with pytest.raises(
+        ScoreError, match=r"entry 'noisy' does not give each of \d+ events of \S+ a finite score"
+    ):
         small(tmp_path, [NOISY])
 
 
@@ -450,13 +519,20 @@ def test_background_and_signal_are_needed(tmp_path):
 
 def test_choosing_entries():
     assert [entry.name for entry in choose()] == [entry.name for entry in GROUPS["main"]]
-    assert {entry.name for entry in choose("tokenizers")} >= {"lookup_visive2025", "vqvae", "fsq", "graph_vq"}
+    assert {entry.name for entry in choose("tokenizers")} >= {
+        "lookup_visive2025",
+        "vqvae",
+        "fsq",
+        "graph_vq",
+    }
     assert [entry.name for entry in choose(only=["met", "vqvae"])] == ["met", "vqvae"]
     quick = choose(only=["masked_token"], quick=True)[0].make(3)
     assert (quick.training.epochs, quick.training.seed) == (1, 3)
     assert all(AGAINST[group] in ENTRIES for group in GROUPS)
     assert set(ENTRIES) == {entry.name for group in GROUPS.values() for entry in group}
-    with pytest.raises(HepmtpError, match="entry 'masked_tokens' is unknown; there are masked_token"):
+    with pytest.raises(
+        HepmtpError, match="entry 'masked_tokens' is unknown; there are masked_token"
+    ):
         choose(only=["masked_tokens"])
     with pytest.raises(HepmtpError, match="group 'mine' is unknown; there are main, tokenizers"):
         choose("mine")
@@ -483,7 +559,12 @@ def test_every_entry_can_be_made_in_both_sizes_with_its_seed(name, background):
 
 def test_your_own_entries(tmp_path, league):
     entry = entry_of("mine=test_league:Noisy")
-    assert (entry.name, entry.kind, entry.seeded, entry.make(5).seed) == ("mine", "background-only", True, 5)
+    assert (entry.name, entry.kind, entry.seeded, entry.make(5).seed) == (
+        "mine",
+        "background-only",
+        True,
+        5,
+    )
     assert entry_of("hepmtp:TokenRarity").seeded is False
     assert entry_of("test_league:Told").kind == "supervised"
     saved = entry_of(f"kept={league.folder / 'detectors' / 'noisy-1'}")
@@ -494,7 +575,9 @@ def test_your_own_entries(tmp_path, league):
     assert row_of(found, "kept").fit_seconds is None
     assert row_of(found, "told").kind == "supervised"
     for word in ("nothing", "no_such_module:Class", "test_league:Nothing", "math:cos"):
-        with pytest.raises(HepmtpError, match=r"neither the folder of a saved detector nor a pkg\.module:Class"):
+        with pytest.raises(
+            HepmtpError, match=r"neither the folder of a saved detector nor a pkg\.module:Class"
+        ):
             entry_of(word)
 
 
@@ -510,7 +593,14 @@ def test_bars():
     assert names == ["told", "ht", "b"]
     assert [patch.get_width() for patch in axis.patches] == pytest.approx([0.4, 0.2, -0.1])
     texts = " ".join(text.get_text() for text in figure.findobj(mpl.text.Text))
-    for expected in ("hepmtp", "SR", "0.900 $\\pm$ 0.005", "with labels", "plain observable", "trained on background"):
+    for expected in (
+        "hepmtp",
+        "SR",
+        "0.900 $\\pm$ 0.005",
+        "with labels",
+        "plain observable",
+        "trained on background",
+    ):
         assert expected in texts
     assert axis.get_xlim()[0] < 0.38
     assert auc_bars([]).axes

@@ -51,15 +51,33 @@ def tokenizer(events: ak.Array) -> LookupTokenizer:
 
 def no_particles(n: int) -> ak.Array:
     return make_events(
-        counts=[0] * n, pt=[], eta=[], phi=[], energy=[], type=[], met=[50.0] * n, met_phi=[1.0] * n, role="background"
+        counts=[0] * n,
+        pt=[],
+        eta=[],
+        phi=[],
+        energy=[],
+        type=[],
+        met=[50.0] * n,
+        met_phi=[1.0] * n,
+        role="background",
     )
 
 
 def one_each(**columns: list[float]) -> ak.Array:
     """Events of one particle; a jet of pt 50, eta and phi 0, MET 50 at phi 0 where nothing else is said."""
     n = len(next(iter(columns.values())))
-    default = {"pt": 50.0, "eta": 0.0, "phi": 0.0, "energy": 100.0, "type": 0, "met": 50.0, "met_phi": 0.0}
-    return make_events(counts=[1] * n, **{name: columns.get(name, [value] * n) for name, value in default.items()})
+    default = {
+        "pt": 50.0,
+        "eta": 0.0,
+        "phi": 0.0,
+        "energy": 100.0,
+        "type": 0,
+        "met": 50.0,
+        "met_phi": 0.0,
+    }
+    return make_events(
+        counts=[1] * n, **{name: columns.get(name, [value] * n) for name, value in default.items()}
+    )
 
 
 def tokens_slowly(tokenizer: LookupTokenizer, events: ak.Array) -> list[list[int]]:
@@ -76,8 +94,13 @@ def tokens_slowly(tokenizer: LookupTokenizer, events: ak.Array) -> list[list[int
             id_ = tokenizer.types.index(PARTICLE_TYPES[particle["type"]]) + 1
             pt = bisect_right(edges["pt"], particle["pt"]) + 1
             eta = bisect_right(edges["eta"], abs(particle["eta"])) + 1
-            line.append((id_ - 1) * 125 + (pt - 1) * 25 + (eta - 1) * 5 + phi_factor(particle["phi"]))
-        line += [875 + bisect_right(edges["MET"], event.MET["pt"]) + 1, 880 + phi_factor(event.MET["phi"])]
+            line.append(
+                (id_ - 1) * 125 + (pt - 1) * 25 + (eta - 1) * 5 + phi_factor(particle["phi"])
+            )
+        line += [
+            875 + bisect_right(edges["MET"], event.MET["pt"]) + 1,
+            880 + phi_factor(event.MET["phi"]),
+        ]
         out.append(line)
     return out
 
@@ -115,7 +138,13 @@ def test_three_events_written_out() -> None:
     assert tokens.values.tolist() == [
         *(0, 6 * 125 + 4 * 25 + 4 * 5 + 4, 875, 880),  # the first and the last particle token
         *(876, 882),
-        *(1 * 125 + 1 * 25 + 1 * 5 + 2, 2 * 125 + 2 * 25 + 2 * 5 + 1, 5 * 125 + 3 * 25 + 2 * 5 + 3, 879, 884),
+        *(
+            1 * 125 + 1 * 25 + 1 * 5 + 2,
+            2 * 125 + 2 * 25 + 2 * 5 + 1,
+            5 * 125 + 3 * 25 + 2 * 5 + 3,
+            879,
+            884,
+        ),
     ]
 
 
@@ -126,7 +155,14 @@ def test_the_published_formula_less_one(tokenizer: LookupTokenizer, events: ak.A
     assert (tokenizer.encode(some).to_awkward() + 1).to_list() == published
     id_, pt, eta, phi = tokenizer.digits[:875, :4].T + 1
     assert ((id_ - 1) * 125 + (pt - 1) * 25 + (eta - 1) * 5 + phi).tolist() == list(range(1, 876))
-    assert tokenizer.factors == (("type", 7), ("pt", 5), ("eta", 5), ("phi", 5), ("MET", 5), ("METphi", 5))
+    assert tokenizer.factors == (
+        ("type", 7),
+        ("pt", 5),
+        ("eta", 5),
+        ("phi", 5),
+        ("MET", 5),
+        ("METphi", 5),
+    )
     assert (tokenizer.digits[:875, 4:] == -1).all()
     assert tokenizer.digits[875:880].tolist() == [[-1, -1, -1, -1, i, -1] for i in range(5)]
     assert tokenizer.digits[880:].tolist() == [[-1, -1, -1, -1, -1, i] for i in range(5)]
@@ -134,7 +170,9 @@ def test_the_published_formula_less_one(tokenizer: LookupTokenizer, events: ak.A
 
 def test_every_id_is_reached(tokenizer: LookupTokenizer) -> None:
     ids = np.arange(875)
-    tokens = TokenBatch.from_counts(np.stack([ids, 875 + ids % 5, 880 + ids // 5 % 5], axis=1).ravel(), [3] * 875)
+    tokens = TokenBatch.from_counts(
+        np.stack([ids, 875 + ids % 5, 880 + ids // 5 % 5], axis=1).ravel(), [3] * 875
+    )
     events = tokenizer.decode(tokens)
     assert tokenizer.encode(events) == tokens
     assert np.allclose(ak.to_numpy(events.Particle.mass[:, 0]), 0, atol=1e-3)
@@ -146,7 +184,10 @@ def test_every_id_is_reached(tokenizer: LookupTokenizer) -> None:
 
 def right_bins(tokenizer: LookupTokenizer, events: ak.Array) -> Digits:
     digits = tokenizer.digits[tokenizer.encode(events).values].T
-    return {name: column[column >= 0] for (name, _), column in zip(tokenizer.factors, digits, strict=True)}
+    return {
+        name: column[column >= 0]
+        for (name, _), column in zip(tokenizer.factors, digits, strict=True)
+    }
 
 
 def wrong_bins(tokenizer: LookupTokenizer, events: ak.Array) -> Digits:
@@ -156,8 +197,14 @@ def wrong_bins(tokenizer: LookupTokenizer, events: ak.Array) -> Digits:
         "eta": np.abs(ak.flatten(events.Particle.eta).to_numpy()),
         "MET": events.MET.pt.to_numpy(),
     }
-    bins = {name: np.digitize(value, tokenizer.edges_[name]).clip(1, 5) for name, value in values.items()}
-    for name, phi in (("phi", ak.flatten(events.Particle.phi).to_numpy()), ("METphi", events.MET.phi.to_numpy())):
+    bins = {
+        name: np.digitize(value, tokenizer.edges_[name]).clip(1, 5)
+        for name, value in values.items()
+    }
+    for name, phi in (
+        ("phi", ak.flatten(events.Particle.phi).to_numpy()),
+        ("METphi", events.MET.phi.to_numpy()),
+    ):
         bins[name] = (np.floor((phi + np.pi) / (np.pi / 5)).astype(int) + 1).clip(1, 5)
     return {name: one_based - 1 for name, one_based in bins.items()}
 
@@ -247,14 +294,19 @@ def test_sign_of_eta(events: ak.Array) -> None:
 def test_missing_momentum_tokens_are_optional(tokenizer: LookupTokenizer, events: ak.Array) -> None:
     some = events[:5]
     full = tokenizer.encode(some).to_awkward()
-    without = {name: LookupTokenizer(**OPTIONS[name]).fit(events).encode(some).to_awkward() for name in OPTIONS}
+    without = {
+        name: LookupTokenizer(**OPTIONS[name]).fit(events).encode(some).to_awkward()
+        for name in OPTIONS
+    }
     assert without["particles alone"].to_list() == full[:, :-2].to_list()
     assert without["no METphi"].to_list() == full[:, :-1].to_list()
     assert without["no MET"][:, :-1].to_list() == full[:, :-2].to_list()
     assert (without["no MET"][:, -1] + 5).to_list() == full[:, -1].to_list()
 
 
-def test_lepton_order_permutes_ids_and_is_saved(tokenizer: LookupTokenizer, events: ak.Array, tmp_path: Path) -> None:
+def test_lepton_order_permutes_ids_and_is_saved(
+    tokenizer: LookupTokenizer, events: ak.Array, tmp_path: Path
+) -> None:
     other = LookupTokenizer(types=OTHER_ORDER).fit(events)
     ids = np.arange(875)
     new_type = np.array([OTHER_ORDER.index(name) for name in PARTICLE_TYPES])
@@ -298,7 +350,8 @@ def test_bad_options(options: dict[str, Any], message: str) -> None:
 
 def test_unknown_preset() -> None:
     with pytest.raises(
-        TokenError, match=r"no look-up table named 'visive'; there are particles, met3, .*visive2025.*tails"
+        TokenError,
+        match=r"no look-up table named 'visive'; there are particles, met3, .*visive2025.*tails",
     ):
         LookupTokenizer.preset("visive")
 
@@ -333,7 +386,9 @@ def test_decode_refuses_what_is_no_event(tokenizer: LookupTokenizer) -> None:
 def test_load_refuses_another_kind(tmp_path: Path) -> None:
     with storage.new_folder(tmp_path / "x") as folder:
         storage.write(folder, "checkpoint", {}, {})
-    with pytest.raises(StorageError, match=r"holds a 'checkpoint', expected a 'hepmtp:LookupTokenizer'"):
+    with pytest.raises(
+        StorageError, match=r"holds a 'checkpoint', expected a 'hepmtp:LookupTokenizer'"
+    ):
         LookupTokenizer.load(tmp_path / "x")
 
 
@@ -343,7 +398,9 @@ def test_hadrons_have_no_id(tokenizer: LookupTokenizer) -> None:
         types=CONSTITUENT_TYPES, role="background",
     )  # fmt: skip
     for refused in (tokenizer.encode, LookupTokenizer().fit):
-        with pytest.raises(EventError, match=r"1 of 2 particles are of type h\+, known here are j, b"):
+        with pytest.raises(
+            EventError, match=r"1 of 2 particles are of type h\+, known here are j, b"
+        ):
             refused(jet)
 
 
@@ -357,7 +414,9 @@ event = st.tuples(st.lists(particle, max_size=20), energy, angle)
 
 @settings(max_examples=60, deadline=None)
 @given(lists=st.lists(event, max_size=6))
-def test_ragged_events(tokenizer: LookupTokenizer, lists: list[tuple[list[tuple[float, ...]], float, float]]) -> None:
+def test_ragged_events(
+    tokenizer: LookupTokenizer, lists: list[tuple[list[tuple[float, ...]], float, float]]
+) -> None:
     flat = np.array([one for particles, _, _ in lists for one in particles]).reshape(-1, 4)
     events = make_events(
         counts=[len(particles) for particles, _, _ in lists],
@@ -370,5 +429,7 @@ def test_ragged_events(tokenizer: LookupTokenizer, lists: list[tuple[list[tuple[
         met_phi=[phi for _, _, phi in lists],
     )
     tokens = tokenizer.encode(events)
-    assert [[id_ + 1 for id_ in line] for line in tokens.to_awkward().to_list()] == tokens_slowly(tokenizer, events)
+    assert [[id_ + 1 for id_ in line] for line in tokens.to_awkward().to_list()] == tokens_slowly(
+        tokenizer, events
+    )
     assert tokenizer.encode(tokenizer.decode(tokens)) == tokens

@@ -11,7 +11,15 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from hepmtp.datasets.files import check_files, fileset, read
-from hepmtp.datasets.manifest import Dataset, Download, Record, embedded, load_manifest, load_records, shipped_manifest
+from hepmtp.datasets.manifest import (
+    Dataset,
+    Download,
+    Record,
+    embedded,
+    load_manifest,
+    load_records,
+    shipped_manifest,
+)
 from hepmtp.datasets.names import select
 from hepmtp.datasets.schema import SCHEMA
 from hepmtp.errors import ManifestError, ReadError
@@ -19,7 +27,13 @@ from hepmtp.events.record import metadata
 
 READER = "hepmtp:DarkMachinesCSV"
 LINE = "{};ttbarW;0.5;20000;-1.5;j,60000,50000,0.1,1.0;b,70000,60000,0.2,-1.0;\n"
-ROW = {"name": "mine", "process": "ttbarW", "role": "background", "reader": READER, "files": ["a.csv", "b.csv"]}
+ROW = {
+    "name": "mine",
+    "process": "ttbarW",
+    "role": "background",
+    "reader": READER,
+    "files": ["a.csv", "b.csv"],
+}
 
 
 @pytest.fixture
@@ -39,10 +53,15 @@ def test_the_shipped_manifest_lists_the_embedded_sample_and_every_record() -> No
     datasets = load_manifest()
     backgrounds = [dataset.name for dataset in embedded() if dataset.role == "background"]
     assert backgrounds == ["ttbarW", "ttbarWW", "ttbarZ", "ttbarHiggs"]
-    assert [dataset.name for dataset in embedded() if dataset.role == "signal"] == ["4top", "glgl1600_neutralino800"]
+    assert [dataset.name for dataset in embedded() if dataset.role == "signal"] == [
+        "4top",
+        "glgl1600_neutralino800",
+    ]
     records = {dataset.doi.rsplit(".", 1)[-1] for dataset in datasets if dataset.doi}
     assert records == {"3961917", "4443151", "3685861", "6772776", "7277951"}
-    fourtops = {dataset.name: dataset for dataset in datasets if dataset.name.startswith("fourtops-")}
+    fourtops = {
+        dataset.name: dataset for dataset in datasets if dataset.name.startswith("fourtops-")
+    }
     assert sum(dataset.events or 0 for dataset in fourtops.values()) == 302072
     assert {name: dataset.cross_section_pb for name, dataset in fourtops.items()} == {
         "fourtops-ttbarW": 0.35,
@@ -62,11 +81,18 @@ def test_the_shipped_manifest_lists_the_embedded_sample_and_every_record() -> No
 def test_roles_of_the_challenge_follow_from_the_process() -> None:
     challenge = [dataset for dataset in load_manifest() if dataset.name.startswith("chan")]
     assert len(challenge) == 38  # 34 signals and 4 backgrounds
-    assert all((dataset.role == "background") == (dataset.process == "background") for dataset in challenge)
+    assert all(
+        (dataset.role == "background") == (dataset.process == "background") for dataset in challenge
+    )
 
 
 def test_no_sha256_is_claimed_for_files_never_seen() -> None:
-    assert all(sha256 is None for dataset in load_manifest() if not dataset.embedded for sha256 in dataset.sha256)
+    assert all(
+        sha256 is None
+        for dataset in load_manifest()
+        if not dataset.embedded
+        for sha256 in dataset.sha256
+    )
 
 
 @pytest.mark.parametrize("dataset", embedded(), ids=lambda dataset: dataset.name)
@@ -105,7 +131,11 @@ def test_a_data_set_of_several_files(folder: Path) -> None:
 
 
 def test_data_sets_of_two_roles_lose_the_role(folder: Path) -> None:
-    manifest = write(folder, {**ROW, "files": ["a.csv"]}, {**ROW, "name": "s", "role": "signal", "files": ["b.csv"]})
+    manifest = write(
+        folder,
+        {**ROW, "files": ["a.csv"]},
+        {**ROW, "name": "s", "role": "signal", "files": ["b.csv"]},
+    )
     assert metadata(read(load_manifest(manifest))) == {"dataset": "mine+s"}
 
 
@@ -119,7 +149,9 @@ def test_the_folder_is_an_option_then_a_variable_then_beside_the_manifest(
 ) -> None:
     manifest = write(folder, ROW)
     monkeypatch.setenv("HEPMTP_DATA", "/from/variable")
-    assert load_manifest(manifest, folder="/from/option")[0].files[0] == str(Path("/from/option/a.csv"))
+    assert load_manifest(manifest, folder="/from/option")[0].files[0] == str(
+        Path("/from/option/a.csv")
+    )
     assert load_manifest(manifest)[0].files[0] == str(Path("/from/variable/a.csv"))
     monkeypatch.delenv("HEPMTP_DATA")
     assert load_manifest(manifest)[0].files[0] == str(folder / "a.csv")
@@ -142,13 +174,19 @@ def test_a_pattern_without_files_is_a_missing_file(tmp_path: Path) -> None:
 
 def test_a_changed_file_is_refused(folder: Path) -> None:
     (dataset,) = load_manifest(write(folder, {**ROW, "files": {"a.csv": "0" * 64}}))
-    with pytest.raises(ManifestError, match=r"'mine': .*a.csv has sha256 \w{64}, expected 0{64}; the file has changed"):
+    with pytest.raises(
+        ManifestError,
+        match=r"'mine': .*a.csv has sha256 \w{64}, expected 0{64}; the file has changed",
+    ):
         fileset([dataset])
 
 
 def test_names_and_files_are_selected_in_order() -> None:
     words = ["ttbarZ", "x=a.root", "y:signal=b=c.csv,d.csv", "e/f.csv.gz", "g:data=*.parquet"]
-    found = [(dataset.name, dataset.role, dataset.files) for dataset in select(words, embedded(), role="background")]
+    found = [
+        (dataset.name, dataset.role, dataset.files)
+        for dataset in select(words, embedded(), role="background")
+    ]
     assert found[0][:2] == ("ttbarZ", "background")
     assert found[1:] == [
         ("x", "background", ("a.root",)),
@@ -171,7 +209,10 @@ def test_files_under_a_known_name_have_its_role() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["ttbarX"], r"'ttbarX' is unknown; there are ttbarZ, ttbarW, ttbarWW and more .* write NAME=FILE"),
+        (
+            ["ttbarX"],
+            r"'ttbarX' is unknown; there are ttbarZ, ttbarW, ttbarWW and more .* write NAME=FILE",
+        ),
         (["4top", "4top"], r"'4top' is asked for twice"),
         (["a.csv", "b/a.root"], r"'a' is asked for twice"),
         (["x:noise=a.csv"], r"key 'role' is 'noise', expected one of background, signal, data"),
@@ -187,11 +228,17 @@ def test_words_that_name_no_data_set(words: list[str], message: str) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"role": "noise"}, r"entry 1 \(mine\): key 'role' is 'noise', expected one of background, signal, data"),
+        (
+            {"role": "noise"},
+            r"entry 1 \(mine\): key 'role' is 'noise', expected one of background, signal, data",
+        ),
         ({"units": "keV"}, r"key 'units' is 'keV', expected one of MeV, GeV"),
         ({"events": -1}, r"key 'events' is -1, expected a whole number"),
         ({"events": True}, r"key 'events' is True"),
-        ({"cross_section_pb": "0.7"}, r"key 'cross_section_pb' is '0.7', expected a number above 0"),
+        (
+            {"cross_section_pb": "0.7"},
+            r"key 'cross_section_pb' is '0.7', expected a number above 0",
+        ),
         ({"luminosity_ifb": float("nan")}, r"key 'luminosity_ifb' is nan"),
         ({"embedded": "yes"}, r"key 'embedded' is 'yes', expected true or false"),
         ({"process": 4}, r"key 'process' is 4, expected text \(put numbers in quotes\)"),
@@ -203,7 +250,10 @@ def test_words_that_name_no_data_set(words: list[str], message: str) -> None:
         ),
         ({"colour": "red"}, r"key 'colour' is unknown; allowed are name, process"),
         ({"sha256": "abc"}, r"key 'sha256' is unknown"),
-        ({"files": {"*.csv": "0" * 64}}, r"\*.csv has a sha256, but only a file on disk can have one, not a pattern"),
+        (
+            {"files": {"*.csv": "0" * 64}},
+            r"\*.csv has a sha256, but only a file on disk can have one, not a pattern",
+        ),
         ({"files": [4]}, r"key 0 of 'files' is 4, expected a path"),
         ({"files": {4: None}}, r"key 'files' is 4, expected a path"),
         (
@@ -212,7 +262,10 @@ def test_words_that_name_no_data_set(words: list[str], message: str) -> None:
         ),
         ({"cross_section_pb": float("inf")}, r"key 'cross_section_pb' is inf"),
         ({"events": 2.0}, r"key 'events' is 2.0, expected a whole number"),
-        ({"role": "noise", "units": "keV"}, r"key 'role' is 'noise', .* \(and 1 more to be corrected\)"),
+        (
+            {"role": "noise", "units": "keV"},
+            r"key 'role' is 'noise', .* \(and 1 more to be corrected\)",
+        ),
     ],
 )
 def test_a_wrong_row_is_refused(folder: Path, change: dict[str, Any], message: str) -> None:
@@ -222,13 +275,16 @@ def test_a_wrong_row_is_refused(folder: Path, change: dict[str, Any], message: s
 
 def test_needed_keys(folder: Path) -> None:
     with pytest.raises(
-        ManifestError, match=r"manifest.yaml line 2: entry 1 \(mine\): key 'files', 'role' is missing; needed are"
+        ManifestError,
+        match=r"manifest.yaml line 2: entry 1 \(mine\): key 'files', 'role' is missing; needed are",
     ):
         load_manifest(write(folder, {"name": "mine", "process": "p"}))
 
 
 def test_a_name_twice_is_refused(folder: Path) -> None:
-    with pytest.raises(ManifestError, match=r"entries 1 and 2 have the same name 'mine'; a name is unique"):
+    with pytest.raises(
+        ManifestError, match=r"entries 1 and 2 have the same name 'mine'; a name is unique"
+    ):
         load_manifest(write(folder, ROW, ROW))
 
 
@@ -244,7 +300,9 @@ def test_what_is_no_manifest_is_refused(tmp_path: Path) -> None:
     (tmp_path / "rows.yaml").write_text("datasets: [mine]\n")
     with pytest.raises(ManifestError, match=r"entry 1 is 'mine', expected keys and values"):
         load_manifest(tmp_path / "rows.yaml")
-    with pytest.raises(ManifestError, match=r"key 'extra' is unknown; allowed are datasets, records, shared"):
+    with pytest.raises(
+        ManifestError, match=r"key 'extra' is unknown; allowed are datasets, records, shared"
+    ):
         load_manifest(write(tmp_path, ROW, extra=1))
 
 
@@ -281,7 +339,10 @@ RIGHT = {
     [
         ({"role": "noise"}, r"line 4: entry 2 \(second\): key 'role' is 'noise', expected one of"),
         ({"units": "keV"}, r"line 5: entry 2 \(second\): key 'units' is 'keV'"),
-        ({"sha256": "12"}, r"line 15: entry 2 \(second\): key 'a.csv' of 'files' is 12, expected 64 hex"),
+        (
+            {"sha256": "12"},
+            r"line 15: entry 2 \(second\): key 'a.csv' of 'files' is 12, expected 64 hex",
+        ),
         ({"extra": "    colour: red"}, r"line 16: entry 2 \(second\): key 'colour' is unknown"),
         ({"extra": "    name: third"}, r"line 16: key 'name' is in line 13 already; keep one"),
         ({"extra": "  - third"}, r"line 16: entry 3 is 'third', expected keys and values such as"),
@@ -289,8 +350,14 @@ RIGHT = {
             {"extra": "  - {name: first, process: p, role: data, files: [x]}"},
             r"line 16: entries 1 and 3 have the same name",
         ),
-        ({"extra": "  - {name: x, files: [x]}"}, r"line 16: entry 3 \(x\): key 'process', 'role' is missing"),
-        ({"record": "{name: r}"}, r"line 17: record 1 \(r\): key 'files' is missing; needed are name, files"),
+        (
+            {"extra": "  - {name: x, files: [x]}"},
+            r"line 16: entry 3 \(x\): key 'process', 'role' is missing",
+        ),
+        (
+            {"record": "{name: r}"},
+            r"line 17: record 1 \(r\): key 'files' is missing; needed are name, files",
+        ),
         (
             {"record": "{name: r, files: {x: }, url: 'ftp://a'}"},
             r"'url' is 'ftp://a', expected an address that begins with",
@@ -307,12 +374,18 @@ RIGHT = {
             {"record": "{name: r, files: {../x: }, url: 'http://a'}"},
             r"key 'files' is '../x', expected the name of a file",
         ),
-        ({"record": "{name: r, files: {x: {md5: abc}}, url: 'http://a'}"}, r"'abc', expected 32 hex digits of an md5"),
+        (
+            {"record": "{name: r, files: {x: {md5: abc}}, url: 'http://a'}"},
+            r"'abc', expected 32 hex digits of an md5",
+        ),
         (
             {"record": "{name: r, files: {x: }}"},
             r"line 17: record 1 \(r\): needs either the key 'listing' or the key 'url'",
         ),
-        ({"record": "{name: r, files: {'*.csv': }, url: 'http://a'}"}, r"pattern '\*.csv' needs the key 'listing'"),
+        (
+            {"record": "{name: r, files: {'*.csv': }, url: 'http://a'}"},
+            r"pattern '\*.csv' needs the key 'listing'",
+        ),
         (
             {"record": "{name: r, files: {x.zip: {unpack: tar}}, url: 'http://a'}"},
             r"x.zip is to be unpacked as tar, but",
@@ -337,14 +410,19 @@ def test_the_schema_and_the_records_of_python_have_the_same_keys() -> None:
         (Record, "record", set()),
         (Download, "download", {"name"}),
     ):
-        assert set(schema["$defs"][name]["properties"]) == {field.name for field in fields(kind)} - own
+        assert (
+            set(schema["$defs"][name]["properties"]) == {field.name for field in fields(kind)} - own
+        )
 
 
 def test_every_record_of_the_shipped_manifest_has_a_listing_and_says_what_is_unchecked() -> None:
     records = load_records()
-    assert {record.doi for record in records} == {dataset.doi for dataset in load_manifest() if dataset.doi}
+    assert {record.doi for record in records} == {
+        dataset.doi for dataset in load_manifest() if dataset.doi
+    }
     assert all(
-        record.listing == f"https://zenodo.org/api/records/{str(record.doi).rpartition('.')[2]}" for record in records
+        record.listing == f"https://zenodo.org/api/records/{str(record.doi).rpartition('.')[2]}"
+        for record in records
     )
     assert [record.name for record in records if not record.unchecked] == ["fourtops"]
     assert not any(file.sha256 or file.md5 for record in records for file in record.files)
@@ -360,7 +438,9 @@ def test_remote_files_are_taken_as_they_are(folder: Path) -> None:
 
 
 def test_options_of_the_reader(folder: Path) -> None:
-    (folder / "a.csv").write_text("1;x;1;2000;0.1;j,60000,50000,0.1,1.0;\n2;x;1;2000;0.1;q,60000,50000,0.1,1.0;\n")
+    (folder / "a.csv").write_text(
+        "1;x;1;2000;0.1;j,60000,50000,0.1,1.0;\n2;x;1;2000;0.1;q,60000,50000,0.1,1.0;\n"
+    )
     row = {**ROW, "files": ["a.csv"], "reader_options": {"on_bad": "skip"}}
     (dataset,) = load_manifest(write(folder, row))
     assert len(read([dataset])) == 1
@@ -371,7 +451,8 @@ def test_options_of_the_reader(folder: Path) -> None:
     with pytest.raises(ReadError, match=r"DarkMachinesCSV has no option 'on_good'; it has on_bad"):
         read(load_manifest(write(folder, {**row, "reader_options": {"on_good": "keep"}})))
     with pytest.raises(
-        ManifestError, match=r"key 'reader_options' is 'skip', expected a mapping of options to their values"
+        ManifestError,
+        match=r"key 'reader_options' is 'skip', expected a mapping of options to their values",
     ):
         load_manifest(write(folder, {**row, "reader_options": "skip"}))
 

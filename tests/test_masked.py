@@ -12,7 +12,14 @@ from hepmtp.errors import TokenError
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.models import TokenModel
 from hepmtp.models.attention import Group, sort_by_multiplicity
-from hepmtp.models.masked import Block, MaskedTokenModel, ModelOptions, kind_names, kinds_of, output_heads
+from hepmtp.models.masked import (
+    Block,
+    MaskedTokenModel,
+    ModelOptions,
+    kind_names,
+    kinds_of,
+    output_heads,
+)
 from hepmtp.tokenizers.lookup import LookupTokenizer
 
 TOKENIZER = LookupTokenizer()
@@ -30,8 +37,13 @@ def make_model(*, seed: int = 1, **options: Any) -> MaskedTokenModel:
 def events_of(n_particles: list[int], *, seed: int = 1) -> TokenBatch:
     """Random events of so many particles, each followed by MET and METphi, as the tokenizer gives them."""
     rng = np.random.default_rng(seed)
-    lists = [[*rng.integers(0, 875, n), rng.integers(875, 880), rng.integers(880, 885)] for n in n_particles]
-    return TokenBatch.from_counts(np.concatenate([[], *lists]).astype(int), [len(one) for one in lists])
+    lists = [
+        [*rng.integers(0, 875, n), rng.integers(875, 880), rng.integers(880, 885)]
+        for n in n_particles
+    ]
+    return TokenBatch.from_counts(
+        np.concatenate([[], *lists]).astype(int), [len(one) for one in lists]
+    )
 
 
 def tensors(tokens: TokenBatch) -> tuple[torch.Tensor, torch.Tensor]:
@@ -46,8 +58,15 @@ def parameters(**options: Any) -> int:
 def test_number_of_parameters() -> None:
     block = 4 * 128 * 128 + 4 * 128 + 2 * 128 * 256 + 128 + 256 + 4 * 128
     digits, kinds = 7 + 5 + 5 + 5 + 5 + 5, 3
-    assert parameters(attention="full") == 2 * block + (digits + kinds) * 128 + 2 * 128 + 129 * digits == 273_824
-    assert parameters(attention="full", form="joint") == 2 * block + (885 + kinds) * 128 + 2 * 128 + 129 * 885
+    assert (
+        parameters(attention="full")
+        == 2 * block + (digits + kinds) * 128 + 2 * 128 + 129 * digits
+        == 273_824
+    )
+    assert (
+        parameters(attention="full", form="joint")
+        == 2 * block + (885 + kinds) * 128 + 2 * 128 + 129 * 885
+    )
     assert parameters(position="rope") == parameters()
     assert parameters(position="learned") == parameters() + 64 * 128
     assert parameters() == parameters(attention="full") + 128, "but for the null token"
@@ -63,9 +82,18 @@ def test_kinds_and_heads() -> None:
     assert np.array_equal(digits, TOKENIZER.digits)
     heads, digits = output_heads("joint", TOKENIZER.factors, TOKENIZER.digits)
     assert [tuple(head) for head in heads] == [("token", 875), ("MET", 5), ("METphi", 5)]
-    assert digits[[0, 874, 875, 884]].tolist() == [[0, -1, -1], [874, -1, -1], [-1, 0, -1], [-1, -1, 4]]
+    assert digits[[0, 874, 875, 884]].tolist() == [
+        [0, -1, -1],
+        [874, -1, -1],
+        [-1, 0, -1],
+        [-1, -1, 4],
+    ]
     assert kinds_of(np.array([[0, -1], [-1, 0], [1, -1], [0, 0]])).tolist() == [0, 1, 0, 2]
-    assert make_model().kinds == kind_names(TOKENIZER.factors, TOKENIZER.digits) == ("particle", "MET", "METphi")
+    assert (
+        make_model().kinds
+        == kind_names(TOKENIZER.factors, TOKENIZER.digits)
+        == ("particle", "MET", "METphi")
+    )
     assert kind_names((("token", 3), ("MET", 1)), np.array([[2, -1], [-1, 0], [0, 0]])) == (
         "particle",
         "MET",
@@ -95,8 +123,12 @@ def test_probabilities_sum_to_one_within_each_kind(form: str) -> None:
         torch.testing.assert_close(p.sum(dim=1), torch.ones(len(values)))
         kind = model.kind_of[shown]
         for i, members in enumerate((slice(0, 875), slice(875, 880), slice(880, 885))):
-            torch.testing.assert_close(p[kind == i, members].sum(dim=1), torch.ones(int((kind == i).sum())))
-    for head, log_p in zip(model.heads, model.log_probabilities(model.encode(values, offsets)), strict=True):
+            torch.testing.assert_close(
+                p[kind == i, members].sum(dim=1), torch.ones(int((kind == i).sum()))
+            )
+    for head, log_p in zip(
+        model.heads, model.log_probabilities(model.encode(values, offsets)), strict=True
+    ):
         assert log_p.shape == (len(values), head.size)
         torch.testing.assert_close(log_p.exp().sum(dim=1), torch.ones(len(values)))
 
@@ -132,7 +164,9 @@ def test_order_matters_only_with_positions(form: str, position: str, attention: 
 def test_any_multiplicity_equals_event_by_event(form: str, position: str) -> None:
     model = make_model(form=form, position=position)
     lists = [18, 0, 60, 1, 18, 90]
-    tokens = events_of(lists) + TokenBatch.from_counts([875, 3], [0, 1, 0, 1])  # no tokens at all, one token
+    tokens = events_of(lists) + TokenBatch.from_counts(
+        [875, 3], [0, 1, 0, 1]
+    )  # no tokens at all, one token
     values, offsets = tensors(tokens)
     together = model.encode(values, offsets)
     for start, stop in zip(tokens.offsets[:-1], tokens.offsets[1:], strict=True):
@@ -148,7 +182,11 @@ def test_learned_positions_beyond_the_last_are_alike() -> None:
     for a, b, alike in ((63, 99, True), (70, 80, True), (62, 63, False), (3, 70, False)):
         swapped = order.clone()
         swapped[[a, b]] = order[[b, a]]
-        difference = (model.encode(values[swapped], offsets) - model.encode(values, offsets)[swapped]).abs().max()
+        difference = (
+            (model.encode(values[swapped], offsets) - model.encode(values, offsets)[swapped])
+            .abs()
+            .max()
+        )
         assert (difference < 1e-5) == alike
 
 
@@ -169,7 +207,10 @@ def test_one_token_an_event_equals_all_of_them(form: str, position: str, attenti
     groups = sort_by_multiplicity(tokens.counts)[1]
     at = offsets[:-1] + torch.tensor([1, 0, 3, 2, 66])
     torch.testing.assert_close(
-        model.encode_sorted(values, groups, at), model.encode(values, offsets)[at], atol=1e-5, rtol=1e-4
+        model.encode_sorted(values, groups, at),
+        model.encode(values, offsets)[at],
+        atol=1e-5,
+        rtol=1e-4,
     )
 
 
@@ -178,7 +219,9 @@ def test_what_is_hidden_has_no_effect(form: str) -> None:
     model = make_model(form=form)
     tokens = events_of([5, 3])
     hidden = np.zeros(len(tokens.values), dtype=bool)
-    hidden[[1, 4, 6, 8]] = True  # two particles and METphi of the first event, a particle of the second
+    hidden[[1, 4, 6, 8]] = (
+        True  # two particles and METphi of the first event, a particle of the second
+    )
     other = tokens.values.copy()
     other[[1, 4, 8]] = [13, 870, 500]
     other[6] = 880 + (other[6] - 879) % 5
@@ -214,7 +257,9 @@ def test_no_position_sees_its_own_token(form: str, position: str, n: int) -> Non
         # equal ids share their arithmetic, so that another number of different ids may round in another way
         torch.testing.assert_close(after[i], before[i], rtol=0, atol=2e-6)
         others = torch.arange(n) != i
-        assert ((after - before)[others, :875].abs().amax(dim=1) > 2e-5).all(), "every other position sees it"
+        assert ((after - before)[others, :875].abs().amax(dim=1) > 2e-5).all(), (
+            "every other position sees it"
+        )
     assert torch.isfinite(before[:, :875]).all()
 
 
@@ -224,7 +269,11 @@ def test_no_gradient_from_a_token_to_its_own_prediction() -> None:
     features = torch.randn(len(tokens.values), 4, requires_grad=True)
     encoded = model.encode(*tensors(tokens), features)
     for i in range(len(tokens.values)):
-        gradient = torch.autograd.grad(encoded[i].square().sum(), features, retain_graph=True)[0].abs().sum(dim=1)
+        gradient = (
+            torch.autograd.grad(encoded[i].square().sum(), features, retain_graph=True)[0]
+            .abs()
+            .sum(dim=1)
+        )
         same_event = torch.as_tensor(tokens.owner == tokens.owner[i])
         same_event[i] = False
         assert torch.equal(gradient > 0, same_event)
@@ -279,17 +328,22 @@ def test_ids_are_no_inputs_when_features_are(attention: str) -> None:
     other = values.clone()
     other[:3] = (other[:3] + 400) % 875  # of the same kind
     assert torch.equal(model(other, offsets, features), model(values, offsets, features))
-    assert not torch.allclose(model(values, offsets, features + 1), model(values, offsets, features))
+    assert not torch.allclose(
+        model(values, offsets, features + 1), model(values, offsets, features)
+    )
 
 
 def test_continuous_inputs_need_features() -> None:
     model = make_model(inputs="continuous")
     values, offsets = tensors(events_of([3]))
     with pytest.raises(
-        TokenError, match=r"needs 15 features a token, found none for 5 tokens: encode with .*Continuous"
+        TokenError,
+        match=r"needs 15 features a token, found none for 5 tokens: encode with .*Continuous",
     ):
         model(values, offsets)
-    with pytest.raises(TokenError, match=r"needs 15 features a token, found features of shape \(5, 4\)"):
+    with pytest.raises(
+        TokenError, match=r"needs 15 features a token, found features of shape \(5, 4\)"
+    ):
         model(values, offsets, torch.zeros(5, 4))
 
 
@@ -315,7 +369,10 @@ def test_mask_ids_cannot_be_hidden_again() -> None:
         ({"width": 30, "heads": 4}, r"width a multiple of 4"),
         ({"width": 12, "heads": 4, "position": "rope"}, r"width a multiple of 8"),
         ({"attention": "half"}, r"attention must be one of \('full', 'leave_one_out'\)"),
-        ({"inputs": "pixels"}, r"inputs one of \('tokens', 'continuous'\), found 'leave_one_out' and 'pixels'"),
+        (
+            {"inputs": "pixels"},
+            r"inputs one of \('tokens', 'continuous'\), found 'leave_one_out' and 'pixels'",
+        ),
         ({"n_features": 0}, r"sizes of a model must be 1 or more"),
         ({"layers": 0}, r"sizes of a model must be 1 or more"),
     ],

@@ -27,7 +27,9 @@ from hepmtp.training.masking import TrainingOptions
 FACTORS = ("type", "pt", "eta", "phi", "MET", "METphi")
 
 
-def tiny(*, seed: int = 0, form: str = "joined", model: str = "product", **tokens: Any) -> MaskedTokenDetector:
+def tiny(
+    *, seed: int = 0, form: str = "joined", model: str = "product", **tokens: Any
+) -> MaskedTokenDetector:
     return MaskedTokenDetector(
         LookupTokenizer(**tokens),
         ModelOptions(form=model, width=16, feedforward=32, layers=1),  # type: ignore[arg-type]
@@ -58,7 +60,12 @@ def folder(fitted: MaskedTokenDetector, tmp_path_factory: pytest.TempPathFactory
 # tail probabilities make up to ten times that of it
 @pytest.mark.parametrize(
     ("model", "form", "order"),
-    [("product", "excess", 1e-5), ("product", "joined", 1e-4), ("joint", "token", 1e-4), ("joint", "joined", 5e-4)],
+    [
+        ("product", "excess", 1e-5),
+        ("product", "joined", 1e-4),
+        ("joint", "token", 1e-4),
+        ("joint", "joined", 5e-4),
+    ],
 )
 def test_contract(events: Any, tmp_path: Path, model: str, form: str, order: float) -> None:
     check_detector(lambda: tiny(model=model, form=form), events, tmp_path, rtol=1e-5, order=order)
@@ -100,7 +107,9 @@ def test_names_labels_and_descriptions(fitted: MaskedTokenDetector) -> None:
     assert fitted.with_score("pt").axis.label == "masked-token score (pt)"
     assert fitted.with_score("pt").axis != fitted.axis
     assert fitted.with_score("pt").fitted_model is fitted.fitted_model
-    with pytest.raises(OptionError, match=r"score form 'product' is unknown; there are joined, sum, mean, excess"):
+    with pytest.raises(
+        OptionError, match=r"score form 'product' is unknown; there are joined, sum, mean, excess"
+    ):
         fitted.with_score("product")
 
 
@@ -119,12 +128,17 @@ def test_the_joint_model_has_a_head_for_each_kind_of_token(events: Any) -> None:
 def test_unseen_multiplicities_score_ever_higher(fitted: MaskedTokenDetector, events: Any) -> None:
     most = int(ak.max(ak.num(part_of(events, "train").Particle)))
     one = events[ak.num(events.Particle) >= 3][:1]
-    copies = [ak.with_field(one, one.Particle[:, np.arange(n) % 3], "Particle") for n in range(most, most + 40, 4)]
+    copies = [
+        ak.with_field(one, one.Particle[:, np.arange(n) % 3], "Particle")
+        for n in range(most, most + 40, 4)
+    ]
     rising = [float(fitted.score(event)[0]) for event in copies]
     assert (np.diff(rising) > 0).all()
 
 
-def test_a_seed_gives_the_same_detector_and_leaves_torch_alone(events: Any, fitted: MaskedTokenDetector) -> None:
+def test_a_seed_gives_the_same_detector_and_leaves_torch_alone(
+    events: Any, fitted: MaskedTokenDetector
+) -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
@@ -134,7 +148,9 @@ def test_a_seed_gives_the_same_detector_and_leaves_torch_alone(events: Any, fitt
     assert not np.array_equal(tiny(seed=1).fit(events).score(events), fitted.score(events))
 
 
-def test_surprises_are_shared_by_forms_and_not_stale(fitted: MaskedTokenDetector, events: Any) -> None:
+def test_surprises_are_shared_by_forms_and_not_stale(
+    fitted: MaskedTokenDetector, events: Any
+) -> None:
     first, second = (fitted.tokenizer.encode(events[cut]) for cut in (slice(0, 20), slice(20, 40)))
     found = fitted.surprises(first)
     assert fitted.with_score("sum").surprises(fitted.tokenizer.encode(events[:20])) is found
@@ -143,7 +159,9 @@ def test_surprises_are_shared_by_forms_and_not_stale(fitted: MaskedTokenDetector
 
 
 def test_too_few_events_are_refused(events: Any) -> None:
-    with pytest.raises(TrainingError, match=r"none of the \d events is in the validation part|cannot fill|too few"):
+    with pytest.raises(
+        TrainingError, match=r"none of the \d events is in the validation part|cannot fill|too few"
+    ):
         tiny().fit(events[:5])
 
 
@@ -154,7 +172,9 @@ def test_before_fit(events: Any, tmp_path: Path) -> None:
         lambda: tiny().fitted_model,
         lambda: tiny().save(tmp_path / "x"),
     ):
-        with pytest.raises(NotFittedError, match=r"this MaskedTokenDetector is not trained yet: call fit"):
+        with pytest.raises(
+            NotFittedError, match=r"this MaskedTokenDetector is not trained yet: call fit"
+        ):
             use()
 
 
@@ -164,7 +184,9 @@ def test_everything_is_saved(fitted: MaskedTokenDetector, folder: Path, events: 
         assert getattr(loaded, name) == getattr(fitted, name)
     for form in fitted.forms:
         one = load_detector(f"{folder}#{form}")
-        np.testing.assert_array_equal(one.score(events[:50]), fitted.with_score(form).score(events[:50]))
+        np.testing.assert_array_equal(
+            one.score(events[:50]), fitted.with_score(form).score(events[:50])
+        )
         assert one.axis == fitted.with_score(form).axis
     with pytest.raises(OptionError, match=r"score form 'mass' is unknown"):
         load_detector(f"{folder}#mass")
@@ -172,7 +194,9 @@ def test_everything_is_saved(fitted: MaskedTokenDetector, folder: Path, events: 
     np.testing.assert_array_equal(retrained.score(events), fitted.score(events))
 
 
-def test_weights_of_another_vocabulary_are_refused(folder: Path, events: Any, tmp_path: Path) -> None:
+def test_weights_of_another_vocabulary_are_refused(
+    folder: Path, events: Any, tmp_path: Path
+) -> None:
     shutil.copytree(folder, tmp_path / "detector")
     LookupTokenizer(pt_bins=4).fit(events).save(tmp_path / "detector" / "tokenizer")
     with pytest.raises(StorageError, match=r"the weights do not fit the tokenizer's vocabulary"):
@@ -201,11 +225,15 @@ def test_a_detector_that_is_not_saved_travels_whole(events: Any, folder: Path) -
     assert str(folder).encode() not in data
     assert detector._state is not None
     assert detector._state.last is not None
-    assert pickle.loads(data)._state.last is None  # the surprises of the last events are large and stay at home
+    assert (
+        pickle.loads(data)._state.last is None
+    )  # the surprises of the last events are large and stay at home
     np.testing.assert_array_equal(pickle.loads(data).score(events), expected)
 
 
-def test_another_detector_in_the_folder_is_refused(events: Any, folder: Path, tmp_path: Path) -> None:
+def test_another_detector_in_the_folder_is_refused(
+    events: Any, folder: Path, tmp_path: Path
+) -> None:
     shutil.copytree(folder, tmp_path / "detector")
     data = pickle.dumps(load_detector(tmp_path / "detector"))
     tiny(seed=7).fit(events).save(tmp_path / "detector")
@@ -222,7 +250,9 @@ def test_another_detector_in_the_folder_is_refused(events: Any, folder: Path, tm
         pickle.loads(data)
 
 
-def test_an_interrupted_training_goes_on(events: Any, fitted: MaskedTokenDetector, tmp_path: Path) -> None:
+def test_an_interrupted_training_goes_on(
+    events: Any, fitted: MaskedTokenDetector, tmp_path: Path
+) -> None:
     class Stop(Exception):
         pass
 
@@ -240,7 +270,9 @@ def test_an_interrupted_training_goes_on(events: Any, fitted: MaskedTokenDetecto
     with pytest.raises(Stop, match=r"^$"):
         make().fit(events, checkpoint=tmp_path / "checkpoint", progress=stop_in_epoch_2)
     epochs: list[int] = []
-    resumed = make().fit(events, checkpoint=tmp_path / "checkpoint", progress=lambda epoch, *_: epochs.append(epoch))
+    resumed = make().fit(
+        events, checkpoint=tmp_path / "checkpoint", progress=lambda epoch, *_: epochs.append(epoch)
+    )
     assert set(epochs) == {2, 3}
     whole = make().fit(events)
     assert resumed.history_ == whole.history_

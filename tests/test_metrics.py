@@ -24,7 +24,11 @@ SCORES = st.lists(st.integers(0, 4), min_size=1, max_size=12)
 
 def pair_count(signal, background, ws, wb):
     """The slow AUC: every pair."""
-    pairs = [(x, a, y, b) for x, a in zip(signal, ws, strict=True) for y, b in zip(background, wb, strict=True)]
+    pairs = [
+        (x, a, y, b)
+        for x, a in zip(signal, ws, strict=True)
+        for y, b in zip(background, wb, strict=True)
+    ]
     won = sum(a * b * ((x > y) + 0.5 * (x == y)) for x, a, y, b in pairs)
     return won / (sum(ws) * sum(wb))
 
@@ -34,7 +38,9 @@ def test_auc_is_the_weighted_pair_count_and_the_area_of_the_roc(signal, backgrou
     rng = np.random.default_rng(seed)
     ws, wb = rng.uniform(0.1, 2, len(signal)), rng.uniform(0.1, 2, len(background))
     expected = pair_count(signal, background, ws, wb)
-    assert auc(signal, background, signal_weight=ws, background_weight=wb).value == pytest.approx(expected, abs=1e-12)
+    assert auc(signal, background, signal_weight=ws, background_weight=wb).value == pytest.approx(
+        expected, abs=1e-12
+    )
     curve = roc(signal, background, signal_weight=ws, background_weight=wb)
     assert np.trapezoid(curve.eps_s, curve.eps_b) == pytest.approx(expected, abs=1e-12)
     assert (curve.eps_s[0], curve.eps_b[0]) == (0, 0)
@@ -100,7 +106,10 @@ def test_auc_difference_knows_the_correlation():
     spread = np.std([one.value for one in results])
     assert np.mean([one.error for one in results]) == pytest.approx(spread, rel=0.15)
     signal, background, weight = sample()
-    expected = auc(signal[0], background[0], **weight).value - auc(signal[1], background[1], **weight).value
+    expected = (
+        auc(signal[0], background[0], **weight).value
+        - auc(signal[1], background[1], **weight).value
+    )
     found = auc_difference(signal, background, **weight)
     assert found.value == pytest.approx(expected, abs=1e-12)
     assert found.error < 0.5 * auc(signal[0], background[0], **weight).error
@@ -139,8 +148,12 @@ def test_a_vertical_step_counts_to_its_end():
 
 def test_the_error_of_a_working_point_is_the_spread_of_repetitions():
     rng = np.random.default_rng(4)
-    points = [working_point(roc(rng.normal(1, 1, 500), rng.normal(0, 1, 3000)), 0.02) for _ in range(200)]
-    assert np.mean([p.eps_s_error for p in points]) == pytest.approx(np.std([p.eps_s for p in points]), rel=0.2)
+    points = [
+        working_point(roc(rng.normal(1, 1, 500), rng.normal(0, 1, 3000)), 0.02) for _ in range(200)
+    ]
+    assert np.mean([p.eps_s_error for p in points]) == pytest.approx(
+        np.std([p.eps_s for p in points]), rel=0.2
+    )
 
 
 def test_a_working_point_needs_25_raw_background_events():
@@ -155,9 +168,15 @@ def test_a_working_point_needs_25_raw_background_events():
 
 def test_max_sic():
     background = np.arange(100)
-    signal = np.concatenate([np.arange(200, 210), np.arange(10)])  # half above everything, half at the bottom
+    signal = np.concatenate(
+        [np.arange(200, 210), np.arange(10)]
+    )  # half above everything, half at the bottom
     point = max_sic(roc(signal, background))
-    assert (point.eps_b, point.eps_s, point.n_background) == (0.25, 0.5, 25)  # not eps_B = 0.01, with SI = 5
+    assert (point.eps_b, point.eps_s, point.n_background) == (
+        0.25,
+        0.5,
+        25,
+    )  # not eps_B = 0.01, with SI = 5
     assert point.si == pytest.approx(1.0)
     assert max_sic(roc(signal, background[:24])) is None
 

@@ -52,15 +52,25 @@ EVENTS: dict[str, Any] = {
 KINDS = {"jetId": np.int32, "charge": np.int32, "cutBased": np.int32, "chMultiplicity": np.uint8}
 
 
-def write(path: Path, *, rntuple: bool = False, leave_out: tuple[str, ...] = (), **more: Any) -> str:
+def write(
+    path: Path, *, rntuple: bool = False, leave_out: tuple[str, ...] = (), **more: Any
+) -> str:
     """A NanoAOD file with these branches, one TTree or RNTuple."""
     columns = {}
     for name, values in {**EVENTS, **more}.items():
         if name in leave_out:
             continue
-        flat = np.array([v for one in values for v in one] if isinstance(values[0], list) else values)
-        flat = flat.astype(KINDS.get(name.partition("_")[2], bool if flat.dtype == bool else np.float32))
-        columns[name] = ak.unflatten(flat, [len(one) for one in values]) if isinstance(values[0], list) else flat
+        flat = np.array(
+            [v for one in values for v in one] if isinstance(values[0], list) else values
+        )
+        flat = flat.astype(
+            KINDS.get(name.partition("_")[2], bool if flat.dtype == bool else np.float32)
+        )
+        columns[name] = (
+            ak.unflatten(flat, [len(one) for one in values])
+            if isinstance(values[0], list)
+            else flat
+        )
     types = {name: f"var * {c.type.content.content}" if ak.Array(c).ndim == 2 else str(c.dtype) for name, c in columns.items()}  # fmt: skip
     with uproot.recreate(path) as file:
         make = file.mkrntuple if rntuple else file.mktree
@@ -107,7 +117,9 @@ def test_three_events(tmp_path: Path, rntuple: bool) -> None:
         ({"b_tag": "btagDeepFlavB", "working_point": 0.7}, [1, 0, 0, 3, 6], [0, 2, 4, 5]),
     ],
 )
-def test_options(tmp_path: Path, options: dict[str, Any], first: list[int], third: list[int]) -> None:
+def test_options(
+    tmp_path: Path, options: dict[str, Any], first: list[int], third: list[int]
+) -> None:
     events = NanoAOD(**options).read(write(tmp_path / "sim.root"))
     assert events.Particle["type"].to_list() == [first, [], third]
 
@@ -120,19 +132,29 @@ def test_missing_energy_in_a_fixed_order(tmp_path: Path) -> None:
     path = write(tmp_path / "sim.root", leave_out=("PuppiMET_pt", "PuppiMET_phi"), **pf)
     assert NanoAOD().read(path).MET.pt.to_list() == [10.0, 20.0, 30.0]
     every = ("PuppiMET_pt", "PuppiMET_phi", "MET_pt", "MET_phi")
-    assert NanoAOD().read(write(tmp_path / "sim.root", leave_out=every, **pf)).MET.pt.to_list() == [5.0, 5.0, 5.0]
+    assert NanoAOD().read(write(tmp_path / "sim.root", leave_out=every, **pf)).MET.pt.to_list() == [
+        5.0,
+        5.0,
+        5.0,
+    ]
     path = write(tmp_path / "sim.root", leave_out=every)
     with pytest.raises(
-        ReadError, match=r"has no missing energy \(PuppiMET_pt, MET_pt, PFMET_pt\); name it with the option"
+        ReadError,
+        match=r"has no missing energy \(PuppiMET_pt, MET_pt, PFMET_pt\); name it with the option",
     ):
         NanoAOD().read(path)
     with pytest.raises(ReadError, match=r"has no branch 'DeepMET_pt' \(near it are .*GenMET_pt"):
         NanoAOD(met="DeepMET").read(path)
 
 
-def test_b_tagger_in_a_fixed_order_that_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_b_tagger_in_a_fixed_order_that_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     # 0.2 is above the working point of UParT alone, 0.25 above that of ParticleNet too
-    scores = {f"Jet_{name}": [[0.2, 0.0, 0.25, 0.0], [], [0.0, 0.0]] for name in ("btagPNetB", "btagUParTAK4B")}
+    scores = {
+        f"Jet_{name}": [[0.2, 0.0, 0.25, 0.0], [], [0.0, 0.0]]
+        for name in ("btagPNetB", "btagUParTAK4B")
+    }
     absent = ("Jet_btagDeepFlavB",)
     with caplog.at_level(logging.INFO, "hepmtp.readers.nanoaod"):
         events = NanoAOD().read(write(tmp_path / "sim.root", **scores))
@@ -145,7 +167,8 @@ def test_b_tagger_in_a_fixed_order_that_is_told(tmp_path: Path, caplog: pytest.L
         assert "b-jets have Jet_btagUParTAK4B above 0.1272" in caplog.text
         assert events.Particle["type"].to_list()[0] == [1, 1, 0, 3, 6]
     with pytest.raises(
-        ReadError, match=r"has no b-tag discriminator \(Jet_btagDeepFlavB, .*; name one with the options b_tag"
+        ReadError,
+        match=r"has no b-tag discriminator \(Jet_btagDeepFlavB, .*; name one with the options b_tag",
     ):
         NanoAOD().read(write(tmp_path / "sim.root", leave_out=absent))
 
@@ -153,13 +176,16 @@ def test_b_tagger_in_a_fixed_order_that_is_told(tmp_path: Path, caplog: pytest.L
 def test_a_tagger_that_was_not_run_is_refused(tmp_path: Path, shared: Path) -> None:
     scores = [[-3000.0] * 4, [], [-3000.0] * 2]
     with pytest.raises(
-        ReadError, match=r"entry 0: Jet_btagDeepFlavB is -3000\.0, expected a score: the tagger was not run"
+        ReadError,
+        match=r"entry 0: Jet_btagDeepFlavB is -3000\.0, expected a score: the tagger was not run",
     ):
         NanoAOD().read(write(tmp_path / "sim.root", Jet_btagDeepFlavB=scores))
     forward = [[0.9, 0.0, 0.0, -1000.0], [], [0.1, 0.5]]  # UParT of jets beyond the tracker
     events = NanoAOD().read(write(tmp_path / "sim.root", Jet_btagDeepFlavB=forward))
     assert events.Particle["type"].to_list()[0] == [1, 0, 0, 3, 6]
-    real = str(shared / "data" / "real" / "scikit-hep-testdata" / "nanoAOD_2015_CMS_Open_Data_ttbar.root")
+    real = str(
+        shared / "data" / "real" / "scikit-hep-testdata" / "nanoAOD_2015_CMS_Open_Data_ttbar.root"
+    )
     with pytest.raises(ReadError, match=r"Jet_btagDeepFlavB is -3000\.0, expected a score"):
         NanoAOD().read(real)
     events = NanoAOD(b_tag="btagCSVV2", working_point=0.8).read(real)
@@ -168,13 +194,18 @@ def test_a_tagger_that_was_not_run_is_refused(tmp_path: Path, shared: Path) -> N
 
 
 def test_options_that_cannot_be() -> None:
-    with pytest.raises(ReadError, match=r"jet_id is 'loose', expected 'tight', 'tight lepton veto' or None"):
+    with pytest.raises(
+        ReadError, match=r"jet_id is 'loose', expected 'tight', 'tight lepton veto' or None"
+    ):
         NanoAOD(jet_id="loose")  # type: ignore[arg-type]
     with pytest.raises(
-        ReadError, match=r"b_tag is 'btagCSVV2' without a working_point; one is known only for btagDeepFlavB"
+        ReadError,
+        match=r"b_tag is 'btagCSVV2' without a working_point; one is known only for btagDeepFlavB",
     ):
         NanoAOD(b_tag="btagCSVV2")
-    with pytest.raises(ReadError, match=r"working_point is 0\.5 without a b_tag; name the discriminator"):
+    with pytest.raises(
+        ReadError, match=r"working_point is 0\.5 without a b_tag; name the discriminator"
+    ):
         NanoAOD(working_point=0.5)
 
 
@@ -188,7 +219,9 @@ def test_weights_of_data_and_of_simulation(tmp_path: Path) -> None:
     assert NanoAOD(weight="GenMET_pt").read(simulated).weight.to_list() == [1.0, 2.0, 3.0]
 
 
-@pytest.mark.parametrize("name", [name for name in EVENTS if not name.startswith(("MET", "Gen", "PuppiMET", "gen"))])
+@pytest.mark.parametrize(
+    "name", [name for name in EVENTS if not name.startswith(("MET", "Gen", "PuppiMET", "gen"))]
+)
 def test_missing_branches_are_named(tmp_path: Path, name: str) -> None:
     path = write(tmp_path / "sim.root", leave_out=(name,))
     expected = {"Jet_btagDeepFlavB": "no b-tag discriminator", "Jet_jetId": "no branch 'Jet_neHEF'"}
@@ -234,11 +267,15 @@ def test_jet_id_of_version_15(tmp_path: Path) -> None:
         (3.5, {"neMultiplicity": 1.0}, False), (0.0, {"muEF": 0.8}, True), (0.0, {"chEmEF": 0.8}, True), (2.9, {"muEF": 0.9}, True),
     ]  # fmt: skip
     n = len(jets)
-    columns: dict[str, Any] = {f"Jet_{name}": [[{**good, **odd}[name] for _, odd, _ in jets]] for name in good}
+    columns: dict[str, Any] = {
+        f"Jet_{name}": [[{**good, **odd}[name] for _, odd, _ in jets]] for name in good
+    }
     columns |= {"Jet_pt": [[100.0 - i for i in range(n)]], "Jet_eta": [[eta for eta, _, _ in jets]]}
     columns |= {"Jet_phi": [[0.0] * n], "Jet_mass": [[1.0] * n], "Jet_btagDeepFlavB": [[0.0] * n]}
     columns |= {
-        name: values[1:2] for name, values in EVENTS.items() if name not in columns and not name.startswith("Jet")
+        name: values[1:2]
+        for name, values in EVENTS.items()
+        if name not in columns and not name.startswith("Jet")
     }
     path = write(tmp_path / "sim.root", leave_out=("Jet_jetId",), **columns)
 
@@ -248,18 +285,24 @@ def test_jet_id_of_version_15(tmp_path: Path) -> None:
     assert sorted(set(kept) - set(strict)) == [84.0, 85.0]
 
 
-def expected_event(found: dict[str, Any], i: int, *, v15: bool, photons: bool) -> list[tuple[float, ...]]:
+def expected_event(
+    found: dict[str, Any], i: int, *, v15: bool, photons: bool
+) -> list[tuple[float, ...]]:
     """The particles of an event with the default options, one branch value after the other."""
 
     def rows(kind: str, *names: str) -> list[tuple[Any, ...]]:
-        return list(zip(*(found[f"{kind}_{name}"][i] for name in ("pt", "eta", "phi", *names)), strict=True))
+        return list(
+            zip(*(found[f"{kind}_{name}"][i] for name in ("pt", "eta", "phi", *names)), strict=True)
+        )
 
     leptons = []
     for pt, eta, phi, charge, level in rows("Electron", "charge", "cutBased"):
         if pt >= 15 and abs(eta) <= 2.5 and level >= 3:
             leptons.append((pt, eta, phi, MASSES["Electron"], 2 if charge > 0 else 3))
     muons = []
-    for pt, eta, phi, charge, medium, isolation in rows("Muon", "charge", "mediumId", "pfRelIso04_all"):
+    for pt, eta, phi, charge, medium, isolation in rows(
+        "Muon", "charge", "mediumId", "pfRelIso04_all"
+    ):
         if pt >= 15 and abs(eta) <= 2.4 and medium and isolation <= 0.25:
             muons.append((pt, eta, phi, MASSES["Muon"], 4 if charge > 0 else 5))
     gammas = []
@@ -274,7 +317,9 @@ def expected_event(found: dict[str, Any], i: int, *, v15: bool, photons: bool) -
             if v15
             else found["Jet_jetId"][i][k] & 2
         )
-        near = [math.hypot(eta - o[1], math.remainder(phi - o[2], 2 * math.pi)) < 0.4 for o in others]
+        near = [
+            math.hypot(eta - o[1], math.remainder(phi - o[2], 2 * math.pi)) < 0.4 for o in others
+        ]
         if pt >= 25 and abs(eta) <= 4.7 and tight and not any(near):
             jets.append((pt, eta, phi, mass, int(score > 0.2783)))
     ordered = [sorted(group, key=lambda one: -one[0]) for group in (jets, leptons, muons, gammas)]
@@ -291,7 +336,11 @@ V15 = ("neHEF", "neEmEF", "chHEF", "chMultiplicity", "neMultiplicity")
 def jet_id_15(jet: dict[str, float], eta: float) -> bool:
     if eta <= 2.6:
         fractions = jet["neHEF"] < 0.99 and jet["neEmEF"] < 0.9 and jet["chHEF"] > 0.01
-        return fractions and jet["chMultiplicity"] > 0 and jet["chMultiplicity"] + jet["neMultiplicity"] > 1
+        return (
+            fractions
+            and jet["chMultiplicity"] > 0
+            and jet["chMultiplicity"] + jet["neMultiplicity"] > 1
+        )
     if eta <= 2.7:
         return jet["neHEF"] < 0.9 and jet["neEmEF"] < 0.99
     if eta <= 3.0:
@@ -319,14 +368,17 @@ def test_every_event_of_real_files(shared: Path, name: str, n: int, weight: str 
         "Photon": ("pt", "eta", "phi", "mvaID_WP90", "electronVeto") if photons else (),
         "PuppiMET": ("pt", "phi"),
     }
-    wanted = [f"{kind}_{one}" for kind, ones in names.items() for one in ones] + ([weight] if weight else [])
+    wanted = [f"{kind}_{one}" for kind, ones in names.items() for one in ones] + (
+        [weight] if weight else []
+    )
     with uproot.open(path) as file:
         arrays = file["Events"].arrays(wanted)
     found = {one: arrays[one].to_list() for one in wanted}
     reader = NanoAOD() if photons else NanoAOD(photons=None)
     if not photons:
         with pytest.raises(
-            ReadError, match=r"no branch 'Photon_pt'; a skim without photons is read with .* photons=None"
+            ReadError,
+            match=r"no branch 'Photon_pt'; a skim without photons is read with .* photons=None",
         ):
             NanoAOD().read(path)
     events = reader.read(path)

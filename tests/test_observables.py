@@ -32,7 +32,13 @@ def test_the_numbers_themselves() -> None:
         type=[0, 1, 2], met=[33.0, 7.0], met_phi=[0.0, 1.0], role="background",
     )  # fmt: skip
     found = {name: Observable(name).score(events).tolist() for name in OBSERVABLES}
-    assert found == {"multiplicity": [3, 0], "n_jets": [2, 0], "n_b": [1, 0], "ht": [110, 0], "met": [33, 7]}
+    assert found == {
+        "multiplicity": [3, 0],
+        "n_jets": [2, 0],
+        "n_b": [1, 0],
+        "ht": [110, 0],
+        "met": [33, 7],
+    }
 
 
 def test_what_counts_has_one_bin_a_number() -> None:
@@ -44,7 +50,9 @@ def test_what_counts_has_one_bin_a_number() -> None:
 
 
 def test_an_unknown_observable_is_refused() -> None:
-    with pytest.raises(OptionError, match=r"'jet_mass' is unknown; there are multiplicity, n_jets, n_b, ht, met"):
+    with pytest.raises(
+        OptionError, match=r"'jet_mass' is unknown; there are multiplicity, n_jets, n_b, ht, met"
+    ):
         Observable("jet_mass")
     with pytest.raises(NotFittedError, match=r"Observable\('ht'\) has no axis yet"):
         Observable("ht").save("nowhere")
@@ -57,7 +65,9 @@ def test_another_kind_of_folder_is_refused(tmp_path: Path) -> None:
         TokenRarity.load(tmp_path / "ht")
     loaded = load_detector(tmp_path / "ht")
     assert np.array_equal(loaded.score(events), Observable("ht").score(events))
-    with pytest.raises(OptionError, match=r"ht#sum: a ht detector has one form of score only; leave out #sum"):
+    with pytest.raises(
+        OptionError, match=r"ht#sum: a ht detector has one form of score only; leave out #sum"
+    ):
         load_detector(f"{tmp_path / 'ht'}#sum")
     TokenRarity().fit(events).tokenizer.save(tmp_path / "tokenizer")
     with pytest.raises(StorageError, match=r"LookupTokenizer', expected a detector"):

@@ -56,13 +56,20 @@ def test_any_range_of_any_row_groups(tmp_path: Path, cuts: list[int]) -> None:
 
 def test_no_events(tmp_path: Path) -> None:
     write_parquet(tmp_path / "sim.parquet", [some_events()[:0]])
-    assert READER.num_events(str(tmp_path / "sim.parquet")) == len(READER.read(str(tmp_path / "sim.parquet"))) == 0
+    assert (
+        READER.num_events(str(tmp_path / "sim.parquet"))
+        == len(READER.read(str(tmp_path / "sim.parquet")))
+        == 0
+    )
 
 
 def test_the_columns_are_flat(tmp_path: Path) -> None:
     write_parquet(tmp_path / "sim.parquet", [some_events()])
     schema = pq.read_schema(tmp_path / "sim.parquet")
-    assert str(schema.field("Particle_pt").type) in ("list<item: double not null>", "list<element: double not null>")
+    assert str(schema.field("Particle_pt").type) in (
+        "list<item: double not null>",
+        "list<element: double not null>",
+    )
     assert schema.names[:6] == ["event", "source", "weight", "MET_pt", "MET_phi", "nParticle"]
 
 
@@ -71,7 +78,9 @@ def test_wrong_files_are_refused(tmp_path: Path) -> None:
     write_parquet(path, [some_events()])
     table = pq.read_table(path)
     pq.write_table(table.drop_columns(["weight"]), path)
-    with pytest.raises(ReadError, match=r"sim\.parquet has no column 'weight' \(found: event, source, MET_pt,"):
+    with pytest.raises(
+        ReadError, match=r"sim\.parquet has no column 'weight' \(found: event, source, MET_pt,"
+    ):
         READER.read(str(path))
     at = table.schema.get_field_index("weight")
     pq.write_table(table.set_column(at, "weight", pa.array([1.0, None] + [1.0] * 5)), path)
@@ -81,7 +90,10 @@ def test_wrong_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ReadError, match=r"sim\.parquet, entries from 0 on: event 1: weight is inf"):
         READER.read(str(path))
     pq.write_table(table.set_column(at, "weight", pa.array(["heavy"] * 7)), path)
-    with pytest.raises(ReadError, match=r"sim\.parquet: column 'weight' is 7 \* string, expected a number per event"):
+    with pytest.raises(
+        ReadError,
+        match=r"sim\.parquet: column 'weight' is 7 \* string, expected a number per event",
+    ):
         READER.read(str(path))
 
 
@@ -92,7 +104,9 @@ def test_cut_and_damaged_files(tmp_path: Path) -> None:
     whole = path.read_bytes()
     for _ in range(60):
         path.write_bytes(whole[: int(rng.integers(1, len(whole)))])
-        with pytest.raises(ReadError, match=r"sim\.parquet is not a parquet file, or is cut short or damaged"):
+        with pytest.raises(
+            ReadError, match=r"sim\.parquet is not a parquet file, or is cut short or damaged"
+        ):
             READER.read(str(path))
     for _ in range(200):
         data = bytearray(whole)

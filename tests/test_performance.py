@@ -26,7 +26,11 @@ def columns():
         }
         return {name: column_accumulator(values) for name, values in found.items()}
 
-    return {"ttbarZ": dataset(1500, 0, 0.1), "ttbarW": dataset(500, -1, 0.9), "4top": dataset(400, 2, 0.01)}
+    return {
+        "ttbarZ": dataset(1500, 0, 0.1),
+        "ttbarW": dataset(500, -1, 0.9),
+        "4top": dataset(400, 2, 0.01),
+    }
 
 
 def test_the_table(columns):
@@ -47,7 +51,9 @@ def test_the_table(columns):
     assert row.gain == pytest.approx(row.auc_balanced - rows[0].auc_balanced)
     assert 0 < row.gain_error < row.auc_balanced_error
     assert (rows[0].gain, rows[0].gain_error) == (None, None)
-    assert row.max_sic == pytest.approx(max_sic(roc(score["4top"], background, background_weight=weight)).si)
+    assert row.max_sic == pytest.approx(
+        max_sic(roc(score["4top"], background, background_weight=weight)).si
+    )
     assert (row.n_signal, row.n_background) == (len(score["4top"]), len(background))
     assert row.eps_s_at_0p1 is not None
     assert row.eps_s_at_0p001 is None
@@ -60,7 +66,9 @@ def test_without_the_reference_there_is_no_gain(columns):
 
 def test_what_is_missing_is_named(columns):
     assert detectors(columns) == ["multiplicity", "surprise"]
-    with pytest.raises(ScoreError, match="no score columns of dataset 'ttbarX'; there are ttbarZ, ttbarW, 4top"):
+    with pytest.raises(
+        ScoreError, match="no score columns of dataset 'ttbarX'; there are ttbarZ, ttbarW, 4top"
+    ):
         scores(columns, "surprise", signal="4top", background=["ttbarX"])
     with pytest.raises(ScoreError, match="'4top' has no column 'score:ht'"):
         scores(columns, "ht", signal="4top", background=["ttbarZ"])

@@ -27,7 +27,12 @@ IDS = {
 }
 FILES = {
     "TTree": ("coffea/PHYSLITE_example.root", "CollectionTree", ".", "GN2v00"),
-    "RNTuple": ("scikit-hep-testdata/uproot-physlite-rntuple_v1-0-0-0.root", "EventData", ":", "GN2v01"),
+    "RNTuple": (
+        "scikit-hep-testdata/uproot-physlite-rntuple_v1-0-0-0.root",
+        "EventData",
+        ":",
+        "GN2v01",
+    ),
 }
 B = "BTagging_AntiKt4EMPFlowAuxDyn"
 #: Around leptons, in the file and with "." and "Analysis...AuxDyn" before.
@@ -82,7 +87,9 @@ def write(path: Path, *, rntuple: bool = False, leave_out: tuple[str, ...] = (),
         if name not in leave_out:
             lists = isinstance(one[0], list)
             flat = np.array([v for event in one for v in event] if lists else one)
-            flat = flat.astype(KINDS.get(name.rpartition(".")[2], np.int8 if "DFCommon" in name else np.float32))
+            flat = flat.astype(
+                KINDS.get(name.rpartition(".")[2], np.int8 if "DFCommon" in name else np.float32)
+            )
             columns[name] = ak.unflatten(flat, [len(event) for event in one]) if lists else flat
     columns["MET_Core_AnalysisMETAuxDyn.name"] = ak.Array([list(terms)] * 3)
     with uproot.recreate(path) as file:
@@ -90,10 +97,14 @@ def write(path: Path, *, rntuple: bool = False, leave_out: tuple[str, ...] = (),
             if LINK in columns:
                 columns[LINK.rpartition(".")[0]] = ak.zip({"m_persIndex": columns.pop(LINK)})
             names = {name: name.replace(".", ":") for name in columns}
-            tree = file.mkrntuple("EventData", ak.zip({names[n]: c for n, c in columns.items()}, depth_limit=1))
+            tree = file.mkrntuple(
+                "EventData", ak.zip({names[n]: c for n, c in columns.items()}, depth_limit=1)
+            )
             assert tree is not None
         else:
-            del columns["MET_Core_AnalysisMETAuxDyn.name"]  # uproot writes no lists of text into a TTree
+            del columns[
+                "MET_Core_AnalysisMETAuxDyn.name"
+            ]  # uproot writes no lists of text into a TTree
             types = {
                 n: f"var * {c.type.content.content}" if ak.Array(c).ndim == 2 else str(c.dtype)
                 for n, c in columns.items()
@@ -139,7 +150,11 @@ def test_three_events(tmp_path: Path) -> None:
         ({"b_tagger": None}, [0, 0, 0, 3], [0, 4]),
         ({"b_cut": math.log(0.5 / 0.1) - 1e-4}, [1, 0, 0, 3], [1, 4]),
         ({"b_cut": math.log(0.5 / 0.1) + 1e-4}, [0, 0, 0, 3], [1, 4]),
-        ({"b_cut": 0.5, "b_fractions": (0.2, 0.5)}, [1, 0, 0, 3], [0, 4]),  # 0.5 / 0.14 and 0.4 / 0.27
+        (
+            {"b_cut": 0.5, "b_fractions": (0.2, 0.5)},
+            [1, 0, 0, 3],
+            [0, 4],
+        ),  # 0.5 / 0.14 and 0.4 / 0.27
         ({"b_cut": 0.3, "b_fractions": (0.2, 0.5)}, [1, 0, 0, 3], [1, 4]),
         ({"muon_quality": 2}, [1, 0, 0, 3], [0, 4, 5]),
         ({"muon_quality": None, "muons": (14.0, 2.5)}, [1, 0, 0, 3], [0, 4]),
@@ -149,7 +164,9 @@ def test_three_events(tmp_path: Path) -> None:
         ({"jets": (35.0, 2.5), "electrons": (25.0, 2.5)}, [1, 0], [0, 4]),
     ],
 )
-def test_options(tmp_path: Path, options: dict[str, Any], first: list[int], third: list[int]) -> None:
+def test_options(
+    tmp_path: Path, options: dict[str, Any], first: list[int], third: list[int]
+) -> None:
     events = Physlite(**options).read(small(tmp_path / "sim.root"))
     assert events.Particle["type"].to_list() == [first, [], third]
 
@@ -163,7 +180,9 @@ def test_a_b_jet_keeps_the_muon_of_its_decay(tmp_path: Path) -> None:
         around: [[], [], [30e3, 0.0]],
         f"{B}.GN2v01_pb": [[0.1, 0.2, 0.5], [], [0.9]],
     }
-    path = small(tmp_path / "sim.root", **{name.replace(".", "__"): value for name, value in near.items()})
+    path = small(
+        tmp_path / "sim.root", **{name.replace(".", "__"): value for name, value in near.items()}
+    )
     assert Physlite().read(path).Particle["type"].to_list()[2] == [1, 5]
     assert Physlite(lepton_isolation=None).read(path).Particle["type"].to_list()[2] == [4, 5]
     path = small(tmp_path / "sim.root", leave_out=(around,))
@@ -182,23 +201,32 @@ def test_a_final_term_is_the_missing_energy(tmp_path: Path) -> None:
         Physlite().read(small(tmp_path / "sim.root", terms=("A", "B")))
 
 
-def test_b_tagger_in_a_fixed_order_that_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_b_tagger_in_a_fixed_order_that_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     scores = tuple(name for name in EVENTS if "GN2v01" in name)
     older = {
-        name.replace("GN2v01", "DL1dv01").replace(".", "__"): EVENTS[name] for name in scores if "ptau" not in name
+        name.replace("GN2v01", "DL1dv01").replace(".", "__"): EVENTS[name]
+        for name in scores
+        if "ptau" not in name
     }
     with caplog.at_level(logging.INFO, "hepmtp.readers.physlite"):
         events = Physlite().read(small(tmp_path / "sim.root", leave_out=scores, **older))
     assert "sim.root: b-jets are those of DL1dv01" in caplog.text
     assert events.Particle["type"].to_list()[2] == [1, 4]  # there is no ptau
     path = small(tmp_path / "sim.root", leave_out=scores, **older)
-    with pytest.raises(ReadError, match=r"has no branch 'BTagging_AntiKt4EMPFlowAuxDyn\.DL1dv01_ptau'"):
+    with pytest.raises(
+        ReadError, match=r"has no branch 'BTagging_AntiKt4EMPFlowAuxDyn\.DL1dv01_ptau'"
+    ):
         Physlite(b_cut=1.0, b_fractions=(0.1, 0.1)).read(path)
-    with pytest.raises(ReadError, match=r"has no branch 'BTagging_AntiKt4EMPFlowAuxDyn\.GN3_pb' \(near it are"):
+    with pytest.raises(
+        ReadError, match=r"has no branch 'BTagging_AntiKt4EMPFlowAuxDyn\.GN3_pb' \(near it are"
+    ):
         Physlite(b_tagger="GN3").read(path)
     path = small(tmp_path / "sim.root", leave_out=scores)
     with pytest.raises(
-        ReadError, match=r"has no scores of a b-tagger \(.*DL1dv01_pb\); name one with b_tagger, or None"
+        ReadError,
+        match=r"has no scores of a b-tagger \(.*DL1dv01_pb\); name one with b_tagger, or None",
     ):
         Physlite().read(path)
     assert Physlite(b_tagger=None).read(path).Particle["type"].to_list()[0] == [0, 0, 0, 3]
@@ -212,8 +240,13 @@ def test_weights_of_data_and_of_simulation(tmp_path: Path) -> None:
     assert Physlite(weight=None).read(simulated).weight.to_list() == [1.0, 1.0, 1.0]
     data = small(tmp_path / "data.root", leave_out=(weights, "TruthEvents"))
     assert Physlite().read(data).weight.to_list() == [1.0, 1.0, 1.0]
-    with pytest.raises(ReadError, match=r"entry 1: EventInfoAuxDyn\.mcEventWeights is 0, expected at least one weight"):
-        Physlite().read(small(tmp_path / "sim.root", EventInfoAuxDyn__mcEventWeights=[[1.0], [], [2.0]]))
+    with pytest.raises(
+        ReadError,
+        match=r"entry 1: EventInfoAuxDyn\.mcEventWeights is 0, expected at least one weight",
+    ):
+        Physlite().read(
+            small(tmp_path / "sim.root", EventInfoAuxDyn__mcEventWeights=[[1.0], [], [2.0]])
+        )
 
 
 @pytest.mark.parametrize(
@@ -237,24 +270,35 @@ def test_impossible_values_are_named(tmp_path: Path, name: str, value: Any, mess
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in EVENTS if not name.endswith(("ptau", "TruthEvents", "_pb", "persIndex"))]
+    "name",
+    [name for name in EVENTS if not name.endswith(("ptau", "TruthEvents", "_pb", "persIndex"))],
 )
 @pytest.mark.parametrize("rntuple", [False, True])
 def test_missing_branches_are_named(tmp_path: Path, name: str, rntuple: bool) -> None:
     path = write(tmp_path / "sim.root", rntuple=rntuple, leave_out=(name,))
-    missing = "MET_Core_AnalysisMETAuxDyn.name" if name.startswith(("MET", "EventInfo")) and not rntuple else name
+    missing = (
+        "MET_Core_AnalysisMETAuxDyn.name"
+        if name.startswith(("MET", "EventInfo")) and not rntuple
+        else name
+    )
     with pytest.raises(ReadError, match=f"has no branch '{missing}'"):
         Physlite().read(path)
 
 
-def expected_event(found: dict[str, Any], i: int, tagger: str) -> tuple[list[tuple[float, ...]], complex]:
+def expected_event(
+    found: dict[str, Any], i: int, tagger: str
+) -> tuple[list[tuple[float, ...]], complex]:
     """The particles of an event with the default options, and its missing momentum, one branch value after the other."""
     cuts = {"Jets": (20, 4.5), "Electrons": (10, 2.47), "Muons": (10, 2.7), "Photons": (20, 2.37)}
     groups: dict[str, list[tuple[float, ...]]] = {}
     for kind in ("Electrons", "Muons", "Photons", "Jets"):
         groups[kind] = []
         for k, pt in enumerate(found[f"Analysis{kind}AuxDyn.pt"][i]):
-            row = {name.rpartition(".")[2]: found[name][i][k] for name in found if name.startswith(f"Analysis{kind}")}
+            row = {
+                name.rpartition(".")[2]: found[name][i][k]
+                for name in found
+                if name.startswith(f"Analysis{kind}")
+            }
             eta, phi = row["eta"], row["phi"]
             good = row["quality"] & 7 <= 1 if kind == "Muons" else row[IDS[kind]]
             good = good and (kind not in AROUND or row[AROUND[kind]] <= 0.15 * pt)
@@ -262,7 +306,10 @@ def expected_event(found: dict[str, Any], i: int, tagger: str) -> tuple[list[tup
                 continue
             if kind == "Jets":
                 others = [one for name in ("Electrons", "Muons", "Photons") for one in groups[name]]
-                if any(math.hypot(eta - o[1], math.remainder(phi - o[2], 2 * math.pi)) < 0.4 for o in others):
+                if any(
+                    math.hypot(eta - o[1], math.remainder(phi - o[2], 2 * math.pi)) < 0.4
+                    for o in others
+                ):
                     continue
                 flavours = {
                     p: found[f"{B}.{tagger}_{p}"][i][row["m_persIndex"]]
@@ -272,12 +319,22 @@ def expected_event(found: dict[str, Any], i: int, tagger: str) -> tuple[list[tup
                 what, mass = int(max(flavours, key=lambda p: flavours[p]) == "pb"), row["m"] / 1000
             else:
                 mass = MASSES[kind]
-                what = 6 if kind == "Photons" else (2 if kind == "Electrons" else 4) + (row["charge"] < 0)
-            groups[kind].append((pt / 1000, eta, phi, math.sqrt((pt / 1000 * math.cosh(eta)) ** 2 + mass**2), what))
+                what = (
+                    6
+                    if kind == "Photons"
+                    else (2 if kind == "Electrons" else 4) + (row["charge"] < 0)
+                )
+            groups[kind].append(
+                (pt / 1000, eta, phi, math.sqrt((pt / 1000 * math.cosh(eta)) ** 2 + mass**2), what)
+            )
     at = found["MET_Core_AnalysisMETAuxDyn.name"][i].index("PVSoftTrkCore")
-    missing = complex(*(found[f"MET_Core_AnalysisMETAuxDyn.{one}"][i][at] / 1000 for one in ("mpx", "mpy")))
+    missing = complex(
+        *(found[f"MET_Core_AnalysisMETAuxDyn.{one}"][i][at] / 1000 for one in ("mpx", "mpy"))
+    )
     particles = [
-        one for kind in ("Jets", "Electrons", "Muons", "Photons") for one in sorted(groups[kind], key=lambda p: -p[0])
+        one
+        for kind in ("Jets", "Electrons", "Muons", "Photons")
+        for one in sorted(groups[kind], key=lambda p: -p[0])
     ]
     return particles, missing - sum(cmath.rect(one[0], one[2]) for one in particles)
 
@@ -286,17 +343,28 @@ def expected_event(found: dict[str, Any], i: int, tagger: str) -> tuple[list[tup
 def test_every_event_of_real_files(shared: Path, form: str) -> None:
     name, tree_name, point, tagger = FILES[form]
     path = str(shared / "data" / "real" / name)
-    wanted = [f"Analysis{kind}AuxDyn.{one}" for kind in IDS for one in ("pt", "eta", "phi", IDS[kind])]
+    wanted = [
+        f"Analysis{kind}AuxDyn.{one}" for kind in IDS for one in ("pt", "eta", "phi", IDS[kind])
+    ]
     wanted += [f"Analysis{kind}AuxDyn.{one}" for kind, one in AROUND.items()]
-    wanted += ["AnalysisJetsAuxDyn.m", "AnalysisElectronsAuxDyn.charge", "AnalysisMuonsAuxDyn.charge"]
-    wanted += [f"{B}.{tagger}_{one}" for one in ("pb", "pc", "pu", *(("ptau",) if form == "RNTuple" else ()))]
+    wanted += [
+        "AnalysisJetsAuxDyn.m",
+        "AnalysisElectronsAuxDyn.charge",
+        "AnalysisMuonsAuxDyn.charge",
+    ]
+    wanted += [
+        f"{B}.{tagger}_{one}"
+        for one in ("pb", "pc", "pu", *(("ptau",) if form == "RNTuple" else ()))
+    ]
     wanted += [f"MET_Core_AnalysisMETAuxDyn.{one}" for one in ("name", "mpx", "mpy")]
     with uproot.open(path) as file:
         tree = file[tree_name]
         found = {one: tree[one.replace(".", point)].array().to_list() for one in wanted}
         if form == "TTree":
             found[LINK] = (
-                tree["AnalysisJetsAuxDyn.btaggingLink/AnalysisJetsAuxDyn.btaggingLink.m_persIndex"].array().to_list()
+                tree["AnalysisJetsAuxDyn.btaggingLink/AnalysisJetsAuxDyn.btaggingLink.m_persIndex"]
+                .array()
+                .to_list()
             )
         else:
             found[LINK] = tree["AnalysisJetsAuxDyn:btaggingLink"].array().m_persIndex.to_list()
@@ -309,7 +377,9 @@ def test_every_event_of_real_files(shared: Path, form: str) -> None:
         assert len(got) == len(expected)
         if got:
             np.testing.assert_allclose(got, expected, rtol=1e-12)
-        assert cmath.rect(event["MET"]["pt"], event["MET"]["phi"]) == pytest.approx(missing, rel=1e-9)
+        assert cmath.rect(event["MET"]["pt"], event["MET"]["phi"]) == pytest.approx(
+            missing, rel=1e-9
+        )
         assert event["weight"] == weights[i]
     b_jets = int(ak.sum(events.Particle["type"] == 1))
     assert b_jets == {"TTree": 12, "RNTuple": 128}[form]  # Z to ee, and tt

@@ -25,14 +25,23 @@ def h():
     one = book(Regular(12, -3, 3, name="score", label="Surprise"), name="surprise")
     for region, shift in (("CR", -0.5), ("SR", 0.5)):
         for i, name in enumerate([*BACKGROUND, *SIGNALS]):
-            fill(one, dataset=name, region=region, score=rng.normal(shift + 0.5 * i, 1, 400), weight=0.1)
+            fill(
+                one,
+                dataset=name,
+                region=region,
+                score=rng.normal(shift + 0.5 * i, 1, 400),
+                weight=0.1,
+            )
     return one
 
 
 @pytest.fixture
 def curves():
     rng = np.random.default_rng(2)
-    return {"surprise": roc(rng.normal(1, 1, 500), rng.normal(0, 1, 2000)), "ht": roc(np.arange(50), np.arange(40))}
+    return {
+        "surprise": roc(rng.normal(1, 1, 500), rng.normal(0, 1, 2000)),
+        "ht": roc(np.arange(50), np.arange(40)),
+    }
 
 
 def texts(figure):
@@ -42,14 +51,30 @@ def texts(figure):
 def test_scores_of_the_regions(h):
     comparison = compare(h, "SR", "CR", datasets=BACKGROUND)
     figure = plotting.score_regions(
-        h, comparison, background=BACKGROUND, signals=SIGNALS, signal_scale=10, thresholds={"99 % quantile": 1.0}
+        h,
+        comparison,
+        background=BACKGROUND,
+        signals=SIGNALS,
+        signal_scale=10,
+        thresholds={"99 % quantile": 1.0},
     )
     found = texts(figure)
-    for expected in ("hepmtp", "simulation", "139 fb", "CR: 4-5 jets", "SR: ", r"$t\bar{t}W$", "x 10", "99 % quantile"):
+    for expected in (
+        "hepmtp",
+        "simulation",
+        "139 fb",
+        "CR: 4-5 jets",
+        "SR: ",
+        r"$t\bar{t}W$",
+        "x 10",
+        "99 % quantile",
+    ):
         assert expected in found
     assert "ATLAS" not in found
     # the largest stack of the control region's panel is its content, the last step of the stack
-    drawn = max(np.max(patch.get_data().values) for patch in figure.axes[0].patches if patch.get_fill())
+    drawn = max(
+        np.max(patch.get_data().values) for patch in figure.axes[0].patches if patch.get_fill()
+    )
     yields = compare(h, "CR", "SR", datasets=BACKGROUND, normalise=False)
     assert drawn >= yields.first.max()
     assert drawn <= np.max(yields.first + yields.first_error) + 1e-9
@@ -102,7 +127,10 @@ def test_token_occupancy():
     ratio = figure.axes[1].get_lines()[-1].get_ydata()
     assert np.asarray(ratio) == pytest.approx([2, 2 / 3, np.nan], nan_ok=True)
     assert "b-jet" in texts(figure)
-    assert plotting.token_occupancy(np.ones(885), np.arange(885)).axes[1].get_xlim() == (-0.5, 884.5)
+    assert plotting.token_occupancy(np.ones(885), np.arange(885)).axes[1].get_xlim() == (
+        -0.5,
+        884.5,
+    )
 
 
 def test_confusion_rows_are_normalised():

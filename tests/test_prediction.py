@@ -17,7 +17,12 @@ from hepmtp.events.regions import PRESELECTION
 from hepmtp.events.split import split_of
 from hepmtp.models.masked import ModelOptions
 from hepmtp.statistics.metrics import auc, balanced_weights
-from hepmtp.studies.prediction import PREDICTIONS, prediction_detector, prediction_report, row_shares
+from hepmtp.studies.prediction import (
+    PREDICTIONS,
+    prediction_detector,
+    prediction_report,
+    row_shares,
+)
 from hepmtp.tokenizers.lookup import LookupTokenizer
 from hepmtp.training.masking import TrainingOptions
 
@@ -38,7 +43,10 @@ def signal() -> ak.Array:
 
 @pytest.fixture(scope="module")
 def fitted(background: ak.Array) -> dict[str, MaskedTokenDetector]:
-    return {name: prediction_detector(name, model=MODEL, training=TRAINING).fit(background) for name in PREDICTIONS}
+    return {
+        name: prediction_detector(name, model=MODEL, training=TRAINING).fit(background)
+        for name in PREDICTIONS
+    }
 
 
 @pytest.mark.parametrize(
@@ -62,7 +70,11 @@ def test_presets(
 
 @pytest.mark.parametrize(
     ("name", "heads"),
-    [("MET-model", ["MET"]), ("METphi-model", ["METphi"]), ("4VECT-model", ["type", "pt", "eta", "phi"])],
+    [
+        ("MET-model", ["MET"]),
+        ("METphi-model", ["METphi"]),
+        ("4VECT-model", ["type", "pt", "eta", "phi"]),
+    ],
 )
 def test_report_equals_counting(
     fitted: dict[str, MaskedTokenDetector],
@@ -88,31 +100,43 @@ def test_report_equals_counting(
             found["process"].append(process)
             for row in rows:
                 for head in heads:
-                    counts[head][digits[row, factors.index(head)], predicted[row, factors.index(head)]] += 1
+                    counts[head][
+                        digits[row, factors.index(head)], predicted[row, factors.index(head)]
+                    ] += 1
     for head, matrix in report.background.items():
         assert np.array_equal(matrix, counts[head])
     tokens = detector.tokenizer.encode(signal[split_of(signal) == "analysis"])
-    surprise = detector.surprises(tokens).surprise[:, [factors.index(head) for head in heads]].sum(axis=1)
+    surprise = (
+        detector.surprises(tokens).surprise[:, [factors.index(head) for head in heads]].sum(axis=1)
+    )
     has = detector.tokenizer.digits[tokens.values, factors.index(heads[0])] >= 0
     of_signal = np.bincount(tokens.owner[has], surprise[has]) / np.bincount(tokens.owner[has])
     expected = auc(of_signal, found["score"], background_weight=balanced_weights(found["process"]))
     assert report.auc == pytest.approx(expected)
 
 
-def test_region(fitted: dict[str, MaskedTokenDetector], processes: dict[str, ak.Array], signal: ak.Array) -> None:
+def test_region(
+    fitted: dict[str, MaskedTokenDetector], processes: dict[str, ak.Array], signal: ak.Array
+) -> None:
     report = prediction_report(fitted["MET-model"], processes, signal, region=PRESELECTION)
     chosen = PRESELECTION.select(signal) & (split_of(signal) == "analysis")
     assert report.signal["MET"].sum() == report.auc.n_signal == chosen.sum() < len(signal)
 
 
-def test_nothing_left(fitted: dict[str, MaskedTokenDetector], processes: dict[str, ak.Array], signal: ak.Array) -> None:
+def test_nothing_left(
+    fitted: dict[str, MaskedTokenDetector], processes: dict[str, ak.Array], signal: ak.Array
+) -> None:
     with pytest.raises(ScoreError, match=r"found \d+ background and 0 signal events to predict in"):
         prediction_report(fitted["MET-model"], processes, signal[:0])
 
 
 def test_every_token_where_none_is_named(background: ak.Array, signal: ak.Array) -> None:
-    detector = MaskedTokenDetector(LookupTokenizer(), MODEL, TRAINING, tail_events=200).fit(background)
-    report = prediction_report(detector, {"all": with_metadata(background, dataset="all", role="background")}, signal)
+    detector = MaskedTokenDetector(LookupTokenizer(), MODEL, TRAINING, tail_events=200).fit(
+        background
+    )
+    report = prediction_report(
+        detector, {"all": with_metadata(background, dataset="all", role="background")}, signal
+    )
     assert list(report.background) == ["type", "pt", "eta", "phi", "MET", "METphi"]
 
 
@@ -121,5 +145,8 @@ def test_row_shares() -> None:
 
 
 def test_unknown_name() -> None:
-    with pytest.raises(OptionError, match=r"prediction 'HT-model' is unknown; there are MET-model, METphi-model, 4VECT"):
+    with pytest.raises(
+        OptionError,
+        match=r"prediction 'HT-model' is unknown; there are MET-model, METphi-model, 4VECT",
+    ):
         prediction_detector("HT-model")

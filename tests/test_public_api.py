@@ -13,7 +13,18 @@ import pytest
 
 import hepmtp
 
-HEAVY = ("torch", "coffea", "matplotlib", "mplhep", "dask", "distributed", "uproot", "pyarrow", "h5py", "sklearn")
+HEAVY = (
+    "torch",
+    "coffea",
+    "matplotlib",
+    "mplhep",
+    "dask",
+    "distributed",
+    "uproot",
+    "pyarrow",
+    "h5py",
+    "sklearn",
+)
 MODULES = [name for _, name, _ in pkgutil.walk_packages(hepmtp.__path__, "hepmtp.")]
 
 
@@ -57,8 +68,14 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 def test_type_checkers_see_the_names_of_the_lazy_table() -> None:
     tree = ast.parse(Path(hepmtp.__file__).read_text())
-    (block,) = [node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
-    seen = {node.names[0].asname: node.module for node in block.body if isinstance(node, ast.ImportFrom)}
+    (block,) = [
+        node
+        for node in tree.body
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    ]
+    seen = {
+        node.names[0].asname: node.module for node in block.body if isinstance(node, ast.ImportFrom)
+    }
     assert seen == {name: f"hepmtp.{home}" for name, home in hepmtp._HOMES.items()}
     assert dir(hepmtp) == sorted(hepmtp.__all__)
 
@@ -73,7 +90,11 @@ def test_every_module_and_its_public_functions_are_documented(name: str) -> None
     assert "The rule:" in (module.__doc__ or ""), f"{name} does not say its rule"
     for attribute, thing in vars(module).items():
         here = getattr(thing, "__module__", None) == name
-        if here and not attribute.startswith("_") and (inspect.isfunction(thing) or inspect.isclass(thing)):
+        if (
+            here
+            and not attribute.startswith("_")
+            and (inspect.isfunction(thing) or inspect.isclass(thing))
+        ):
             assert inspect.getdoc(thing), f"{name}.{attribute} has no docstring"
 
 
@@ -81,5 +102,7 @@ def test_the_readme_shows_the_quickstart() -> None:
     root = Path(__file__).parents[1]
     readme = (root / "README.md").read_text()
     example = (root / "examples" / "01_quickstart.py").read_text()
-    statements = example[example.index("datasets = ") :].replace("epochs=epochs", "epochs=8").strip()
+    statements = (
+        example[example.index("datasets = ") :].replace("epochs=epochs", "epochs=8").strip()
+    )
     assert statements in readme

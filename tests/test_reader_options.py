@@ -20,7 +20,9 @@ def test_text_and_numbers_mean_the_same() -> None:
     )
     assert NanoAOD(photons=None).photons is None
     assert NanoAOD(photon_id="").photon_id == ()
-    assert Physlite(b_cut="1.5", b_fractions="0.2,0.1") == Physlite(b_cut=1.5, b_fractions=(0.2, 0.1))
+    assert Physlite(b_cut="1.5", b_fractions="0.2,0.1") == Physlite(
+        b_cut=1.5, b_fractions=(0.2, 0.1)
+    )
     assert Delphes(b_tag_bits="2", muons=[10, 2.5]) == Delphes(b_tag_bits=2, muons=(10.0, 2.5))
 
 
@@ -41,7 +43,9 @@ def test_text_and_numbers_mean_the_same() -> None:
         (JetClass, {"tree": None}, r"JetClass: option tree is None, expected a name"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_is_refused_by_name(cls: type, options: dict[str, Any], message: str) -> None:
+def test_what_cannot_be_is_refused_by_name(
+    cls: type, options: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ReadError, match=message):
         cls(**options)
     with pytest.raises(ReadError, match=message):
@@ -50,7 +54,8 @@ def test_what_cannot_be_is_refused_by_name(cls: type, options: dict[str, Any], m
 
 def test_an_unknown_option_is_answered_with_those_that_there_are() -> None:
     with pytest.raises(
-        ReadError, match=r"delphes:Delphes has no option 'btag'; it has jets, electrons, .*, b_tag_bits"
+        ReadError,
+        match=r"delphes:Delphes has no option 'btag'; it has jets, electrons, .*, b_tag_bits",
     ):
         load_reader("hepmtp:Delphes", btag=1)
     with pytest.raises(ReadError, match=r"parquet:ParquetReader has no option 'tree'; it has none"):

@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 from hepmtp.errors import RegionError
 from hepmtp.events.particles import PARTICLE_TYPES
 from hepmtp.events.record import make_events
-from hepmtp.events.regions import CR, PRESELECTION, REGIONS, SR, VR, Region, region_named, same_sign_or_three_leptons
+from hepmtp.events.regions import (
+    CR,
+    PRESELECTION,
+    REGIONS,
+    SR,
+    VR,
+    Region,
+    region_named,
+    same_sign_or_three_leptons,
+)
 from hepmtp.readers.darkmachines.reader import DarkMachinesCSV
 
 #: Raw events of the embedded sample in (CR, VR, SR), as `plain_regions` below counts them.
@@ -34,7 +43,9 @@ def event(labels: str, pt: float | list[float] = 100.0):
 
 def events_of(listed):
     types = [PARTICLE_TYPES.index(label) for labels, _ in listed for label in labels]
-    pts = np.concatenate([np.broadcast_to(np.asarray(pt, dtype=float), len(labels)) for labels, pt in listed])
+    pts = np.concatenate(
+        [np.broadcast_to(np.asarray(pt, dtype=float), len(labels)) for labels, pt in listed]
+    )
     zero = np.zeros(len(types))
     return make_events(
         counts=[len(labels) for labels, _ in listed], pt=pts, eta=zero, phi=zero, energy=pts, type=types,
@@ -95,7 +106,10 @@ def test_every_cut(labels, pt, expected):
     assert names(event(labels, pt)) == expected
 
 
-@given(st.lists(st.lists(st.sampled_from(PARTICLE_TYPES), max_size=14), max_size=6), st.sampled_from([40.0, 90.0]))
+@given(
+    st.lists(st.lists(st.sampled_from(PARTICLE_TYPES), max_size=14), max_size=6),
+    st.sampled_from([40.0, 90.0]),
+)
 def test_the_regions_share_no_event_and_lie_in_the_preselection(listed, pt):
     events = events_of([(labels, pt) for labels in listed]) if listed else event("")[:0]
     selected = {region: region.select(events) for region in REGIONS}
@@ -129,7 +143,11 @@ def test_counts_of_the_embedded_sample(sample, dataset):
 
 def test_counts_of_the_signal_region_add_up():
     background = sum(COUNTS[name][2] for name in ("ttbarW", "ttbarZ", "ttbarHiggs", "ttbarWW"))
-    assert (background, COUNTS["4top"][2], COUNTS["glgl1600_neutralino800"][2]) == (5503, 6013, 4478)
+    assert (background, COUNTS["4top"][2], COUNTS["glgl1600_neutralino800"][2]) == (
+        5503,
+        6013,
+        4478,
+    )
 
 
 def test_a_region_of_ones_own():
@@ -154,7 +172,9 @@ def test_a_selection_that_is_no_selection_is_refused(selection, message):
 
 
 def test_an_unknown_region_names_the_known_ones():
-    with pytest.raises(RegionError, match="region 'XR' is unknown; the regions are preselection, CR, VR, SR"):
+    with pytest.raises(
+        RegionError, match="region 'XR' is unknown; the regions are preselection, CR, VR, SR"
+    ):
         region_named("XR")
 
 

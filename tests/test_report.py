@@ -12,7 +12,15 @@ from hist.axis import Regular
 
 from hepmtp import plotting
 from hepmtp.errors import HepmtpError
-from hepmtp.report.page import FigureText, RunInfo, conclusions, read_info, versions, write_report, write_results
+from hepmtp.report.page import (
+    FigureText,
+    RunInfo,
+    conclusions,
+    read_info,
+    versions,
+    write_report,
+    write_results,
+)
 from hepmtp.report.tables import records
 from hepmtp.statistics.comparison import apply, compare, threshold
 from hepmtp.statistics.histograms import book, fill
@@ -30,11 +38,20 @@ def small_run(folder):
     }
     histograms = {name: book(axis, name=name) for name, axis in axes.items()}
     columns, cutflow = {}, {}
-    for name, shift, n, weight in (("ttbarW", 0, 900, 0.4), ("ttbarZ", 0.3, 1200, 0.25), ("4top", 1.5, 800, 0.02)):
+    for name, shift, n, weight in (
+        ("ttbarW", 0, 900, 0.4),
+        ("ttbarZ", 0.3, 1200, 0.25),
+        ("4top", 1.5, 800, 0.02),
+    ):
         region = rng.choice(["CR", "SR"], n)
         particles = rng.poisson(7 + shift, n).astype(float)
-        score = {"multiplicity": particles, "surprise": (particles - 7) / 3 + shift / 2 + rng.normal(0, 0.7, n)}
-        columns[name] = {f"score:{key}": values for key, values in score.items()} | {"weight": np.full(n, weight)}
+        score = {
+            "multiplicity": particles,
+            "surprise": (particles - 7) / 3 + shift / 2 + rng.normal(0, 0.7, n),
+        }
+        columns[name] = {f"score:{key}": values for key, values in score.items()} | {
+            "weight": np.full(n, weight)
+        }
         cutflow[name] = {"all": {"raw": n, "sumw": n * weight, "sumw2": n * weight**2}}
         for one in ("CR", "SR"):
             inside = region == one
@@ -49,10 +66,16 @@ def small_run(folder):
         h, compare(h, "SR", "CR", datasets=BACKGROUND), background=BACKGROUND, signals=SIGNALS
     )
     plotting.save(figure, folder / "figures", "scores")
-    plotting.save(plotting.shape_comparison(compare(h, "SR", "CR", datasets=BACKGROUND)), folder / "figures", "shape")
+    plotting.save(
+        plotting.shape_comparison(compare(h, "SR", "CR", datasets=BACKGROUND)),
+        folder / "figures",
+        "shape",
+    )
     info = RunInfo(
         title="Masked-token prediction on <four tops>",
-        summary=["A masked-token transformer was trained on background events and scored the others."],
+        summary=[
+            "A masked-token transformer was trained on background events and scored the others."
+        ],
         command="hepmtp demo --output run",
         background=BACKGROUND,
         signals=SIGNALS,
@@ -61,9 +84,16 @@ def small_run(folder):
             {"Data set": "ttbarW", "Cross-section [pb]": 0.722},
             {"Data set": "4top", "Cross-section [pb]": 0.012},
         ],
-        scores={"surprise": "How badly the model predicts hidden particles.", "multiplicity": "Number of particles."},
+        scores={
+            "surprise": "How badly the model predicts hidden particles.",
+            "multiplicity": "Number of particles.",
+        },
         figures=[
-            FigureText("scores", "Scores in the control and signal region.", "Two histograms and their ratio."),
+            FigureText(
+                "scores",
+                "Scores in the control and signal region.",
+                "Two histograms and their ratio.",
+            ),
             FigureText("shape", "Shapes of the two regions.", "Two lines, their ratio and pulls."),
         ],
         seconds=168.0,
@@ -156,7 +186,9 @@ def row(detector, auc, gain, gain_error):
     }  # fmt: skip
 
 
-INFO = RunInfo(title="", summary=[], command="", background=[], signals=["4top"], detector="surprise")
+INFO = RunInfo(
+    title="", summary=[], command="", background=[], signals=["4top"], detector="surprise"
+)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +200,11 @@ INFO = RunInfo(title="", summary=[], command="", background=[], signals=["4top"]
     ],
 )
 def test_the_verdict_follows_from_the_numbers(gain, verdict):
-    table = [row("surprise", 0.72, gain, 0.01), row("multiplicity", 0.7, 0, 0), row("n_b", 0.74, 0.04, 0.01)]
+    table = [
+        row("surprise", 0.72, gain, 0.01),
+        row("multiplicity", 0.7, 0, 0),
+        row("n_b", 0.74, 0.04, 0.01),
+    ]
     (sentence,) = conclusions(table, INFO)
     assert verdict in sentence
     assert "The best score without this model is n_b with 0.740 ± 0.010" in sentence
@@ -182,8 +218,20 @@ def test_no_verdict_without_a_reference():
 
 
 def test_a_run_without_signal_has_a_page(folder, tmp_path):
-    info = RunInfo(title="Data", summary=[], command="hepmtp run", background=["data"], signals=[], detector="surprise")
-    write_results(tmp_path, info=info, histograms={}, cutflow={"data": {"all": {"raw": 1, "sumw": 1.0, "sumw2": 1.0}}})
+    info = RunInfo(
+        title="Data",
+        summary=[],
+        command="hepmtp run",
+        background=["data"],
+        signals=[],
+        detector="surprise",
+    )
+    write_results(
+        tmp_path,
+        info=info,
+        histograms={},
+        cutflow={"data": {"all": {"raw": 1, "sumw": 1.0, "sumw2": 1.0}}},
+    )
     assert "makes no statement on separation" in write_report(tmp_path).read_text(encoding="utf-8")
 
 

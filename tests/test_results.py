@@ -61,10 +61,14 @@ def output(events: dict[str, Any], detectors: list[Observable]) -> Any:
 
 
 @pytest.fixture(scope="module")
-def run(output: Any, datasets: list[Dataset], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunResult]:
+def run(
+    output: Any, datasets: list[Dataset], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, RunResult]:
     """A whole run's folder, about the first detector, as there is no masked_token."""
     folder = tmp_path_factory.mktemp("run")
-    return folder, write_run(folder, output, datasets, command="hepmtp run", started=time.perf_counter())
+    return folder, write_run(
+        folder, output, datasets, command="hepmtp run", started=time.perf_counter()
+    )
 
 
 def test_a_whole_run(run: tuple[Path, RunResult], output: Any) -> None:
@@ -86,7 +90,9 @@ def test_a_whole_run(run: tuple[Path, RunResult], output: Any) -> None:
     ]  # fmt: skip
 
 
-def test_background_alone_makes_no_rows(output: Any, datasets: list[Dataset], tmp_path: Path) -> None:
+def test_background_alone_makes_no_rows(
+    output: Any, datasets: list[Dataset], tmp_path: Path
+) -> None:
     result = write_run(tmp_path, output, datasets[:2], command="x", started=0.0)
     assert (result.performance, result.selection) == ([], [])
     assert not (tmp_path / "performance.csv").exists()
@@ -100,9 +106,13 @@ def test_signal_alone_draws_nothing(output: Any, datasets: list[Dataset], tmp_pa
     assert result.report.exists()
 
 
-def test_scores_event_by_event_are_needed(output: Any, datasets: list[Dataset], tmp_path: Path) -> None:
+def test_scores_event_by_event_are_needed(
+    output: Any, datasets: list[Dataset], tmp_path: Path
+) -> None:
     bare = {key: value for key, value in output.items() if key != "columns"}
-    with pytest.raises(ScoreError, match=r"needs the scores event by event: run AnomalyProcessor with columns=True"):
+    with pytest.raises(
+        ScoreError, match=r"needs the scores event by event: run AnomalyProcessor with columns=True"
+    ):
         write_run(tmp_path, bare, datasets, command="x", started=0.0)
     assert separation(bare, BACKGROUND, ["4top"]) == []
 
@@ -124,7 +134,9 @@ def test_own_files_are_not_called_simulation(output: Any, tmp_path: Path) -> Non
     assert info.note == "These are the events of your own files."
     caption = caption_of(info)
     assert "simulation" not in " ".join(str(one) for one in caption).lower()
-    assert "hepmtp's own simulation" not in (tmp_path / "report.html").read_text().replace("&#39;", "'")
+    assert "hepmtp's own simulation" not in (tmp_path / "report.html").read_text().replace(
+        "&#39;", "'"
+    )
 
 
 def test_thresholds_come_from_the_control_region(output: Any, events: dict[str, Any]) -> None:
@@ -156,7 +168,11 @@ def test_data_make_neither_background_nor_signal(
     data = processor.process(with_metadata(events["4top"], dataset="run2", role="data"))
     assert separation(accumulate([output, data]), BACKGROUND, ["4top"]) == run[1].performance
     own = Dataset(name="run2", process="run2", role="data", files=())
-    assert [names_of([own], role) for role in ("background", "signal", "data")] == [[], [], ["run2"]]
+    assert [names_of([own], role) for role in ("background", "signal", "data")] == [
+        [],
+        [],
+        ["run2"],
+    ]
 
 
 @pytest.mark.parametrize(("bins", "expected"), [(200, 20), (30, 30), (41, 41), (12, 12), (90, 30)])
@@ -168,7 +184,9 @@ def test_coarse_joins_as_many_bins_as_leave_twenty(bins: int, expected: int) -> 
     assert yields(joined, "a", "SR") == yields(h, "a", "SR")
 
 
-def test_an_empty_region_draws_nothing(output: Any, run: tuple[Path, RunResult], tmp_path: Path) -> None:
+def test_an_empty_region_draws_nothing(
+    output: Any, run: tuple[Path, RunResult], tmp_path: Path
+) -> None:
     empty = {name: h.copy() for name, h in output["scores"].items()}
     for h in empty.values():
         for part in ("value", "variance"):

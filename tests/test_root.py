@@ -79,7 +79,9 @@ def test_schema_gives_the_same_events_as_the_reader(tmp_path: Path, rntuple: boo
     assert metadata(events)["role"] == "signal"
     assert metadata(events[1:])["dataset"] == "x"
     assert n_b(events).tolist() == [1, 0, 0]
-    np.testing.assert_array_equal(ak.flatten(events.Particle.mass), ak.flatten(three_events().Particle.mass))
+    np.testing.assert_array_equal(
+        ak.flatten(events.Particle.mass), ak.flatten(three_events().Particle.mass)
+    )
     assert events.Particle[0, 0].deltaR(events.Particle[0, 1]) > 0
     assert events.MET.px.to_list() == three_events().MET.px.to_list()
     assert ak.sum(events.Particle, axis=1).mass.to_list()[1] == 0
@@ -89,11 +91,13 @@ def test_schema_gives_the_same_events_as_the_reader(tmp_path: Path, rntuple: boo
 def test_schema_refuses_other_trees(shared: Path) -> None:
     path = shared / "data" / "real" / "coffea" / "nano_dy.root"
     with pytest.raises(
-        ReadError, match=r"the tree has no column 'source' \(found: .*expected what hepmtp convert writes"
+        ReadError,
+        match=r"the tree has no column 'source' \(found: .*expected what hepmtp convert writes",
     ):
         nano(str(path))
     with pytest.raises(
-        ReadError, match=r"nano_dy\.root, tree Events, has no column 'source' \(found: run, .*, \.\.\. \d+ in all\);"
+        ReadError,
+        match=r"nano_dy\.root, tree Events, has no column 'source' \(found: run, .*, \.\.\. \d+ in all\);",
     ):
         RootReader().read(str(path))
 
@@ -113,12 +117,16 @@ def test_chunk_source_leaves_other_files_alone(tmp_path: Path) -> None:
 def test_wrong_files_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "sim.root"
     write_root(path, [three_events()])
-    with pytest.raises(ReadError, match=r"sim\.root has no tree 'mytree' \(found: Events;1\); name another"):
+    with pytest.raises(
+        ReadError, match=r"sim\.root has no tree 'mytree' \(found: Events;1\); name another"
+    ):
         RootReader(tree="mytree").read(str(path))
     columns_ = flat(three_events())
     with uproot.recreate(path) as file:
         file.mktree(TREE, {"event": "int64"}).extend({"event": columns_["event"]})
-    with pytest.raises(ReadError, match=r"sim\.root, tree Events, has no column 'source' \(found: event\)"):
+    with pytest.raises(
+        ReadError, match=r"sim\.root, tree Events, has no column 'source' \(found: event\)"
+    ):
         RootReader().num_events(str(path))
     with uproot.recreate(path) as file:
         file.mktree("Other", {"event": "int64"})
@@ -131,7 +139,11 @@ def test_bad_values_are_named(tmp_path: Path) -> None:
     names = ("pt", "eta", "phi", "energy", "type")
     good = flat(three_events())
     for name, bad, message in (
-        ("Particle_pt", ak.Array([[1.0, -2.0], [], [1.0, 1.0, 1.0]]), r"event 0: Particle\.pt is -2\.0"),
+        (
+            "Particle_pt",
+            ak.Array([[1.0, -2.0], [], [1.0, 1.0, 1.0]]),
+            r"event 0: Particle\.pt is -2\.0",
+        ),
         ("weight", ak.Array([1.0, 1.0, np.nan]), r"event 2: weight is nan"),
         (
             "Particle_type",
@@ -139,16 +151,22 @@ def test_bad_values_are_named(tmp_path: Path) -> None:
             r"entry 0: 1 values of Particle_type but 2",
         ),
     ):
-        columns_ = {**good, name: ak.values_astype(bad, ak.to_numpy(ak.flatten(good[name], axis=None)).dtype)}
+        columns_ = {
+            **good,
+            name: ak.values_astype(bad, ak.to_numpy(ak.flatten(good[name], axis=None)).dtype),
+        }
         with uproot.recreate(path) as file:
             types = {
                 one: f"var * {'int8' if one == 'Particle_type' else 'float64'}"
                 for one in (f"Particle_{n}" for n in names)
             }
             plain = {
-                one: str(ak.to_numpy(columns_[one]).dtype) for one in ("event", "source", "weight", "MET_pt", "MET_phi")
+                one: str(ak.to_numpy(columns_[one]).dtype)
+                for one in ("event", "source", "weight", "MET_pt", "MET_phi")
             }
-            file.mkrntuple(TREE, plain | types).extend({one: columns_[one] for one in plain | types})
+            file.mkrntuple(TREE, plain | types).extend(
+                {one: columns_[one] for one in plain | types}
+            )
         with pytest.raises(ReadError, match=rf"sim\.root.*{message}"):
             RootReader().read(str(path))
 

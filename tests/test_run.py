@@ -68,15 +68,22 @@ def break_down(events: ak.Array) -> dict[str, int]:
 
 
 @pytest.fixture(scope="module")
-def files(in_every_format: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Path]]:
+def files(
+    in_every_format: Any, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, dict[str, Path]]:
     """{format: {dataset: file}} of the same events."""
-    written: dict[str, dict[str, Path]] = in_every_format(tmp_path_factory.mktemp("files"), N, chunk=300, rntuple=True)
+    written: dict[str, dict[str, Path]] = in_every_format(
+        tmp_path_factory.mktemp("files"), N, chunk=300, rntuple=True
+    )
     return written
 
 
 def fileset(paths: dict[str, Path], **more: Any) -> dict[str, Any]:
     return {
-        name: {"files": [str(path)], "metadata": {"role": "signal" if name == "4top" else "background", **more}}
+        name: {
+            "files": [str(path)],
+            "metadata": {"role": "signal" if name == "4top" else "background", **more},
+        }
         for name, path in paths.items()
     }
 
@@ -90,7 +97,10 @@ def expected(files: dict[str, dict[str, Path]]) -> dict[str, Any]:
 
     read = DarkMachinesCSV().read
     return accumulate(
-        [fill(with_metadata(read(str(path)), dataset=name, role=None)) for name, path in files["csv"].items()]
+        [
+            fill(with_metadata(read(str(path)), dataset=name, role=None))
+            for name, path in files["csv"].items()
+        ]
     )
 
 
@@ -119,7 +129,9 @@ def test_every_format(files: Any, expected: Any, iterative: Any, kind: str, chun
 
 def test_formats_mixed_in_one_fileset(files: Any, expected: Any, iterative: Any) -> None:
     kinds = ("csv", "csv.gz", "root", "rntuple", "parquet")
-    mixed = {name: {"files": [str(files[kind][name]) for kind in kinds], "metadata": {}} for name in N}
+    mixed = {
+        name: {"files": [str(files[kind][name]) for kind in kinds], "metadata": {}} for name in N
+    }
     seen = HepRunner(iterative, chunksize=150)(mixed, fill)
     assert seen["n"] == {name: 5 * n for name, n in N.items()}
     assert seen["n_b"] == {name: 5 * n for name, n in expected["n_b"].items()}
@@ -137,7 +149,9 @@ def test_futures(files: Any, expected: Any) -> None:
         threads = runner(fileset(files["csv"]), who_works)
         assert {one for _, one in threads["pids"]} == {"1"}
         assert os.getpid() not in {pid for pid, _ in threads["pids"]}
-        with pytest.raises(ReadError, match=r"^.*bad\.csv line 3: particle 1 has the label 'x'.*on_bad='skip'$"):
+        with pytest.raises(
+            ReadError, match=r"^.*bad\.csv line 3: particle 1 has the label 'x'.*on_bad='skip'$"
+        ):
             runner(bad_fileset(files), fill)
         with pytest.raises(ScoreError, match=r"^score of event 300 is nan; train again$"):
             runner(fileset(files["root"]), break_down)
@@ -147,9 +161,13 @@ def test_dask(files: Any, expected: Any, dask_client: Client) -> None:
     with make_executor("dask", client=dask_client, status=False) as executor:
         runner = HepRunner(executor, chunksize=200)
         check_same(runner(fileset(files["csv"]), fill), expected)
-        check_same(runner(fileset(files["csv.gz"] | {"4top": files["root"]["4top"]}), fill), expected)
+        check_same(
+            runner(fileset(files["csv.gz"] | {"4top": files["root"]["4top"]}), fill), expected
+        )
         check_same(runner(fileset(files["parquet"]), fill), expected)
-        with pytest.raises(ReadError, match=r"^.*bad\.csv line 3: particle 1 has the label 'x'.*on_bad='skip'$"):
+        with pytest.raises(
+            ReadError, match=r"^.*bad\.csv line 3: particle 1 has the label 'x'.*on_bad='skip'$"
+        ):
             runner(bad_fileset(files), fill)
         with pytest.raises(ScoreError, match=r"^score of event 300 is nan; train again$"):
             runner(fileset(files["root"]), break_down)
@@ -166,15 +184,24 @@ def test_a_cluster_of_its_own(files: Any, expected: Any) -> None:
         assert dict(os.environ) == before
         check_same(HepRunner(executor, chunksize=400)(fileset(files["csv"]), fill), expected)
         environment = executor.client.run(
-            lambda: {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "MALLOC_TRIM_THRESHOLD_")}
+            lambda: {
+                name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "MALLOC_TRIM_THRESHOLD_")
+            }
         )
-        assert list(environment.values()) == [{"OMP_NUM_THREADS": "1", "MALLOC_TRIM_THRESHOLD_": "1073741824"}] * 2
+        assert (
+            list(environment.values())
+            == [{"OMP_NUM_THREADS": "1", "MALLOC_TRIM_THRESHOLD_": "1073741824"}] * 2
+        )
         client = executor.client
     assert client.status == "closed"
 
 
-@pytest.mark.parametrize(("kind", "form"), [("root", "root"), ("rntuple", "root"), ("parquet", "parquet")])
-def test_the_runner_of_coffea(files: Any, expected: Any, iterative: Any, kind: str, form: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "form"), [("root", "root"), ("rntuple", "root"), ("parquet", "parquet")]
+)
+def test_the_runner_of_coffea(
+    files: Any, expected: Any, iterative: Any, kind: str, form: str
+) -> None:
     runner = Runner(iterative, schema=HepmtpSchema, format=form, chunksize=250)
     check_same(runner(fileset(files[kind]), fill, treename="Events"), expected)
 
@@ -187,23 +214,38 @@ def bad_fileset(files: Any) -> dict[str, Any]:
 
 def with_options(files: Any) -> dict[str, Any]:
     bad = bad_fileset(files)["bad"]
-    return {"bad": {**bad, "metadata": {"role": "background", "reader_options": {"on_bad": "skip", "variant": "auto"}}}}
+    return {
+        "bad": {
+            **bad,
+            "metadata": {
+                "role": "background",
+                "reader_options": {"on_bad": "skip", "variant": "auto"},
+            },
+        }
+    }
 
 
-def test_a_reader_is_made_with_its_options(files: Any, expected: Any, iterative: Any, tmp_path: Path) -> None:
+def test_a_reader_is_made_with_its_options(
+    files: Any, expected: Any, iterative: Any, tmp_path: Path
+) -> None:
     out = HepRunner(iterative, chunksize=1)(with_options(files), fill)
     assert out["n"] == {"bad": 2}  # the third chunk has no event
     # coffea opens hepmtp's own ROOT files itself, but not with options
-    with pytest.raises(ReadError, match=r"4top\.root has no tree 'mine & ours' \(found: Events;1\)"):
+    with pytest.raises(
+        ReadError, match=r"4top\.root has no tree 'mine & ours' \(found: Events;1\)"
+    ):
         HepRunner(iterative)(fileset(files["root"], reader_options={"tree": "mine & ours"}), fill)
     own = fileset(files["root"], reader_options={"tree": "Events"})
     check_same(HepRunner(iterative, chunksize=300)(own, fill), expected)
     with pytest.raises(
-        ReadError, match=r"reader 'hepmtp.readers.darkmachines.reader:SKIP_BAD' cannot be made .only a class"
+        ReadError,
+        match=r"reader 'hepmtp.readers.darkmachines.reader:SKIP_BAD' cannot be made .only a class",
     ):
         HepRunner(iterative)(
             fileset(
-                files["csv"], reader="hepmtp.readers.darkmachines.reader:SKIP_BAD", reader_options={"on_bad": "skip"}
+                files["csv"],
+                reader="hepmtp.readers.darkmachines.reader:SKIP_BAD",
+                reader_options={"on_bad": "skip"},
             ),
             fill,
         )
@@ -211,7 +253,9 @@ def test_a_reader_is_made_with_its_options(files: Any, expected: Any, iterative:
 
 def test_errors_name_what_is_wrong(files: Any, iterative: Any, tmp_path: Path) -> None:
     runner = HepRunner(iterative)
-    with pytest.raises(ReadError, match=r"^.*bad\.csv line 3: particle 1 has the label 'x'.*on_bad='skip'$"):
+    with pytest.raises(
+        ReadError, match=r"^.*bad\.csv line 3: particle 1 has the label 'x'.*on_bad='skip'$"
+    ):
         runner(bad_fileset(files), fill)
     skipping = HepRunner(iterative, chunksize=1)
     out = skipping({"bad": {"files": [files["csv"]["4top"].with_name("bad.csv")],
@@ -230,11 +274,15 @@ def test_errors_name_what_is_wrong(files: Any, iterative: Any, tmp_path: Path) -
             runner(fileset({"x": path}), fill)
     with pytest.raises(ReadError, match=r"has no tree 'mytree'"):
         runner(fileset({"x": files["root"]["4top"]}), fill, treename="mytree")
-    with pytest.raises(ReadError, match=r"data set '4top': metadata \['filename'\] are coffea's own"):
+    with pytest.raises(
+        ReadError, match=r"data set '4top': metadata \['filename'\] are coffea's own"
+    ):
         runner(fileset(files["csv"], filename="x"), fill)
     with pytest.raises(ScoreError, match=r"^score of event 300 is nan; train again$"):
         HepRunner(iterative, chunksize=100)(fileset(files["csv"]), break_down)
-    with pytest.raises(HepmtpError, match=r"executor 'grid' is unknown; the executors are iterative, futures, dask"):
+    with pytest.raises(
+        HepmtpError, match=r"executor 'grid' is unknown; the executors are iterative, futures, dask"
+    ):
         make_executor("grid").__enter__()  # type: ignore[arg-type]
 
 
@@ -251,7 +299,10 @@ def test_root_files_of_others_are_read_by_their_readers(
     files: Any, expected: Any, iterative: Any, tmp_path: Path
 ) -> None:
     """The layout of a file is seen from its branches; mixed with CSV in one fileset, in chunks, and with options."""
-    columns = {name: ak.Array([[60.0, 40.0], [], [30.0]]) for name in ("Jet.PT", "Jet.Eta", "Jet.Phi", "Jet.Mass")}
+    columns = {
+        name: ak.Array([[60.0, 40.0], [], [30.0]])
+        for name in ("Jet.PT", "Jet.Eta", "Jet.Phi", "Jet.Mass")
+    }
     columns |= {
         "Jet.Eta": columns["Jet.PT"] * 0,
         "Jet.Phi": columns["Jet.PT"] * 0,
@@ -260,11 +311,19 @@ def test_root_files_of_others_are_read_by_their_readers(
     for name in ("Electron.PT", "Muon.PT", "Photon.PT"):
         fields = ("PT", "Eta", "Phi", "E" if name == "Photon.PT" else "Charge")
         columns |= {name.replace("PT", field): columns["Jet.PT"][:, :0] for field in fields}
-    columns |= {name: ak.Array([[1.0], [2.0], [3.0]]) for name in ("MissingET.MET", "MissingET.Phi", "Event.Weight")}
+    columns |= {
+        name: ak.Array([[1.0], [2.0], [3.0]])
+        for name in ("MissingET.MET", "MissingET.Phi", "Event.Weight")
+    }
     path = tmp_path / "delphes.root"
     with uproot.recreate(path) as file:
-        file.mktree("Delphes", {name: ak.type(one).content for name, one in columns.items()}).extend(columns)
-    mixed = {**fileset(files["csv"]), "delphes": {"files": [str(path)], "metadata": {"role": "background"}}}
+        file.mktree(
+            "Delphes", {name: ak.type(one).content for name, one in columns.items()}
+        ).extend(columns)
+    mixed = {
+        **fileset(files["csv"]),
+        "delphes": {"files": [str(path)], "metadata": {"role": "background"}},
+    }
     out = HepRunner(iterative, chunksize=2)({"delphes": mixed["delphes"]}, fill)
     assert (out["n"], out["n_b"], len(out["who"])) == ({"delphes": 3}, {"delphes": 2}, 3)
     assert out["ht"]["delphes", :].sum(flow=True).value == 6.0  # of the weights
@@ -273,7 +332,9 @@ def test_root_files_of_others_are_read_by_their_readers(
     assert out["n_b"] == {**expected["n_b"], "delphes": 2}
     # with a schema of its own, or if bad files are skipped, coffea opens every ROOT file itself
     own = HepRunner(iterative, schema=BaseSchema)
-    assert own(fileset({"x": path}), lambda events: {"n": len(events["Jet.PT"])}, treename="Delphes") == {"n": 3}
+    assert own(
+        fileset({"x": path}), lambda events: {"n": len(events["Jet.PT"])}, treename="Delphes"
+    ) == {"n": 3}
     junk = tmp_path / "junk.root"
     junk.write_bytes(b"junk" * 100)
     with pytest.warns(UserWarning, match=r"Skipping bad file after 1 attempts(?s:.*)junk\.root"):
@@ -287,18 +348,30 @@ def test_files_may_be_given_as_coffea_allows(files: Any, expected: Any, iterativ
     runner = HepRunner(iterative)
     check_same(runner({name: [path] for name, path in files["csv"].items()}, fill), expected)
     check_same(runner({name: [str(path)] for name, path in files["root"].items()}, fill), expected)
-    check_same(runner({name: {"files": {str(path): "Events"}} for name, path in files["root"].items()}, fill), expected)
+    check_same(
+        runner(
+            {name: {"files": {str(path): "Events"}} for name, path in files["root"].items()}, fill
+        ),
+        expected,
+    )
 
 
 def test_metadata_arrives(files: Any, iterative: Any) -> None:
     def roles(events: ak.Array) -> dict[str, set[str]]:
-        return {events.metadata["dataset"]: {metadata(events)["role"], metadata(events[:0])["role"]}}
+        return {
+            events.metadata["dataset"]: {metadata(events)["role"], metadata(events[:0])["role"]}
+        }
 
     for kind in ("csv", "root", "parquet"):
-        assert HepRunner(iterative)(fileset(files[kind]), roles) == {"4top": {"signal"}, "ttbarW": {"background"}}
+        assert HepRunner(iterative)(fileset(files[kind]), roles) == {
+            "4top": {"signal"},
+            "ttbarW": {"background"},
+        }
 
 
-def test_a_rewritten_file_and_another_role_are_seen(files: Any, iterative: Any, tmp_path: Path) -> None:
+def test_a_rewritten_file_and_another_role_are_seen(
+    files: Any, iterative: Any, tmp_path: Path
+) -> None:
     path, runner = tmp_path / "sim.root", HepRunner(iterative)
     for dataset, role in (("4top", "signal"), ("ttbarW", "background")):
         convert(files["csv"][dataset], path)
@@ -313,11 +386,15 @@ def test_no_more_than_maxchunks_of_each_dataset(files: Any, iterative: Any, kind
     assert all(180 <= n <= 204 for n in out["n"].values())
 
 
-def test_a_checkpoint_is_of_one_chunk(files: Any, expected: Any, iterative: Any, tmp_path: Path) -> None:
+def test_a_checkpoint_is_of_one_chunk(
+    files: Any, expected: Any, iterative: Any, tmp_path: Path
+) -> None:
     """With one identity for all chunks of a file, the first chunk's result would stand for each of them."""
     runner = HepRunner(iterative, chunksize=100, checkpointer=SimpleCheckpointer(str(tmp_path)))
     for _ in range(2):
-        check_same(runner(fileset(files["csv"] | {"4top": files["parquet"]["4top"]}), fill), expected)
+        check_same(
+            runner(fileset(files["csv"] | {"4top": files["parquet"]["4top"]}), fill), expected
+        )
     path = tmp_path / "sim.csv"
     path.write_text("1;p;1;2;3;\n")
     assert runner(fileset({"x": path}), fill)["n_b"] == {"x": 0}

@@ -17,7 +17,9 @@ def test_asimov_significance():
     assert asimov(10, 100, sigma_b=1e-300) == asimov(10, 100)
 
 
-@pytest.mark.parametrize(("s", "b", "sigma_b"), [(10, 100, 10), (50, 3, 1), (0.3, 20, 8), (1, 1, 1)])
+@pytest.mark.parametrize(
+    ("s", "b", "sigma_b"), [(10, 100, 10), (50, 3, 1), (0.3, 20, 8), (1, 1, 1)]
+)
 def test_asimov_equals_the_published_form(s, b, sigma_b):
     v = sigma_b**2
     first = (s + b) * np.log((s + b) * (b + v) / (b**2 + (s + b) * v))

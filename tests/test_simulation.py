@@ -42,17 +42,35 @@ from hepmtp.readers.jetclass import JET_LABELS, JetClass
 def particles(*events: list[tuple[int, float, float, float]]) -> ak.Array:
     """Massless particles of some events from (PDG code, pt, eta, phi)."""
     flat = [particle for event in events for particle in event]
-    code, pt, eta, phi = (np.array([particle[i] for particle in flat], dtype=float) for i in range(4))
-    columns = {"pt": pt, "eta": eta, "phi": phi, "energy": pt * np.cosh(eta), "id": code.astype(int)}
+    code, pt, eta, phi = (
+        np.array([particle[i] for particle in flat], dtype=float) for i in range(4)
+    )
+    columns = {
+        "pt": pt,
+        "eta": eta,
+        "phi": phi,
+        "energy": pt * np.cosh(eta),
+        "id": code.astype(int),
+    }
     return ak.unflatten(ak.zip(columns), [len(event) for event in events])
 
 
 def record(*events: list[tuple[int, int, float, float, float]]) -> ak.Array:
     """Massless particles as Pythia gives them from (PDG code, status, pt, eta, phi)."""
-    found = particles(*([(code, pt, eta, phi) for code, _, pt, eta, phi in event] for event in events))
-    status = ak.unflatten(np.array([one[1] for event in events for one in event]), [len(event) for event in events])
-    p = {"px": found.pt * np.cos(found.phi), "py": found.pt * np.sin(found.phi), "pz": found.pt * np.sinh(found.eta)}
-    return ak.zip({"id": found.id, "status": status, "p": ak.zip({**p, "e": found.energy})}, depth_limit=2)
+    found = particles(
+        *([(code, pt, eta, phi) for code, _, pt, eta, phi in event] for event in events)
+    )
+    status = ak.unflatten(
+        np.array([one[1] for event in events for one in event]), [len(event) for event in events]
+    )
+    p = {
+        "px": found.pt * np.cos(found.phi),
+        "py": found.pt * np.sin(found.phi),
+        "pz": found.pt * np.sinh(found.eta),
+    }
+    return ak.zip(
+        {"id": found.id, "status": status, "p": ak.zip({**p, "e": found.energy})}, depth_limit=2
+    )
 
 
 @pytest.mark.parametrize("script", [colour, detector, filters, generate])
@@ -73,7 +91,9 @@ class TestDetector:
         ]
         seen = detector.visible(record(event, []))
         assert seen.id.to_list() == [[211], []]
-        assert [float(seen[name][0, 0]) for name in ("pt", "eta", "phi")] == pytest.approx([5, 1, 2])
+        assert [float(seen[name][0, 0]) for name in ("pt", "eta", "phi")] == pytest.approx(
+            [5, 1, 2]
+        )
         assert seen.energy[0, 0] == pytest.approx(5 * np.cosh(1))
 
     def test_resolutions_by_hand(self) -> None:
@@ -114,11 +134,18 @@ class TestDetector:
 
     def test_tags_by_hand(self) -> None:
         # 0.8 tanh(0.15) 30 / 5.3; 0.2 tanh(1) / 1.17; 0.002 + 0.000365
-        found = detector.tag_efficiency(np.full(4, 50.0), np.array([0, 2.4, -1, -2.51]), np.array([5, 4, 0, 5]))
+        found = detector.tag_efficiency(
+            np.full(4, 50.0), np.array([0, 2.4, -1, -2.51]), np.array([5, 4, 0, 5])
+        )
         assert found == pytest.approx([0.67420, 0.13019, 0.002365, 0], abs=1e-5)
 
     def test_isolation(self) -> None:
-        around = [(211, 2.3, 0.0, 0.2), (13, 50.0, 0.0, -0.31), (211, 0.4, 0.1, 0.0), (211, 9.0, 0.0, 0.31)]
+        around = [
+            (211, 2.3, 0.0, 0.2),
+            (13, 50.0, 0.0, -0.31),
+            (211, 0.4, 0.1, 0.0),
+            (211, 9.0, 0.0, 0.31),
+        ]
         seen = particles(
             [(11, 20.0, 0.0, 0.0), *around],  # 2.3 < 0.12 * 20
             [(11, 19.0, 0.0, 0.0), *around],
@@ -143,8 +170,12 @@ class TestDetector:
 
     def test_an_event_by_hand(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(detector, "log_normal", lambda spread, _: np.ones(len(spread)))
-        monkeypatch.setattr(detector, "lepton_efficiency", lambda code, *_: ((code == -11) | (code == 13)) * 1.0)
-        monkeypatch.setattr(detector, "tag_efficiency", lambda _pt, _eta, flavour: (flavour == 5) * 1.0)
+        monkeypatch.setattr(
+            detector, "lepton_efficiency", lambda code, *_: ((code == -11) | (code == 13)) * 1.0
+        )
+        monkeypatch.setattr(
+            detector, "tag_efficiency", lambda _pt, _eta, flavour: (flavour == 5) * 1.0
+        )
         event = [
             *[
                 (211, 1, 60.0, 0.0, 0.0),
@@ -158,7 +189,9 @@ class TestDetector:
         ]
         found, met = detector.reconstruct(record(event, []), np.random.default_rng(0))
         assert [PARTICLE_TYPES[i] for i in found["type"][0]] == ["b", "e+"]
-        assert found.pt.to_list()[0] == pytest.approx([np.hypot(60 + 40 * np.cos(0.1), 40 * np.sin(0.1)), 30])
+        assert found.pt.to_list()[0] == pytest.approx(
+            [np.hypot(60 + 40 * np.cos(0.1), 40 * np.sin(0.1)), 30]
+        )
         seen = [(60, 0), (40, 0.1), (30, 2), (19, -2), (30, 2), (15, 0.05)]
         px, py = (sum(pt * turn(phi) for pt, phi in seen) for turn in (np.cos, np.sin))
         assert [met.pt[0], met.phi[0]] == pytest.approx([np.hypot(px, py), np.arctan2(-py, -px)])
@@ -167,7 +200,12 @@ class TestDetector:
 
 @pytest.mark.parametrize(
     ("codes", "incoming"),
-    [([21, 21, 6, -6, 25], 2), ([2, -1, 6, -6, 24], 2), ([21, 21, 6, -6, 6, -6], 2), ([-2, 2, 6, -6, 6, -6], 2)],
+    [
+        ([21, 21, 6, -6, 25], 2),
+        ([2, -1, 6, -6, 24], 2),
+        ([21, 21, 6, -6, 6, -6], 2),
+        ([-2, 2, 6, -6, 6, -6], 2),
+    ],
 )
 def test_colour_flows_close(codes: list[int], incoming: int) -> None:
     rng = np.random.default_rng(3)
@@ -214,39 +252,74 @@ def test_slha_and_settings_that_cannot_be() -> None:
 
 def test_filter_that_cannot_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(filters, "MAX_DRAWS", 20)
-    process = processes.PROCESSES["ttbar"]._replace(leptons="multilepton")  # two tops have one lepton of each sign
+    process = processes.PROCESSES["ttbar"]._replace(
+        leptons="multilepton"
+    )  # two tops have one lepton of each sign
     with pytest.raises(ValueError, match="no decay of 20 of an event passes the lepton filter"):
         generate.generate(process, 1, seed=1)
 
 
 def test_preselection() -> None:
     # e+ mu+ and three jets; e+ e-; one jet less; no b; too soft
-    lines = [("b j j e+ m+", 90), ("b j j e+ e-", 90), ("b j e+ m+", 90), ("j j j e+ m+", 90), ("b j j e+ m+", 60)]
+    lines = [
+        ("b j j e+ m+", 90),
+        ("b j j e+ e-", 90),
+        ("b j e+ m+", 90),
+        ("j j j e+ m+", 90),
+        ("b j j e+ m+", 60),
+    ]
     types = [[PARTICLE_TYPES.index(label) for label in labels.split()] for labels, _ in lines]
     flat = [kind for event in types for kind in event]
-    pt = np.concatenate([np.full(len(event), pt, float) for event, (_, pt) in zip(types, lines, strict=True)])
+    pt = np.concatenate(
+        [np.full(len(event), pt, float) for event, (_, pt) in zip(types, lines, strict=True)]
+    )
     zero, none = np.zeros(len(flat)), np.zeros(len(lines))
     events = make_events(
-        counts=[len(event) for event in types], pt=pt, eta=zero, phi=zero, energy=pt, type=flat, met=none, met_phi=none
+        counts=[len(event) for event in types],
+        pt=pt,
+        eta=zero,
+        phi=zero,
+        energy=pt,
+        type=flat,
+        met=none,
+        met_phi=none,
     )
-    assert generate.preselected(events, "multilepton").tolist() == [True, False, False, False, False]
+    assert generate.preselected(events, "multilepton").tolist() == [
+        True,
+        False,
+        False,
+        False,
+        False,
+    ]
     assert generate.preselected(events, "lepton").tolist() == [True, True, False, False, False]
 
 
 def lhe_without_colours(n: int) -> str:
     """Undecayed ttH events of Pythia as an LHE file in which no particle has a colour."""
     pythia = showers.start(
-        (*processes.PROCESSES["ttbarHiggs"].settings, "PartonLevel:all = off", "ProcessLevel:resonanceDecays = off"),
+        (
+            *processes.PROCESSES["ttbarHiggs"].settings,
+            "PartonLevel:all = off",
+            "ProcessLevel:resonanceDecays = off",
+        ),
         seed=2,
     )
-    lines = ['<LesHouchesEvents version="3.0">', "<init>", "2212 2212 6500 6500 0 0 0 0 3 1", "0.5 0.01 1 1", "</init>"]
+    lines = [
+        '<LesHouchesEvents version="3.0">',
+        "<init>",
+        "2212 2212 6500 6500 0 0 0 0 3 1",
+        "0.5 0.01 1 1",
+        "</init>",
+    ]
     for _ in range(n):
         pythia.next()
         outside: list[Any] = [pythia.process[i] for i in range(3, pythia.process.size())]
         lines += ["<event>", f"{len(outside)} 1 1 200 0.0078 0.118"]
         for one in outside:
             head = f"{one.id()} {-1 if one.status() == -21 else 1} {'0 0' if one.status() == -21 else '1 2'} 0 0"
-            lines.append(f"{head} {one.px()!r} {one.py()!r} {one.pz()!r} {one.e()!r} {one.m()!r} 0 9")
+            lines.append(
+                f"{head} {one.px()!r} {one.py()!r} {one.pz()!r} {one.e()!r} {one.m()!r} 0 9"
+            )
         lines.append("</event>")
     return "\n".join([*lines, "</LesHouchesEvents>", ""])
 

@@ -45,7 +45,10 @@ def test_fractions_are_as_declared() -> None:
 def test_an_events_part_does_not_depend_on_its_chunk() -> None:
     events = events_of(1000, source=7)
     whole = split_of(events)
-    chunks = [split_of(events_of(n, source=7, first=first)) for first, n in ((0, 1), (1, 333), (334, 0), (334, 666))]
+    chunks = [
+        split_of(events_of(n, source=7, first=first))
+        for first, n in ((0, 1), (1, 333), (334, 0), (334, 666))
+    ]
     np.testing.assert_array_equal(np.concatenate(chunks), whole)
     mask = np.arange(1000) % 3 == 0
     np.testing.assert_array_equal(split_of(events[mask]), whole[mask])
@@ -53,7 +56,13 @@ def test_an_events_part_does_not_depend_on_its_chunk() -> None:
 
 
 def test_an_events_part_does_not_depend_on_folder_or_format() -> None:
-    names = ["ttbarW.csv", "a/ttbarW.csv.gz", "/b/ttbarW.root", "c\\ttbarW.parquet", "ttbarW.csv?bytes=0-10"]
+    names = [
+        "ttbarW.csv",
+        "a/ttbarW.csv.gz",
+        "/b/ttbarW.root",
+        "c\\ttbarW.parquet",
+        "ttbarW.csv?bytes=0-10",
+    ]
     parts = [split_of(events_of(500, source=source_id(name))) for name in names]
     for other in parts[1:]:
         np.testing.assert_array_equal(other, parts[0])
@@ -73,9 +82,13 @@ def test_neighbouring_entries_are_independent() -> None:
     assert independent(parts[:-1], parts[1:])
 
 
-@pytest.mark.parametrize(("one", "other"), [("ttbarW.csv", "ttbarZ.csv"), ("ttbarW.csv", "ttbarWW.csv")])
+@pytest.mark.parametrize(
+    ("one", "other"), [("ttbarW.csv", "ttbarZ.csv"), ("ttbarW.csv", "ttbarWW.csv")]
+)
 def test_files_are_independent(one: str, other: str) -> None:
-    assert independent(*(split_of(events_of(100_000, source=source_id(name))) for name in (one, other)))
+    assert independent(
+        *(split_of(events_of(100_000, source=source_id(name))) for name in (one, other))
+    )
 
 
 def test_close_sources_are_independent() -> None:

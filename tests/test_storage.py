@@ -14,7 +14,10 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from hepmtp.errors import StorageError
 from hepmtp.storage import ARRAYS, META, new_file, new_folder, read, write
 
-EDGES = {"edges": np.array([0.1, 1 / 3, 1e300]), "counts": np.array([[1, 2], [3, 4]], dtype=np.int64)}
+EDGES = {
+    "edges": np.array([0.1, 1 / 3, 1e300]),
+    "counts": np.array([[1, 2], [3, 4]], dtype=np.int64),
+}
 
 
 def saved(folder, kind="lookup", arrays=EDGES, **meta):
@@ -26,12 +29,19 @@ def saved(folder, kind="lookup", arrays=EDGES, **meta):
 def test_a_round_trip_is_exact(tmp_path):
     meta, found = read(saved(tmp_path / "a" / "detector", order=["e+", "e-"], bins=5), "lookup")
     assert (meta["order"], meta["bins"], meta["kind"]) == (["e+", "e-"], 5, "lookup")
-    assert {name: array.tolist() for name, array in found.items()} == {k: v.tolist() for k, v in EDGES.items()}
+    assert {name: array.tolist() for name, array in found.items()} == {
+        k: v.tolist() for k, v in EDGES.items()
+    }
     assert found["counts"].dtype == np.int64
     assert read(tmp_path / "a" / "detector")[0] == meta  # any kind
 
 
-@given(arrays(st.sampled_from([np.float64, np.float32, np.int64, np.bool_]), array_shapes(min_dims=1, min_side=0)))
+@given(
+    arrays(
+        st.sampled_from([np.float64, np.float32, np.int64, np.bool_]),
+        array_shapes(min_dims=1, min_side=0),
+    )
+)
 def test_any_array_survives(tmp_path_factory, array):
     folder = saved(tmp_path_factory.mktemp("s") / "x", arrays={"array": array, "view": array[::-1]})
     found = read(folder)[1]

@@ -50,14 +50,18 @@ def test_signal_scores_higher(background: Any, gluino: Any) -> None:
 def test_only_training_and_validation_signal_is_used(background: Any, gluino: Any) -> None:
     some = background[:400]
     scores = tiny(gluino).fit(some).score(some)
-    parts = concatenate([part_of(gluino, "validation"), part_of(gluino, "train")[::-1]])  # in another order
+    parts = concatenate(
+        [part_of(gluino, "validation"), part_of(gluino, "train")[::-1]]
+    )  # in another order
     np.testing.assert_array_equal(tiny(parts).fit(some).score(some), scores)
     fewer = concatenate([part_of(gluino, "validation"), part_of(gluino, "train")[1:]])
     assert not np.array_equal(tiny(fewer).fit(some).score(some), scores)
 
 
 def test_every_process_counts_alike(background: Any, gluino: Any) -> None:
-    some = concatenate([background[:300], background[400:500]])  # 300 of one process, 100 of another
+    some = concatenate(
+        [background[:300], background[400:500]]
+    )  # 300 of one process, 100 of another
     found = _against(some, gluino[:100])
     assert found.labels.sum() == 100
     assert found.weights[:300].sum() == pytest.approx(found.weights[300:400].sum())
@@ -69,9 +73,13 @@ def test_refusals(background: Any, gluino: Any) -> None:
         SupervisedDetector().fit(background)
     for role in ("background", "data", None):
         wrong = with_metadata(gluino, dataset="glgl", role=role)
-        with pytest.raises(TrainingError, match=r"is data set 'glgl' with role .*, expected 'signal'"):
+        with pytest.raises(
+            TrainingError, match=r"is data set 'glgl' with role .*, expected 'signal'"
+        ):
             tiny(wrong).fit(background)
-    with pytest.raises(TrainingError, match=r"none of the \d+ signal events is in the validation part"):
+    with pytest.raises(
+        TrainingError, match=r"none of the \d+ signal events is in the validation part"
+    ):
         tiny(part_of(gluino, "train")).fit(background)
     with pytest.raises(TrainingError, match=r"none of the 0 signal events is in the train part"):
         _signal_events(gluino[:0], "train")
@@ -84,7 +92,9 @@ def test_the_saved_folder_holds_no_signal(background: Any, gluino: Any, tmp_path
     assert isinstance(loaded, SupervisedDetector)
     assert loaded.signal is None
     assert (
-        loaded.n_parameters == detector.n_parameters == sum(one.numel() for one in detector.fitted_model.parameters())
+        loaded.n_parameters
+        == detector.n_parameters
+        == sum(one.numel() for one in detector.fitted_model.parameters())
     )
     for name in ("model", "training", "name", "history_"):
         assert getattr(loaded, name) == getattr(detector, name)
@@ -95,7 +105,9 @@ def test_the_saved_folder_holds_no_signal(background: Any, gluino: Any, tmp_path
 
 
 def test_before_fit(background: Any, gluino: Any, tmp_path: Path) -> None:
-    with pytest.raises(NotFittedError, match=r"this SupervisedDetector is not trained yet: call fit"):
+    with pytest.raises(
+        NotFittedError, match=r"this SupervisedDetector is not trained yet: call fit"
+    ):
         tiny(gluino).score(background)
     with pytest.raises(NotFittedError, match=r"this SupervisedDetector has no axis yet: call fit"):
         tiny(gluino).save(tmp_path / "x")

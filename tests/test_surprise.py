@@ -40,9 +40,13 @@ def probabilities(model: MaskedTokenModel, tokens: TokenBatch, token: int) -> li
 def test_fast_equals_slow(form: str, position: str, attention: str, max_tokens: int) -> None:
     # the slow one hides each token, also from a model that needs no hiding
     model = make_model(form=form, position=position, attention=attention)
-    tokens = events_of(PARTICLES) + TokenBatch.from_counts([875, 3], [0, 1, 1])  # no tokens; one with nothing around it
+    tokens = events_of(PARTICLES) + TokenBatch.from_counts(
+        [875, 3], [0, 1, 1]
+    )  # no tokens; one with nothing around it
     found = surprises(model, tokens, max_tokens=max_tokens)
-    np.testing.assert_allclose(found.surprise, surprises_slowly(model, tokens), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        found.surprise, surprises_slowly(model, tokens), rtol=1e-4, atol=1e-5
+    )
     applies = model.targets.numpy()[tokens.values] >= 0
     for part in found[:4]:
         assert part.shape == applies.shape
@@ -105,7 +109,9 @@ def test_sampled_digits_have_the_expected_mean_and_variance() -> None:
     rows = np.arange(len(unique)) * 6 + hidden
     s = found.surprise[rows, :4][back]
     expected, variance = found.expected[rows[0], :4], found.variance[rows[0], :4]
-    np.testing.assert_allclose(found.expected[rows, :4], np.tile(expected, (len(unique), 1)), rtol=1e-5)
+    np.testing.assert_allclose(
+        found.expected[rows, :4], np.tile(expected, (len(unique), 1)), rtol=1e-5
+    )
     assert (variance > 0.01).all()
     assert (np.abs(s.mean(axis=0) - expected) < 5 * np.sqrt(variance / n)).all()
     spread = ((s - expected) ** 2).std(axis=0) / np.sqrt(n)

@@ -22,7 +22,10 @@ ROWS = [Row("n_b, tight|loose", 0.712345678901234, 0.00456, 12), Row("ht", None,
 
 def test_csv_is_exact(tmp_path):
     path = write_csv(tmp_path / "new" / "t.csv", ROWS)
-    assert path.read_text() == 'detector,auc,auc_error,n\n"n_b, tight|loose",0.712345678901234,0.00456,12\nht,,,3\n'
+    assert (
+        path.read_text()
+        == 'detector,auc,auc_error,n\n"n_b, tight|loose",0.712345678901234,0.00456,12\nht,,,3\n'
+    )
     assert read_csv(path) == records(ROWS)
 
 

@@ -89,15 +89,21 @@ def test_the_arrays_hold_everything() -> None:
 
 
 def test_what_cannot_be_fitted() -> None:
-    with pytest.raises(NotFittedError, match=r"these tail probabilities are not fitted yet: call fit"):
+    with pytest.raises(
+        NotFittedError, match=r"these tail probabilities are not fitted yet: call fit"
+    ):
         TailCombination().score(np.zeros((1, 2)))
     with pytest.raises(NotFittedError, match=r"there is nothing to save"):
         TailCombination().arrays()
-    with pytest.raises(TrainingError, match=r"9 events are too few for tail probabilities; give more"):
+    with pytest.raises(
+        TrainingError, match=r"9 events are too few for tail probabilities; give more"
+    ):
         TailCombination().fit(background(1, 3)[:9])
 
 
 def test_a_component_that_never_varies_is_strange_above_its_value_alone() -> None:
     """Such as the count, where all of background has four particles."""
-    found = TailCombination().fit(np.full((50, 1), 4.0)).score(np.array([[3.0], [4.0], [5.0], [7.0]]))
+    found = (
+        TailCombination().fit(np.full((50, 1), 4.0)).score(np.array([[3.0], [4.0], [5.0], [7.0]]))
+    )
     np.testing.assert_allclose(found, -np.log(0.5) + np.array([0, 0, 1, 3]))

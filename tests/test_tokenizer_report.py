@@ -40,7 +40,11 @@ from hepmtp.tokenizers.lookup import LookupTokenizer
 
 @pytest.fixture(scope="module")
 def signals() -> dict[str, ak.Array]:
-    return {"glgl1600_neutralino800": read([one for one in embedded() if one.name.startswith("glgl")], stop=900)}
+    return {
+        "glgl1600_neutralino800": read(
+            [one for one in embedded() if one.name.startswith("glgl")], stop=900
+        )
+    }
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +53,9 @@ def tokenizer(background: ak.Array) -> LookupTokenizer:
 
 
 @pytest.fixture(scope="module")
-def report(tokenizer: LookupTokenizer, background: ak.Array, signals: dict[str, ak.Array]) -> TokenizerReport:
+def report(
+    tokenizer: LookupTokenizer, background: ak.Array, signals: dict[str, ak.Array]
+) -> TokenizerReport:
     return tokenizer_report(tokenizer, background, signals, name="published")
 
 
@@ -76,7 +82,11 @@ def texts(figure: Any) -> str:
 
 def test_residuals_of_three_particles() -> None:
     after = some(
-        pt=[110.0, 50.0, 19.0], eta=[1.3, 0.5, 1.9], phi=[-3.0, 3.0, 0.1], met=[100.0, 44.0], met_phi=[-3.1, 1.2]
+        pt=[110.0, 50.0, 19.0],
+        eta=[1.3, 0.5, 1.9],
+        phi=[-3.0, 3.0, 0.1],
+        met=[100.0, 44.0],
+        met_phi=[-3.1, 1.2],
     )
     found = residuals(some(), after)
     assert list(found) == ["pt", "eta", "abs_eta", "phi", "met", "met_phi"]
@@ -104,7 +114,12 @@ def test_residuals_beyond_the_axis_are_counted_in_the_outer_bins() -> None:
 
 
 def test_no_missing_momentum_no_residual_and_0_has_no_relative_one() -> None:
-    assert list(residuals(some(), some(met=[0.0, 0.0], met_phi=[0.0, 0.0]))) == ["pt", "eta", "abs_eta", "phi"]
+    assert list(residuals(some(), some(met=[0.0, 0.0], met_phi=[0.0, 0.0]))) == [
+        "pt",
+        "eta",
+        "abs_eta",
+        "phi",
+    ]
     found = residuals(some(pt=[0.0, 50.0, 20.0], met=[0.0, 40.0]), some())
     assert found["pt"].counts.sum() == 2
     assert found["met"].counts.sum() == 1
@@ -113,14 +128,21 @@ def test_no_missing_momentum_no_residual_and_0_has_no_relative_one() -> None:
 def test_types_true_in_the_row_decoded_in_the_column() -> None:
     matrix = type_confusion(some(), some(type=[1, 1, 2]))
     assert matrix.shape == (7, 7)
-    assert {(int(i), int(j)): int(matrix[i, j]) for i, j in np.argwhere(matrix)} == {(0, 1): 1, (1, 1): 1, (4, 2): 1}
+    assert {(int(i), int(j)): int(matrix[i, j]) for i, j in np.argwhere(matrix)} == {
+        (0, 1): 1,
+        (1, 1): 1,
+        (4, 2): 1,
+    }
 
 
 # The report
 
 
 def test_usage_and_perplexity_of_analysis_events(
-    report: TokenizerReport, tokenizer: LookupTokenizer, background: ak.Array, signals: dict[str, ak.Array]
+    report: TokenizerReport,
+    tokenizer: LookupTokenizer,
+    background: ak.Array,
+    signals: dict[str, ak.Array],
 ) -> None:
     shown = part_of(background, "analysis")
     counts = Counter(tokenizer.encode(shown).values.tolist())
@@ -130,7 +152,9 @@ def test_usage_and_perplexity_of_analysis_events(
     assert (report.n_events, report.n_tokens) == (len(shown), total)
     assert report.in_use == pytest.approx(len(counts) / 885)
     assert report.perplexity == pytest.approx(math.exp(entropy))
-    assert {i: n for i, n in enumerate(report.token_counts["background"].tolist()) if n} == dict(counts)
+    assert {i: n for i, n in enumerate(report.token_counts["background"].tolist()) if n} == dict(
+        counts
+    )
     signal = tokenizer.encode(part_of(signals["glgl1600_neutralino800"], "analysis"))
     assert report.token_counts["glgl1600_neutralino800"].sum() == len(signal.values)
 
@@ -140,7 +164,9 @@ def test_what_the_published_bins_keep(report: TokenizerReport) -> None:
     # bins of width 2 pi / 5: 68 % of a uniform residual
     assert report.residuals["phi"].half_width == pytest.approx(0.68 * math.pi / 5, rel=0.03)
     assert report.residuals["met_phi"].half_width == pytest.approx(0.68 * math.pi / 5, rel=0.1)
-    assert report.residuals["abs_eta"].half_width < 0.3 < report.residuals["eta"].half_width  # the sign is lost
+    assert (
+        report.residuals["abs_eta"].half_width < 0.3 < report.residuals["eta"].half_width
+    )  # the sign is lost
 
 
 def test_correlations_of_events_with_two_jets(
@@ -154,7 +180,9 @@ def test_correlations_of_events_with_two_jets(
     ):
         found = [[], [], []]
         for event in events:
-            first, second = sorted((p for p in event.Particle if p["type"] <= 1), key=lambda p: -p["pt"])[:2]
+            first, second = sorted(
+                (p for p in event.Particle if p["type"] <= 1), key=lambda p: -p["pt"]
+            )[:2]
             found[0].append(first["pt"])
             found[1].append(event.MET["pt"])
             found[2].append(first.deltaR(second))
@@ -170,7 +198,9 @@ def test_separation_before_and_after(
     assert one.continuous > one.tokens > 0.85
     assert one.lost == pytest.approx(one.continuous - one.tokens)
     assert 0 < one.lost_error < math.hypot(one.continuous_error, one.tokens_error)
-    parts = [part_of(events, "analysis") for events in (background, signals["glgl1600_neutralino800"])]
+    parts = [
+        part_of(events, "analysis") for events in (background, signals["glgl1600_neutralino800"])
+    ]
     assert (one.n_background, one.n_signal) == tuple(map(len, parts))
     # one bin each: what is left are the numbers of particles of each type
     coarse = LookupTokenizer(pt_bins=1, eta_bins=1, phi_bins=1, met_bins=0, met_phi_bins=0)
@@ -196,7 +226,9 @@ def test_training_events_are_not_shown(tokenizer: LookupTokenizer, background: a
 def test_fewer_events_and_a_transformer(
     tokenizer: LookupTokenizer, background: ak.Array, signals: dict[str, ak.Array]
 ) -> None:
-    quick = tokenizer_report(tokenizer, background, signals, classifiers=["trees", "transformer"], max_events=60)
+    quick = tokenizer_report(
+        tokenizer, background, signals, classifiers=["trees", "transformer"], max_events=60
+    )
     assert quick.n_events == 60
     assert [one.classifier for one in quick.separations] == ["trees", "transformer"]
     assert all(one.n_background == one.n_signal == 60 for one in quick.separations)
@@ -206,12 +238,18 @@ def test_fewer_events_and_a_transformer(
 # Refusals
 
 
-def test_refusals(tokenizer: LookupTokenizer, background: ak.Array, signals: dict[str, ak.Array]) -> None:
+def test_refusals(
+    tokenizer: LookupTokenizer, background: ak.Array, signals: dict[str, ak.Array]
+) -> None:
     with pytest.raises(TrainingError, match=r"only background may be fitted on"):
         tokenizer_report(tokenizer, signals["glgl1600_neutralino800"])
-    with pytest.raises(TrainingError, match=r"classifiers \['forest'\] are unknown; there are trees, transformer"):
+    with pytest.raises(
+        TrainingError, match=r"classifiers \['forest'\] are unknown; there are trees, transformer"
+    ):
         tokenizer_report(tokenizer, background, classifiers=["forest"])
-    with pytest.raises(TrainingError, match=r"none of the 5 events is an analysis event with particles"):
+    with pytest.raises(
+        TrainingError, match=r"none of the 5 events is an analysis event with particles"
+    ):
         tokenizer_report(tokenizer, part_of(background, "train")[:5])
 
 
@@ -278,15 +316,27 @@ def test_figure_of_residuals(report: TokenizerReport) -> None:
     assert f"half of 68 %: {report.residuals['phi'].half_width:.3f}" in found
     assert "hepmtp" in found
     assert "ATLAS" not in found
-    few = dataclasses.replace(report, residuals={"pt": report.residuals["pt"], "phi": report.residuals["phi"]})
+    few = dataclasses.replace(
+        report, residuals={"pt": report.residuals["pt"], "phi": report.residuals["phi"]}
+    )
     assert [axis.get_visible() for axis in figures.residuals(few).axes] == [True, True, False]
 
 
 def test_figure_of_types(report: TokenizerReport) -> None:
     matrix = np.zeros((7, 7), dtype=np.int64)
     matrix[0, :2] = 3, 1
-    figure = figures.type_confusion(dataclasses.replace(report, type_confusion=matrix, supervised=True))
-    assert np.asarray(figure.axes[0].collections[0].get_array())[0].tolist() == [0.75, 0.25, 0, 0, 0, 0, 0]
+    figure = figures.type_confusion(
+        dataclasses.replace(report, type_confusion=matrix, supervised=True)
+    )
+    assert np.asarray(figure.axes[0].collections[0].get_array())[0].tolist() == [
+        0.75,
+        0.25,
+        0,
+        0,
+        0,
+        0,
+        0,
+    ]
     assert "supervised" in texts(figure)
 
 
@@ -310,16 +360,23 @@ def test_figure_of_tokens(report: TokenizerReport) -> None:
     ratio = figure.axes[1].get_lines()[-1].get_ydata()
     used = shares[0] > 0
     np.testing.assert_allclose(np.asarray(ratio)[used], shares[1][used] / shares[0][used])
-    alone = dataclasses.replace(report, token_counts={"background": report.token_counts["background"]})
+    alone = dataclasses.replace(
+        report, token_counts={"background": report.token_counts["background"]}
+    )
     assert len(figures.token_histogram(alone).axes[0].patches) == 1
 
 
 def test_all_is_written(
     tokenizer: LookupTokenizer, background: ak.Array, signals: dict[str, ak.Array], tmp_path: Path
 ) -> None:
-    write_tokenizer_report(tmp_path, tokenizer, background, signals, name="published", max_events=100)
+    write_tokenizer_report(
+        tmp_path, tokenizer, background, signals, name="published", max_events=100
+    )
     names = ("residuals", "type_confusion", "correlations", "token_histogram")
-    expected = {f"figures/{name}.{end}" for name in names for end in ("png", "pdf")} | {"report.md", "report.json"}
+    expected = {f"figures/{name}.{end}" for name in names for end in ("png", "pdf")} | {
+        "report.md",
+        "report.json",
+    }
     assert {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*")} == expected
     assert "published" in (tmp_path / "report.md").read_text()
 
@@ -327,7 +384,9 @@ def test_all_is_written(
 # The tokenizer that a word names
 
 
-def test_what_was_saved_is_taken_as_it_is(tokenizer: LookupTokenizer, background: ak.Array, tmp_path: Path) -> None:
+def test_what_was_saved_is_taken_as_it_is(
+    tokenizer: LookupTokenizer, background: ak.Array, tmp_path: Path
+) -> None:
     tokenizer.save(tmp_path / "table")
     name, found = tokenizer_of(str(tmp_path / "table"), background[:0])
     assert name == "table"
@@ -338,7 +397,9 @@ def test_what_was_saved_is_taken_as_it_is(tokenizer: LookupTokenizer, background
     assert found.encode(background) == tokenizer.encode(background)
 
 
-def test_what_was_not_saved_is_fitted_on_the_training_part(tokenizer: LookupTokenizer, background: ak.Array) -> None:
+def test_what_was_not_saved_is_fitted_on_the_training_part(
+    tokenizer: LookupTokenizer, background: ak.Array
+) -> None:
     for word, name in (
         ("visive2025", "visive2025"),
         ("hepmtp:LookupTokenizer", "LookupTokenizer"),
@@ -350,13 +411,19 @@ def test_what_was_not_saved_is_fitted_on_the_training_part(tokenizer: LookupToke
 
 def test_a_word_that_names_no_tokenizer(background: ak.Array, tmp_path: Path) -> None:
     with pytest.raises(
-        TokenError, match=r"'nothing' is neither the folder .* nor a look-up table \(particles, met3, .*No module"
+        TokenError,
+        match=r"'nothing' is neither the folder .* nor a look-up table \(particles, met3, .*No module",
     ):
         tokenizer_of("nothing", background)
-    with pytest.raises(TokenError, match=r"'hepmtp.events.tokens:TokenBatch' is neither .* from nothing: .*required"):
+    with pytest.raises(
+        TokenError,
+        match=r"'hepmtp.events.tokens:TokenBatch' is neither .* from nothing: .*required",
+    ):
         tokenizer_of("hepmtp.events.tokens:TokenBatch", background)
     with pytest.raises(TokenError, match=r"makes a 'hepmtp:ParquetReader', expected a tokenizer"):
         tokenizer_of("hepmtp:ParquetReader", background)
     Observable("ht").fit(background).save(tmp_path / "ht")
-    with pytest.raises(TokenError, match=r"ht holds a 'hepmtp:Observable', expected a tokenizer or a"):
+    with pytest.raises(
+        TokenError, match=r"ht holds a 'hepmtp:Observable', expected a tokenizer or a"
+    ):
         tokenizer_of(str(tmp_path / "ht"), background)

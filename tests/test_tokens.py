@@ -17,11 +17,16 @@ ragged = st.lists(st.lists(st.integers(0, 10**6), max_size=6), max_size=8)
 
 
 def batch_of(lists: list[list[int]]) -> TokenBatch:
-    return TokenBatch.from_counts([token for one in lists for token in one], [len(one) for one in lists])
+    return TokenBatch.from_counts(
+        [token for one in lists for token in one], [len(one) for one in lists]
+    )
 
 
 def lists_of(batch: TokenBatch) -> list[list[int]]:
-    return [batch.values[a:b].tolist() for a, b in zip(batch.offsets[:-1], batch.offsets[1:], strict=True)]
+    return [
+        batch.values[a:b].tolist()
+        for a, b in zip(batch.offsets[:-1], batch.offsets[1:], strict=True)
+    ]
 
 
 def test_three_events_written_out() -> None:
@@ -96,11 +101,14 @@ def test_features_count_in_equality() -> None:
 
 def test_features_that_do_not_fit() -> None:
     for features in (np.zeros(2), np.zeros((3, 1))):
-        with pytest.raises(TokenError, match=r"features must have one row for each of 2 tokens: \([23],"):
+        with pytest.raises(
+            TokenError, match=r"features must have one row for each of 2 tokens: \([23],"
+        ):
             TokenBatch.from_counts([1, 2], [2], features)
     batches = [TokenBatch.from_counts([1], [1], features) for features in (None, np.zeros((1, 3)))]
     with pytest.raises(
-        TokenError, match=r"batches with \[0, 3\] features cannot be glued: encode all with one tokenizer"
+        TokenError,
+        match=r"batches with \[0, 3\] features cannot be glued: encode all with one tokenizer",
     ):
         TokenBatch.concatenate(batches)
 
@@ -130,7 +138,11 @@ def test_equality() -> None:
         ([1, 2], [1, 2], r"offsets must rise from 0"),
         ([1, 2], [0, 2, 1, 2], r"offsets must rise from 0"),
         ([1, 2], [], r"offsets must rise from 0"),
-        ([1.5, 2.5], [0, 2], r"values must be whole numbers in one dimension, found float64 \(2,\)"),
+        (
+            [1.5, 2.5],
+            [0, 2],
+            r"values must be whole numbers in one dimension, found float64 \(2,\)",
+        ),
         ([[1, 2]], [0, 2], r"values must be whole numbers in one dimension, found int64 \(1, 2\)"),
         ([1, 2], [0.0, 2.0], r"offsets must be whole numbers in one dimension, found float64"),
         ([True, False], [0, 2], r"values must be whole numbers in one dimension, found bool"),
@@ -142,5 +154,7 @@ def test_what_is_refused(values: list[float], offsets: list[float], message: str
 
 
 def test_a_mask_of_another_length_is_refused() -> None:
-    with pytest.raises(TokenError, match=r"mask has shape \(1,\), expected \(2,\): one bool per event"):
+    with pytest.raises(
+        TokenError, match=r"mask has shape \(1,\), expected \(2,\): one bool per event"
+    ):
         TokenBatch.from_counts([1], [1, 0]).select([True])

@@ -35,7 +35,9 @@ def test_masked_token_losses(
 ) -> None:
     training = hm.TrainingOptions(epochs=2, batch_events=128)
     tokenizer = hm.LookupTokenizer.preset(tokens)
-    detector = hm.MaskedTokenDetector(tokenizer, hm.ModelOptions(**SMALL, **options), training, tail_events=500)
+    detector = hm.MaskedTokenDetector(
+        tokenizer, hm.ModelOptions(**SMALL, **options), training, tail_events=500
+    )
     assert losses(detector.fit(background)) == pytest.approx(flat(expected), rel=1e-5)
 
 
@@ -46,9 +48,13 @@ def test_classifier_losses(background: Any) -> None:
         "training": hm.ClassifierTraining(epochs=2, batch_events=128),
     }
     expected = [(0.7007775407194212, 0.6756193834746619), (0.6775712282313436, 0.6692870138590129)]
-    assert losses(hm.DistortionDetector(**options).fit(background)) == pytest.approx(flat(expected), rel=1e-5)
+    assert losses(hm.DistortionDetector(**options).fit(background)) == pytest.approx(
+        flat(expected), rel=1e-5
+    )
     expected = [(0.71838073355122, 0.6660371389330142), (0.665487704983697, 0.6497989301526181)]
-    assert losses(hm.SupervisedDetector(signal, **options).fit(background)) == pytest.approx(flat(expected), rel=1e-5)
+    assert losses(hm.SupervisedDetector(signal, **options).fit(background)) == pytest.approx(
+        flat(expected), rel=1e-5
+    )
 
 
 def losses(detector: Any) -> list[float]:

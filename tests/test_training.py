@@ -47,7 +47,9 @@ def uninterrupted(parts: Parts) -> tuple[MaskedTokenModel, History]:
 
 
 def same_weights(one: MaskedTokenModel, other: MaskedTokenModel) -> bool:
-    return all(torch.equal(value, other.state_dict()[name]) for name, value in one.state_dict().items())
+    return all(
+        torch.equal(value, other.state_dict()[name]) for name, value in one.state_dict().items()
+    )
 
 
 def with_features(tokens: TokenBatch, n: int, *, seed: int = 1) -> TokenBatch:
@@ -136,10 +138,15 @@ def test_what_is_predicted(attention: str, hide: tuple[str, ...], n: list[int]) 
 
 
 def test_a_kind_that_is_not_there(parts: Parts) -> None:
-    with pytest.raises(TrainingError, match=r"no tokens of kind METeta to hide, only \('particle', 'MET', 'METphi'\)"):
+    with pytest.raises(
+        TrainingError,
+        match=r"no tokens of kind METeta to hide, only \('particle', 'MET', 'METphi'\)",
+    ):
         train(make_model(), *parts, options=TrainingOptions(hide=("MET", "METeta")))
     bare = events_of([0, 0, 0])
-    with pytest.raises(TrainingError, match=r"there is no token of kind particle to predict: give other events"):
+    with pytest.raises(
+        TrainingError, match=r"there is no token of kind particle to predict: give other events"
+    ):
         train(make_model(), bare, parts[1], options=TrainingOptions(hide=("particle",)))
 
 
@@ -150,7 +157,9 @@ def test_a_kind_that_is_not_there(parts: Parts) -> None:
 @pytest.mark.parametrize("position", ["none", "rope", "learned"])
 @pytest.mark.parametrize("attention", ["full", "leave_one_out"])
 @pytest.mark.parametrize("fraction", [0.0, 0.4])
-def test_loss_equals_the_slow_one(form: str, position: str, attention: str, fraction: float) -> None:
+def test_loss_equals_the_slow_one(
+    form: str, position: str, attention: str, fraction: float
+) -> None:
     model = make_model(form=form, position=position, attention=attention)
     tokens = events_of([5, 1, 0, 5, 12]) + TokenBatch.from_counts([3], [0, 1])
     hidden = mask_tokens(tokens, fraction, np.random.default_rng(4))
@@ -166,7 +175,9 @@ def test_loss_equals_the_slow_one(form: str, position: str, attention: str, frac
 
 @settings(max_examples=20, deadline=None)
 @given(particles=st.lists(st.integers(0, 9), min_size=1, max_size=8), seed=st.integers(0, 99))
-def test_one_hidden_token_an_event_takes_a_shorter_way_to_the_same_loss(particles: list[int], seed: int) -> None:
+def test_one_hidden_token_an_event_takes_a_shorter_way_to_the_same_loss(
+    particles: list[int], seed: int
+) -> None:
     model = make_model()
     tokens = events_of(particles, seed=seed)
     hidden = mask_tokens(tokens, 0.0, np.random.default_rng(seed))
@@ -247,7 +258,10 @@ def test_seed(parts: Parts, uninterrupted: tuple[MaskedTokenModel, History]) -> 
 
 def test_dropout_acts_in_training_and_not_in_validation(parts: Parts) -> None:
     one = replace(OPTIONS, epochs=1, learning_rate=1e-12)  # too small to change the model
-    rows = [train(make_model(layers=1, dropout=dropout), *parts, options=one)[0] for dropout in (0.0, 0.5)]
+    rows = [
+        train(make_model(layers=1, dropout=dropout), *parts, options=one)[0]
+        for dropout in (0.0, 0.5)
+    ]
     assert rows[0]["train_loss"] != pytest.approx(rows[1]["train_loss"], rel=1e-4)
     assert rows[0]["validation_loss"] == pytest.approx(rows[1]["validation_loss"], rel=1e-6)
 
@@ -255,10 +269,15 @@ def test_dropout_acts_in_training_and_not_in_validation(parts: Parts) -> None:
 def test_progress_is_told(parts: Parts) -> None:
     calls: list[tuple[int, int, int, float]] = []
     history = train(
-        make_model(layers=1), *parts, options=replace(OPTIONS, epochs=2), progress=lambda *call: calls.append(call)
+        make_model(layers=1),
+        *parts,
+        options=replace(OPTIONS, epochs=2),
+        progress=lambda *call: calls.append(call),
     )
     steps = -(-len(parts[0]) // 128)
-    assert [call[:3] for call in calls] == [(epoch, i + 1, steps) for epoch in (1, 2) for i in range(steps)]
+    assert [call[:3] for call in calls] == [
+        (epoch, i + 1, steps) for epoch in (1, 2) for i in range(steps)
+    ]
     assert calls[-1][3] == history[-1]["train_loss"]
 
 
@@ -296,7 +315,9 @@ def test_leaves_torch_and_numpy_as_they_were(parts: Parts) -> None:
 
 def test_loss_that_is_no_number(parts: Parts, tmp_path: Path) -> None:
     wild = replace(OPTIONS, learning_rate=1e30)
-    with pytest.raises(TrainingError, match=r"the loss became (nan|inf) in epoch 1, step \d+: lower learning_rate"):
+    with pytest.raises(
+        TrainingError, match=r"the loss became (nan|inf) in epoch 1, step \d+: lower learning_rate"
+    ):
         train(make_model(layers=1), *parts, options=wild, checkpoint=tmp_path / "checkpoint")
     assert not (tmp_path / "checkpoint").exists()
     with pytest.raises(TrainingError, match=r"the validation loss became (nan|inf) in epoch 1"):
@@ -306,10 +327,13 @@ def test_loss_that_is_no_number(parts: Parts, tmp_path: Path) -> None:
 def test_nothing_to_train_on(parts: Parts) -> None:
     for nothing in (TokenBatch.from_counts([], []), TokenBatch.from_counts([], [0, 0])):
         with pytest.raises(
-            TrainingError, match=rf"found {len(nothing)} training and \d+ validation events with tokens"
+            TrainingError,
+            match=rf"found {len(nothing)} training and \d+ validation events with tokens",
         ):
             train(make_model(), nothing, parts[1])
-        with pytest.raises(TrainingError, match=rf"found \d+ training and {len(nothing)} validation events"):
+        with pytest.raises(
+            TrainingError, match=rf"found \d+ training and {len(nothing)} validation events"
+        ):
             train(make_model(), parts[0], nothing)
 
 
@@ -330,7 +354,9 @@ def test_ids_of_another_tokenizer(parts: Parts) -> None:
     ],
 )
 def test_bad_options(options: dict[str, Any]) -> None:
-    with pytest.raises(TrainingError, match=r"must be 1 or more and mask_fraction in 0\.\.1, found"):
+    with pytest.raises(
+        TrainingError, match=r"must be 1 or more and mask_fraction in 0\.\.1, found"
+    ):
         TrainingOptions(**options)
 
 
@@ -347,13 +373,28 @@ def train_until_told_to_stop(folder: Path, epoch: int, step: int) -> None:
             sys.stdin.read()
 
     with np.load(folder / "tokens.npz") as arrays:
-        parts = [TokenBatch(arrays[f"{name}_values"], arrays[f"{name}_offsets"]) for name in ("train", "validation")]
-    train(make_model(layers=1), *parts, options=OPTIONS, checkpoint=folder / "checkpoint", progress=progress)
+        parts = [
+            TokenBatch(arrays[f"{name}_values"], arrays[f"{name}_offsets"])
+            for name in ("train", "validation")
+        ]
+    train(
+        make_model(layers=1),
+        *parts,
+        options=OPTIONS,
+        checkpoint=folder / "checkpoint",
+        progress=progress,
+    )
 
 
 def kill_at(folder: Path, parts: Parts, epoch: int, step: int) -> None:
-    arrays = {f"{name}_values": part.values for name, part in zip(("train", "validation"), parts, strict=True)}
-    arrays |= {f"{name}_offsets": part.offsets for name, part in zip(("train", "validation"), parts, strict=True)}
+    arrays = {
+        f"{name}_values": part.values
+        for name, part in zip(("train", "validation"), parts, strict=True)
+    }
+    arrays |= {
+        f"{name}_offsets": part.offsets
+        for name, part in zip(("train", "validation"), parts, strict=True)
+    }
     np.savez(folder / "tokens.npz", **arrays)
     code = (
         "import sys, pathlib, test_training as t;"
@@ -388,7 +429,11 @@ def test_killed_and_resumed_equals_uninterrupted(
     model = make_model(layers=1, seed=77)  # other weights at first: the checkpoint's count
     seen: list[int] = []
     history = train(
-        model, *parts, options=OPTIONS, checkpoint=checkpoint, progress=lambda epoch, *_: seen.append(epoch)
+        model,
+        *parts,
+        options=OPTIONS,
+        checkpoint=checkpoint,
+        progress=lambda epoch, *_: seen.append(epoch),
     )
     assert set(seen) == {4}
     assert history == uninterrupted[1]
@@ -400,7 +445,10 @@ def test_killed_and_resumed_equals_uninterrupted(
 def finished(parts: Parts, uninterrupted: tuple[MaskedTokenModel, History], tmp_path: Path) -> Path:
     """Checkpoint of a training that is over, equal to one without checkpoints."""
     model = make_model(layers=1)
-    assert train(model, *parts, options=OPTIONS, checkpoint=tmp_path / "checkpoint") == uninterrupted[1]
+    assert (
+        train(model, *parts, options=OPTIONS, checkpoint=tmp_path / "checkpoint")
+        == uninterrupted[1]
+    )
     assert same_weights(model, uninterrupted[0])
     return tmp_path / "checkpoint"
 
@@ -412,7 +460,10 @@ def test_finished_training_is_taken_as_it_is(
         pytest.fail("nothing is left to train")
 
     model = make_model(layers=1, seed=77)
-    assert train(model, *parts, options=OPTIONS, checkpoint=finished, progress=never) == uninterrupted[1]
+    assert (
+        train(model, *parts, options=OPTIONS, checkpoint=finished, progress=never)
+        == uninterrupted[1]
+    )
     assert same_weights(model, uninterrupted[0])
 
 
@@ -433,7 +484,9 @@ def test_checkpoint_of_another_training_is_refused(finished: Path, parts: Parts)
         (make_model(layers=1), (with_features(parts[0], 2), parts[1]), OPTIONS),
     ]
     for model, tokens, options in others:
-        with pytest.raises(TrainingError, match=r"is of other events, options or model: choose another folder"):
+        with pytest.raises(
+            TrainingError, match=r"is of other events, options or model: choose another folder"
+        ):
             train(model, *tokens, options=options, checkpoint=finished)
 
 

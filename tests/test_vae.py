@@ -12,7 +12,13 @@ from contracts import check_detector
 from torch import Tensor, nn
 
 from hepmtp.detectors.event_features_input import chosen_features
-from hepmtp.detectors.event_network import FARTHEST, EventNetwork, NetworkTraining, Standardised, train_network
+from hepmtp.detectors.event_network import (
+    FARTHEST,
+    EventNetwork,
+    NetworkTraining,
+    Standardised,
+    train_network,
+)
 from hepmtp.detectors.vae import SMALLEST_SIGMA, VAE, Autoencoder
 from hepmtp.errors import TrainingError
 from hepmtp.events.record import make_events
@@ -46,8 +52,12 @@ def test_the_score_is_the_bound_at_the_mean(fitted: VAE, events: Any) -> None:
     with torch.no_grad():
         mean, log_sigma = network.encoder(x).split(3, dim=1)
         posterior = torch.distributions.Normal(mean, log_sigma.exp())
-        divergence = torch.distributions.kl_divergence(posterior, torch.distributions.Normal(0.0, 1.0)).sum(dim=1)
-        seen = torch.distributions.Normal(network.decoder(mean), network.log_sigma.exp() + SMALLEST_SIGMA)
+        divergence = torch.distributions.kl_divergence(
+            posterior, torch.distributions.Normal(0.0, 1.0)
+        ).sum(dim=1)
+        seen = torch.distributions.Normal(
+            network.decoder(mean), network.log_sigma.exp() + SMALLEST_SIGMA
+        )
         expected = divergence - seen.log_prob(x).sum(dim=1)
     np.testing.assert_allclose(fitted.score(events[:6]), expected.numpy(), rtol=1e-12)
     np.testing.assert_array_equal(fitted.score(events[:6]), fitted.score(events[:6]))
@@ -55,14 +65,26 @@ def test_the_score_is_the_bound_at_the_mean(fitted: VAE, events: Any) -> None:
 
 def test_training_lowers_the_bound(events: Any) -> None:
     training = NetworkTraining(epochs=10, batch_events=32, learning_rate=1e-2)
-    losses = [row["validation_loss"] for row in VAE(FEW, hidden=(8,), training=training).fit(events).history_]
-    independent = 6 * 0.5 * (np.log(2 * np.pi) + 1)  # of standardised features, were they normal and not correlated
+    losses = [
+        row["validation_loss"]
+        for row in VAE(FEW, hidden=(8,), training=training).fit(events).history_
+    ]
+    independent = (
+        6 * 0.5 * (np.log(2 * np.pi) + 1)
+    )  # of standardised features, were they normal and not correlated
     assert min(losses) < independent - 0.4
 
 
 def test_absurd_numbers_score(fitted: VAE) -> None:
     event = make_events(
-        counts=[1], pt=[1e300], eta=[0.0], phi=[0.0], energy=[1e300], type=[0], met=[1e300], met_phi=[0.0]
+        counts=[1],
+        pt=[1e300],
+        eta=[0.0],
+        phi=[0.0],
+        energy=[1e300],
+        type=[0],
+        met=[1e300],
+        met_phi=[0.0],
     )
     assert np.isfinite(fitted.score(event)).all()
 
@@ -71,7 +93,9 @@ def test_standardised_features_of_numbers_written_out() -> None:
     x = np.array([[0.0, 1.5], [0.0, 3.5], [4.0, 5.5], [4.0, 7.5]])
     scaling = Standardised.fit(x)
     np.testing.assert_allclose(scaling(x)[:, 0], [-1, -1, 1, 1])
-    np.testing.assert_allclose(scaling(np.array([[6.0, 4.5], [1e300, -1e300]])), [[2, 0], [FARTHEST, -FARTHEST]])
+    np.testing.assert_allclose(
+        scaling(np.array([[6.0, 4.5], [1e300, -1e300]])), [[2, 0], [FARTHEST, -FARTHEST]]
+    )
 
 
 def test_shared_values_are_spread_in_training_only() -> None:
@@ -143,6 +167,12 @@ def test_options(fitted: VAE, tmp_path: Path) -> None:
     fitted.save(tmp_path / "detector")
     loaded = VAE.load(tmp_path / "detector")
     assert (loaded.hidden, loaded.latent, loaded.training) == ((8,), 3, fitted.training)
-    assert loaded.n_parameters == fitted.n_parameters == (6 * 8 + 8) + (8 * 6 + 6) + (3 * 8 + 8) + (8 * 6 + 6) + 6
-    with pytest.raises(TrainingError, match=r"hidden and latent must be 1 or more, found \(128, 128\) and 0"):
+    assert (
+        loaded.n_parameters
+        == fitted.n_parameters
+        == (6 * 8 + 8) + (8 * 6 + 6) + (3 * 8 + 8) + (8 * 6 + 6) + 6
+    )
+    with pytest.raises(
+        TrainingError, match=r"hidden and latent must be 1 or more, found \(128, 128\) and 0"
+    ):
         VAE(latent=0)

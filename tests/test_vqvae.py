@@ -24,13 +24,30 @@ from hepmtp.tokenizers.vqvae import VQVAETokenizer
 
 def no_particles(n: int) -> ak.Array:
     return make_events(
-        counts=[0] * n, pt=[], eta=[], phi=[], energy=[], type=[], met=[50.0] * n, met_phi=[1.0] * n, role="background"
+        counts=[0] * n,
+        pt=[],
+        eta=[],
+        phi=[],
+        energy=[],
+        type=[],
+        met=[50.0] * n,
+        met_phi=[1.0] * n,
+        role="background",
     )
 
 
-def small(*, condition: Condition = "type", context: bool = False, **options: object) -> VQVAETokenizer:
+def small(
+    *, condition: Condition = "type", context: bool = False, **options: object
+) -> VQVAETokenizer:
     autoencoder = AutoencoderOptions(
-        condition, context, width=32, layers=1, heads=2, epochs=4, batch_events=128, learning_rate=5e-3
+        condition,
+        context,
+        width=32,
+        layers=1,
+        heads=2,
+        epochs=4,
+        batch_events=128,
+        learning_rate=5e-3,
     )
     return VQVAETokenizer(codebook_size=64, codebook_dim=8, options=autoencoder, **options)  # type: ignore[arg-type]
 
@@ -65,7 +82,9 @@ def test_every_token_of_other_events_decodes_to_itself(
     assert fitted.encode(fitted.decode(tokens)) == tokens
 
 
-def test_held_out_background_uses_the_codebook(background: ak.Array, tokenizer: VQVAETokenizer) -> None:
+def test_held_out_background_uses_the_codebook(
+    background: ak.Array, tokenizer: VQVAETokenizer
+) -> None:
     tokens = tokenizer.encode(training_events(background, "analysis"))
     code = tokenizer.digits[tokens.values, 1]
     shares = np.bincount(code[code >= 0], minlength=64) / np.count_nonzero(code >= 0)
@@ -82,7 +101,9 @@ def test_what_a_code_keeps(background: ak.Array, tokenizer: VQVAETokenizer) -> N
     phi = np.abs((flat(decoded, "phi") - flat(others, "phi") + np.pi) % (2 * np.pi) - np.pi)
     # without any code the residuals are the spreads themselves
     assert np.median(np.abs(log_pt)) < 0.5 * np.std(np.log(flat(others, "pt")))
-    assert np.median(np.abs(flat(decoded, "eta") - flat(others, "eta"))) < 0.5 * np.std(flat(others, "eta"))
+    assert np.median(np.abs(flat(decoded, "eta") - flat(others, "eta"))) < 0.5 * np.std(
+        flat(others, "eta")
+    )
     assert np.median(phi) < 0.5 * np.pi / 2
 
 
@@ -159,7 +180,9 @@ def test_wild_particles_have_codes(tokenizer: VQVAETokenizer) -> None:
     assert tokenizer.encode(tokenizer.decode(tokens)) == tokens
 
 
-def test_codes_of_the_event_round_trip_for_the_most_part(background: ak.Array, events: ak.Array) -> None:
+def test_codes_of_the_event_round_trip_for_the_most_part(
+    background: ak.Array, events: ak.Array
+) -> None:
     fitted = small(context=True).fit(events)
     others = training_events(background, "analysis")
     tokens = fitted.encode(others)
@@ -176,9 +199,13 @@ def test_codes_of_the_event_round_trip_for_the_most_part(background: ak.Array, e
 
 
 def test_bad_options() -> None:
-    with pytest.raises(TokenError, match=r"codebook_size and codebook_dim must be 2 or more, found 1 and 16"):
+    with pytest.raises(
+        TokenError, match=r"codebook_size and codebook_dim must be 2 or more, found 1 and 16"
+    ):
         VQVAETokenizer(codebook_size=1)
-    with pytest.raises(TokenError, match=r"condition must be one of \('none', 'type'\), found 'pt'"):
+    with pytest.raises(
+        TokenError, match=r"condition must be one of \('none', 'type'\), found 'pt'"
+    ):
         AutoencoderOptions(condition="pt")  # type: ignore[arg-type]
     with pytest.raises(TokenError, match=r"width a multiple of heads"):
         AutoencoderOptions(width=30)
@@ -192,23 +219,32 @@ def test_hadrons_have_no_code(tokenizer: VQVAETokenizer) -> None:
         types=CONSTITUENT_TYPES, role="background",
     )  # fmt: skip
     for refused in (tokenizer.encode, VQVAETokenizer().fit):
-        with pytest.raises(EventError, match=r"1 of 2 particles are of type h\+, known here are j, b"):
+        with pytest.raises(
+            EventError, match=r"1 of 2 particles are of type h\+, known here are j, b"
+        ):
             refused(jet)
 
 
 def test_too_few_particles(events: ak.Array) -> None:
-    with pytest.raises(TrainingError, match=r"particles cannot fill 64 codes: give more events or fewer codes"):
+    with pytest.raises(
+        TrainingError, match=r"particles cannot fill 64 codes: give more events or fewer codes"
+    ):
         small(met_bins=0).fit(events[:4])
 
 
 def test_a_loss_that_is_not_finite(events: ak.Array) -> None:
-    wild = VQVAETokenizer(codebook_size=64, options=AutoencoderOptions(width=32, learning_rate=float("inf")))
+    wild = VQVAETokenizer(
+        codebook_size=64, options=AutoencoderOptions(width=32, learning_rate=float("inf"))
+    )
     with pytest.raises(TrainingError, match=r"the loss became nan in epoch 1: lower learning_rate"):
         wild.fit(events)
 
 
 def test_not_fitted(tmp_path: Path) -> None:
-    with pytest.raises(NotFittedError, match=r"this VQVAETokenizer is not trained yet: call fit\(background events\)"):
+    with pytest.raises(
+        NotFittedError,
+        match=r"this VQVAETokenizer is not trained yet: call fit\(background events\)",
+    ):
         VQVAETokenizer().decode(TokenBatch.from_counts([], []))
     with pytest.raises(NotFittedError, match=r"call fit\(background events\) first"):
         VQVAETokenizer().save(tmp_path / "nothing")
@@ -222,12 +258,16 @@ def test_decode_refuses_what_is_no_event(tokenizer: VQVAETokenizer) -> None:
         tokenizer.decode(TokenBatch.from_counts([3, first], [2]))
 
 
-def test_saved_and_found_by_name(events: ak.Array, tokenizer: VQVAETokenizer, tmp_path: Path) -> None:
+def test_saved_and_found_by_name(
+    events: ak.Array, tokenizer: VQVAETokenizer, tmp_path: Path
+) -> None:
     tokenizer.save(tmp_path / "vqvae")
     loaded = load_tokenizer(tmp_path / "vqvae")
     assert isinstance(loaded, VQVAETokenizer)
     assert (loaded.options, loaded.history_) == (tokenizer.options, tokenizer.history_)
-    assert columns(loaded.decode(loaded.encode(events))) == columns(tokenizer.decode(tokenizer.encode(events)))
+    assert columns(loaded.decode(loaded.encode(events))) == columns(
+        tokenizer.decode(tokenizer.encode(events))
+    )
     meta, arrays = storage.read(tmp_path / "vqvae")
     kept = {key: value for key, value in meta.items() if key not in ("format", "kind", "sha256")}
     kept["tokenizer"]["codebook_dim"] = 9

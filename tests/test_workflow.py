@@ -34,7 +34,11 @@ def datasets(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Dat
     for name, n in N.items():
         with gzip.open(sample / f"{name}.csv.gz", "rb") as file:
             (folder / f"{name}.csv").write_bytes(b"".join(itertools.islice(file, n)))
-        found.append(Dataset(name=name, process=name, role="background", files=(str(folder / f"{name}.csv"),)))
+        found.append(
+            Dataset(
+                name=name, process=name, role="background", files=(str(folder / f"{name}.csv"),)
+            )
+        )
     return found
 
 
@@ -48,13 +52,20 @@ def test_training_through_the_runner_is_training_on_the_events(datasets: Any, ev
 
     def tiny() -> MaskedTokenDetector:
         shape = ModelOptions(width=16, feedforward=32, layers=1)
-        return MaskedTokenDetector(LookupTokenizer(met_bins=3), shape, TrainingOptions(epochs=1), tail_events=300)
+        return MaskedTokenDetector(
+            LookupTokenizer(met_bins=3), shape, TrainingOptions(epochs=1), tail_events=300
+        )
 
     with make_executor("iterative", status=False) as executor:
-        detectors = train_detectors(datasets, tiny(), corpus=CorpusProcessor, executor=executor, chunksize=110)
+        detectors = train_detectors(
+            datasets, tiny(), corpus=CorpusProcessor, executor=executor, chunksize=110
+        )
         with pytest.raises(TrainingError, match=r"role 'signal': only background"):
             train_detectors(
-                [replace(one, role="signal") for one in datasets], tiny(), corpus=CorpusProcessor, executor=executor
+                [replace(one, role="signal") for one in datasets],
+                tiny(),
+                corpus=CorpusProcessor,
+                executor=executor,
             )
     names = ["masked_token", "token_rarity", "multiplicity", "n_jets", "n_b", "ht", "met"]
     assert [one.name for one in detectors] == names
@@ -67,7 +78,9 @@ def test_a_sample_sets_bins_and_axes_only(datasets: Any, events: Any) -> None:
     shape = ModelOptions(width=16, feedforward=32, layers=1)
     detector = MaskedTokenDetector(model=shape, training=TrainingOptions(epochs=1), tail_events=300)
     with make_executor("iterative", status=False) as executor:
-        train_detectors(datasets, detector, corpus=CorpusProcessor, executor=executor, sample_events=200)
+        train_detectors(
+            datasets, detector, corpus=CorpusProcessor, executor=executor, sample_events=200
+        )
     first = concatenate([read([one], stop=200) for one in datasets])
     edges = LookupTokenizer.preset("no_azimuth").fit(training_events(first)).edges_
     for name, values in edges.items():

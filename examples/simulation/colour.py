@@ -18,7 +18,9 @@ _FIRST = 501
 """First index of a colour line in an LHE file, by convention."""
 
 
-def colour_flow(codes: list[int], incoming: list[bool], rng: np.random.Generator) -> list[tuple[int, int]]:
+def colour_flow(
+    codes: list[int], incoming: list[bool], rng: np.random.Generator
+) -> list[tuple[int, int]]:
     """Colour and anticolour of each particle with these PDG codes, 0 where it has none.
 
     Raises

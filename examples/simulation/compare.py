@@ -17,7 +17,17 @@ from hepmtp.readers.formats import reader_for
 
 #: Observables that are compared: names of `EVENT_FEATURES`.
 NAMES = (
-    *("n_jets", "n_b", "n_leptons", "n_photons", "jet_pt_1", "jet_pt_4", "b_pt_1", "lepton_pt_1", "lepton_pt_2"),
+    *(
+        "n_jets",
+        "n_b",
+        "n_leptons",
+        "n_photons",
+        "jet_pt_1",
+        "jet_pt_4",
+        "b_pt_1",
+        "lepton_pt_1",
+        "lepton_pt_2",
+    ),
     *("ht", "met", "jet_abs_eta", "max_dijet_mass", "min_jet_delta_r"),
 )
 
@@ -40,11 +50,17 @@ class Row(NamedTuple):
 
 def compare(new: ak.Array, reference: ak.Array) -> list[Row]:
     """Weighted means of the multiplicity and of `NAMES`, and the sum of weights, one row each."""
-    functions = {"multiplicity": multiplicity} | {name: EVENT_FEATURES[name].function for name in NAMES}
+    functions = {"multiplicity": multiplicity} | {
+        name: EVENT_FEATURES[name].function for name in NAMES
+    }
     functions |= {"electrons": electrons}
     rows = []
     for name, function in functions.items():
-        rows.append(Row(name, *mean(function(new), new.weight), *mean(function(reference), reference.weight)))
+        rows.append(
+            Row(
+                name, *mean(function(new), new.weight), *mean(function(reference), reference.weight)
+            )
+        )
     return [*rows, Row("expected events", *total(new.weight), *total(reference.weight))]
 
 
@@ -76,14 +92,19 @@ def table(rows: list[Row], names: tuple[str, str]) -> str:
     """The rows as text."""
     lines = [f"{'':16} {names[0]:>22} {names[1]:>22} {'pull':>6}"]
     for row in rows:
-        both = (f"{row.new:.4g} +- {row.new_error:.2g}", f"{row.reference:.4g} +- {row.reference_error:.2g}")
+        both = (
+            f"{row.new:.4g} +- {row.new_error:.2g}",
+            f"{row.reference:.4g} +- {row.reference_error:.2g}",
+        )
         lines.append(f"{row.name:16} {both[0]:>22} {both[1]:>22} {row.pull:6.1f}")
     return "\n".join(lines)
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("new")
     parser.add_argument("reference")
     options = parser.parse_args(arguments)

@@ -42,8 +42,12 @@ def visible(prt: ak.Array) -> ak.Array:
     seen = final[~any_of(np.abs(final.id), INVISIBLE)]
     p = seen.p
     pt = np.hypot(p.px, p.py)
-    eta = np.arcsinh(p.pz / np.maximum(pt, 1e-9))  # what leaves along the beam has no eta, and is cut
-    particles = ak.zip({"pt": pt, "eta": eta, "phi": np.arctan2(p.py, p.px), "energy": p.e, "id": seen.id})
+    eta = np.arcsinh(
+        p.pz / np.maximum(pt, 1e-9)
+    )  # what leaves along the beam has no eta, and is cut
+    particles = ak.zip(
+        {"pt": pt, "eta": eta, "phi": np.arctan2(p.py, p.px), "energy": p.e, "id": seen.id}
+    )
     return particles[np.abs(eta) < MAX_ETA]
 
 
@@ -101,7 +105,9 @@ def lepton_efficiency(code: Ints, pt: Floats, eta: Floats) -> Floats:
         (code == 13) & (pt > LEPTON_PT) & (eta < LEPTON_ETA[13]),
         (code == 22) & (pt > PHOTON_PT) & (eta < PHOTON_ETA),
     ]
-    return np.asarray(np.select(found, [identified * e_track, identified * mu_track, identified], 0.0))
+    return np.asarray(
+        np.select(found, [identified * e_track, identified * mu_track, identified], 0.0)
+    )
 
 
 def tag_efficiency(pt: Floats, eta: Floats, flavour: Ints) -> Floats:
@@ -171,7 +177,12 @@ def cluster(particles: ak.Array, radius: float) -> Any:
 def as_pt_eta_phi(jets: ak.Array) -> ak.Array:
     """Jets of fastjet with the fields pt, eta, phi and energy, by falling pt."""
     pt = np.hypot(jets.px, jets.py)
-    fields = {"pt": pt, "eta": np.arcsinh(jets.pz / pt), "phi": np.arctan2(jets.py, jets.px), "energy": jets.E}
+    fields = {
+        "pt": pt,
+        "eta": np.arcsinh(jets.pz / pt),
+        "phi": np.arctan2(jets.py, jets.px),
+        "energy": jets.E,
+    }
     found = ak.zip(fields)
     return found[ak.argsort(found.pt, axis=1, ascending=False)]
 
@@ -191,7 +202,9 @@ def tagged(jets: ak.Array, prt: ak.Array, rng: np.random.Generator) -> ak.Array:
     """Which jets are b-tagged: events * jets."""
     is_b, is_c = (near(jets, heavy_hadrons(prt, quark), FLAVOUR_CONE) for quark in (5, 4))
     flavour = ak.to_numpy(ak.flatten(ak.where(is_b, 5, ak.where(is_c, 4, 0))))
-    chance = tag_efficiency(ak.to_numpy(ak.flatten(jets.pt)), ak.to_numpy(ak.flatten(jets.eta)), flavour)
+    chance = tag_efficiency(
+        ak.to_numpy(ak.flatten(jets.pt)), ak.to_numpy(ak.flatten(jets.eta)), flavour
+    )
     return ak.unflatten(rng.random(len(chance)) < chance, ak.num(jets))
 
 

@@ -35,7 +35,10 @@ def lepton(positive: ArrayLike, negative: ArrayLike) -> NDArray[np.bool_]:
 
 
 #: Requirements by name. They hold for e, mu and tau of the hard decays, and later for reconstructed e and mu.
-LEPTONS: dict[str, Callable[[ArrayLike, ArrayLike], NDArray[np.bool_]]] = {"multilepton": multilepton, "lepton": lepton}
+LEPTONS: dict[str, Callable[[ArrayLike, ArrayLike], NDArray[np.bool_]]] = {
+    "multilepton": multilepton,
+    "lepton": lepton,
+}
 
 
 class LeptonFilter(pythia8mc.UserHooks):  # type: ignore[misc]

@@ -52,7 +52,9 @@ class Sample(NamedTuple):
 def preselected(events: ak.Array, leptons: str) -> NDArray[np.bool_]:
     """Whether events have the leptons (a name of `LEPTONS`), at least 3 jets, one of them b, and HT > 300 GeV."""
     kind = events.Particle["type"]
-    positive, negative = (ak.to_numpy(ak.sum((kind == e) | (kind == mu), axis=1)) for e, mu in ((2, 4), (3, 5)))
+    positive, negative = (
+        ak.to_numpy(ak.sum((kind == e) | (kind == mu), axis=1)) for e, mu in ((2, 4), (3, 5))
+    )
     enough = (n_jets(events) >= MIN_JETS) & (n_b(events) >= MIN_B) & (ht(events) > MIN_HT)
     return np.asarray(LEPTONS[leptons](positive, negative) & enough)
 
@@ -80,7 +82,9 @@ def generate(
     showered = selected = 0
     weight = 0.0
     with tempfile.TemporaryDirectory() as folder:
-        pythia = start_process(process, seed=seed, lhe=lhe and with_colours(lhe, folder, rng), hook=filtered)
+        pythia = start_process(
+            process, seed=seed, lhe=lhe and with_colours(lhe, folder, rng), hook=filtered
+        )
         for batch in batches(pythia, BATCH):
             filtered.check()
             events = detected(batch, rng, process)
@@ -103,7 +107,9 @@ def generate(
 def detected(batch: ak.Array, rng: np.random.Generator, process: Process) -> ak.Array:
     """Events of Pythia as events of a detector, in the numbers that a Dark Machines CSV holds: six digits in MeV."""
     particles, met = reconstruct(batch.prt, rng)
-    flat = {name: ak.to_numpy(ak.flatten(particles[name])) for name in ("pt", "eta", "phi", "energy")}
+    flat = {
+        name: ak.to_numpy(ak.flatten(particles[name])) for name in ("pt", "eta", "phi", "energy")
+    }
     return make_events(
         counts=ak.num(particles),
         **{name: six_digits(values) for name, values in flat.items()},
@@ -129,7 +135,9 @@ def six_digits(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def weighted(sample: Sample, cross_section: float) -> ak.Array:
     """The events numbered from 1, with the weight cross-section [pb] x luminosity / equivalent generated events."""
-    weight = six_digits(ak.to_numpy(sample.events.weight) * (cross_section * LUMINOSITY / sample.generated))
+    weight = six_digits(
+        ak.to_numpy(sample.events.weight) * (cross_section * LUMINOSITY / sample.generated)
+    )
     numbered = ak.with_field(sample.events, np.arange(1, len(weight) + 1), "event")
     return ak.with_field(numbered, weight, "weight")
 
@@ -142,9 +150,13 @@ def write(path: str | Path, events: ak.Array, process: Process) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Generate one process into one file."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("process", choices=PROCESSES)
-    parser.add_argument("--events", type=int, default=1000, help="selected events, those that are written")
+    parser.add_argument(
+        "--events", type=int, default=1000, help="selected events, those that are written"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--lhe", help="matrix elements; needed where Pythia has none")
     parser.add_argument("--output", help="a .csv or .csv.gz file; by default PROCESS.csv.gz")
@@ -152,12 +164,18 @@ def main(arguments: list[str] | None = None) -> None:
     process = PROCESSES[options.process]
     output = options.output or f"{process.name}.csv.gz"
     if not output.endswith((".csv", ".csv.gz")):
-        parser.error(f"--output {output}: choose a name that ends in .csv or .csv.gz; hepmtp convert makes ROOT of it")
+        parser.error(
+            f"--output {output}: choose a name that ends in .csv or .csv.gz; hepmtp convert makes ROOT of it"
+        )
     with progress_bar(process.name, "events") as (bar, task):
         bar.update(task, total=options.events)
         try:
             sample = generate(
-                process, options.events, seed=options.seed, lhe=options.lhe, progress=lambda n: bar.advance(task, n)
+                process,
+                options.events,
+                seed=options.seed,
+                lhe=options.lhe,
+                progress=lambda n: bar.advance(task, n),
             )
         except ValueError as error:
             parser.error(str(error))

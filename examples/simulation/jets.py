@@ -30,7 +30,11 @@ LABELS = ("QCD", "Zqq", "Wqq", "Tbqq")
 #: Hard scatters fall as pt^-5 or so: they are drawn flat in pt, and `event_weight` undoes it.
 _FLAT = (
     *("PhaseSpace:pTHatMin = 480", "PhaseSpace:pTHatMax = 1100"),
-    *("PhaseSpace:bias2Selection = on", "PhaseSpace:bias2SelectionPow = 5", "PhaseSpace:bias2SelectionRef = 500"),
+    *(
+        "PhaseSpace:bias2Selection = on",
+        "PhaseSpace:bias2SelectionPow = 5",
+        "PhaseSpace:bias2SelectionRef = 500",
+    ),
 )
 BATCH, ROWS = 100, 1000
 
@@ -49,17 +53,25 @@ def _hadronic(code: int) -> tuple[str, ...]:
 
 KINDS: dict[str, Kind] = {
     "QCDJets": Kind(("HardQCD:all = on",), (), "QCD"),
-    "TTBar_Tbqq": Kind(("Top:gg2ttbar = on", "Top:qqbar2ttbar = on", *_hadronic(24)), (6, -6), "Tbqq"),
+    "TTBar_Tbqq": Kind(
+        ("Top:gg2ttbar = on", "Top:qqbar2ttbar = on", *_hadronic(24)), (6, -6), "Tbqq"
+    ),
     "ZJets_Zqq": Kind(
         (
-            *("WeakBosonAndParton:qqbar2gmZg = on", "WeakBosonAndParton:qg2gmZq = on", "WeakZ0:gmZmode = 2"),
+            *(
+                "WeakBosonAndParton:qqbar2gmZg = on",
+                "WeakBosonAndParton:qg2gmZq = on",
+                "WeakZ0:gmZmode = 2",
+            ),
             *_hadronic(23),
         ),
         (23,),
         "Zqq",
     ),
     "WJets_Wqq": Kind(
-        ("WeakBosonAndParton:qqbar2Wg = on", "WeakBosonAndParton:qg2Wq = on", *_hadronic(24)), (24, -24), "Wqq"
+        ("WeakBosonAndParton:qqbar2Wg = on", "WeakBosonAndParton:qg2Wq = on", *_hadronic(24)),
+        (24, -24),
+        "Wqq",
     ),
 }
 
@@ -80,7 +92,9 @@ def particles(prt: ak.Array, rng: np.random.Generator) -> ak.Array:
     seen = seen[(seen.pt > PARTICLE_PT) & (np.abs(seen.eta) < PARTICLE_ETA)]
     counts = ak.num(seen)
     factor = ak.unflatten(log_normal(np.full(ak.sum(counts), SPREAD), rng), counts)
-    return ak.with_field(ak.with_field(seen, seen.pt * factor, "pt"), seen.energy * factor, "energy")
+    return ak.with_field(
+        ak.with_field(seen, seen.pt * factor, "pt"), seen.energy * factor, "energy"
+    )
 
 
 def matched_jets(prt: ak.Array, kind: Kind, rng: np.random.Generator) -> ak.Array:
@@ -96,12 +110,19 @@ def matched_jets(prt: ak.Array, kind: Kind, rng: np.random.Generator) -> ak.Arra
     inside = ak.unflatten(seen[ak.flatten(index, axis=2)], sizes, axis=1)
     inside = inside[ak.argsort(inside.pt, axis=2, ascending=False)]
     pt = np.hypot(jets.px, jets.py)
-    fields = {"pt": pt, "eta": np.arcsinh(jets.pz / pt), "phi": np.arctan2(jets.py, jets.px), "energy": jets.E}
+    fields = {
+        "pt": pt,
+        "eta": np.arcsinh(jets.pz / pt),
+        "phi": np.arctan2(jets.py, jets.px),
+        "energy": jets.E,
+    }
     found = ak.zip({**fields, "particles": inside}, depth_limit=2)
     sources = origins(prt, kind.codes)
     distances = delta_r(found, sources)
     found = ak.with_field(found, sources[ak.argmin(distances, axis=2)], "origin")
-    inside_cuts = (found.pt < JET_PT[1]) & (np.abs(found.eta) < JET_ETA) & (ak.min(distances, axis=2) < MATCH)
+    inside_cuts = (
+        (found.pt < JET_PT[1]) & (np.abs(found.eta) < JET_ETA) & (ak.min(distances, axis=2) < MATCH)
+    )
     return found[inside_cuts]
 
 
@@ -112,7 +133,9 @@ def columns(jets: ak.Array, weight: ak.Array, label: str) -> dict[str, Any]:
     px, py = inside.pt * np.cos(inside.phi), inside.pt * np.sin(inside.phi)
     lepton, hadron = (code == 11) | (code == 13), any_of(code, CHARGED_HADRONS)
     sign = ak.where(inside.id > 0, 1, -1)
-    side = ak.where(jets.eta < 0, -1, 1)  # JetClass: delta eta grows away from the middle of the detector
+    side = ak.where(
+        jets.eta < 0, -1, 1
+    )  # JetClass: delta eta grows away from the middle of the detector
     mass2 = jets.energy**2 - (jets.pt * np.cosh(jets.eta)) ** 2
     real = {
         "part_px": px,
@@ -159,7 +182,9 @@ def generate(
         if progress is not None:
             progress(len(flat))
         if n >= ROWS or done + n == n_jets:
-            yield columns(*(ak.concatenate(parts) for parts in zip(*waiting, strict=True)), kind.label)
+            yield columns(
+                *(ak.concatenate(parts) for parts in zip(*waiting, strict=True)), kind.label
+            )
             done, n = done + n, 0
             waiting.clear()
         if done == n_jets:
@@ -178,10 +203,16 @@ def write(path: str | Path, pieces: Iterator[dict[str, Any]]) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Make one file of each kind."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"of {', '.join(KINDS)}; by default the first two")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "kinds", nargs="*", metavar="KIND", help=f"of {', '.join(KINDS)}; by default the first two"
+    )
     parser.add_argument("--events", type=int, default=10_000, help="jets in each file")
-    parser.add_argument("--seed", type=int, default=1, help="of the first file; the next has the next")
+    parser.add_argument(
+        "--seed", type=int, default=1, help="of the first file; the next has the next"
+    )
     parser.add_argument("--output", default="jets", help="the folder of the files")
     options = parser.parse_args(arguments)
     if unknown := set(options.kinds) - set(KINDS):
@@ -191,7 +222,15 @@ def main(arguments: list[str] | None = None) -> None:
         with progress_bar(name, "jets") as (bar, task):
             bar.update(task, total=options.events)
             try:
-                write(path, generate(KINDS[name], options.events, seed=seed, progress=lambda n: bar.advance(task, n)))
+                write(
+                    path,
+                    generate(
+                        KINDS[name],
+                        options.events,
+                        seed=seed,
+                        progress=lambda n: bar.advance(task, n),
+                    ),
+                )
             except ValueError as error:
                 parser.error(str(error))
         print(f"{path}: {options.events} jets")

@@ -8,7 +8,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 #: Beam energy and random numbers aside, what every run of Pythia has: its default tune 14, and no pile-up.
-COMMON: tuple[str, ...] = ("Beams:eCM = 13000.", "Tune:pp = 14", "Print:quiet = on", "Random:setSeed = on")
+COMMON: tuple[str, ...] = (
+    "Beams:eCM = 13000.",
+    "Tune:pp = 14",
+    "Print:quiet = on",
+    "Random:setSeed = on",
+)
 #: Integrated luminosity that the weights stand for [1/pb].
 LUMINOSITY = 139_000.0
 
@@ -39,7 +44,12 @@ def gluino_slha(m_gluino: float, m_neutralino: float) -> str:
     sleptons = [1000000 + i for i in range(11, 17)] + [2000011, 2000013, 2000015]
     heavy = [*squarks, *sleptons, 1000023, 1000024, 1000025, 1000035, 1000037]
     masses = {1000021: m_gluino, 1000022: m_neutralino} | dict.fromkeys(heavy, 1e4)
-    lines = ["BLOCK MODSEL", "  1  1", "BLOCK MASS", *(f"  {code}  {mass:.8e}" for code, mass in masses.items())]
+    lines = [
+        "BLOCK MODSEL",
+        "  1  1",
+        "BLOCK MASS",
+        *(f"  {code}  {mass:.8e}" for code, mass in masses.items()),
+    ]
     lines += ["DECAY 1000021 1.0", "  1.0  3  1000022  6  -6", "DECAY 1000022 0.0"]
     return "\n".join(lines) + "\n"
 
@@ -53,7 +63,12 @@ _PROCESSES = (
     Process(
         "glgl1600_neutralino800",
         0.00887,
-        ("SUSY:gg2gluinogluino = on", "SUSY:qqbar2gluinogluino = on", "SLHA:useDecayTable = on", "SLHA:verbose = 0"),
+        (
+            "SUSY:gg2gluinogluino = on",
+            "SUSY:qqbar2gluinogluino = on",
+            "SLHA:useDecayTable = on",
+            "SLHA:verbose = 0",
+        ),
         slha=gluino_slha(1600.0, 800.0),
     ),
     Process("ttbar", 831.76, ("Top:gg2ttbar = on", "Top:qqbar2ttbar = on"), leptons="lepton"),

@@ -41,11 +41,15 @@ def start(settings: Iterable[str], *, seed: int, slha: str = "", hook: Any = Non
         if hook is not None:
             pythia.setUserHooksPtr(hook)
         if not pythia.init():
-            raise ValueError(f"Pythia could not begin with {'; '.join(lines)}; its own messages say why")
+            raise ValueError(
+                f"Pythia could not begin with {'; '.join(lines)}; its own messages say why"
+            )
     return pythia
 
 
-def start_process(process: Process, *, seed: int, lhe: str | Path | None = None, hook: Any = None) -> Any:
+def start_process(
+    process: Process, *, seed: int, lhe: str | Path | None = None, hook: Any = None
+) -> Any:
     """An initialised Pythia for a process, from its own matrix elements or those of the file `lhe`."""
     if lhe is None:
         if not process.settings:

@@ -17,14 +17,26 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from hepmtp.cli.options import Executor, Folder, Manifest, Names, Output, RoleOption, Scheduler, Seed, Workers
+from hepmtp.cli.options import (
+    Executor,
+    Folder,
+    Manifest,
+    Names,
+    Output,
+    RoleOption,
+    Scheduler,
+    Seed,
+    Workers,
+)
 from hepmtp.cli.progress import epoch_bars
 from hepmtp.errors import OptionError
 
 
 def demo(
     output: Output = Path("hepmtp-demo"),
-    quick: Annotated[bool, typer.Option("--quick", help="A tiny model, for a look: under a minute.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A tiny model, for a look: under a minute.")
+    ] = False,
     seed: Seed = 0,
 ) -> None:
     """Do everything once on the embedded sample: train, score, compare, report; two to five minutes.
@@ -46,17 +58,23 @@ def train(
     output: Output = Path("detectors"),
     role: RoleOption = "background",
     form: Annotated[
-        Literal["product", "joint"], typer.Option(help="How the model reads a token: digit by digit, or as one id.")
+        Literal["product", "joint"],
+        typer.Option(help="How the model reads a token: digit by digit, or as one id."),
     ] = "product",
     tokens: Annotated[
         str,
-        typer.Option(help="Look-up table: no_azimuth, tails, visive2025 (as published), ...; a wrong name lists all."),
+        typer.Option(
+            help="Look-up table: no_azimuth, tails, visive2025 (as published), ...; a wrong name lists all."
+        ),
     ] = "no_azimuth",
     epochs: Annotated[int, typer.Option(help="At most so many passes over the events.", min=1)] = 8,
     seed: Seed = 0,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     checkpoint: Annotated[
-        Path | None, typer.Option(help="Folder from which an interrupted training goes on; written after each epoch.")
+        Path | None,
+        typer.Option(
+            help="Folder from which an interrupted training goes on; written after each epoch."
+        ),
     ] = None,
     executor: Executor = "iterative",
     workers: Workers = 2,
@@ -89,7 +107,12 @@ def train(
     )
     with make_executor(executor, workers=workers, client=scheduler) as opened, epoch_bars() as show:
         detectors = train_detectors(
-            chosen, masked, corpus=CorpusProcessor, executor=opened, checkpoint=checkpoint, progress=show
+            chosen,
+            masked,
+            corpus=CorpusProcessor,
+            executor=opened,
+            checkpoint=checkpoint,
+            progress=show,
         )
     for detector in detectors:
         detector.save(output / detector.name)
@@ -104,7 +127,11 @@ def run(
     names: Names,
     detectors: Annotated[
         list[str],
-        typer.Option("--detectors", "-d", help="Folder that `hepmtp train` wrote, or one detector's; may be repeated."),
+        typer.Option(
+            "--detectors",
+            "-d",
+            help="Folder that `hepmtp train` wrote, or one detector's; may be repeated.",
+        ),
     ],
     output: Output = Path("results"),
     role: RoleOption = "background",
@@ -142,15 +169,20 @@ def run(
 
 
 def compare(
-    run: Annotated[Path, typer.Argument(help="Folder that `hepmtp run` or `hepmtp demo` wrote.", show_default=False)],
+    run: Annotated[
+        Path,
+        typer.Argument(help="Folder that `hepmtp run` or `hepmtp demo` wrote.", show_default=False),
+    ],
     regions: Annotated[
-        tuple[str, str], typer.Option(help="Where the cut is applied, and where the threshold comes from.")
+        tuple[str, str],
+        typer.Option(help="Where the cut is applied, and where the threshold comes from."),
     ] = ("SR", "CR"),
     detector: Annotated[
         str | None, typer.Option(help="Name of a score; by default the one that the run is about.")
     ] = None,
     quantile: Annotated[
-        float, typer.Option("--threshold-quantile", help="Share of the background below the threshold.")
+        float,
+        typer.Option("--threshold-quantile", help="Share of the background below the threshold."),
     ] = 0.99,
 ) -> None:
     """Compare a score between two regions: the background's shape, and what passes a threshold.
@@ -174,7 +206,14 @@ def compare(
     rows = passing(h, info.background, info.signals, regions=regions, quantile=quantile)
     name = f"{detector}-{regions[0]}-{regions[1]}"
     draw_regions(
-        run, h, info.background, info.signals, regions=regions, quantile=quantile, name=name, caption=caption_of(info)
+        run,
+        h,
+        info.background,
+        info.signals,
+        regions=regions,
+        quantile=quantile,
+        name=name,
+        caption=caption_of(info),
     )
     typer.echo(
         f"background, shape in {regions[0]} against {regions[1]}:"
@@ -191,7 +230,9 @@ def compare(
     typer.echo(run / "figures" / f"{name}.png")
 
 
-def report(run: Annotated[Path, typer.Argument(help="Folder that `hepmtp run` or `hepmtp demo` wrote.")]) -> None:
+def report(
+    run: Annotated[Path, typer.Argument(help="Folder that `hepmtp run` or `hepmtp demo` wrote.")],
+) -> None:
     """Write the report of a run as one page, report.html, that needs no other file.
 
     Example: `hepmtp report results`

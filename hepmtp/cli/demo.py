@@ -28,7 +28,12 @@ FORMS = ("sum", "mean", "excess", "type", "pt", "eta", "MET")
 
 
 def run_demo(
-    folder: str | Path, *, quick: bool = False, seed: int = 0, status: bool = True, progress: Progress | None = None
+    folder: str | Path,
+    *,
+    quick: bool = False,
+    seed: int = 0,
+    status: bool = True,
+    progress: Progress | None = None,
 ) -> RunResult:
     """Train on the embedded backgrounds, score all six data sets, compare regions, write a folder with a report.
 
@@ -56,13 +61,20 @@ def run_demo(
     checkpoint = folder / "checkpoint"
     with make_executor("iterative", status=status) as executor:
         detectors = train_detectors(
-            background, detector, corpus=CorpusProcessor, executor=executor, checkpoint=checkpoint, progress=progress
+            background,
+            detector,
+            corpus=CorpusProcessor,
+            executor=executor,
+            checkpoint=checkpoint,
+            progress=progress,
         )
         detector.save(folder / "detector")
         detectors += [detector.with_score(form) for form in FORMS]
         processor = AnomalyProcessor(detectors, columns=True)
         output = HepRunner(executor)(fileset(datasets), processor)
-    shown = [read(part, stop=2500) for part in (background, [d for d in datasets if d.name == "4top"])]
+    shown = [
+        read(part, stop=2500) for part in (background, [d for d in datasets if d.name == "4top"])
+    ]
     size = sum(parameter.numel() for parameter in detector.fitted_model.parameters())
     epochs = len(detector.history_)
     summary = [

@@ -35,7 +35,9 @@ def datasets(folder: Folder = None, manifest: Manifest = None) -> None:
     from hepmtp.datasets.manifest import load_manifest
 
     table = Table(
-        box=SIMPLE, padding=(0, 1, 0, 0), caption="zenodo.N is to be had from https://doi.org/10.5281/zenodo.N"
+        box=SIMPLE,
+        padding=(0, 1, 0, 0),
+        caption="zenodo.N is to be had from https://doi.org/10.5281/zenodo.N",
     )
     table.add_column("name", overflow="fold")
     table.add_column("role", no_wrap=True)
@@ -49,7 +51,9 @@ def datasets(folder: Folder = None, manifest: Manifest = None) -> None:
         except ManifestError:
             where = (dataset.doi or "not found").removeprefix("10.5281/")
         numbers = (dataset.events, dataset.cross_section_pb, dataset.luminosity_ifb)
-        table.add_row(dataset.name, dataset.role, *("" if n is None else f"{n:g}" for n in numbers), where)
+        table.add_row(
+            dataset.name, dataset.role, *("" if n is None else f"{n:g}" for n in numbers), where
+        )
     Console(width=None if sys.stdout.isatty() else 120).print(table)
 
 
@@ -64,12 +68,19 @@ def fetch(
         ),
     ],
     folder: Annotated[
-        Path | None, typer.Option(help="Folder that the files are put into; else the variable HEPMTP_DATA.")
+        Path | None,
+        typer.Option(help="Folder that the files are put into; else the variable HEPMTP_DATA."),
     ] = None,
     jobs: Annotated[int, typer.Option(help="Files that are downloaded at a time.", min=1)] = 4,
-    timeout: Annotated[float, typer.Option(help="Seconds without a byte that are waited.", min=0.1)] = 60.0,
-    retries: Annotated[int, typer.Option(help="Attempts after one that brought nothing new.", min=0)] = 4,
-    max_gb: Annotated[float, typer.Option(help="Gigabytes that one archive may unpack to.")] = 100.0,
+    timeout: Annotated[
+        float, typer.Option(help="Seconds without a byte that are waited.", min=0.1)
+    ] = 60.0,
+    retries: Annotated[
+        int, typer.Option(help="Attempts after one that brought nothing new.", min=0)
+    ] = 4,
+    max_gb: Annotated[
+        float, typer.Option(help="Gigabytes that one archive may unpack to.")
+    ] = 100.0,
     manifest: Manifest = None,
 ) -> None:
     """Download data sets: resumed where it broke, in parallel, checked, unpacked.
@@ -98,12 +109,17 @@ def fetch(
     if not files:
         typer.echo("Nothing to download: these data sets come with hepmtp")
         return
-    typer.echo(f"{len(files)} files are in {place}; use them with --folder {shlex.quote(str(place))}")
+    typer.echo(
+        f"{len(files)} files are in {place}; use them with --folder {shlex.quote(str(place))}"
+    )
 
 
 def inspect(
     file: Annotated[
-        str, typer.Argument(help="A file of any kind, or the address of a CSV or ROOT file.", show_default=False)
+        str,
+        typer.Argument(
+            help="A file of any kind, or the address of a CSV or ROOT file.", show_default=False
+        ),
     ],
     reader: ReaderOption = None,
     option: ReaderOptions = None,
@@ -132,13 +148,23 @@ def inspect(
 
 def convert(
     source: Annotated[
-        str, typer.Argument(help="A file of any kind that has a reader, or an address.", show_default=False)
+        str,
+        typer.Argument(
+            help="A file of any kind that has a reader, or an address.", show_default=False
+        ),
     ],
-    target: Annotated[Path, typer.Argument(help="The new file: .root, .parquet, .csv or .csv.gz.", show_default=False)],
+    target: Annotated[
+        Path,
+        typer.Argument(help="The new file: .root, .parquet, .csv or .csv.gz.", show_default=False),
+    ],
     reader: ReaderOption = None,
     option: ReaderOptions = None,
-    rntuple: Annotated[bool, typer.Option("--rntuple", help="Write a ROOT RNTuple instead of a TTree.")] = False,
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out CSV lines that are not events.")] = False,
+    rntuple: Annotated[
+        bool, typer.Option("--rntuple", help="Write a ROOT RNTuple instead of a TTree.")
+    ] = False,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Leave out CSV lines that are not events.")
+    ] = False,
     chunk: Annotated[int, typer.Option(help="Events in memory at a time.")] = 100_000,
 ) -> None:
     """Write a file as ROOT or parquet, which is read much faster, or as Dark Machines CSV; any format in.

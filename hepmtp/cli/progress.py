@@ -34,7 +34,9 @@ def progress_bar(text: str, unit: str) -> Iterator[tuple[Progress, TaskID]]:
         TimeRemainingColumn(),
     )
     console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
         yield bar, bar.add_task(text, total=None)
 
 
@@ -49,7 +51,9 @@ def download_bars() -> Iterator[Callable[[str, int, int | None], None]]:
         TimeRemainingColumn(),
     )
     console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
         tasks: dict[str, TaskID] = {}
         lock = threading.Lock()
 
@@ -72,7 +76,9 @@ def epoch_bars() -> Iterator[Callable[[int, int, int, float], None]]:
             if not opened:
                 opened.append(stack.enter_context(progress_bar(f"epoch {epoch}", "batches")))
             bar, task = opened[0]
-            bar.update(task, description=f"epoch {epoch}, loss {loss:.4f}", completed=done, total=batches)
+            bar.update(
+                task, description=f"epoch {epoch}, loss {loss:.4f}", completed=done, total=batches
+            )
             if done == batches:
                 stack.close()
                 opened.clear()

@@ -34,10 +34,16 @@ def tokenizer_report(
     output: Output = Path("hepmtp-tokenizer"),
     classifiers: Annotated[
         list[str] | None,
-        typer.Option("--classifier", help="Reads true and decoded events: trees or transformer; may be repeated."),
+        typer.Option(
+            "--classifier",
+            help="Reads true and decoded events: trees or transformer; may be repeated.",
+        ),
     ] = None,
     max_events: Annotated[
-        int | None, typer.Option(help="At most so many events of each part of each sample, for a quick look.", min=1)
+        int | None,
+        typer.Option(
+            help="At most so many events of each part of each sample, for a quick look.", min=1
+        ),
     ] = None,
     seed: Seed = 0,
     role: RoleOption = "background",
@@ -57,7 +63,9 @@ def tokenizer_report(
     from hepmtp.studies.tokenizer.folder import tokenizer_of, write_tokenizer_report
     from hepmtp.studies.tokenizer.text import report_markdown
 
-    chosen = select(names, load_manifest(manifest, folder=folder), role=role) if names else embedded()
+    chosen = (
+        select(names, load_manifest(manifest, folder=folder), role=role) if names else embedded()
+    )
     plain = [dataset for dataset in chosen if dataset.role == "background"]
     if not plain:
         raise ManifestError(
@@ -84,21 +92,36 @@ def league(
     names: SomeNames = None,
     output: Output = Path("hepmtp-league"),
     group: Annotated[
-        Literal["main", "tokenizers"], typer.Option(help="Detectors, or tokenizers of one detector.")
+        Literal["main", "tokenizers"],
+        typer.Option(help="Detectors, or tokenizers of one detector."),
     ] = "main",
-    only: Annotated[list[str] | None, typer.Option(help="Only this entry, of any group; may be repeated.")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Only this entry, of any group; may be repeated.")
+    ] = None,
     add: Annotated[
         list[str] | None,
-        typer.Option(help="Your own: pkg.module:Class or a saved detector's folder, also NAME=...; may be repeated."),
+        typer.Option(
+            help="Your own: pkg.module:Class or a saved detector's folder, also NAME=...; may be repeated."
+        ),
     ] = None,
-    against: Annotated[str | None, typer.Option(help="Entry that all others are compared with, too.")] = None,
-    seeds: Annotated[int, typer.Option(help="Trainings of each entry, with seeds 0, 1, ...", min=1)] = 3,
-    regions: Annotated[list[str] | None, typer.Option("--region", help="May be repeated; preselection and SR.")] = None,
+    against: Annotated[
+        str | None, typer.Option(help="Entry that all others are compared with, too.")
+    ] = None,
+    seeds: Annotated[
+        int, typer.Option(help="Trainings of each entry, with seeds 0, 1, ...", min=1)
+    ] = 3,
+    regions: Annotated[
+        list[str] | None, typer.Option("--region", help="May be repeated; preselection and SR.")
+    ] = None,
     published: Annotated[
         list[Path] | None,
-        typer.Option(help="Results of the Dark Machines challenge (csv) to stand beside; may be repeated."),
+        typer.Option(
+            help="Results of the Dark Machines challenge (csv) to stand beside; may be repeated."
+        ),
     ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Tiny models and few events: a look, not numbers.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Tiny models and few events: a look, not numbers.")
+    ] = False,
     role: RoleOption = "background",
     folder: Folder = None,
     manifest: Manifest = None,
@@ -116,7 +139,9 @@ def league(
     from hepmtp.studies.league.entries import AGAINST, choose
     from hepmtp.studies.league.run import run_league
 
-    chosen = select(names, load_manifest(manifest, folder=folder), role=role) if names else embedded()
+    chosen = (
+        select(names, load_manifest(manifest, folder=folder), role=role) if names else embedded()
+    )
     rows = [row for path in published or () for row in read_challenge(path)]
     entries = choose(group, only=only or (), add=add or (), quick=quick)
     with progress_bar("league", "fits") as (bar, task):
@@ -131,7 +156,9 @@ def league(
             command=f"hepmtp {shlex.join(sys.argv[1:])}",
             against=against or AGAINST[group],
             quick=quick,
-            progress=lambda text, done, total: bar.update(task, description=text, completed=done, total=total),
+            progress=lambda text, done, total: bar.update(
+                task, description=text, completed=done, total=total
+            ),
         )
     for heading, text in found.tables:
         table = Table(*text.header[:8], title=heading, box=SIMPLE, title_justify="left")

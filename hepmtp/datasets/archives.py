@@ -143,9 +143,14 @@ def _plain(path: Path) -> Iterator[IO[bytes]]:
     """A tar file as uncompressed bytes; how it is compressed is known by its first bytes."""
     with path.open("rb") as file:
         first = file.read(6)
-    openers: dict[bytes, Callable[[Path], Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
+    openers: dict[bytes, Callable[[Path], Any]] = {
+        b"\x1f\x8b": gzip.open,
+        b"BZh": bz2.open,
+        b"\xfd7zXZ": lzma.open,
+    }
     opener = next(
-        (opener for magic, opener in openers.items() if first.startswith(magic)), lambda path: path.open("rb")
+        (opener for magic, opener in openers.items() if first.startswith(magic)),
+        lambda path: path.open("rb"),
     )
     with opener(path) as stream:
         yield stream
@@ -156,15 +161,21 @@ def _damage(path: Path) -> Iterator[None]:
     try:
         yield
     except (tarfile.TarError, EOFError, gzip.BadGzipFile, lzma.LZMAError, zlib.error) as error:
-        raise ManifestError(f"{path} is damaged or no archive ({error}); remove it and fetch it again") from None
+        raise ManifestError(
+            f"{path} is damaged or no archive ({error}); remove it and fetch it again"
+        ) from None
 
 
 def _check_place(path: Path, folder: Path, name: Path, new: Path) -> None:
     old = folder / name
     if not old.resolve().is_relative_to(folder.resolve()):
-        raise ManifestError(f"{path}: {name} would lie outside {folder}, by a link in it; remove the link")
+        raise ManifestError(
+            f"{path}: {name} would lie outside {folder}, by a link in it; remove the link"
+        )
     if old.exists() and not (old.is_file() and digest(old) == digest(new)):
-        raise ManifestError(f"{path} holds {name}, but {old} exists with other content; move it away and fetch again")
+        raise ManifestError(
+            f"{path} holds {name}, but {old} exists with other content; move it away and fetch again"
+        )
 
 
 def _too_large(path: Path, limit: int) -> ManifestError:

@@ -23,7 +23,15 @@ import pooch
 
 from hepmtp.datasets.archives import is_packed, unpack
 from hepmtp.datasets.files import check_files
-from hepmtp.datasets.lockfile import LOCK, Locked, check_locked, digest, names_in, read_lock, write_lock
+from hepmtp.datasets.lockfile import (
+    LOCK,
+    Locked,
+    check_locked,
+    digest,
+    names_in,
+    read_lock,
+    write_lock,
+)
 from hepmtp.datasets.manifest import Dataset, Download, Record
 from hepmtp.datasets.transfer import Progress, Resumed, Transfer, get_json
 from hepmtp.errors import ManifestError
@@ -110,7 +118,9 @@ class _Job:
         path, entry = self.folder / wanted.target, self.locked.get(wanted.target)
         if entry is not None and entry.holds:
             members = {name: self.folder / name for name in entry.holds}
-            if not all(member.is_file() and name in self.locked for name, member in members.items()):
+            if not all(
+                member.is_file() and name in self.locked for name, member in members.items()
+            ):
                 return []
             for name, member in members.items():
                 check_locked(member, self.locked[name], self.folder)
@@ -156,7 +166,12 @@ class _Job:
 
     def _retrieve(self, item: Item, path: Path) -> None:
         wanted, entry = item.wanted, self.locked.get(item.wanted.target)
-        known = wanted.sha256 or (entry and entry.sha256) or (wanted.md5 and f"md5:{wanted.md5}") or None
+        known = (
+            wanted.sha256
+            or (entry and entry.sha256)
+            or (wanted.md5 and f"md5:{wanted.md5}")
+            or None
+        )
         downloader = Resumed(
             path.with_name(f".{path.name}.part"),
             self.transfer,
@@ -166,11 +181,17 @@ class _Job:
             progress=self.progress,
         )
         try:
-            pooch.retrieve(item.url, known_hash=known, fname=path.name, path=path.parent, downloader=downloader)
+            pooch.retrieve(
+                item.url, known_hash=known, fname=path.name, path=path.parent, downloader=downloader
+            )
         except ManifestError:
             raise
         except ValueError as error:  # pooch's word for another digest; it names both
-            why = f"{LOCK} has from when it was first fetched" if entry and not wanted.sha256 else "is published"
+            why = (
+                f"{LOCK} has from when it was first fetched"
+                if entry and not wanted.sha256
+                else "is published"
+            )
             raise ManifestError(
                 f"{item.url}: {' '.join(str(error).split())}. The second one is not what {why}: the transfer was damaged, or"
                 f" the file has changed. Fetch again; if it stays so and the new file is wanted, correct"
@@ -179,7 +200,10 @@ class _Job:
 
     def _lock(self, files: Mapping[str, Locked]) -> None:
         with self.one_at_a_time:
-            self.locked = {**read_lock(self.folder), **files}  # another process may have fetched something else
+            self.locked = {
+                **read_lock(self.folder),
+                **files,
+            }  # another process may have fetched something else
             write_lock(self.folder, self.locked)
 
 
@@ -213,11 +237,17 @@ def _wanted(
     needed: dict[str, dict[str, Download]] = {}
     for name in names:
         found = [one for one in datasets if one.name == name]
-        record = None if found else next((one for one in records if name in (one.name, one.doi)), None)
+        record = (
+            None if found else next((one for one in records if name in (one.name, one.doi)), None)
+        )
         if record is not None:
             needed.setdefault(record.name, {}).update({one.name: one for one in record.files})
             continue
-        found = found or [one for one in datasets if one.name.startswith(f"{name}-") or fnmatchcase(one.name, name)]
+        found = found or [
+            one
+            for one in datasets
+            if one.name.startswith(f"{name}-") or fnmatchcase(one.name, name)
+        ]
         if not found:
             known = [*(one.name for one in datasets), *by_name]
             close = difflib.get_close_matches(name, known, cutoff=0.4) or list(by_name)
@@ -233,9 +263,15 @@ def _wanted(
             elif not dataset.embedded:
                 raise ManifestError(
                     f"data set {dataset.name!r} has no record in the manifest to be fetched from"
-                    + (f"; download it by hand from https://doi.org/{dataset.doi}" if dataset.doi else "")
+                    + (
+                        f"; download it by hand from https://doi.org/{dataset.doi}"
+                        if dataset.doi
+                        else ""
+                    )
                 )
-    return list(chosen.values()), [(by_name[name], list(files.values())) for name, files in needed.items()]
+    return list(chosen.values()), [
+        (by_name[name], list(files.values())) for name, files in needed.items()
+    ]
 
 
 def _needed(dataset: Dataset, record: Record) -> list[Download]:
@@ -246,7 +282,8 @@ def _needed(dataset: Dataset, record: Record) -> list[Download]:
         plain = [
             one
             for one in record.files
-            if fnmatchcase(name, _kept_as(one)) and (is_pattern or path.parent == PurePosixPath(one.into))
+            if fnmatchcase(name, _kept_as(one))
+            and (is_pattern or path.parent == PurePosixPath(one.into))
         ]
         if plain and not is_pattern:
             ending = ".gz" if plain[0].unpack == "gz" else ""
@@ -262,11 +299,17 @@ def _kept_as(wanted: Download) -> str:
 def _items(record: Record, downloads: Iterable[Download], transfer: Transfer) -> list[Item]:
     """The files of a record with their addresses; patterns are filled in from its listing."""
     if record.url is not None:
-        return [Item(record, one, f"{record.url.rstrip('/')}/{quote(one.name)}") for one in downloads]
+        return [
+            Item(record, one, f"{record.url.rstrip('/')}/{quote(one.name)}") for one in downloads
+        ]
     listed = _listing(record, transfer)
     items: dict[str, Item] = {}
     for one in downloads:
-        names = [one.name] if one.name in listed else [name for name in listed if fnmatchcase(name, one.name)]
+        names = (
+            [one.name]
+            if one.name in listed
+            else [name for name in listed if fnmatchcase(name, one.name)]
+        )
         if not names:
             doubt = f" (nobody has checked: {record.unchecked})" if record.unchecked else ""
             raise ManifestError(
@@ -276,7 +319,9 @@ def _items(record: Record, downloads: Iterable[Download], transfer: Transfer) ->
         for name in names:
             url, md5 = listed[name]
             kind = one.unpack if one.unpack is not None and is_packed(name, one.unpack) else None
-            items[name] = Item(record, replace(one, name=name, unpack=kind, md5=one.md5 or md5), url)
+            items[name] = Item(
+                record, replace(one, name=name, unpack=kind, md5=one.md5 or md5), url
+            )
     return list(items.values())
 
 
@@ -284,18 +329,27 @@ def _listing(record: Record, transfer: Transfer) -> dict[str, tuple[str, str | N
     """Addresses and md5 digests of a record's files by name, as Zenodo lists them."""
     address = record.listing or ""
     try:
-        rows = {str(row.get("key") or row["filename"]): row for row in get_json(address, transfer)["files"]}
+        rows = {
+            str(row.get("key") or row["filename"]): row
+            for row in get_json(address, transfer)["files"]
+        }
         found = {name: (str(row["links"]["self"]), _md5(row)) for name, row in rows.items()}
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         if isinstance(error, ManifestError):
             raise
-        hand = f", or download the files by hand from https://doi.org/{record.doi}" if record.doi else ""
+        hand = (
+            f", or download the files by hand from https://doi.org/{record.doi}"
+            if record.doi
+            else ""
+        )
         raise ManifestError(
             f"{address} is not the listing of a record ({type(error).__name__}: {error}); correct the manifest{hand}"
         ) from None
     for name, (url, _) in found.items():
         if not name or name.startswith(".") or "/" in name or "\\" in name:
-            raise ManifestError(f"{address} lists a file {name!r}, which is no plain name; nothing of it was fetched")
+            raise ManifestError(
+                f"{address} lists a file {name!r}, which is no plain name; nothing of it was fetched"
+            )
         if not url.startswith(("https://", "http://")):
             raise ManifestError(
                 f"{address} gives the address {url!r} for {name}, expected https://; nothing was fetched"

@@ -70,7 +70,9 @@ def read(datasets: Iterable[Dataset], *, stop: int | None = None) -> ak.Array:
     datasets = tuple(datasets)
     paths = check_files(datasets)
     return concatenate(
-        with_metadata(_reader(dataset, path).read(path, 0, stop), dataset=dataset.name, role=dataset.role)
+        with_metadata(
+            _reader(dataset, path).read(path, 0, stop), dataset=dataset.name, role=dataset.role
+        )
         for dataset in datasets
         for path in paths[dataset.name]
     )

@@ -50,7 +50,9 @@ def read_lock(folder: str | Path) -> dict[str, Locked]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["format"] != _FORMAT:
-            raise ManifestError(f"{path} has format {content['format']}, this hepmtp reads {_FORMAT}; update hepmtp")
+            raise ManifestError(
+                f"{path} has format {content['format']}, this hepmtp reads {_FORMAT}; update hepmtp"
+            )
         return {name: _locked(row) for name, row in content["files"].items()}
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         if isinstance(error, ManifestError):
@@ -62,9 +64,14 @@ def read_lock(folder: str | Path) -> dict[str, Locked]:
 
 def write_lock(folder: str | Path, files: Mapping[str, Locked]) -> None:
     """Write the lock file of a folder, sorted by name."""
-    rows = {name: {key: value for key, value in asdict(files[name]).items() if value} for name in sorted(files)}
+    rows = {
+        name: {key: value for key, value in asdict(files[name]).items() if value}
+        for name in sorted(files)
+    }
     with new_file(Path(folder) / LOCK) as temporary:
-        temporary.write_text(json.dumps({"format": _FORMAT, "files": rows}, indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(
+            json.dumps({"format": _FORMAT, "files": rows}, indent=1) + "\n", encoding="utf-8"
+        )
 
 
 def digest(path: str | Path, algorithm: str = "sha256") -> str:
@@ -76,7 +83,11 @@ def digest(path: str | Path, algorithm: str = "sha256") -> str:
 def check_locked(path: Path, locked: Locked, folder: str | Path) -> None:
     """Raise ManifestError if a file is not what the lock file of its folder says."""
     size = path.stat().st_size
-    found = digest(path) if size == locked.size else f"{digest(path)} ({size} bytes instead of {locked.size})"
+    found = (
+        digest(path)
+        if size == locked.size
+        else f"{digest(path)} ({size} bytes instead of {locked.size})"
+    )
     if found != locked.sha256:
         raise ManifestError(
             f"{path} has sha256 {found}, but {LOCK} has {locked.sha256} from when it was first fetched: the file has"

@@ -150,7 +150,9 @@ def shipped_manifest() -> Path:
     return wheel if wheel.is_file() else EMBEDDED.parents[1] / "data_manifest.yaml"
 
 
-def load_manifest(path: str | Path | None = None, *, folder: str | Path | None = None) -> tuple[Dataset, ...]:
+def load_manifest(
+    path: str | Path | None = None, *, folder: str | Path | None = None
+) -> tuple[Dataset, ...]:
     """All data sets of a manifest.
 
     Parameters
@@ -216,7 +218,9 @@ def load_records(path: str | Path | None = None) -> tuple[Record, ...]:
     _check_names(manifest, "records", "records")
     for i, row in enumerate(rows):
         if ("listing" in row) == ("url" in row):
-            raise ManifestError(f"{manifest.where('records', i)}: needs either the key 'listing' or the key 'url'")
+            raise ManifestError(
+                f"{manifest.where('records', i)}: needs either the key 'listing' or the key 'url'"
+            )
         for name, given in row["files"].items():
             kind = (given or {}).get("unpack")
             if kind is not None and not glob.has_magic(name) and not is_packed(name, kind):
@@ -242,7 +246,9 @@ def _dataset(row: Mapping[str, Any], where: str, folder: Path) -> Dataset:
     files = row["files"] if isinstance(row["files"], dict) else dict.fromkeys(row["files"])
     for file, sha256 in files.items():
         if sha256 and (glob.has_magic(file) or is_remote(file)):
-            raise ManifestError(f"{where}: {file} has a sha256, but only a file on disk can have one, not a pattern")
+            raise ManifestError(
+                f"{where}: {file} has a sha256, but only a file on disk can have one, not a pattern"
+            )
     start = EMBEDDED if row.get("embedded") else folder
     paths = tuple(file if is_remote(file) else str(start / file) for file in files)
     return Dataset(**{**row, "files": paths, "sha256": tuple(files.values()), "folder": str(start)})

@@ -17,7 +17,9 @@ from hepmtp.readers.formats import ENDINGS
 from hepmtp.readers.lines import is_remote
 
 
-def select(names: Iterable[str], datasets: Iterable[Dataset], *, role: Role = "background") -> tuple[Dataset, ...]:
+def select(
+    names: Iterable[str], datasets: Iterable[Dataset], *, role: Role = "background"
+) -> tuple[Dataset, ...]:
     """Data sets by name, or made from files, in this order.
 
     Parameters
@@ -44,16 +46,23 @@ def select(names: Iterable[str], datasets: Iterable[Dataset], *, role: Role = "b
     for word in names:
         dataset = known.get(word) or _from_files(word, known, role)
         if dataset.name in found:
-            raise ManifestError(f"data set {dataset.name!r} is asked for twice; give files a name with NAME=FILE")
+            raise ManifestError(
+                f"data set {dataset.name!r} is asked for twice; give files a name with NAME=FILE"
+            )
         found[dataset.name] = dataset
     return tuple(found.values())
 
 
 def _from_files(word: str, known: Mapping[str, Dataset], role: Role) -> Dataset:
-    left, equals, files = ("", "", word) if is_remote(word.partition("=")[0]) else word.partition("=")
+    left, equals, files = (
+        ("", "", word) if is_remote(word.partition("=")[0]) else word.partition("=")
+    )
     name, colon, own_role = left.partition(":")
     if not equals:
-        ending = next((ending for ending in sorted(ENDINGS, key=len, reverse=True) if word.endswith(ending)), None)
+        ending = next(
+            (ending for ending in sorted(ENDINGS, key=len, reverse=True) if word.endswith(ending)),
+            None,
+        )
         if ending is None:
             close = difflib.get_close_matches(word, known, cutoff=0.4) or list(known)[:6]
             raise ManifestError(
@@ -62,12 +71,18 @@ def _from_files(word: str, known: Mapping[str, Dataset], role: Role) -> Dataset:
             )
         name, files = Path(word).name.removesuffix(ending), word
     if not name or not all(files.split(",")):
-        raise ManifestError(f"data set {word!r} has no name or no file; expected NAME=FILE or NAME=FILE,FILE")
+        raise ManifestError(
+            f"data set {word!r} has no name or no file; expected NAME=FILE or NAME=FILE,FILE"
+        )
     like = known.get(name) or Dataset(name=name, process=name, role=role, files=())
     if colon:
         if own_role not in ROLES:
-            raise ManifestError(f"data set {word!r}: key 'role' is {own_role!r}, expected one of {', '.join(ROLES)}")
+            raise ManifestError(
+                f"data set {word!r}: key 'role' is {own_role!r}, expected one of {', '.join(ROLES)}"
+            )
         role = cast(Role, own_role)
     else:
         role = like.role
-    return Dataset(name=name, process=like.process, label=like.label, role=role, files=tuple(files.split(",")))
+    return Dataset(
+        name=name, process=like.process, label=like.label, role=role, files=tuple(files.split(","))
+    )

@@ -52,8 +52,14 @@ def read_manifest(path: Path) -> ManifestFile:
         root, content = yaml.compose(text, yaml.SafeLoader), yaml.safe_load(text)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ManifestError(f"{path} cannot be read as a manifest: {error}") from None
-    if root is None or not isinstance(content, dict) or not isinstance(content.get("datasets"), list):
-        raise ManifestError(f"{path} has no list 'datasets' at its top; see hepmtp's own manifest, or {SCHEMA}")
+    if (
+        root is None
+        or not isinstance(content, dict)
+        or not isinstance(content.get("datasets"), list)
+    ):
+        raise ManifestError(
+            f"{path} has no list 'datasets' at its top; see hepmtp's own manifest, or {SCHEMA}"
+        )
     _check_keys(path, root)
     found = ManifestFile(path, content, root)
     wrong = sorted({_told(found, error) for error in _validator().iter_errors(content)})
@@ -70,8 +76,12 @@ def _words(names: Iterable[object]) -> str:
 
 def _validator() -> Any:
     """The validator of the schema: a number is finite, and a whole number is written as one."""
-    types = Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)
-    types = types.redefine("number", lambda _, value: type(value) in (int, float) and isfinite(value))
+    types = Draft202012Validator.TYPE_CHECKER.redefine(
+        "integer", lambda _, value: type(value) is int
+    )
+    types = types.redefine(
+        "number", lambda _, value: type(value) in (int, float) and isfinite(value)
+    )
     schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
     return extend(Draft202012Validator, type_checker=types)(schema)  # type: ignore[no-untyped-call]
 
@@ -85,7 +95,11 @@ def _told(manifest: ManifestFile, error: ValidationError) -> tuple[int, str]:
         key = str(min(unknown, key=str))
         text = f": key {_words(unknown)} is unknown; allowed are {', '.join(schema['properties'])}"
     elif error.validator == "required":
-        missing = [name for name in schema["required"] if name not in cast("dict[str, Any]", error.instance)]
+        missing = [
+            name
+            for name in schema["required"]
+            if name not in cast("dict[str, Any]", error.instance)
+        ]
         text = f": key {_words(missing)} is missing; needed are {', '.join(schema['required'])}"
     else:
         inner = place[2:] if len(place) > 1 else place

@@ -97,7 +97,14 @@ class Resumed:
             if the server refuses, or if `retries` attempts in a row brought nothing new.
         """
         self.part.parent.mkdir(parents=True, exist_ok=True)
-        _retried(url, lambda: self._continue(url), self.transfer, got=self._size, stop=self.stop, kept=self.part)
+        _retried(
+            url,
+            lambda: self._continue(url),
+            self.transfer,
+            got=self._size,
+            stop=self.stop,
+            kept=self.part,
+        )
         os.replace(self.part, output_file)
         self._tag.unlink(missing_ok=True)
 
@@ -115,7 +122,9 @@ class Resumed:
         headers = {"Accept-Encoding": "identity"}  # the bytes of the file, whatever they are
         if start:
             headers |= {"Range": f"bytes={start}-"} | ({"If-Range": tag} if tag else {})
-        with requests.get(url, stream=True, timeout=self.transfer.timeout, headers=headers) as response:
+        with requests.get(
+            url, stream=True, timeout=self.transfer.timeout, headers=headers
+        ) as response:
             if response.status_code == 416 and start:
                 if response.headers.get("Content-Range", "").endswith(f"/{start}"):
                     return  # it was whole already
@@ -136,7 +145,9 @@ class Resumed:
         found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
         if found is None or int(found[1]) != start or (tag and _tag_of(response) not in ("", tag)):
             self._forget()
-            raise _BrokenTransferError(f"the server sent another part ({response.headers.get('Content-Range')})")
+            raise _BrokenTransferError(
+                f"the server sent another part ({response.headers.get('Content-Range')})"
+            )
         return None if found[2] == "*" else int(found[2])
 
     def _write(self, response: requests.Response, start: int, total: int | None) -> None:
@@ -174,11 +185,15 @@ def _retried(
             return attempt()
         except (_BrokenTransferError, requests.RequestException) as error:
             if isinstance(error, ValueError) and isinstance(error, requests.RequestException):
-                raise ManifestError(f"{url}: {error}; correct the manifest") from None  # an address that is none
+                raise ManifestError(
+                    f"{url}: {error}; correct the manifest"
+                ) from None  # an address that is none
             failures = 0 if got() > most else failures + 1
             most = max(most, got())
             if failures > transfer.retries:
-                rest = f"; what came is kept in {kept}" if kept is not None and kept.exists() else ""
+                rest = (
+                    f"; what came is kept in {kept}" if kept is not None and kept.exists() else ""
+                )
                 raise ManifestError(
                     f"{url} cannot be downloaded: {_reason(error)}, after {failures} attempts without anything new{rest}."
                     " Try again later"
@@ -203,10 +218,16 @@ def _check_status(url: str, response: requests.Response) -> None:
 def _tag_of(response: requests.Response) -> str:
     """What a server that is asked for the rest compares its file with; a weak ETag does not do."""
     tag = str(response.headers.get("ETag", ""))
-    return tag if tag and not tag.startswith("W/") else str(response.headers.get("Last-Modified", ""))
+    return (
+        tag if tag and not tag.startswith("W/") else str(response.headers.get("Last-Modified", ""))
+    )
 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, requests.Timeout) or "timed out" in str(error):
         return "the server is silent (timeout)"
-    return str(error) if isinstance(error, _BrokenTransferError) else f"{type(error).__name__}: {error}"
+    return (
+        str(error)
+        if isinstance(error, _BrokenTransferError)
+        else f"{type(error).__name__}: {error}"
+    )

@@ -68,7 +68,9 @@ def training_events(events: ak.Array, part: Part = "train") -> ak.Array:
     check_background(events)
     chosen = part_of(events, part)
     if len(chosen) == 0:
-        raise TrainingError(f"none of the {len(events)} events is in the {part} part: give more events")
+        raise TrainingError(
+            f"none of the {len(events)} events is in the {part} part: give more events"
+        )
     return in_one_order(chosen)
 
 
@@ -76,7 +78,9 @@ def score_axis(values: NDArray[np.float64], *, label: str, bins: int = 200) -> R
     """Axis for scores of background training events with room for stranger ones, named "score"."""
     low, high = np.quantile(values, [0.0, 0.999])
     span = max(high - low, 1e-6)
-    return Regular(bins, float(low - 0.02 * span), float(high + 0.5 * span), name="score", label=label)
+    return Regular(
+        bins, float(low - 0.02 * span), float(high + 0.5 * span), name="score", label=label
+    )
 
 
 def plain_axis(axis: Regular) -> dict[str, Any]:
@@ -105,5 +109,7 @@ def load_detector(path: str | Path) -> Detector:
         return detector
     with_score: Callable[[str], Detector] | None = getattr(detector, "with_score", None)
     if with_score is None:
-        raise OptionError(f"{path}: a {detector.name} detector has one form of score only; leave out #{form}")
+        raise OptionError(
+            f"{path}: a {detector.name} detector has one form of score only; leave out #{form}"
+        )
     return with_score(form)

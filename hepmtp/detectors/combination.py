@@ -16,7 +16,14 @@ from hist.axis import Regular
 from numpy.typing import NDArray
 
 from hepmtp import storage
-from hepmtp.detectors import Detector, axis_from, load_detector, plain_axis, score_axis, training_events
+from hepmtp.detectors import (
+    Detector,
+    axis_from,
+    load_detector,
+    plain_axis,
+    score_axis,
+    training_events,
+)
 from hepmtp.errors import NotFittedError, TrainingError
 
 Floats = NDArray[np.float64]
@@ -62,10 +69,14 @@ class Combination:
 
     def __post_init__(self) -> None:
         if self.rule not in get_args(Rule):
-            raise TrainingError(f"rule must be one of {', '.join(get_args(Rule))}, found {self.rule!r}")
+            raise TrainingError(
+                f"rule must be one of {', '.join(get_args(Rule))}, found {self.rule!r}"
+            )
         names = [member.name for member in self.members]
         if len(names) < 2 or len(set(names)) < len(names):
-            raise TrainingError(f"a combination needs two or more detectors of different names, found {names}")
+            raise TrainingError(
+                f"a combination needs two or more detectors of different names, found {names}"
+            )
 
     @property
     def name(self) -> str:
@@ -82,7 +93,9 @@ class Combination:
     def axis(self) -> Regular:
         """Axis of the score."""
         if self.axis_ is None:
-            raise NotFittedError("this Combination is not fitted yet: call fit(background events) first")
+            raise NotFittedError(
+                "this Combination is not fitted yet: call fit(background events) first"
+            )
         return self.axis_
 
     @property
@@ -135,7 +148,12 @@ class Combination:
         assert self.spread_ is not None
         columns = zip(scores.T, self.ranks_, self.spread_, strict=True)
         r = np.stack([_rank(column, points, spread) for column, points, spread in columns])
-        combine: dict[Rule, Callable[..., Any]] = {"and": np.min, "or": np.max, "prod": np.prod, "avg": np.mean}
+        combine: dict[Rule, Callable[..., Any]] = {
+            "and": np.min,
+            "or": np.max,
+            "prod": np.prod,
+            "avg": np.mean,
+        }
         return np.asarray(combine[self.rule](r, axis=0), dtype=np.float64)
 
 

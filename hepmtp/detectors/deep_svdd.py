@@ -26,7 +26,9 @@ class HypersphereNetwork(EventNetwork):
     centre: Tensor  # (members, outputs)
     scale: Tensor  # (members,): mean squared distance of training events before training, the unit of each member
 
-    def __init__(self, n_features: int, hidden: tuple[int, ...], outputs: int, members: int) -> None:
+    def __init__(
+        self, n_features: int, hidden: tuple[int, ...], outputs: int, members: int
+    ) -> None:
         super().__init__()
         sizes = [n_features, *hidden, outputs]
         self.weights = nn.ParameterList(

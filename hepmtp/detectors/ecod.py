@@ -42,7 +42,9 @@ class ECOD(EventFeatureDetector):
 
     def __post_init__(self) -> None:
         if self.aggregate not in get_args(Aggregate):
-            raise TrainingError(f"aggregate must be one of {get_args(Aggregate)}, found {self.aggregate!r}")
+            raise TrainingError(
+                f"aggregate must be one of {get_args(Aggregate)}, found {self.aggregate!r}"
+            )
 
     @property
     def description(self) -> str:
@@ -59,7 +61,9 @@ class ECOD(EventFeatureDetector):
         left, right = np.empty_like(x), np.empty_like(x)
         for i, (values, column) in enumerate(zip(self.sorted_, x.T, strict=True)):
             left[:, i] = _surprise(np.searchsorted(values, column, side="right"), len(values))
-            right[:, i] = _surprise(len(values) - np.searchsorted(values, column, side="left"), len(values))
+            right[:, i] = _surprise(
+                len(values) - np.searchsorted(values, column, side="left"), len(values)
+            )
         if self.aggregate == "feature":
             return np.asarray(np.maximum(left, right).sum(axis=1))
         own = np.where(self.left_skewed_, left, right)

@@ -18,7 +18,14 @@ from numpy.typing import NDArray
 from hepmtp import storage
 from hepmtp.detectors import axis_from, plain_axis, score_axis
 from hepmtp.errors import NotFittedError
-from hepmtp.models.classifier import ClassifierOptions, EventClassifier, Labelled, Progress, inputs_of, new_classifier
+from hepmtp.models.classifier import (
+    ClassifierOptions,
+    EventClassifier,
+    Labelled,
+    Progress,
+    inputs_of,
+    new_classifier,
+)
 from hepmtp.training.classify import ClassifierTraining, train_classifier
 from hepmtp.training.loop import History
 from hepmtp.training.threads import torch_threads
@@ -52,14 +59,18 @@ class ClassifierDetector:
     def axis(self) -> Regular:
         """Axis of the score."""
         if self.axis_ is None:
-            raise NotFittedError(f"this {type(self).__name__} has no axis yet: call fit(background events) first")
+            raise NotFittedError(
+                f"this {type(self).__name__} has no axis yet: call fit(background events) first"
+            )
         return self.axis_
 
     @property
     def fitted_model(self) -> EventClassifier:
         """The trained classifier."""
         if self.model_ is None:
-            raise NotFittedError(f"this {type(self).__name__} is not trained yet: call fit(background events) first")
+            raise NotFittedError(
+                f"this {type(self).__name__} is not trained yet: call fit(background events) first"
+            )
         return self.model_
 
     @property
@@ -89,7 +100,10 @@ class ClassifierDetector:
     def load(cls, path: str | Path) -> Self:
         """Read what `save` wrote; a damaged folder or one of another version raises StorageError."""
         meta, arrays = storage.read(path, storage.kind_of(cls))
-        options, training = ClassifierOptions(**meta["model"]), ClassifierTraining(**meta["training"])
+        options, training = (
+            ClassifierOptions(**meta["model"]),
+            ClassifierTraining(**meta["training"]),
+        )
         detector = cls(model=options, training=training, name=meta["name"])
         detector.model_ = EventClassifier.from_arrays(options, arrays)
         detector.history_, detector.axis_ = meta["history"], axis_from(meta["axis"])
@@ -105,7 +119,9 @@ class ClassifierDetector:
         """Train on what is drawn, stop by what is held out, and set the axis by background training events."""
         model = new_classifier(self.model, self.training.seed)
         with torch_threads(self.training.threads):
-            self.history_ = train_classifier(model, draw, held_out, options=self.training, progress=progress)
+            self.history_ = train_classifier(
+                model, draw, held_out, options=self.training, progress=progress
+            )
         self.model_ = model
         self.axis_ = score_axis(self.score(training), label=self.label)
         return self

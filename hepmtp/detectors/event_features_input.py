@@ -30,8 +30,12 @@ def chosen_features(events: ak.Array, names: tuple[str, ...]) -> Floats:
     """These columns of :func:`hepmtp.events.observables.event_features`, shape (n_events, n_features); unknown names raise OptionError."""
     unknown = [name for name in names if name not in EVENT_FEATURES]
     if unknown or not names:
-        raise OptionError(f"event features {unknown or '()'} are unknown or none; there are {', '.join(EVENT_FEATURES)}")
-    columns = [np.asarray(EVENT_FEATURES[name].function(events), dtype=np.float64) for name in names]
+        raise OptionError(
+            f"event features {unknown or '()'} are unknown or none; there are {', '.join(EVENT_FEATURES)}"
+        )
+    columns = [
+        np.asarray(EVENT_FEATURES[name].function(events), dtype=np.float64) for name in names
+    ]
     return np.stack(columns, axis=1)
 
 
@@ -84,7 +88,9 @@ class EventFeatureDetector(ABC):
     def axis(self) -> Regular:
         """Axis of the score."""
         if self.axis_ is None:
-            raise NotFittedError(f"this {type(self).__name__} is not fitted yet: call fit(background events) first")
+            raise NotFittedError(
+                f"this {type(self).__name__} is not fitted yet: call fit(background events) first"
+            )
         return self.axis_
 
     def fit(self, events: ak.Array) -> Self:
@@ -109,12 +115,17 @@ class EventFeatureDetector(ABC):
     def load(cls, path: str | Path) -> Self:
         """Read what `save` wrote."""
         meta, arrays = storage.read(path, storage.kind_of(cls))
-        options = {name: tuple(one) if isinstance(one, list) else one for name, one in meta["options"].items()}
+        options = {
+            name: tuple(one) if isinstance(one, list) else one
+            for name, one in meta["options"].items()
+        }
         detector = cls._made_with(options)
         try:
             detector._restore(arrays)
         except (KeyError, TypeError, RuntimeError) as error:
-            raise StorageError(f"{path}: what was saved does not fit the options ({error}); save it again") from None
+            raise StorageError(
+                f"{path}: what was saved does not fit the options ({error}); save it again"
+            ) from None
         detector.axis_ = axis_from(meta["axis"])
         return detector
 

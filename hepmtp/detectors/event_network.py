@@ -18,7 +18,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hepmtp.detectors import training_events
-from hepmtp.detectors.event_features_input import CHUNK, EventFeatureDetector, Floats, chosen_features
+from hepmtp.detectors.event_features_input import (
+    CHUNK,
+    EventFeatureDetector,
+    Floats,
+    chosen_features,
+)
 from hepmtp.errors import NotFittedError, TrainingError
 from hepmtp.training.loop import History
 from hepmtp.training.threads import torch_threads
@@ -160,7 +165,9 @@ class NetworkDetector(EventFeatureDetector, ABC):
             network = self._network()
             network.start(torch.as_tensor(scaling(training)))
             fixed = inputs(validation, np.random.default_rng([self.training.seed, 0]))
-            self.history_ = train_network(network, lambda rng: inputs(training, rng), fixed, self.training)
+            self.history_ = train_network(
+                network, lambda rng: inputs(training, rng), fixed, self.training
+            )
         self.network_, self.scaling_ = network, scaling
 
     def _score(self, x: Floats) -> Floats:
@@ -172,7 +179,10 @@ class NetworkDetector(EventFeatureDetector, ABC):
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
         network, scaling = self._fitted()
-        weights = {f"network.{name}": value.numpy(force=True) for name, value in network.state_dict().items()}
+        weights = {
+            f"network.{name}": value.numpy(force=True)
+            for name, value in network.state_dict().items()
+        }
         return weights | {f"scaling.{name}": value for name, value in vars(scaling).items()}
 
     def _restore(self, arrays: dict[str, NDArray[Any]]) -> None:
@@ -182,7 +192,9 @@ class NetworkDetector(EventFeatureDetector, ABC):
             groups[group][rest] = array
         with torch.random.fork_rng(devices=[]):  # first weights are drawn, then replaced
             network = self._network()
-        network.load_state_dict({name: torch.as_tensor(array) for name, array in groups["network"].items()})
+        network.load_state_dict(
+            {name: torch.as_tensor(array) for name, array in groups["network"].items()}
+        )
         self.network_, self.scaling_ = network.eval(), Standardised(**groups["scaling"])
 
     def _options(self) -> dict[str, Any]:
@@ -194,7 +206,9 @@ class NetworkDetector(EventFeatureDetector, ABC):
 
     def _fitted(self) -> tuple[EventNetwork, Standardised]:
         if self.network_ is None or self.scaling_ is None:
-            raise NotFittedError(f"this {type(self).__name__} is not fitted yet: call fit(background events) first")
+            raise NotFittedError(
+                f"this {type(self).__name__} is not fitted yet: call fit(background events) first"
+            )
         return self.network_, self.scaling_
 
 
@@ -218,7 +232,9 @@ def train_network(
     TrainingError
         if the loss is not finite.
     """
-    optimizer = torch.optim.AdamW(network.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay)
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay
+    )
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, options.epochs)
     history: History = []
     best, best_loss, best_epoch = network.state_dict(), np.inf, 0
@@ -255,6 +271,10 @@ def train_network(
 def _validate(network: EventNetwork, validation: Floats, options: NetworkTraining) -> float:
     network.eval()
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(options.seed)  # the same noise in every epoch, so that losses can be compared
-        losses = [network.loss(part).sum() for part in torch.split(torch.as_tensor(validation), CHUNK)]
+        torch.manual_seed(
+            options.seed
+        )  # the same noise in every epoch, so that losses can be compared
+        losses = [
+            network.loss(part).sum() for part in torch.split(torch.as_tensor(validation), CHUNK)
+        ]
     return float(torch.stack(losses).sum()) / len(validation)

@@ -21,12 +21,16 @@ Kind = Literal["affine", "spline"]
 class AutoregressiveFlow(EventNetwork):
     """zuko's autoregressive flows; far out both are close to a line, so that -log p stays finite."""
 
-    def __init__(self, n_features: int, kind: Kind, hidden: tuple[int, ...], transforms: int, bins: int) -> None:
+    def __init__(
+        self, n_features: int, kind: Kind, hidden: tuple[int, ...], transforms: int, bins: int
+    ) -> None:
         super().__init__()
         if kind == "affine":
             flow = zuko.flows.MAF(n_features, transforms=transforms, hidden_features=hidden)
         else:
-            flow = zuko.flows.NSF(n_features, transforms=transforms, hidden_features=hidden, bins=bins)
+            flow = zuko.flows.NSF(
+                n_features, transforms=transforms, hidden_features=hidden, bins=bins
+            )
         self.flow = flow.double()
 
     def loss(self, x: Tensor) -> Tensor:
@@ -69,9 +73,13 @@ class Flow(NetworkDetector):
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
-            raise TrainingError(f"kind must be one of {', '.join(get_args(Kind))}, found {self.kind!r}")
+            raise TrainingError(
+                f"kind must be one of {', '.join(get_args(Kind))}, found {self.kind!r}"
+            )
         if min(*self.hidden, self.transforms) < 1 or self.bins < 2:
-            raise TrainingError(f"hidden and transforms must be 1 or more and bins 2 or more, found {self}")
+            raise TrainingError(
+                f"hidden and transforms must be 1 or more and bins 2 or more, found {self}"
+            )
 
     @property
     def description(self) -> str:
@@ -79,4 +87,6 @@ class Flow(NetworkDetector):
         return f"-log of the density of {len(self.features)} event features that a normalising flow has learned from background."
 
     def _network(self) -> AutoregressiveFlow:
-        return AutoregressiveFlow(len(self.features), self.kind, self.hidden, self.transforms, self.bins)
+        return AutoregressiveFlow(
+            len(self.features), self.kind, self.hidden, self.transforms, self.bins
+        )

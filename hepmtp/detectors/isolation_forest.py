@@ -45,7 +45,9 @@ class IsolationForest(EventFeatureDetector):
 
     def __post_init__(self) -> None:
         if min(self.trees, self.tree_events) < 1:
-            raise TrainingError(f"trees and tree_events must be 1 or more, found {self.trees} and {self.tree_events}")
+            raise TrainingError(
+                f"trees and tree_events must be 1 or more, found {self.trees} and {self.tree_events}"
+            )
 
     @property
     def description(self) -> str:
@@ -57,7 +59,9 @@ class IsolationForest(EventFeatureDetector):
 
     def _fit(self, training: Floats, events: ak.Array) -> None:  # noqa: ARG002 - nothing here stops early
         forest = sklearn.ensemble.IsolationForest(
-            n_estimators=self.trees, max_samples=min(self.tree_events, len(training)), random_state=self.seed
+            n_estimators=self.trees,
+            max_samples=min(self.tree_events, len(training)),
+            random_state=self.seed,
         )
         trees = [one.tree_ for one in forest.fit(_float32(training)).estimators_]
         first = np.cumsum([0, *(tree.node_count for tree in trees)])
@@ -65,10 +69,15 @@ class IsolationForest(EventFeatureDetector):
         self.forest_ = {
             # a leaf is its own child, so that all trees are walked for as many steps as the deepest one has
             "children": np.concatenate(
-                [np.where(c < 0, np.arange(c.shape[1]), c) + start for c, start in zip(children, first, strict=False)],
+                [
+                    np.where(c < 0, np.arange(c.shape[1]), c) + start
+                    for c, start in zip(children, first, strict=False)
+                ],
                 axis=1,
             ),
-            "feature": np.concatenate([np.maximum(tree.feature, 0) for tree in trees]).astype(np.int64),
+            "feature": np.concatenate([np.maximum(tree.feature, 0) for tree in trees]).astype(
+                np.int64
+            ),
             "threshold": np.concatenate([tree.threshold for tree in trees]),
             "path": np.concatenate([_path_length(tree) for tree in trees]),
             "first": first[:-1],

@@ -40,7 +40,9 @@ def _met(events: ak.Array) -> NDArray[np.float64]:
 
 #: The observables that every table prints.
 OBSERVABLES: dict[str, Definition] = {
-    "multiplicity": Definition(_multiplicity, "number of particles", "number of reconstructed particles", True),
+    "multiplicity": Definition(
+        _multiplicity, "number of particles", "number of reconstructed particles", True
+    ),
     "n_jets": Definition(n_jets, "number of jets", "number of jets, b-jets included", True),
     "n_b": Definition(n_b, "number of b-jets", "number of b-tagged jets", True),
     "ht": Definition(ht, "$H_T$ [GeV]", "scalar sum of pt over all particles", False),
@@ -69,7 +71,9 @@ class Observable:
 
     def __post_init__(self) -> None:
         if self.name not in OBSERVABLES:
-            raise OptionError(f"observable {self.name!r} is unknown; there are {', '.join(OBSERVABLES)}")
+            raise OptionError(
+                f"observable {self.name!r} is unknown; there are {', '.join(OBSERVABLES)}"
+            )
 
     @property
     def description(self) -> str:
@@ -80,7 +84,9 @@ class Observable:
     def axis(self) -> Regular:
         """Axis of the score; one bin a number for what counts."""
         if self.axis_ is None:
-            raise NotFittedError(f"Observable({self.name!r}) has no axis yet: call fit(background events) first")
+            raise NotFittedError(
+                f"Observable({self.name!r}) has no axis yet: call fit(background events) first"
+            )
         return self.axis_
 
     def fit(self, events: ak.Array) -> Self:
@@ -101,7 +107,12 @@ class Observable:
     def save(self, path: str | Path) -> None:
         """Write name and axis to a folder."""
         with storage.new_folder(path) as folder:
-            storage.write(folder, storage.kind_of(self), {"name": self.name, "axis": plain_axis(self.axis)}, {})
+            storage.write(
+                folder,
+                storage.kind_of(self),
+                {"name": self.name, "axis": plain_axis(self.axis)},
+                {},
+            )
 
     @classmethod
     def load(cls, path: str | Path) -> Self:

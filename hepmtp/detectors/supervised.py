@@ -70,7 +70,9 @@ class SupervisedDetector(ClassifierDetector):
         """
         training = training_events(events)
         shown = _against(training, _signal_events(self.signal, "train"))
-        held_out = _against(training_events(events, "validation"), _signal_events(self.signal, "validation"))
+        held_out = _against(
+            training_events(events, "validation"), _signal_events(self.signal, "validation")
+        )
         return self._train(training, shown, held_out, progress)
 
 
@@ -87,7 +89,9 @@ def _signal_events(signal: ak.Array | None, part: Part) -> ak.Array:
         )
     chosen = part_of(signal, part)
     if len(chosen) == 0:
-        raise TrainingError(f"none of the {len(signal)} signal events is in the {part} part: give more events")
+        raise TrainingError(
+            f"none of the {len(signal)} signal events is in the {part} part: give more events"
+        )
     return in_one_order(chosen)
 
 

@@ -49,7 +49,9 @@ class TokenRarity:
     def axis(self) -> Regular:
         """Axis of the score."""
         if self.axis_ is None:
-            raise NotFittedError("this TokenRarity has no axis yet: call fit(background events) first")
+            raise NotFittedError(
+                "this TokenRarity has no axis yet: call fit(background events) first"
+            )
         return self.axis_
 
     def fit(self, events: ak.Array) -> Self:
@@ -67,7 +69,9 @@ class TokenRarity:
     def score(self, events: ak.Array) -> NDArray[np.float64]:
         """Mean rarity of each event's tokens, shape (n_events,)."""
         if self.rarity_ is None:
-            raise NotFittedError("this TokenRarity is not fitted yet: call fit(background events) first")
+            raise NotFittedError(
+                "this TokenRarity is not fitted yet: call fit(background events) first"
+            )
         tokens = self.tokenizer.encode(events)
         total = np.bincount(tokens.owner, self.rarity_[tokens.values], minlength=len(tokens))
         return np.asarray(total / np.maximum(tokens.counts, 1))
@@ -77,7 +81,12 @@ class TokenRarity:
         axis = plain_axis(self.axis)
         assert self.rarity_ is not None
         with storage.new_folder(path) as folder:
-            storage.write(folder, storage.kind_of(self), {"name": self.name, "axis": axis}, {"rarity": self.rarity_})
+            storage.write(
+                folder,
+                storage.kind_of(self),
+                {"name": self.name, "axis": axis},
+                {"rarity": self.rarity_},
+            )
             self.tokenizer.save(folder / "tokenizer")
 
     @classmethod

@@ -41,7 +41,9 @@ class Autoencoder(EventNetwork):
 
     def _encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         mean, log_sigma = self.encoder(x).split(self.latent, dim=1)
-        return mean, log_sigma.clamp(-8.0, 8.0)  # an event far out must not give an infinite variance
+        return mean, log_sigma.clamp(
+            -8.0, 8.0
+        )  # an event far out must not give an infinite variance
 
     def _bound(self, x: Tensor, mean: Tensor, log_sigma: Tensor, z: Tensor) -> Tensor:
         sigma = self.log_sigma.exp() + SMALLEST_SIGMA
@@ -82,7 +84,9 @@ class VAE(NetworkDetector):
 
     def __post_init__(self) -> None:
         if min(*self.hidden, self.latent) < 1:
-            raise TrainingError(f"hidden and latent must be 1 or more, found {self.hidden} and {self.latent}")
+            raise TrainingError(
+                f"hidden and latent must be 1 or more, found {self.hidden} and {self.latent}"
+            )
 
     @property
     def description(self) -> str:

@@ -5,7 +5,15 @@ The rule: GeV and radians, one row an event; `record` says what an event holds. 
 
 from __future__ import annotations
 
-from hepmtp.events.observables import ht, jets, lepton_charge, n_b, n_jets, n_leptons, particle_types
+from hepmtp.events.observables import (
+    ht,
+    jets,
+    lepton_charge,
+    n_b,
+    n_jets,
+    n_leptons,
+    particle_types,
+)
 from hepmtp.events.particles import CHARGES, CONSTITUENT_TYPES, PARTICLE_NAMES, PARTICLE_TYPES
 from hepmtp.events.record import (
     PARTICLE_FIELDS,

@@ -75,10 +75,15 @@ class _Flat(NamedTuple):
     def and_(self, other: _Flat) -> _Flat:
         """The particles of both, event by event."""
         order = np.argsort(np.concatenate([self.owner, other.owner]), kind="stable")
-        columns = {name: np.concatenate([self.columns[name], other.columns[name]])[order] for name in self.columns}
+        columns = {
+            name: np.concatenate([self.columns[name], other.columns[name]])[order]
+            for name in self.columns
+        }
         return _Flat(columns, self.counts + other.counts)
 
-    def moved(self, *, pt: Floats | None = None, eta: Floats | None = None, phi: Floats | None = None) -> _Flat:
+    def moved(
+        self, *, pt: Floats | None = None, eta: Floats | None = None, phi: Floats | None = None
+    ) -> _Flat:
         """Particles of another pt, eta or phi; energy follows the momentum, so that massless stays massless."""
         old = self.columns
         factor = np.ones(len(old["pt"]))
@@ -86,14 +91,24 @@ class _Flat(NamedTuple):
             factor *= np.divide(pt, old["pt"], out=factor.copy(), where=old["pt"] > 0)
         if eta is not None:
             factor *= np.cosh(eta) / np.cosh(old["eta"])
-        new = {"pt": pt, "eta": eta, "phi": None if phi is None else _wrapped(phi), "energy": old["energy"] * factor}
-        return _Flat({**old, **{name: column for name, column in new.items() if column is not None}}, self.counts)
+        new = {
+            "pt": pt,
+            "eta": eta,
+            "phi": None if phi is None else _wrapped(phi),
+            "energy": old["energy"] * factor,
+        }
+        return _Flat(
+            {**old, **{name: column for name, column in new.items() if column is not None}},
+            self.counts,
+        )
 
     def ranks(self, rng: np.random.Generator) -> NDArray[np.int64]:
         """Place of each particle in a random order of its event: 0, 1, 2, ..."""
         order = np.lexsort((rng.random(len(self.owner)), self.owner))
         ranks = np.empty(len(order), dtype=np.int64)
-        ranks[order] = np.arange(len(order)) - np.repeat(np.cumsum(self.counts) - self.counts, self.counts)
+        ranks[order] = np.arange(len(order)) - np.repeat(
+            np.cumsum(self.counts) - self.counts, self.counts
+        )
         return ranks
 
 
@@ -105,7 +120,9 @@ def _particles(events: ak.Array) -> _Flat:
 def _momentum(flat: _Flat) -> tuple[Floats, Floats]:
     """Components of the summed transverse momentum of each event's particles, each (n_events,)."""
     pt, phi, n = flat.columns["pt"], flat.columns["phi"], len(flat.counts)
-    x, y = (np.bincount(flat.owner, pt * direction(phi), minlength=n) for direction in (np.cos, np.sin))
+    x, y = (
+        np.bincount(flat.owner, pt * direction(phi), minlength=n) for direction in (np.cos, np.sin)
+    )
     return x.astype(np.float64), y.astype(np.float64)  # integers where no event has a particle
 
 
@@ -115,7 +132,9 @@ def _met(events: ak.Array) -> tuple[Floats, Floats]:
 
 
 def _with_particles(events: ak.Array, flat: _Flat) -> ak.Array:
-    particles = ak.unflatten(ak.zip(flat.columns, with_name="Momentum4D", behavior=behavior), flat.counts)
+    particles = ak.unflatten(
+        ak.zip(flat.columns, with_name="Momentum4D", behavior=behavior), flat.counts
+    )
     return ak.with_field(events, particles, "Particle")
 
 
@@ -123,7 +142,9 @@ def _balanced(events: ak.Array, flat: _Flat) -> ak.Array:
     """Events of these particles, and MET with what they have lost in transverse momentum."""
     parts = zip(_met(events), _momentum(_particles(events)), _momentum(flat), strict=True)
     x, y = (met + before - after for met, before, after in parts)
-    met = ak.zip({"pt": np.hypot(x, y), "phi": np.arctan2(y, x)}, with_name="Momentum2D", behavior=behavior)
+    met = ak.zip(
+        {"pt": np.hypot(x, y), "phi": np.arctan2(y, x)}, with_name="Momentum2D", behavior=behavior
+    )
     return ak.with_field(_with_particles(events, flat), met, "MET")
 
 
@@ -168,7 +189,9 @@ def _scale_pt(events: ak.Array, rng: np.random.Generator) -> ak.Array:
 def _smear_pt(events: ak.Array, rng: np.random.Generator) -> ak.Array:
     flat = _particles(events)
     pt = flat.columns["pt"]
-    return _balanced(events, _seen(flat, flat.moved(pt=pt * np.exp(rng.normal(0.0, PT_SMEAR, size=len(pt))))))
+    return _balanced(
+        events, _seen(flat, flat.moved(pt=pt * np.exp(rng.normal(0.0, PT_SMEAR, size=len(pt)))))
+    )
 
 
 def _smear_direction(events: ak.Array, rng: np.random.Generator) -> ak.Array:
@@ -177,8 +200,12 @@ def _smear_direction(events: ak.Array, rng: np.random.Generator) -> ak.Array:
     edge = _limit(np.abs(eta), kind, np.maximum, 0.0)
     moved = eta + rng.normal(0.0, ETA_SMEAR, size=len(eta))
     beyond = np.maximum(np.abs(moved) - edge, 0.0)
-    moved = np.sign(moved) * np.clip(np.abs(moved) - 2 * beyond, 0.0, None)  # what leaves the detector is reflected
-    return _balanced(events, flat.moved(eta=moved, phi=phi + rng.normal(0.0, PHI_SMEAR, size=len(phi))))
+    moved = np.sign(moved) * np.clip(
+        np.abs(moved) - 2 * beyond, 0.0, None
+    )  # what leaves the detector is reflected
+    return _balanced(
+        events, flat.moved(eta=moved, phi=phi + rng.normal(0.0, PHI_SMEAR, size=len(phi)))
+    )
 
 
 def _add(events: ak.Array, rng: np.random.Generator) -> ak.Array:
@@ -221,10 +248,14 @@ def _shift_met(events: ak.Array, rng: np.random.Generator) -> ak.Array:
 #: The distortions of a DDD-style detector; where particles change, MET takes up their transverse momentum, and the other way round.
 DISTORTIONS: tuple[Distortion, ...] = (
     Distortion(
-        "pt_scale", "all pt of the event times a common factor in 1.1..2.5, as if heavier things decayed", _scale_pt
+        "pt_scale",
+        "all pt of the event times a common factor in 1.1..2.5, as if heavier things decayed",
+        _scale_pt,
     ),
     Distortion(
-        "pt_smear", "each pt times exp(N(0, 0.3)); a particle below the smallest pt of its type is lost", _smear_pt
+        "pt_smear",
+        "each pt times exp(N(0, 0.3)); a particle below the smallest pt of its type is lost",
+        _smear_pt,
     ),
     Distortion(
         "direction",
@@ -235,16 +266,26 @@ DISTORTIONS: tuple[Distortion, ...] = (
     Distortion("drop", "one to three particles removed", _drop),
     Distortion("overlay", "half of another event's particles added, at random", _overlay),
     Distortion(
-        "swap_types", "a quarter of the jets taken for b-jets, some b-jets for jets, electrons for muons", _swap_types
+        "swap_types",
+        "a quarter of the jets taken for b-jets, some b-jets for jets, electrons for muons",
+        _swap_types,
     ),
-    Distortion("met_scale", "MET times a factor in 1.5..4; the particles recoil in proportion to their pt", _scale_met),
     Distortion(
-        "met_shift", "both components of MET shifted by N(0, 60 GeV); the particles recoil likewise", _shift_met
+        "met_scale",
+        "MET times a factor in 1.5..4; the particles recoil in proportion to their pt",
+        _scale_met,
+    ),
+    Distortion(
+        "met_shift",
+        "both components of MET shifted by N(0, 60 GeV); the particles recoil likewise",
+        _shift_met,
     ),
 )
 
 
-def distort(events: ak.Array, rng: np.random.Generator, distortions: Sequence[Distortion] = DISTORTIONS) -> ak.Array:
+def distort(
+    events: ak.Array, rng: np.random.Generator, distortions: Sequence[Distortion] = DISTORTIONS
+) -> ak.Array:
     """Every event with one of the distortions, drawn at random in equal shares; shape (n_events,), in the same order.
 
     Parameters
@@ -267,7 +308,11 @@ def distort(events: ak.Array, rng: np.random.Generator, distortions: Sequence[Di
     """
     drawn = rng.permutation(np.arange(len(events)) % len(distortions))
     chosen = [np.flatnonzero(drawn == i) for i in range(len(distortions))]
-    parts = [one.apply(events[where], rng) for one, where in zip(distortions, chosen, strict=True) if len(where)]
+    parts = [
+        one.apply(events[where], rng)
+        for one, where in zip(distortions, chosen, strict=True)
+        if len(where)
+    ]
     if not parts:
         return events
     mixed = ak.concatenate(parts)[np.argsort(np.concatenate(chosen))]

@@ -30,7 +30,9 @@ def particle_types(events: ak.Array) -> NDArray[np.int64]:
     """
     found = np.asarray(ak.to_numpy(ak.flatten(events.Particle["type"])), dtype=np.int64)
     if len(others := np.unique(found[found >= len(PARTICLE_TYPES)])):
-        names = ", ".join(CONSTITUENT_TYPES[one] if one < len(CONSTITUENT_TYPES) else str(one) for one in others)
+        names = ", ".join(
+            CONSTITUENT_TYPES[one] if one < len(CONSTITUENT_TYPES) else str(one) for one in others
+        )
         raise EventError(
             f"data set {metadata(events).get('dataset', '(unnamed)')!r}: {np.isin(found, others).sum()} of {len(found)} particles are"
             f" of type {names}, known here are {', '.join(PARTICLE_TYPES)}. Leave them out of events.Particle"
@@ -119,8 +121,17 @@ def particle_features(events: ak.Array) -> NDArray[np.float32]:
         if there are particles without such a column: hadrons.
     """
     kind = particle_types(events)
-    flat = {name: ak.to_numpy(ak.flatten(events.Particle[name])) for name in ("pt", "eta", "phi", "energy")}
-    numbers = [_log(flat["pt"]), flat["eta"], np.sin(flat["phi"]), np.cos(flat["phi"]), _log(flat["energy"])]
+    flat = {
+        name: ak.to_numpy(ak.flatten(events.Particle[name]))
+        for name in ("pt", "eta", "phi", "energy")
+    }
+    numbers = [
+        _log(flat["pt"]),
+        flat["eta"],
+        np.sin(flat["phi"]),
+        np.cos(flat["phi"]),
+        _log(flat["energy"]),
+    ]
     one_hot = kind[:, None] == np.arange(len(PARTICLE_NAMES))
     return np.concatenate([np.stack(numbers, axis=1), one_hot], axis=1, dtype=np.float32)
 
@@ -143,7 +154,10 @@ def event_features(events: ak.Array) -> Floats:
     >>> [found[:, list(EVENT_FEATURES).index(name)].tolist() for name in ("jet_pt_1", "jet_pt_2", "met")]
     [[50.0, 0.0], [0.0, 0.0], [20.0, 30.0]]
     """
-    columns = [np.asarray(feature.function(events), dtype=np.float64) for feature in EVENT_FEATURES.values()]
+    columns = [
+        np.asarray(feature.function(events), dtype=np.float64)
+        for feature in EVENT_FEATURES.values()
+    ]
     return np.stack(columns, axis=1)
 
 
@@ -210,7 +224,9 @@ def _min_delta_r(events: ak.Array) -> Floats:
 
 def _max_dijet_mass(events: ak.Array) -> Floats:
     first, second = _pairs(events)
-    opening = np.cosh(np.minimum(np.abs(first.eta - second.eta), WIDEST)) - np.cos(first.phi - second.phi)
+    opening = np.cosh(np.minimum(np.abs(first.eta - second.eta), WIDEST)) - np.cos(
+        first.phi - second.phi
+    )
     return _or_0(np.sqrt(np.maximum(ak.max(2 * first.pt * second.pt * opening, axis=1), 0.0)))
 
 
@@ -243,6 +259,8 @@ EVENT_FEATURES: dict[str, Feature] = {
     "jet_abs_eta": Feature(_mean_abs_eta, "", "mean |eta| of the jets"),
     "min_jet_delta_r": Feature(_min_delta_r, "", "smallest distance of two jets in eta and phi"),
     "max_dijet_mass": Feature(_max_dijet_mass, "GeV", "largest mass of two jets"),
-    "min_delta_phi_met": Feature(_min_delta_phi_met, "", "smallest angle in phi between a jet and MET"),
+    "min_delta_phi_met": Feature(
+        _min_delta_phi_met, "", "smallest angle in phi between a jet and MET"
+    ),
     "lepton_charge": Feature(lepton_charge, "", "sum of the lepton charges"),
 }

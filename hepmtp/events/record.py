@@ -114,16 +114,25 @@ def make_events(
     particles: dict[str, NDArray[Any]] = {**flat, "type": np.asarray(type, dtype=np.int8)}
     for name, column in particles.items():
         if column.shape != (n_particles.sum(),):
-            raise EventError(f"{name} has shape {column.shape}, expected ({n_particles.sum()},): counts says so")
+            raise EventError(
+                f"{name} has shape {column.shape}, expected ({n_particles.sum()},): counts says so"
+            )
     per_event = {
         "weight": np.broadcast_to(np.asarray(weight, dtype=np.float64), (n,)).copy(),
-        "event": np.arange(n, dtype=np.int64) if event is None else np.asarray(event, dtype=np.int64),
+        "event": np.arange(n, dtype=np.int64)
+        if event is None
+        else np.asarray(event, dtype=np.int64),
         "source": np.broadcast_to(np.asarray(source, dtype=np.int64), (n,)).copy(),
     }
-    missing = {"pt": np.asarray(met, dtype=np.float64), "phi": np.asarray(met_phi, dtype=np.float64)}
+    missing = {
+        "pt": np.asarray(met, dtype=np.float64),
+        "phi": np.asarray(met_phi, dtype=np.float64),
+    }
     for name, column in {**per_event, "met": missing["pt"], "met_phi": missing["phi"]}.items():
         if column.shape != (n,):
-            raise EventError(f"{name} has shape {column.shape}, expected ({n},): one value per event")
+            raise EventError(
+                f"{name} has shape {column.shape}, expected ({n},): one value per event"
+            )
     record = {
         "Particle": ak.unflatten(ak.zip(particles, with_name="Momentum4D"), n_particles),
         "MET": ak.zip(missing, with_name="Momentum2D"),
@@ -159,7 +168,11 @@ def concatenate(parts: Iterable[ak.Array]) -> ak.Array:
     found = [metadata(part) for part in parts]
     names = list(dict.fromkeys(str(one.get("dataset", "")) for one in found))
     roles = {one.get("role") for one in found}
-    return with_metadata(ak.concatenate(parts), dataset="+".join(names), role=roles.pop() if len(roles) == 1 else None)
+    return with_metadata(
+        ak.concatenate(parts),
+        dataset="+".join(names),
+        role=roles.pop() if len(roles) == 1 else None,
+    )
 
 
 def check_events(events: ak.Array) -> None:
@@ -172,17 +185,25 @@ def check_events(events: ak.Array) -> None:
     """
     for name in ("Particle", "MET", "weight", "event", "source"):
         if name not in events.fields:
-            raise EventError(f"events have no field {name!r} (found: {', '.join(events.fields)}); use make_events")
+            raise EventError(
+                f"events have no field {name!r} (found: {', '.join(events.fields)}); use make_events"
+            )
     particles = events.Particle
     for name in PARTICLE_FIELDS:
         if name not in particles.fields:
-            raise EventError(f"events.Particle has no field {name!r} (found: {', '.join(particles.fields)})")
+            raise EventError(
+                f"events.Particle has no field {name!r} (found: {', '.join(particles.fields)})"
+            )
     _check_values(
         ak.to_numpy(ak.num(particles)),
         {name: ak.to_numpy(ak.flatten(particles[name])) for name in PARTICLE_FIELDS},
         {
             name: ak.to_numpy(column)
-            for name, column in (("pt", events.MET.pt), ("phi", events.MET.phi), ("weight", events.weight))
+            for name, column in (
+                ("pt", events.MET.pt),
+                ("phi", events.MET.phi),
+                ("weight", events.weight),
+            )
         },
         len(CONSTITUENT_TYPES),
     )
@@ -198,7 +219,13 @@ def _check_values(
         _refuse(~_legal(name, values, n_types), values, f"Particle.{name}", counts, n_types)
     for name, values in per_event.items():
         where = name if name == "weight" else f"MET.{name}"
-        _refuse(~_legal(name, values, n_types), values, where, np.ones(len(values), dtype=np.int64), n_types)
+        _refuse(
+            ~_legal(name, values, n_types),
+            values,
+            where,
+            np.ones(len(values), dtype=np.int64),
+            n_types,
+        )
 
 
 def _legal(name: str, values: NDArray[Any], n_types: int) -> NDArray[np.bool_]:
@@ -212,7 +239,9 @@ def _legal(name: str, values: NDArray[Any], n_types: int) -> NDArray[np.bool_]:
     return np.asarray(legal)
 
 
-def _refuse(bad: NDArray[np.bool_], values: NDArray[Any], name: str, counts: NDArray[np.int64], n_types: int) -> None:
+def _refuse(
+    bad: NDArray[np.bool_], values: NDArray[Any], name: str, counts: NDArray[np.int64], n_types: int
+) -> None:
     if bad.any():
         first = int(np.flatnonzero(bad)[0])
         event = np.searchsorted(np.cumsum(counts), first, side="right")

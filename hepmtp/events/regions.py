@@ -41,7 +41,9 @@ class Region:
         """Events of this region, bool, shape (n_events,); anything else raises RegionError."""
         mask: Mask = np.asarray(self.selection(events))
         if mask.dtype != np.bool_ or mask.shape != (len(events),):
-            raise RegionError(f"region {self.name!r} gives {mask.dtype} {mask.shape}, expected bool ({len(events)},)")
+            raise RegionError(
+                f"region {self.name!r} gives {mask.dtype} {mask.shape}, expected bool ({len(events)},)"
+            )
         return mask
 
 
@@ -52,7 +54,12 @@ def same_sign_or_three_leptons(events: ak.Array) -> Mask:
 
 
 def _preselection(events: ak.Array) -> Mask:
-    return same_sign_or_three_leptons(events) & (n_jets(events) >= 3) & (n_b(events) >= 1) & (ht(events) > 300)
+    return (
+        same_sign_or_three_leptons(events)
+        & (n_jets(events) >= 3)
+        & (n_b(events) >= 1)
+        & (ht(events) > 300)
+    )
 
 
 def _control(events: ak.Array) -> Mask:
@@ -66,7 +73,12 @@ def _validation(events: ak.Array) -> Mask:
 
 
 def _signal(events: ak.Array) -> Mask:
-    return same_sign_or_three_leptons(events) & (n_jets(events) >= 6) & (n_b(events) >= 2) & (ht(events) > 500)
+    return (
+        same_sign_or_three_leptons(events)
+        & (n_jets(events) >= 6)
+        & (n_b(events) >= 2)
+        & (ht(events) > 500)
+    )
 
 
 PRESELECTION = Region("preselection", r"$\geq 3$ jets, $\geq 1$ b, $H_T > 300$ GeV", _preselection)

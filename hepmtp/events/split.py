@@ -29,7 +29,10 @@ def split_of(events: ak.Array) -> NDArray[np.str_]:
     """
     if metadata(events).get("role") == "data":
         return np.full(len(events), "analysis")
-    x = _mix(_mix(ak.to_numpy(events.source).astype(np.uint64)) + ak.to_numpy(events.event).astype(np.uint64))
+    x = _mix(
+        _mix(ak.to_numpy(events.source).astype(np.uint64))
+        + ak.to_numpy(events.event).astype(np.uint64)
+    )
     uniform = (x >> np.uint64(11)).astype(np.float64) * 2.0**-53
     edges = np.cumsum(list(FRACTIONS.values()))[:-1]
     return np.array(list(FRACTIONS))[np.searchsorted(edges, uniform, side="right")]

@@ -49,15 +49,23 @@ class TokenBatch:
         for name in ("values", "offsets"):
             array = np.asarray(getattr(self, name))
             if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
-                raise TokenError(f"{name} must be whole numbers in one dimension, found {array.dtype} {array.shape}")
+                raise TokenError(
+                    f"{name} must be whole numbers in one dimension, found {array.dtype} {array.shape}"
+                )
             object.__setattr__(self, name, np.ascontiguousarray(array, dtype=np.int64))
-        fits = len(self.offsets) > 0 and self.offsets[0] == 0 and self.offsets[-1] == len(self.values)
+        fits = (
+            len(self.offsets) > 0 and self.offsets[0] == 0 and self.offsets[-1] == len(self.values)
+        )
         if not fits or (np.diff(self.offsets) < 0).any():
-            raise TokenError(f"offsets must rise from 0 to n_tokens = {len(self.values)}, found {self.offsets}")
+            raise TokenError(
+                f"offsets must rise from 0 to n_tokens = {len(self.values)}, found {self.offsets}"
+            )
         if self.features is not None:
             features = np.ascontiguousarray(self.features, dtype=np.float32)
             if features.ndim != 2 or len(features) != len(self.values):
-                raise TokenError(f"features must have one row for each of {len(self.values)} tokens: {features.shape}")
+                raise TokenError(
+                    f"features must have one row for each of {len(self.values)} tokens: {features.shape}"
+                )
             object.__setattr__(self, "features", features)
 
     @classmethod
@@ -86,10 +94,14 @@ class TokenBatch:
         counts = [np.zeros(0, dtype=np.int64), *(batch.counts for batch in batches)]
         widths = {0 if batch.features is None else batch.features.shape[1] for batch in batches}
         if len(widths) > 1:
-            raise TokenError(f"batches with {sorted(widths)} features cannot be glued: encode all with one tokenizer")
+            raise TokenError(
+                f"batches with {sorted(widths)} features cannot be glued: encode all with one tokenizer"
+            )
         features = [batch.features for batch in batches if batch.features is not None]
         return cls.from_counts(
-            np.concatenate(values), np.concatenate(counts), np.concatenate(features) if features else None
+            np.concatenate(values),
+            np.concatenate(counts),
+            np.concatenate(features) if features else None,
         )
 
     def select(self, events: ArrayLike) -> TokenBatch:
@@ -97,7 +109,9 @@ class TokenBatch:
         index = np.asarray(events)
         if index.dtype == np.bool_:
             if index.shape != (len(self),):
-                raise TokenError(f"mask has shape {index.shape}, expected ({len(self)},): one bool per event")
+                raise TokenError(
+                    f"mask has shape {index.shape}, expected ({len(self)},): one bool per event"
+                )
             index = np.flatnonzero(index)
         index = index.astype(np.int64)
         counts = self.counts[index]
@@ -125,7 +139,9 @@ class TokenBatch:
             return NotImplemented
         if (self.features is None) != (other.features is None):
             return False
-        ids = np.array_equal(self.values, other.values) and np.array_equal(self.offsets, other.offsets)
+        ids = np.array_equal(self.values, other.values) and np.array_equal(
+            self.offsets, other.offsets
+        )
         return ids and (self.features is None or np.array_equal(self.features, other.features))  # type: ignore[arg-type]
 
     __hash__ = None  # type: ignore[assignment]

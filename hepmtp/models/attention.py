@@ -34,7 +34,9 @@ def sort_by_multiplicity(counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], 
     ([1, 2, 0, 3], [Group(n_events=1, multiplicity=2), Group(n_events=2, multiplicity=3)])
     """
     multiplicities, sizes = np.unique(counts, return_counts=True)
-    groups = [Group(int(size), int(n)) for n, size in zip(multiplicities, sizes, strict=True) if n > 0]
+    groups = [
+        Group(int(size), int(n)) for n, size in zip(multiplicities, sizes, strict=True) if n > 0
+    ]
     return np.argsort(counts, kind="stable"), groups
 
 
@@ -140,10 +142,13 @@ class SelfAttention(nn.Module):
         parts, token = [], 0
         for n_events, n in groups:
             block = slice(token, token + n_events * n)
-            k, v = kv[F.pad(rows[block].reshape(n_events, n), (1, 0))].chunk(2, dim=2)  # the null token first
+            k, v = kv[F.pad(rows[block].reshape(n_events, n), (1, 0))].chunk(
+                2, dim=2
+            )  # the null token first
             # (n_events, heads, n or 1 + n, width of a head)
             queries, keys, values = (
-                part.reshape(n_events, -1, self.heads, width // self.heads).transpose(1, 2) for part in (q[block], k, v)
+                part.reshape(n_events, -1, self.heads, width // self.heads).transpose(1, 2)
+                for part in (q[block], k, v)
             )
             if self.rope:
                 position = torch.arange(n, device=x.device)
@@ -168,7 +173,9 @@ class Block(nn.Module):
         share of features dropped in training.
     """
 
-    def __init__(self, width: int, heads: int, feedforward: int, dropout: float = 0.0, *, rope: bool = False) -> None:
+    def __init__(
+        self, width: int, heads: int, feedforward: int, dropout: float = 0.0, *, rope: bool = False
+    ) -> None:
         super().__init__()
         self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
         self.attention = SelfAttention(width, heads, rope=rope)
@@ -211,7 +218,10 @@ def rotate(x: Tensor, position: Tensor) -> Tensor:
     frequency = 10000.0 ** (-torch.arange(half, device=x.device, dtype=x.dtype) / half)
     angle = position[..., None].to(x.dtype) * frequency
     first, second = x[..., :half], x[..., half:]
-    return torch.cat([first * angle.cos() - second * angle.sin(), first * angle.sin() + second * angle.cos()], dim=-1)
+    return torch.cat(
+        [first * angle.cos() - second * angle.sin(), first * angle.sin() + second * angle.cos()],
+        dim=-1,
+    )
 
 
 def attend_slowly(module: SelfAttention, x: Tensor) -> Tensor:
@@ -244,7 +254,9 @@ def leave_one_out_slowly(module: SelfAttention, x: Tensor, memory: Tensor) -> Te
             columns = slice(head * size, (head + 1) * size)
             query, keys = q[i, columns], k[others, columns]
             if module.rope:
-                place = torch.tensor([0 if j == 0 else j - 1 for j in others])  # the null token has none
+                place = torch.tensor(
+                    [0 if j == 0 else j - 1 for j in others]
+                )  # the null token has none
                 query, keys = rotate(query, torch.tensor(i)), rotate(keys, place)
             weights = torch.softmax(keys @ query / size**0.5, dim=0)
             outputs.append(weights @ v[others, columns])

@@ -18,7 +18,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hepmtp.errors import StorageError, TrainingError
-from hepmtp.events.observables import MET_FEATURES, PARTICLE_FEATURES, met_features, particle_features
+from hepmtp.events.observables import (
+    MET_FEATURES,
+    PARTICLE_FEATURES,
+    met_features,
+    particle_features,
+)
 from hepmtp.models.attention import Block, sort_by_multiplicity
 
 log = logging.getLogger(__name__)
@@ -57,8 +62,13 @@ class ClassifierOptions:
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        if min(self.width, self.heads, self.layers, self.feedforward) < 1 or self.width % self.heads:
-            raise TrainingError(f"sizes of a model must be 1 or more and width a multiple of heads, found {self}")
+        if (
+            min(self.width, self.heads, self.layers, self.feedforward) < 1
+            or self.width % self.heads
+        ):
+            raise TrainingError(
+                f"sizes of a model must be 1 or more and width a multiple of heads, found {self}"
+            )
 
 
 class EventInputs(NamedTuple):
@@ -73,7 +83,9 @@ class EventInputs(NamedTuple):
         counts = self.counts[events]
         starts = (np.cumsum(self.counts) - self.counts)[events]
         within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-        return EventInputs(self.particles[np.repeat(starts, counts) + within], self.met[events], counts)
+        return EventInputs(
+            self.particles[np.repeat(starts, counts) + within], self.met[events], counts
+        )
 
     def and_(self, other: EventInputs) -> EventInputs:
         """The inputs of these events and then of the others."""
@@ -89,11 +101,17 @@ class EventInputs(NamedTuple):
         Nothing that happens in a collision of two equal beams depends on it, so that a model may learn from all of them.
         """
         n = len(self.counts)
-        angle, eta, phi = rng.uniform(0, 2 * np.pi, n), rng.choice([-1.0, 1.0], n), rng.choice([-1.0, 1.0], n)
+        angle, eta, phi = (
+            rng.uniform(0, 2 * np.pi, n),
+            rng.choice([-1.0, 1.0], n),
+            rng.choice([-1.0, 1.0], n),
+        )
         owner = np.repeat(np.arange(n), self.counts)
         particles, met = self.particles.copy(), self.met.copy()
         particles[:, _ETA] *= eta[owner]
-        particles[:, _SIN], particles[:, _COS] = _turn(particles[:, _SIN], particles[:, _COS], angle[owner], phi[owner])
+        particles[:, _SIN], particles[:, _COS] = _turn(
+            particles[:, _SIN], particles[:, _COS], angle[owner], phi[owner]
+        )
         met[:, 1], met[:, 2] = _turn(met[:, 1], met[:, 2], angle, phi)
         return EventInputs(particles, met, self.counts)
 
@@ -112,7 +130,9 @@ class Labelled(NamedTuple):
     weights: Floats  #: (n_events,), how much each counts in the loss
 
 
-def labelled(zero: EventInputs, one: EventInputs, zero_weights: Any = 1.0, one_weights: Any = 1.0) -> Labelled:
+def labelled(
+    zero: EventInputs, one: EventInputs, zero_weights: Any = 1.0, one_weights: Any = 1.0
+) -> Labelled:
     """Events of class 0 and of class 1 as one set; each class gets the same sum of weights, on average 1 an event.
 
     Parameters
@@ -157,7 +177,8 @@ class EventClassifier(nn.Module):
         self.particle = nn.Linear(n_particle, options.width)
         self.event = nn.Linear(n_event, options.width)
         self.blocks = nn.ModuleList(
-            Block(options.width, options.heads, options.feedforward, options.dropout) for _ in range(options.layers)
+            Block(options.width, options.heads, options.feedforward, options.dropout)
+            for _ in range(options.layers)
         )
         self.norm = nn.LayerNorm(options.width)
         self.out = nn.Linear(options.width, 1)
@@ -166,7 +187,10 @@ class EventClassifier(nn.Module):
         """Take mean and standard deviation of the inputs from these events; they are saved with the weights."""
         event = _event_columns(inputs)
         n = inputs.particles.shape[1]
-        for columns, chosen, start in ((inputs.particles, SCALED, 0), (event, (0, event.shape[1] - 1), n)):
+        for columns, chosen, start in (
+            (inputs.particles, SCALED, 0),
+            (event, (0, event.shape[1] - 1), n),
+        ):
             if len(columns):
                 for i in chosen:
                     self.mean[start + i] = float(columns[:, i].mean(dtype=np.float64))
@@ -175,7 +199,10 @@ class EventClassifier(nn.Module):
 
     def forward(self, inputs: EventInputs) -> Tensor:
         """Logit of class 1 of each event, shape (n_events,)."""
-        particles, event = torch.from_numpy(inputs.particles), torch.from_numpy(_event_columns(inputs))
+        particles, event = (
+            torch.from_numpy(inputs.particles),
+            torch.from_numpy(_event_columns(inputs)),
+        )
         n = particles.shape[1]
         tokens = torch.cat(
             [
@@ -208,7 +235,9 @@ class EventClassifier(nn.Module):
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:
         """Weights and standardisation as plain arrays; `from_arrays` gives the model back."""
-        return {f"model.{name}": value.numpy(force=True) for name, value in self.state_dict().items()}
+        return {
+            f"model.{name}": value.numpy(force=True) for name, value in self.state_dict().items()
+        }
 
     @classmethod
     def from_arrays(cls, options: ClassifierOptions, arrays: Mapping[str, NDArray[Any]]) -> Self:
@@ -217,10 +246,16 @@ class EventClassifier(nn.Module):
             model = cls(options)
         try:
             model.load_state_dict(
-                {name[6:]: torch.as_tensor(value) for name, value in arrays.items() if name.startswith("model.")}
+                {
+                    name[6:]: torch.as_tensor(value)
+                    for name, value in arrays.items()
+                    if name.startswith("model.")
+                }
             )
         except RuntimeError as error:
-            raise StorageError(f"the weights do not fit a classifier of {options} ({error}); save it again") from None
+            raise StorageError(
+                f"the weights do not fit a classifier of {options} ({error}); save it again"
+            ) from None
         return model.eval()
 
 
@@ -238,4 +273,6 @@ def _event_columns(inputs: EventInputs) -> Floats:
 
 def _turn(sine: Any, cosine: Any, angle: Any, side: Any) -> tuple[Any, Any]:
     sine = sine * side
-    return sine * np.cos(angle) + cosine * np.sin(angle), cosine * np.cos(angle) - sine * np.sin(angle)
+    return sine * np.cos(angle) + cosine * np.sin(angle), cosine * np.cos(angle) - sine * np.sin(
+        angle
+    )

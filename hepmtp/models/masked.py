@@ -79,7 +79,10 @@ class ModelOptions:
                 f"{self.attention!r} and {self.inputs!r}"
             )
         step = self.heads * (2 if self.position == "rope" else 1)  # rope turns pairs of features
-        if min(self.width, self.heads, self.layers, self.feedforward, self.n_features) < 1 or self.width % step:
+        if (
+            min(self.width, self.heads, self.layers, self.feedforward, self.n_features) < 1
+            or self.width % step
+        ):
             raise TokenError(
                 f"sizes of a model must be 1 or more and width a multiple of {step} ({self.heads} heads, position "
                 f"{self.position!r}), found {self}"
@@ -113,7 +116,10 @@ class MaskedTokenModel(nn.Module):
     targets: Tensor  # (vocab_size, n_heads): digit of an id in each head, -1 where it has none
 
     def __init__(
-        self, factors: tuple[tuple[str, int], ...], digits: NDArray[np.int64], options: ModelOptions | None = None
+        self,
+        factors: tuple[tuple[str, int], ...],
+        digits: NDArray[np.int64],
+        options: ModelOptions | None = None,
     ) -> None:
         super().__init__()
         self.options = options or ModelOptions()
@@ -123,15 +129,25 @@ class MaskedTokenModel(nn.Module):
         self.n_kinds = len(self.kinds)
         self.heads, targets = output_heads(self.options.form, factors, digits)
         self.register_buffer("targets", torch.as_tensor(targets), persistent=False)
-        self.register_buffer("kind_of", torch.as_tensor(np.r_[kinds, np.arange(self.n_kinds)]), persistent=False)
-        self.register_buffer("design", torch.as_tensor(self._design(targets, kinds)), persistent=False)
+        self.register_buffer(
+            "kind_of", torch.as_tensor(np.r_[kinds, np.arange(self.n_kinds)]), persistent=False
+        )
+        self.register_buffer(
+            "design", torch.as_tensor(self._design(targets, kinds)), persistent=False
+        )
         width = self.options.width
         self.embedding = nn.Parameter(torch.randn(self.design.shape[1], width) * 0.5)
         if self.options.position == "learned":
             self.positions = nn.Parameter(torch.randn(LEARNED_POSITIONS, width) * 0.1)
         options = self.options
         self.blocks = nn.ModuleList(
-            Block(width, options.heads, options.feedforward, options.dropout, rope=options.position == "rope")
+            Block(
+                width,
+                options.heads,
+                options.feedforward,
+                options.dropout,
+                rope=options.position == "rope",
+            )
             for _ in range(options.layers)
         )
         self.norm = nn.LayerNorm(width)
@@ -139,7 +155,9 @@ class MaskedTokenModel(nn.Module):
         if options.attention == "leave_one_out":
             self.null = nn.Parameter(torch.randn(1, width) * 0.5)
         if options.inputs == "continuous":
-            self.read = nn.Sequential(nn.Linear(options.n_features, width), nn.GELU(), nn.Linear(width, width))
+            self.read = nn.Sequential(
+                nn.Linear(options.n_features, width), nn.GELU(), nn.Linear(width, width)
+            )
 
     @property
     def one_pass(self) -> bool:
@@ -176,11 +194,17 @@ class MaskedTokenModel(nn.Module):
         counts = offsets.diff()
         order, groups = sort_by_multiplicity(counts.cpu().numpy())
         flat = _flat_index(offsets, torch.as_tensor(order, device=values.device))
-        sorted_ = self.encode_sorted(values[flat], groups, None, None if features is None else features[flat])
+        sorted_ = self.encode_sorted(
+            values[flat], groups, None, None if features is None else features[flat]
+        )
         return torch.empty_like(sorted_).index_copy_(0, flat, sorted_)
 
     def encode_sorted(
-        self, values: Tensor, groups: list[Group], at: Tensor | None = None, features: Tensor | None = None
+        self,
+        values: Tensor,
+        groups: list[Group],
+        at: Tensor | None = None,
+        features: Tensor | None = None,
     ) -> Tensor:
         """As `encode`, for values that lie sorted by multiplicity; for the tokens `at` only, one per event, if given."""
         _check(values, len(self.design))
@@ -195,7 +219,9 @@ class MaskedTokenModel(nn.Module):
         encoded: Tensor = self.norm(x)
         return encoded
 
-    def _one_pass(self, table: Tensor, values: Tensor, groups: list[Group], features: Tensor | None) -> Tensor:
+    def _one_pass(
+        self, table: Tensor, values: Tensor, groups: list[Group], features: Tensor | None
+    ) -> Tensor:
         """What each position knows of all others, (n_tokens, width)."""
         at: Tensor | None = None
         if self.options.position == "learned" or self.options.inputs == "continuous":
@@ -234,7 +260,12 @@ class MaskedTokenModel(nn.Module):
             return x
         places = [torch.arange(n, device=x.device).repeat(size) for size, n in groups]
         return (
-            x + self.positions[torch.cat([*places, torch.arange(0, device=x.device)]).clamp(max=LEARNED_POSITIONS - 1)]
+            x
+            + self.positions[
+                torch.cat([*places, torch.arange(0, device=x.device)]).clamp(
+                    max=LEARNED_POSITIONS - 1
+                )
+            ]
         )
 
     def log_probabilities(self, features: Tensor) -> list[Tensor]:
@@ -248,11 +279,16 @@ class MaskedTokenModel(nn.Module):
 
     def _design(self, targets: NDArray[np.int64], kinds: NDArray[np.int64]) -> NDArray[np.float32]:
         if self.options.inputs == "continuous":  # an id tells its kind alone
-            each, rows = np.eye(self.n_kinds, dtype=np.float32), np.r_[kinds, np.arange(self.n_kinds)]
+            each, rows = (
+                np.eye(self.n_kinds, dtype=np.float32),
+                np.r_[kinds, np.arange(self.n_kinds)],
+            )
             hidden = (np.arange(len(rows)) >= self.vocab_size)[:, None]
             return np.hstack([each[rows] * ~hidden, each[rows] * hidden])
         sizes = [head.size for head in self.heads]
-        design = np.zeros((self.vocab_size + self.n_kinds, sum(sizes) + self.n_kinds), dtype=np.float32)
+        design = np.zeros(
+            (self.vocab_size + self.n_kinds, sum(sizes) + self.n_kinds), dtype=np.float32
+        )
         first = 0
         for column, size in zip(targets.T, sizes, strict=True):
             has = np.flatnonzero(column >= 0)
@@ -276,7 +312,9 @@ def output_heads(
         column = np.full(len(kinds), -1, dtype=np.int64)
         column[members] = np.arange(len(members))
         columns.append(column)
-        names = [name for (name, _), has in zip(factors, digits[members[0]] >= 0, strict=True) if has]
+        names = [
+            name for (name, _), has in zip(factors, digits[members[0]] >= 0, strict=True) if has
+        ]
         heads.append(Head("token" if len(names) > 1 else names[0], len(members)))
     return heads, np.stack(columns, axis=1)
 
@@ -284,7 +322,9 @@ def output_heads(
 def kinds_of(digits: NDArray[np.int64]) -> NDArray[np.int64]:
     """Kind of each id, shape (vocab_size,): ids with the same set of digits; numbered in the order of the ids."""
     _, first, index = np.unique(digits >= 0, axis=0, return_index=True, return_inverse=True)
-    return np.asarray(np.argsort(np.argsort(first))[index.ravel()])  # numpy 2.0 gives index a second axis
+    return np.asarray(
+        np.argsort(np.argsort(first))[index.ravel()]
+    )  # numpy 2.0 gives index a second axis
 
 
 def kind_names(factors: tuple[tuple[str, int], ...], digits: NDArray[np.int64]) -> tuple[str, ...]:
@@ -307,5 +347,7 @@ def _flat_index(offsets: Tensor, events: Tensor) -> Tensor:
     """Flat positions of the tokens of these events, one after the other."""
     counts = offsets.diff()[events]
     ends = counts.cumsum(0)
-    within = torch.arange(int(counts.sum()), device=offsets.device) - (ends - counts).repeat_interleave(counts)
+    within = torch.arange(int(counts.sum()), device=offsets.device) - (
+        ends - counts
+    ).repeat_interleave(counts)
     return offsets[events].repeat_interleave(counts) + within

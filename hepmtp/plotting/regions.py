@@ -59,7 +59,9 @@ def score_regions(
     """
     second, first = comparison.regions
     figure, axes = panels(8.0, (3, 3, 1.5))
-    order = sorted(background, key=lambda name: float(spectrum(h, name, first).sum(flow=True).value))
+    order = sorted(
+        background, key=lambda name: float(spectrum(h, name, first).sum(flow=True).value)
+    )
     labels = {region.name: region.label for region in REGIONS}
     tops = []
     for axis, region in zip(axes[:2], (first, second), strict=True):
@@ -69,26 +71,47 @@ def score_regions(
         axis.set_ylim(max(max(tops) * 1e-5, 2e-3), max(tops) * 3e2)
     axes[0].legend(loc="upper right", ncols=2, fontsize="x-small", borderpad=0.6)
     _ratio(axes[2], comparison)
-    axes[2].text(0.025, 0.88, "shape of the background", transform=axes[2].transAxes, va="top", fontsize="x-small")
+    axes[2].text(
+        0.025,
+        0.88,
+        "shape of the background",
+        transform=axes[2].transAxes,
+        va="top",
+        fontsize="x-small",
+    )
     marks = [
         [axis.axvline(cut, ymax=height, color="black", linestyle=line, linewidth=1.2, label=name)
          for axis, height in zip(axes, (0.64, 0.64, 1.0), strict=True)]
         for (name, cut), line in zip((thresholds or {}).items(), itertools.cycle(LINES[1:]), strict=False)
     ]  # fmt: skip
     if marks:
-        axes[1].legend(handles=[mark[1] for mark in marks], loc="upper right", fontsize="x-small", borderpad=0.6)
+        axes[1].legend(
+            handles=[mark[1] for mark in marks],
+            loc="upper right",
+            fontsize="x-small",
+            borderpad=0.6,
+        )
     return figure
 
 
 @styled
-def shape_comparison(comparison: Comparison, *, caption: Caption = SIMULATION, what: str = "Background") -> Figure:
+def shape_comparison(
+    comparison: Comparison, *, caption: Caption = SIMULATION, what: str = "Background"
+) -> Figure:
     """Score of two regions on top of each other with ratio and pulls; chi2 of the comparison in the corner."""
     figure, axes = panels(7.0, (3, 1.2, 1.2))
-    pairs = ((comparison.first, comparison.first_error), (comparison.second, comparison.second_error))
-    for (values, errors), name, colour, line in zip(pairs, comparison.regions, COLOURS, LINES, strict=False):
+    pairs = (
+        (comparison.first, comparison.first_error),
+        (comparison.second, comparison.second_error),
+    )
+    for (values, errors), name, colour, line in zip(
+        pairs, comparison.regions, COLOURS, LINES, strict=False
+    ):
         mplhep.histplot(values, comparison.edges, ax=axes[0], yerr=errors, color=colour, linestyle=line, label=name,
                         flow="none", linewidth=1.8)  # fmt: skip
-    axes[0].set(ylabel="Share of the region / bin" if comparison.normalised else "Events / bin", xlabel="")
+    axes[0].set(
+        ylabel="Share of the region / bin" if comparison.normalised else "Events / bin", xlabel=""
+    )
     axes[0].set_ylim(0, 1.75 * max(float(np.max(values + errors)) for values, errors in pairs))
     p_value = f"p = {comparison.p_value:.2g}" if comparison.p_value > 1e-4 else "p < 0.0001"
     chi2 = rf"$\chi^2$ / ndof = {comparison.chi2:.1f} / {comparison.ndof}, {p_value}"
@@ -106,7 +129,12 @@ def shape_comparison(comparison: Comparison, *, caption: Caption = SIMULATION, w
 
 
 def _stack(
-    axis: Axes, h: Histogram, region: str, background: Sequence[str], signals: Sequence[str], scale: float
+    axis: Axes,
+    h: Histogram,
+    region: str,
+    background: Sequence[str],
+    signals: Sequence[str],
+    scale: float,
 ) -> float:
     """Stacked background with its error and the signals as lines, on a logarithmic axis; the highest content."""
     style = process_style([*background, *signals])
@@ -144,12 +172,16 @@ def _band(axis: Axes, edges: NDArray[np.float64], values: NDArray[np.float64], e
 def _ratio(axis: Axes, comparison: Comparison) -> None:
     """first / second with its errors; the band is the error of second."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        relative = np.nan_to_num(np.where(comparison.second > 0, comparison.second_error / comparison.second, 0.0))
+        relative = np.nan_to_num(
+            np.where(comparison.second > 0, comparison.second_error / comparison.second, 0.0)
+        )
     error = np.sqrt(np.maximum(comparison.ratio_error**2 - (comparison.ratio * relative) ** 2, 0.0))
     _band(axis, comparison.edges, np.ones_like(relative), relative)
     axis.axhline(1, color="0.4", linewidth=1)
     centres = (comparison.edges[1:] + comparison.edges[:-1]) / 2
-    axis.errorbar(centres, comparison.ratio, error, fmt="o", color="black", markersize=4, linewidth=1.4)
+    axis.errorbar(
+        centres, comparison.ratio, error, fmt="o", color="black", markersize=4, linewidth=1.4
+    )
     axis.set(ylabel=f"{comparison.regions[0]} / {comparison.regions[1]}", xlabel=comparison.label)
     axis.set_xlim(comparison.edges[0], comparison.edges[-1])
     ratio_limits(axis, comparison.ratio)

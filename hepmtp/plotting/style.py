@@ -130,13 +130,17 @@ def above(axis: Axes, caption: Caption, title: str) -> None:
 
 def _conditions(caption: Caption) -> str:
     energy = rf"$\sqrt{{s}}$ = {caption.energy:g} TeV"
-    return energy if caption.luminosity is None else rf"{energy}, {caption.luminosity:g} fb$^{{-1}}$"
+    return (
+        energy if caption.luminosity is None else rf"{energy}, {caption.luminosity:g} fb$^{{-1}}$"
+    )
 
 
 def legend_above(axis: Axes, caption: Caption, title: str) -> None:
     """Label above the axes, and a legend where the curves leave room."""
     above(axis, caption, title)
-    axis.legend(loc="best", fontsize="small", borderpad=0.6, bbox_to_anchor=(0, 0.07, 1, 0.93))  # above a line of text
+    axis.legend(
+        loc="best", fontsize="small", borderpad=0.6, bbox_to_anchor=(0, 0.07, 1, 0.93)
+    )  # above a line of text
 
 
 def ratio_limits(axis: Axes, ratio: NDArray[np.float64]) -> None:
@@ -149,6 +153,8 @@ def ratio_limits(axis: Axes, ratio: NDArray[np.float64]) -> None:
         bottom, top = max(0.6 * min(low, 0.5), 1e-2), min(1.6 * max(high, 2), 1e2)
         axis.set_yscale("log")
         axis.set_ylim(bottom, top)
-        axis.yaxis.set_major_locator(LogLocator(subs=(1.0,) if top / bottom > 50 else (1.0, 2.0, 5.0)))
+        axis.yaxis.set_major_locator(
+            LogLocator(subs=(1.0,) if top / bottom > 50 else (1.0, 2.0, 5.0))
+        )
         axis.yaxis.set_major_formatter(FormatStrFormatter("%g"))
         axis.yaxis.set_minor_formatter(NullFormatter())

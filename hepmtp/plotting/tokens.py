@@ -13,7 +13,17 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from hepmtp.plotting.style import COLOURS, LINES, SIMULATION, Caption, above, corner, panels, ratio_limits, styled
+from hepmtp.plotting.style import (
+    COLOURS,
+    LINES,
+    SIMULATION,
+    Caption,
+    above,
+    corner,
+    panels,
+    ratio_limits,
+    styled,
+)
 
 
 @styled
@@ -38,9 +48,13 @@ def token_occupancy(
     counts = [np.asarray(one, dtype=np.float64) for one in (background_counts, signal_counts)]
     edges = np.arange(len(counts[0]) + 1) - 0.5
     figure, axes = panels(6.0, (3, 1.3))
-    shares, errors = ([100 * part(one) / one.sum() for one in counts] for part in (np.asarray, np.sqrt))
+    shares, errors = (
+        [100 * part(one) / one.sum() for one in counts] for part in (np.asarray, np.sqrt)
+    )
     many = len(counts[0]) > 60
-    for share, error, name, colour, line in zip(shares, errors, names, (COLOURS[1], COLOURS[0]), LINES, strict=False):
+    for share, error, name, colour, line in zip(
+        shares, errors, names, (COLOURS[1], COLOURS[0]), LINES, strict=False
+    ):
         mplhep.histplot(share, edges, ax=axes[0], yerr=None if many else error, color=colour, label=name, flow="none",
                         linestyle="-" if many else line, linewidth=1 if many else 1.8, alpha=0.85)  # fmt: skip
     axes[0].set(ylabel="Share of the tokens [%]", xlabel="")
@@ -69,7 +83,11 @@ def token_occupancy(
 
 @styled
 def confusion(
-    matrix: ArrayLike, *, labels: Sequence[str] | None = None, title: str = "", caption: Caption = SIMULATION
+    matrix: ArrayLike,
+    *,
+    labels: Sequence[str] | None = None,
+    title: str = "",
+    caption: Caption = SIMULATION,
 ) -> Figure:
     """True token (row) against predicted token (column), each row divided by its sum.
 
@@ -89,7 +107,9 @@ def confusion(
     bar.set_label("Share of the row")
     bar.ax.ticklabel_format(style="plain")
     bar.ax.yaxis.set_tick_params(which="minor", right=False)
-    axis.set(xlabel="Predicted token", ylabel="True token", xlim=(0, len(shares)), ylim=(len(shares), 0))
+    axis.set(
+        xlabel="Predicted token", ylabel="True token", xlim=(0, len(shares)), ylim=(len(shares), 0)
+    )
     centres = np.arange(len(shares)) + 0.5
     every = 1 if len(shares) <= 12 else len(shares) // 10
     axis.set_xticks(centres[::every], ticks[::every])
@@ -106,14 +126,20 @@ def confusion(
 
 
 @styled
-def tokens_before_after(before: ak.Array, after: ak.Array, *, caption: Caption = SIMULATION) -> Figure:
+def tokens_before_after(
+    before: ak.Array, after: ak.Array, *, caption: Caption = SIMULATION
+) -> Figure:
     """pt, abs(eta), phi and MET of events before tokenisation and after encode and decode: what binning keeps."""
     figure = Figure(figsize=(10, 7.6))
     axes = figure.subplots(2, 2, gridspec_kw={"left": 0.09, "right": 0.98, "top": 0.88, "bottom": 0.09,
                                               "hspace": 0.3, "wspace": 0.22})  # fmt: skip
     columns = {
-        r"Particle $p_T$ [GeV]": [ak.to_numpy(ak.flatten(one.Particle.pt)) for one in (before, after)],
-        r"Particle $|\eta|$": [np.abs(ak.to_numpy(ak.flatten(one.Particle.eta))) for one in (before, after)],
+        r"Particle $p_T$ [GeV]": [
+            ak.to_numpy(ak.flatten(one.Particle.pt)) for one in (before, after)
+        ],
+        r"Particle $|\eta|$": [
+            np.abs(ak.to_numpy(ak.flatten(one.Particle.eta))) for one in (before, after)
+        ],
         r"Particle $\phi$": [ak.to_numpy(ak.flatten(one.Particle.phi)) for one in (before, after)],
         r"$E_T^{miss}$ [GeV]": [ak.to_numpy(one.MET.pt) for one in (before, after)],
     }
@@ -121,8 +147,19 @@ def tokens_before_after(before: ak.Array, after: ak.Array, *, caption: Caption =
         edges = _edges(np.concatenate(pair), "GeV" in label)
         for values, name, colour, line in zip(pair, ("before", "after encode, decode"), COLOURS[1::-1], LINES,
                                               strict=False):  # fmt: skip
-            content = np.histogram(np.clip(values, edges[0], np.nextafter(edges[-1], -np.inf)), edges)[0]
-            mplhep.histplot(content, edges, ax=axis, color=colour, linestyle=line, label=name, flow="none", yerr=False)
+            content = np.histogram(
+                np.clip(values, edges[0], np.nextafter(edges[-1], -np.inf)), edges
+            )[0]
+            mplhep.histplot(
+                content,
+                edges,
+                ax=axis,
+                color=colour,
+                linestyle=line,
+                label=name,
+                flow="none",
+                yerr=False,
+            )
         axis.set(xlabel=label, ylabel="Entries / bin", yscale="log")
         axis.set_ylim(0.7, axis.get_ylim()[1] * 3)
     axes[0, 0].legend(loc="upper right", fontsize="small", borderpad=0.4)

@@ -35,7 +35,9 @@ def check_columns(where: str, found: Iterable[str]) -> None:
     found = list(found)
     for name in COLUMNS:
         if name not in found:
-            shown = ", ".join(found[:_SHOWN]) + (f", ... {len(found)} in all" if len(found) > _SHOWN else "")
+            shown = ", ".join(found[:_SHOWN]) + (
+                f", ... {len(found)} in all" if len(found) > _SHOWN else ""
+            )
             raise ReadError(
                 f"{where} has no column {name!r} (found: {shown or 'none'}); expected what hepmtp convert writes"
             )
@@ -58,9 +60,14 @@ def events_of(path: str, first_entry: int, columns: Mapping[str, ak.Array]) -> a
 def _events_of(path: str, first_entry: int, columns: Mapping[str, ak.Array]) -> ak.Array:
     for name in COLUMNS:
         depth = 2 if name.startswith("Particle_") else 1
-        if columns[name].ndim != depth or ak.to_numpy(ak.flatten(columns[name], axis=None)).dtype.kind not in "iuf":
+        if (
+            columns[name].ndim != depth
+            or ak.to_numpy(ak.flatten(columns[name], axis=None)).dtype.kind not in "iuf"
+        ):
             expected = "a list of numbers" if depth == 2 else "a number"
-            raise ReadError(f"{path}: column {name!r} is {ak.type(columns[name])}, expected {expected} per event")
+            raise ReadError(
+                f"{path}: column {name!r} is {ak.type(columns[name])}, expected {expected} per event"
+            )
     lists = {name: columns[f"Particle_{name}"] for name in PARTICLE_FIELDS}
     counts = ak.to_numpy(ak.num(lists["pt"]))
     for name, column in lists.items():

@@ -68,7 +68,9 @@ def convert(
     source, target = str(source), Path(target)
     ending = next((ending for ending in TARGETS if target.name.endswith(ending)), None)
     if ending is None:
-        raise ReadError(f"{target}: cannot write this kind of file; choose a name that ends in {', '.join(TARGETS)}")
+        raise ReadError(
+            f"{target}: cannot write this kind of file; choose a name that ends in {', '.join(TARGETS)}"
+        )
     if rntuple and target.suffix != ".root":
         raise ReadError(f"{target}: an RNTuple lives in a .root file; choose such a name")
     if chunk < 1:
@@ -94,7 +96,12 @@ def convert(
         if ending == ".parquet":
             write_parquet(temporary, counted())
         elif ending.startswith(".csv"):
-            write_csv(temporary, counted(), process=target.name.removesuffix(ending), packed=ending == ".csv.gz")
+            write_csv(
+                temporary,
+                counted(),
+                process=target.name.removesuffix(ending),
+                packed=ending == ".csv.gz",
+            )
         else:
             write_root(temporary, counted(), rntuple=rntuple)
     return written
@@ -104,10 +111,14 @@ def _lost(events: ak.Array, target: Path, ending: str, first: int) -> set[str]:
     """What a new file does not keep of these events, its lines from `first` on; ReadError if it cannot hold them."""
     found = set()
     if more := sorted(set(events.fields) - _RECORD):
-        found.add(f"the fields {', '.join(more)} are not written: they are no part of the event record")
+        found.add(
+            f"the fields {', '.join(more)} are not written: they are no part of the event record"
+        )
     if ending.startswith(".csv") and len(events):
         if ak.max(events.Particle["type"], initial=0) >= len(PARTICLE_TYPES):
-            raise ReadError(f"{target}: Dark Machines CSV has no label for hadrons; choose a .root or .parquet file")
+            raise ReadError(
+                f"{target}: Dark Machines CSV has no label for hadrons; choose a .root or .parquet file"
+            )
         entries = first + np.arange(len(events))
         if ak.any(events.source != source_id(str(target))) or ak.any(events.event != entries):
             found.add(

@@ -58,7 +58,9 @@ class Delphes(TreeReader):
     def _events(self, branches: Branches) -> ak.Array:
         photon = momenta(branches, "Photon.PT", "Photon.Eta", "Photon.Phi")
         photons = photon.take(
-            photon.passes(self.photons), type=6, energy=finite(branches, "Photon.E", like="Photon.PT")
+            photon.passes(self.photons),
+            type=6,
+            energy=finite(branches, "Photon.E", like="Photon.PT"),
         )
         others = [
             _leptons(branches, "Electron", self.electrons, ELECTRON_MASS, positive=2),
@@ -72,7 +74,11 @@ class Delphes(TreeReader):
         if self.overlap > 0:
             jets = jets.select(away_from(jets, others, self.overlap, len(branches)))
         met, met_phi = missing(branches, "MissingET.MET", "MissingET.Phi", lists=True)
-        weight = 1.0 if self.weight is None else per_event(branches, self.weight, branches.single(self.weight))
+        weight = (
+            1.0
+            if self.weight is None
+            else per_event(branches, self.weight, branches.single(self.weight))
+        )
         return events_from(branches, [jets, *others], met=met, met_phi=met_phi, weight=weight)
 
 

@@ -13,7 +13,15 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
-from hepmtp.readers.particles import MAX_ETA, MAX_PHI, Momenta, events_from, finite, per_event, within
+from hepmtp.readers.particles import (
+    MAX_ETA,
+    MAX_PHI,
+    Momenta,
+    events_from,
+    finite,
+    per_event,
+    within,
+)
 from hepmtp.readers.trees import Branches, TreeReader
 
 # in the order of the types of particles, without the b-jets
@@ -35,22 +43,30 @@ class DMNtuple(TreeReader):
     trees: ClassVar[tuple[str, ...]] = ("mytree",)
 
     def _events(self, branches: Branches) -> ak.Array:
-        px, py, energy = (finite(branches, f"obj_{name}", like="obj_px") for name in ("px", "py", "Energy"))
+        px, py, energy = (
+            finite(branches, f"obj_{name}", like="obj_px") for name in ("px", "py", "Energy")
+        )
         is_met, kind = _types(branches)
         # the direction of the missing energy along the beam means nothing
-        eta, phi = (np.where(is_met, 0.0, branches.like(f"obj_{name}", "obj_px")) for name in ("eta", "phi"))
+        eta, phi = (
+            np.where(is_met, 0.0, branches.like(f"obj_{name}", "obj_px")) for name in ("eta", "phi")
+        )
         within(branches, "obj_eta", eta, MAX_ETA)
         within(branches, "obj_phi", phi, MAX_PHI)
         event = np.repeat(np.arange(len(branches)), branches.lists("obj_px").counts)
         found = np.bincount(event[is_met], minlength=len(branches))
         branches.require(found == 1, "number of objects with isMET", found, "1", per_event=True)
-        particles = Momenta(event, np.hypot(px, py), eta, phi).take(~is_met, type=kind, energy=energy)
+        particles = Momenta(event, np.hypot(px, py), eta, phi).take(
+            ~is_met, type=kind, energy=energy
+        )
         return events_from(
             branches,
             [particles],
             met=np.hypot(px[is_met], py[is_met]),
             met_phi=np.arctan2(py[is_met], px[is_met]),
-            weight=1.0 if self.weight is None else per_event(branches, self.weight, branches.numbers(self.weight)),
+            weight=1.0
+            if self.weight is None
+            else per_event(branches, self.weight, branches.numbers(self.weight)),
         )
 
 
@@ -61,6 +77,11 @@ def _types(branches: Branches) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
     flags = {name: branches.like(name, "obj_px") != 0 for name in _FLAGS}
     flags["isJet"] = flags["isJet"] | is_b
     n_flags = np.asarray(np.sum([is_met, *flags.values()], axis=0, dtype=np.int64))
-    branches.require(n_flags == 1, "isMET", n_flags, f"one flag of an object (isMET, isBJet, {', '.join(_FLAGS)})")
+    branches.require(
+        n_flags == 1,
+        "isMET",
+        n_flags,
+        f"one flag of an object (isMET, isBJet, {', '.join(_FLAGS)})",
+    )
     kind = np.sum([flags[name] * number for name, number in _FLAGS.items()], axis=0, dtype=np.int64)
     return is_met, np.asarray(kind + is_b)

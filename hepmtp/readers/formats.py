@@ -45,7 +45,9 @@ def reader_name(path: str) -> str:
         if path.endswith(ending):
             there = is_remote(path) or Path(path).is_file()
             return identify(path) if ending == ".root" and there else name
-    raise ReadError(f"{path}: no reader is known for this name, only for {', '.join(ENDINGS)}; name a reader for it")
+    raise ReadError(
+        f"{path}: no reader is known for this name, only for {', '.join(ENDINGS)}; name a reader for it"
+    )
 
 
 def identify(path: str) -> str:
@@ -76,12 +78,16 @@ def load_reader(name: str, **options: Any) -> Reader:
         if isinstance(found, type) and is_dataclass(found):
             known = [field.name for field in fields(found) if field.init]
             if unknown := sorted(options.keys() - set(known)):
-                raise ReadError(f"{name} has no option {unknown[0]!r}; it has {', '.join(known) or 'none'}")  # noqa: TRY301
+                raise ReadError(
+                    f"{name} has no option {unknown[0]!r}; it has {', '.join(known) or 'none'}"
+                )  # noqa: TRY301
         reader = found(**options) if isinstance(found, type) else found
     except ReadError:
         raise
     except (ImportError, AttributeError, ValueError, TypeError) as error:
-        raise ReadError(f"reader {name!r} cannot be made ({error}); expected 'package.module:Class'") from None
+        raise ReadError(
+            f"reader {name!r} cannot be made ({error}); expected 'package.module:Class'"
+        ) from None
     if not isinstance(reader, Reader):
         raise ReadError(f"{name!r} is not a reader: it has no num_events or no read")
     return reader

@@ -95,7 +95,9 @@ class FourTopsHDF5:
         if self.process is not None and self.process not in PROCESSES:
             raise ReadError(f"process is {self.process!r}, expected one of {', '.join(PROCESSES)}")
         if self.lepton_order is not None and sorted(self._leptons) != sorted(LEPTONS):
-            raise ReadError(f"lepton_order is {self.lepton_order!r}, expected an order of {','.join(LEPTONS)}")
+            raise ReadError(
+                f"lepton_order is {self.lepton_order!r}, expected an order of {','.join(LEPTONS)}"
+            )
 
     @property
     def _leptons(self) -> tuple[str, ...]:
@@ -123,7 +125,9 @@ class FourTopsHDF5:
             found, before = [], 0
             for part in parts:
                 rows = self._entries(path, part)
-                wanted = rows[max(start - before, 0) : None if stop is None else max(stop - before, 0)]
+                wanted = rows[
+                    max(start - before, 0) : None if stop is None else max(stop - before, 0)
+                ]
                 before += len(rows)
                 found += [
                     self._piece(path, part, np.asarray(wanted[i : i + _PIECE], dtype=np.int64))
@@ -155,25 +159,39 @@ class FourTopsHDF5:
             raise ReadError(f"{path}, {part.rows.name} rows from {first} on: {error}") from None
         return ak.with_field(events, label, "label")
 
-    def _events(self, table: NDArray[np.float64], entry: NDArray[np.int64], source: int) -> ak.Array:
+    def _events(
+        self, table: NDArray[np.float64], entry: NDArray[np.int64], source: int
+    ) -> ak.Array:
         ids, numbers = table[:, :_SLOTS], table[:, _SLOTS + 2 :].reshape(-1, _SLOTS, 4)
         _refuse(~np.isin(ids, np.arange(8)), ids, "id", "a whole number from 0 (padding) to 7")
         is_particle = ids > 0
         filled = (numbers != 0).any(axis=2)
         _refuse(filled & ~is_particle, ids, "id", "a particle, for its four numbers are not 0")
         _refuse(~filled & is_particle, ids, "id", "0, for its four numbers are 0")
-        types = np.array([PARTICLE_TYPES.index(name) for name in ("j", "b", *self._leptons, "g")], dtype=np.int8)
+        types = np.array(
+            [PARTICLE_TYPES.index(name) for name in ("j", "b", *self._leptons, "g")], dtype=np.int8
+        )
         scale = cast("str", self.scale)
         gev = _to_gev(numbers[:, :, :2], scale)
         for i, name in enumerate(("E", "pt")):
             legal = ~is_particle | ((gev[:, :, i] > 0) & (gev[:, :, i] <= _MAX_GEV))
-            _refuse(~legal, numbers[:, :, i], name, f"something in (0, {_MAX_GEV:g}] GeV, scale is {scale!r}")
+            _refuse(
+                ~legal,
+                numbers[:, :, i],
+                name,
+                f"something in (0, {_MAX_GEV:g}] GeV, scale is {scale!r}",
+            )
         eta, phi = numbers[:, :, 2], numbers[:, :, 3]
         _refuse(is_particle & ~(np.abs(eta) < 20), eta, "eta", "a pseudorapidity")  # NaN too
         slow = is_particle & (gev[:, :, 0] < (1 - _ROUNDING) * gev[:, :, 1] * np.cosh(eta))
         _refuse(slow, numbers[:, :, 0], "E", "at least pt cosh(eta): are E and pt swapped?")
         met, met_scale = _to_gev(table[:, _SLOTS], self.met_scale or scale), self.met_scale or scale
-        _refuse(~((met >= 0) & (met <= _MAX_GEV)), table[:, _SLOTS], "MET", f"[0, {_MAX_GEV:g}] GeV as {met_scale!r}")
+        _refuse(
+            ~((met >= 0) & (met <= _MAX_GEV)),
+            table[:, _SLOTS],
+            "MET",
+            f"[0, {_MAX_GEV:g}] GeV as {met_scale!r}",
+        )
         return make_events(
             counts=is_particle.sum(axis=1),
             pt=gev[:, :, 1][is_particle],
@@ -282,7 +300,10 @@ def _parts(path: str, file: Any) -> list[_Part]:
         match = _KEY.fullmatch(key)
         if match is None:
             continue
-        kind, split = match[1].lower(), "val" if match[2].lower().startswith("val") else match[2].lower()
+        kind, split = (
+            match[1].lower(),
+            "val" if match[2].lower().startswith("val") else match[2].lower(),
+        )
         if (kind, split) in found:
             raise ReadError(f"{path} has both {found[kind, split]!r} and {key!r}; remove one")
         found[kind, split] = key
@@ -299,9 +320,18 @@ def _parts(path: str, file: Any) -> list[_Part]:
         if getattr(rows, "ndim", 0) != 2 or rows.shape[1] != _WIDTH or rows.dtype.kind not in "iuf":
             what = f"{rows.shape} of {rows.dtype}" if isinstance(rows, h5py.Dataset) else "a group"
             raise ReadError(f"{path}, {rows.name}: {what}, expected (n, {_WIDTH}) numbers")
-        if getattr(labels, "shape", None) not in ((len(rows),), (len(rows), 1)) or labels.dtype.kind not in "iuf":
-            what = f"{labels.shape} of {labels.dtype}" if isinstance(labels, h5py.Dataset) else "a group"
-            raise ReadError(f"{path}, {labels.name}: {what}, expected one label for each of {len(rows)} rows")
+        if (
+            getattr(labels, "shape", None) not in ((len(rows),), (len(rows), 1))
+            or labels.dtype.kind not in "iuf"
+        ):
+            what = (
+                f"{labels.shape} of {labels.dtype}"
+                if isinstance(labels, h5py.Dataset)
+                else "a group"
+            )
+            raise ReadError(
+                f"{path}, {labels.name}: {what}, expected one label for each of {len(rows)} rows"
+            )
         parts.append(_Part(split, first, rows, labels))
         first += len(rows)
     if not parts:

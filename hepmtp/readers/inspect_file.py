@@ -83,7 +83,11 @@ class Inspection(NamedTuple):
 
 
 def inspect(
-    path: str | Path, *, reader: str | None = None, options: Mapping[str, Any] | None = None, look_at: int = 10_000
+    path: str | Path,
+    *,
+    reader: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    look_at: int = 10_000,
 ) -> Inspection:
     """What a file is.
 
@@ -145,15 +149,24 @@ def summary(found: Inspection) -> list[tuple[str, str]]:
     rows = [
         ("file", f"{found.path} ({found.size:,} bytes)"),
         ("format", found.format),
-        ("reader", found.reader + "".join(f" --option {key}={value}" for key, value in found.options.items())),
+        (
+            "reader",
+            found.reader
+            + "".join(f" --option {key}={value}" for key, value in found.options.items()),
+        ),
         (
             "events",
             f"{found.events:,}"
-            + (f"; what follows is of the first {found.looked_at:,}" if found.looked_at < found.events else ""),
+            + (
+                f"; what follows is of the first {found.looked_at:,}"
+                if found.looked_at < found.events
+                else ""
+            ),
         ),
         (
             "processes",
-            ", ".join(f"{name} {n:,}" for name, n in (found.processes or {}).items()) or "the file names none",
+            ", ".join(f"{name} {n:,}" for name, n in (found.processes or {}).items())
+            or "the file names none",
         ),
         ("units", f"{found.units} in the file: {found.units_from}"),
     ]
@@ -163,7 +176,12 @@ def summary(found: Inspection) -> list[tuple[str, str]]:
         rows.append(("MET", _in_short(found.met)))
     if found.weights is not None:
         total, low, high, negative = found.weights
-        rows.append(("weights", f"sum {total:.6g}, from {low:.6g} to {high:.6g}, {100 * negative:.3g} % negative"))
+        rows.append(
+            (
+                "weights",
+                f"sum {total:.6g}, from {low:.6g} to {high:.6g}, {100 * negative:.3g} % negative",
+            )
+        )
     rows += [
         (f"particles: {name}", f"{n.mean:.3g} an event, from {n.min} to {n.max}")
         for name, n in found.multiplicity.items()
@@ -241,7 +259,11 @@ def _format(path: str, name: str, reader: Reader) -> str:
     if name == _CSV:
         layout = reader.layout_of(path)  # type: ignore[attr-defined]
         return f"Dark Machines CSV, layout {layout.name}" + (", gzipped" if packed else "")
-    known = {_ROOT: "ROOT that hepmtp wrote", _PARQUET: "parquet that hepmtp wrote", _HDF5: "four-top HDF5"}
+    known = {
+        _ROOT: "ROOT that hepmtp wrote",
+        _PARQUET: "parquet that hepmtp wrote",
+        _HDF5: "four-top HDF5",
+    }
     what = cls or module
     return known.get(name, f"ROOT, layout {what}" if rooted else what)
 
@@ -255,18 +277,28 @@ def _units(events: ak.Array, unit: float) -> tuple[str, str, tuple[str, ...]]:
     said = "MeV" if unit == 1e-3 else "GeV"
     low, high = _LEADING
     units = (
-        "GeV" if low <= median <= high else "MeV" if low * 1e3 <= median <= high * 1e3 and median > high else "unknown"
+        "GeV"
+        if low <= median <= high
+        else "MeV"
+        if low * 1e3 <= median <= high * 1e3 and median > high
+        else "unknown"
     )
     units_from = f"the median of the highest pt of each event is {median:.4g}"
     if units == said:
         return units, units_from, ()
-    return units, units_from, (f"the reader takes energies for {said}, but they look like {units}: {units_from}",)
+    return (
+        units,
+        units_from,
+        (f"the reader takes energies for {said}, but they look like {units}: {units_from}",),
+    )
 
 
 def _notes(events: ak.Array, used: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[str, ...]:
     notes = []
     if "lepton_order" in used and "lepton_order" not in given:
-        notes.append(f"the file does not say which lepton is which; shown as if {used['lepton_order']}")
+        notes.append(
+            f"the file does not say which lepton is which; shown as if {used['lepton_order']}"
+        )
     weight = ak.to_numpy(events.weight)
     if len(weight) and (weight == 0).any():
         notes.append(f"{int((weight == 0).sum())} events have weight 0")
@@ -276,12 +308,18 @@ def _notes(events: ak.Array, used: Mapping[str, Any], given: Mapping[str, Any]) 
     return tuple(notes)
 
 
-def _processes(path: str, name: str, reader: Any, events: ak.Array, look_at: int) -> dict[str, int] | None:
+def _processes(
+    path: str, name: str, reader: Any, events: ak.Array, look_at: int
+) -> dict[str, int] | None:
     if name == _CSV and reader.layout_of(path).name == "challenge":
         with open_file(path) as file:
             lines = itertools.islice(file, look_at)
             return dict(
-                Counter(line.split(b";", 2)[1].decode(errors="replace") for line in lines if line.count(b";") > 1)
+                Counter(
+                    line.split(b";", 2)[1].decode(errors="replace")
+                    for line in lines
+                    if line.count(b";") > 1
+                )
             )
     if "label" not in events.fields:
         return None
@@ -303,14 +341,23 @@ def _multiplicity(events: ak.Array) -> dict[str, Multiplicity]:
         of_type = ak.to_numpy(ak.sum(kinds == i, axis=1))
         if of_type.any():
             counts[name] = of_type
-    return {name: Multiplicity(int(n.min()), float(n.mean()), int(n.max())) for name, n in counts.items()}
+    return {
+        name: Multiplicity(int(n.min()), float(n.mean()), int(n.max()))
+        for name, n in counts.items()
+    }
 
 
 def _spread(values: Any) -> Spread | None:
-    return Spread(float(values.min()), float(np.median(values)), float(values.max())) if len(values) else None
+    return (
+        Spread(float(values.min()), float(np.median(values)), float(values.max()))
+        if len(values)
+        else None
+    )
 
 
 def _weights(weight: Any) -> Weights | None:
     if not len(weight):
         return None
-    return Weights(float(weight.sum()), float(weight.min()), float(weight.max()), float((weight < 0).mean()))
+    return Weights(
+        float(weight.sum()), float(weight.min()), float(weight.max()), float((weight < 0).mean())
+    )

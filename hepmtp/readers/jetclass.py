@@ -27,7 +27,18 @@ from hepmtp.readers.options import check_options
 from hepmtp.readers.trees import damage, entries, open_root
 
 #: What jets are made from; ``label`` is an index into this. A file may hold some of these only.
-JET_LABELS: tuple[str, ...] = ("QCD", "Hbb", "Hcc", "Hgg", "H4q", "Hqql", "Zqq", "Wqq", "Tbqq", "Tbl")
+JET_LABELS: tuple[str, ...] = (
+    "QCD",
+    "Hbb",
+    "Hcc",
+    "Hgg",
+    "H4q",
+    "Hqql",
+    "Zqq",
+    "Wqq",
+    "Tbqq",
+    "Tbl",
+)
 
 _MOMENTUM = ("part_px", "part_py", "part_pz", "part_energy")
 _JET = ("jet_pt", "jet_eta", "jet_phi", "jet_energy")
@@ -84,7 +95,13 @@ class JetClass:
         with self._open(path) as tree:
             start, stop = entries(tree, start, stop)
             labels = [name for name in JET_LABELS if f"label_{name}" in tree]
-            names = [*_MOMENTUM, "part_charge", *_FLAGS, *_JET, *(f"label_{name}" for name in labels)]
+            names = [
+                *_MOMENTUM,
+                "part_charge",
+                *_FLAGS,
+                *_JET,
+                *(f"label_{name}" for name in labels),
+            ]
             names += [] if self.weight is None else [self.weight]
             arrays = tree.arrays(names, entry_start=start, entry_stop=stop, library="ak")
             return self._events(path, start, arrays, labels)
@@ -103,7 +120,9 @@ class JetClass:
         types = _types(path, start, counts, flat["part_charge"], flags)
         px, py, pz, energy = (flat[name] for name in _MOMENTUM)
         pt = np.hypot(px, py)
-        with np.errstate(divide="ignore", invalid="ignore"):  # a particle along the beam is refused by its eta
+        with np.errstate(
+            divide="ignore", invalid="ignore"
+        ):  # a particle along the beam is refused by its eta
             eta = np.arcsinh(pz / pt)
         n = len(counts)
         try:
@@ -127,7 +146,9 @@ class JetClass:
         for name, column in jet.items():
             bad = np.flatnonzero(~np.isfinite(column) | (column < 0 if name == "pt" else False))
             if len(bad):
-                raise ReadError(f"{path} entry {start + bad[0]}: jet_{name} is {column[bad[0]]}; fetch the file again")
+                raise ReadError(
+                    f"{path} entry {start + bad[0]}: jet_{name} is {column[bad[0]]}; fetch the file again"
+                )
         events = ak.with_field(events, ak.zip(jet, with_name="Momentum4D"), "Jet")
         return ak.with_field(events, label, "label")
 
@@ -145,7 +166,9 @@ class JetClass:
         for name in (*_MOMENTUM, "part_charge", *_FLAGS, *_JET, *filter(None, [self.weight])):
             if name not in tree:
                 known = tree.keys()
-                found = ", ".join(known[:20]) + (f", ... {len(known)} in all" if len(known) > 20 else "")
+                found = ", ".join(known[:20]) + (
+                    f", ... {len(known)} in all" if len(known) > 20 else ""
+                )
                 raise ReadError(
                     f"{path}, tree {self.tree}, has no branch {name!r} (found: {found}); expected the layout of JetClass"
                 )
@@ -167,13 +190,19 @@ def _labels(path: str, start: int, found: dict[str, NDArray[np.float64]]) -> NDA
     if len(bad):
         at = bad[0]
         says = ", ".join(f"label_{name} {column[at]:g}" for name, column in found.items())
-        raise ReadError(f"{path} entry {start + at}: expected exactly one label that is 1, found {says}")
+        raise ReadError(
+            f"{path} entry {start + at}: expected exactly one label that is 1, found {says}"
+        )
     order = np.array([JET_LABELS.index(name) for name in found], dtype=np.int8)
     return np.asarray(order[table.argmax(axis=0)])
 
 
 def _types(
-    path: str, start: int, counts: NDArray[np.int64], charge: NDArray[np.float64], flags: dict[str, NDArray[Any]]
+    path: str,
+    start: int,
+    counts: NDArray[np.int64],
+    charge: NDArray[np.float64],
+    flags: dict[str, NDArray[Any]],
 ) -> NDArray[np.int8]:
     """Type of each particle, (n_particles,), from its charge and its flags, one of which is 1."""
     set_flags = np.zeros(len(charge), dtype=np.int8)
@@ -185,7 +214,9 @@ def _types(
         set_flags += is_set
         kind[is_set] = i
     sign = np.where(legal, charge, 0).astype(np.int8)
-    types = np.where(legal & (sign == charge) & (set_flags == 1), _TYPE_OF[kind, sign], -1).astype(np.int8)
+    types = np.where(legal & (sign == charge) & (set_flags == 1), _TYPE_OF[kind, sign], -1).astype(
+        np.int8
+    )
     bad = np.flatnonzero(types < 0)
     if len(bad):
         at = bad[0]

@@ -42,7 +42,9 @@ def is_remote(path: str) -> bool:
 def check_file(path: str) -> None:
     """Raise ReadError if this is not a local file with something in it."""
     if is_remote(path):
-        raise ReadError(f"{path} is remote; files of this kind are not read in place: download it, then name the copy")
+        raise ReadError(
+            f"{path} is remote; files of this kind are not read in place: download it, then name the copy"
+        )
     file = Path(path)
     if file.is_dir():
         raise ReadError(f"{path} is a folder; name the files in it")
@@ -64,7 +66,9 @@ def size_of(path: str) -> int:
 def check_range(path: str, start: int, stop: int | None) -> None:
     """Raise ReadError if [start, stop) is not a range of entries."""
     if start < 0 or (stop is not None and stop < start):
-        raise ReadError(f"{path}: entries [{start}, {stop}) were asked for, expected 0 <= start <= stop")
+        raise ReadError(
+            f"{path}: entries [{start}, {stop}) were asked for, expected 0 <= start <= stop"
+        )
 
 
 def open_file(path: str) -> IO[bytes]:
@@ -92,7 +96,9 @@ class _Remote(io.RawIOBase):
         except Exception as error:  # noqa: BLE001 (each protocol has errors of its own)
             raise self._failed(error) from None
         if not self.file.seekable() or self.file.size is None:
-            raise ReadError(f"{path}: the server gives no parts of files; download it, then name the copy")
+            raise ReadError(
+                f"{path}: the server gives no parts of files; download it, then name the copy"
+            )
         if self.file.size == 0:
             raise ReadError(f"{path} is empty: 0 bytes")
 
@@ -126,7 +132,9 @@ class _Remote(io.RawIOBase):
 
     def _failed(self, error: Exception) -> ReadError:
         reason = f"{type(error).__name__}: {error}".split("\n", maxsplit=1)[0]
-        return ReadError(f"{self.path} cannot be read in place ({reason}); check the address, or download the file")
+        return ReadError(
+            f"{self.path} cannot be read in place ({reason}); check the address, or download the file"
+        )
 
 
 def take(path: str, file: IO[bytes], n: int, *, line: int, at: int | None = None) -> bytes:
@@ -156,9 +164,13 @@ def scan(path: str, start: int, size: int, stop: int | None) -> Iterator[Chunk]:
     """Chunks of `size` lines of [start, stop), blank lines at the end of the file left out."""
     if start == stop:
         return
-    line = position = lines = 0  # newlines and bytes so far; lines up to the last one that is not blank
+    line = position = lines = (
+        0  # newlines and bytes so far; lines up to the last one that is not blank
+    )
     end: int | None = None  # byte at which that last one ends, its newline included
-    begins = [(0, 0)] if start == 0 else []  # (line, byte) of the boundaries that are not yet yielded
+    begins = (
+        [(0, 0)] if start == 0 else []
+    )  # (line, byte) of the boundaries that are not yet yielded
     with open_file(path) as file:
         while block := take(path, file, _BLOCK, line=line):
             newlines = np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n"))
@@ -172,7 +184,9 @@ def scan(path: str, start: int, size: int, stop: int | None) -> Iterator[Chunk]:
             wanted = (number >= start) & ((number - start) % size == 0)
             if stop is not None:
                 wanted = (wanted & (number < stop)) | (number == stop)
-            begins += [(int(number[i]), position + int(newlines[i]) + 1) for i in np.flatnonzero(wanted)]
+            begins += [
+                (int(number[i]), position + int(newlines[i]) + 1) for i in np.flatnonzero(wanted)
+            ]
             while len(begins) > 1 and begins[1][0] <= lines:
                 (first, byte), (next_first, next_byte) = begins[:2]
                 yield Chunk(first, next_first - first, byte, next_byte)

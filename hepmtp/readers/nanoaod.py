@@ -94,22 +94,31 @@ class NanoAOD(TreeReader):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.jet_id not in ("tight", "tight lepton veto", None):
-            raise ReadError(f"jet_id is {self.jet_id!r}, expected 'tight', 'tight lepton veto' or None")
+            raise ReadError(
+                f"jet_id is {self.jet_id!r}, expected 'tight', 'tight lepton veto' or None"
+            )
         if self.b_tag is not None and self.working_point is None and self.b_tag not in MEDIUM:
             raise ReadError(
                 f"b_tag is {self.b_tag!r} without a working_point; one is known only for {', '.join(MEDIUM)}"
             )
         if self.b_tag is None and self.working_point is not None:
-            raise ReadError(f"working_point is {self.working_point} without a b_tag; name the discriminator it is of")
+            raise ReadError(
+                f"working_point is {self.working_point} without a b_tag; name the discriminator it is of"
+            )
 
     def _events(self, branches: Branches) -> ak.Array:
         others = [self._electrons(branches), self._muons(branches), *self._photons(branches)]
         jets = self._jets(branches)
         if self.overlap > 0:
             jets = jets.select(away_from(jets, others, self.overlap, len(branches)))
-        name = self.met or MISSING[branches.first_of(MISSING, "missing energy", "name it with the option met")]
+        name = (
+            self.met
+            or MISSING[branches.first_of(MISSING, "missing energy", "name it with the option met")]
+        )
         met, met_phi = missing(branches, f"{name}_pt", f"{name}_phi")
-        return events_from(branches, [jets, *others], met=met, met_phi=met_phi, weight=self._weight(branches))
+        return events_from(
+            branches, [jets, *others], met=met, met_phi=met_phi, weight=self._weight(branches)
+        )
 
     def _jets(self, branches: Branches) -> Particles:
         jets = momenta(branches, "Jet_pt", "Jet_eta", "Jet_phi")
@@ -117,17 +126,28 @@ class NanoAOD(TreeReader):
         score = finite(branches, name, like="Jet_pt")
         keep = jets.passes(self.jets)
         was_run = (score > _NOT_RUN) | ~keep | (np.abs(jets.eta) > _TAGGED_ETA)
-        branches.require(was_run, name, score, "a score: the tagger was not run for this file; name another with b_tag")
+        branches.require(
+            was_run,
+            name,
+            score,
+            "a score: the tagger was not run for this file; name another with b_tag",
+        )
         if self.jet_id:
             keep &= _jet_id(branches, np.abs(jets.eta), veto=self.jet_id != "tight")
-        return jets.take(keep, type=score > working_point, mass=finite(branches, "Jet_mass", like="Jet_pt"))
+        return jets.take(
+            keep, type=score > working_point, mass=finite(branches, "Jet_mass", like="Jet_pt")
+        )
 
     def _tagger(self, branches: Branches) -> tuple[str, float]:
         name = f"Jet_{self.b_tag}"
         if self.b_tag is None:
             known = {f"Jet_{name}": value for name, value in MEDIUM.items()}
-            name = branches.first_of(known, "b-tag discriminator", "name one with the options b_tag and working_point")
-        working_point = MEDIUM[name.removeprefix("Jet_")] if self.working_point is None else self.working_point
+            name = branches.first_of(
+                known, "b-tag discriminator", "name one with the options b_tag and working_point"
+            )
+        working_point = (
+            MEDIUM[name.removeprefix("Jet_")] if self.working_point is None else self.working_point
+        )
         logger.info("%s: b-jets have %s above %g", branches.path, name, working_point)
         return name, working_point
 
@@ -165,7 +185,8 @@ class NanoAOD(TreeReader):
 
     def _weight(self, branches: Branches) -> NDArray[np.float64] | float:
         if self.weight is None or (
-            self.weight == "genWeight" and not any(name in branches for name in ("genWeight", *_SIMULATED))
+            self.weight == "genWeight"
+            and not any(name in branches for name in ("genWeight", *_SIMULATED))
         ):
             return 1.0
         return per_event(branches, self.weight, branches.numbers(self.weight))
@@ -174,7 +195,9 @@ class NanoAOD(TreeReader):
 def _jet_id(branches: Branches, eta: NDArray[np.float64], *, veto: bool) -> Mask:
     """Whether each jet is a good one; bits 1 and 2 of Jet_jetId, or the recommendation for PUPPI jets of 2022 on."""
     if "Jet_jetId" in branches:
-        return np.asarray(branches.like("Jet_jetId", "Jet_pt").astype(np.int64) & (4 if veto else 2) != 0)
+        return np.asarray(
+            branches.like("Jet_jetId", "Jet_pt").astype(np.int64) & (4 if veto else 2) != 0
+        )
 
     def jets(name: str) -> NDArray[np.float64]:
         return finite(branches, f"Jet_{name}", like="Jet_pt")

@@ -33,8 +33,12 @@ def check_options(reader: Any) -> None:
             made = make(value)
         except (TypeError, ValueError):
             expected += " or None" if other == "None" else ""
-            raise ReadError(f"{type(reader).__name__}: option {field.name} is {value!r}, expected {expected}") from None
-        object.__setattr__(reader, field.name, made)  # how a frozen dataclass sets what it has checked
+            raise ReadError(
+                f"{type(reader).__name__}: option {field.name} is {value!r}, expected {expected}"
+            ) from None
+        object.__setattr__(
+            reader, field.name, made
+        )  # how a frozen dataclass sets what it has checked
 
 
 def _number(value: Any) -> float:
@@ -68,7 +72,9 @@ def _cut(value: Any) -> tuple[float, float]:
 
 
 def _texts(value: Any) -> tuple[str, ...]:
-    return tuple(_text(one) for one in (value.split(",") if isinstance(value, str) and value else value))
+    return tuple(
+        _text(one) for one in (value.split(",") if isinstance(value, str) and value else value)
+    )
 
 
 #: Annotations of options: what makes a value one, and what it is called.

@@ -45,13 +45,21 @@ class ParquetReader:
             start = min(start, stop)
             sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
             ends = np.cumsum(sizes, dtype=np.int64)
-            groups = [i for i, size in enumerate(sizes) if ends[i] > start and ends[i] - size < stop]
+            groups = [
+                i for i, size in enumerate(sizes) if ends[i] > start and ends[i] - size < stop
+            ]
             before = int(ends[groups[0]] - sizes[groups[0]]) if groups else 0
-            table = file.read_row_groups(groups, columns=list(COLUMNS)).slice(start - before, stop - start)
+            table = file.read_row_groups(groups, columns=list(COLUMNS)).slice(
+                start - before, stop - start
+            )
             absent = [name for name in COLUMNS if table.column(name).null_count]
             if absent:
-                raise ReadError(f"{path} has missing values in column {absent[0]!r}; write the file without them")
-            return events_of(path, start, {name: ak.from_arrow(table.column(name)) for name in COLUMNS})
+                raise ReadError(
+                    f"{path} has missing values in column {absent[0]!r}; write the file without them"
+                )
+            return events_of(
+                path, start, {name: ak.from_arrow(table.column(name)) for name in COLUMNS}
+            )
 
 
 @contextlib.contextmanager

@@ -59,10 +59,17 @@ class Momenta(NamedTuple):
         """Whether each particle passes the cut."""
         return np.asarray((self.pt >= cut[0]) & (np.abs(self.eta) <= cut[1]))
 
-    def take(self, keep: Mask, *, type: ArrayLike, mass: ArrayLike = 0.0, energy: Floats | None = None) -> Particles:
+    def take(
+        self, keep: Mask, *, type: ArrayLike, mass: ArrayLike = 0.0, energy: Floats | None = None
+    ) -> Particles:
         """Those that are kept, as particles of this type and mass, or energy, [GeV]; each one value or one per particle."""
         chosen = slice(None) if keep.all() else keep
-        event, pt, eta, phi = self.event[chosen], self.pt[chosen], self.eta[chosen], self.phi[chosen]
+        event, pt, eta, phi = (
+            self.event[chosen],
+            self.pt[chosen],
+            self.eta[chosen],
+            self.phi[chosen],
+        )
         if energy is None:
             m = np.asarray(mass, dtype=np.float64)
             m = m[chosen] if m.ndim else m
@@ -99,7 +106,9 @@ def momenta(branches: Branches, pt: str, eta: str, phi: str, *, unit: float = 1.
 def within(branches: Branches, name: str, values: Floats, limit: float) -> None:
     """Raise ReadError if a value of a branch is not within [-limit, limit]."""
     if len(values) and not np.abs(values).max() <= limit:
-        branches.require(np.abs(values) <= limit, name, values, f"a number from {-limit:.6g} to {limit:.6g}")
+        branches.require(
+            np.abs(values) <= limit, name, values, f"a number from {-limit:.6g} to {limit:.6g}"
+        )
 
 
 def finite(branches: Branches, name: str, like: str) -> Floats:
@@ -125,7 +134,11 @@ def away_from(jets: Particles, others: Sequence[Particles], distance: float, n_e
     for other in others:
         pairs = counts[other.event]  # every one of the others with every jet of its event
         one = np.repeat(np.arange(len(other.pt)), pairs)
-        jet = np.arange(len(one)) - np.repeat(np.cumsum(pairs) - pairs, pairs) + offsets[other.event[one]]
+        jet = (
+            np.arange(len(one))
+            - np.repeat(np.cumsum(pairs) - pairs, pairs)
+            + offsets[other.event[one]]
+        )
         phi = np.abs(jets.phi[jet] - other.phi[one])
         phi = np.minimum(phi, 2 * np.pi - phi)
         near = (jets.eta[jet] - other.eta[one]) ** 2 + phi**2 < distance**2
@@ -134,7 +147,12 @@ def away_from(jets: Particles, others: Sequence[Particles], distance: float, n_e
 
 
 def events_from(
-    branches: Branches, collections: Sequence[Particles], *, met: Floats, met_phi: Floats, weight: ArrayLike
+    branches: Branches,
+    collections: Sequence[Particles],
+    *,
+    met: Floats,
+    met_phi: Floats,
+    weight: ArrayLike,
 ) -> ak.Array:
     """Events of these collections, in the order given, each by falling pt."""
     n = len(branches)
@@ -144,7 +162,8 @@ def events_from(
     begin = np.cumsum(total) - total  # where the next particle of each event goes
     size = int(total.sum())
     columns: dict[str, Any] = {
-        name: np.empty(size, np.int8 if name == "type" else np.float64) for name in Particles._fields[1:]
+        name: np.empty(size, np.int8 if name == "type" else np.float64)
+        for name in Particles._fields[1:]
     }
     for one, count in zip(collections, counts, strict=True):
         place = np.arange(len(one.pt)) + np.repeat(begin - (np.cumsum(count) - count), count)
@@ -173,7 +192,9 @@ def missing(branches: Branches, pt: str, phi: str, *, lists: bool = False) -> tu
     """MET and its phi from two branches, checked; of lists of one value, if they are such."""
     read = branches.single if lists else branches.numbers
     met, met_phi = (per_event(branches, name, read(name)) for name in (pt, phi))
-    branches.require((met >= 0) & (met <= _MAX_PT), pt, met, f"a MET from 0 to {_MAX_PT:g} GeV", per_event=True)
+    branches.require(
+        (met >= 0) & (met <= _MAX_PT), pt, met, f"a MET from 0 to {_MAX_PT:g} GeV", per_event=True
+    )
     legal = np.abs(met_phi) <= MAX_PHI
     branches.require(legal, phi, met_phi, "a number in (-pi, pi]", per_event=True)
     return met, met_phi

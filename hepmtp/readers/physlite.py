@@ -113,9 +113,15 @@ class Physlite(TreeReader):
     def _jets(self, branches: Branches) -> Particles:
         jets = _momenta(branches, "AnalysisJets")
         mass = finite(branches, "AnalysisJetsAuxDyn.m", like="AnalysisJetsAuxDyn.pt") / _MEV
-        tagged = np.zeros(len(jets.pt), dtype=bool) if self.b_tagger is None else self._tagged(branches, self.b_tagger)
+        tagged = (
+            np.zeros(len(jets.pt), dtype=bool)
+            if self.b_tagger is None
+            else self._tagged(branches, self.b_tagger)
+        )
         return jets.take(
-            jets.passes(self.jets) & _passes(branches, "AnalysisJets", self.jet_id), type=tagged, mass=mass
+            jets.passes(self.jets) & _passes(branches, "AnalysisJets", self.jet_id),
+            type=tagged,
+            mass=mass,
         )
 
     def _tagged(self, branches: Branches, tagger: str) -> Mask:
@@ -123,11 +129,15 @@ class Physlite(TreeReader):
         if tagger == "first":
             known = {f"{_B_TAGGING}.{name}_pb": name for name in TAGGERS}
             tagger = known[
-                branches.first_of(known, "scores of a b-tagger", "name one with b_tagger, or None for no b-jets")
+                branches.first_of(
+                    known, "scores of a b-tagger", "name one with b_tagger, or None for no b-jets"
+                )
             ]
         logger.info("%s: b-jets are those of %s", branches.path, tagger)
         place = _places(branches, f"{_B_TAGGING}.{tagger}_pb")
-        b, c, light = (_scores(branches, f"{tagger}_p{flavour}", tagger)[place] for flavour in "bcu")
+        b, c, light = (
+            _scores(branches, f"{tagger}_p{flavour}", tagger)[place] for flavour in "bcu"
+        )
         of_c, of_tau = self.b_fractions
         with_tau = f"{_B_TAGGING}.{tagger}_ptau" in branches or (of_tau and self.b_cut is not None)
         tau = _scores(branches, f"{tagger}_ptau", tagger)[place] if with_tau else np.zeros_like(b)
@@ -138,9 +148,13 @@ class Physlite(TreeReader):
 
     def _electrons(self, branches: Branches) -> Particles:
         electrons = _momenta(branches, "AnalysisElectrons")
-        keep = electrons.passes(self.electrons) & _passes(branches, "AnalysisElectrons", self.electron_id)
+        keep = electrons.passes(self.electrons) & _passes(
+            branches, "AnalysisElectrons", self.electron_id
+        )
         keep &= self._isolated(branches, "AnalysisElectrons", electrons)
-        return electrons.take(keep, type=_charged(branches, "AnalysisElectrons", positive=2), mass=ELECTRON_MASS)
+        return electrons.take(
+            keep, type=_charged(branches, "AnalysisElectrons", positive=2), mass=ELECTRON_MASS
+        )
 
     def _muons(self, branches: Branches) -> Particles:
         muons = _momenta(branches, "AnalysisMuons")
@@ -148,23 +162,37 @@ class Physlite(TreeReader):
         if self.muon_quality is not None:
             quality = branches.like("AnalysisMuonsAuxDyn.quality", "AnalysisMuonsAuxDyn.pt")
             keep &= quality & 7 <= self.muon_quality  # the other bits are flags
-        return muons.take(keep, type=_charged(branches, "AnalysisMuons", positive=4), mass=MUON_MASS)
+        return muons.take(
+            keep, type=_charged(branches, "AnalysisMuons", positive=4), mass=MUON_MASS
+        )
 
     def _isolated(self, branches: Branches, container: str, leptons: Momenta) -> Mask | np.bool_:
         if self.lepton_isolation is None:
             return np.True_
-        around = finite(branches, f"{container}AuxDyn.{ISOLATION[container]}", like=f"{container}AuxDyn.pt") / _MEV
+        around = (
+            finite(
+                branches, f"{container}AuxDyn.{ISOLATION[container]}", like=f"{container}AuxDyn.pt"
+            )
+            / _MEV
+        )
         return np.asarray(around <= self.lepton_isolation * leptons.pt)
 
     def _photons(self, branches: Branches) -> Particles:
         photons = _momenta(branches, "AnalysisPhotons")
-        return photons.take(photons.passes(self.photons) & _passes(branches, "AnalysisPhotons", self.photon_id), type=6)
+        return photons.take(
+            photons.passes(self.photons) & _passes(branches, "AnalysisPhotons", self.photon_id),
+            type=6,
+        )
 
     def _weight(self, branches: Branches) -> NDArray[np.float64] | float:
         if self.weight is None:
             return 1.0
         name = f"EventInfoAuxDyn.{self.weight}"
-        if self.weight == "mcEventWeights" and name not in branches and "TruthEvents" not in branches:
+        if (
+            self.weight == "mcEventWeights"
+            and name not in branches
+            and "TruthEvents" not in branches
+        ):
             return 1.0  # data
         counts, weights = branches.lists(name)
         branches.require(counts > 0, name, counts, "at least one weight", per_event=True)
@@ -195,11 +223,15 @@ def _places(branches: Branches, scores: str) -> NDArray[np.int64]:
     name = "AnalysisJetsAuxDyn.btaggingLink.m_persIndex"
     index = branches.like(name, "AnalysisJetsAuxDyn.pt").astype(np.int64)
     jets, counts = branches.lists(name).counts, branches.lists(scores).counts
-    branches.require(index < np.repeat(counts, jets), name, index, f"below the number of {scores} in the event")
+    branches.require(
+        index < np.repeat(counts, jets), name, index, f"below the number of {scores} in the event"
+    )
     return index + np.repeat(np.cumsum(counts) - counts, jets)
 
 
-def _missing(branches: Branches, collections: Sequence[Particles]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _missing(
+    branches: Branches, collections: Sequence[Particles]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """x and y of the missing momentum: the final term, or the soft one minus all particles."""
     container, n = "MET_Core_AnalysisMETAuxDyn", len(branches)
     if n == 0:
@@ -215,7 +247,11 @@ def _missing(branches: Branches, collections: Sequence[Particles]) -> tuple[NDAr
     counts, sources = branches.lists(f"{container}.source")
     same = counts == len(terms)
     branches.require(
-        same, f"number of terms of {container}", counts, f"{len(terms)}, as in entry {branches.start}", per_event=True
+        same,
+        f"number of terms of {container}",
+        counts,
+        f"{len(terms)}, as in entry {branches.start}",
+        per_event=True,
     )
     sources = sources.reshape(n, len(terms))[:, at]
     branches.require(
@@ -226,7 +262,10 @@ def _missing(branches: Branches, collections: Sequence[Particles]) -> tuple[NDAr
         per_event=True,
     )
     x, y = (
-        per_event(branches, name, branches.like(name, f"{container}.source").reshape(n, len(terms))[:, at]) / _MEV
+        per_event(
+            branches, name, branches.like(name, f"{container}.source").reshape(n, len(terms))[:, at]
+        )
+        / _MEV
         for name in (f"{container}.mpx", f"{container}.mpy")
     )
     if term == SOFT_TERM:

@@ -119,4 +119,10 @@ def _dtype(name: str) -> str:
     return "int8" if name == "type" else "float64"
 
 
-_PER_EVENT = {"event": "int64", "source": "int64", "weight": "float64", "MET_pt": "float64", "MET_phi": "float64"}
+_PER_EVENT = {
+    "event": "int64",
+    "source": "int64",
+    "weight": "float64",
+    "MET_pt": "float64",
+    "MET_phi": "float64",
+}

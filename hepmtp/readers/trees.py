@@ -44,7 +44,9 @@ class Branches:
     tree: Any
     start: int
     stop: int
-    known: Mapping[str, str]  # names as they are asked for, with "." before a part, to names in the file
+    known: Mapping[
+        str, str
+    ]  # names as they are asked for, with "." before a part, to names in the file
     _read: dict[str, Lists] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -60,24 +62,34 @@ class Branches:
         for name in names:
             if name in self:
                 return name
-        raise ReadError(f"{self.path}, tree {self.tree.name}, has no {what} ({', '.join(names)}); {advice}")
+        raise ReadError(
+            f"{self.path}, tree {self.tree.name}, has no {what} ({', '.join(names)}); {advice}"
+        )
 
     def array(self, name: str, stop: int | None = None) -> ak.Array:
         """A branch as it is; up to `stop` only, if that comes first."""
         stop = self.stop if stop is None else min(stop, self.stop)
         whole, _, part = name.rpartition(".")
-        if name not in self and whole in self:  # an RNTuple has records where a TTree has a branch for each part
+        if (
+            name not in self and whole in self
+        ):  # an RNTuple has records where a TTree has a branch for each part
             record = self.array(whole, stop)
             if part in record.fields:
                 return record[part]
         if name not in self:
             close = difflib.get_close_matches(name, self.known, n=4, cutoff=0.5)
-            near = f"near it are {', '.join(close)}" if close else f"no name is near it among {len(self.known)}"
+            near = (
+                f"near it are {', '.join(close)}"
+                if close
+                else f"no name is near it among {len(self.known)}"
+            )
             raise ReadError(
                 f"{self.path}, tree {self.tree.name}, has no branch {name!r} ({near}); name another reader or branch"
             )
         with damage(self.path):
-            return self.tree[self.known[name]].array(entry_start=min(self.start, stop), entry_stop=stop, library="ak")
+            return self.tree[self.known[name]].array(
+                entry_start=min(self.start, stop), entry_stop=stop, library="ak"
+            )
 
     def numbers(self, name: str) -> NDArray[Any]:
         """A branch with one number per event, shape (n_events,)."""
@@ -90,7 +102,9 @@ class Branches:
             found = _flat(array) if array.ndim == depth else None
             if found is None:
                 expected = "a list of numbers" if depth == 2 else "a number"
-                raise ReadError(f"{self.path}: branch {name!r} is {ak.type(array)}, expected {expected} per event")
+                raise ReadError(
+                    f"{self.path}: branch {name!r} is {ak.type(array)}, expected {expected} per event"
+                )
             self._read[name] = found
         return self._read[name]
 
@@ -116,7 +130,13 @@ class Branches:
         return column.values
 
     def require(
-        self, legal: NDArray[np.bool_], name: str, values: NDArray[Any], expected: str, *, per_event: bool = False
+        self,
+        legal: NDArray[np.bool_],
+        name: str,
+        values: NDArray[Any],
+        expected: str,
+        *,
+        per_event: bool = False,
     ) -> None:
         """Raise ReadError that names entry, branch and value where `legal` is False, per value of a branch or per event."""
         if legal.all():
@@ -188,9 +208,13 @@ class TreeReader(ABC):
         with self._open(path) as tree:
             known = _names(tree)
             for chunk in _chunks(path, int(tree.num_entries), size):
-                yield self._chunk(path, tree, known, chunk.first_entry, chunk.first_entry + chunk.n_entries)
+                yield self._chunk(
+                    path, tree, known, chunk.first_entry, chunk.first_entry + chunk.n_entries
+                )
 
-    def _chunk(self, path: str, tree: Any, known: Mapping[str, str], start: int, stop: int | None) -> ak.Array:
+    def _chunk(
+        self, path: str, tree: Any, known: Mapping[str, str], start: int, stop: int | None
+    ) -> ak.Array:
         branches = Branches(path, tree, *entries(tree, start, stop), known)
         try:
             return self._events(branches)
@@ -279,7 +303,10 @@ def identify(path: str) -> str:
         for tree in trees_of(file):
             with damage(path):
                 known = _names(file[tree])
-            missing = {reader: [name for name in names if name not in known] for reader, names in LAYOUTS.items()}
+            missing = {
+                reader: [name for name in names if name not in known]
+                for reader, names in LAYOUTS.items()
+            }
             for reader, names in missing.items():
                 if not names:
                     return reader

@@ -16,7 +16,14 @@ from hepmtp import plotting
 from hepmtp.datasets.manifest import Dataset
 from hepmtp.errors import ScoreError
 from hepmtp.plotting import OWN_FILES, SIMULATION, Caption
-from hepmtp.report.page import SIMULATION_NOTE, FigureText, RunInfo, versions, write_report, write_results
+from hepmtp.report.page import (
+    SIMULATION_NOTE,
+    FigureText,
+    RunInfo,
+    versions,
+    write_report,
+    write_results,
+)
 from hepmtp.statistics.comparison import Selection, apply, best_separation, compare, threshold
 from hepmtp.statistics.histograms import Histogram, canonical, rebin, yields
 from hepmtp.statistics.performance import PerformanceRow, performance
@@ -75,14 +82,18 @@ def write_run(
         the score that the run is about (the first one if it is not there), and the observable that it must beat.
     """
     if "columns" not in output:
-        raise ScoreError("a report needs the scores event by event: run AnomalyProcessor with columns=True")
+        raise ScoreError(
+            "a report needs the scores event by event: run AnomalyProcessor with columns=True"
+        )
     histograms = {name: canonical(h) for name, h in output["scores"].items()}
     detector = detector if detector in histograms else next(iter(histograms))
     background, signals = (names_of(datasets, role) for role in ("background", "signal"))
     info = RunInfo(
         title=title or f"{detector} on {', '.join(dataset.name for dataset in datasets)}",
         summary=summary,
-        note=SIMULATION_NOTE if all(one.embedded for one in datasets) else "These are the events of your own files.",
+        note=SIMULATION_NOTE
+        if all(one.embedded for one in datasets)
+        else "These are the events of your own files.",
         command=command,
         background=background,
         signals=signals,
@@ -104,7 +115,11 @@ def write_run(
     )
     drawn = draw_scores(folder, output, histograms, info)
     table = separation(output, background, signals, reference=reference)
-    selection = [row for h in histograms.values() for row in passing(h, background, signals, columns=output["columns"])]
+    selection = [
+        row
+        for h in histograms.values()
+        for row in passing(h, background, signals, columns=output["columns"])
+    ]
     seconds = time.perf_counter() - started
     write_results(
         folder,
@@ -126,18 +141,24 @@ def draw_scores(
         return []
     texts = [draw_regions(folder, h, info.background, info.signals, caption=caption)]
     shape = compare(coarse(h), "SR", "CR", datasets=info.background)
-    plotting.save(plotting.shape_comparison(shape, caption=caption), Path(folder) / "figures", "shape")
+    plotting.save(
+        plotting.shape_comparison(shape, caption=caption), Path(folder) / "figures", "shape"
+    )
     text = f"Shape of {shape.label} in SR against CR, background: chi2 / ndof = {shape.chi2:.1f} / {shape.ndof}, p = {shape.p_value:.2g}."
     texts.append(FigureText("shape", text, text))
     for signal in (name for name in info.signals if _holds(h, [name], "SR")):
         curves = {
-            name: per_event(output["columns"], name, signal=signal, background=info.background, region="SR").roc()
+            name: per_event(
+                output["columns"], name, signal=signal, background=info.background, region="SR"
+            ).roc()
             for name in dict.fromkeys((info.detector, *CURVES))
             if name in histograms
         }
         for kind, draw in (("roc", plotting.roc), ("sic", plotting.sic)):
             name = f"{kind}_{signal}"
-            plotting.save(draw(curves, title=f"{signal}, SR", caption=caption), Path(folder) / "figures", name)
+            plotting.save(
+                draw(curves, title=f"{signal}, SR", caption=caption), Path(folder) / "figures", name
+            )
             text = f"{kind.upper()} of {signal} in the SR, weighted by cross-section, where at least 25 raw background events pass."
             texts.append(FigureText(name, text, text))
     return texts
@@ -154,7 +175,11 @@ def names_of(datasets: Sequence[Dataset], role: str) -> list[str]:
 
 
 def separation(
-    output: Output, background: Sequence[str], signals: Sequence[str], *, reference: str = "multiplicity"
+    output: Output,
+    background: Sequence[str],
+    signals: Sequence[str],
+    *,
+    reference: str = "multiplicity",
 ) -> list[PerformanceRow]:
     """How every detector separates every signal from the background, in the preselection and the SR; needs columns."""
     h = next(iter(output["scores"].values()))
@@ -163,7 +188,11 @@ def separation(
         found = [name for name in signals if _holds(h, [name], region)]
         if "columns" in output and _holds(h, background, region):
             rows += performance(
-                output["columns"], background=background, signals=found, regions=(region,), reference=reference
+                output["columns"],
+                background=background,
+                signals=found,
+                regions=(region,),
+                reference=reference,
             )
     return rows
 
@@ -192,14 +221,19 @@ def passing(
         cuts = [blind]
         if _holds(h, [name], second):
             cuts.append(best_separation(h, background=background, signal=name, region=second))
-        rows += [apply(h, cut, background=background, signal=name, region=first, columns=columns) for cut in cuts]
+        rows += [
+            apply(h, cut, background=background, signal=name, region=first, columns=columns)
+            for cut in cuts
+        ]
     return rows
 
 
 def coarse(h: Histogram, *, bins: int = 20) -> Histogram:
     """The same histogram with neighbouring bins joined as far as at least `bins` are left: for figures and shapes."""
     found = len(h.axes["score"])
-    return rebin(h, max(n for n in range(1, found + 1) if found % n == 0 and (found // n >= bins or n == 1)))
+    return rebin(
+        h, max(n for n in range(1, found + 1) if found % n == 0 and (found // n >= bins or n == 1))
+    )
 
 
 def draw_regions(
@@ -223,7 +257,11 @@ def draw_regions(
     )
     plotting.save(figure, Path(folder) / "figures", name)
     text = f"{comparison.label} in {regions[1]} and {regions[0]}"
-    return FigureText(name, f"The {text}: background stacked, signal as lines, ratio of the background's shapes.", text)
+    return FigureText(
+        name,
+        f"The {text}: background stacked, signal as lines, ratio of the background's shapes.",
+        text,
+    )
 
 
 def _holds(h: Histogram, names: Sequence[str], region: str) -> bool:

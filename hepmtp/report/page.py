@@ -62,7 +62,9 @@ TITLES = {
     "counts": "Counts",
 }
 #: Said of every run on events that hepmtp simulated itself.
-SIMULATION_NOTE = "The events are hepmtp's own simulation; they are not ATLAS and not Dark Machines data."
+SIMULATION_NOTE = (
+    "The events are hepmtp's own simulation; they are not ATLAS and not Dark Machines data."
+)
 
 
 class FigureText(NamedTuple):
@@ -116,10 +118,16 @@ class RunInfo:
     versions: Mapping[str, str] = field(default_factory=dict)
 
 
-def versions(packages: Iterable[str] = ("awkward", "coffea", "hist", "numpy", "torch", "uproot")) -> dict[str, str]:
+def versions(
+    packages: Iterable[str] = ("awkward", "coffea", "hist", "numpy", "torch", "uproot"),
+) -> dict[str, str]:
     """Versions of python, hepmtp and these packages, as installed."""
     found = {name: importlib.metadata.version(name) for name in packages}
-    return {"python": platform.python_version(), "hepmtp": importlib.metadata.version("hepmtp"), **found}
+    return {
+        "python": platform.python_version(),
+        "hepmtp": importlib.metadata.version("hepmtp"),
+        **found,
+    }
 
 
 def write_results(
@@ -137,7 +145,8 @@ def write_results(
     for name, content in (("cutflow.json", cutflow), ("run.json", asdict(info))):
         with new_file(folder / name) as temporary:
             temporary.write_text(
-                json.dumps(content, indent=1, ensure_ascii=False, default=dict) + "\n", encoding="utf-8"
+                json.dumps(content, indent=1, ensure_ascii=False, default=dict) + "\n",
+                encoding="utf-8",
             )
     tables: dict[str, Sequence[Any]] = {"performance": performance, "selection": selection}
     for name, rows in tables.items():
@@ -154,7 +163,9 @@ def read_info(folder: str | Path) -> RunInfo:
         figures = [FigureText(*one) for one in content.pop("figures", [])]
         return RunInfo(**content, figures=figures)
     except (TypeError, AttributeError) as error:
-        raise HepmtpError(f"{path} does not describe a run of this hepmtp ({error}); run again to write it") from None
+        raise HepmtpError(
+            f"{path} does not describe a run of this hepmtp ({error}); run again to write it"
+        ) from None
 
 
 def write_report(folder: str | Path) -> Path:
@@ -168,16 +179,22 @@ def write_report(folder: str | Path) -> Path:
     folder = Path(folder)
     info = read_info(folder)
     performance, selection = (
-        read_csv(path) if (path := folder / f"{name}.csv").exists() else [] for name in ("performance", "selection")
+        read_csv(path) if (path := folder / f"{name}.csv").exists() else []
+        for name in ("performance", "selection")
     )
     loader = jinja2.PackageLoader("hepmtp", "data")
-    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    environment = jinja2.Environment(
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+    )
     page = environment.get_template("report.html.j2").render(
         info=info,
         minutes=None if info.seconds is None else f"{info.seconds / 60:.1f}",
         conclusions=conclusions(performance, info),
         datasets=cells([{key: str(value) for key, value in row.items()} for row in info.datasets]),
-        regions=[(region.name, _plain(region.label).removeprefix(f"{region.name}: ")) for region in REGIONS],
+        regions=[
+            (region.name, _plain(region.label).removeprefix(f"{region.name}: "))
+            for region in REGIONS
+        ],
         cutflow=_cutflow(_json(folder / "cutflow.json"), [*info.background, *info.signals]),
         performance=_by(performance, ("region", "signal")),
         selection=_by(selection, ("signal", "region", "rule", "counts"), hidden=("sigma_b",)),
@@ -210,7 +227,10 @@ def conclusions(performance: Sequence[Record], info: RunInfo) -> list[str]:
             other
             for other in performance
             if (other["signal"], other["region"]) == (row["signal"], row["region"])
-            and (other["detector"] == info.reference or not other["detector"].startswith(info.detector))
+            and (
+                other["detector"] == info.reference
+                or not other["detector"].startswith(info.detector)
+            )
         ]
         best = max(others, key=lambda one: float(one["auc_balanced"]))
         sentences.append(
@@ -227,7 +247,9 @@ def _pair(row: Record, name: str) -> str:
     return rounded(float(row[name]), float(row[f"{name}_error"]))
 
 
-def _cutflow(content: Mapping[str, Mapping[str, Mapping[str, float]]], order: Sequence[str]) -> Cells:
+def _cutflow(
+    content: Mapping[str, Mapping[str, Mapping[str, float]]], order: Sequence[str]
+) -> Cells:
     """Raw counts and yields per data set and region; data sets in this order, others after them."""
     names = [name for name in order if name in content] + sorted(set(content) - set(order))
     regions = list(dict.fromkeys(region for one in content.values() for region in one))
@@ -238,10 +260,18 @@ def _cutflow(content: Mapping[str, Mapping[str, Mapping[str, float]]], order: Se
             one = content[name].get(region, {"raw": 0, "sumw": 0.0, "sumw2": 0.0})
             row += [str(one["raw"]), rounded(one["sumw"], math.sqrt(one["sumw2"]))]
         rows.append(row)
-    return Cells(["Data set", *(text for region in regions for text in (f"{region}: raw", f"{region}: events"))], rows)
+    return Cells(
+        [
+            "Data set",
+            *(text for region in regions for text in (f"{region}: raw", f"{region}: events")),
+        ],
+        rows,
+    )
 
 
-def _by(rows: Sequence[Record], keys: Sequence[str], *, hidden: Sequence[str] = ()) -> list[tuple[str, Cells]]:
+def _by(
+    rows: Sequence[Record], keys: Sequence[str], *, hidden: Sequence[str] = ()
+) -> list[tuple[str, Cells]]:
     """One table per value of `keys`, which become its heading; a column that is empty in all its rows is left out."""
     groups: dict[str, list[Record]] = {}
     for row in rows:
@@ -251,7 +281,9 @@ def _by(rows: Sequence[Record], keys: Sequence[str], *, hidden: Sequence[str] = 
     tables = []
     for heading, group in groups.items():
         filled = [name for name in group[0] if any(row[name] for row in group)]
-        tables.append((heading, cells([{name: row[name] for name in filled} for row in group], titles=TITLES)))
+        tables.append(
+            (heading, cells([{name: row[name] for name in filled} for row in group], titles=TITLES))
+        )
     return tables
 
 
@@ -273,4 +305,6 @@ def _json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise HepmtpError(f"{path.parent} is not a finished run: {path.name} cannot be read ({error})") from None
+        raise HepmtpError(
+            f"{path.parent} is not a finished run: {path.name} cannot be read ({error})"
+        ) from None

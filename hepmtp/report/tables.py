@@ -54,7 +54,9 @@ def read_csv(path: str | Path) -> list[Record]:
         raise HepmtpError(f"{path} cannot be read as a table: {error}") from None
 
 
-def write_markdown(path: str | Path, rows: Sequence[Any], *, titles: Mapping[str, str] | None = None) -> Path:
+def write_markdown(
+    path: str | Path, rows: Sequence[Any], *, titles: Mapping[str, str] | None = None
+) -> Path:
     """Write rows as a markdown table with rounded numbers; `titles` name columns for the reader."""
     with new_file(path) as temporary:
         temporary.write_text(markdown(cells(records(rows), titles=titles)), encoding="utf-8")
@@ -71,13 +73,18 @@ def cells(rows: Sequence[Record], *, titles: Mapping[str, str] | None = None) ->
     """
     columns = [name for name in (rows[0] if rows else {}) if not _is_error(name, rows[0])]
     header = [(titles or {}).get(name, name) for name in columns]
-    return Cells(header, [[_cell(row[name], row.get(f"{name}_error", "")) for name in columns] for row in rows])
+    return Cells(
+        header,
+        [[_cell(row[name], row.get(f"{name}_error", "")) for name in columns] for row in rows],
+    )
 
 
 def markdown(table: Cells) -> str:
     """The table in markdown."""
     lines = [table.header, ["---"] * len(table.header), *table.rows]
-    return "".join("| " + " | ".join(field.replace("|", r"\|") for field in line) + " |\n" for line in lines)
+    return "".join(
+        "| " + " | ".join(field.replace("|", r"\|") for field in line) + " |\n" for line in lines
+    )
 
 
 def rounded(value: float, error: float) -> str:

@@ -50,7 +50,9 @@ def draw_tokens(
         (
             "tokens_before_after",
             plotting.tokens_before_after(
-                shown["background"], detector.tokenizer.decode(tokens["background"]), caption=caption
+                shown["background"],
+                detector.tokenizer.decode(tokens["background"]),
+                caption=caption,
             ),
             "Background before tokenisation and after encoding and decoding: all that the bins keep of an event.",
         ),
@@ -62,7 +64,9 @@ def draw_tokens(
     return texts
 
 
-def confusion_matrix(detector: MaskedTokenDetector, tokens: TokenBatch, factor: str) -> NDArray[np.int64]:
+def confusion_matrix(
+    detector: MaskedTokenDetector, tokens: TokenBatch, factor: str
+) -> NDArray[np.int64]:
     """How often each true digit of a factor is predicted as each digit, shape (size, size), when its token is hidden."""
     factors = [name for name, _ in detector.tokenizer.factors]
     heads = [head.name for head in detector.fitted_model.heads]
@@ -84,19 +88,37 @@ def _occupancies(
         column = {key: digits[batch.values, factor] for key, batch in tokens.items()}
         counts = [np.bincount(values[values >= 0], minlength=size) for values in column.values()]
         types = getattr(detector.tokenizer, "types", None)
-        labels = [_NAMES.get(one, one) for one in types] if name == "type" and types else [str(i) for i in range(size)]
-        figure = plotting.token_occupancy(counts[0], counts[1], labels=labels, xlabel=f"{name} bin", caption=caption)
+        labels = (
+            [_NAMES.get(one, one) for one in types]
+            if name == "type" and types
+            else [str(i) for i in range(size)]
+        )
+        figure = plotting.token_occupancy(
+            counts[0], counts[1], labels=labels, xlabel=f"{name} bin", caption=caption
+        )
         text = f"How often each {name} bin occurs among the particles of background and of signal, with the ratio."
         found.append((f"occupancy_{name}", figure, text))
     counts = [np.bincount(batch.values, minlength=len(digits)) for batch in tokens.values()]
     figure = plotting.token_occupancy(counts[0], counts[1], xlabel="Token id", caption=caption)
     return [
         *found,
-        ("occupancy_tokens", figure, "How often each token occurs in background and in signal, with the ratio."),
+        (
+            "occupancy_tokens",
+            figure,
+            "How often each token occurs in background and in signal, with the ratio.",
+        ),
     ]
 
 
-_NAMES = {"j": "jet", "b": "b-jet", "e+": "$e^+$", "e-": "$e^-$", "m+": r"$\mu^+$", "m-": r"$\mu^-$", "g": r"$\gamma$"}
+_NAMES = {
+    "j": "jet",
+    "b": "b-jet",
+    "e+": "$e^+$",
+    "e-": "$e^-$",
+    "m+": r"$\mu^+$",
+    "m-": r"$\mu^-$",
+    "g": r"$\gamma$",
+}
 
 
 def _confusions(
@@ -104,7 +126,10 @@ def _confusions(
 ) -> list[tuple[str, Figure, str]]:
     found = []
     names = [name for name, _ in detector.tokenizer.factors if name in ("MET", "METphi")]
-    for kind, batch in tokens.items():  # outside: the surprises of a batch are computed once for all factors
+    for (
+        kind,
+        batch,
+    ) in tokens.items():  # outside: the surprises of a batch are computed once for all factors
         for factor in names:
             matrix = confusion_matrix(detector, batch, factor)
             figure = plotting.confusion(matrix, title=f"{factor} tokens, {kind}", caption=caption)

@@ -36,7 +36,9 @@ class _Kept(io.BytesIO):
         """Stay open: uproot closes what it has written."""
 
 
-def chunk_name(path: str, reader: str, chunk: Chunk, *, options: Mapping[str, Any], bytes_known: bool) -> str:
+def chunk_name(
+    path: str, reader: str, chunk: Chunk, *, options: Mapping[str, Any], bytes_known: bool
+) -> str:
     """A name that says which entries (and bytes) of which file, read by which reader; `ChunkSource` opens it."""
     stop = chunk.first_entry + chunk.n_entries
     where = f"&bytes={chunk.byte_start}-{chunk.byte_stop}" if bytes_known else ""
@@ -48,7 +50,9 @@ class ChunkSource(ObjectSource):  # type: ignore[misc]
     """What ``uproot.open(..., handler=ChunkSource)`` opens: a `chunk_name` as a TTree in memory, any other as it is."""
 
     def __new__(cls, file_path: str, **options: Any) -> Any:
-        return super().__new__(cls) if "?entries=" in file_path else FSSpecSource(file_path, **options)
+        return (
+            super().__new__(cls) if "?entries=" in file_path else FSSpecSource(file_path, **options)
+        )
 
     def __init__(self, file_path: str, **options: Any) -> None:
         super().__init__(io.BytesIO(tree_bytes(_read_named(file_path))), **options)

@@ -61,7 +61,9 @@ def make_executor(
     ...     runner = HepRunner(executor)
     """
     if name not in ("iterative", "futures", "dask"):
-        raise HepmtpError(f"executor {name!r} is unknown; the executors are iterative, futures, dask")
+        raise HepmtpError(
+            f"executor {name!r} is unknown; the executors are iterative, futures, dask"
+        )
     with contextlib.ExitStack() as stack:
         if not status:
             console = coffea.util.coffea_console
@@ -72,7 +74,9 @@ def make_executor(
             yield IterativeExecutor(**options)
         elif name == "futures":
             # an instance, not a class: coffea would start the processes once to count and once more to run
-            pool = stack.enter_context(loky.ProcessPoolExecutor(max_workers=workers, env=_ONE_THREAD))
+            pool = stack.enter_context(
+                loky.ProcessPoolExecutor(max_workers=workers, env=_ONE_THREAD)
+            )
             yield _FuturesExecutor(pool=pool, workers=workers, **options)
         else:
             if client is None:

@@ -76,16 +76,26 @@ class HepRunner(Runner):  # type: ignore[misc]
             tree = given.setdefault("treename", treename or TREE)
             metadata = dict(given.get("metadata") or {})
             if clash := _RESERVED & metadata.keys():
-                raise ReadError(f"data set {dataset!r}: metadata {sorted(clash)} are coffea's own; choose other names")
-            trees = given["files"] if isinstance(given["files"], Mapping) else dict.fromkeys(given["files"], tree)
+                raise ReadError(
+                    f"data set {dataset!r}: metadata {sorted(clash)} are coffea's own; choose other names"
+                )
+            trees = (
+                given["files"]
+                if isinstance(given["files"], Mapping)
+                else dict.fromkeys(given["files"], tree)
+            )
             for path, local_tree in trees.items():
                 reader = current_name(metadata.get("reader") or self._reader(str(path)))
                 options = metadata.get("reader_options") or {}
                 if reader == ENDINGS[".root"] and not options:
                     self._check_root(str(path), local_tree)
-                    roots.setdefault(dataset, {**given, "files": {}, "treename": None})["files"][str(path)] = local_tree
+                    roots.setdefault(dataset, {**given, "files": {}, "treename": None})["files"][
+                        str(path)
+                    ] = local_tree
                 else:
-                    items += _work_items(dataset, str(path), reader, options, self.chunksize, metadata)
+                    items += _work_items(
+                        dataset, str(path), reader, options, self.chunksize, metadata
+                    )
         if roots:
             options = {"handler": ChunkSource, **(uproot_options or {})}
             items += super().preprocess(roots, uproot_options=options, **kwargs)
@@ -93,14 +103,26 @@ class HepRunner(Runner):  # type: ignore[misc]
         return [item for mine in of.values() for item in mine[: self.maxchunks]]
 
     def run(
-        self, fileset: Any, processor_instance: Any, *, uproot_options: dict[str, Any] | None = None, **kwargs: Any
+        self,
+        fileset: Any,
+        processor_instance: Any,
+        *,
+        uproot_options: dict[str, Any] | None = None,
+        **kwargs: Any,
     ) -> Any:
         """As coffea's `run`, with the source that opens our chunks; uproot need not remember chunks, each is read once."""
-        options = {"handler": ChunkSource, "array_cache": None, "object_cache": None, **(uproot_options or {})}
+        options = {
+            "handler": ChunkSource,
+            "array_cache": None,
+            "object_cache": None,
+            **(uproot_options or {}),
+        }
         return super().run(fileset, processor_instance, uproot_options=options, **kwargs)
 
     @staticmethod
-    def automatic_retries(retries: int, skipbadfiles: Any, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def automatic_retries(
+        retries: int, skipbadfiles: Any, func: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> Any:
         """As coffea's, but an error of ours comes out of what coffea wraps around it: a pickle would lose the cause."""
         try:
             return Runner.automatic_retries(retries, skipbadfiles, func, *args, **kwargs)
@@ -125,7 +147,12 @@ class HepRunner(Runner):  # type: ignore[misc]
 
 
 def _work_items(
-    dataset: str, path: str, name: str, options: Mapping[str, Any], size: int, metadata: dict[str, Any]
+    dataset: str,
+    path: str,
+    name: str,
+    options: Mapping[str, Any],
+    size: int,
+    metadata: dict[str, Any],
 ) -> Iterator[WorkItem]:
     """Chunks of a file that coffea does not open itself, read by the reader of this name with these options."""
     reader = load_reader(name, **options)
@@ -139,7 +166,9 @@ def _work_items(
         stat = Path(path).stat()
         where = f"{Path(path).absolute()} {stat.st_size} {stat.st_mtime_ns}"
     for chunk in chunks:
-        named = chunk_name(path, name, chunk, options=options, bytes_known=isinstance(reader, ChunkReader))
+        named = chunk_name(
+            path, name, chunk, options=options, bytes_known=isinstance(reader, ChunkReader)
+        )
         # coffea's checkpointer knows a chunk by this and by its entries in the tree, which start at 0 in every chunk
         identity = f"{where} {named}"
         uuid = hashlib.md5(identity.encode(), usedforsecurity=False).digest()

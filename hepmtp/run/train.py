@@ -60,7 +60,10 @@ def train_detectors(
     output = HepRunner(executor, chunksize=chunksize)(fileset(datasets), corpus(detector.tokenizer))
     training, validation = training_tokens(output)
     detector.fit_tokens(training, validation, checkpoint=checkpoint, progress=progress)
-    plain: list[Detector] = [TokenRarity(detector.tokenizer), *(Observable(name) for name in OBSERVABLES)]
+    plain: list[Detector] = [
+        TokenRarity(detector.tokenizer),
+        *(Observable(name) for name in OBSERVABLES),
+    ]
     return [detector, *(one.fit(sample) for one in plain)]
 
 

@@ -75,7 +75,9 @@ class Selection(NamedTuple):
     counts: str  #: "raw" or "effective"
 
 
-def compare(h: Histogram, first: str, second: str, *, datasets: Names = None, normalise: bool = True) -> Comparison:
+def compare(
+    h: Histogram, first: str, second: str, *, datasets: Names = None, normalise: bool = True
+) -> Comparison:
     """Compare the score in two regions, e.g. ``compare(h, "SR", "CR", datasets=background)``.
 
     Parameters
@@ -123,7 +125,9 @@ def compare(h: Histogram, first: str, second: str, *, datasets: Names = None, no
     )
 
 
-def threshold(h: Histogram, *, background: Names, region: str = "CR", quantile: float = 0.99) -> Threshold:
+def threshold(
+    h: Histogram, *, background: Names, region: str = "CR", quantile: float = 0.99
+) -> Threshold:
     """The lowest bin edge with at most a share 1 - `quantile` of a region's background above it. Needs no signal.
 
     Raises
@@ -146,7 +150,9 @@ def threshold(h: Histogram, *, background: Names, region: str = "CR", quantile: 
     return Threshold(float(edges[best]), rule, region, float(passing[best]), float(error[best]))
 
 
-def best_separation(h: Histogram, *, background: Names, signal: Names, region: str = "CR") -> Threshold:
+def best_separation(
+    h: Histogram, *, background: Names, signal: Names, region: str = "CR"
+) -> Threshold:
     """The bin edge of largest eps_S - eps_B (Youden's J) between labelled background and signal of a region.
 
     The choice of the original poster. It is **supervised**: it looks at labelled signal, which data do not have; use
@@ -204,7 +210,9 @@ def apply(
         eps_b=b.efficiency,
         eps_b_error=b.efficiency_error,
         s_over_b=s.value / b.value if b.value > 0 else None,
-        s_over_b_error=float(np.hypot(s.error, s.value / b.value * b.error)) / b.value if b.value > 0 else None,
+        s_over_b_error=float(np.hypot(s.error, s.value / b.value * b.error)) / b.value
+        if b.value > 0
+        else None,
         z=asimov(max(s.value, 0.0), b.value, sigma_b=sigma_b) if b.value > 0 else None,
         sigma_b=sigma_b,
         n_signal=s.events,
@@ -222,7 +230,11 @@ class _Passing(NamedTuple):
 
 
 def _passing(
-    h: Histogram, names: Names, region: str, edge: int, columns: Mapping[str, Mapping[str, Any]] | None
+    h: Histogram,
+    names: Names,
+    region: str,
+    edge: int,
+    columns: Mapping[str, Mapping[str, Any]] | None,
 ) -> _Passing:
     """What lies above an edge."""
     sumw, sumw2 = _tails(h, names, region)
@@ -238,7 +250,8 @@ def _passing(
 def _raw(h: Histogram, columns: Mapping[str, Any], region: str, edge: int) -> int:
     """Raw events of one data set above an edge, binned by the axis itself so that the cut is the histogram's."""
     score, inside = (
-        np.asarray(getattr(columns[key], "value", columns[key])) for key in (f"score:{h.name}", f"region:{region}")
+        np.asarray(getattr(columns[key], "value", columns[key]))
+        for key in (f"score:{h.name}", f"region:{region}")
     )
     return int(np.sum(np.asarray(h.axes["score"].index(score))[inside.astype(bool)] >= edge))
 
@@ -248,14 +261,18 @@ def _tails(h: Histogram, names: Names, region: str) -> tuple[Floats, Floats]:
     bins = spectrum(h, names, region).view(flow=True)
     sumw, sumw2 = (np.cumsum(np.asarray(bins[part])[::-1])[::-1] for part in ("value", "variance"))
     if sumw[0] <= 0:
-        raise ScoreError(f"detector {h.name!r}: region {region} holds no events of {', '.join(_names(h, names))}")
+        raise ScoreError(
+            f"detector {h.name!r}: region {region} holds no events of {', '.join(_names(h, names))}"
+        )
     return sumw, sumw2
 
 
 def _efficiency(h: Histogram, names: Names, region: str) -> tuple[Floats, Floats]:
     """Share of events above each bin edge and its error, shapes (n_bins + 1,)."""
     sumw, sumw2 = _tails(h, names, region)
-    return sumw[1:] / sumw[0], efficiency_error(sumw[1:], sumw2[1:], float(sumw[0]), float(sumw2[0]))
+    return sumw[1:] / sumw[0], efficiency_error(
+        sumw[1:], sumw2[1:], float(sumw[0]), float(sumw2[0])
+    )
 
 
 def _folded(h: Histogram, names: Names, region: str, normalise: bool) -> tuple[Floats, Floats]:
@@ -275,9 +292,17 @@ def _edge(h: Histogram, value: float) -> int:
     edges = np.asarray(h.axes["score"].edges)
     nearest = int(np.argmin(np.abs(edges - value)))
     if not np.isclose(edges[nearest], value, rtol=1e-9, atol=1e-9 * float(edges[-1] - edges[0])):
-        raise OptionError(f"detector {h.name!r}: {value} is no bin edge; the nearest is {edges[nearest]}")
+        raise OptionError(
+            f"detector {h.name!r}: {value} is no bin edge; the nearest is {edges[nearest]}"
+        )
     return nearest
 
 
 def _names(h: Histogram, names: Names) -> list[str]:
-    return categories(h, "dataset") if names is None else [names] if isinstance(names, str) else list(names)
+    return (
+        categories(h, "dataset")
+        if names is None
+        else [names]
+        if isinstance(names, str)
+        else list(names)
+    )

@@ -54,12 +54,16 @@ def book(axis: Regular, *, name: str = "") -> Histogram:
     1.0
     """
     if axis.name != "score":
-        raise ScoreError(f"the axis of detector {name!r} is named {axis.name!r}; it must be named 'score'")
+        raise ScoreError(
+            f"the axis of detector {name!r} is named {axis.name!r}; it must be named 'score'"
+        )
     categories = (StrCategory([], growth=True, name=n, label=n) for n in ("dataset", "region"))
     return hist.Hist(*categories, axis, storage=hist.storage.Weight(), name=name)
 
 
-def fill(h: Histogram, *, dataset: str, region: str, score: ArrayLike, weight: ArrayLike | float) -> None:
+def fill(
+    h: Histogram, *, dataset: str, region: str, score: ArrayLike, weight: ArrayLike | float
+) -> None:
     """Add events of one data set in one region.
 
     Parameters
@@ -74,7 +78,10 @@ def fill(h: Histogram, *, dataset: str, region: str, score: ArrayLike, weight: A
     ScoreError
         for a score or weight that is not finite, naming the detector and the data set; nothing is filled then.
     """
-    columns = {"score": np.asarray(score, dtype=np.float64), "weight": np.asarray(weight, dtype=np.float64)}
+    columns = {
+        "score": np.asarray(score, dtype=np.float64),
+        "weight": np.asarray(weight, dtype=np.float64),
+    }
     for what, values in columns.items():
         bad = int(np.sum(~np.isfinite(values)))
         if bad:
@@ -100,12 +107,20 @@ def spectrum(h: Histogram, datasets: str | Iterable[str] | None, region: str) ->
     RegionError
         if the histogram has no such region or data set, with the names that it has.
     """
-    names = categories(h, "dataset") if datasets is None else [datasets] if isinstance(datasets, str) else [*datasets]
+    names = (
+        categories(h, "dataset")
+        if datasets is None
+        else [datasets]
+        if isinstance(datasets, str)
+        else [*datasets]
+    )
     for axis, wanted in (("region", [region]), ("dataset", names)):
         unknown = sorted(set(wanted) - set(h.axes[axis]))
         if unknown:
             known = ", ".join(categories(h, axis)) or "none"
-            raise RegionError(f"histogram {h.name!r} has no {axis} {', '.join(unknown)}; it has {known}")
+            raise RegionError(
+                f"histogram {h.name!r} has no {axis} {', '.join(unknown)}; it has {known}"
+            )
     rows = h.axes["dataset"].index(names)
     out = hist.Hist(h.axes["score"], storage=hist.storage.Weight(), name=h.name)
     for part in ("value", "variance"):
@@ -125,9 +140,13 @@ def canonical(h: Histogram) -> Histogram:
 
     Compare the result of two executors with ``==`` for counts and to float tolerance for sums.
     """
-    order = [np.asarray(h.axes[n].index(categories(h, n)), dtype=np.int64) for n in ("dataset", "region")]
+    order = [
+        np.asarray(h.axes[n].index(categories(h, n)), dtype=np.int64) for n in ("dataset", "region")
+    ]
     return _assemble(
-        h, [categories(h, n) for n in ("dataset", "region")], np.asarray(h.view(flow=True))[np.ix_(*order)]
+        h,
+        [categories(h, n) for n in ("dataset", "region")],
+        np.asarray(h.view(flow=True))[np.ix_(*order)],
     )
 
 
@@ -156,7 +175,9 @@ def save(path: str | Path, histograms: Mapping[str, Histogram]) -> Path:
     ordered = {name: canonical(histograms[name]) for name in sorted(histograms)}
     with new_file(path) as temporary:
         if _kind(path) == ".json":
-            temporary.write_text(json.dumps({FORMAT: VERSION, "histograms": ordered}, default=default) + "\n")
+            temporary.write_text(
+                json.dumps({FORMAT: VERSION, "histograms": ordered}, default=default) + "\n"
+            )
         else:
             _write_root(temporary, ordered)
     return path
@@ -170,9 +191,13 @@ def load(path: str | Path) -> dict[str, Histogram]:
     try:
         content = json.loads(path.read_text(), object_hook=object_hook)
     except (OSError, ValueError) as error:
-        raise StorageError(f"{path} cannot be read as histograms ({error}); run again to write it") from None
+        raise StorageError(
+            f"{path} cannot be read as histograms ({error}); run again to write it"
+        ) from None
     if not isinstance(content, dict) or content.get(FORMAT) != VERSION:
-        raise StorageError(f"{path} is not a file of histograms of this version; expected {FORMAT}: {VERSION}; run again")
+        raise StorageError(
+            f"{path} is not a file of histograms of this version; expected {FORMAT}: {VERSION}; run again"
+        )
     return {name: hist.Hist(one) for name, one in content["histograms"].items()}
 
 
@@ -190,7 +215,9 @@ def _assemble(like: Histogram, names: Sequence[Sequence[str]], view: NDArray[Any
         StrCategory(list(one), growth=True, name=like.axes[i].name, label=like.axes[i].label)
         for i, one in enumerate(names)
     )
-    out = hist.Hist(datasets, regions, like.axes["score"], storage=hist.storage.Weight(), name=like.name)
+    out = hist.Hist(
+        datasets, regions, like.axes["score"], storage=hist.storage.Weight(), name=like.name
+    )
     out.view(flow=True)[...] = view
     return out
 
@@ -217,11 +244,18 @@ def _read_root(path: Path) -> dict[str, Histogram]:
                 name, region, dataset = key.split("/")
                 slices.setdefault(name, {})[dataset, region] = file[key].to_hist()
     except (OSError, ValueError, uproot.KeyInFileError) as error:
-        raise StorageError(f"{path} cannot be read as histograms ({error}); run again to write it") from None
+        raise StorageError(
+            f"{path} cannot be read as histograms ({error}); run again to write it"
+        ) from None
     for name, parts in slices.items():
         names = [sorted({pair[i] for pair in parts}) for i in (0, 1)]
         axis = next(iter(parts.values())).axes[0]
         score = Regular(len(axis), axis.edges[0], axis.edges[-1], name="score", label=axis.label)
-        content = np.stack([[parts[dataset, region].view(flow=True) for region in names[1]] for dataset in names[0]])
+        content = np.stack(
+            [
+                [parts[dataset, region].view(flow=True) for region in names[1]]
+                for dataset in names[0]
+            ]
+        )
         found[name] = _assemble(book(score, name=name), names, content)
     return found

@@ -147,7 +147,13 @@ def auc(
         error = hanley_mcneil(value, effective_events(ws), effective_events(wb))
     else:
         areas = [
-            _area(block_s, ws * _resample(len(s), rng), block_b, wb * _resample(len(b), rng), len(values))
+            _area(
+                block_s,
+                ws * _resample(len(s), rng),
+                block_b,
+                wb * _resample(len(b), rng),
+                len(values),
+            )
             for _ in range(replicas)
         ]
         error = float(np.std(areas, ddof=1))
@@ -181,10 +187,14 @@ def auc_difference(
         b, wb = _scores(b_score, background_weight, "background")
         pairs.append((_below(s, b, wb), 1.0 - _below(b, s, ws)))
     if len({len(p) for p, _ in pairs}) != 1 or len({len(p) for _, p in pairs}) != 1:
-        raise ScoreError("the two scores are not of the same events: their numbers of events differ")
+        raise ScoreError(
+            "the two scores are not of the same events: their numbers of events differ"
+        )
     d_s, d_b = pairs[0][0] - pairs[1][0], pairs[0][1] - pairs[1][1]
     value = float(np.average(d_s, weights=ws))
-    variance = sum(np.sum((w * (d - value)) ** 2) / np.sum(w) ** 2 for d, w in ((d_s, ws), (d_b, wb)))
+    variance = sum(
+        np.sum((w * (d - value)) ** 2) / np.sum(w) ** 2 for d, w in ((d_s, ws), (d_b, wb))
+    )
     return Auc(value, float(np.sqrt(variance)), len(d_s), len(d_b))
 
 
@@ -197,11 +207,15 @@ def hanley_mcneil(area: float, n_signal: float, n_background: float) -> float:
     0.0038
     """
     q1, q2 = area / (2 - area), 2 * area**2 / (1 + area)
-    variance = area * (1 - area) + (n_signal - 1) * (q1 - area**2) + (n_background - 1) * (q2 - area**2)
+    variance = (
+        area * (1 - area) + (n_signal - 1) * (q1 - area**2) + (n_background - 1) * (q2 - area**2)
+    )
     return float(np.sqrt(max(variance, 0.0) / (n_signal * n_background)))
 
 
-def efficiency_error(sumw_pass: ArrayLike, sumw2_pass: ArrayLike, sumw: float, sumw2: float) -> Floats:
+def efficiency_error(
+    sumw_pass: ArrayLike, sumw2_pass: ArrayLike, sumw: float, sumw2: float
+) -> Floats:
     """Error of eps = sumw_pass / sumw, one sigma; shape of `sumw_pass`.
 
     var = [(1 - eps)^2 sum_pass w^2 + eps^2 sum_fail w^2] / (sum w)^2, with Wilson's correction (J. Am. Stat. Assoc. 22
@@ -212,7 +226,10 @@ def efficiency_error(sumw_pass: ArrayLike, sumw2_pass: ArrayLike, sumw: float, s
     >>> round(float(efficiency_error(0, 0, 99, 99)), 6)
     0.005
     """
-    eps, passed = np.asarray(sumw_pass, dtype=np.float64) / sumw, np.asarray(sumw2_pass, dtype=np.float64)
+    eps, passed = (
+        np.asarray(sumw_pass, dtype=np.float64) / sumw,
+        np.asarray(sumw2_pass, dtype=np.float64),
+    )
     n = sumw**2 / sumw2
     variance = ((1 - eps) ** 2 * passed + eps**2 * (sumw2 - passed)) / sumw**2
     return np.asarray(np.sqrt(np.maximum(variance, 0.0) + 0.25 / n**2) / (1 + 1 / n))
@@ -272,26 +289,38 @@ def _scores(score: ArrayLike, weight: ArrayLike | None, what: str) -> tuple[Floa
     x = np.asarray(score, dtype=np.float64)
     w = np.ones(len(x)) if weight is None else np.asarray(weight, dtype=np.float64)
     if x.ndim != 1 or w.shape != x.shape:
-        raise ScoreError(f"{what}: scores of shape {x.shape} and weights of shape {w.shape} do not fit")
+        raise ScoreError(
+            f"{what}: scores of shape {x.shape} and weights of shape {w.shape} do not fit"
+        )
     if not np.isfinite(x).all():
-        raise ScoreError(f"{what}: {np.sum(~np.isfinite(x))} of {len(x)} scores are not finite; mend the detector")
+        raise ScoreError(
+            f"{what}: {np.sum(~np.isfinite(x))} of {len(x)} scores are not finite; mend the detector"
+        )
     if not np.isfinite(w).all() or np.sum(w) <= 0:
-        raise ScoreError(f"{what}: {len(x)} events with a sum of weights of {np.sum(w)}: a positive one is needed")
+        raise ScoreError(
+            f"{what}: {len(x)} events with a sum of weights of {np.sum(w)}: a positive one is needed"
+        )
     return x, w
 
 
-def _pass(block: NDArray[np.int64], w: Floats, n_blocks: int) -> tuple[Floats, Floats, NDArray[np.int64]]:
+def _pass(
+    block: NDArray[np.int64], w: Floats, n_blocks: int
+) -> tuple[Floats, Floats, NDArray[np.int64]]:
     """Efficiency, its error and raw count after each block of equal scores; shapes (n_blocks + 1,)."""
 
     def running(values: Floats | None) -> NDArray[np.float64]:
-        return np.concatenate([[0.0], np.cumsum(np.bincount(block, weights=values, minlength=n_blocks))])
+        return np.concatenate(
+            [[0.0], np.cumsum(np.bincount(block, weights=values, minlength=n_blocks))]
+        )
 
     sumw, sumw2 = running(w), running(w**2)
     eps = sumw / sumw[-1]
     return eps, efficiency_error(sumw, sumw2, sumw[-1], sumw2[-1]), running(None).astype(np.int64)
 
 
-def _area(block_s: NDArray[np.int64], ws: Floats, block_b: NDArray[np.int64], wb: Floats, n_blocks: int) -> float:
+def _area(
+    block_s: NDArray[np.int64], ws: Floats, block_b: NDArray[np.int64], wb: Floats, n_blocks: int
+) -> float:
     s = np.bincount(block_s, weights=ws, minlength=n_blocks)
     b = np.bincount(block_b, weights=wb, minlength=n_blocks)
     return float(np.sum(s * (np.cumsum(b) - b / 2)) / (np.sum(s) * np.sum(b)))
@@ -317,5 +346,7 @@ def _at(curve: Roc, eps_b: float, values: NDArray[np.float64] | NDArray[np.int64
     if right == len(reach):
         return float(values[-1])
     left = right - 1
-    fraction = np.clip((eps_b - curve.eps_b[left]) / (curve.eps_b[right] - curve.eps_b[left]), 0.0, 1.0)
+    fraction = np.clip(
+        (eps_b - curve.eps_b[left]) / (curve.eps_b[right] - curve.eps_b[left]), 0.0, 1.0
+    )
     return float(values[left] + fraction * (values[right] - values[left]))

@@ -13,7 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hepmtp.errors import ScoreError
-from hepmtp.statistics.metrics import Roc, auc, auc_difference, balanced_weights, max_sic, roc, working_point
+from hepmtp.statistics.metrics import (
+    Roc,
+    auc,
+    auc_difference,
+    balanced_weights,
+    max_sic,
+    roc,
+    working_point,
+)
 
 #: ``out["columns"]`` of the processor: data set -> column name -> column_accumulator or array, one row per event.
 Columns = Mapping[str, Mapping[str, Any]]
@@ -60,11 +68,15 @@ class PerformanceRow(NamedTuple):
 
 def detectors(columns: Columns) -> list[str]:
     """Names of the detectors that have a column, in the order of the columns."""
-    found = dict.fromkeys(key for data in columns.values() for key in data if key.startswith("score:"))
+    found = dict.fromkeys(
+        key for data in columns.values() for key in data if key.startswith("score:")
+    )
     return [key.removeprefix("score:") for key in found]
 
 
-def scores(columns: Columns, detector: str, *, signal: str, background: Sequence[str], region: str = "SR") -> Scores:
+def scores(
+    columns: Columns, detector: str, *, signal: str, background: Sequence[str], region: str = "SR"
+) -> Scores:
     """Scores of one signal and the background data sets in a region.
 
     Raises
@@ -81,7 +93,9 @@ def scores(columns: Columns, detector: str, *, signal: str, background: Sequence
     process = np.repeat(list(background), [len(score) for score, _ in parts])
     b, wb = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
     if not (len(s) and len(b)):
-        raise ScoreError(f"region {region} holds {len(s)} events of {signal} and {len(b)} of the background")
+        raise ScoreError(
+            f"region {region} holds {len(s)} events of {signal} and {len(b)} of the background"
+        )
     return Scores(s, b, ws, wb, balanced_weights(process, wb))
 
 
@@ -115,14 +129,22 @@ def performance(
                 name: scores(columns, name, signal=signal, background=background, region=region)
                 for name in detectors(columns)
             }
-            rows += [_row(name, signal, region, one, found.get(reference)) for name, one in found.items()]
+            rows += [
+                _row(name, signal, region, one, found.get(reference)) for name, one in found.items()
+            ]
     return rows
 
 
-def _row(detector: str, signal: str, region: str, one: Scores, reference: Scores | None) -> PerformanceRow:
+def _row(
+    detector: str, signal: str, region: str, one: Scores, reference: Scores | None
+) -> PerformanceRow:
     ws = one.signal_weight
-    balanced = auc(one.signal, one.background, signal_weight=ws, background_weight=one.balanced_weight)
-    weighted = auc(one.signal, one.background, signal_weight=ws, background_weight=one.background_weight)
+    balanced = auc(
+        one.signal, one.background, signal_weight=ws, background_weight=one.balanced_weight
+    )
+    weighted = auc(
+        one.signal, one.background, signal_weight=ws, background_weight=one.background_weight
+    )
     gain = None
     if reference is not None and reference is not one:
         gain = auc_difference(
@@ -162,12 +184,16 @@ def _column(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """(score, weight) of one data set in a region, shapes (n_events,)."""
     if dataset not in columns:
-        raise ScoreError(f"there are no score columns of dataset {dataset!r}; there are {', '.join(columns) or 'none'}")
+        raise ScoreError(
+            f"there are no score columns of dataset {dataset!r}; there are {', '.join(columns) or 'none'}"
+        )
     found = columns[dataset]
     keys = (f"score:{detector}", "weight", f"region:{region}")
     missing = [key for key in keys if key not in found]
     if missing:
-        raise ScoreError(f"dataset {dataset!r} has no column {missing[0]!r}; it has {', '.join(found)}")
+        raise ScoreError(
+            f"dataset {dataset!r} has no column {missing[0]!r}; it has {', '.join(found)}"
+        )
     score, weight, inside = (np.asarray(getattr(found[key], "value", found[key])) for key in keys)
     inside = inside.astype(bool)
     return score[inside].astype(np.float64), weight[inside].astype(np.float64)

@@ -58,7 +58,9 @@ PREDICTIONS: dict[str, Prediction] = {
 class PredictionReport(NamedTuple):
     """How well the hidden tokens are predicted; matrices have rows of true and columns of predicted digits."""
 
-    background: dict[str, NDArray[np.int64]]  #: counts of each head that predicts them, shape (size, size)
+    background: dict[
+        str, NDArray[np.int64]
+    ]  #: counts of each head that predicts them, shape (size, size)
     signal: dict[str, NDArray[np.int64]]
     auc: Auc  #: of the mean surprise of an event's hidden tokens, every background process the same weight
 
@@ -91,7 +93,11 @@ def prediction_detector(
 
 
 def prediction_report(
-    detector: MaskedTokenDetector, background: Mapping[str, ak.Array], signal: ak.Array, *, region: Region | None = None
+    detector: MaskedTokenDetector,
+    background: Mapping[str, ak.Array],
+    signal: ak.Array,
+    *,
+    region: Region | None = None,
 ) -> PredictionReport:
     """Confusion matrices and AUC of the tokens that a fitted detector was trained to predict.
 
@@ -113,7 +119,9 @@ def prediction_report(
     process = np.repeat(list(tokens), [len(batch) for batch in tokens.values()])
     both = TokenBatch.concatenate(tokens.values()), _tokens(detector, signal, region)
     if not all(len(batch) for batch in both):
-        raise ScoreError(f"found {len(both[0])} background and {len(both[1])} signal events to predict in: give more")
+        raise ScoreError(
+            f"found {len(both[0])} background and {len(both[1])} signal events to predict in: give more"
+        )
     (confusion_b, score_b), (confusion_s, score_s) = (_predict(detector, batch) for batch in both)
     return PredictionReport(
         confusion_b, confusion_s, auc(score_s, score_b, background_weight=balanced_weights(process))
@@ -149,7 +157,9 @@ def _predict(
         rows = hidden & (true[:, column] >= 0)
         if rows.any():
             pairs = true[rows, column] * head.size + found.predicted[rows, column]
-            confusion[head.name] = np.bincount(pairs, minlength=head.size**2).reshape(head.size, head.size)
+            confusion[head.name] = np.bincount(pairs, minlength=head.size**2).reshape(
+                head.size, head.size
+            )
     owner, n = tokens.owner[hidden], len(tokens)
     total = np.bincount(owner, found.surprise[hidden].sum(axis=1), minlength=n)
     return confusion, total / np.maximum(np.bincount(owner, minlength=n), 1)

@@ -70,8 +70,13 @@ class AutoencoderOptions:
 
     def __post_init__(self) -> None:
         if self.condition not in get_args(Condition):
-            raise TokenError(f"condition must be one of {get_args(Condition)}, found {self.condition!r}")
-        if min(self.width, self.layers, self.heads, self.epochs, self.batch_events) < 1 or self.width % self.heads:
+            raise TokenError(
+                f"condition must be one of {get_args(Condition)}, found {self.condition!r}"
+            )
+        if (
+            min(self.width, self.layers, self.heads, self.epochs, self.batch_events) < 1
+            or self.width % self.heads
+        ):
             raise TokenError(f"sizes must be 1 or more and width a multiple of heads, found {self}")
 
 
@@ -157,7 +162,10 @@ class Autoencoder(nn.Module):
     def loss(self, features: Tensor, groups: list[Group]) -> Tensor:
         """Mean loss of these particles, sorted as `groups` says."""
         vectors, own = self.quantiser(self.latent(features, groups))
-        found, wanted = self._decoded(vectors, features[:, N_KINEMATIC:], groups), self.standard(features)
+        found, wanted = (
+            self._decoded(vectors, features[:, N_KINEMATIC:], groups),
+            self.standard(features),
+        )
         loss: Tensor = own + F.mse_loss(found[:, :N_KINEMATIC], wanted[:, :N_KINEMATIC])
         if self.options.condition == "none":
             loss = loss + F.cross_entropy(found[:, N_KINEMATIC:], wanted[:, N_KINEMATIC:])
@@ -228,9 +236,14 @@ def restored(
     return model.eval().requires_grad_(False)
 
 
-def _train(model: Autoencoder, features: NDArray[np.float32], counts: NDArray[np.int64]) -> list[float]:
+def _train(
+    model: Autoencoder, features: NDArray[np.float32], counts: NDArray[np.int64]
+) -> list[float]:
     options = model.options
-    x, particles = torch.as_tensor(features), TokenBatch.from_counts(np.arange(len(features)), counts)
+    x, particles = (
+        torch.as_tensor(features),
+        TokenBatch.from_counts(np.arange(len(features)), counts),
+    )
     rng = np.random.default_rng(options.seed)
     steps = -(-len(particles) // options.batch_events)
     optimizer = torch.optim.Adam(model.parameters(), lr=options.learning_rate, betas=(0.9, 0.98))
@@ -251,14 +264,18 @@ def _train(model: Autoencoder, features: NDArray[np.float32], counts: NDArray[np
             schedule.step()
             total += float(loss.detach()) * len(flat)
             if not np.isfinite(total):
-                raise TrainingError(f"the loss became {total} in epoch {epoch}: lower learning_rate")
+                raise TrainingError(
+                    f"the loss became {total} in epoch {epoch}: lower learning_rate"
+                )
         history.append(total / len(features))
         log.info("epoch %d: loss %.4f", epoch, history[-1])
     return history
 
 
 @torch.no_grad()
-def encode(model: Autoencoder, features: NDArray[np.float32], counts: NDArray[np.int64]) -> NDArray[np.int64]:
+def encode(
+    model: Autoencoder, features: NDArray[np.float32], counts: NDArray[np.int64]
+) -> NDArray[np.int64]:
     """Code of each particle, shape (n_particles,), in the float64 of the fitted model, so that rounding decides no code."""
     codes = np.empty(len(features), dtype=np.int64)
     x, particles = (
@@ -274,7 +291,10 @@ def encode(model: Autoencoder, features: NDArray[np.float32], counts: NDArray[np
 
 @torch.no_grad()
 def decode(
-    model: Autoencoder, codes: NDArray[np.int64], types: NDArray[np.int64], counts: NDArray[np.int64]
+    model: Autoencoder,
+    codes: NDArray[np.int64],
+    types: NDArray[np.int64],
+    counts: NDArray[np.int64],
 ) -> NDArray[np.float64]:
     """Features of particles by the decoder network, shape (n_particles, N_KINEMATIC + N_TYPES)."""
     found = np.empty((len(codes), N_KINEMATIC + N_TYPES))
@@ -287,7 +307,9 @@ def decode(
     return found
 
 
-def _first_codes(model: Autoencoder, x: Tensor, particles: TokenBatch, rng: np.random.Generator) -> None:
+def _first_codes(
+    model: Autoencoder, x: Tensor, particles: TokenBatch, rng: np.random.Generator
+) -> None:
     # k-means on the first latents that a quantiser meets: more of them than a batch holds
     some, need = rng.permutation(len(particles)), 16 * model.quantiser.n_codes
     some = some[: 1 + int(np.searchsorted(np.cumsum(particles.counts[some]), need))]
@@ -304,4 +326,6 @@ def _sorted(particles: TokenBatch) -> tuple[NDArray[np.int64], list[Group]]:
 def _blocks(counts: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     """Indices of the events, in ranges of about BLOCK particles."""
     block = np.cumsum(counts) // BLOCK
-    return np.split(np.arange(len(counts)), np.flatnonzero(np.diff(block)) + 1) if len(counts) else []
+    return (
+        np.split(np.arange(len(counts)), np.flatnonzero(np.diff(block)) + 1) if len(counts) else []
+    )

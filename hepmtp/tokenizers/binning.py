@@ -38,7 +38,9 @@ def check_bins(name: str, bins: Any) -> int | tuple[float, ...]:
         raise TokenError(f"{name} must be a number of bins, found {bins!r}")
     inner = tuple(float(quantile) for quantile in bins)
     if not all(low < high for low, high in pairwise((0.0, *inner, 1.0))):
-        raise TokenError(f"{name} must be a number of bins or rising quantiles in (0, 1), found {bins!r}")
+        raise TokenError(
+            f"{name} must be a number of bins or rising quantiles in (0, 1), found {bins!r}"
+        )
     return inner
 
 
@@ -55,13 +57,21 @@ def fit_bins(name: str, values: NDArray[Any], bins: int | Sequence[float]) -> Bi
     TrainingError
         if there are too few, or too many equal, values to fill the bins.
     """
-    inner = np.arange(1, bins) / max(bins, 1) if isinstance(bins, int) else np.asarray(bins, dtype=np.float64)
+    inner = (
+        np.arange(1, bins) / max(bins, 1)
+        if isinstance(bins, int)
+        else np.asarray(bins, dtype=np.float64)
+    )
     if len(values) <= len(inner):
-        raise TrainingError(f"{len(values)} values of {name} cannot fill {len(inner) + 1} bins: give more events")
+        raise TrainingError(
+            f"{len(values)} values of {name} cannot fill {len(inner) + 1} bins: give more events"
+        )
     edges = np.quantile(values, inner)
     index = np.digitize(values, edges)
     if (np.bincount(index, minlength=len(inner) + 1) == 0).any():
-        raise TrainingError(f"a bin of {name} is empty: too many equal values for {len(inner) + 1} bins")
+        raise TrainingError(
+            f"a bin of {name} is empty: too many equal values for {len(inner) + 1} bins"
+        )
     return Bins(edges, np.array([np.median(values[index == i]) for i in range(len(inner) + 1)]))
 
 
@@ -112,7 +122,9 @@ def one_each_event(tokens: TokenBatch, digit: NDArray[np.int64], name: str) -> N
     return digit[is_it]
 
 
-def met_ids(events: ak.Array, first: int, met: Bins | None, met_phi_bins: int) -> list[NDArray[np.int64]]:
+def met_ids(
+    events: ak.Array, first: int, met: Bins | None, met_phi_bins: int
+) -> list[NDArray[np.int64]]:
     """Ids of each event's MET, unless `met` is None, and METphi, unless it has 0 bins, from `first` on; shape (n_events,) each."""
     ids: list[NDArray[np.int64]] = []
     if met is not None:
@@ -149,7 +161,9 @@ def met_values(
 def check_ids(tokens: TokenBatch, vocab_size: int) -> None:
     """Raise TokenError unless all ids lie in 0..vocab_size - 1."""
     if len(tokens.values) and not 0 <= tokens.values.min() <= tokens.values.max() < vocab_size:
-        raise TokenError(f"ids must lie in 0..{vocab_size - 1}, found {tokens.values.min()}..{tokens.values.max()}")
+        raise TokenError(
+            f"ids must lie in 0..{vocab_size - 1}, found {tokens.values.min()}..{tokens.values.max()}"
+        )
 
 
 def digit_table(*blocks: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -160,7 +174,9 @@ def digit_table(*blocks: NDArray[np.int64]) -> NDArray[np.int64]:
     >>> digit_table(np.array([[0, 0], [0, 1]]), np.array([[0]])).tolist()
     [[0, 0, -1], [0, 1, -1], [-1, -1, 0]]
     """
-    table = np.full((sum(map(len, blocks)), sum(block.shape[1] for block in blocks)), -1, dtype=np.int64)
+    table = np.full(
+        (sum(map(len, blocks)), sum(block.shape[1] for block in blocks)), -1, dtype=np.int64
+    )
     row = column = 0
     for block in blocks:
         table[row : row + len(block), column : column + block.shape[1]] = block

@@ -17,7 +17,12 @@ from numpy.typing import NDArray
 
 from hepmtp import storage
 from hepmtp.errors import NotFittedError, TokenError
-from hepmtp.events.observables import MET_FEATURES, PARTICLE_FEATURES, met_features, particle_features
+from hepmtp.events.observables import (
+    MET_FEATURES,
+    PARTICLE_FEATURES,
+    met_features,
+    particle_features,
+)
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.tokenizers import Tokenizer, load_tokenizer
 
@@ -82,7 +87,9 @@ class ContinuousInputs:
         """
         self.tokenizer.fit(events)
         self.mean_, self.scale_ = np.zeros(len(COLUMNS)), np.ones(len(COLUMNS))
-        parts = dict(zip(COLUMNS, [*particle_features(events).T, *met_features(events).T], strict=True))
+        parts = dict(
+            zip(COLUMNS, [*particle_features(events).T, *met_features(events).T], strict=True)
+        )
         for name in STANDARDISED:
             values = parts[name].astype(np.float64)
             column = COLUMNS.index(name)
@@ -98,7 +105,9 @@ class ContinuousInputs:
             if the tokenizer does not give one token for each particle.
         """
         if self.mean_ is None or self.scale_ is None:
-            raise NotFittedError("these ContinuousInputs have no means yet: call fit(background events) first")
+            raise NotFittedError(
+                "these ContinuousInputs have no means yet: call fit(background events) first"
+            )
         tokens = self.tokenizer.encode(events)
         met, met_phi = (self._has(tokens, name) for name in ("MET", "METphi"))
         particle = ~(met | met_phi)
@@ -126,9 +135,13 @@ class ContinuousInputs:
     def save(self, path: str | Path) -> None:
         """Write means, widths and the tokenizer to a folder."""
         if self.mean_ is None or self.scale_ is None:
-            raise NotFittedError("these ContinuousInputs have no means yet: call fit(background events) first")
+            raise NotFittedError(
+                "these ContinuousInputs have no means yet: call fit(background events) first"
+            )
         with storage.new_folder(path) as folder:
-            storage.write(folder, storage.kind_of(self), {}, {"mean": self.mean_, "scale": self.scale_})
+            storage.write(
+                folder, storage.kind_of(self), {}, {"mean": self.mean_, "scale": self.scale_}
+            )
             self.tokenizer.save(folder / "tokenizer")
 
     @classmethod

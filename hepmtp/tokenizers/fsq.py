@@ -44,7 +44,9 @@ class FSQTokenizer(LearnedTokenizer):
         super().__post_init__()
         self.levels = tuple(int(level) for level in self.levels)
         if not self.levels or min(self.levels) < 3:
-            raise TokenError(f"levels must be one number or more, each 3 or more, found {self.levels}")
+            raise TokenError(
+                f"levels must be one number or more, each 3 or more, found {self.levels}"
+            )
 
     @property
     def code_factors(self) -> tuple[tuple[str, int], ...]:

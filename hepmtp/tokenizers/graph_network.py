@@ -25,7 +25,9 @@ from hepmtp.tokenizers.binning import flat
 
 with warnings.catch_warnings():
     # torch_geometric marks code with torch.jit.script when it is imported, which torch has given up
-    warnings.filterwarnings("ignore", message=r"`torch\.jit\.script` is deprecated", category=DeprecationWarning)
+    warnings.filterwarnings(
+        "ignore", message=r"`torch\.jit\.script` is deprecated", category=DeprecationWarning
+    )
     from torch_geometric.nn import GATConv
 
 Floats = NDArray[np.float64]
@@ -71,16 +73,22 @@ class GraphNetwork(nn.Module):
                            threshold_ema_dead_code=0.1)
             for size in sizes
         )  # fmt: skip
-        self.classify = nn.Sequential(nn.Linear(2 * CODE_WIDTH, width), nn.GELU(), nn.Linear(width, 1))
+        self.classify = nn.Sequential(
+            nn.Linear(2 * CODE_WIDTH, width), nn.GELU(), nn.Linear(width, 1)
+        )
         typed = CODE_WIDTH + n_features - NUMBERS
-        self.reconstruct = nn.Sequential(nn.Linear(typed, width), nn.GELU(), nn.Linear(width, NUMBERS))
+        self.reconstruct = nn.Sequential(
+            nn.Linear(typed, width), nn.GELU(), nn.Linear(width, NUMBERS)
+        )
         self.register_buffer("mean", torch.zeros(n_features))
         self.register_buffer("std", torch.ones(n_features))
 
     def standardise(self, x: NDArray[np.float32]) -> None:
         """Take mean and standard deviation of the numbers among these features, shape (n_particles, n_features)."""
         self.mean[:NUMBERS] = torch.from_numpy(x[:, :NUMBERS].mean(axis=0, dtype=np.float64))
-        self.std[:NUMBERS] = torch.from_numpy(np.maximum(x[:, :NUMBERS].std(axis=0, dtype=np.float64), 1e-6))
+        self.std[:NUMBERS] = torch.from_numpy(
+            np.maximum(x[:, :NUMBERS].std(axis=0, dtype=np.float64), 1e-6)
+        )
 
     def standardised(self, x: Tensor) -> Tensor:
         """Features in units of their spread, shape of x."""
@@ -109,7 +117,9 @@ class GraphNetwork(nn.Module):
         """Codes of each type, (n_codes, CODE_WIDTH) each, of length one."""
         return [cast(Tensor, one.codebook) for one in self.quantise]
 
-    def loss(self, x: Tensor, edges: Tensor, counts: Tensor, label: Tensor, reconstruction: float) -> Tensor:
+    def loss(
+        self, x: Tensor, edges: Tensor, counts: Tensor, label: Tensor, reconstruction: float
+    ) -> Tensor:
         """Cross-entropy of the classes, commitment to the codes and, so weighted, error of the particles."""
         z, kind = self.features(x, edges), x[:, NUMBERS:].argmax(dim=1)
         codes, commitment = torch.zeros_like(z), z.new_zeros(())
@@ -144,7 +154,11 @@ class Graphs:
         """These events, in this order."""
         chosen = self.particles.select(events)
         edges = pairs(chosen.counts, self.direction[chosen.values], self.neighbours)
-        return torch.from_numpy(self.x[chosen.values]), torch.from_numpy(edges), torch.from_numpy(chosen.counts)
+        return (
+            torch.from_numpy(self.x[chosen.values]),
+            torch.from_numpy(edges),
+            torch.from_numpy(chosen.counts),
+        )
 
     def portions(self, max_edges: int) -> Iterator[NDArray[np.int64]]:
         """Indices of events, in their order, so that each portion has at most so many pairs (or is one event)."""
@@ -152,7 +166,9 @@ class Graphs:
         yield from np.split(np.arange(len(self.counts)), np.flatnonzero(np.diff(portion)) + 1)
 
 
-def pairs(counts: NDArray[np.int64], direction: Floats, neighbours: int | None = None) -> NDArray[np.int64]:
+def pairs(
+    counts: NDArray[np.int64], direction: Floats, neighbours: int | None = None
+) -> NDArray[np.int64]:
     """Which particle (row 1) sees which (row 0), itself always among them; shape (2, n_edges).
 
     Parameters
@@ -223,7 +239,9 @@ def train(
     """
     steps = -(-len(events) // batch_events)
     optimizer = torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps * epochs)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, learning_rate, total_steps=steps * epochs
+    )
     first = Graphs(events, neighbours)
     network.train()
     with torch.no_grad():  # k-means of the first codes sees far more particles than a batch holds
@@ -240,7 +258,9 @@ def train(
             label = torch.repeat_interleave(torch.tensor([0.0, 1.0]), len(order[part]))
             loss = network.loss(*graphs, label, reconstruction)
             if not torch.isfinite(loss):
-                raise TrainingError(f"the loss became {loss.item()} in epoch {epoch + 1}: lower learning_rate")
+                raise TrainingError(
+                    f"the loss became {loss.item()} in epoch {epoch + 1}: lower learning_rate"
+                )
             optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
             torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)

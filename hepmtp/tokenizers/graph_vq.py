@@ -109,10 +109,17 @@ class GraphVQTokenizer:
 
     def __post_init__(self) -> None:
         if self.codes < len(PARTICLE_TYPES):
-            raise TokenError(f"codes must be {len(PARTICLE_TYPES)} or more, one for each type, found {self.codes}")
+            raise TokenError(
+                f"codes must be {len(PARTICLE_TYPES)} or more, one for each type, found {self.codes}"
+            )
         if self.neighbours is not None and self.neighbours < 1:
-            raise TokenError(f"neighbours must be 1 or more, or None for all, found {self.neighbours}")
-        if min(self.layers, self.heads, self.epochs, self.batch_events) < 1 or self.width % self.heads:
+            raise TokenError(
+                f"neighbours must be 1 or more, or None for all, found {self.neighbours}"
+            )
+        if (
+            min(self.layers, self.heads, self.epochs, self.batch_events) < 1
+            or self.width % self.heads
+        ):
             raise TokenError(
                 f"layers, heads, epochs, batch_events: 1 or more; width: a multiple of heads; found {self}"
             )
@@ -133,8 +140,14 @@ class GraphVQTokenizer:
     @property
     def factors(self) -> tuple[tuple[str, int], ...]:
         """Names and sizes of an id's digits: type and code, then MET and METphi if there are such tokens."""
-        sizes = {"type": len(PARTICLE_TYPES), "code": int(self.sizes_.max()), "MET": n_bins(self.met_bins)}
-        return tuple((name, size) for name, size in (*sizes.items(), ("METphi", self.met_phi_bins)) if size)
+        sizes = {
+            "type": len(PARTICLE_TYPES),
+            "code": int(self.sizes_.max()),
+            "MET": n_bins(self.met_bins),
+        }
+        return tuple(
+            (name, size) for name, size in (*sizes.items(), ("METphi", self.met_phi_bins)) if size
+        )
 
     @property
     def vocab_size(self) -> int:
@@ -145,9 +158,13 @@ class GraphVQTokenizer:
     def digits(self) -> NDArray[np.int64]:
         """Digit of each id for each factor, -1 where it has none, shape (vocab_size, n_factors)."""
         types = np.repeat(np.arange(len(self.sizes_)), self.sizes_)
-        within = np.arange(self.codes) - np.repeat(np.cumsum(self.sizes_) - self.sizes_, self.sizes_)
+        within = np.arange(self.codes) - np.repeat(
+            np.cumsum(self.sizes_) - self.sizes_, self.sizes_
+        )
         blocks = [np.stack([types, within], axis=1)]
-        blocks += [np.arange(size)[:, None] for size in (n_bins(self.met_bins), self.met_phi_bins) if size]
+        blocks += [
+            np.arange(size)[:, None] for size in (n_bins(self.met_bins), self.met_phi_bins) if size
+        ]
         return digit_table(*blocks)
 
     def fit(self, events: ak.Array) -> Self:
@@ -168,7 +185,11 @@ class GraphVQTokenizer:
         if others is not None and not len(others):
             raise TrainingError("none of the signal events is in the train part: give more events")
         counts = np.bincount(particle_types(events), minlength=len(PARTICLE_TYPES))
-        met = fit_bins("MET", ak.to_numpy(events.MET.pt), self.met_bins) if n_bins(self.met_bins) else None
+        met = (
+            fit_bins("MET", ak.to_numpy(events.MET.pt), self.met_bins)
+            if n_bins(self.met_bins)
+            else None
+        )
         self.sizes_ = share_out(self.codes, np.sqrt(counts))
         with torch.random.fork_rng(devices=[]), torch_threads(1):
             torch.manual_seed(self.seed)
@@ -177,7 +198,9 @@ class GraphVQTokenizer:
             train(
                 network,
                 events,
-                (lambda rng: distort(events, rng, VISIBLE)) if others is None else (lambda _: others),
+                (lambda rng: distort(events, rng, VISIBLE))
+                if others is None
+                else (lambda _: others),
                 neighbours=self.neighbours,
                 reconstruction=self.reconstruction,
                 epochs=self.epochs,
@@ -186,7 +209,11 @@ class GraphVQTokenizer:
                 seed=self.seed,
             )
         # in float64 the chunk that an event comes in cannot decide between two codes
-        self.network_, self.met_, self.supervised_ = network.double().eval(), met, others is not None
+        self.network_, self.met_, self.supervised_ = (
+            network.double().eval(),
+            met,
+            others is not None,
+        )
         self.representatives_ = representatives(
             network.standardised(torch.from_numpy(particle_features(events)).double()).numpy(),
             np.stack([flat(events, name) for name in ("pt", "eta", "phi", "energy")], axis=1),
@@ -213,7 +240,9 @@ class GraphVQTokenizer:
         self._fitted()
         assert self.representatives_ is not None
         check_ids(tokens, self.vocab_size)
-        digits = dict(zip([name for name, _ in self.factors], self.digits[tokens.values].T, strict=True))
+        digits = dict(
+            zip([name for name, _ in self.factors], self.digits[tokens.values].T, strict=True)
+        )
         particle = digits["type"] >= 0
         pt, eta, phi, energy = self.representatives_[tokens.values[particle]].T
         met, met_phi = met_values(tokens, digits, self.met_, self.met_phi_bins)
@@ -233,10 +262,16 @@ class GraphVQTokenizer:
         network = self._fitted()
         assert self.representatives_ is not None
         options = {name: getattr(self, name) for name in _OPTIONS}
-        arrays: dict[str, NDArray[Any]] = {"sizes": self.sizes_, "representatives": self.representatives_}
+        arrays: dict[str, NDArray[Any]] = {
+            "sizes": self.sizes_,
+            "representatives": self.representatives_,
+        }
         if self.met_ is not None:
             arrays |= {"met.edges": self.met_.edges, "met.centres": self.met_.centres}
-        arrays |= {f"network.{name}": value.numpy(force=True) for name, value in network.state_dict().items()}
+        arrays |= {
+            f"network.{name}": value.numpy(force=True)
+            for name, value in network.state_dict().items()
+        }
         with storage.new_folder(path) as folder:
             meta = {"options": options, "supervised": self.supervised_}
             storage.write(folder, storage.kind_of(self), meta, arrays)
@@ -250,7 +285,9 @@ class GraphVQTokenizer:
         tokenizer.sizes_, tokenizer.representatives_ = arrays["sizes"], arrays["representatives"]
         if "met.edges" in arrays:
             tokenizer.met_ = Bins(arrays["met.edges"], arrays["met.centres"])
-        network = GraphNetwork(tokenizer.width, tokenizer.layers, tokenizer.heads, tokenizer.sizes_.tolist()).double()
+        network = GraphNetwork(
+            tokenizer.width, tokenizer.layers, tokenizer.heads, tokenizer.sizes_.tolist()
+        ).double()
         state = {name.removeprefix("network."): torch.from_numpy(array) for name, array in arrays.items()
                  if name.startswith("network.")}  # fmt: skip
         network.load_state_dict(state)
@@ -259,7 +296,9 @@ class GraphVQTokenizer:
 
     def _fitted(self) -> GraphNetwork:
         if self.network_ is None:
-            raise NotFittedError("this GraphVQTokenizer is not trained yet: call fit(background events) first")
+            raise NotFittedError(
+                "this GraphVQTokenizer is not trained yet: call fit(background events) first"
+            )
         return self.network_
 
     def _particle_ids(self, events: ak.Array) -> NDArray[np.int64]:
@@ -287,7 +326,11 @@ def share_out(total: int, weight: NDArray[Any]) -> NDArray[np.int64]:
 
 
 def representatives(
-    x: Floats, particles: Floats, kind: NDArray[np.int64], ids: NDArray[np.int64], codebooks: list[Floats]
+    x: Floats,
+    particles: Floats,
+    kind: NDArray[np.int64],
+    ids: NDArray[np.int64],
+    codebooks: list[Floats],
 ) -> Floats:
     """A real particle for each id, the nearest to the median of the id's particles; shape (n_ids, n_columns).
 
@@ -316,11 +359,15 @@ def representatives(
             unused = np.setdiff1d(np.arange(start, start + len(codebook)), used)
             found[unused] = found[nearest[unused - start]]
         else:
-            found[start : start + len(codebook)] = _typical(x, particles, np.ones(len(x), dtype=np.bool_))
+            found[start : start + len(codebook)] = _typical(
+                x, particles, np.ones(len(x), dtype=np.bool_)
+            )
         start += len(codebook)
     return found
 
 
 def _typical(x: Floats, particles: Floats, chosen: NDArray[np.bool_]) -> Floats:
     some = x[chosen]
-    return np.asarray(particles[chosen][np.argmin(((some - np.median(some, axis=0)) ** 2).sum(axis=1))])
+    return np.asarray(
+        particles[chosen][np.argmin(((some - np.median(some, axis=0)) ** 2).sum(axis=1))]
+    )

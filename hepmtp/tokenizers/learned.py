@@ -26,7 +26,13 @@ from hepmtp.events.record import make_events
 from hepmtp.events.split import check_background, in_one_order
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.tokenizers import autoencoder
-from hepmtp.tokenizers.autoencoder import N_KINEMATIC, N_TYPES, Autoencoder, AutoencoderOptions, Quantiser
+from hepmtp.tokenizers.autoencoder import (
+    N_KINEMATIC,
+    N_TYPES,
+    Autoencoder,
+    AutoencoderOptions,
+    Quantiser,
+)
 from hepmtp.tokenizers.binning import (
     Bins,
     behind_particles,
@@ -77,7 +83,9 @@ class LearnedTokenizer(ABC):
     met_phi_bins: int = 5
     model_: Autoencoder | None = field(default=None, init=False, repr=False)
     history_: list[float] = field(default_factory=list, init=False, repr=False)
-    given_: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64), init=False, repr=False)
+    given_: NDArray[np.int64] = field(
+        default_factory=lambda: np.zeros(0, dtype=np.int64), init=False, repr=False
+    )
     centres_: dict[str, NDArray[np.float64]] = field(default_factory=dict, init=False, repr=False)
     met_: Bins | None = field(default=None, init=False, repr=False)
 
@@ -98,7 +106,9 @@ class LearnedTokenizer(ABC):
     def factors(self) -> tuple[tuple[str, int], ...]:
         """Names and sizes of an id's digits; MET and METphi only if there are such tokens."""
         missing = {"MET": n_bins(self.met_bins), "METphi": self.met_phi_bins}
-        return self._particle_factors + tuple((name, size) for name, size in missing.items() if size)
+        return self._particle_factors + tuple(
+            (name, size) for name, size in missing.items() if size
+        )
 
     @property
     def vocab_size(self) -> int:
@@ -123,7 +133,11 @@ class LearnedTokenizer(ABC):
         check_background(events)
         events = in_one_order(events)
         features, counts = particle_features(events), _counts(events)
-        met = fit_bins("MET", ak.to_numpy(events.MET.pt), self.met_bins) if n_bins(self.met_bins) else None
+        met = (
+            fit_bins("MET", ak.to_numpy(events.MET.pt), self.met_bins)
+            if n_bins(self.met_bins)
+            else None
+        )
         self.model_, self.history_ = autoencoder.fit(self.quantiser, self.options, features, counts)
         self.met_ = met
         self._find_centres(events, features)
@@ -133,7 +147,9 @@ class LearnedTokenizer(ABC):
         """Tokens of each event: its particles in their order, then MET, then METphi."""
         self._fitted()
         ids = self.given_[self._ids(particle_features(events), _counts(events))]
-        return behind_particles(ids, _counts(events), met_ids(events, len(self.given_), self.met_, self.met_phi_bins))
+        return behind_particles(
+            ids, _counts(events), met_ids(events, len(self.given_), self.met_, self.met_phi_bins)
+        )
 
     def decode(self, tokens: TokenBatch) -> ak.Array:
         """Events of the centres of the ids, weight 1; where codes depend on the event, of what the decoder makes of them.
@@ -145,7 +161,9 @@ class LearnedTokenizer(ABC):
         """
         model = self._fitted()
         check_ids(tokens, self.vocab_size)
-        digits = dict(zip((name for name, _ in self.factors), self.digits[tokens.values].T, strict=True))
+        digits = dict(
+            zip((name for name, _ in self.factors), self.digits[tokens.values].T, strict=True)
+        )
         is_particle = tokens.values < len(self.given_)
         ids = tokens.values[is_particle]
         counts = np.bincount(tokens.owner[is_particle], minlength=len(tokens))
@@ -156,7 +174,16 @@ class LearnedTokenizer(ABC):
         else:
             particles = {name: column[ids] for name, column in self.centres_.items()}
         pt, eta, phi, energy, kind = (particles[name] for name in CENTRE)
-        return make_events(counts=counts, pt=pt, eta=eta, phi=phi, energy=energy, type=kind, met=met, met_phi=met_phi)
+        return make_events(
+            counts=counts,
+            pt=pt,
+            eta=eta,
+            phi=phi,
+            energy=energy,
+            type=kind,
+            met=met,
+            met_phi=met_phi,
+        )
 
     def save(self, path: str | Path) -> None:
         """Write options, network, centres and MET bins to a folder."""
@@ -165,12 +192,22 @@ class LearnedTokenizer(ABC):
         options["options"] = asdict(self.options)
         # all was trained in float32: nothing is lost
         weights = {f"model.{name}": value.numpy() for name, value in model.state_dict().items()}
-        arrays = {name: w.astype(np.float32) if w.dtype == np.float64 else w for name, w in weights.items()}
-        arrays |= {f"centre.{name}": column for name, column in self.centres_.items()} | {"given": self.given_}
+        arrays = {
+            name: w.astype(np.float32) if w.dtype == np.float64 else w
+            for name, w in weights.items()
+        }
+        arrays |= {f"centre.{name}": column for name, column in self.centres_.items()} | {
+            "given": self.given_
+        }
         if self.met_ is not None:
             arrays |= {"met.edges": self.met_.edges, "met.centres": self.met_.centres}
         with storage.new_folder(path) as folder:
-            storage.write(folder, storage.kind_of(self), {"tokenizer": options, "history": self.history_}, arrays)
+            storage.write(
+                folder,
+                storage.kind_of(self),
+                {"tokenizer": options, "history": self.history_},
+                arrays,
+            )
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -178,11 +215,17 @@ class LearnedTokenizer(ABC):
         meta, arrays = storage.read(path, storage.kind_of(cls))
         options = meta["tokenizer"]
         tokenizer = cls(**{**options, "options": AutoencoderOptions(**options["options"])})
-        weights = {name[6:]: torch.as_tensor(array) for name, array in arrays.items() if name.startswith("model.")}
+        weights = {
+            name[6:]: torch.as_tensor(array)
+            for name, array in arrays.items()
+            if name.startswith("model.")
+        }
         try:
             tokenizer.model_ = autoencoder.restored(tokenizer.quantiser, tokenizer.options, weights)
         except RuntimeError as error:
-            raise StorageError(f"{path}: the weights do not fit the options ({error}); save it again") from None
+            raise StorageError(
+                f"{path}: the weights do not fit the options ({error}); save it again"
+            ) from None
         tokenizer.history_, tokenizer.given_ = meta["history"], arrays["given"]
         tokenizer.centres_ = {name: arrays[f"centre.{name}"] for name in CENTRE}
         if "met.edges" in arrays:
@@ -196,7 +239,9 @@ class LearnedTokenizer(ABC):
 
     def _fitted(self) -> Autoencoder:
         if self.model_ is None:
-            raise NotFittedError(f"this {type(self).__name__} is not trained yet: call fit(background events) first")
+            raise NotFittedError(
+                f"this {type(self).__name__} is not trained yet: call fit(background events) first"
+            )
         return self.model_
 
     def _ids(self, features: NDArray[np.float32], counts: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -205,7 +250,9 @@ class LearnedTokenizer(ABC):
         codes = autoencoder.encode(model, features, counts)
         if self.options.condition == "none":
             return codes
-        return np.asarray(features[:, N_KINEMATIC:].argmax(axis=1) * model.quantiser.n_codes + codes)
+        return np.asarray(
+            features[:, N_KINEMATIC:].argmax(axis=1) * model.quantiser.n_codes + codes
+        )
 
     def _find_centres(self, events: ak.Array, features: NDArray[np.float32]) -> None:
         """Of each id the training particle nearest to the mean of its particles; an id without any gets the nearest that has."""
@@ -213,7 +260,10 @@ class LearnedTokenizer(ABC):
         particles, counts = {name: flat(events, name) for name in CENTRE}, _counts(events)
         if self.options.condition == "type":
             features, particles, counts = _with_all_types(features, particles, counts)
-        n_codes, n_ids = model.quantiser.n_codes, int(np.prod([size for _, size in self._particle_factors]))
+        n_codes, n_ids = (
+            model.quantiser.n_codes,
+            int(np.prod([size for _, size in self._particle_factors])),
+        )
         standard = model.standard(torch.as_tensor(features, dtype=torch.float64)).numpy()
         medoid = _medoids(self._ids(features, counts), standard, n_ids)
         vectors = model.quantiser.vectors().numpy()
@@ -251,14 +301,26 @@ def _with_all_types(
     absent = np.setdiff1d(np.arange(N_TYPES), particles["type"])
     more = np.tile(features[:1], (len(absent), 1))
     more[:, N_KINEMATIC:] = np.eye(N_TYPES)[absent]
-    wider = {name: np.r_[column, np.repeat(column[:1], len(absent))] for name, column in particles.items()}
+    wider = {
+        name: np.r_[column, np.repeat(column[:1], len(absent))]
+        for name, column in particles.items()
+    }
     wider["type"][len(features) :] = absent
-    return np.concatenate([features, more]), wider, np.r_[counts, np.ones(len(absent), dtype=np.int64)]
+    return (
+        np.concatenate([features, more]),
+        wider,
+        np.r_[counts, np.ones(len(absent), dtype=np.int64)],
+    )
 
 
 def _particles(features: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
     """Columns of particles with these features."""
     log_pt, eta, sin, cos, log_energy = features[:, :N_KINEMATIC].T
     kind = features[:, N_KINEMATIC:].argmax(axis=1)
-    numbers = {"pt": np.exp(log_pt), "eta": eta, "phi": np.arctan2(sin, cos), "energy": np.exp(log_energy)}
+    numbers = {
+        "pt": np.exp(log_pt),
+        "eta": eta,
+        "phi": np.arctan2(sin, cos),
+        "energy": np.exp(log_energy),
+    }
     return {**numbers, "type": kind}

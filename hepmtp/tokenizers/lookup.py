@@ -132,7 +132,9 @@ class LookupTokenizer:
         (('type', 7), ('pt', 10), ('eta', 5), ('phi', 5), ('MET', 10), ('METphi', 5))
         """
         if name not in PRESETS:
-            raise TokenError(f"there is no look-up table named {name!r}; there are {', '.join(PRESETS)}")
+            raise TokenError(
+                f"there is no look-up table named {name!r}; there are {', '.join(PRESETS)}"
+            )
         return cls(*PRESETS[name])
 
     @property
@@ -173,7 +175,10 @@ class LookupTokenizer:
         """
         check_background(events)
         particle_types(events)
-        samples = {"pt": (flat(events, "pt"), self.pt_bins), "eta": (self._eta(events), self.eta_bins)}
+        samples = {
+            "pt": (flat(events, "pt"), self.pt_bins),
+            "eta": (self._eta(events), self.eta_bins),
+        }
         if n_bins(self.met_bins):
             samples["MET"] = (ak.to_numpy(events.MET.pt), self.met_bins)
         fitted = {name: fit_bins(name, values, bins) for name, (values, bins) in samples.items()}
@@ -255,4 +260,6 @@ class LookupTokenizer:
 
     def _check_fitted(self) -> None:
         if not self.edges_:
-            raise NotFittedError("this LookupTokenizer has no bin edges yet: call fit(background events) first")
+            raise NotFittedError(
+                "this LookupTokenizer has no bin edges yet: call fit(background events) first"
+            )

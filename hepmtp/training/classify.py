@@ -50,7 +50,9 @@ class ClassifierTraining:
 
     def __post_init__(self) -> None:
         if min(self.epochs, self.patience, self.batch_events, self.threads) < 1:
-            raise TrainingError(f"epochs, patience, batch_events and threads must be 1 or more, found {self}")
+            raise TrainingError(
+                f"epochs, patience, batch_events and threads must be 1 or more, found {self}"
+            )
 
 
 def train_classifier(
@@ -97,15 +99,22 @@ def train_classifier(
 class _Run:
     """The state of one training: model, optimiser, history, best weights."""
 
-    def __init__(self, model: EventClassifier, validation: Labelled, options: ClassifierTraining) -> None:
+    def __init__(
+        self, model: EventClassifier, validation: Labelled, options: ClassifierTraining
+    ) -> None:
         self.model, self.validation, self.options = model, validation, options
         self.optimizer = torch.optim.AdamW(
-            model.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay, betas=(0.9, 0.98)
+            model.parameters(),
+            lr=options.learning_rate,
+            weight_decay=options.weight_decay,
+            betas=(0.9, 0.98),
         )
         self.history: list[dict[str, float]] = []
         self.best: dict[str, Tensor] = {}
 
-    def epoch(self, events: Labelled, rng: np.random.Generator, number: int, progress: Progress | None) -> bool:
+    def epoch(
+        self, events: Labelled, rng: np.random.Generator, number: int, progress: Progress | None
+    ) -> bool:
         """One pass over the events; whether to go on."""
         order = rng.permutation(len(events.labels))
         steps = -(-len(order) // self.options.batch_events)
@@ -115,8 +124,12 @@ class _Run:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(rng.integers(2**63)))
             for step in range(steps):
-                chosen = order[step * self.options.batch_events : (step + 1) * self.options.batch_events]
-                loss = self._step(events, chosen, rng, ((number - 1) + step / steps) / self.options.epochs)
+                chosen = order[
+                    step * self.options.batch_events : (step + 1) * self.options.batch_events
+                ]
+                loss = self._step(
+                    events, chosen, rng, ((number - 1) + step / steps) / self.options.epochs
+                )
                 total += loss * len(chosen)
                 if not np.isfinite(total):
                     raise TrainingError(
@@ -125,20 +138,36 @@ class _Run:
                 if progress is not None:
                     done = min((step + 1) * self.options.batch_events, len(order))
                     progress(number, step + 1, steps, total / done)
-        row = {"epoch": number, "train_loss": total / len(order), "validation_loss": self._validate()}
-        log.info("epoch %d: train %.4f, validation %.4f", number, row["train_loss"], row["validation_loss"])
+        row = {
+            "epoch": number,
+            "train_loss": total / len(order),
+            "validation_loss": self._validate(),
+        }
+        log.info(
+            "epoch %d: train %.4f, validation %.4f",
+            number,
+            row["train_loss"],
+            row["validation_loss"],
+        )
         if all(row["validation_loss"] < old["validation_loss"] for old in self.history):
-            self.best = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+            self.best = {
+                name: value.detach().clone() for name, value in self.model.state_dict().items()
+            }
         self.history.append(row)
         losses = [one["validation_loss"] for one in self.history]
         return len(losses) - 1 - int(np.argmin(losses)) < self.options.patience
 
-    def _step(self, events: Labelled, chosen: NDArray[np.int64], rng: np.random.Generator, done: float) -> float:
+    def _step(
+        self, events: Labelled, chosen: NDArray[np.int64], rng: np.random.Generator, done: float
+    ) -> float:
         shape = min(1.0, (done + 1e-3) / 0.05) * 0.5 * (1 + np.cos(np.pi * done))
         for group in self.optimizer.param_groups:
             group["lr"] = self.options.learning_rate * shape
         logits = self.model(events.inputs.select(chosen).turned(rng))
-        truth, weights = torch.from_numpy(events.labels[chosen]), torch.from_numpy(events.weights[chosen])
+        truth, weights = (
+            torch.from_numpy(events.labels[chosen]),
+            torch.from_numpy(events.weights[chosen]),
+        )
         loss = binary_cross_entropy_with_logits(logits, truth, weights)
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)

@@ -81,19 +81,38 @@ class _Run:
     """The state of one training: model, optimiser, history, best weights."""
 
     def __init__(
-        self, model: MaskedTokenModel, training: TokenBatch, validation: TokenBatch, options: TrainingOptions
+        self,
+        model: MaskedTokenModel,
+        training: TokenBatch,
+        validation: TokenBatch,
+        options: TrainingOptions,
     ) -> None:
-        self.model, self.training, self.validation, self.options = model, training, validation, options
+        self.model, self.training, self.validation, self.options = (
+            model,
+            training,
+            validation,
+            options,
+        )
         self.steps = -(-len(training) // options.batch_events)  # of an epoch
         self.optimizer = torch.optim.AdamW(
-            model.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay, betas=(0.9, 0.98)
+            model.parameters(),
+            lr=options.learning_rate,
+            weight_decay=options.weight_decay,
+            betas=(0.9, 0.98),
         )
         self.history: History = []
         self.best = _copy(model.state_dict())
         # hidden validation tokens are the same in every epoch, so that losses can be compared
-        self.hidden = tokens_to_predict(model, validation, options, np.random.default_rng([options.seed, 0]))
-        if not self.hidden.any() or not tokens_to_predict(model, training, options, np.random.default_rng(0)).any():
-            raise TrainingError(f"there is no token of kind {' or '.join(options.hide)} to predict: give other events")
+        self.hidden = tokens_to_predict(
+            model, validation, options, np.random.default_rng([options.seed, 0])
+        )
+        if (
+            not self.hidden.any()
+            or not tokens_to_predict(model, training, options, np.random.default_rng(0)).any()
+        ):
+            raise TrainingError(
+                f"there is no token of kind {' or '.join(options.hide)} to predict: give other events"
+            )
 
     @property
     def finished(self) -> bool:
@@ -112,9 +131,13 @@ class _Run:
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(int(rng.integers(2**63)))
             for step in range(self.steps):
-                chosen = order[step * self.options.batch_events : (step + 1) * self.options.batch_events]
+                chosen = order[
+                    step * self.options.batch_events : (step + 1) * self.options.batch_events
+                ]
                 batch = self.training.select(chosen)
-                loss, n_hidden = batch_loss(self.model, batch, tokens_to_predict(self.model, batch, self.options, rng))
+                loss, n_hidden = batch_loss(
+                    self.model, batch, tokens_to_predict(self.model, batch, self.options, rng)
+                )
                 if n_hidden:
                     self._step(loss / n_hidden, (number - 1) * self.steps + step)
                 total, tokens = total + float(loss.detach()), tokens + n_hidden
@@ -126,11 +149,18 @@ class _Run:
                     progress(number, step + 1, self.steps, total / max(tokens, 1))
         row = {"epoch": number, "train_loss": total / tokens, "validation_loss": self._validate()}
         if not np.isfinite(row["validation_loss"]):
-            raise TrainingError(f"the validation loss became {row['validation_loss']} in epoch {number}")
+            raise TrainingError(
+                f"the validation loss became {row['validation_loss']} in epoch {number}"
+            )
         if all(row["validation_loss"] < old["validation_loss"] for old in self.history):
             self.best = _copy(self.model.state_dict())
         self.history.append({**row, "learning_rate": self._rate(number * self.steps)})
-        log.info("epoch %d: train %.4f, validation %.4f", number, row["train_loss"], row["validation_loss"])
+        log.info(
+            "epoch %d: train %.4f, validation %.4f",
+            number,
+            row["train_loss"],
+            row["validation_loss"],
+        )
 
     def _rate(self, step: int) -> float:
         total = self.steps * self.options.epochs
@@ -152,26 +182,40 @@ class _Run:
         total, tokens = 0.0, 0
         for first in range(0, len(self.validation), self.options.batch_events):
             events = np.arange(first, min(first + self.options.batch_events, len(self.validation)))
-            span = slice(self.validation.offsets[events[0]], self.validation.offsets[events[-1] + 1])
-            loss, n_hidden = batch_loss(self.model, self.validation.select(events), self.hidden[span])
+            span = slice(
+                self.validation.offsets[events[0]], self.validation.offsets[events[-1] + 1]
+            )
+            loss, n_hidden = batch_loss(
+                self.model, self.validation.select(events), self.hidden[span]
+            )
             total, tokens = total + float(loss), tokens + n_hidden
         return total / tokens
 
     def fingerprint(self) -> str:
         """Changes with the data, the model's shape or the options: a checkpoint is of use for the same only."""
-        digest = hashlib.sha256(repr((asdict(self.options), self.model.config(), self.model.heads)).encode())
+        digest = hashlib.sha256(
+            repr((asdict(self.options), self.model.config(), self.model.heads)).encode()
+        )
         for batch in (self.training, self.validation):
             digest.update(batch.values.tobytes() + batch.offsets.tobytes())
             digest.update(b"" if batch.features is None else batch.features.tobytes())
         return digest.hexdigest()
 
     def save(self, path: Path) -> None:
-        arrays = {f"model.{name}": value.numpy(force=True) for name, value in self.model.state_dict().items()}
+        arrays = {
+            f"model.{name}": value.numpy(force=True)
+            for name, value in self.model.state_dict().items()
+        }
         arrays |= {f"best.{name}": value.numpy(force=True) for name, value in self.best.items()}
         for index, state in self.optimizer.state_dict()["state"].items():
-            arrays |= {f"optimizer.{index}.{name}": value.numpy(force=True) for name, value in state.items()}
+            arrays |= {
+                f"optimizer.{index}.{name}": value.numpy(force=True)
+                for name, value in state.items()
+            }
         with storage.new_folder(path) as folder:
-            storage.write(folder, "checkpoint", {"of": self.fingerprint(), "history": self.history}, arrays)
+            storage.write(
+                folder, "checkpoint", {"of": self.fingerprint(), "history": self.history}, arrays
+            )
 
     def resume(self, path: Path) -> None:
         if not path.exists():

@@ -62,14 +62,20 @@ class TrainingOptions:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "hide", tuple(self.hide))
-        if min(self.epochs, self.patience, self.batch_events, self.threads) < 1 or not 0 <= self.mask_fraction <= 1:
+        if (
+            min(self.epochs, self.patience, self.batch_events, self.threads) < 1
+            or not 0 <= self.mask_fraction <= 1
+        ):
             raise TrainingError(
                 f"epochs, patience, batch_events and threads must be 1 or more and mask_fraction in 0..1, found {self}"
             )
 
 
 def mask_tokens(
-    tokens: TokenBatch, fraction: float, rng: np.random.Generator, among: NDArray[np.bool_] | None = None
+    tokens: TokenBatch,
+    fraction: float,
+    rng: np.random.Generator,
+    among: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.bool_]:
     """Which tokens to hide, bool, shape (n_tokens,): each with this probability, and one at random where none fell.
 
@@ -87,7 +93,9 @@ def mask_tokens(
     if among is not None:
         hidden = np.zeros(len(tokens.values), dtype=bool)
         counts = np.bincount(tokens.owner[among], minlength=len(tokens))
-        hidden[among] = mask_tokens(TokenBatch.from_counts(tokens.values[among], counts), fraction, rng)
+        hidden[among] = mask_tokens(
+            TokenBatch.from_counts(tokens.values[among], counts), fraction, rng
+        )
         return hidden
     hidden = rng.random(len(tokens.values)) < fraction
     some = np.bincount(tokens.owner[hidden], minlength=len(tokens)) > 0
@@ -104,15 +112,22 @@ def tokens_to_predict(
     if options.hide:
         unknown = set(options.hide) - set(model.kinds)
         if unknown:
-            raise TrainingError(f"there are no tokens of kind {', '.join(sorted(unknown))} to hide, only {model.kinds}")
-        kind = model.mask_id(torch.as_tensor(tokens.values, device=model.embedding.device)) - model.vocab_size
+            raise TrainingError(
+                f"there are no tokens of kind {', '.join(sorted(unknown))} to hide, only {model.kinds}"
+            )
+        kind = (
+            model.mask_id(torch.as_tensor(tokens.values, device=model.embedding.device))
+            - model.vocab_size
+        )
         among = np.isin(model.kinds, options.hide)[kind.numpy(force=True)]
     if model.one_pass:
         return np.ones(len(tokens.values), dtype=bool) if among is None else among
     return mask_tokens(tokens, options.mask_fraction, rng, among)
 
 
-def batch_loss(model: MaskedTokenModel, tokens: TokenBatch, hidden: NDArray[np.bool_]) -> tuple[Tensor, int]:
+def batch_loss(
+    model: MaskedTokenModel, tokens: TokenBatch, hidden: NDArray[np.bool_]
+) -> tuple[Tensor, int]:
     """Summed cross-entropy of all digits of the tokens to predict, and their number; they are hidden unless one pass does it."""
     order, groups = sort_by_multiplicity(tokens.counts)
     device = model.embedding.device
@@ -121,10 +136,14 @@ def batch_loss(model: MaskedTokenModel, tokens: TokenBatch, hidden: NDArray[np.b
     mask = torch.as_tensor(hidden[flat], device=device)
     masked = model.mask_id(truth)
     values = truth if model.one_pass else torch.where(mask, masked, truth)
-    told = None if tokens.features is None else torch.as_tensor(tokens.features[flat], device=device)
+    told = (
+        None if tokens.features is None else torch.as_tensor(tokens.features[flat], device=device)
+    )
     at = mask.nonzero()[:, 0]
     if np.array_equal(np.bincount(tokens.owner[hidden], minlength=len(tokens)), tokens.counts > 0):
-        features = model.encode_sorted(values, groups, at, told)  # one an event: the last block looks at these alone
+        features = model.encode_sorted(
+            values, groups, at, told
+        )  # one an event: the last block looks at these alone
     else:
         features = model.encode_sorted(values, groups, None, told)[at]
     targets = model.targets[truth[mask]]

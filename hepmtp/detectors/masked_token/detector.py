@@ -93,7 +93,9 @@ class MaskedTokenDetector:
     def fitted_model(self) -> MaskedTokenModel:
         """The trained model."""
         if self.model_ is None:
-            raise NotFittedError("this MaskedTokenDetector is not trained yet: call fit(background events) first")
+            raise NotFittedError(
+                "this MaskedTokenDetector is not trained yet: call fit(background events) first"
+            )
         return self.model_
 
     @property
@@ -109,7 +111,8 @@ class MaskedTokenDetector:
         }
         above = "a value as large or larger" if self.form in UPWARDS else "the value"
         return plain.get(
-            self.form, f"Sum of -log of the probability that the transformer gives to {above} of {self.form}."
+            self.form,
+            f"Sum of -log of the probability that the transformer gives to {above} of {self.form}.",
         )
 
     @property
@@ -125,7 +128,13 @@ class MaskedTokenDetector:
             setattr(other, name, getattr(self, name))
         return other
 
-    def fit(self, events: ak.Array, *, checkpoint: str | Path | None = None, progress: Progress | None = None) -> Self:
+    def fit(
+        self,
+        events: ak.Array,
+        *,
+        checkpoint: str | Path | None = None,
+        progress: Progress | None = None,
+    ) -> Self:
         """Fit tokenizer, model and tail probabilities on background events; only their train and validation parts are used.
 
         Parameters
@@ -156,7 +165,12 @@ class MaskedTokenDetector:
             torch.manual_seed(self.training.seed)
             model = MaskedTokenModel(self.tokenizer.factors, self.tokenizer.digits, self.model)
         self.history_ = train(
-            model, training, validation, options=self.training, checkpoint=checkpoint, progress=progress
+            model,
+            training,
+            validation,
+            options=self.training,
+            checkpoint=checkpoint,
+            progress=progress,
         )
         self.model_ = model
         rng = np.random.default_rng(self.training.seed)
@@ -165,7 +179,10 @@ class MaskedTokenDetector:
         self._state, self._saved = state, None
         parts = self._parts(training.select(some))
         state.tails.fit(parts["questions"])
-        state.axes = {form: plain_axis(score_axis(self._form(parts, form), label=_label(form))) for form in self.forms}
+        state.axes = {
+            form: plain_axis(score_axis(self._form(parts, form), label=_label(form)))
+            for form in self.forms
+        }
         return self
 
     def score(self, events: ak.Array) -> Floats:
@@ -192,7 +209,10 @@ class MaskedTokenDetector:
             "history": self.history_,
             "axes": state.axes,
         }
-        arrays = {f"model.{key}": value.numpy(force=True) for key, value in self.fitted_model.state_dict().items()}
+        arrays = {
+            f"model.{key}": value.numpy(force=True)
+            for key, value in self.fitted_model.state_dict().items()
+        }
         arrays |= {f"tails.{key}": value for key, value in state.tails.arrays().items()}
         with storage.new_folder(path) as folder:
             storage.write(folder, storage.kind_of(self), meta, arrays)
@@ -211,8 +231,14 @@ class MaskedTokenDetector:
             meta["tail_events"],
         )
         with torch.random.fork_rng(devices=[]):  # the weights drawn here are replaced at once
-            model = MaskedTokenModel(detector.tokenizer.factors, detector.tokenizer.digits, detector.model)
-        weights = {key[6:]: torch.as_tensor(value) for key, value in arrays.items() if key.startswith("model.")}
+            model = MaskedTokenModel(
+                detector.tokenizer.factors, detector.tokenizer.digits, detector.model
+            )
+        weights = {
+            key[6:]: torch.as_tensor(value)
+            for key, value in arrays.items()
+            if key.startswith("model.")
+        }
         try:
             model.load_state_dict(weights)
         except RuntimeError as error:
@@ -233,7 +259,9 @@ class MaskedTokenDetector:
 
     def _fitted(self) -> _State:
         if self._state is None:
-            raise NotFittedError("this MaskedTokenDetector is not trained yet: call fit(background events) first")
+            raise NotFittedError(
+                "this MaskedTokenDetector is not trained yet: call fit(background events) first"
+            )
         return self._state
 
     def _check_form(self, form: str) -> None:
@@ -251,7 +279,9 @@ class MaskedTokenDetector:
         def total(part: Floats) -> Floats:
             return np.bincount(tokens.owner, part, minlength=len(tokens)).astype(np.float64)
 
-        s, expected, variance = (total(part.sum(axis=1)) for part in (found.surprise, found.expected, found.variance))
+        s, expected, variance = (
+            total(part.sum(axis=1)) for part in (found.surprise, found.expected, found.variance)
+        )
         parts = {"sum": s, "mean": s / np.maximum(tokens.counts, 1)}
         parts["excess"] = (s - expected) / np.sqrt(np.maximum(variance, 1e-9))
         heads = self._heads()

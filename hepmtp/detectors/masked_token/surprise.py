@@ -55,10 +55,18 @@ def surprises(model: MaskedTokenModel, tokens: TokenBatch, *, max_tokens: int = 
     device = model.embedding.device
     places = TokenBatch(np.arange(len(tokens.values)), tokens.offsets)
     # where each token is hidden in turn, an event of n tokens is n copies of itself: its cost is n * n tokens
-    for events in packs(tokens.counts, max_tokens) if model.one_pass else buckets(tokens.counts**2, max_tokens):
+    for events in (
+        packs(tokens.counts, max_tokens)
+        if model.one_pass
+        else buckets(tokens.counts**2, max_tokens)
+    ):
         position = places.select(events).values  # (n_tokens of these events,)
         truth = torch.as_tensor(tokens.values[position], device=device)
-        told = None if tokens.features is None else torch.as_tensor(tokens.features[position], device=device)
+        told = (
+            None
+            if tokens.features is None
+            else torch.as_tensor(tokens.features[position], device=device)
+        )
         groups = sort_by_multiplicity(tokens.counts[events])[1]
         features = (_in_one_pass if model.one_pass else _in_turn)(model, truth, told, groups)
         digits = model.targets[truth]
@@ -74,12 +82,16 @@ def surprises(model: MaskedTokenModel, tokens: TokenBatch, *, max_tokens: int = 
             out.surprise[rows, column] = -own.cpu().numpy()
             out.tail[rows, column] = -above.log().cpu().numpy()
             out.expected[rows, column] = entropy.cpu().numpy()
-            out.variance[rows, column] = ((p * log_p**2).sum(dim=1) - entropy**2).clamp(min=0).cpu().numpy()
+            out.variance[rows, column] = (
+                ((p * log_p**2).sum(dim=1) - entropy**2).clamp(min=0).cpu().numpy()
+            )
             out.predicted[rows, column] = log_p.argmax(dim=1).cpu().numpy()
     return out
 
 
-def _in_turn(model: MaskedTokenModel, truth: Tensor, told: Tensor | None, groups: list[Group]) -> Tensor:
+def _in_turn(
+    model: MaskedTokenModel, truth: Tensor, told: Tensor | None, groups: list[Group]
+) -> Tensor:
     """Features of each token where it is hidden, (n_tokens, width), from the ids of events of one multiplicity."""
     ((n_events, n),) = groups
     truth = truth.reshape(n_events, n)
@@ -92,7 +104,9 @@ def _in_turn(model: MaskedTokenModel, truth: Tensor, told: Tensor | None, groups
     return model.encode_sorted(copies.reshape(-1), [Group(n_events * n, n)], at, told)
 
 
-def _in_one_pass(model: MaskedTokenModel, truth: Tensor, told: Tensor | None, groups: list[Group]) -> Tensor:
+def _in_one_pass(
+    model: MaskedTokenModel, truth: Tensor, told: Tensor | None, groups: list[Group]
+) -> Tensor:
     """As `_in_turn`, for a model whose positions do not see themselves, from events of any multiplicity."""
     model.mask_id(truth)  # mask ids are no tokens
     return model.encode_sorted(truth, groups, None, told)
@@ -109,7 +123,9 @@ def surprises_slowly(model: MaskedTokenModel, tokens: TokenBatch) -> NDArray[np.
             values[hidden - start] = model.mask_id(true)
             told = None if tokens.features is None else torch.as_tensor(tokens.features[start:stop])
             with torch.no_grad():
-                features = model.encode(values, torch.tensor([0, stop - start]), told)[hidden - start]
+                features = model.encode(values, torch.tensor([0, stop - start]), told)[
+                    hidden - start
+                ]
                 log_p = model.log_probabilities(features[None])
             for column, digit in enumerate(model.targets[true].tolist()):
                 if digit >= 0:

@@ -62,7 +62,10 @@ class TailCombination:
         if len(x) < EVENTS_PER_POINT:
             raise TrainingError(f"{len(x)} events are too few for tail probabilities; give more")
         grids = [_grid(column) for column in x.T]
-        self.values_, self.surprise_ = tuple(values for values, _ in grids), tuple(surprise for _, surprise in grids)
+        self.values_, self.surprise_ = (
+            tuple(values for values, _ in grids),
+            tuple(surprise for _, surprise in grids),
+        )
         self.slope_ = np.array([_slope(column) for column in x.T])
         return self
 
@@ -73,7 +76,9 @@ class TailCombination:
                 "these tail probabilities are not fitted yet: call fit(components of background events) first"
             )
         columns = []
-        for column, values, surprise, slope in zip(x.T, self.values_, self.surprise_, self.slope_, strict=True):
+        for column, values, surprise, slope in zip(
+            x.T, self.values_, self.surprise_, self.slope_, strict=True
+        ):
             beyond = np.maximum(column - values[-1], 0.0)
             columns.append(np.interp(column, values, surprise) + beyond * slope)
         return np.stack(columns, axis=1)
@@ -85,15 +90,21 @@ class TailCombination:
     def arrays(self) -> dict[str, Floats]:
         """What was fitted as named arrays; `from_arrays` gives it back."""
         if self.slope_ is None:
-            raise NotFittedError("these tail probabilities are not fitted yet: there is nothing to save")
-        arrays = {"slope": self.slope_} | {f"values.{i}": values for i, values in enumerate(self.values_)}
+            raise NotFittedError(
+                "these tail probabilities are not fitted yet: there is nothing to save"
+            )
+        arrays = {"slope": self.slope_} | {
+            f"values.{i}": values for i, values in enumerate(self.values_)
+        }
         return arrays | {f"surprise.{i}": surprise for i, surprise in enumerate(self.surprise_)}
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, Floats]) -> Self:
         """The combination whose `arrays` these are."""
         index = range(len(arrays["slope"]))
-        values, surprise = (tuple(arrays[f"{name}.{i}"] for i in index) for name in ("values", "surprise"))
+        values, surprise = (
+            tuple(arrays[f"{name}.{i}"] for i in index) for name in ("values", "surprise")
+        )
         return cls(values, surprise, arrays["slope"])
 
 
@@ -110,6 +121,8 @@ def _grid(column: Floats) -> tuple[Floats, Floats]:
 def _slope(column: Floats) -> float:
     top = np.sort(column)[-max(EVENTS_PER_POINT, round(TAIL * len(column))) :]
     excess = (top - top[0]).mean()
-    if excess == 0:  # the largest value is that of all of them, such as a count that is cut off: one step is a factor e
+    if (
+        excess == 0
+    ):  # the largest value is that of all of them, such as a count that is cut off: one step is a factor e
         excess = top[0] - max(column[column < top[0]], default=top[0] - 1)
     return float(1 / excess)

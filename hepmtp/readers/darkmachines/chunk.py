@@ -19,7 +19,15 @@ from numpy.typing import NDArray
 from hepmtp.errors import ReadError
 from hepmtp.events.particles import PARTICLE_TYPES
 from hepmtp.events.record import PHI_ROUNDING
-from hepmtp.readers.darkmachines.line import CHALLENGE, FIXED, MAX_ETA, SYNONYMS, Layout, Line, is_between
+from hepmtp.readers.darkmachines.line import (
+    CHALLENGE,
+    FIXED,
+    MAX_ETA,
+    SYNONYMS,
+    Layout,
+    Line,
+    is_between,
+)
 from hepmtp.readers.lines import Chunk, take
 
 _BLOCK = 1 << 20  # bytes looked at in one go when events are counted
@@ -33,7 +41,9 @@ _KIND = bytes(
 )
 # the first two bytes of a particle, as a number, to its type; -1 is unknown
 _TYPE_OF = np.full(1 << 16, -1, dtype=np.int8)
-_TYPE_OF[[int.from_bytes(label.encode().ljust(2, b","), "big") for label in PARTICLE_TYPES]] = range(7)
+_TYPE_OF[[int.from_bytes(label.encode().ljust(2, b","), "big") for label in PARTICLE_TYPES]] = (
+    range(7)
+)
 
 # what makes a line an event where not every line is one
 _MARK = {"generator": b";", "fixed": b"123456789"}
@@ -91,7 +101,9 @@ def parse_fast(data: bytes, layout: Layout = CHALLENGE) -> Columns | None:
 
 
 def _with_eta(columns: Columns | None) -> Columns | None:
-    return columns if columns is not None and (np.abs(columns.particles[2]) <= MAX_ETA).all() else None
+    return (
+        columns if columns is not None and (np.abs(columns.particles[2]) <= MAX_ETA).all() else None
+    )
 
 
 def _parse_challenge(data: bytes) -> Columns | None:
@@ -102,7 +114,9 @@ def _parse_challenge(data: bytes) -> Columns | None:
     if fields is None:
         return None
     starts, lengths, counts = fields
-    heads = np.cumsum(counts + 1) - counts - 1  # a row of five fields for the head of each line and for each particle
+    heads = (
+        np.cumsum(counts + 1) - counts - 1
+    )  # a row of five fields for the head of each line and for each particle
     is_head = np.zeros(len(starts), dtype=bool)
     is_head[heads] = True
     rows = np.flatnonzero(~is_head)
@@ -118,11 +132,19 @@ def _parse_challenge(data: bytes) -> Columns | None:
     if numbers is None:
         return None
     values = numbers.reshape(-1, 5).T
-    columns = Columns(np.arange(len(counts)), counts, values[2:, heads], types, values[1:].take(rows, axis=1))
-    return columns if np.isfinite(values[0, heads]).all() and _legal(columns.head, columns.particles) else None
+    columns = Columns(
+        np.arange(len(counts)), counts, values[2:, heads], types, values[1:].take(rows, axis=1)
+    )
+    return (
+        columns
+        if np.isfinite(values[0, heads]).all() and _legal(columns.head, columns.particles)
+        else None
+    )
 
 
-def _numbers(data: bytes, lengths: NDArray[np.int64], valid: NDArray[np.bool_]) -> NDArray[np.float64] | None:
+def _numbers(
+    data: bytes, lengths: NDArray[np.int64], valid: NDArray[np.bool_]
+) -> NDArray[np.float64] | None:
     """The fields of these lengths as numbers; None if one that is valid is no number."""
     buffers = [
         pa.py_buffer(np.packbits(valid, bitorder="little")),
@@ -130,19 +152,28 @@ def _numbers(data: bytes, lengths: NDArray[np.int64], valid: NDArray[np.bool_]) 
         pa.py_buffer(data.translate(None, _SEPARATORS)),
     ]
     try:
-        numbers = pc.cast(pa.Array.from_buffers(pa.large_string(), valid.size, buffers), pa.float64())
+        numbers = pc.cast(
+            pa.Array.from_buffers(pa.large_string(), valid.size, buffers), pa.float64()
+        )
     except pa.ArrowInvalid:
         return None
     return np.frombuffer(numbers.buffers()[1], np.float64, valid.size)
 
 
-def _fields(kind: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]] | None:
+def _fields(
+    kind: NDArray[np.uint8],
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]] | None:
     """Starts and lengths of the fields, (n_rows, 5), and particles per line, (n_lines,); None if the structure is broken."""
     at = np.flatnonzero(kind != _FIELD)
     separator = kind[at]
     starts = np.concatenate([[0], at[:-1] + 1])
     # a ';' before the newline ends its line, and the newline ends nothing
-    extra = np.flatnonzero((separator[1:] == _NEWLINE) & (separator[:-1] == _SEMICOLON) & (at[1:] == starts[1:])) + 1
+    extra = (
+        np.flatnonzero(
+            (separator[1:] == _NEWLINE) & (separator[:-1] == _SEMICOLON) & (at[1:] == starts[1:])
+        )
+        + 1
+    )
     separator[extra - 1] = _NEWLINE
     keep = np.ones(len(at), dtype=bool)
     keep[extra] = False
@@ -193,7 +224,11 @@ def _parse_fixed(data: bytes, widths: tuple[int, ...]) -> Columns | None:
     flat = particles[event, column].T
     head = np.stack([np.ones(len(values)), *met])
     columns = Columns(
-        np.arange(len(values)), found.sum(axis=1), head, kinds[column], np.stack([np.zeros(len(event)), *flat])
+        np.arange(len(values)),
+        found.sum(axis=1),
+        head,
+        kinds[column],
+        np.stack([np.zeros(len(event)), *flat]),
     )
     return _with_eta(columns) if _legal(head, columns.particles) else None
 
@@ -211,7 +246,14 @@ def columns_of(good: list[tuple[int, Line]]) -> Columns:
 
 
 def scan_events(
-    path: str, file: IO[bytes], layout: Layout, start: int, size: int, stop: int | None, *, check_count: bool
+    path: str,
+    file: IO[bytes],
+    layout: Layout,
+    start: int,
+    size: int,
+    stop: int | None,
+    *,
+    check_count: bool,
 ) -> Iterator[Chunk]:
     """Chunks of `size` events of [start, stop), of a file that has other lines too; these are checked on the way.
 
@@ -223,7 +265,9 @@ def scan_events(
     """
     line = events = 0  # lines and events so far
     since = 0  # events since a run began
-    begin: tuple[int, int] | None = None  # first event and byte of the chunk that is not yet yielded
+    begin: tuple[int, int] | None = (
+        None  # first event and byte of the chunk that is not yet yielded
+    )
     for offset, block in _blocks(path, file):
         ends, is_event = _lines(block, layout)
         starts = np.concatenate([[0], ends[:-1]])
@@ -262,7 +306,9 @@ def _said(where: str, text: bytes, layout: Layout) -> int | None:
     zeros = b",".join([b"0"] * sum(layout.widths))
     if not (text in (b"", zeros) if layout.name == FIXED else is_between(text)):
         short = text[:60].decode(errors="replace")
-        raise ReadError(f"{where}: {short!r} is neither an event nor a line that belongs between events; remove it")
+        raise ReadError(
+            f"{where}: {short!r} is neither an event nor a line that belongs between events; remove it"
+        )
     if layout.name == FIXED or not text:
         return None
     return int(text) if text.isdigit() else -1 if text.startswith(b"=") else None

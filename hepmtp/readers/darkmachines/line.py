@@ -76,7 +76,11 @@ def fixed_layout(first: bytes) -> Layout | None:
     if not _WIDTHS.fullmatch(first):
         return None
     widths = tuple(int(width) for width in first.split())
-    legal = widths[:2] == (1, 1) and not any(width % 3 for width in widths[2:]) and sum(widths) < 1 << 20
+    legal = (
+        widths[:2] == (1, 1)
+        and not any(width % 3 for width in widths[2:])
+        and sum(widths) < 1 << 20
+    )
     return Layout(FIXED, widths=widths) if legal else None
 
 
@@ -124,7 +128,9 @@ def parse_line(text: str, *, whole: bool = True, layout: Layout = CHALLENGE) -> 
     """
     if not text.strip():
         raise BadLineError("the line is blank")
-    found = _parse_fixed(text, layout.widths) if layout.name == FIXED else _parse_groups(text, layout)
+    found = (
+        _parse_fixed(text, layout.widths) if layout.name == FIXED else _parse_groups(text, layout)
+    )
     if not whole:
         # even after a ';' there may have been more particles
         raise BadLineError(
@@ -139,7 +145,9 @@ def _parse_groups(text: str, layout: Layout) -> Line:
     if particles and not particles[-1].strip(" \t"):
         particles.pop()
     if len(head) < n:
-        raise BadLineError(f"{len(head)} fields, expected at least {n} ({';'.join(layout.head)}): {_short(text)}")
+        raise BadLineError(
+            f"{len(head)} fields, expected at least {n} ({';'.join(layout.head)}): {_short(text)}"
+        )
     if n == len(_HEAD):
         try:
             _number(head[0], "event ID")
@@ -148,7 +156,10 @@ def _parse_groups(text: str, layout: Layout) -> Line:
         if not head[1].strip(" \t"):
             raise BadLineError(f"process ID is empty: {_short(text)}")
     numbers = [_number(field, name) for field, name in zip(head[-3:], _HEAD[2:], strict=True)]
-    found = [_parse_particle(particle, f"particle {i}", layout) for i, particle in enumerate(particles, start=1)]
+    found = [
+        _parse_particle(particle, f"particle {i}", layout)
+        for i, particle in enumerate(particles, start=1)
+    ]
     return Line(numbers, found)
 
 
@@ -158,21 +169,29 @@ def _parse_particle(text: str, which: str, layout: Layout) -> tuple[int, list[fl
     n = len(layout.particle)
     if len(fields) != n:
         expected = ",".join(layout.particle)
-        raise BadLineError(f"{which} has {len(fields)} fields, expected {n} ({expected}): {_short(text)}")
+        raise BadLineError(
+            f"{which} has {len(fields)} fields, expected {n} ({expected}): {_short(text)}"
+        )
     label = fields[0].strip(" \t")
     if not has_energy:
         label = SYNONYMS.get(label, label)
     if label not in PARTICLE_TYPES:
-        raise BadLineError(f"{which} has the label {_short(label)}, expected one of {' '.join(PARTICLE_TYPES)}")
+        raise BadLineError(
+            f"{which} has the label {_short(label)}, expected one of {' '.join(PARTICLE_TYPES)}"
+        )
     named = zip(fields[1:], layout.particle[1:], strict=True)
-    numbers = [_number(field, f"{name} of {which}", massless=not has_energy) for field, name in named]
+    numbers = [
+        _number(field, f"{name} of {which}", massless=not has_energy) for field, name in named
+    ]
     return PARTICLE_TYPES.index(label), numbers if has_energy else [0.0, *numbers]
 
 
 def _parse_fixed(text: str, widths: tuple[int, ...]) -> Line:
     fields = text.split(",")
     if len(fields) != sum(widths):
-        raise BadLineError(f"{len(fields)} columns, expected {sum(widths)} as the first line says: {_short(text)}")
+        raise BadLineError(
+            f"{len(fields)} columns, expected {sum(widths)} as the first line says: {_short(text)}"
+        )
     head = [_number(fields[0], "MET"), _number(fields[1], "METphi")]
     found: list[tuple[int, list[float]]] = []
     at = 2
@@ -181,9 +200,13 @@ def _parse_fixed(text: str, widths: tuple[int, ...]) -> Line:
         for i in range(at, at + width, 3):
             which = f"columns {i + 1} to {i + 3} ({PARTICLE_TYPES[kind]})"
             names = (f"{name} of {which}" for name in ("pt", "eta", "phi"))
-            pt, eta, phi = (_number(fields[i + k], name, massless=True) for k, name in enumerate(names))
+            pt, eta, phi = (
+                _number(fields[i + k], name, massless=True) for k, name in enumerate(names)
+            )
             if pt == 0 and (eta, phi) != (0, 0):
-                raise BadLineError(f"{which} have pt 0 but are not padding: {_short(','.join(fields[i : i + 3]))}")
+                raise BadLineError(
+                    f"{which} have pt 0 but are not padding: {_short(','.join(fields[i : i + 3]))}"
+                )
             if pt > 0 and padded:
                 raise BadLineError(f"{which} hold a particle after padding")
             padded = padded or pt == 0
@@ -201,7 +224,10 @@ def _number(text: str, name: str, *, massless: bool = False) -> float:
     elif name == "MET" or name.startswith("pt"):
         expected, legal = "a finite number >= 0", 0 <= value < np.inf
     elif massless and name.startswith("eta"):
-        expected, legal = f"at most {MAX_ETA:g} in size, for E is pt cosh(eta)", abs(value) <= MAX_ETA
+        expected, legal = (
+            f"at most {MAX_ETA:g} in size, for E is pt cosh(eta)",
+            abs(value) <= MAX_ETA,
+        )
     else:
         legal = bool(np.isfinite(value))
     if not legal:

@@ -28,7 +28,13 @@ from numpy.typing import NDArray
 from hepmtp.errors import ReadError
 from hepmtp.events.particles import PARTICLE_TYPES
 from hepmtp.events.record import make_events, source_id
-from hepmtp.readers.darkmachines.chunk import Columns, columns_of, events_only, parse_fast, scan_events
+from hepmtp.readers.darkmachines.chunk import (
+    Columns,
+    columns_of,
+    events_only,
+    parse_fast,
+    scan_events,
+)
 from hepmtp.readers.darkmachines.line import (
     FIXED,
     LAYOUTS,
@@ -81,7 +87,12 @@ class SkipReport:
 
     def __add__(self, other: SkipReport) -> SkipReport:
         reasons = (self.reasons + other.reasons)[:10]
-        return SkipReport(self.lines + other.lines, self.sumw + other.sumw, self.unreadable + other.unreadable, reasons)
+        return SkipReport(
+            self.lines + other.lines,
+            self.sumw + other.sumw,
+            self.unreadable + other.unreadable,
+            reasons,
+        )
 
 
 @dataclass(frozen=True)
@@ -117,7 +128,9 @@ class DarkMachinesCSV:
         if self.on_bad not in ("raise", "skip"):
             raise ReadError(f"on_bad is {self.on_bad!r}, expected 'raise' or 'skip'")
         if self.variant not in ("auto", *LAYOUTS, FIXED):
-            raise ReadError(f"variant is {self.variant!r}, expected one of auto, {', '.join(LAYOUTS)}, {FIXED}")
+            raise ReadError(
+                f"variant is {self.variant!r}, expected one of auto, {', '.join(LAYOUTS)}, {FIXED}"
+            )
 
     def layout_of(self, path: str) -> Layout:
         """How the lines of a file are laid out: what this reader was told, or what the first of them look like."""
@@ -134,7 +147,9 @@ class DarkMachinesCSV:
             return layout_of(start)
         found = fixed_layout(start.removeprefix(_BOM).split(b"\n")[0])
         if found is None:
-            raise ReadError(f"{path} line 1: expected nine numbers of columns, each 1, 1 or a multiple of 3")
+            raise ReadError(
+                f"{path} line 1: expected nine numbers of columns, each 1, 1 or a multiple of 3"
+            )
         return found
 
     def num_events(self, path: str) -> int:
@@ -147,7 +162,9 @@ class DarkMachinesCSV:
             raise ReadError(f"{path}: chunks of {size} events were asked for, expected at least 1")
         found = list(self._scan(path, self.layout_of(path), 0, size, None))
         if not found:
-            raise ReadError(f"{path} is empty: it has no line with an event; fetch or make it again")
+            raise ReadError(
+                f"{path} is empty: it has no line with an event; fetch or make it again"
+            )
         return found
 
     def read(self, path: str, start: int = 0, stop: int | None = None) -> ak.Array:
@@ -160,7 +177,9 @@ class DarkMachinesCSV:
         """
         return self.read_with_report(path, start, stop)[0]
 
-    def read_with_report(self, path: str, start: int = 0, stop: int | None = None) -> tuple[ak.Array, SkipReport]:
+    def read_with_report(
+        self, path: str, start: int = 0, stop: int | None = None
+    ) -> tuple[ak.Array, SkipReport]:
         """The same events, and what was skipped."""
         check_range(path, start, stop)
         layout = self.layout_of(path)
@@ -181,19 +200,29 @@ class DarkMachinesCSV:
                 parsed = self._parse(path, layout, chunk, read_bytes(path, file, chunk))
                 yield self._events(path, layout, [parsed])[0]
 
-    def _scan(self, path: str, layout: Layout, start: int, size: int, stop: int | None) -> Iterator[Chunk]:
+    def _scan(
+        self, path: str, layout: Layout, start: int, size: int, stop: int | None
+    ) -> Iterator[Chunk]:
         if layout.every_line:
             yield from scan(path, start, size, stop)
         elif start != stop:
             with open_file(path) as file:
-                yield from scan_events(path, file, layout, start, size, stop, check_count=self.check_count)
+                yield from scan_events(
+                    path, file, layout, start, size, stop, check_count=self.check_count
+                )
 
-    def _read(self, path: str, layout: Layout, chunks: Iterable[Chunk]) -> tuple[ak.Array, SkipReport]:
+    def _read(
+        self, path: str, layout: Layout, chunks: Iterable[Chunk]
+    ) -> tuple[ak.Array, SkipReport]:
         with open_file(path) as file:
-            parsed = [self._parse(path, layout, chunk, read_bytes(path, file, chunk)) for chunk in chunks]
+            parsed = [
+                self._parse(path, layout, chunk, read_bytes(path, file, chunk)) for chunk in chunks
+            ]
         return self._events(path, layout, parsed)
 
-    def _parse(self, path: str, layout: Layout, chunk: Chunk, data: bytes) -> tuple[Columns, SkipReport]:
+    def _parse(
+        self, path: str, layout: Layout, chunk: Chunk, data: bytes
+    ) -> tuple[Columns, SkipReport]:
         if chunk.first_entry == 0:
             data = data.removeprefix(_BOM)
         if b"\r" in data:
@@ -202,7 +231,9 @@ class DarkMachinesCSV:
         columns, report = parse_fast(only, layout), SkipReport()
         if columns is None or len(columns.entry) != chunk.n_entries:
             lines = _numbered(path, layout, chunk, data)
-            columns, report = _parse_lines(path, layout, lines, whole=only.endswith(b"\n"), skip=self.on_bad == "skip")
+            columns, report = _parse_lines(
+                path, layout, lines, whole=only.endswith(b"\n"), skip=self.on_bad == "skip"
+            )
         return columns._replace(entry=columns.entry + chunk.first_entry), report
 
     def _events(
@@ -215,7 +246,9 @@ class DarkMachinesCSV:
                 *(path, report.lines, report.sumw, report.unreadable, report.reasons[0]),
             )
         pieces = [columns for columns, _ in parsed] or [columns_of([])]
-        columns = Columns(*(np.concatenate(column, axis=-1) for column in zip(*pieces, strict=True)))
+        columns = Columns(
+            *(np.concatenate(column, axis=-1) for column in zip(*pieces, strict=True))
+        )
         weight, met, met_phi = columns.head
         energy, pt, eta, phi = columns.particles
         if "E" not in layout.particle:
@@ -250,7 +283,11 @@ def _numbered(path: str, layout: Layout, chunk: Chunk, data: bytes) -> list[tupl
         left = chunk.byte_start
         while left and (block := take(path, file, min(left, 1 << 20), line=before)):
             before, left = before + block.count(b"\n"), left - len(block)
-    return [(number, line) for number, line in enumerate(lines, start=before + 1) if events_only(line, layout)]
+    return [
+        (number, line)
+        for number, line in enumerate(lines, start=before + 1)
+        if events_only(line, layout)
+    ]
 
 
 def _parse_lines(
@@ -262,11 +299,15 @@ def _parse_lines(
     for entry, (number, line) in enumerate(lines):
         text = line.decode(errors="replace")
         try:
-            good.append((entry, parse_line(text, whole=whole or entry < len(lines) - 1, layout=layout)))
+            good.append(
+                (entry, parse_line(text, whole=whole or entry < len(lines) - 1, layout=layout))
+            )
         except BadLineError as error:
             reason = f"{path} line {number}: {error}"
             if not skip:
-                raise ReadError(f"{reason}; correct or remove the line, or read with on_bad='skip'") from None
+                raise ReadError(
+                    f"{reason}; correct or remove the line, or read with on_bad='skip'"
+                ) from None
             report += SkipReport(1, *weight_of(text, layout), (reason,))
     return columns_of(good), report
 
@@ -295,7 +336,10 @@ def _text(events: ak.Array, process: str) -> str:
         _mev(ak.to_numpy(events.MET.pt)),
         _written(ak.to_numpy(events.MET.phi)),
     ]
-    flat = {name: ak.to_numpy(ak.flatten(events.Particle[name])) for name in ("type", "energy", "pt", "eta", "phi")}
+    flat = {
+        name: ak.to_numpy(ak.flatten(events.Particle[name]))
+        for name in ("type", "energy", "pt", "eta", "phi")
+    }
     columns = [
         (PARTICLE_TYPES[kind] for kind in flat["type"].tolist()),
         *(_mev(flat[name]) for name in ("energy", "pt")),
@@ -304,8 +348,12 @@ def _text(events: ak.Array, process: str) -> str:
     particles = iter([",".join(fields) + ";" for fields in zip(*columns, strict=True)])
     counts = ak.num(events.Particle).to_list()
     return "".join(
-        f"{event};{process};{weight};{met};{met_phi};" + "".join(next(particles) for _ in range(count)) + "\n"
-        for (event, weight, met, met_phi), count in zip(zip(*head, strict=True), counts, strict=True)
+        f"{event};{process};{weight};{met};{met_phi};"
+        + "".join(next(particles) for _ in range(count))
+        + "\n"
+        for (event, weight, met, met_phi), count in zip(
+            zip(*head, strict=True), counts, strict=True
+        )
     )
 
 

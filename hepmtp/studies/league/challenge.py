@@ -42,7 +42,11 @@ class Place(NamedTuple):
 
 def total_improvement(curves: Mapping[str, Roc]) -> float | None:
     """TI of a signal: the largest `max_sic` over its channels (arXiv:2105.14027); None if no channel has enough events."""
-    best = [point.si for point in map(max_sic, curves.values()) if point is not None and point.si is not None]
+    best = [
+        point.si
+        for point in map(max_sic, curves.values())
+        if point is not None and point.si is not None
+    ]
     return max(best, default=None)
 
 
@@ -111,7 +115,9 @@ def places(ours: Iterable[ChallengeRow], published: Iterable[ChallengeRow]) -> l
         for (signal, chan), rows in sorted(groups.items()):
             if signal == row.signal:
                 place = 1 + sum(other.auc > row.auc for other in rows)
-                found.append(Place(row, chan, place, len(rows) + 1, max(rows, key=lambda other: other.auc)))
+                found.append(
+                    Place(row, chan, place, len(rows) + 1, max(rows, key=lambda other: other.auc))
+                )
     return found
 
 
@@ -123,10 +129,18 @@ def _row(fields: Mapping[str | None, str | None], where: str) -> ChallengeRow:
         )
     text = {name: (value or "").strip() for name, value in fields.items() if name is not None}
     if empty := [name for name in COLUMNS[:4] if not text[name]]:
-        raise HepmtpError(f"{where}: {empty[0]} is empty; only the working points {', '.join(COLUMNS[4:])} may be")
-    one, two, three = (_share(text[name], name, where) if text[name] else None for name in COLUMNS[4:])
+        raise HepmtpError(
+            f"{where}: {empty[0]} is empty; only the working points {', '.join(COLUMNS[4:])} may be"
+        )
+    one, two, three = (
+        _share(text[name], name, where) if text[name] else None for name in COLUMNS[4:]
+    )
     return ChallengeRow(
-        text["Signal"], text["Model"], text["Chan"], _share(text["AUC"], "AUC", where), (one, two, three)
+        text["Signal"],
+        text["Model"],
+        text["Chan"],
+        _share(text["AUC"], "AUC", where),
+        (one, two, three),
     )
 
 

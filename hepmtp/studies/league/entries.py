@@ -102,7 +102,9 @@ def choose(
     for name in names:
         if name not in ENTRIES:
             close = difflib.get_close_matches(name, ENTRIES, cutoff=0.4) or list(ENTRIES)
-            raise HepmtpError(f"entry {name!r} is unknown; there are {', '.join(close)}; your own ones join with --add")
+            raise HepmtpError(
+                f"entry {name!r} is unknown; there are {', '.join(close)}; your own ones join with --add"
+            )
     added = [entry_of(word) for word in add]
     chosen = [ENTRIES[name] for name in names] if names else list(GROUPS[group])
     return [tiny(entry) if quick else entry for entry in [*chosen, *added]]
@@ -129,18 +131,27 @@ def entry_of(word: str) -> Entry:
         found = load_detector(where)
         note = f"saved before, sha256 {storage.digest(where.partition('#')[0])[:12]}: {found.description}"
         return Entry(
-            name or found.name, lambda *_, **__: load_detector(where), _kind(found), note, seeded=False, fitted=True
+            name or found.name,
+            lambda *_, **__: load_detector(where),
+            _kind(found),
+            note,
+            seeded=False,
+            fitted=True,
         )
     try:
         make = storage.resolve(where)
         takes = inspect.signature(make).parameters
 
         def of(seed: int, **given: Any) -> Detector:
-            detector: Detector = make(**{key: value for key, value in {**given, "seed": seed}.items() if key in takes})
+            detector: Detector = make(
+                **{key: value for key, value in {**given, "seed": seed}.items() if key in takes}
+            )
             return detector
 
         first = of(0)
-        return Entry(name or first.name, of, _kind(first), first.description, seeded="seed" in takes)
+        return Entry(
+            name or first.name, of, _kind(first), first.description, seeded="seed" in takes
+        )
     except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise HepmtpError(
             f"{where!r} is neither the folder of a saved detector nor a pkg.module:Class that makes a detector from a seed "
@@ -169,17 +180,25 @@ def _made(path: str, within: str = "", **values: Any) -> Callable[..., Any]:
     def make(seed: int, **given: Any) -> Any:
         found = storage.resolve(path)(**given)
         changed: dict[str, Any] = {**values, "seed": seed}
-        return replace(found, **({within: replace(getattr(found, within), **changed)} if within else changed))
+        return replace(
+            found, **({within: replace(getattr(found, within), **changed)} if within else changed)
+        )
 
     return make
 
 
-def _masked_token(tokenizer: Callable[[int], Any], *, form: Form = "product", small: bool = False) -> Make:
+def _masked_token(
+    tokenizer: Callable[[int], Any], *, form: Form = "product", small: bool = False
+) -> Make:
     def make(seed: int) -> Detector:
         if small:
             model = ModelOptions(form=form, width=16, heads=2, layers=1, feedforward=32)
-            return MaskedTokenDetector(tokenizer(seed), model, TrainingOptions(epochs=1, seed=seed), tail_events=500)
-        return MaskedTokenDetector(tokenizer(seed), ModelOptions(form=form), TrainingOptions(seed=seed))
+            return MaskedTokenDetector(
+                tokenizer(seed), model, TrainingOptions(epochs=1, seed=seed), tail_events=500
+            )
+        return MaskedTokenDetector(
+            tokenizer(seed), ModelOptions(form=form), TrainingOptions(seed=seed)
+        )
 
     return make
 
@@ -193,7 +212,12 @@ def _observable(name: str) -> Entry:
 
 
 def _network(
-    name: str, path: str, note: str, *, kind: Kind = "background-only", libraries: tuple[str, ...] = ()
+    name: str,
+    path: str,
+    note: str,
+    *,
+    kind: Kind = "background-only",
+    libraries: tuple[str, ...] = (),
 ) -> Entry:
     make, small = _made(path, "training"), _made(path, "training", epochs=1)
     return Entry(name, make, kind, note, libraries=libraries, small=small)
@@ -205,7 +229,9 @@ def _combination(rule: str) -> Entry:
         return detector
 
     note = f"{rule.upper()} of the background ranks of flow and deep_svdd, as in arXiv:2105.14027; fit time of the ranks alone"
-    return Entry(f"combination_{rule}", make, note=note, parts=("flow", "deep_svdd"), libraries=("zuko",))
+    return Entry(
+        f"combination_{rule}", make, note=note, parts=("flow", "deep_svdd"), libraries=("zuko",)
+    )
 
 
 def _tokenizer_entry(name: str, tokenizer: Callable[[int], Any], note: str, small: Callable[[int], Any] | None = None,
@@ -224,8 +250,15 @@ def _tokenizer_entry(name: str, tokenizer: Callable[[int], Any], note: str, smal
 GROUPS: dict[str, tuple[Entry, ...]] = {
     "main": (
         *(_observable(name) for name in OBSERVABLES),
-        Entry("token_rarity", lambda seed: TokenRarity(), note="mean -log frequency of the tokens", seeded=False),  # noqa: ARG005
-        _tokenizer_entry("masked_token", _lookup("no_azimuth"), "look-up table without azimuth: the default"),
+        Entry(
+            "token_rarity",
+            lambda seed: TokenRarity(),
+            note="mean -log frequency of the tokens",
+            seeded=False,
+        ),  # noqa: ARG005
+        _tokenizer_entry(
+            "masked_token", _lookup("no_azimuth"), "look-up table without azimuth: the default"
+        ),
         Entry(
             "masked_token_published",
             _masked_token(_lookup("visive2025"), form="joint"),
@@ -277,7 +310,10 @@ GROUPS: dict[str, tuple[Entry, ...]] = {
     ),
     "tokenizers": (
         *(_observable(name) for name in OBSERVABLES),
-        *(_tokenizer_entry(f"lookup_{name}", _lookup(name), f"look-up table {name!r}") for name in PRESETS),
+        *(
+            _tokenizer_entry(f"lookup_{name}", _lookup(name), f"look-up table {name!r}")
+            for name in PRESETS
+        ),
         _tokenizer_entry(
             "vqvae",
             _made("hepmtp:VQVAETokenizer", "options"),

@@ -44,11 +44,21 @@ def auc_bars(bars: Sequence[Bar], *, title: str = "", caption: Caption = SIMULAT
     margins = {"left": 0.3, "right": 0.97, "top": 1 - 0.5 / height, "bottom": 1.1 / height}
     axis = figure.subplots(gridspec_kw=margins)
     for place, bar in zip(places, ordered, strict=True):
-        axis.barh(place, bar.auc - 0.5, left=0.5, height=0.72, color=KINDS[bar.kind][0], alpha=0.75, linewidth=0)
+        axis.barh(
+            place,
+            bar.auc - 0.5,
+            left=0.5,
+            height=0.72,
+            color=KINDS[bar.kind][0],
+            alpha=0.75,
+            linewidth=0,
+        )
         if bar.spread is not None:
             axis.errorbar(bar.auc, place, xerr=bar.spread, color="0.45", elinewidth=5, alpha=0.6)
         axis.errorbar(bar.auc, place, xerr=bar.error, color="black", elinewidth=1.4, capsize=3)
-        axis.text(1.015, place, f"{bar.auc:.3f} $\\pm$ {bar.error:.3f}", va="center", fontsize="small")
+        axis.text(
+            1.015, place, f"{bar.auc:.3f} $\\pm$ {bar.error:.3f}", va="center", fontsize="small"
+        )
     if gap:
         axis.axhline(len(apart) - 0.5 + gap / 2, color="black", linewidth=1)
     axis.axvline(0.5, color="black", linewidth=1)
@@ -66,7 +76,12 @@ def auc_bars(bars: Sequence[Bar], *, title: str = "", caption: Caption = SIMULAT
         if any(bar.kind == kind for bar in ordered)
     ]
     figure.legend(
-        handles=legend, loc="lower left", ncols=3, fontsize="small", bbox_to_anchor=(0.01, 0.0), frameon=False
+        handles=legend,
+        loc="lower left",
+        ncols=3,
+        fontsize="small",
+        bbox_to_anchor=(0.01, 0.0),
+        frameon=False,
     )
     above(axis, caption._replace(luminosity=None), title)
     return figure

@@ -41,11 +41,15 @@ class LeagueEvents:
     training: ak.Array
     signals: dict[str, ak.Array]
     held_out: dict[str, ak.Array]  # analysis part, in any of the regions
-    columns: dict[str, dict[str, NDArray[Any]]]  # "weight" and "region:<name>" of the held-out events
+    columns: dict[
+        str, dict[str, NDArray[Any]]
+    ]  # "weight" and "region:<name>" of the held-out events
     background: list[str]
 
     @classmethod
-    def read(cls, datasets: Sequence[Dataset], regions: Sequence[Region], stop: int | None) -> LeagueEvents:
+    def read(
+        cls, datasets: Sequence[Dataset], regions: Sequence[Region], stop: int | None
+    ) -> LeagueEvents:
         """Read and split; data sets of other roles are left out."""
         parts: dict[str, dict[str, ak.Array]] = {"background": {}, "signal": {}}
         held_out, columns = {}, {}
@@ -56,9 +60,13 @@ class LeagueEvents:
             chosen = events[analysis]
             masks = {f"region:{region.name}": region.select(chosen) for region in regions}
             kept = np.any(list(masks.values()), axis=0)
-            weight = np.asarray(ak.to_numpy(chosen.weight), dtype=np.float64) * analysis_scale(chosen)
+            weight = np.asarray(ak.to_numpy(chosen.weight), dtype=np.float64) * analysis_scale(
+                chosen
+            )
             held_out[dataset.name] = chosen[kept]
-            columns[dataset.name] = {"weight": weight[kept]} | {name: mask[kept] for name, mask in masks.items()}
+            columns[dataset.name] = {"weight": weight[kept]} | {
+                name: mask[kept] for name, mask in masks.items()
+            }
         if missing := [role for role, found in parts.items() if not found]:
             raise HepmtpError(
                 f"a league needs background and signal: no data set with role {missing[0]} among "
@@ -102,18 +110,26 @@ class Fitting:
         if kept is not None and (saved or not as_part):
             meta, arrays = kept
             if (meta["held_out"], meta["rows"]) == (held_out, list(entry.rows)):
-                table = {row: {name: arrays[f"{row}/{name}"] for name in names} for row in entry.rows}
-                return Fit(table, meta["fit_seconds"], meta["events_per_second"], meta["parameters"])
+                table = {
+                    row: {name: arrays[f"{row}/{name}"] for name in names} for row in entry.rows
+                }
+                return Fit(
+                    table, meta["fit_seconds"], meta["events_per_second"], meta["parameters"]
+                )
         seconds = None if kept is None else kept[0]["fit_seconds"]
         if saved:
-            detector = load_detector(stored)  # other regions or forms: score again, do not fit again
+            detector = load_detector(
+                stored
+            )  # other regions or forms: score again, do not fit again
         elif not entry.fitted:
             with _missing_library(entry):
                 start = time.perf_counter()
                 detector.fit(self.events.training)
                 seconds = time.perf_counter() - start
         if entry.kind != "supervised" and learned_from_signal(detector):
-            raise TrainingError(f"entry {entry.name!r} has learned from signal: its kind must be 'supervised'")
+            raise TrainingError(
+                f"entry {entry.name!r} has learned from signal: its kind must be 'supervised'"
+            )
         detector.save(stored)
         table, speed = _score(entry, detector, {name: self.events.held_out[name] for name in names})
         meta = {
@@ -125,7 +141,9 @@ class Fitting:
             "events_per_second": speed,
             "parameters": _parameters(detector),
         }
-        arrays = {f"{row}/{name}": one for row, found in table.items() for name, one in found.items()}
+        arrays = {
+            f"{row}/{name}": one for row, found in table.items() for name, one in found.items()
+        }
         with storage.new_folder(path) as temporary:
             storage.write(temporary, _KIND, meta, arrays)
         return Fit(table, seconds, speed, meta["parameters"])
@@ -151,9 +169,13 @@ class Fitting:
     def mark(self, entry: Entry, detector: Detector, seed: int, signal: str) -> str:
         """Says what would be fitted: another class, option, seed, event or hepmtp gives another mark."""
         what = re.sub(r" at 0x[0-9a-f]+", "", repr(detector))
-        used = [self.events.digests["training"], *([self.events.digests[f"signal {signal}"]] if signal else [])]
+        used = [
+            self.events.digests["training"],
+            *([self.events.digests[f"signal {signal}"]] if signal else []),
+        ]
         parts = [
-            storage.digest(self.folder / "detectors" / self.place(self.registry[one], seed)) for one in entry.parts
+            storage.digest(self.folder / "detectors" / self.place(self.registry[one], seed))
+            for one in entry.parts
         ]
         saved = [entry.note] if entry.fitted else []
         words = [
@@ -177,7 +199,10 @@ _KIND = "hepmtp league scores"
 
 
 def _digest(events: ak.Array) -> str:
-    columns = [ak.num(events.Particle), *(ak.flatten(events.Particle[name]) for name in PARTICLE_FIELDS)]
+    columns = [
+        ak.num(events.Particle),
+        *(ak.flatten(events.Particle[name]) for name in PARTICLE_FIELDS),
+    ]
     columns += [events.MET.pt, events.MET.phi, events.weight, events.event, events.source]
     total = hashlib.sha256()
     for column in columns:
@@ -205,16 +230,23 @@ def _score(
     entry: Entry, detector: Detector, held_out: Mapping[str, ak.Array]
 ) -> tuple[dict[str, dict[str, Floats]], float]:
     """Scores of every row of an entry, and events per second of the detector's own form."""
-    forms = {row: detector.with_score(form) if form else detector for row, form in entry.rows.items()}  # type: ignore[attr-defined]
+    forms = {
+        row: detector.with_score(form) if form else detector for row, form in entry.rows.items()
+    }  # type: ignore[attr-defined]
     found: dict[str, dict[str, Floats]] = {row: {} for row in forms}
     seconds = 0.0
-    for name, events in held_out.items():  # data set by data set: forms share what the last one has computed
+    for (
+        name,
+        events,
+    ) in held_out.items():  # data set by data set: forms share what the last one has computed
         for row, one in forms.items():
             start = time.perf_counter()
             found[row][name] = np.asarray(one.score(events), dtype=np.float64)
             seconds += (time.perf_counter() - start) * (row == entry.name)
             if found[row][name].shape != (len(events),) or not np.isfinite(found[row][name]).all():
-                raise ScoreError(f"entry {row!r} does not give each of {len(events)} events of {name} a finite score")
+                raise ScoreError(
+                    f"entry {row!r} does not give each of {len(events)} events of {name} a finite score"
+                )
     return found, sum(map(len, held_out.values())) / seconds
 
 

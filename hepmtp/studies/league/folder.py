@@ -43,7 +43,16 @@ _BESIDE = (
 
 
 def _places(found: Sequence[Place]) -> Cells:
-    header = ["Signal", "Region", "Detector", "AUC", "Channel", "Place", "Best published", "Its AUC"]
+    header = [
+        "Signal",
+        "Region",
+        "Detector",
+        "AUC",
+        "Channel",
+        "Place",
+        "Best published",
+        "Its AUC",
+    ]
     return Cells(header, [
         [one.row.signal, one.row.chan, one.row.model, f"{one.row.auc:.3f}", one.chan, f"{one.place} of {one.of}",
          one.best.model, f"{one.best.auc:.3f}"]
@@ -52,7 +61,11 @@ def _places(found: Sequence[Place]) -> Cells:
 
 
 def write_league(
-    league: League, events: LeagueEvents, entries: Sequence[Entry], seeds: Sequence[int], command: str
+    league: League,
+    events: LeagueEvents,
+    entries: Sequence[Entry],
+    seeds: Sequence[int],
+    command: str,
 ) -> None:
     """Tables of a league into its folder."""
     write_csv(league.folder / "league.csv", league.rows)
@@ -70,7 +83,12 @@ def write_league(
     size = f"{len(events.training)} background events, scored on {sum(counts.values())} others"
     lines += [f"Trained on {size}; means over {len(seeds)} seed(s); best first. {_LEGEND}", ""]
     for heading, table in league.tables:
-        lines += [*(["---", ""] if heading.endswith("ceiling") else []), f"**{heading}**", "", markdown(table)]
+        lines += [
+            *(["---", ""] if heading.endswith("ceiling") else []),
+            f"**{heading}**",
+            "",
+            markdown(table),
+        ]
     if league.places:
         lines += [_BESIDE, "", markdown(_places(league.places))]
     if notes := [f"- {one.name}: {one.note}" for one in entries if one.note]:
@@ -86,18 +104,34 @@ def write_league(
 
 
 def draw_league(
-    folder: Path, entrants: Sequence[Entrant], rows: Sequence[LeagueRow], *, caption: Caption = SIMULATION
+    folder: Path,
+    entrants: Sequence[Entrant],
+    rows: Sequence[LeagueRow],
+    *,
+    caption: Caption = SIMULATION,
 ) -> None:
     """Draw ROC and SIC of the best of each kind and of the one compared with (first seed), and the AUC of all."""
     signal, region = rows[0].signal, rows[0].region
     title = f"{plotting.process_style([signal])[signal][0]}, {region}"
     best = {kind: [row.detector for row in rows if row.kind == kind] for kind in KINDS}
     compared = [row.against for row in rows if row.against][:1]
-    shown = [*best["supervised"][:1], *best["background-only"][:3], *best["observable"][:1], *compared]
+    shown = [
+        *best["supervised"][:1],
+        *best["background-only"][:3],
+        *best["observable"][:1],
+        *compared,
+    ]
     of_name = {one.name: one for one in entrants}
     curves = {name: of_name[name].scores[0].roc() for name in shown}
     bars = [
-        Bar(row.detector, row.kind, row.auc_balanced, row.auc_balanced_error, row.auc_balanced_spread) for row in rows
+        Bar(
+            row.detector,
+            row.kind,
+            row.auc_balanced,
+            row.auc_balanced_error,
+            row.auc_balanced_spread,
+        )
+        for row in rows
     ]
     for kind, figure in (
         ("roc", plotting.roc(curves, title=title, caption=caption)),

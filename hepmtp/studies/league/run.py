@@ -103,9 +103,18 @@ def run_league(
     for signal in events.signals:
         for region in regions:
             if not events.holds(signal, region):
-                log.warning("region %s holds no events of %s or of the background: no table", region, signal)
+                log.warning(
+                    "region %s holds no events of %s or of the background: no table", region, signal
+                )
                 continue
-            entrants = enter(entries, fits, events.columns, background=events.background, signal=signal, region=region)
+            entrants = enter(
+                entries,
+                fits,
+                events.columns,
+                background=events.background,
+                signal=signal,
+                region=region,
+            )
             found = league_rows(entrants, against=against)
             rows += found
             challenge += [challenge_mean(one) for one in entrants]
@@ -114,7 +123,9 @@ def run_league(
                 caption = SIMULATION if all(dataset.embedded for dataset in datasets) else OWN_FILES
                 draw_league(folder, entrants, found, caption=caption)
     if not rows:
-        raise HepmtpError(f"no event of a signal and of the background in {', '.join(regions)}: give more events")
+        raise HepmtpError(
+            f"no event of a signal and of the background in {', '.join(regions)}: give more events"
+        )
     league = League(folder, rows, tables(rows), challenge, places(search, published))
     write_league(league, events, entries, seeds, command)
     return league
@@ -123,9 +134,16 @@ def run_league(
 def _check(entries: Sequence[Entry], seeds: Sequence[int], against: str) -> None:
     names = [row for entry in entries for row in entry.rows]
     if not names or len(set(names)) != len(names):
-        raise HepmtpError(f"a league needs entries, each with a name of its own; found {', '.join(names) or 'none'}")
-    if against and against not in {*names, *(row for entry in ENTRIES.values() for row in entry.rows)}:
-        raise HepmtpError(f"there is no entry {against!r} to compare with; there are {', '.join(names)}")
+        raise HepmtpError(
+            f"a league needs entries, each with a name of its own; found {', '.join(names) or 'none'}"
+        )
+    if against and against not in {
+        *names,
+        *(row for entry in ENTRIES.values() for row in entry.rows),
+    }:
+        raise HepmtpError(
+            f"there is no entry {against!r} to compare with; there are {', '.join(names)}"
+        )
     if not seeds or len(set(seeds)) != len(seeds):
         raise HepmtpError(f"a league needs seeds, each once; found {list(seeds)}")
     absent = {

@@ -107,7 +107,9 @@ def enter(
     mine = {one.name: fits[one.name, signal if one.kind == "supervised" else ""] for one in entries}
     found = {row: Entrant(row, one, mine[one.name], [], []) for one in entries for row in one.rows}
     for i in range(max(map(len, mine.values()))):
-        columns: dict[str, dict[str, Any]] = {name: dict(held_out[name]) for name in (*background, signal)}
+        columns: dict[str, dict[str, Any]] = {
+            name: dict(held_out[name]) for name in (*background, signal)
+        }
         for row, one in found.items():
             if i < len(one.fits):
                 for name, of_dataset in columns.items():
@@ -117,9 +119,15 @@ def enter(
 
 
 def _add_seed(
-    found: Mapping[str, Entrant], columns: Columns, background: Sequence[str], signal: str, region: str
+    found: Mapping[str, Entrant],
+    columns: Columns,
+    background: Sequence[str],
+    signal: str,
+    region: str,
 ) -> None:
-    for row in performance(columns, background=background, signals=[signal], regions=[region], reference=""):
+    for row in performance(
+        columns, background=background, signals=[signal], regions=[region], reference=""
+    ):
         found[row.detector].rows.append(row)
         one = scores(columns, row.detector, signal=signal, background=background, region=region)
         found[row.detector].scores.append(one)
@@ -127,14 +135,17 @@ def _add_seed(
 
 def league_rows(entrants: Sequence[Entrant], *, against: str = "") -> list[LeagueRow]:
     """Rows of one signal and region, the largest balanced AUC first, each compared with the entry `against`, too."""
-    return [_league_row(one, entrants, against) for one in sorted(entrants, key=lambda one: -one.auc)]
+    return [
+        _league_row(one, entrants, against) for one in sorted(entrants, key=lambda one: -one.auc)
+    ]
 
 
 #: Columns that are means over seeds of those of `PerformanceRow`.
 _MEANS = [
     name
     for name in PerformanceRow._fields
-    if name in LeagueRow._fields and name not in ("detector", "signal", "region", "n_signal", "n_background")
+    if name in LeagueRow._fields
+    and name not in ("detector", "signal", "region", "n_signal", "n_background")
 ]
 
 
@@ -146,7 +157,9 @@ def _league_row(one: Entrant, entrants: Sequence[Entrant], against: str) -> Leag
         "observable": _best([other for other in others if other.entry.kind == "observable"]),
         "against": _chosen(one, entrants, against),
     }
-    columns: dict[str, Any] = {name: _mean([getattr(row, name) for row in one.rows]) for name in _MEANS}
+    columns: dict[str, Any] = {
+        name: _mean([getattr(row, name) for row in one.rows]) for name in _MEANS
+    }
     for name, other in compared.items():
         pairs = [_difference(a, b) for a, b in _same_seed(one, other)] if other else []
         columns[name] = other.name if other else ""
@@ -199,12 +212,16 @@ def _spread(values: Sequence[float]) -> float | None:
 def _same_seed(one: Entrant, other: Entrant) -> list[tuple[Scores, Scores]]:
     """Scores of the same seed; a detector without seeds meets every seed of the other."""
     n = max(len(one.scores), len(other.scores))
-    return [(one.scores[i % len(one.scores)], other.scores[i % len(other.scores)]) for i in range(n)]
+    return [
+        (one.scores[i % len(one.scores)], other.scores[i % len(other.scores)]) for i in range(n)
+    ]
 
 
 def _difference(a: Scores, b: Scores | None) -> Auc:
     """Balanced AUC of `a` minus that of `b` (0.5 if None) on the same events, and its error (DeLong)."""
-    signal, background = (np.zeros(len(a.signal)), np.zeros(len(a.background))) if b is None else b[:2]
+    signal, background = (
+        (np.zeros(len(a.signal)), np.zeros(len(a.background))) if b is None else b[:2]
+    )
     weights = {"signal_weight": a.signal_weight, "background_weight": a.balanced_weight}
     return auc_difference((a.signal, signal), (a.background, background), **weights)
 
@@ -226,7 +243,11 @@ def challenge_mean(one: Entrant) -> ChallengeRow:
     rows = [challenge_row(first.signal, one.name, first.region, each.roc()) for each in one.scores]
     low, middle, high = (_mean([row.eps_s[i] for row in rows]) for i in range(3))
     return ChallengeRow(
-        first.signal, one.name, first.region, float(np.mean([row.auc for row in rows])), (low, middle, high)
+        first.signal,
+        one.name,
+        first.region,
+        float(np.mean([row.auc for row in rows])),
+        (low, middle, high),
     )
 
 
@@ -235,10 +256,14 @@ def tables(rows: Sequence[LeagueRow]) -> list[tuple[str, Cells]]:
     found = []
     for signal, region in dict.fromkeys((row.signal, row.region) for row in rows):
         mine = [row for row in rows if (row.signal, row.region) == (signal, region)]
-        search, labels = ([row for row in mine if (row.kind == "supervised") == apart] for apart in (False, True))
+        search, labels = (
+            [row for row in mine if (row.kind == "supervised") == apart] for apart in (False, True)
+        )
         counts = f"{mine[0].n_signal} signal and {mine[0].n_background} background events"
         found += [(f"{signal}, {region}: {counts}", _cells(search))] if search else []
-        found += [(f"{signal}, {region}: with labels, the ceiling", _cells(labels))] if labels else []
+        found += (
+            [(f"{signal}, {region}: with labels, the ceiling", _cells(labels))] if labels else []
+        )
     return found
 
 
@@ -264,11 +289,15 @@ _COLUMNS: dict[str, Callable[[LeagueRow], str]] = {
     "Detector": lambda row: row.detector,
     "Kind": lambda row: row.kind,
     "AUC, balanced": lambda row: _number(row.auc_balanced, row.auc_balanced_error),
-    "Over seeds": lambda row: "-" if row.auc_balanced_spread is None else f"{row.auc_balanced_spread:.3f}",
+    "Over seeds": lambda row: (
+        "-" if row.auc_balanced_spread is None else f"{row.auc_balanced_spread:.3f}"
+    ),
     "AUC, by cross-section": lambda row: _number(row.auc, row.auc_error),
     "Of the ceiling": lambda row: _number(row.of_ceiling, row.of_ceiling_error, 2),
     "Over the best other": lambda row: _over(row.over_rival, row.over_rival_error, row.rival),
-    "Over the best observable": lambda row: _over(row.over_observable, row.over_observable_error, row.observable),
+    "Over the best observable": lambda row: _over(
+        row.over_observable, row.over_observable_error, row.observable
+    ),
     "Over the chosen one": lambda row: _over(
         row.over_against, row.over_against_error, row.against, row.over_against_spread
     ),
@@ -278,7 +307,9 @@ _COLUMNS: dict[str, Callable[[LeagueRow], str]] = {
     "max SIC": lambda row: _number(row.max_sic, row.max_sic_error, 2),
     "Fit [s]": lambda row: "-" if row.fit_seconds is None else f"{row.fit_seconds:.3g}",
     "Events/s": lambda row: (
-        f"{row.events_per_second:.2g}" if row.events_per_second < 100 else f"{row.events_per_second:.0f}"
+        f"{row.events_per_second:.2g}"
+        if row.events_per_second < 100
+        else f"{row.events_per_second:.0f}"
     ),
     "Parameters": lambda row: "-" if row.parameters is None else str(row.parameters),
 }

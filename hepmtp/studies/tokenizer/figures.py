@@ -65,16 +65,22 @@ def residuals(report: TokenizerReport, *, caption: Caption = SIMULATION) -> Figu
     })  # fmt: skip
     for axis, (name, one) in zip(axes.flat, report.residuals.items(), strict=False):
         share = 100 * one.counts / one.counts.sum()
-        mplhep.histplot(share, one.edges, ax=axis, color=COLOURS[1], histtype="fill", alpha=0.35, flow="none")
+        mplhep.histplot(
+            share, one.edges, ax=axis, color=COLOURS[1], histtype="fill", alpha=0.35, flow="none"
+        )
         mplhep.histplot(share, one.edges, ax=axis, color=COLOURS[1], flow="none", yerr=False)
         axis.axvline(0, color="0.4", linewidth=1, linestyle=":")
-        axis.set(xlabel=RESIDUALS[name], ylabel="Share / bin [%]", xlim=(one.edges[0], one.edges[-1]))
+        axis.set(
+            xlabel=RESIDUALS[name], ylabel="Share / bin [%]", xlim=(one.edges[0], one.edges[-1])
+        )
         axis.set_ylim(0, 1.4 * share.max())
         axis.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
         axis.yaxis.set_major_formatter(FormatStrFormatter("%g"))
         axis.yaxis.set_label_coords(-0.12, 1.0)
         text = f"median {one.median:z.3f}\nhalf of 68 %: {one.half_width:.3f}"
-        axis.text(0.96, 0.93, text, transform=axis.transAxes, ha="right", va="top", fontsize="small")
+        axis.text(
+            0.96, 0.93, text, transform=axis.transAxes, ha="right", va="top", fontsize="small"
+        )
     for axis in axes.flat[len(report.residuals) :]:
         axis.set_visible(False)
     above(axes[0, 0], caption._replace(luminosity=None), "")
@@ -86,7 +92,9 @@ def residuals(report: TokenizerReport, *, caption: Caption = SIMULATION) -> Figu
 def type_confusion(report: TokenizerReport, *, caption: Caption = SIMULATION) -> Figure:
     """True type (row) against decoded type (column), each row divided by its sum."""
     sums = report.type_confusion.sum(axis=1, keepdims=True)
-    shares = np.divide(report.type_confusion, sums, out=np.zeros(report.type_confusion.shape), where=sums > 0)
+    shares = np.divide(
+        report.type_confusion, sums, out=np.zeros(report.type_confusion.shape), where=sums > 0
+    )
     figure = Figure(figsize=(6.8, 6.2))
     axis = figure.add_axes((0.16, 0.13, 0.64, 0.72))
     image = _matrix(axis, shares, TYPES, cmap="cividis", low=0, high=1)
@@ -112,7 +120,9 @@ def correlations(report: TokenizerReport, *, caption: Caption = SIMULATION) -> F
         image = _matrix(axis, matrix, labels, cmap="PuOr", low=-1, high=1)
         axis.set_xticks(axis.get_xticks(), labels, rotation=45, ha="right", rotation_mode="anchor")
         if axis is not axes[0]:
-            axis.text(1, 1.02, title, transform=axis.transAxes, ha="right", va="bottom", fontsize="medium")
+            axis.text(
+                1, 1.02, title, transform=axis.transAxes, ha="right", va="bottom", fontsize="medium"
+            )
     bar = figure.colorbar(image, cax=figure.add_axes((0.925, 0.21, 0.012, 0.66)))
     bar.set_label("Correlation")
     bar.ax.yaxis.set_tick_params(which="minor", right=False)
@@ -151,7 +161,13 @@ def token_histogram(report: TokenizerReport, *, caption: Caption = SIMULATION) -
 
 
 def _matrix(
-    axis: Axes, values: NDArray[np.float64], labels: Sequence[str], *, cmap: str, low: float, high: float
+    axis: Axes,
+    values: NDArray[np.float64],
+    labels: Sequence[str],
+    *,
+    cmap: str,
+    low: float,
+    high: float,
 ) -> QuadMesh:
     """A square matrix with its numbers, first row on top."""
     n = len(values)
@@ -174,4 +190,12 @@ def _title(report: TokenizerReport) -> str:
 
 
 def _named(axis: Axes, report: TokenizerReport) -> None:
-    axis.text(1, 1.02, _title(report), transform=axis.transAxes, ha="right", va="bottom", fontsize="medium")
+    axis.text(
+        1,
+        1.02,
+        _title(report),
+        transform=axis.transAxes,
+        ha="right",
+        va="bottom",
+        fontsize="medium",
+    )

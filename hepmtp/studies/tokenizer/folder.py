@@ -42,7 +42,9 @@ def tokenizer_of(word: str, background: ak.Array) -> tuple[str, Tokenizer]:
         found = storage.load(word)
         tokenizer = found if isinstance(found, Tokenizer) else getattr(found, "tokenizer", None)
         if not isinstance(tokenizer, Tokenizer):
-            raise TokenError(f"{word} holds a {storage.kind_of(found)!r}, expected a tokenizer or a detector with one")
+            raise TokenError(
+                f"{word} holds a {storage.kind_of(found)!r}, expected a tokenizer or a detector with one"
+            )
         return Path(word).name, tokenizer
     made = LookupTokenizer.preset(word) if word in PRESETS else _made(word)
     return word.rpartition(":")[2], made.fit(training_events(background))
@@ -79,6 +81,11 @@ def write_tokenizer_report(
     """
     report = tokenizer_report(tokenizer, background, signals, **options)
     write_report(folder, report)
-    for draw in (figures.residuals, figures.type_confusion, figures.correlations, figures.token_histogram):
+    for draw in (
+        figures.residuals,
+        figures.type_confusion,
+        figures.correlations,
+        figures.token_histogram,
+    ):
         plotting.save(draw(report, caption=caption), Path(folder) / "figures", draw.__name__)
     return report

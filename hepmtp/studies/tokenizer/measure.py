@@ -42,7 +42,16 @@ BINS = 61  # odd, so that 0 lies within a bin
 
 
 #: Observables whose correlations are compared, those of `hepmtp.events.observables` and the distance of the two leading jets.
-CORRELATED = ("jet_pt_1", "jet_pt_2", "jet_pt_3", "ht", "met", "max_dijet_mass", "min_delta_phi_met", "delta_r_12")
+CORRELATED = (
+    "jet_pt_1",
+    "jet_pt_2",
+    "jet_pt_3",
+    "ht",
+    "met",
+    "max_dijet_mass",
+    "min_delta_phi_met",
+    "delta_r_12",
+)
 
 
 class Residual(NamedTuple):
@@ -133,15 +142,21 @@ def tokenizer_report(
     """
     check_background(background)
     if unknown := set(classifiers) - set(CLASSIFIERS):
-        raise TrainingError(f"classifiers {sorted(unknown)} are unknown; there are {', '.join(CLASSIFIERS)}")
+        raise TrainingError(
+            f"classifiers {sorted(unknown)} are unknown; there are {', '.join(CLASSIFIERS)}"
+        )
     before = Parts.of(background, max_events, seed)
     shown = before["analysis"]
     if not ak.any(ak.num(shown.Particle)):
-        raise TrainingError(f"none of the {len(background)} events is an analysis event with particles: give more")
+        raise TrainingError(
+            f"none of the {len(background)} events is an analysis event with particles: give more"
+        )
     tokens = tokenizer.encode(shown)
     decoded = tokenizer.decode(tokens)
     if ak.to_list(ak.num(decoded.Particle)) != ak.to_list(ak.num(shown.Particle)):
-        raise TokenError("decoding gave other numbers of particles than there were: they cannot be compared")
+        raise TokenError(
+            "decoding gave other numbers of particles than there were: they cannot be compared"
+        )
     counts = {"background": np.bincount(tokens.values, minlength=tokenizer.vocab_size)}
     separations = []
     after = before.through(tokenizer) if signals else before
@@ -202,7 +217,9 @@ def _residual(name: str, before: Floats, after: Floats) -> Residual:
 def type_confusion(before: ak.Array, after: ak.Array) -> Counts:
     """Particles of each type (row) that have become each type (column), shape (7, 7)."""
     n = len(PARTICLE_TYPES)
-    rows, columns = (ak.to_numpy(ak.flatten(one.Particle["type"])).astype(np.int64) for one in (before, after))
+    rows, columns = (
+        ak.to_numpy(ak.flatten(one.Particle["type"])).astype(np.int64) for one in (before, after)
+    )
     return np.bincount(rows * n + columns, minlength=n * n).reshape(n, n)
 
 
@@ -215,6 +232,8 @@ def _correlations(before: ak.Array, after: ak.Array) -> tuple[Floats, Floats]:
         d_phi = np.abs((first.phi - second.phi + np.pi) % (2 * np.pi) - np.pi)
         distance = {"delta_r_12": np.hypot(ak.to_numpy(first.eta - second.eta), ak.to_numpy(d_phi))}
         known = dict(zip(EVENT_FEATURES, event_features(events).T, strict=True)) | distance
-        with np.errstate(divide="ignore", invalid="ignore"):  # an observable that never varies has no correlation: nan
+        with np.errstate(
+            divide="ignore", invalid="ignore"
+        ):  # an observable that never varies has no correlation: nan
             found.append(np.corrcoef(np.stack([known[name] for name in CORRELATED])))
     return found[0], found[1]

@@ -57,13 +57,20 @@ class Parts:
         for part in FRACTIONS:
             chosen = part_of(events, part)
             if max_events is not None and len(chosen) > max_events:
-                chosen = chosen[np.sort(np.random.default_rng(seed).permutation(len(chosen))[:max_events])]
+                chosen = chosen[
+                    np.sort(np.random.default_rng(seed).permutation(len(chosen))[:max_events])
+                ]
             parts[part] = chosen
         return cls(parts)
 
     def through(self, tokenizer: Tokenizer) -> Parts:
         """The same events after encoding and decoding."""
-        return Parts({part: tokenizer.decode(tokenizer.encode(events)) for part, events in self.parts.items()})
+        return Parts(
+            {
+                part: tokenizer.decode(tokenizer.encode(events))
+                for part, events in self.parts.items()
+            }
+        )
 
     def __getitem__(self, part: Part) -> ak.Array:
         return self.parts[part]
@@ -83,22 +90,32 @@ def separation(signal: str, classifier: str, before: Pair, after: Pair, seed: in
     (b_before, s_before), (b_after, s_after) = score(before, seed), score(after, seed)
     continuous, tokens = auc(s_before, b_before), auc(s_after, b_after)
     lost = auc_difference((s_before, s_after), (b_before, b_after))
-    return Separation(signal, classifier, *continuous[:2], *tokens[:2], lost.value, lost.error, *tokens[2:])
+    return Separation(
+        signal, classifier, *continuous[:2], *tokens[:2], lost.value, lost.error, *tokens[2:]
+    )
 
 
 def _trees(pair: Pair, seed: int) -> Scores:
     x = [events.observables("train") for events in pair]
     label = np.repeat([0, 1], [len(one) for one in x])
     model = HistGradientBoostingClassifier(
-        max_iter=200, max_leaf_nodes=15, class_weight="balanced", early_stopping=False, random_state=seed
+        max_iter=200,
+        max_leaf_nodes=15,
+        class_weight="balanced",
+        early_stopping=False,
+        random_state=seed,
     )
     model.fit(np.concatenate(x), label)
-    background, signal = (model.decision_function(events.observables("analysis")) for events in pair)
+    background, signal = (
+        model.decision_function(events.observables("analysis")) for events in pair
+    )
     return background, signal
 
 
 def _transformer(pair: Pair, seed: int) -> Scores:
-    training, validation = (labelled(*(inputs_of(one[part]) for one in pair)) for part in ("train", "validation"))
+    training, validation = (
+        labelled(*(inputs_of(one[part]) for one in pair)) for part in ("train", "validation")
+    )
     model = new_classifier(ClassifierOptions(), seed)
     with torch_threads(1):
         train_classifier(model, training, validation, options=ClassifierTraining(seed=seed))
@@ -107,4 +124,7 @@ def _transformer(pair: Pair, seed: int) -> Scores:
 
 
 #: The classifiers by name.
-CLASSIFIERS: dict[str, Callable[[Pair, int], Scores]] = {"trees": _trees, "transformer": _transformer}
+CLASSIFIERS: dict[str, Callable[[Pair, int], Scores]] = {
+    "trees": _trees,
+    "transformer": _transformer,
+}

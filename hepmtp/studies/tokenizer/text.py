@@ -21,7 +21,9 @@ Counts = NDArray[np.int64]
 
 def report_markdown(report: TokenizerReport) -> str:
     """The report as text with tables; numbers with their errors and the raw events behind them."""
-    seen = " It has seen signal in its training: all here is supervised." if report.supervised else ""
+    seen = (
+        " It has seen signal in its training: all here is supervised." if report.supervised else ""
+    )
     lines = [
         f"# Tokenizer report: {report.name}\n",
         f"Measured on {report.n_events} background events with {report.n_tokens} tokens, none of which was trained on.{seen}\n",
@@ -41,7 +43,14 @@ def report_markdown(report: TokenizerReport) -> str:
              rounded(one.tokens, one.tokens_error), rounded(one.lost, one.lost_error), f"{one.n_signal} / {one.n_background}"]
             for one in report.separations
         ]  # fmt: skip
-        header = ["signal", "classifier with labels", "AUC continuous", "AUC tokens", "lost", "events (s / b)"]
+        header = [
+            "signal",
+            "classifier with labels",
+            "AUC continuous",
+            "AUC tokens",
+            "lost",
+            "events (s / b)",
+        ]
         lines += ["## Signal against background\n", markdown(Cells(header, rows))]
     return "\n".join(lines)
 
@@ -51,8 +60,12 @@ def _types(confusion: Counts) -> str:
     if not wrong:
         return "Every particle keeps its type.\n"
     kept = np.diag(confusion) / np.maximum(confusion.sum(axis=1), 1)
-    each = ", ".join(f"{name} {100 * share:.1f} %" for name, share in zip(PARTICLE_NAMES, kept, strict=True))
-    return f"{100 * wrong / confusion.sum():.1f} % of the particles change their type; kept: {each}.\n"
+    each = ", ".join(
+        f"{name} {100 * share:.1f} %" for name, share in zip(PARTICLE_NAMES, kept, strict=True)
+    )
+    return (
+        f"{100 * wrong / confusion.sum():.1f} % of the particles change their type; kept: {each}.\n"
+    )
 
 
 def _largest_change(report: TokenizerReport) -> str:
@@ -67,7 +80,10 @@ def _largest_change(report: TokenizerReport) -> str:
 def write_report(folder: str | Path, report: TokenizerReport) -> list[Path]:
     """Write ``report.md`` and ``report.json`` (all numbers; nan is null) into a folder."""
     plain = {field.name: _plain(getattr(report, field.name)) for field in fields(report)}
-    texts = {"report.md": report_markdown(report), "report.json": json.dumps(plain, indent=1, allow_nan=False) + "\n"}
+    texts = {
+        "report.md": report_markdown(report),
+        "report.json": json.dumps(plain, indent=1, allow_nan=False) + "\n",
+    }
     paths = [Path(folder) / name for name in texts]
     for path, text in zip(paths, texts.values(), strict=True):
         with new_file(path) as temporary:

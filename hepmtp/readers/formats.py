@@ -78,9 +78,9 @@ def load_reader(name: str, **options: Any) -> Reader:
         if isinstance(found, type) and is_dataclass(found):
             known = [field.name for field in fields(found) if field.init]
             if unknown := sorted(options.keys() - set(known)):
-                raise ReadError(
+                raise ReadError(  # noqa: TRY301
                     f"{name} has no option {unknown[0]!r}; it has {', '.join(known) or 'none'}"
-                )  # noqa: TRY301
+                )
         reader = found(**options) if isinstance(found, type) else found
     except ReadError:
         raise

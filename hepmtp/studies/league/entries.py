@@ -252,10 +252,10 @@ GROUPS: dict[str, tuple[Entry, ...]] = {
         *(_observable(name) for name in OBSERVABLES),
         Entry(
             "token_rarity",
-            lambda seed: TokenRarity(),
+            lambda seed: TokenRarity(),  # noqa: ARG005
             note="mean -log frequency of the tokens",
             seeded=False,
-        ),  # noqa: ARG005
+        ),
         _tokenizer_entry(
             "masked_token", _lookup("no_azimuth"), "look-up table without azimuth: the default"
         ),

@@ -231,8 +231,9 @@ def _score(
 ) -> tuple[dict[str, dict[str, Floats]], float]:
     """Scores of every row of an entry, and events per second of the detector's own form."""
     forms = {
-        row: detector.with_score(form) if form else detector for row, form in entry.rows.items()
-    }  # type: ignore[attr-defined]
+        row: detector.with_score(form) if form else detector  # type: ignore[attr-defined]
+        for row, form in entry.rows.items()
+    }
     found: dict[str, dict[str, Floats]] = {row: {} for row in forms}
     seconds = 0.0
     for (

@@ -37,7 +37,7 @@ DATASETS = {"ttbarW", "ttbarWW", "ttbarZ", "ttbarHiggs", *SIGNALS}
 #: A demo that stands still in its second epoch, so that it is killed there and nowhere else.
 STANDS_STILL = """
 import sys, time
-from hepmtp.demo import run_demo
+from hepmtp.cli.demo import run_demo
 run_demo(sys.argv[1], quick=True, status=False, progress=lambda epoch, *_: time.sleep(600 * (epoch - 1)))
 """
 

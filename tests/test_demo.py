@@ -21,7 +21,7 @@ from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
 from hepmtp.detectors.observables import OBSERVABLES
 from hepmtp.events.regions import REGIONS
 from hepmtp.report.folder import RunResult
-from hepmtp.report.page import read_info
+from hepmtp.report.info import read_info
 from hepmtp.report.tables import read_csv
 from hepmtp.statistics.histograms import load, yields
 from hepmtp.storage import META

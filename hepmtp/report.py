@@ -28,7 +28,6 @@ from typing import Any, NamedTuple
 
 import jinja2
 
-import hepmtp
 from hepmtp.comparison import Selection
 from hepmtp.errors import HepmtpError
 from hepmtp.histograms import Histogram, save
@@ -119,8 +118,8 @@ class RunInfo:
 
 def versions(packages: Iterable[str] = ("awkward", "coffea", "hist", "numpy", "torch", "uproot")) -> dict[str, str]:
     """Versions of python, hepmtp and these packages, as installed."""
-    found = {name: importlib.metadata.version(name) for name in packages}
-    return {"python": platform.python_version(), "hepmtp": hepmtp.__version__, **found}
+    found = {name: importlib.metadata.version(name) for name in ("hepmtp", *packages)}
+    return {"python": platform.python_version(), **found}
 
 
 def write_results(

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from hepmtp import __version__
+import hepmtp
 from hepmtp.cli import analysis, files, studies
 from hepmtp.errors import HepmtpError
 
@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"hepmtp {__version__}")
+        typer.echo(f"hepmtp {hepmtp.__version__}")
         raise typer.Exit
 
 

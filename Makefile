@@ -6,10 +6,11 @@ PYTHON ?= python3
 ARGS ?=
 NOX := .nox/own/bin/nox
 
-.PHONY: help demo test lint types docs build packages clean
+.PHONY: help demo test coverage lint types docs build packages clean
 help:
 	@echo "make demo      train, score and compare on the embedded sample, into hepmtp-demo/"
 	@echo "make test      run all tests"
+	@echo "make coverage  the same, and which lines they did not run"
 	@echo "make lint      style, format, spelling"
 	@echo "make types     mypy"
 	@echo "make docs      build the documentation into docs/_build"
@@ -19,7 +20,7 @@ help:
 test: $(NOX)
 	@$(NOX) -s tests -- $(ARGS)
 
-demo lint types docs build packages: $(NOX)
+demo coverage lint types docs build packages: $(NOX)
 	@$(NOX) -s $@ -- $(ARGS)
 
 $(NOX): constraints.txt

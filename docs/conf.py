@@ -51,7 +51,7 @@ class PublicNames(Autosummary):
         return super().run()
 
 
-def leave_builtins(app: Sphinx, tree: document) -> None:
+def leave_builtins(_: Sphinx, tree: document) -> None:
     """Let no annotation such as type[Reader] become a link to a field that is called type."""
     for reference in list(tree.findall(pending_xref)):
         if reference["reftype"] == "class" and hasattr(builtins, reference["reftarget"]):
@@ -64,7 +64,9 @@ def follow(app: Sphinx, env: BuildEnvironment, node: pending_xref, text: Element
     if not package.startswith("hepmtp") or node.get("refdomain") != "py":
         return None
     objects = env.domains["py"].objects
-    inside = f"{package}.{hepmtp._HOMES[name]}" if package == "hepmtp" and name in hepmtp._HOMES else package
+    inside = package
+    if package == "hepmtp" and name in hepmtp._HOMES:
+        inside = f"hepmtp.{hepmtp._HOMES[name]}"
     found = [one for one in objects if one.startswith(f"{inside}.") and one.endswith(f".{name}")]
     if len(found) != 1:
         return None

@@ -351,11 +351,11 @@ def test_a_server_that_is_busy_is_asked_again(zenodo: Zenodo, get: Fetch) -> Non
 
 def test_a_server_that_hangs(zenodo: Zenodo, get: Fetch) -> None:
     zenodo.files, zenodo.hangs = {"a.bin": BIG}, {"a.bin"}
+    silent = Transfer(timeout=(120.0, 0.2), retries=1, wait=0.0)
     with pytest.raises(
         ManifestError, match=r"a.bin cannot be downloaded: the server is silent \(timeout\), after 2 attempts"
     ):
-        silent = Transfer(timeout=(120.0, 0.2), retries=1, wait=0.0)
-        get({"a.bin": None}, base="url", transfer=silent)  # it is asked for nothing else
+        get({"a.bin": None}, base="url", transfer=silent)  # no listing: what hangs is all it asks for
 
 
 def test_a_server_that_is_not_there(get: Fetch, zenodo: Zenodo) -> None:

@@ -103,7 +103,7 @@ def build(session: nox.Session) -> None:
 @nox.session(venv_backend="venv", reuse_venv=False, default=False, requires=["build"])
 @nox.parametrize("kind", ["wheel", "sdist"], ids=["wheel", "sdist"])
 def packages(session: nox.Session, kind: str) -> None:
-    """The demo of each package, in an empty environment and away from the checkout."""
+    """The demo of each package, in an empty environment and an empty folder."""
     (package,) = DIST.glob("*.whl" if kind == "wheel" else "*.tar.gz")
     session.install("-c", str(CONSTRAINTS), "pip")
     session.install("-c", str(CONSTRAINTS), str(package))

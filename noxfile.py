@@ -50,7 +50,8 @@ def lint(session: nox.Session) -> None:
     install(session, group="lint")
     session.run(BIN / "ruff", "check")
     session.run(BIN / "ruff", "format", "--check")
-    session.run(BIN / "codespell")
+    tracked = str(session.run("git", "ls-files", silent=True, external=True)).split()
+    session.run(BIN / "codespell", *tracked, log=False)
     session.run(BIN / "rumdl", "check", "-q", ".")
 
 

@@ -80,7 +80,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def coverage(session: nox.Session) -> None:
-    """All tests, and a table of the lines they did not run: half as slow again."""
+    """All tests, and a table of the lines they did not run: half as slow again on Python 3.11."""
     install(session, "-e", ".[league,simulation]", group="test")
     core = {"COVERAGE_CORE": "sysmon"} if sys.version_info >= (3, 12) else {}
     session.run(BIN / "pytest", "--cov", "--cov-report=term", *session.posargs, env=core)

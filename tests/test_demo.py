@@ -56,7 +56,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     folder = tmp_path_factory.mktemp("demo") / "run"
     with subprocess.Popen([sys.executable, "-c", STANDS_STILL, str(folder)]) as process:
         try:
-            deadline = time.monotonic() + 200
+            deadline = time.monotonic() + 1500
             while (
                 not (folder / "checkpoint" / META).exists()
                 and process.poll() is None

@@ -66,7 +66,7 @@ def run(
 def test_a_whole_run(run: tuple[Path, RunResult], output: Any) -> None:
     folder, result = run
     assert result.report == folder / "report.html"
-    assert 0 < result.seconds < 300
+    assert result.seconds > 0
     info = read_info(folder)
     assert info.detector == "ht"
     assert info.title == "ht on ttbarW, ttbarZ, 4top"

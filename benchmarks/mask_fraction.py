@@ -19,8 +19,7 @@ from hepmtp.datasets.manifest import embedded
 from hepmtp.detectors import training_events
 from hepmtp.models.masked import MaskedTokenModel, ModelOptions
 from hepmtp.tokenizers.lookup import LookupTokenizer
-from hepmtp.training.loop import train
-from hepmtp.training.masking import TrainingOptions, batch_loss, mask_tokens
+from hepmtp.training.masking import TrainingOptions, batch_loss, mask_tokens, train
 from hepmtp.training.threads import torch_threads
 
 FRACTIONS = (0.0, 0.15, 0.3, 0.5, 0.7)

@@ -24,8 +24,14 @@ from hepmtp.errors import StorageError, TokenError, TrainingError
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.models.masked import MaskedTokenModel
 from hepmtp.tokenizers.lookup import LookupTokenizer
-from hepmtp.training.loop import History, train
-from hepmtp.training.masking import TrainingOptions, batch_loss, mask_tokens, tokens_to_predict
+from hepmtp.training.loop import History
+from hepmtp.training.masking import (
+    TrainingOptions,
+    batch_loss,
+    mask_tokens,
+    tokens_to_predict,
+    train,
+)
 from hepmtp.training.threads import torch_threads
 
 OPTIONS = TrainingOptions(epochs=4, batch_events=128, mask_fraction=0.2, seed=3)

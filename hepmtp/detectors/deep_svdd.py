@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from hepmtp.detectors.event_network import EventNetwork, NetworkDetector, NetworkTraining
-from hepmtp.errors import TrainingError
+from hepmtp.errors import OptionError
 
 #: A component of the centre is at least so large: one near zero is reached by zero weights (Ruff et al., section 4.2).
 SMALLEST_CENTRE = 0.1
@@ -98,7 +98,7 @@ class DeepSVDD(NetworkDetector):
 
     def __post_init__(self) -> None:
         if min(*self.hidden, self.outputs, self.members) < 1:
-            raise TrainingError(f"hidden, outputs and members must be 1 or more, found {self}")
+            raise OptionError(f"hidden, outputs and members must be 1 or more, found {self}")
 
     @property
     def description(self) -> str:

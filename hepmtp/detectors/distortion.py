@@ -10,6 +10,7 @@ those of a re-implementation and are called "DDD-style".
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar, Self
 
 import awkward as ak
@@ -18,7 +19,8 @@ import numpy as np
 from hepmtp.detectors import training_events
 from hepmtp.detectors.event_classifier import ClassifierDetector
 from hepmtp.events.distortions import distort
-from hepmtp.models.classifier import Labelled, Progress, inputs_of, labelled
+from hepmtp.models.classifier import Labelled, inputs_of, labelled
+from hepmtp.training.loop import Progress
 from hepmtp.training.threads import torch_threads
 
 #: Distorted copies of each validation event, so that the loss which stops the training has little noise.
@@ -41,15 +43,21 @@ class DistortionDetector(ClassifierDetector):
             "swapped particles, changed MET)."
         )
 
-    def fit(self, events: ak.Array, *, progress: Progress | None = None) -> Self:
+    def fit(
+        self,
+        events: ak.Array,
+        *,
+        checkpoint: str | Path | None = None,
+        progress: Progress | None = None,
+    ) -> Self:
         """Train on background events; only their train and validation parts are used, the latter to stop.
 
         Parameters
         ----------
         events
             background, shape (n_events,).
-        progress
-            called after each batch.
+        checkpoint, progress
+            of :func:`hepmtp.training.loop.train`.
         """
         training, validation = (training_events(events, part) for part in ("train", "validation"))
         plain = inputs_of(training)
@@ -59,7 +67,7 @@ class DistortionDetector(ClassifierDetector):
 
         with torch_threads(self.training.threads):
             held_out = _copies(validation, np.random.default_rng([self.training.seed, 0]))
-        return self._train(training, draw, held_out, progress)
+        return self._train(training, draw, held_out, checkpoint, progress)
 
 
 def _copies(events: ak.Array, rng: np.random.Generator) -> Labelled:

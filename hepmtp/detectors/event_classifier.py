@@ -5,29 +5,26 @@ The rule: class 0 is background, and the score is the logit of the other class, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import ClassVar, Self
 
 import awkward as ak
-import numpy as np
 from hist.axis import Regular
-from numpy.typing import NDArray
 
 from hepmtp import storage
 from hepmtp.detectors import axis_from, plain_axis, score_axis
 from hepmtp.errors import NotFittedError
+from hepmtp.events.ragged import Floats
 from hepmtp.models.classifier import (
     ClassifierOptions,
     EventClassifier,
     Labelled,
-    Progress,
     inputs_of,
     new_classifier,
 )
-from hepmtp.training.classify import ClassifierTraining, train_classifier
-from hepmtp.training.loop import History
+from hepmtp.training.classify import ClassifierTraining, Draw, train_classifier
+from hepmtp.training.loop import History, Progress
 from hepmtp.training.threads import torch_threads
 
 
@@ -78,7 +75,7 @@ class ClassifierDetector:
         """Trainable parameters."""
         return sum(one.numel() for one in self.fitted_model.parameters())
 
-    def score(self, events: ak.Array) -> NDArray[np.float64]:
+    def score(self, events: ak.Array) -> Floats:
         """Logit of the class that is not background of each event, shape (n_events,)."""
         model = self.fitted_model
         with torch_threads(self.training.threads):
@@ -100,10 +97,8 @@ class ClassifierDetector:
     def load(cls, path: str | Path) -> Self:
         """Read what `save` wrote; a damaged folder or one of another version raises StorageError."""
         meta, arrays = storage.read(path, storage.kind_of(cls))
-        options, training = (
-            ClassifierOptions(**meta["model"]),
-            ClassifierTraining(**meta["training"]),
-        )
+        options = ClassifierOptions(**meta["model"])
+        training = ClassifierTraining.from_saved(meta["training"])
         detector = cls(model=options, training=training, name=meta["name"])
         detector.model_ = EventClassifier.from_arrays(options, arrays)
         detector.history_, detector.axis_ = meta["history"], axis_from(meta["axis"])
@@ -112,16 +107,21 @@ class ClassifierDetector:
     def _train(
         self,
         training: ak.Array,
-        draw: Labelled | Callable[[np.random.Generator], Labelled],
+        draw: Draw,
         held_out: Labelled,
+        checkpoint: str | Path | None,
         progress: Progress | None,
     ) -> Self:
         """Train on what is drawn, stop by what is held out, and set the axis by background training events."""
         model = new_classifier(self.model, self.training.seed)
-        with torch_threads(self.training.threads):
-            self.history_ = train_classifier(
-                model, draw, held_out, options=self.training, progress=progress
-            )
+        self.history_ = train_classifier(
+            model,
+            draw,
+            held_out,
+            options=self.training,
+            checkpoint=checkpoint,
+            progress=progress,
+        )
         self.model_ = model
         self.axis_ = score_axis(self.score(training), label=self.label)
         return self

@@ -13,7 +13,7 @@ import zuko
 from torch import Tensor
 
 from hepmtp.detectors.event_network import EventNetwork, NetworkDetector
-from hepmtp.errors import TrainingError
+from hepmtp.errors import OptionError
 
 Kind = Literal["affine", "spline"]
 
@@ -73,11 +73,11 @@ class Flow(NetworkDetector):
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
-            raise TrainingError(
+            raise OptionError(
                 f"kind must be one of {', '.join(get_args(Kind))}, found {self.kind!r}"
             )
         if min(*self.hidden, self.transforms) < 1 or self.bins < 2:
-            raise TrainingError(
+            raise OptionError(
                 f"hidden and transforms must be 1 or more and bins 2 or more, found {self}"
             )
 

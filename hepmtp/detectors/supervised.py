@@ -8,6 +8,7 @@ leak. Of signal and background alike only the train and validation parts are use
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import ClassVar, Self
 
 import awkward as ak
@@ -17,8 +18,9 @@ from hepmtp.detectors.event_classifier import ClassifierDetector
 from hepmtp.errors import TrainingError
 from hepmtp.events.record import metadata
 from hepmtp.events.split import Part, in_one_order, part_of
-from hepmtp.models.classifier import Labelled, Progress, inputs_of, labelled
+from hepmtp.models.classifier import Labelled, inputs_of, labelled
 from hepmtp.statistics.metrics import balanced_weights
+from hepmtp.training.loop import Progress
 
 
 @dataclass(eq=False)
@@ -53,15 +55,21 @@ class SupervisedDetector(ClassifierDetector):
         """What the score is, in a sentence."""
         return "Logit of a transformer trained with labels on this signal and the background: the ceiling, no anomaly detector."
 
-    def fit(self, events: ak.Array, *, progress: Progress | None = None) -> Self:
+    def fit(
+        self,
+        events: ak.Array,
+        *,
+        checkpoint: str | Path | None = None,
+        progress: Progress | None = None,
+    ) -> Self:
         """Train on background events against the signal of the constructor; validation events decide when to stop.
 
         Parameters
         ----------
         events
             background, shape (n_events,).
-        progress
-            called after each batch.
+        checkpoint, progress
+            of :func:`hepmtp.training.loop.train`.
 
         Raises
         ------
@@ -73,7 +81,7 @@ class SupervisedDetector(ClassifierDetector):
         held_out = _against(
             training_events(events, "validation"), _signal_events(self.signal, "validation")
         )
-        return self._train(training, shown, held_out, progress)
+        return self._train(training, shown, held_out, checkpoint, progress)
 
 
 def _signal_events(signal: ak.Array | None, part: Part) -> ak.Array:

@@ -13,13 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from hepmtp.detectors.event_network import EventNetwork, NetworkDetector
-from hepmtp.errors import TrainingError
+from hepmtp.errors import OptionError
 
 #: Smallest standard deviation of a reconstructed feature, in units of background's: keeps the density bounded.
 SMALLEST_SIGMA = 0.1
 
 
-class Autoencoder(EventNetwork):
+class VariationalAutoencoder(EventNetwork):
     """Encoder to a normal distribution of latent variables, and decoder with a standard deviation for each feature."""
 
     def __init__(self, n_features: int, hidden: tuple[int, ...], latent: int) -> None:
@@ -84,7 +84,7 @@ class VAE(NetworkDetector):
 
     def __post_init__(self) -> None:
         if min(*self.hidden, self.latent) < 1:
-            raise TrainingError(
+            raise OptionError(
                 f"hidden and latent must be 1 or more, found {self.hidden} and {self.latent}"
             )
 
@@ -96,5 +96,5 @@ class VAE(NetworkDetector):
             f"{self.latent} latent variables."
         )
 
-    def _network(self) -> Autoencoder:
-        return Autoencoder(len(self.features), self.hidden, self.latent)
+    def _network(self) -> VariationalAutoencoder:
+        return VariationalAutoencoder(len(self.features), self.hidden, self.latent)

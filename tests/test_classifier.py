@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from hepmtp.errors import StorageError, TrainingError
+from hepmtp.errors import OptionError, StorageError, TrainingError
 from hepmtp.events.observables import PARTICLE_FEATURES
 from hepmtp.events.record import make_events
 from hepmtp.models.attention import Group
@@ -249,12 +249,12 @@ def test_events_drawn_in_each_epoch(inputs: EventInputs) -> None:
 def test_refusals(inputs: EventInputs) -> None:
     training, validation = sets(inputs)
     with pytest.raises(
-        TrainingError,
+        OptionError,
         match=r"width a multiple of heads, found ClassifierOptions\(width=10, heads=4",
     ):
         ClassifierOptions(width=10)
     with pytest.raises(
-        TrainingError, match=r"must be 1 or more, found ClassifierTraining\(epochs=0"
+        OptionError, match=r"must be 1 or more, found ClassifierTraining\(epochs=0"
     ):
         ClassifierTraining(epochs=0)
     with pytest.raises(

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from test_masked import events_of, make_model
 
 from hepmtp.detectors import training_events
-from hepmtp.errors import StorageError, TokenError, TrainingError
+from hepmtp.errors import OptionError, StorageError, TokenError, TrainingError
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.models.masked import MaskedTokenModel
 from hepmtp.tokenizers.lookup import LookupTokenizer
@@ -355,14 +355,15 @@ def test_ids_of_another_tokenizer(parts: Parts) -> None:
         {"patience": 0},
         {"batch_events": 0},
         {"threads": 0},
+        {"learning_rate": 0.0},
+        {"weight_decay": -0.1},
         {"mask_fraction": 1.1},
         {"mask_fraction": -0.1},
     ],
 )
 def test_bad_options(options: dict[str, Any]) -> None:
-    with pytest.raises(
-        TrainingError, match=r"must be 1 or more and mask_fraction in 0\.\.1, found"
-    ):
+    name = next(iter(options))
+    with pytest.raises(OptionError, match=rf"{name}.* must be .*, found TrainingOptions"):
         TrainingOptions(**options)
 
 

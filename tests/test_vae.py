@@ -19,8 +19,8 @@ from hepmtp.detectors.event_network import (
     Standardised,
     train_network,
 )
-from hepmtp.detectors.vae import SMALLEST_SIGMA, VAE, Autoencoder
-from hepmtp.errors import TrainingError
+from hepmtp.detectors.vae import SMALLEST_SIGMA, VAE, VariationalAutoencoder
+from hepmtp.errors import OptionError, TrainingError
 from hepmtp.events.record import make_events
 
 FEW = ("n_jets", "ht", "met", "lepton_pt_3", "jet_pt_1", "jet_pt_2")
@@ -46,7 +46,7 @@ def test_contract(events: Any, tmp_path: Path) -> None:
 
 def test_the_score_is_the_bound_at_the_mean(fitted: VAE, events: Any) -> None:
     network, scaling = fitted.network_, fitted.scaling_
-    assert isinstance(network, Autoencoder)
+    assert isinstance(network, VariationalAutoencoder)
     assert scaling is not None
     x = torch.as_tensor(scaling(chosen_features(events[:6], fitted.features)))
     with torch.no_grad():
@@ -159,7 +159,9 @@ def test_training_stops_early_and_keeps_the_best_epoch() -> None:
 
 def test_a_loss_that_is_not_finite_is_refused() -> None:
     ones = np.ones((10, 1))
-    with pytest.raises(TrainingError, match=r"the loss became .* in epoch 1: lower learning_rate"):
+    with pytest.raises(
+        TrainingError, match=r"the validation loss became nan in epoch 1: lower learning_rate"
+    ):
         train_network(Line(best=np.nan), lambda _: ones, ones, NetworkTraining())
 
 
@@ -173,6 +175,6 @@ def test_options(fitted: VAE, tmp_path: Path) -> None:
         == (6 * 8 + 8) + (8 * 6 + 6) + (3 * 8 + 8) + (8 * 6 + 6) + 6
     )
     with pytest.raises(
-        TrainingError, match=r"hidden and latent must be 1 or more, found \(128, 128\) and 0"
+        OptionError, match=r"hidden and latent must be 1 or more, found \(128, 128\) and 0"
     ):
         VAE(latent=0)

@@ -28,7 +28,7 @@ class State:
     best: dict[str, Tensor] = field(default_factory=dict)
     history: list[dict[str, float]] = field(default_factory=list)
 
-    def save(self, path: Path, of: str) -> None:
+    def write(self, path: Path, of: str) -> None:
         """Write it under a temporary name, which then takes the place of an older one."""
         arrays = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         arrays |= {f"best.{name}": value for name, value in self.best.items()}
@@ -38,8 +38,8 @@ class State:
         with storage.new_folder(path) as folder:
             storage.write(folder, "checkpoint", {"of": of, "history": self.history}, plain)
 
-    def load(self, path: Path, of: str) -> None:
-        """Take up what `save` wrote; TrainingError if that is of another training."""
+    def read(self, path: Path, of: str) -> None:
+        """Take up what `write` wrote; TrainingError if that is of another training."""
         meta, arrays = storage.read(path, "checkpoint")
         if meta["of"] != of:
             raise TrainingError(

@@ -77,7 +77,7 @@ class LoopOptions:
             )
         if not (self.learning_rate > 0 and self.weight_decay >= 0):
             raise OptionError(
-                f"learning_rate must be above 0 and weight_decay 0 or more, found {self}"
+                f"learning_rate must be above 0 and weight_decay must be 0 or more, found {self}"
             )
 
     @classmethod
@@ -141,12 +141,12 @@ def train(
         if checkpoint is not None:
             path, of = Path(checkpoint), fingerprint(task.model, options, task.identity())
             if path.exists():
-                run.state.load(path, of)
+                run.state.read(path, of)
                 log.info("training goes on from %s after epoch %d", path, len(run.state.history))
         while not run.finished:
             run.epoch(progress)
             if checkpoint is not None:
-                run.state.save(path, of)
+                run.state.write(path, of)
         task.model.load_state_dict(run.state.best)
         task.model.to("cpu").eval()
     return run.state.history

@@ -253,9 +253,7 @@ def test_refusals(inputs: EventInputs) -> None:
         match=r"width a multiple of heads, found ClassifierOptions\(width=10, heads=4",
     ):
         ClassifierOptions(width=10)
-    with pytest.raises(
-        OptionError, match=r"must be 1 or more, found ClassifierTraining\(epochs=0"
-    ):
+    with pytest.raises(OptionError, match=r"must be 1 or more, found ClassifierTraining\(epochs=0"):
         ClassifierTraining(epochs=0)
     with pytest.raises(
         TrainingError, match=r"the (validation )?loss became \w+.*: lower learning_rate"

@@ -89,7 +89,7 @@ def weights(fitted: Any) -> dict[str, torch.Tensor]:
     return dict(model.state_dict())
 
 
-class Killed(Exception):  # noqa: N818 - as a signal would be
+class Killed(Exception):
     """What ends a training in the middle of its second epoch."""
 
 

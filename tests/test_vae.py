@@ -15,13 +15,14 @@ from hepmtp.detectors.event_features_input import chosen_features
 from hepmtp.detectors.event_network import (
     FARTHEST,
     EventNetwork,
+    NetworkTask,
     NetworkTraining,
     Standardised,
-    train_network,
 )
 from hepmtp.detectors.vae import SMALLEST_SIGMA, VAE, VariationalAutoencoder
 from hepmtp.errors import OptionError, TrainingError
 from hepmtp.events.record import make_events
+from hepmtp.training.loop import train
 
 FEW = ("n_jets", "ht", "met", "lepton_pt_3", "jet_pt_1", "jet_pt_2")
 
@@ -148,7 +149,7 @@ def test_training_stops_early_and_keeps_the_best_epoch() -> None:
     ones = np.ones((10, 1))
     network = Line(best=0.3)
     options = NetworkTraining(epochs=50, patience=4, batch_events=10, learning_rate=0.05)
-    history = train_network(network, lambda _: ones, ones, options)
+    history = train(NetworkTask(network, lambda _: ones, ones), options)
     losses = [row["validation_loss"] for row in history]
     best = int(np.argmin(losses))
     assert len(losses) == best + 5 < 50
@@ -162,7 +163,7 @@ def test_a_loss_that_is_not_finite_is_refused() -> None:
     with pytest.raises(
         TrainingError, match=r"the validation loss became nan in epoch 1: lower learning_rate"
     ):
-        train_network(Line(best=np.nan), lambda _: ones, ones, NetworkTraining())
+        train(NetworkTask(Line(best=np.nan), lambda _: ones, ones), NetworkTraining())
 
 
 def test_options(fitted: VAE, tmp_path: Path) -> None:

@@ -10,18 +10,15 @@ those of a re-implementation and are called "DDD-style".
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import awkward as ak
 import numpy as np
 
-from hepmtp.detectors import training_events
 from hepmtp.detectors.event_classifier import ClassifierDetector
 from hepmtp.events.distortions import distort
 from hepmtp.models.classifier import Labelled, inputs_of, labelled
-from hepmtp.training.loop import Progress
-from hepmtp.training.threads import torch_threads
+from hepmtp.training.classify import Draw
 
 #: Distorted copies of each validation event, so that the loss which stops the training has little noise.
 VALIDATION_COPIES = 4
@@ -43,31 +40,13 @@ class DistortionDetector(ClassifierDetector):
             "swapped particles, changed MET)."
         )
 
-    def fit(
-        self,
-        events: ak.Array,
-        *,
-        checkpoint: str | Path | None = None,
-        progress: Progress | None = None,
-    ) -> Self:
-        """Train on background events; only their train and validation parts are used, the latter to stop.
-
-        Parameters
-        ----------
-        events
-            background, shape (n_events,).
-        checkpoint, progress
-            of :func:`hepmtp.training.loop.train`.
-        """
-        training, validation = (training_events(events, part) for part in ("train", "validation"))
+    def _sets(self, training: ak.Array, validation: ak.Array) -> tuple[Draw, Labelled]:
         plain = inputs_of(training)
 
         def draw(rng: np.random.Generator) -> Labelled:
             return labelled(plain, inputs_of(distort(training, rng)))
 
-        with torch_threads(self.training.threads):
-            held_out = _copies(validation, np.random.default_rng([self.training.seed, 0]))
-        return self._train(training, draw, held_out, checkpoint, progress)
+        return draw, _copies(validation, np.random.default_rng([self.training.seed, 0]))
 
 
 def _copies(events: ak.Array, rng: np.random.Generator) -> Labelled:

@@ -5,6 +5,7 @@ The rule: class 0 is background, and the score is the logit of the other class, 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import ClassVar, Self
@@ -13,7 +14,7 @@ import awkward as ak
 from hist.axis import Regular
 
 from hepmtp import storage
-from hepmtp.detectors import axis_from, plain_axis, score_axis
+from hepmtp.detectors import axis_from, plain_axis, score_axis, training_events
 from hepmtp.errors import NotFittedError
 from hepmtp.events.ragged import Floats
 from hepmtp.models.classifier import (
@@ -29,7 +30,7 @@ from hepmtp.training.threads import torch_threads
 
 
 @dataclass(eq=False, kw_only=True)
-class ClassifierDetector:
+class ClassifierDetector(ABC):
     """Score, axis and files of a detector that is a classifier; a subclass says what it learns from.
 
     Parameters
@@ -75,6 +76,43 @@ class ClassifierDetector:
         """Trainable parameters."""
         return sum(one.numel() for one in self.fitted_model.parameters())
 
+    @abstractmethod
+    def _sets(self, training: ak.Array, validation: ak.Array) -> tuple[Draw, Labelled]:
+        """What is learned from, and what decides when to stop, given background events of these parts."""
+
+    def fit(
+        self,
+        events: ak.Array,
+        *,
+        checkpoint: str | Path | None = None,
+        progress: Progress | None = None,
+    ) -> Self:
+        """Train on background events; only their train and validation parts are used, the latter to stop.
+
+        Parameters
+        ----------
+        events
+            background, shape (n_events,).
+        checkpoint, progress
+            of :func:`hepmtp.training.loop.train`.
+
+        Raises
+        ------
+        TrainingError
+            if the events are not background, a part is empty, or the training fails.
+        """
+        training, validation = (training_events(events, part) for part in ("train", "validation"))
+        sets, model = (
+            self._sets(training, validation),
+            new_classifier(self.model, self.training.seed),
+        )
+        self.history_ = train_classifier(
+            model, *sets, options=self.training, checkpoint=checkpoint, progress=progress
+        )
+        self.model_ = model
+        self.axis_ = score_axis(self.score(training), label=self.label)
+        return self
+
     def score(self, events: ak.Array) -> Floats:
         """Logit of the class that is not background of each event, shape (n_events,)."""
         model = self.fitted_model
@@ -103,25 +141,3 @@ class ClassifierDetector:
         detector.model_ = EventClassifier.from_arrays(options, arrays)
         detector.history_, detector.axis_ = meta["history"], axis_from(meta["axis"])
         return detector
-
-    def _train(
-        self,
-        training: ak.Array,
-        draw: Draw,
-        held_out: Labelled,
-        checkpoint: str | Path | None,
-        progress: Progress | None,
-    ) -> Self:
-        """Train on what is drawn, stop by what is held out, and set the axis by background training events."""
-        model = new_classifier(self.model, self.training.seed)
-        self.history_ = train_classifier(
-            model,
-            draw,
-            held_out,
-            options=self.training,
-            checkpoint=checkpoint,
-            progress=progress,
-        )
-        self.model_ = model
-        self.axis_ = score_axis(self.score(training), label=self.label)
-        return self

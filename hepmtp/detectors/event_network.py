@@ -27,8 +27,7 @@ from hepmtp.detectors.event_features_input import (
 )
 from hepmtp.errors import NotFittedError
 from hepmtp.events.ragged import Ints
-from hepmtp.training import loop
-from hepmtp.training.loop import History, LoopOptions, Progress, device_of, seeded
+from hepmtp.training.loop import History, LoopOptions, Progress, device_of, seeded, train
 from hepmtp.training.schedules import cosine_by_epoch
 from hepmtp.training.threads import torch_threads
 
@@ -154,17 +153,11 @@ class NetworkDetector(EventFeatureDetector, ABC):
             of :func:`hepmtp.training.loop.train`.
         """
         training = chosen_features(training_events(events), self.features)
-        self._fit(training, events, checkpoint, progress)
+        self._fit(training, events, checkpoint=checkpoint, progress=progress)
         self.axis_ = score_axis(self._score(training), label=self.label)
         return self
 
-    def _fit(
-        self,
-        training: Floats,
-        events: ak.Array,
-        checkpoint: str | Path | None = None,
-        progress: Progress | None = None,
-    ) -> None:
+    def _fit(self, training: Floats, events: ak.Array, **watch: Any) -> None:
         validation = chosen_features(training_events(events, "validation"), self.features)
         scaling, options = Standardised.fit(training), self.training
 
@@ -174,14 +167,9 @@ class NetworkDetector(EventFeatureDetector, ABC):
         with seeded(options.seed), torch_threads(options.threads):
             network = self._network()
             network.start(torch.as_tensor(scaling(training)))
-        self.history_ = train_network(
-            network,
-            lambda rng: inputs(training, rng),
-            inputs(validation, np.random.default_rng([options.seed, 0])),
-            options,
-            checkpoint=checkpoint,
-            progress=progress,
-        )
+        held_out = inputs(validation, np.random.default_rng([options.seed, 0]))
+        task = NetworkTask(network, lambda rng: inputs(training, rng), held_out)
+        self.history_ = train(task, options, schedule=cosine_by_epoch, betas=(0.9, 0.999), **watch)
         self.network_, self.scaling_ = network, scaling
 
     def _score(self, x: Floats) -> Floats:
@@ -216,7 +204,9 @@ class NetworkDetector(EventFeatureDetector, ABC):
 
     @classmethod
     def _made_with(cls, options: dict[str, Any]) -> Self:
-        return super()._made_with({**options, "training": NetworkTraining.from_saved(options["training"])})
+        return super()._made_with(
+            {**options, "training": NetworkTraining.from_saved(options["training"])}
+        )
 
     def _fitted(self) -> tuple[EventNetwork, Standardised]:
         if self.network_ is None or self.scaling_ is None:
@@ -226,52 +216,24 @@ class NetworkDetector(EventFeatureDetector, ABC):
         return self.network_, self.scaling_
 
 
-def train_network(
-    network: EventNetwork,
-    training: Callable[[np.random.Generator], Floats],
-    validation: Floats,
-    options: NetworkTraining,
-    *,
-    checkpoint: str | Path | None = None,
-    progress: Progress | None = None,
-) -> History:
-    """Train in place; the network ends with the weights of its best epoch.
+@dataclass(eq=False)
+class NetworkTask:
+    """What :func:`hepmtp.training.loop.train` does with a network: lower its own loss.
 
     Parameters
     ----------
+    model
+        the network.
     training
         function that gives the inputs of an epoch, shape (n_events, n_features).
     validation
         inputs that only decide when to stop.
-    checkpoint, progress
-        of :func:`hepmtp.training.loop.train`.
-
-    Raises
-    ------
-    TrainingError
-        if the loss is not finite, or the checkpoint belongs to another training.
     """
-    return loop.train(
-        _Scoring(network, training, validation),
-        options,
-        schedule=cosine_by_epoch,
-        betas=(0.9, 0.999),
-        checkpoint=checkpoint,
-        progress=progress,
-    )
 
-
-class _Scoring:
-    """The task: the network's own loss."""
-
-    def __init__(
-        self,
-        network: EventNetwork,
-        training: Callable[[np.random.Generator], Floats],
-        validation: Floats,
-    ) -> None:
-        self.model, self.training, self.validation = network, training, validation
-        self.x = validation
+    model: EventNetwork
+    training: Callable[[np.random.Generator], Floats]
+    validation: Floats
+    x: Floats = field(init=False, repr=False)
 
     def draw(self, _: int, rng: np.random.Generator) -> int:
         """Inputs whose shared values are spread anew."""

@@ -8,19 +8,17 @@ leak. Of signal and background alike only the train and validation parts are use
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import awkward as ak
 
-from hepmtp.detectors import training_events
 from hepmtp.detectors.event_classifier import ClassifierDetector
 from hepmtp.errors import TrainingError
 from hepmtp.events.record import metadata
 from hepmtp.events.split import Part, in_one_order, part_of
 from hepmtp.models.classifier import Labelled, inputs_of, labelled
 from hepmtp.statistics.metrics import balanced_weights
-from hepmtp.training.loop import Progress
+from hepmtp.training.classify import Draw
 
 
 @dataclass(eq=False)
@@ -55,33 +53,11 @@ class SupervisedDetector(ClassifierDetector):
         """What the score is, in a sentence."""
         return "Logit of a transformer trained with labels on this signal and the background: the ceiling, no anomaly detector."
 
-    def fit(
-        self,
-        events: ak.Array,
-        *,
-        checkpoint: str | Path | None = None,
-        progress: Progress | None = None,
-    ) -> Self:
-        """Train on background events against the signal of the constructor; validation events decide when to stop.
-
-        Parameters
-        ----------
-        events
-            background, shape (n_events,).
-        checkpoint, progress
-            of :func:`hepmtp.training.loop.train`.
-
-        Raises
-        ------
-        TrainingError
-            if `events` are not background, the signal is missing or not signal, or a part of either is empty.
-        """
-        training = training_events(events)
-        shown = _against(training, _signal_events(self.signal, "train"))
-        held_out = _against(
-            training_events(events, "validation"), _signal_events(self.signal, "validation")
+    def _sets(self, training: ak.Array, validation: ak.Array) -> tuple[Draw, Labelled]:
+        return (
+            _against(training, _signal_events(self.signal, "train")),
+            _against(validation, _signal_events(self.signal, "validation")),
         )
-        return self._train(training, shown, held_out, checkpoint, progress)
 
 
 def _signal_events(signal: ak.Array | None, part: Part) -> ak.Array:

@@ -233,9 +233,7 @@ def fit(
         model.scale.copy_(torch.as_tensor(np.maximum(kinematic.std(axis=0), 1e-6)))
         task = _Reconstruction(model.train(), features, counts)
         task.first_codes()
-    history = loop.train(
-        task, options, schedule=cosine, checkpoint=checkpoint, progress=progress
-    )
+    history = loop.train(task, options, schedule=cosine, checkpoint=checkpoint, progress=progress)
     losses = [row["train_loss"] for row in history]
     return restored(quantiser, options, model.state_dict()), losses
 
@@ -289,9 +287,7 @@ class _Reconstruction:
 
 
 @torch.no_grad()
-def encode(
-    model: Autoencoder, features: NDArray[np.float32], counts: Ints
-) -> Ints:
+def encode(model: Autoencoder, features: NDArray[np.float32], counts: Ints) -> Ints:
     """Code of each particle, shape (n_particles,).
 
     In the float64 of the fitted model, so that rounding decides no code.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
@@ -170,9 +171,7 @@ class Graphs:
         yield from np.split(np.arange(len(self.counts)), np.flatnonzero(np.diff(portion)) + 1)
 
 
-def pairs(
-    counts: Ints, direction: Floats, neighbours: int | None = None
-) -> Ints:
+def pairs(counts: Ints, direction: Floats, neighbours: int | None = None) -> Ints:
     """Which particle (row 1) sees which (row 0), itself always among them; shape (2, n_edges).
 
     Parameters
@@ -240,26 +239,21 @@ def train(
     TrainingError
         if the loss is not finite, or the checkpoint belongs to another training.
     """
-    task = _TwoClasses(network, events, others, neighbours, reconstruction)
+    task = _TwoClasses(network, Graphs(events, neighbours), others, reconstruction)
     task.first_codes(options.seed)
     return loop.train(task, options, checkpoint=checkpoint, progress=progress)
 
 
+@dataclass(eq=False)
 class _TwoClasses:
     """The task: tell two classes of events apart by the codes of their particles."""
 
-    def __init__(
-        self,
-        network: GraphNetwork,
-        events: ak.Array,
-        others: Callable[[np.random.Generator], ak.Array],
-        neighbours: int | None,
-        reconstruction: float,
-    ) -> None:
-        self.model, self.others, self.neighbours = network, others, neighbours
-        self.reconstruction = reconstruction
-        self.first = self.second = Graphs(events, neighbours)
-        self.partner = np.arange(len(events))  # of each event, in the second class
+    model: GraphNetwork
+    first: Graphs
+    others: Callable[[np.random.Generator], ak.Array]
+    reconstruction: float
+    second: Graphs = field(init=False)
+    partner: Ints = field(init=False)  # of each event, in the second class
 
     @torch.no_grad()
     def first_codes(self, seed: int) -> None:
@@ -270,7 +264,7 @@ class _TwoClasses:
 
     def draw(self, _: int, rng: np.random.Generator) -> int:
         """Events of the second class, and which of them goes with which of the first."""
-        self.second, n = Graphs(self.others(rng), self.neighbours), len(self.first.counts)
+        self.second, n = self._drawn(rng), len(self.first.counts)
         self.partner = rng.permutation(np.resize(np.arange(len(self.second.counts)), n))
         return n
 
@@ -288,9 +282,12 @@ class _TwoClasses:
 
     def identity(self) -> Iterator[object]:
         """Both classes; one draw stands for the function that draws."""
-        yield (self.neighbours, self.reconstruction)
-        for graphs in (self.first, Graphs(self.others(np.random.default_rng(0)), self.neighbours)):
+        yield (self.first.neighbours, self.reconstruction)
+        for graphs in (self.first, self._drawn(np.random.default_rng(0))):
             yield from (graphs.x, graphs.counts)
+
+    def _drawn(self, rng: np.random.Generator) -> Graphs:
+        return Graphs(self.others(rng), self.first.neighbours)
 
 
 @torch.no_grad()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -67,12 +67,14 @@ def train_classifier(
     )
 
 
+@dataclass(eq=False)
 class _Classification:
     """The task: weighted cross-entropy of the class, each event turned and reflected at random."""
 
-    def __init__(self, model: EventClassifier, training: Draw, validation: Labelled) -> None:
-        self.model, self.training, self.validation = model, training, validation
-        self.events = validation
+    model: EventClassifier
+    training: Draw
+    validation: Labelled
+    events: Labelled = field(init=False)
 
     def draw(self, epoch: int, rng: np.random.Generator) -> int:
         """Events of both classes; the first ones give the standardisation."""
@@ -99,9 +101,7 @@ class _Classification:
     def identity(self) -> Iterator[object]:
         """Both sets of events; one draw stands for the function that draws."""
         draw = self.training
+        drawn = draw(np.random.default_rng(0)) if callable(draw) else draw
         yield self.model.options
-        for events in (
-            draw(np.random.default_rng(0)) if callable(draw) else draw,
-            self.validation,
-        ):
+        for events in (drawn, self.validation):
             yield from (*events.inputs, events.labels, events.weights)

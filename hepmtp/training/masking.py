@@ -75,30 +75,27 @@ def train(
     return loop.train(task, options, checkpoint=checkpoint, progress=progress)
 
 
+@dataclass(eq=False)
 class _MaskedTokens:
     """The task: cross-entropy of what is hidden."""
 
-    def __init__(
-        self,
-        model: MaskedTokenModel,
-        training: TokenBatch,
-        validation: TokenBatch,
-        options: TrainingOptions,
-    ) -> None:
-        if not len(training.values) or not len(validation.values):
+    model: MaskedTokenModel
+    training: TokenBatch
+    validation: TokenBatch
+    options: TrainingOptions
+
+    def __post_init__(self) -> None:
+        n, m = len(self.training), len(self.validation)
+        if not len(self.training.values) or not len(self.validation.values):
             raise TrainingError(
-                f"training needs events: found {len(training)} training and {len(validation)}"
-                " validation events with tokens"
+                f"training needs events: found {n} training and {m} validation events with tokens"
             )
-        self.model, self.training, self.validation = model, training, validation
-        self.options = options
         # the same tokens in every epoch, so that losses can be compared
-        self.hidden = self._targets(validation, np.random.default_rng([options.seed, 0]))
-        some = self._targets(training, np.random.default_rng(0))
+        self.hidden = self._targets(self.validation, np.random.default_rng([self.options.seed, 0]))
+        some = self._targets(self.training, np.random.default_rng(0))
         if not self.hidden.any() or not some.any():
-            raise TrainingError(
-                f"there is no token of kind {' or '.join(options.hide)} to predict: give other events"
-            )
+            kinds = " or ".join(self.options.hide)
+            raise TrainingError(f"there is no token of kind {kinds} to predict: give other events")
 
     def _targets(self, tokens: TokenBatch, rng: np.random.Generator) -> Bools:
         return tokens_to_predict(self.model, tokens, self.options, rng)

@@ -1,4 +1,4 @@
-"""The one training loop: what each of the trainings gets from it, and a saved record of options of any version."""
+"""The one training loop: what each training gets from it, and saved options of any version."""
 
 from __future__ import annotations
 

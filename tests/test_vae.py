@@ -1,4 +1,4 @@
-"""The variational autoencoder, and what all networks on event features share: scaling and training."""
+"""The variational autoencoder, and what networks on event features share: scaling, training."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_standardised_features_of_numbers_written_out() -> None:
 
 
 def test_shared_values_are_spread_in_training_only() -> None:
-    """Counts by half a unit, the zeros of a feature by half the gap to the next value, other values not at all."""
+    """Counts by half a unit, zeros by half the gap to the next value, other values not at all."""
     n = 400
     counts = np.arange(n) % 3.0
     pt = np.where(np.arange(n) < 100, 0.0, np.linspace(10.5, 60.0, n))

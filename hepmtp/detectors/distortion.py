@@ -1,10 +1,11 @@
 """The DDD-style detector: how much an event looks like distorted background.
 
-The rule: a classifier learns background events against distorted copies of the same events, drawn anew in every epoch; its score is
-the logit of "distorted". No signal enters, neither here nor in the list of distortions (:mod:`hepmtp.events.distortions`).
+The rule: a classifier learns background events against distorted copies of the same events, drawn
+anew in every epoch; its score is the logit of "distorted". No signal enters, neither here nor in
+the list of distortions (:mod:`hepmtp.events.distortions`).
 
-The method is that of *DDD* (arXiv:2406.18469), whose own list of distortions and network are not public: numbers from this file are
-those of a re-implementation and are called "DDD-style".
+The method is that of *DDD* (arXiv:2406.18469), whose own list of distortions and network are not
+public: numbers from this file are those of a re-implementation and are called "DDD-style".
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from hepmtp.events.distortions import distort
 from hepmtp.models.classifier import Labelled, inputs_of, labelled
 from hepmtp.training.classify import Draw
 
-#: Distorted copies of each validation event, so that the loss which stops the training has little noise.
+#: Distorted copies of each validation event, so that the loss which stops the training has little
+#: noise.
 VALIDATION_COPIES = 4
 
 
@@ -36,8 +38,8 @@ class DistortionDetector(ClassifierDetector):
     def description(self) -> str:
         """What the score is, in a sentence."""
         return (
-            "DDD-style: logit of a transformer that tells background from distorted background (scaled, smeared, added, dropped or "
-            "swapped particles, changed MET)."
+            "DDD-style: logit of a transformer that tells background from distorted background"
+            " (scaled, smeared, added, dropped or swapped particles, changed MET)."
         )
 
     def _sets(self, training: ak.Array, validation: ak.Array) -> tuple[Draw, Labelled]:

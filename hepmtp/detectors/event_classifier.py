@@ -1,4 +1,4 @@
-"""What detectors share that score events by the logit of a classifier: all but what they are trained on.
+"""Detectors that score events by the logit of a classifier: all but what they are trained on.
 
 The rule: class 0 is background, and the score is the logit of the other class, whatever that is.
 """
@@ -31,7 +31,7 @@ from hepmtp.training.threads import torch_threads
 
 @dataclass(eq=False, kw_only=True)
 class ClassifierDetector(ABC):
-    """Score, axis and files of a detector that is a classifier; a subclass says what it learns from.
+    """A detector that is a classifier; a subclass says what it learns from.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ class ClassifierDetector(ABC):
 
     @abstractmethod
     def _sets(self, training: ak.Array, validation: ak.Array) -> tuple[Draw, Labelled]:
-        """What is learned from, and what decides when to stop, given background events of these parts."""
+        """What is learned from, and what decides when to stop; both parts are background."""
 
     def fit(
         self,
@@ -87,7 +87,7 @@ class ClassifierDetector(ABC):
         checkpoint: str | Path | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Train on background events; only their train and validation parts are used, the latter to stop.
+        """Train on background events; only their train and validation parts are used.
 
         Parameters
         ----------
@@ -133,7 +133,7 @@ class ClassifierDetector(ABC):
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Read what `save` wrote; a damaged folder or one of another version raises StorageError."""
+        """Read what `save` wrote; StorageError if it is damaged or of another version."""
         meta, arrays = storage.read(path, storage.kind_of(cls))
         options = ClassifierOptions(**meta["model"])
         training = ClassifierTraining.from_saved(meta["training"])

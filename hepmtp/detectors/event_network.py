@@ -1,7 +1,7 @@
 """What the networks on event features share: the scaling of their inputs and their training.
 
-The rule: everything is float64, so that a score does not depend on the chunk that its event comes in by more than rounding, 1e-9
-of it; and the same seed gives the same network.
+The rule: everything is float64, so that a score does not depend on the chunk that its event comes
+in by more than rounding, 1e-9 of it; and the same seed gives the same network.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ from hepmtp.training.loop import History, LoopOptions, Progress, device_of, seed
 from hepmtp.training.schedules import cosine_by_epoch
 from hepmtp.training.threads import torch_threads
 
-#: Largest scaled feature, in units of the background's spread: its square and its exponential in float64 stay finite.
+#: Largest scaled feature, in units of the background's spread: its square and its exponential in
+#: float64 stay finite.
 FARTHEST = 1e6
 #: A value that at least this share of background has is no accident of rounding.
 SHARED = 0.005
@@ -41,9 +42,10 @@ SHARED = 0.005
 class Standardised:
     """Features minus their mean, over their standard deviation, both of background training events.
 
-    With a generator, values that many events share are spread at random, so that what a network is trained on is continuous: a
-    count by half a unit to both sides, and the commonest value of another feature, such as the pt of a lepton that is not
-    there, by half the distance to its next neighbour. Without one they stay in the middle.
+    With a generator, values that many events share are spread at random, so that a network is
+    trained on continuous numbers. Counts are spread by half a unit to both sides. Of another
+    feature it is the commonest value, such as the pt of a lepton that is not there, by half the
+    distance to its next neighbour. Without a generator they stay in the middle.
 
     Attributes
     ----------
@@ -66,7 +68,7 @@ class Standardised:
         return cls(x.mean(axis=0), np.where(scale > 0, scale, 1.0), shared, reach)
 
     def __call__(self, x: Floats, rng: np.random.Generator | None = None) -> Floats:
-        """Standardised features, same shape; shared values are spread at random if `rng` is given."""
+        """Standardised features, same shape; with `rng`, shared values are spread at random."""
         if rng is not None:
             spread = np.isnan(self.shared) | (x == self.shared)
             x = x + np.where(spread, rng.uniform(-self.reach, self.reach, x.shape), 0.0)
@@ -86,7 +88,7 @@ def _ties(column: Floats) -> tuple[float, float]:
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkTraining(LoopOptions):
-    """How a network on event features is trained: :class:`hepmtp.training.loop.LoopOptions` with other defaults."""
+    """How a network on event features is trained: `LoopOptions` with other defaults."""
 
     epochs: int = 40
     patience: int = 8
@@ -98,7 +100,7 @@ class EventNetwork(nn.Module, ABC):
     """A network that gives every event a loss to train on and a score."""
 
     def start(self, x: Tensor) -> None:
-        """Set what depends on the training events before the first step, shape (n_events, n_features)."""
+        """Set what depends on the training events before the first step, (n_events, n_features)."""
 
     @abstractmethod
     def loss(self, x: Tensor) -> Tensor:
@@ -143,7 +145,7 @@ class NetworkDetector(EventFeatureDetector, ABC):
         checkpoint: str | Path | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Fit on background events; only their train and validation parts are used, the latter to stop.
+        """Fit on background events; only their train and validation parts are used.
 
         Parameters
         ----------

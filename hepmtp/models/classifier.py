@@ -1,7 +1,7 @@
-"""A transformer that tells two classes of events apart: numbers of the particles in, one logit per event out.
+"""A transformer that tells two classes of events apart: particles in, one logit per event out.
 
-The rule: no padding; the logit depends neither on the order of the particles nor, beyond rounding, on
-the other events that are scored with it.
+The rule: no padding; the logit depends neither on the order of the particles nor, beyond rounding,
+on the other events that are scored with it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from hepmtp.models.attention import Block, sort_by_multiplicity
 
 Floats = NDArray[np.float32]
 
-#: Columns that are brought to mean 0 and standard deviation 1; sine, cosine and type stay as they are.
+#: Columns that are brought to mean 0 and standard deviation 1; sine, cosine and type stay.
 SCALED = tuple(PARTICLE_FEATURES.index(name) for name in ("log pt", "eta", "log energy"))
 
 
@@ -85,7 +85,7 @@ class EventInputs(NamedTuple):
         )
 
     def turned(self, rng: np.random.Generator) -> EventInputs:
-        """The same events, each turned in phi by an angle of its own and reflected in eta and phi at random.
+        """The same events, each turned in phi and reflected in eta and phi at random.
 
         Nothing that happens in a collision of two equal beams depends on it, so that a model may
         learn from all of them.
@@ -123,7 +123,9 @@ class Labelled(NamedTuple):
 def labelled(
     zero: EventInputs, one: EventInputs, zero_weights: Any = 1.0, one_weights: Any = 1.0
 ) -> Labelled:
-    """Events of class 0 and of class 1 as one set; each class gets the same sum of weights, on average 1 an event.
+    """Events of class 0 and of class 1 as one set; each class gets the same sum of weights.
+
+    On average, an event has the weight 1.
 
     Parameters
     ----------
@@ -137,17 +139,18 @@ def labelled(
         column = np.broadcast_to(np.asarray(weights, dtype=np.float64), len(events.counts))
         if not column.sum() > 0:
             raise TrainingError(
-                f"a class of {len(column)} events has no positive sum of weights: nothing can be learned"
+                f"a class of {len(column)} events has no positive sum of weights:"
+                " nothing can be learned"
             )
         parts.append(column * (len(labels) / 2 / column.sum()))
     return Labelled(inputs, labels, np.concatenate(parts).astype(np.float32))
 
 
 class EventClassifier(nn.Module):
-    """Transformer over an event's particles and one token of its missing momentum and particle count.
+    """Transformer over an event's particles and one token of its MET and particle count.
 
-    That token is read after the last block; every event has it, one without particles too. There is no
-    position: order has no effect.
+    That token is read after the last block; every event has it, one without particles too. There
+    is no position: order has no effect.
 
     Parameters
     ----------
@@ -174,7 +177,7 @@ class EventClassifier(nn.Module):
         self.out = nn.Linear(options.width, 1)
 
     def standardise(self, inputs: EventInputs) -> Self:
-        """Take mean and standard deviation of the inputs from these events; they are saved with the weights."""
+        """Take mean and standard deviation of the inputs; they are saved with the weights."""
         event = _event_columns(inputs)
         n = inputs.particles.shape[1]
         for columns, chosen, start in (
@@ -252,14 +255,14 @@ class EventClassifier(nn.Module):
 
 
 def new_classifier(options: ClassifierOptions, seed: int) -> EventClassifier:
-    """A classifier with random weights drawn from this seed; torch's global generator stays as it was."""
+    """A classifier with random weights of this seed; torch's global generator stays as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return EventClassifier(options)
 
 
 def _event_columns(inputs: EventInputs) -> Floats:
-    """Features of the event's own token: those of MET and log(1 + particles), shape (n_events, 4)."""
+    """Features of the event's own token: MET and log(1 + particles), shape (n_events, 4)."""
     return np.concatenate([inputs.met, np.log1p(inputs.counts)[:, None]], axis=1, dtype=np.float32)
 
 

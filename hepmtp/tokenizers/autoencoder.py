@@ -1,8 +1,8 @@
-"""The autoencoder of learned tokenizers: particles in, one of a few hundred codes each, particles out.
+"""The autoencoder of learned tokenizers: particles in, a code for each, particles out.
 
-The rule: every particle is encoded by itself unless `AutoencoderOptions.context` says otherwise, so
-that its code says the same in every event. Particles of all events lie in one flat array: nothing is
-padded, so no quantiser needs a mask.
+The rule: every particle is encoded by itself unless `AutoencoderOptions.context` says otherwise,
+so that its code says the same in every event. Particles of all events lie in one flat array:
+nothing is padded, so no quantiser needs a mask.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ class AutoencoderOptions(LoopOptions):
     Parameters
     ----------
     condition
-        "type": encoder and decoder are told the particle's type and the codes say the rest; "none": the
-        codes say the type too, as well as they can.
+        "type": encoder and decoder are told the particle's type and the codes say the rest;
+        "none": the codes say the type too, as well as they can.
     context
-        encode and decode an event's particles together (transformer) instead of each by itself (MLP). A
-        code then means something else in another event, and that decoding and encoding again gives the
-        same codes is no longer sure: with 512 codes, width 64 and 5 epochs on the embedded background
-        all of 107 500 held-out particles kept theirs; with 64 codes, width 32 and 4 epochs on 949
-        events 72 % of them.
+        encode and decode an event's particles together (transformer) instead of each by itself
+        (MLP). A code then means something else in another event, and decoding and encoding again
+        may change codes. With 512 codes, width 64 and 5 epochs on the embedded background all of
+        107 500 held-out particles kept theirs. With 64 codes, width 32 and 4 epochs on 949 events
+        72 % did.
     width, layers, heads
         features, blocks of encoder and of decoder, attention heads.
     epochs, batch_events, learning_rate, weight_decay, seed, threads, device
@@ -82,7 +82,7 @@ class AutoencoderOptions(LoopOptions):
 
 
 class Quantiser(nn.Module, ABC):
-    """What turns a latent vector into one of `n_codes` codes, each standing for a vector of `dim` numbers."""
+    """Turns a latent vector into one of `n_codes` codes, each standing for `dim` numbers."""
 
     dim: int
     n_codes: int
@@ -139,8 +139,8 @@ class Autoencoder(nn.Module):
 
     Notes
     -----
-    The loss is the squared error of the standardised kinematic features, plus the cross-entropy of the
-    type where it is not the condition, plus the quantiser's own.
+    The loss is the squared error of the standardised kinematic features, plus the cross-entropy of
+    the type where it is not the condition, plus the quantiser's own.
     """
 
     shift: Tensor  # (N_KINEMATIC,)
@@ -202,7 +202,7 @@ def fit(
     checkpoint: str | Path | None = None,
     progress: Progress | None = None,
 ) -> tuple[Autoencoder, list[float]]:
-    """Train on the particles of background events; gives the model, in float64, and the mean loss of each epoch.
+    """Train on particles of background events; the model, in float64, and the loss of each epoch.
 
     Parameters
     ----------
@@ -218,8 +218,8 @@ def fit(
     Raises
     ------
     TrainingError
-        if there are fewer particles than codes, the loss is not finite, or the checkpoint belongs to
-        another training.
+        if there are fewer particles than codes, the loss is not finite, or the checkpoint belongs
+        to another training.
     """
     with torch_threads(options.threads), seeded(options.seed):
         model = Autoencoder(quantiser(), options)
@@ -241,7 +241,7 @@ def fit(
 def restored(
     quantiser: Callable[[], Quantiser], options: AutoencoderOptions, weights: Mapping[str, Tensor]
 ) -> Autoencoder:
-    """A new model with these weights, in float64 and done with training; raises RuntimeError if they do not fit."""
+    """A new model with these weights, in float64, for use; RuntimeError if they do not fit."""
     with torch.random.fork_rng(devices=[]):
         model = Autoencoder(quantiser(), options).double()
     model.load_state_dict(weights)

@@ -1,7 +1,7 @@
-"""The network of graph tokens: attention between the particles of an event, codes of each type, and their training.
+"""The network of graph tokens: attention between particles, codes of each type, and training.
 
-The rule: an event is a graph whose edges say which particle sees which, itself always among them; the
-graphs of a batch lie in flat arrays, so that nothing is padded.
+The rule: an event is a graph whose edges say which particle sees which, itself always among them;
+the graphs of a batch lie in flat arrays, so that nothing is padded.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ CODE_WIDTH = 16
 FIRST_EVENTS = 8000
 #: At most so many pairs of particles at a time, for memory.
 MAX_EDGES = 200_000
-#: A batch: features (n_particles, n_features), edges (2, n_edges), number of particles of each event
-#: (n_events,).
+#: A batch: features (n_particles, n_features), edges (2, n_edges), number of particles of each
+#: event (n_events,).
 Graph = tuple[Tensor, Tensor, Tensor]
 
 
@@ -74,8 +74,8 @@ class GraphNetwork(nn.Module):
         )
         self.leave = nn.Linear(width, CODE_WIDTH)
         self.quantise = nn.ModuleList(
-            VectorQuantize(dim=CODE_WIDTH, codebook_size=size, use_cosine_sim=True, kmeans_init=True, decay=0.95,
-                           threshold_ema_dead_code=0.1)
+            VectorQuantize(dim=CODE_WIDTH, codebook_size=size, use_cosine_sim=True,
+                           kmeans_init=True, decay=0.95, threshold_ema_dead_code=0.1)
             for size in sizes
         )  # fmt: skip
         self.classify = nn.Sequential(
@@ -89,7 +89,7 @@ class GraphNetwork(nn.Module):
         self.register_buffer("std", torch.ones(n_features))
 
     def standardise(self, x: NDArray[np.float32]) -> None:
-        """Take mean and standard deviation of the numbers among these features, shape (n_particles, n_features)."""
+        """Take mean and standard deviation of the numbers in x, (n_particles, n_features)."""
         self.mean[:NUMBERS] = torch.from_numpy(x[:, :NUMBERS].mean(axis=0, dtype=np.float64))
         self.std[:NUMBERS] = torch.from_numpy(
             np.maximum(x[:, :NUMBERS].std(axis=0, dtype=np.float64), 1e-6)
@@ -109,7 +109,7 @@ class GraphNetwork(nn.Module):
         return z
 
     def ids(self, x: Tensor, edges: Tensor) -> Tensor:
-        """Id of each particle, int64, (n_particles,): the code of its type with the closest direction."""
+        """Id of each particle, int64, (n_particles,): its type's code of the closest direction."""
         z, kind = self.features(x, edges), x[:, NUMBERS:].argmax(dim=1)
         ids = torch.zeros(len(x), dtype=torch.int64)
         start = 0
@@ -125,7 +125,7 @@ class GraphNetwork(nn.Module):
     def loss(
         self, x: Tensor, edges: Tensor, counts: Tensor, label: Tensor, reconstruction: float
     ) -> Tensor:
-        """Cross-entropy of the classes, commitment to the codes and, so weighted, error of the particles."""
+        """Cross-entropy of the classes, commitment to codes and, weighted, error of particles."""
         z, kind = self.features(x, edges), x[:, NUMBERS:].argmax(dim=1)
         codes, commitment = torch.zeros_like(z), z.new_zeros(())
         for i, quantise in enumerate(self.quantise):
@@ -166,7 +166,7 @@ class Graphs:
         )
 
     def portions(self, max_edges: int) -> Iterator[Ints]:
-        """Indices of events, in their order, so that each portion has at most so many pairs (or is one event)."""
+        """Indices of events, in order, at most so many pairs (or one event) in each portion."""
         portion = np.cumsum(self.counts**2) // max_edges
         yield from np.split(np.arange(len(self.counts)), np.flatnonzero(np.diff(portion)) + 1)
 

@@ -1,6 +1,7 @@
 """Checkpoints: the state of a training after an epoch, as a folder of plain arrays.
 
-The rule: a checkpoint is of use for the same data, model and options only; another training refuses it.
+The rule: a checkpoint is of use for the same data, model and options only; another training
+refuses it.
 """
 
 from __future__ import annotations
@@ -62,7 +63,8 @@ class State:
 def fingerprint(model: nn.Module, settings: object, identity: Iterable[object]) -> str:
     """Hash of a model's shape, of settings (by their repr), and of arrays and further settings.
 
-    Weights do not count: those of the checkpoint take their place. Buffers that it does not hold do.
+    Weights do not count: those of the checkpoint take their place. Buffers that it does not hold
+    do.
     """
     state = model.state_dict()
     shapes = {name: tuple(value.shape) for name, value in state.items()}

@@ -23,7 +23,7 @@ Draw = Labelled | Callable[[np.random.Generator], Labelled]
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifierTraining(LoopOptions):
-    """How a classifier is trained: :class:`hepmtp.training.loop.LoopOptions` with other defaults."""
+    """How a classifier is trained: `hepmtp.training.loop.LoopOptions` with other defaults."""
 
     epochs: int = 12
     patience: int = 5
@@ -40,9 +40,9 @@ def train_classifier(
     checkpoint: str | Path | None = None,
     progress: Progress | None = None,
 ) -> History:
-    """Train in place; the model ends with the weights of its best epoch and takes its standardisation from the first one.
+    """Train in place; the model ends with the weights of its best epoch.
 
-    Losses are weighted mean cross-entropies in nats.
+    It takes its standardisation from the first epoch. Losses: weighted mean cross-entropies [nat].
 
     Parameters
     ----------

@@ -58,7 +58,8 @@ class LoopOptions:
     Raises
     ------
     OptionError
-        if a number is out of its range. Whether the device can be used is seen when training starts.
+        if a number is out of its range. Whether the device can be used is seen when training
+        starts.
     """
 
     epochs: int = 8
@@ -82,7 +83,7 @@ class LoopOptions:
 
     @classmethod
     def from_saved(cls, saved: Mapping[str, Any]) -> Self:
-        """From a saved record of any version: what it lacks takes its default, what is unknown is left out."""
+        """From a saved record of any version: what it lacks is default, unknown names are left."""
         return cls(**{one.name: saved[one.name] for one in fields(cls) if one.name in saved})
 
 
@@ -97,13 +98,13 @@ class Task(Protocol):
         """Make the training events of this epoch (1, 2, ...) ready and tell how many there are."""
 
     def loss(self, events: Ints, rng: np.random.Generator, /) -> tuple[Tensor, int]:
-        """Summed loss of some events of this epoch, and the number whose mean is minimised; it may be 0."""
+        """Summed loss of some events of this epoch, and the number for its mean, which may be 0."""
 
     def validation_loss(self) -> float | None:
-        """Mean loss of held-out events, without gradients; None: all epochs are done and the last one counts."""
+        """Mean loss of held-out events; None: there are none, and the last epoch is the best."""
 
     def identity(self) -> Iterable[object]:
-        """All data (arrays) and settings (by their repr) that a checkpoint must share with this task."""
+        """All data (arrays) and settings (by repr) that a checkpoint must share with this task."""
 
 
 def train(

@@ -27,10 +27,10 @@ class TrainingOptions(LoopOptions):
     Parameters
     ----------
     mask_fraction
-        share of an event's tokens that is hidden, at random; at least one is. The default, one token an
-        event as in scoring, comes from a scan on background (benchmarks/mask_fraction.py). Models of
-        the attention "leave_one_out" do not use it: they predict every token of every event in each
-        pass.
+        share of an event's tokens that is hidden, at random; at least one is. The default, one
+        token an event as in scoring, comes from a scan on background
+        (benchmarks/mask_fraction.py). Models of the attention "leave_one_out" do not use it: they
+        predict every token of every event in each pass.
     hide
         kinds of tokens to predict, of "particle", "MET" and "METphi"; none named: all.
     epochs, patience, batch_events, learning_rate, weight_decay, seed, threads, device
@@ -68,7 +68,8 @@ def train(
     Raises
     ------
     TrainingError
-        if there is nothing to train on, the loss is not finite, or the checkpoint belongs to another training.
+        if there is nothing to train on, the loss is not finite, or the checkpoint belongs to
+        another training.
     """
     options = options or TrainingOptions()
     task = _MaskedTokens(model, training, validation, options)

@@ -32,7 +32,7 @@ FAMILIES = {
         "convert", "inspect_file", "root", "parquet",
     },
     "tokenizers": {"binning", "autoencoder", "graph_network", "learned"},
-    "models": {"attention"},
+    "models": {"attention", "heads"},
     "detectors": {"event_classifier", "event_features_input", "event_network"},
     "plotting": {"style"},
     "cli": {"options", "progress", "demo"},

@@ -57,9 +57,13 @@ def train(
     names: Names,
     output: Output = Path("detectors"),
     role: RoleOption = "background",
-    form: Annotated[
+    model_output: Annotated[
         Literal["product", "joint"],
-        typer.Option(help="How the model reads a token: digit by digit, or as one id."),
+        typer.Option(
+            "--model-output",
+            "--form",
+            help="How the model reads and predicts a token: digit by digit, or as one id.",
+        ),
     ] = "product",
     tokens: Annotated[
         str,
@@ -102,7 +106,7 @@ def train(
     chosen = select(names, load_manifest(manifest, folder=folder), role=role)
     masked = MaskedTokenDetector(
         LookupTokenizer.preset(tokens),
-        ModelOptions(form=form),
+        ModelOptions(output=model_output),
         TrainingOptions(epochs=epochs, seed=seed, device=device),
     )
     with make_executor(executor, workers=workers, client=scheduler) as opened, epoch_bars() as show:

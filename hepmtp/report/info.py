@@ -104,6 +104,7 @@ def read_info(folder: str | Path) -> RunInfo:
 
 
 def read_json(path: Path) -> Any:
+    """Content of a json file of a run's folder; HepmtpError if it cannot be read."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -1,6 +1,7 @@
 """hepmtp: masked-token prediction for LHC anomaly detection, as coffea processors without padding.
 
-The rule: ``import hepmtp`` is cheap; a name is imported (and torch, coffea or matplotlib with it) when it is first used.
+The rule: ``import hepmtp`` is cheap; a name is imported (and torch, coffea or matplotlib with it)
+when it is first used.
 """
 
 from __future__ import annotations

@@ -24,7 +24,10 @@ class HepmtpError(Exception):
 
 
 class ReadError(HepmtpError, ValueError):
-    """A file cannot be read as events; names file, line (or entry), what was found and what to do."""
+    """A file cannot be read as events.
+
+    Names file, line (or entry), what was found and what to do.
+    """
 
 
 class ManifestError(HepmtpError, ValueError):

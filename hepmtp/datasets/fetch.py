@@ -1,7 +1,9 @@
-"""Fetch the files of data sets and records: in parallel, resumed where a transfer broke, checked by their digests.
+"""Fetch the files of data sets and records.
 
-The rule: a file gets its name only when it is whole and its digest is right; the first download's sha256 is locked, and
-from then on a file that differs is refused.
+In parallel, resumed where a transfer broke, checked by their digests.
+
+The rule: a file gets its name only when it is whole and its digest is right; the first download's
+sha256 is locked, and from then on a file that differs is refused.
 """
 
 from __future__ import annotations
@@ -59,15 +61,19 @@ def fetch(
     transfer: Transfer | None = None,
     progress: Progress | None = None,
 ) -> list[Path]:
-    """Download data sets, records or groups into a folder; returns their files, those that were there already too.
+    """Download data sets, records or groups into a folder.
+
+    Returns their files, those that were there already too.
 
     Parameters
     ----------
     names
-        each the name of a data set, the name or DOI of a record, or a group: what the names of several data sets begin
-        with (``chan1`` for ``chan1-background``, ...), or a pattern of them.
+        each the name of a data set, the name or DOI of a record, or a group: what the names of
+        several data sets begin with (``chan1`` for ``chan1-background``, ...), or a pattern of
+        them.
     datasets, records
-        of a manifest, as `hepmtp.datasets.manifest.load_manifest` (with this folder) and `load_records` give them.
+        of a manifest, as `hepmtp.datasets.manifest.load_manifest` (with this folder) and
+        `load_records` give them.
     jobs
         files that are downloaded at a time.
     limit
@@ -78,8 +84,9 @@ def fetch(
     Raises
     ------
     ManifestError
-        if a name is unknown, a file cannot be had, or a digest is not the one that is known. The other files are fetched
-        all the same, and what came of a broken one is kept: the next call goes on from there.
+        if a name is unknown, a file cannot be had, or a digest is not the one that is known. The
+        other files are fetched all the same, and what came of a broken one is kept: the next call
+        goes on from there.
     """
     job = _Job(Path(folder), limit, transfer or Transfer(), progress)
     chosen, wanted = _wanted(names, datasets, records)
@@ -114,7 +121,10 @@ class _Job:
         self.locked = read_lock(self.folder)
 
     def here(self, wanted: Download) -> list[Path]:
-        """The files of a download that is here and checked; none if it is not, or if nothing is known to check it by."""
+        """The files of a download that is here and checked.
+
+        None if it is not, or if nothing is known to check it by.
+        """
         path, entry = self.folder / wanted.target, self.locked.get(wanted.target)
         if entry is not None and entry.holds:
             members = {name: self.folder / name for name in entry.holds}
@@ -134,7 +144,10 @@ class _Job:
         return [path]
 
     def download(self, item: Item) -> list[Path]:
-        """Download, check, lock and unpack one file; what is there already is only checked and locked."""
+        """Download, check, lock and unpack one file.
+
+        What is there already is only checked and locked.
+        """
         wanted = item.wanted
         if here := self.here(wanted):
             return here
@@ -147,9 +160,9 @@ class _Job:
         entry = self.locked.get(wanted.target)
         if entry is not None and entry.sha256 != found.sha256:
             raise ManifestError(
-                f"{path} has sha256 {found.sha256}, but {LOCK} has {entry.sha256} from when it was first fetched: the file"
-                " has changed. Move it away and fetch it again; or, if the new one is wanted, remove its entry from"
-                f" {self.folder / LOCK}"
+                f"{path} has sha256 {found.sha256}, but {LOCK} has {entry.sha256} from when it was "
+                "first fetched: the file has changed. Move it away and fetch it again; or, if the "
+                f"new one is wanted, remove its entry from {self.folder / LOCK}"
             )
         if wanted.unpack is None:
             self._lock({wanted.target: found})
@@ -193,9 +206,10 @@ class _Job:
                 else "is published"
             )
             raise ManifestError(
-                f"{item.url}: {' '.join(str(error).split())}. The second one is not what {why}: the transfer was damaged, or"
-                f" the file has changed. Fetch again; if it stays so and the new file is wanted, correct"
-                f" {self.folder / LOCK if entry and not wanted.sha256 else 'the manifest'}"
+                f"{item.url}: {' '.join(str(error).split())}. The second one is not what {why}: "
+                "the transfer was damaged, or the file has changed. Fetch again; if it stays so "
+                "and the new file is wanted, correct "
+                f"{self.folder / LOCK if entry and not wanted.sha256 else 'the manifest'}"
             ) from None
 
     def _lock(self, files: Mapping[str, Locked]) -> None:
@@ -252,8 +266,8 @@ def _wanted(
             known = [*(one.name for one in datasets), *by_name]
             close = difflib.get_close_matches(name, known, cutoff=0.4) or list(by_name)
             raise ManifestError(
-                f"{name!r} is no data set, record or group of them; there are {', '.join(close)} and more (hepmtp datasets"
-                " lists all)"
+                f"{name!r} is no data set, record or group of them; there are {', '.join(close)} "
+                "and more (hepmtp datasets lists all)"
             )
         for dataset in found:
             chosen[dataset.name] = dataset
@@ -275,7 +289,10 @@ def _wanted(
 
 
 def _needed(dataset: Dataset, record: Record) -> list[Download]:
-    """The files of its record that a data set needs: those that it is made of, else the archives."""
+    """The files of its record that a data set needs.
+
+    Those that it is made of, else the archives.
+    """
     found: list[Download] = []
     for name in (name for file in dataset.files for name in names_in(dataset.folder, file)):
         path, is_pattern = PurePosixPath(name), glob.has_magic(name)
@@ -313,8 +330,8 @@ def _items(record: Record, downloads: Iterable[Download], transfer: Transfer) ->
         if not names:
             doubt = f" (nobody has checked: {record.unchecked})" if record.unchecked else ""
             raise ManifestError(
-                f"record {record.name!r} has no file {one.name!r}; {record.listing} lists {', '.join(listed) or 'none'};"
-                f" correct the manifest{doubt}"
+                f"record {record.name!r} has no file {one.name!r}; {record.listing} lists "
+                f"{', '.join(listed) or 'none'}; correct the manifest{doubt}"
             )
         for name in names:
             url, md5 = listed[name]
@@ -343,16 +360,19 @@ def _listing(record: Record, transfer: Transfer) -> dict[str, tuple[str, str | N
             else ""
         )
         raise ManifestError(
-            f"{address} is not the listing of a record ({type(error).__name__}: {error}); correct the manifest{hand}"
+            f"{address} is not the listing of a record ({type(error).__name__}: {error}); correct "
+            f"the manifest{hand}"
         ) from None
     for name, (url, _) in found.items():
         if not name or name.startswith(".") or "/" in name or "\\" in name:
             raise ManifestError(
-                f"{address} lists a file {name!r}, which is no plain name; nothing of it was fetched"
+                f"{address} lists a file {name!r}, which is no plain name; nothing of it was "
+                "fetched"
             )
         if not url.startswith(("https://", "http://")):
             raise ManifestError(
-                f"{address} gives the address {url!r} for {name}, expected https://; nothing was fetched"
+                f"{address} gives the address {url!r} for {name}, expected https://; nothing was "
+                "fetched"
             )
     return found
 
@@ -366,8 +386,8 @@ def _check_published(path: Path, wanted: Download) -> None:
     for algorithm, known in (("sha256", wanted.sha256), ("md5", wanted.md5)):
         if known and (found := digest(path, algorithm)) != known:
             raise ManifestError(
-                f"{path} has {algorithm} {found}, but {known} is published: it is another file or a damaged one. Move it"
-                " away and fetch it again"
+                f"{path} has {algorithm} {found}, but {known} is published: it is another file or "
+                "a damaged one. Move it away and fetch it again"
             )
 
 
@@ -377,14 +397,18 @@ def _check_found(dataset: Dataset, files: Iterable[Path]) -> None:
     except ManifestError:
         shown = [path.as_posix() for path in sorted(files)][:6]
         raise ManifestError(
-            f"data set {dataset.name!r}: its record was fetched, but {', '.join(dataset.files)} is not in it; it holds"
-            f" {', '.join(shown)}, ...: correct 'files' in a manifest of your own"
+            f"data set {dataset.name!r}: its record was fetched, but {', '.join(dataset.files)} is "
+            f"not in it; it holds {', '.join(shown)}, ...: correct 'files' in a manifest of your "
+            "own"
         ) from None
 
 
 @contextlib.contextmanager
 def _quiet_pooch() -> Iterator[None]:
-    """Without the lines that pooch writes for every file; ours say more, and only if something is wrong."""
+    """Without the lines that pooch writes for every file.
+
+    Ours say more, and only if something is wrong.
+    """
     logger = pooch.get_logger()
     level = logger.level
     logger.setLevel(logging.ERROR)

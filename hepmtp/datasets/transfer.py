@@ -1,7 +1,8 @@
 """HTTP transfers that go on where they broke.
 
-The rule: what has come is kept beside the target in ``.NAME.part`` and continued by a Range request if the server says
-that its file is still the same one (or if a digest will be checked); else it is begun anew. Nothing waits for ever.
+The rule: what has come is kept beside the target in ``.NAME.part`` and continued by a Range request
+if the server says that its file is still the same one (or if a digest will be checked); else it is
+begun anew. Nothing waits for ever.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ _AGAIN = (408, 425, 429, 500, 502, 503, 504)  # the same request may work later
 _LONGEST = 120.0  # seconds between two attempts
 _T = TypeVar("_T")
 
-#: Called with a file's name, the bytes that are here, and those that there will be, if known; from several threads.
+#: Called with a file's name, the bytes that are here, and those that there will be, if known; from
+#: several threads.
 Progress = Callable[[str, int, int | None], None]
 
 
@@ -37,7 +39,8 @@ class Transfer:
     timeout
         seconds to connect, and seconds without a byte.
     retries
-        further attempts after one that brought nothing new; a transfer that goes on is not given up.
+        further attempts after one that brought nothing new; a transfer that goes on is not given
+        up.
     wait
         seconds before the first of them; before each next one twice as long.
     """
@@ -75,8 +78,8 @@ class Resumed:
     part
         where an unfinished transfer is kept.
     trusted
-        whether a digest will be checked, so that a part may be continued even if the server does not say of its file
-        that it is still the same.
+        whether a digest will be checked, so that a part may be continued even if the server does
+        not say of its file that it is still the same.
     stop
         set from elsewhere to end the transfer.
     """
@@ -195,8 +198,8 @@ def _retried(
                     f"; what came is kept in {kept}" if kept is not None and kept.exists() else ""
                 )
                 raise ManifestError(
-                    f"{url} cannot be downloaded: {_reason(error)}, after {failures} attempts without anything new{rest}."
-                    " Try again later"
+                    f"{url} cannot be downloaded: {_reason(error)}, after {failures} attempts "
+                    f"without anything new{rest}. Try again later"
                 ) from None
             after = error.after if isinstance(error, _BrokenTransferError) else None
             if stop.wait(min(after or transfer.wait * 2 ** max(failures - 1, 0), _LONGEST)):
@@ -210,8 +213,8 @@ def _check_status(url: str, response: requests.Response) -> None:
         raise _BrokenTransferError(reason, float(after) if after.isdigit() else None)
     if response.status_code not in (200, 206):
         raise ManifestError(
-            f"{url} cannot be downloaded: the server answers {response.status_code} {response.reason}; check the address"
-            " in the manifest"
+            f"{url} cannot be downloaded: the server answers {response.status_code} "
+            f"{response.reason}; check the address in the manifest"
         )
 
 

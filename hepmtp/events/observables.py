@@ -1,7 +1,9 @@
-"""Numbers that models without tokens read: of every particle, of the missing momentum and of the event as a whole.
+"""Numbers that models without tokens read.
 
-The rule: everything is finite for every legal event, one without particles too, and what describes an event does not depend on
-the order of its particles.
+Of every particle, of the missing momentum and of the event as a whole.
+
+The rule: everything is finite for every legal event, one without particles too, and what describes
+an event does not depend on the order of its particles.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ Floats = NDArray[np.float64]
 
 
 def particle_types(events: ak.Array) -> NDArray[np.int64]:
-    """Type of each particle of all events, shape (n_particles,), for what knows the seven `PARTICLE_TYPES` and no more.
+    """Type of each particle of all events, shape (n_particles,), for what knows the seven
+    `PARTICLE_TYPES` and no more.
 
     Raises
     ------
@@ -34,9 +37,11 @@ def particle_types(events: ak.Array) -> NDArray[np.int64]:
             CONSTITUENT_TYPES[one] if one < len(CONSTITUENT_TYPES) else str(one) for one in others
         )
         raise EventError(
-            f"data set {metadata(events).get('dataset', '(unnamed)')!r}: {np.isin(found, others).sum()} of {len(found)} particles are"
-            f" of type {names}, known here are {', '.join(PARTICLE_TYPES)}. Leave them out of events.Particle"
-            f" (Particle[Particle['type'] < {len(PARTICLE_TYPES)}]), or use a tokenizer or detector of your own that knows them"
+            f"data set {metadata(events).get('dataset', '(unnamed)')!r}: "
+            f"{np.isin(found, others).sum()} of {len(found)} particles are of type {names}, known "
+            f"here are {', '.join(PARTICLE_TYPES)}. Leave them out of events.Particle "
+            f"(Particle[Particle['type'] < {len(PARTICLE_TYPES)}]), or use a tokenizer or detector "
+            "of your own that knows them"
         )
     return found
 
@@ -102,7 +107,10 @@ WIDEST = 20.0
 
 
 class Feature(NamedTuple):
-    """What an event observable is: function of the events, its unit ("" for a pure number) and its meaning."""
+    """What an event observable is.
+
+    Function of the events, its unit ("" for a pure number) and its meaning.
+    """
 
     function: Callable[[ak.Array], NDArray[np.float64] | NDArray[np.int64]]
     unit: str
@@ -110,10 +118,11 @@ class Feature(NamedTuple):
 
 
 def particle_features(events: ak.Array) -> NDArray[np.float32]:
-    """Features of each particle, float32, shape (n_particles of all events, n_features), in the order of the events.
+    """Features of each particle, float32, shape (n_particles of all events, n_features), in the
+    order of the events.
 
-    The columns are `PARTICLE_FEATURES`: natural logarithms of pt and energy in GeV, eta, sine and cosine of phi, and one column
-    per particle type that is 1 for particles of this type.
+    The columns are `PARTICLE_FEATURES`: natural logarithms of pt and energy in GeV, eta, sine and
+    cosine of phi, and one column per particle type that is 1 for particles of this type.
 
     Raises
     ------
@@ -137,13 +146,18 @@ def particle_features(events: ak.Array) -> NDArray[np.float32]:
 
 
 def met_features(events: ak.Array) -> NDArray[np.float32]:
-    """Features of the missing transverse momentum, float32, shape (n_events, 3): log(1 + MET / GeV), sine and cosine of its phi."""
+    """Features of the missing transverse momentum, float32, shape (n_events, 3).
+
+    Log(1 + MET / GeV), sine and cosine of its phi.
+    """
     pt, phi = ak.to_numpy(events.MET.pt), ak.to_numpy(events.MET.phi)
     return np.stack([np.log1p(pt), np.sin(phi), np.cos(phi)], axis=1).astype(np.float32)
 
 
 def event_features(events: ak.Array) -> Floats:
-    """The observables `EVENT_FEATURES` of each event, shape (n_events, n_features); 0 where there is nothing to measure.
+    """The observables `EVENT_FEATURES` of each event, shape (n_events, n_features).
+
+    0 where there is nothing to measure.
 
     Examples
     --------
@@ -187,7 +201,9 @@ def _lepton_ht(events: ak.Array) -> Floats:
 
 
 def _pt_of(particles: Callable[[ak.Array], ak.Array], number: int) -> Callable[[ak.Array], Floats]:
-    """Function that gives the pt of the leading (1), second (2), ... of these particles [GeV], 0 where there are fewer."""
+    """Function that gives the pt of the leading (1), second (2), ... of these particles [GeV], 0
+    where there are fewer.
+    """
 
     def pt(events: ak.Array) -> Floats:
         by_pt = ak.sort(particles(events).pt, axis=1, ascending=False)
@@ -238,7 +254,8 @@ def _or_0(values: ak.Array) -> Floats:
     return np.asarray(ak.to_numpy(ak.fill_none(values, 0.0)), dtype=np.float64)
 
 
-#: The event observables, in the order of the columns of `event_features`. Jets include b-jets; masses are those of massless jets.
+#: The event observables, in the order of the columns of `event_features`. Jets include b-jets;
+#: masses are those of massless jets.
 EVENT_FEATURES: dict[str, Feature] = {
     "n_jets": Feature(n_jets, "", "number of jets"),
     "n_b": Feature(n_b, "", "number of b-jets"),

@@ -1,6 +1,7 @@
 """Fits of a league: who is fitted on which events, and what an earlier call has left.
 
-The rule: an entrant is fitted on background that is not of the analysis part, and scored on the analysis part.
+The rule: an entrant is fitted on background that is not of the analysis part, and scored on the
+analysis part.
 """
 
 from __future__ import annotations
@@ -97,7 +98,9 @@ class Fitting:
     registry: Mapping[str, Entry]
 
     def fit(self, entry: Entry, seed: int, signal: str = "", *, as_part: bool = False) -> Fit:
-        """The scores of one entry, from the folder if they are there (and its detector, if it is to be a part)."""
+        """The scores of one entry, from the folder if they are there (and its detector, if it is to
+        be a part).
+        """
         names = [*self.events.background, signal] if signal else list(self.events.held_out)
         detector = self.make(entry, seed, signal)
         mark = self.mark(entry, detector, seed, signal)
@@ -154,7 +157,8 @@ class Fitting:
         if entry.parts:
             if unknown := [name for name in entry.parts if name not in self.registry]:
                 raise HepmtpError(
-                    f"entry {entry.name!r} is made from {', '.join(unknown)}, which is not in this league"
+                    f"entry {entry.name!r} is made from {', '.join(unknown)}, which is not in this "
+                    "league"
                 )
             parts = [self.registry[name] for name in entry.parts]
             given["detectors"] = [self.part(part, seed) for part in parts]
@@ -167,7 +171,10 @@ class Fitting:
         return load_detector(self.folder / "detectors" / self.place(entry, seed))
 
     def mark(self, entry: Entry, detector: Detector, seed: int, signal: str) -> str:
-        """Says what would be fitted: another class, option, seed, event or hepmtp gives another mark."""
+        """Says what would be fitted.
+
+        Another class, option, seed, event or hepmtp gives another mark.
+        """
         what = re.sub(r" at 0x[0-9a-f]+", "", repr(detector))
         used = [
             self.events.digests["training"],
@@ -246,7 +253,8 @@ def _score(
             seconds += (time.perf_counter() - start) * (row == entry.name)
             if found[row][name].shape != (len(events),) or not np.isfinite(found[row][name]).all():
                 raise ScoreError(
-                    f"entry {row!r} does not give each of {len(events)} events of {name} a finite score"
+                    f"entry {row!r} does not give each of {len(events)} events of {name} a finite "
+                    "score"
                 )
     return found, sum(map(len, held_out.values())) / seconds
 

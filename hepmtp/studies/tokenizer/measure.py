@@ -1,7 +1,10 @@
-"""What a tokenizer keeps of an event: ids in use, residuals, correlations, and how well signal can still be told from background.
+"""What a tokenizer keeps of an event.
 
-The rule: everything is measured on analysis events, which neither the tokenizer nor the classifiers have seen; the classifiers
-read decoded events, so that tokens and continuous inputs are judged by the same observables of the same events.
+Ids in use, residuals, correlations, and how well signal can still be told from background.
+
+The rule: everything is measured on analysis events, which neither the tokenizer nor the classifiers
+have seen; the classifiers read decoded events, so that tokens and continuous inputs are judged by
+the same observables of the same events.
 """
 
 from __future__ import annotations
@@ -41,7 +44,8 @@ AXES: dict[str, tuple[float, float, str]] = {
 BINS = 61  # odd, so that 0 lies within a bin
 
 
-#: Observables whose correlations are compared, those of `hepmtp.events.observables` and the distance of the two leading jets.
+#: Observables whose correlations are compared, those of `hepmtp.events.observables` and the
+#: distance of the two leading jets.
 CORRELATED = (
     "jet_pt_1",
     "jet_pt_2",
@@ -78,11 +82,13 @@ class TokenizerReport:
     in_use, perplexity
         share of the ids that occur in background, and exp(entropy) of their frequencies.
     residuals
-        of particles' pt (relative), eta, abs(eta) and phi, and of MET (relative) and METphi where there are such tokens.
+        of particles' pt (relative), eta, abs(eta) and phi, and of MET (relative) and METphi where
+        there are such tokens.
     type_confusion
         particles of each type (row) that are decoded as each type (column), shape (7, 7).
     correlation_before, correlation_after
-        of `CORRELATED`, over background events with two jets before and after; nan where an observable is the same in all events.
+        of `CORRELATED`, over background events with two jets before and after; nan where an
+        observable is the same in all events.
     token_counts
         how often each id occurs, shape (vocab_size,), in "background" and in each signal.
     separations
@@ -121,15 +127,17 @@ def tokenizer_report(
     tokenizer
         fitted on (the training part of) background.
     background, signals
-        all events, shape (n_events,), the signals by name; their parts are taken here: train (and validation) for the classifiers,
-        analysis for everything that is reported.
+        all events, shape (n_events,), the signals by name; their parts are taken here: train (and
+        validation) for the classifiers, analysis for everything that is reported.
     name
         of the tokenizer in tables; its class if not given.
     classifiers
-        "trees" (gradient-boosted trees on `hepmtp.events.observables.event_features`), "transformer"
-        (`hepmtp.models.classifier.EventClassifier` on all particles and MET; minutes).
+        "trees" (gradient-boosted trees on `hepmtp.events.observables.event_features`),
+        "transformer" (`hepmtp.models.classifier.EventClassifier` on all particles and MET;
+        minutes).
     max_events
-        at most so many events of each part of background and of each signal, drawn at random, for a quick look.
+        at most so many events of each part of background and of each signal, drawn at random, for a
+        quick look.
     seed
         of classifiers and draws.
 
@@ -186,7 +194,8 @@ def tokenizer_report(
 
 
 def residuals(before: ak.Array, after: ak.Array) -> dict[str, Residual]:
-    """Residuals of the same particles, one to one, and of MET and METphi if `after` has any that is not 0.
+    """Residuals of the same particles, one to one, and of MET and METphi if `after` has any that is
+    not 0.
 
     Values of 0 have no relative residual and are left out.
     """

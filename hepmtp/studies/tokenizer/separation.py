@@ -1,6 +1,7 @@
 """How well signal is told from background before and after tokenising, by two classifiers.
 
-The rule: the classifiers read decoded events and are judged on analysis events, which they have not seen.
+The rule: the classifiers read decoded events and are judged on analysis events, which they have not
+seen.
 """
 
 from __future__ import annotations
@@ -24,12 +25,15 @@ from hepmtp.training.threads import torch_threads
 Floats = NDArray[np.float64]
 
 
-#: Scores of the analysis part of background and signal, from a classifier trained on their other parts.
+#: Scores of the analysis part of background and signal, from a classifier trained on their other
+#: parts.
 Scores = tuple[Floats, Floats]
 
 
 class Separation(NamedTuple):
-    """AUC of a classifier with labels on continuous inputs and on tokens, and the difference on the same events."""
+    """AUC of a classifier with labels on continuous inputs and on tokens, and the difference on the
+    same events.
+    """
 
     signal: str
     classifier: str

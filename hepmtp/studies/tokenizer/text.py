@@ -26,7 +26,8 @@ def report_markdown(report: TokenizerReport) -> str:
     )
     lines = [
         f"# Tokenizer report: {report.name}\n",
-        f"Measured on {report.n_events} background events with {report.n_tokens} tokens, none of which was trained on.{seen}\n",
+        (f"Measured on {report.n_events} background events with {report.n_tokens} tokens, none of "
+        f"which was trained on.{seen}\n"),
         f"- {report.vocab_size} ids, of which {100 * report.in_use:.1f} % occur",
         f"- perplexity {report.perplexity:.1f}\n",
         "## What decoding gives back\n",
@@ -35,7 +36,8 @@ def report_markdown(report: TokenizerReport) -> str:
         ])),
         _types(report.type_confusion),
         "\n## Correlations\n",
-        f"Of {', '.join(CORRELATED)} in background events with two jets: largest change {_largest_change(report)}.\n",
+        (f"Of {', '.join(CORRELATED)} in background events with two jets: largest change "
+        f"{_largest_change(report)}.\n"),
     ]  # fmt: skip
     if report.separations:
         rows = [

@@ -27,7 +27,7 @@ from hepmtp import storage
 from hepmtp.cli.progress import progress_bar
 from hepmtp.events.observables import ht, n_b, n_jets
 from hepmtp.events.record import make_events
-from hepmtp.readers.darkmachines.reader import write_csv
+from hepmtp.readers.darkmachines.write import write_csv
 
 #: Of the preselection, leptons aside.
 MIN_JETS, MIN_B, MIN_HT = 3, 1, 300.0

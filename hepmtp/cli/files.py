@@ -181,11 +181,10 @@ def convert(
     Example: `hepmtp convert ttbarW.csv.gz ttbarW.root`
     """
     from hepmtp.readers.convert import convert as convert_file
-    from hepmtp.readers.formats import load_reader
-    from hepmtp.readers.inspect_file import kind_of_file
+    from hepmtp.readers.formats import load_reader, reader_name
 
     options = _options_of(option) | ({"on_bad": "skip"} if skip_bad else {})
-    made = load_reader(reader or kind_of_file(source), **options)
+    made = load_reader(reader or reader_name(source), **options)
     with progress_bar(f"{Path(source).name} -> {target.name}", "events") as (bar, task):
         n_events = convert_file(
             source,

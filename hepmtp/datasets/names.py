@@ -13,7 +13,7 @@ from typing import cast
 from hepmtp.datasets.manifest import Dataset
 from hepmtp.errors import ManifestError
 from hepmtp.events.record import ROLES, Role
-from hepmtp.readers.formats import ENDINGS
+from hepmtp.readers.formats import endings
 from hepmtp.readers.lines import is_remote
 
 
@@ -62,7 +62,7 @@ def _from_files(word: str, known: Mapping[str, Dataset], role: Role) -> Dataset:
     name, colon, own_role = left.partition(":")
     if not equals:
         ending = next(
-            (ending for ending in sorted(ENDINGS, key=len, reverse=True) if word.endswith(ending)),
+            (ending for ending in endings() if word.endswith(ending)),
             None,
         )
         if ending is None:
@@ -70,7 +70,7 @@ def _from_files(word: str, known: Mapping[str, Dataset], role: Role) -> Dataset:
             raise ManifestError(
                 f"data set {word!r} is unknown; there are {', '.join(close)} and more (hepmtp "
                 "datasets lists all); for files of your own write NAME=FILE or the name of a file "
-                f"that ends in {', '.join(ENDINGS)}"
+                f"that ends in {', '.join(endings())}"
             )
         name, files = Path(word).name.removesuffix(ending), word
     if not name or not all(files.split(",")):

@@ -1,5 +1,6 @@
-"""Distorted background: events of which one thing has been changed, as the strange class of a
-DDD-style detector.
+"""Distorted background: events of which one thing has been changed.
+
+They are the strange class of a DDD-style detector.
 
 The rule: a distortion was fixed before any signal was looked at and knows nothing of one. It keeps
 the event record (order, event, source, weight, metadata), energy over momentum of every particle,
@@ -24,9 +25,9 @@ from numpy.typing import NDArray
 
 from hepmtp.events.observables import particle_types
 from hepmtp.events.particles import PARTICLE_TYPES
+from hepmtp.events.ragged import Floats, owner, ragged_arange, wrap_phi
 from hepmtp.events.record import PARTICLE_FIELDS, behavior, metadata
 
-Floats = NDArray[np.float64]
 #: A function of events and a generator that gives as many events.
 Apply = Callable[[ak.Array, np.random.Generator], ak.Array]
 
@@ -73,7 +74,7 @@ class _Flat(NamedTuple):
 
     @property
     def owner(self) -> NDArray[np.int64]:
-        return np.repeat(np.arange(len(self.counts)), self.counts)
+        return owner(self.counts)
 
     def keep(self, chosen: NDArray[np.bool_]) -> _Flat:
         counts = np.bincount(self.owner[chosen], minlength=len(self.counts))
@@ -104,7 +105,7 @@ class _Flat(NamedTuple):
         new = {
             "pt": pt,
             "eta": eta,
-            "phi": None if phi is None else _wrapped(phi),
+            "phi": None if phi is None else wrap_phi(phi),
             "energy": old["energy"] * factor,
         }
         return _Flat(
@@ -116,9 +117,7 @@ class _Flat(NamedTuple):
         """Place of each particle in a random order of its event: 0, 1, 2, ..."""
         order = np.lexsort((rng.random(len(self.owner)), self.owner))
         ranks = np.empty(len(order), dtype=np.int64)
-        ranks[order] = np.arange(len(order)) - np.repeat(
-            np.cumsum(self.counts) - self.counts, self.counts
-        )
+        ranks[order] = ragged_arange(self.counts)
         return ranks
 
 
@@ -174,10 +173,6 @@ def _seen(before: _Flat, after: _Flat) -> _Flat:
     """
     threshold = _limit(before.columns["pt"], before.columns["type"], np.minimum, np.inf)
     return after.keep(after.columns["pt"] >= threshold)
-
-
-def _wrapped(phi: Floats) -> Floats:
-    return np.asarray((phi + np.pi) % (2 * np.pi) - np.pi)
 
 
 def _others(n: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -319,7 +314,8 @@ def distort(
     Examples
     --------
     >>> from hepmtp.events import make_events
-    >>> events = make_events(counts=[1], pt=[50.0], eta=[0.1], phi=[1.0], energy=[60.0], type=[1], met=[20.0], met_phi=[0.0])
+    >>> events = make_events(counts=[1], pt=[50.0], eta=[0.1], phi=[1.0], energy=[60.0], type=[1],
+    ...                      met=[20.0], met_phi=[0.0])
     >>> harder = distort(events, np.random.default_rng(1), DISTORTIONS[:1])
     >>> bool(1.1 <= harder.Particle.pt[0, 0] / 50 <= 2.5), int(harder.event[0])
     (True, 0)

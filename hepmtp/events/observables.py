@@ -16,10 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hepmtp.errors import EventError
-from hepmtp.events.particles import CONSTITUENT_TYPES, PARTICLE_NAMES, PARTICLE_TYPES
+from hepmtp.events.particles import (
+    ANTIMUON,
+    B_JET,
+    CONSTITUENT_TYPES,
+    ELECTRON,
+    MUON,
+    PARTICLE_NAMES,
+    PARTICLE_TYPES,
+    PHOTON,
+    POSITRON,
+)
+from hepmtp.events.ragged import Floats, wrap_phi
 from hepmtp.events.record import metadata
-
-Floats = NDArray[np.float64]
 
 
 def particle_types(events: ak.Array) -> NDArray[np.int64]:
@@ -48,29 +57,30 @@ def particle_types(events: ak.Array) -> NDArray[np.int64]:
 
 def jets(events: ak.Array) -> ak.Array:
     """The jets of each event, b-jets included."""
-    return events.Particle[events.Particle["type"] <= 1]
+    return events.Particle[events.Particle["type"] <= B_JET]
 
 
 def n_jets(events: ak.Array) -> NDArray[np.int64]:
     """Number of jets, b-jets included, shape (n_events,)."""
-    return _per_event(events.Particle["type"] <= 1)
+    return _per_event(events.Particle["type"] <= B_JET)
 
 
 def n_b(events: ak.Array) -> NDArray[np.int64]:
     """Number of b-tagged jets, shape (n_events,)."""
-    return _per_event(events.Particle["type"] == 1)
+    return _per_event(events.Particle["type"] == B_JET)
 
 
 def n_leptons(events: ak.Array) -> NDArray[np.int64]:
     """Number of electrons and muons, shape (n_events,)."""
     kind = events.Particle["type"]
-    return _per_event((kind >= 2) & (kind <= 5))
+    return _per_event((kind >= POSITRON) & (kind <= MUON))
 
 
 def lepton_charge(events: ak.Array) -> NDArray[np.int64]:
     """Sum of the electron and muon charges, shape (n_events,)."""
     kind = events.Particle["type"]
-    positive, negative = (kind == 2) | (kind == 4), (kind == 3) | (kind == 5)
+    positive = (kind == POSITRON) | (kind == ANTIMUON)
+    negative = (kind == ELECTRON) | (kind == MUON)
     return _per_event(positive) - _per_event(negative)
 
 
@@ -180,16 +190,16 @@ def _log(values: NDArray[np.float64]) -> Floats:
 
 
 def _b_jets(events: ak.Array) -> ak.Array:
-    return events.Particle[events.Particle["type"] == 1]
+    return events.Particle[events.Particle["type"] == B_JET]
 
 
 def _leptons(events: ak.Array) -> ak.Array:
     kind = events.Particle["type"]
-    return events.Particle[(kind >= 2) & (kind <= 5)]
+    return events.Particle[(kind >= POSITRON) & (kind <= MUON)]
 
 
 def _n_photons(events: ak.Array) -> NDArray[np.int64]:
-    return np.asarray(ak.sum(events.Particle["type"] == 6, axis=1), dtype=np.int64)
+    return np.asarray(ak.sum(events.Particle["type"] == PHOTON, axis=1), dtype=np.int64)
 
 
 def _met(events: ak.Array) -> Floats:
@@ -229,7 +239,7 @@ def _pairs(events: ak.Array) -> tuple[ak.Array, ak.Array]:
 
 def _delta_phi(first: ak.Array, second: ak.Array) -> ak.Array:
     """Angle between two directions, in [0, pi]."""
-    return np.abs((first - second + np.pi) % (2 * np.pi) - np.pi)
+    return np.abs(wrap_phi(first - second))
 
 
 def _min_delta_r(events: ak.Array) -> Floats:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 #: Dark Machines labels; a particle's ``type`` is its index here. ``m`` is a muon, ``g`` a photon.
 PARTICLE_TYPES: tuple[str, ...] = ("j", "b", "e+", "e-", "m+", "m-", "g")
+JET, B_JET, POSITRON, ELECTRON, ANTIMUON, MUON, PHOTON = range(7)
 
 
 #: The same types as text for axes and tables.

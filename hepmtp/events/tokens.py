@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hepmtp.errors import TokenError
+from hepmtp.events.ragged import owner, ragged_arange
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,9 +127,7 @@ class TokenBatch:
             index = np.flatnonzero(index)
         index = index.astype(np.int64)
         counts = self.counts[index]
-        ends = np.cumsum(counts)
-        within = np.arange(counts.sum()) - np.repeat(ends - counts, counts)
-        flat = np.repeat(self.offsets[index], counts) + within
+        flat = ragged_arange(counts, self.offsets[index])
         features = None if self.features is None else self.features[flat]
         return TokenBatch.from_counts(self.values[flat], counts, features)
 
@@ -140,7 +139,7 @@ class TokenBatch:
     @property
     def owner(self) -> NDArray[np.int64]:
         """Index of the event that owns each token, shape (n_tokens,)."""
-        return np.repeat(np.arange(len(self)), self.counts)
+        return owner(self.counts)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1

@@ -17,8 +17,8 @@ from coffea.processor.executor import WorkItem
 
 from hepmtp.errors import HepmtpError, ReadError
 from hepmtp.readers import ChunkReader
-from hepmtp.readers.formats import ENDINGS, load_reader, reader_name
-from hepmtp.readers.lines import Chunk, is_remote
+from hepmtp.readers.formats import OWN_ROOT, load_reader, reader_name
+from hepmtp.readers.lines import is_remote, split
 from hepmtp.readers.root import TREE, HepmtpSchema, RootReader
 from hepmtp.run.chunks import ChunkSource, chunk_name
 from hepmtp.storage import current_name
@@ -87,7 +87,7 @@ class HepRunner(Runner):  # type: ignore[misc]
             for path, local_tree in trees.items():
                 reader = current_name(metadata.get("reader") or self._reader(str(path)))
                 options = metadata.get("reader_options") or {}
-                if reader == ENDINGS[".root"] and not options:
+                if reader == OWN_ROOT and not options:
                     self._check_root(str(path), local_tree)
                     roots.setdefault(dataset, {**given, "files": {}, "treename": None})["files"][
                         str(path)
@@ -137,7 +137,7 @@ class HepRunner(Runner):  # type: ignore[misc]
     def _reader(self, path: str) -> str:
         """Name of the reader for a file; with another schema, or if bad files are skipped, ROOT is coffea's matter."""
         if path.endswith(".root") and (self.schema is not HepmtpSchema or self.skipbadfiles):
-            return ENDINGS[".root"]
+            return OWN_ROOT
         return reader_name(path)
 
     def _check_root(self, path: str, tree: str) -> None:
@@ -159,8 +159,7 @@ def _work_items(
     if isinstance(reader, ChunkReader):
         chunks = reader.chunks(path, size)
     else:
-        n = reader.num_events(path)
-        chunks = [Chunk(first, min(size, n - first), 0, 0) for first in range(0, max(n, 1), size)]
+        chunks = split(path, reader.num_events(path), size)
     where = path
     if not is_remote(path):
         stat = Path(path).stat()

@@ -28,11 +28,12 @@ from hepmtp.datasets.files import read
 from hepmtp.datasets.manifest import Dataset
 from hepmtp.detectors import Detector, load_detector
 from hepmtp.errors import HepmtpError, ScoreError, StorageError, TrainingError
+from hepmtp.events.ragged import Floats
 from hepmtp.events.record import PARTICLE_FIELDS, concatenate
 from hepmtp.events.regions import Region
 from hepmtp.events.split import analysis_scale, split_of
 from hepmtp.studies.league.entries import Entry, learned_from_signal
-from hepmtp.studies.league.table import Fit, Floats
+from hepmtp.studies.league.table import Fit
 
 
 @dataclass(frozen=True)

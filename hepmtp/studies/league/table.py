@@ -13,15 +13,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hepmtp.events.ragged import Floats
 from hepmtp.report.tables import Cells
 from hepmtp.statistics.metrics import Auc, auc_difference
 from hepmtp.statistics.performance import Columns, PerformanceRow, Scores, performance, scores
 from hepmtp.studies.league.challenge import ChallengeRow, challenge_row
 from hepmtp.studies.league.entries import Entry
-
-Floats = NDArray[np.float64]
 
 
 class Fit(NamedTuple):

@@ -15,20 +15,14 @@ from typing import NamedTuple
 
 import awkward as ak
 import numpy as np
-from numpy.typing import NDArray
 
 from hepmtp.errors import TokenError, TrainingError
 from hepmtp.events.observables import EVENT_FEATURES, event_features, jets
 from hepmtp.events.particles import PARTICLE_TYPES
+from hepmtp.events.ragged import Floats, Ints, wrap_phi
 from hepmtp.events.split import check_background
 from hepmtp.studies.tokenizer.separation import CLASSIFIERS, Parts, Separation, separation
 from hepmtp.tokenizers import Tokenizer
-
-Floats = NDArray[np.float64]
-
-
-Counts = NDArray[np.int64]
-
 
 #: Axis of each residual: range (the outer bins take what lies beyond), and label.
 AXES: dict[str, tuple[float, float, str]] = {
@@ -63,7 +57,7 @@ class Residual(NamedTuple):
 
     median: float
     half_width: float  #: half of the range that holds the central 68 %
-    counts: Counts  #: (n_bins,), the outer bins with all beyond
+    counts: Ints  #: (n_bins,), the outer bins with all beyond
     edges: Floats  #: (n_bins + 1,)
 
 
@@ -103,10 +97,10 @@ class TokenizerReport:
     in_use: float
     perplexity: float
     residuals: Mapping[str, Residual]
-    type_confusion: Counts
+    type_confusion: Ints
     correlation_before: Floats
     correlation_after: Floats
-    token_counts: Mapping[str, Counts]
+    token_counts: Mapping[str, Ints]
     separations: tuple[Separation, ...]
 
 
@@ -216,14 +210,14 @@ def _residual(name: str, before: Floats, after: Floats) -> Residual:
     relative = name in ("pt", "met")
     values = after[before > 0] / before[before > 0] - 1 if relative else after - before
     if name.endswith("phi"):
-        values = (values + np.pi) % (2 * np.pi) - np.pi
+        values = wrap_phi(values)
     edges = np.linspace(low, high, BINS + 1)
     counts = np.histogram(np.clip(values, low, high), edges)[0]
     lower, median, upper = np.quantile(values, (0.16, 0.5, 0.84))
     return Residual(float(median), float(upper - lower) / 2, counts, edges)
 
 
-def type_confusion(before: ak.Array, after: ak.Array) -> Counts:
+def type_confusion(before: ak.Array, after: ak.Array) -> Ints:
     """Particles of each type (row) that have become each type (column), shape (7, 7)."""
     n = len(PARTICLE_TYPES)
     rows, columns = (
@@ -238,7 +232,7 @@ def _correlations(before: ak.Array, after: ak.Array) -> tuple[Floats, Floats]:
     for events in (before[two], after[two]):
         by_pt = jets(events)[ak.argsort(jets(events).pt, axis=1, ascending=False, stable=True)]
         first, second = by_pt[:, 0], by_pt[:, 1]
-        d_phi = np.abs((first.phi - second.phi + np.pi) % (2 * np.pi) - np.pi)
+        d_phi = np.abs(wrap_phi(first.phi - second.phi))
         distance = {"delta_r_12": np.hypot(ak.to_numpy(first.eta - second.eta), ak.to_numpy(d_phi))}
         known = dict(zip(EVENT_FEATURES, event_features(events).T, strict=True)) | distance
         with np.errstate(

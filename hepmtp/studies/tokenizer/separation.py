@@ -11,19 +11,16 @@ from typing import NamedTuple
 
 import awkward as ak
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from hepmtp.events.observables import event_features
+from hepmtp.events.ragged import Floats
 from hepmtp.events.split import FRACTIONS, Part, part_of
 from hepmtp.models.classifier import ClassifierOptions, inputs_of, labelled, new_classifier
 from hepmtp.statistics.metrics import auc, auc_difference
 from hepmtp.tokenizers import Tokenizer
 from hepmtp.training.classify import ClassifierTraining, train_classifier
 from hepmtp.training.threads import torch_threads
-
-Floats = NDArray[np.float64]
-
 
 #: Scores of the analysis part of background and signal, from a classifier trained on their other
 #: parts.

@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hepmtp.events.particles import PARTICLE_NAMES
+from hepmtp.events.ragged import Ints
 from hepmtp.report.tables import Cells, markdown, rounded
 from hepmtp.storage import new_file
 from hepmtp.studies.tokenizer.measure import AXES, CORRELATED, TokenizerReport
-
-Counts = NDArray[np.int64]
 
 
 def report_markdown(report: TokenizerReport) -> str:
@@ -57,7 +55,7 @@ def report_markdown(report: TokenizerReport) -> str:
     return "\n".join(lines)
 
 
-def _types(confusion: Counts) -> str:
+def _types(confusion: Ints) -> str:
     wrong = confusion.sum() - np.trace(confusion)
     if not wrong:
         return "Every particle keeps its type.\n"

@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 
 #: Called before each fit with what comes now, how many are done and how many there are.
-Progress = Callable[[str, int, int], None]
+FitProgress = Callable[[str, int, int], None]
 
 
 def run_league(
@@ -54,7 +54,7 @@ def run_league(
     against: str = "",
     quick: bool = False,
     figures: bool = True,
-    progress: Progress | None = None,
+    progress: FitProgress | None = None,
 ) -> League:
     """Fit and score every entry, compare them, and write tables and figures.
 

@@ -18,7 +18,7 @@ from hepmtp.errors import TokenError
 from hepmtp.plotting import SIMULATION, Caption
 from hepmtp.studies.tokenizer import figures
 from hepmtp.studies.tokenizer.measure import TokenizerReport, tokenizer_report
-from hepmtp.studies.tokenizer.text import write_report
+from hepmtp.studies.tokenizer.text import write_text
 from hepmtp.tokenizers import Tokenizer
 from hepmtp.tokenizers.lookup import PRESETS, LookupTokenizer
 
@@ -84,7 +84,7 @@ def write_tokenizer_report(
         of :func:`hepmtp.studies.tokenizer.measure.tokenizer_report`.
     """
     report = tokenizer_report(tokenizer, background, signals, **options)
-    write_report(folder, report)
+    write_text(folder, report)
     for draw in (
         figures.residuals,
         figures.type_confusion,

@@ -77,7 +77,7 @@ def _largest_change(report: TokenizerReport) -> str:
     return f"{before:.2f} to {after:.2f} ({CORRELATED[row]} and {CORRELATED[column]})"
 
 
-def write_report(folder: str | Path, report: TokenizerReport) -> list[Path]:
+def write_text(folder: str | Path, report: TokenizerReport) -> list[Path]:
     """Write ``report.md`` and ``report.json`` (all numbers; nan is null) into a folder."""
     plain = {field.name: _plain(getattr(report, field.name)) for field in fields(report)}
     texts = {

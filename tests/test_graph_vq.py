@@ -9,17 +9,16 @@ import awkward as ak
 import numpy as np
 import pytest
 import torch
-from contracts import check_tokenizer, columns
+from contracts import check_particle_tokenizer, columns, no_particles
 
 from hepmtp.datasets.files import read
 from hepmtp.datasets.manifest import embedded
 from hepmtp.detectors import training_events
-from hepmtp.errors import EventError, NotFittedError, TokenError, TrainingError
+from hepmtp.errors import OptionError, TrainingError
 from hepmtp.events.observables import particle_features
-from hepmtp.events.particles import CONSTITUENT_TYPES, PARTICLE_TYPES
+from hepmtp.events.particles import PARTICLE_TYPES
 from hepmtp.events.record import concatenate, make_events, with_metadata
 from hepmtp.events.split import part_of
-from hepmtp.events.tokens import TokenBatch
 from hepmtp.tokenizers import load_tokenizer
 from hepmtp.tokenizers.graph_network import pairs
 from hepmtp.tokenizers.graph_vq import GraphVQTokenizer, representatives, share_out
@@ -37,7 +36,7 @@ SMALL: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def events(background: ak.Array) -> ak.Array:
     """Background training events, and two without particles among them."""
-    return concatenate([training_events(background), no_particles(2)])
+    return concatenate([training_events(background), no_particles([50.0, 50.0])])
 
 
 @pytest.fixture(scope="module")
@@ -48,20 +47,6 @@ def tokenizer(events: ak.Array) -> GraphVQTokenizer:
 @pytest.fixture(scope="module")
 def four_tops() -> ak.Array:
     return read([one for one in embedded() if one.name == "4top"], stop=300)
-
-
-def no_particles(n: int) -> ak.Array:
-    return make_events(
-        counts=[0] * n,
-        pt=[],
-        eta=[],
-        phi=[],
-        energy=[],
-        type=[],
-        met=[50.0] * n,
-        met_phi=[1.0] * n,
-        role="background",
-    )
 
 
 def moved(events: ak.Array, pt: float) -> ak.Array:
@@ -80,7 +65,7 @@ def moved(events: ak.Array, pt: float) -> ak.Array:
     ids=["fully connected", "nearest", "particles alone"],
 )
 def test_contract(options: dict[str, Any], events: ak.Array, tmp_path: Path) -> None:
-    check_tokenizer(GraphVQTokenizer(**SMALL | options), events, tmp_path, contextual=True)
+    check_particle_tokenizer(GraphVQTokenizer(**SMALL | options), events, tmp_path, contextual=True)
 
 
 def test_ids_are_types_with_codes_of_their_own(
@@ -304,42 +289,11 @@ def test_a_type_that_training_never_saw_is_encoded_and_decoded(events: ak.Array)
     [
         ({"codes": 6}, r"codes must be 7 or more, one for each type, found 6"),
         ({"neighbours": 0}, r"neighbours must be 1 or more, or None for all, found 0"),
-        ({"epochs": 0}, r"layers, heads, epochs, batch_events: 1 or more"),
-        ({"width": 30}, r"width: a multiple of heads"),
+        ({"epochs": 0}, r"epochs, patience, batch_events and threads must be 1 or more"),
+        ({"width": 30}, r"layers and heads must be 1 or more and width a multiple of heads"),
         ({"met_bins": -1}, r"met_bins must be 0 or more, found -1"),
     ],
 )
 def test_bad_options(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(TokenError, match=message):
+    with pytest.raises(OptionError, match=message):
         GraphVQTokenizer(**options)
-
-
-def test_nothing_to_learn_from() -> None:
-    with pytest.raises(TrainingError, match=r"none of the 10 events has a particle"):
-        GraphVQTokenizer().fit(no_particles(10))
-
-
-def test_hadrons_have_no_code(tokenizer: GraphVQTokenizer) -> None:
-    jet = make_events(
-        counts=[2], pt=[5.0, 4.0], eta=[0.1, 0.2], phi=[1.0, 1.1], energy=[6.0, 5.0], type=[6, 7], met=[0.0], met_phi=[0.0],
-        types=CONSTITUENT_TYPES, role="background",
-    )  # fmt: skip
-    for refused in (tokenizer.encode, GraphVQTokenizer().fit):
-        with pytest.raises(
-            EventError, match=r"1 of 2 particles are of type h\+, known here are j, b"
-        ):
-            refused(jet)
-
-
-def test_not_fitted(tmp_path: Path) -> None:
-    with pytest.raises(NotFittedError, match=r"call fit\(background events\) first"):
-        GraphVQTokenizer().decode(TokenBatch.from_counts([], []))
-    with pytest.raises(NotFittedError, match=r"call fit\(background events\) first"):
-        GraphVQTokenizer().save(tmp_path / "nothing")
-
-
-def test_decode_refuses_what_is_no_event(tokenizer: GraphVQTokenizer) -> None:
-    with pytest.raises(TokenError, match=r"ids must lie in 0\.\.73, found"):
-        tokenizer.decode(TokenBatch.from_counts([3, 64, 74], [3]))
-    with pytest.raises(TokenError, match=r"exactly one MET token"):
-        tokenizer.decode(TokenBatch.from_counts([3, 70], [2]))

@@ -28,10 +28,10 @@ from hist.axis import Regular
 from numpy.typing import NDArray
 
 from hepmtp import storage
-from hepmtp.detectors import axis_from, plain_axis, score_axis, training_events
+from hepmtp.detectors import BaseDetector, axis_from, plain_axis, score_axis, training_events
 from hepmtp.detectors.masked_token.surprise import Surprises, surprises
 from hepmtp.detectors.masked_token.tails import TailCombination
-from hepmtp.errors import NotFittedError, OptionError, StorageError
+from hepmtp.errors import NotFittedError, OptionError, StorageError, check_protocol
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.models.masked import MaskedTokenModel, ModelOptions, output_heads
 from hepmtp.tokenizers import Tokenizer, load_tokenizer
@@ -49,7 +49,7 @@ NOT_ASKED = ("eta", "phi", "METphi")
 
 
 @dataclass(eq=False)
-class MaskedTokenDetector:
+class MaskedTokenDetector(BaseDetector):
     """Tokenizer, masked-token model and background tail probabilities as one detector.
 
     Parameters
@@ -78,6 +78,9 @@ class MaskedTokenDetector:
     model_: MaskedTokenModel | None = field(default=None, init=False, repr=False)
     _state: _State | None = field(default=None, init=False, repr=False)
     _saved: tuple[str, str] | None = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        check_protocol(self.tokenizer, Tokenizer)
 
     @property
     def name(self) -> str:
@@ -119,6 +122,16 @@ class MaskedTokenDetector:
     def forms(self) -> tuple[str, ...]:
         """The forms that the score can have."""
         return ("joined", "sum", "mean", "excess", *self._heads())
+
+    @property
+    def n_parameters(self) -> int:
+        """Trainable parameters of the model."""
+        return sum(one.numel() for one in self.fitted_model.parameters())
+
+    @property
+    def supervised(self) -> bool:
+        """Whether signal is used in the training of the tokenizer."""
+        return self.tokenizer.supervised
 
     def with_score(self, form: str) -> Self:
         """The same detector with another form of the score; both share the model and what it has computed."""

@@ -29,7 +29,7 @@ class HepmtpError(Exception):
 
 
 class ReadError(HepmtpError, ValueError):
-    """A file cannot be read as events; names file, line (or entry), what was found and what to do."""
+    """A file cannot be read as events; names file, line (or entry), what was found, what to do."""
 
 
 class ManifestError(HepmtpError, ValueError):

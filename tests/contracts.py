@@ -232,7 +232,7 @@ def _check_damage(cls: type[Detector], folder: Path) -> None:
         cls.load(folder / "nothing")
 
 
-#: Share of the ids that a tokenizer of contextual codes must give again when its decoded events are encoded.
+#: Share of the ids that encoding decoded events must give again, where codes are contextual.
 CONTEXTUAL_AGREEMENT = 0.5
 
 

@@ -49,7 +49,7 @@ def test_rules_are_minimum_maximum_product_and_mean(events: Any) -> None:
     expected = {"and": np.minimum(*ranks), "or": np.maximum(*ranks), "prod": ranks[0] * ranks[1]}
     expected["avg"] = (ranks[0] + ranks[1]) / 2
     for rule, scores in found.items():
-        # every tenth event is a point of the map, so ranks are right to some events of these few hundred
+        # every tenth event is a point of the map: ranks are right to some events of these hundreds
         np.testing.assert_allclose(scores, expected[rule], atol=10 / len(training))
         assert ((scores > 0) & (scores < 1)).all()
 

@@ -45,7 +45,7 @@ def test_digits_are_the_coordinates_of_the_lattice() -> None:
         *([0, 1, 0, 0], [1, 0, 0, 0], [6, 3, 2, 4]),
     ]
     assert small("none").factors[:3] == (("level1", 4), ("level2", 3), ("level3", 5))
-    # the library's own order of codes and coordinates agrees: each digit rises with its own coordinate alone
+    # the library's own order of codes agrees: each digit rises with its own coordinate alone
     points = Lattice((4, 3, 5)).vectors().numpy()[:, ::-1]
     digits = tokenizer.digits[:60, 1:]
     for column, size in enumerate((4, 3, 5)):

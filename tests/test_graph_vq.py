@@ -1,4 +1,4 @@
-"""Graph codes: the contract, the graph itself against a slow one, what sees what, and signal only where it is asked for."""
+"""Graph codes: the contract, the graph against a slow one, what sees what, signal as an option."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_ids_do_not_depend_on_portions(
     whole = tokenizer.encode(events)
     monkeypatch.setattr("hepmtp.tokenizers.graph_network.MAX_EDGES", 300)
     assert tokenizer.encode(events) == whole
-    assert tokenizer.encode(no_particles(3)).counts.tolist() == [2, 2, 2]
+    assert tokenizer.encode(no_particles([50.0] * 3)).counts.tolist() == [2, 2, 2]
 
 
 def test_ids_are_those_of_the_library(tokenizer: GraphVQTokenizer, events: ak.Array) -> None:
@@ -199,9 +199,7 @@ def test_signal_marks_the_tokenizer_and_what_is_saved(
 
 
 def test_second_class_must_be_signal(events: ak.Array, four_tops: ak.Array) -> None:
-    with pytest.raises(
-        TrainingError, match=r"signal must be events of role 'signal', found role 'background'"
-    ):
+    with pytest.raises(TrainingError, match=r"signal has the role 'background', expected 'signal'"):
         GraphVQTokenizer(signal=events)
     with pytest.raises(TrainingError, match=r"none of the signal events is in the train part"):
         GraphVQTokenizer(signal=part_of(four_tops, "analysis")).fit(events)
@@ -256,7 +254,8 @@ def test_representatives_of_used_and_unused_codes() -> None:
         np.array([[1.0, 0]]),
     ]
     found = representatives(x, x * 100, kind, ids, codebooks)
-    # the middle one of three; the only one; the nearest direction's; type 1's only one; no particle of type 2: overall median
+    # the middle one of three; the only one; the nearest direction's; type 1's only one; for type 2,
+    # which has no particle, the overall median
     assert found[:, 0].tolist() == [100.0, 500.0, 500.0, 600.0, 500.0]
 
 

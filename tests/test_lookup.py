@@ -1,4 +1,4 @@
-"""Look-up tokens: the published formula, equal shares, and the known wrong binning that must not come back."""
+"""Look-up tokens: the published formula, equal shares, and a known wrong binning."""
 
 from __future__ import annotations
 

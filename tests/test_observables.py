@@ -28,8 +28,9 @@ def test_contract(name: str, tmp_path: Path) -> None:
 def test_the_numbers_themselves() -> None:
     # two jets (one b) and an electron, then nothing
     events = make_events(
-        counts=[3, 0], pt=[50.0, 40.0, 20.0], eta=[0.0, 1.0, 2.0], phi=[0.0, 1.0, 2.0], energy=[90.0, 90.0, 90.0],
-        type=[0, 1, 2], met=[33.0, 7.0], met_phi=[0.0, 1.0], role="background",
+        counts=[3, 0], pt=[50.0, 40.0, 20.0], eta=[0.0, 1.0, 2.0], phi=[0.0, 1.0, 2.0],
+        energy=[90.0, 90.0, 90.0], type=[0, 1, 2], met=[33.0, 7.0], met_phi=[0.0, 1.0],
+        role="background",
     )  # fmt: skip
     found = {name: Observable(name).score(events).tolist() for name in OBSERVABLES}
     assert found == {

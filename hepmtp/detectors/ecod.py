@@ -1,4 +1,4 @@
-"""ECOD on event features: how far an event lies in the tails of each feature's background distribution.
+"""ECOD on event features: how far an event lies in the tails of each one in background.
 
 The rule: the distributions are those of background training events alone. pyod's implementation
 adds the events that it scores to them, so that its scores depend on the chunk (pyod issue 401).
@@ -82,5 +82,8 @@ class ECOD(EventFeatureDetector):
 
 
 def _surprise(count: Ints, n: int) -> Floats:
-    """-log of the share of background in a tail; an event beyond all of background counts as one among n + 1."""
+    """-log of the share of background in a tail.
+
+    An event beyond all of background counts as one among n + 1.
+    """
     return np.asarray(-np.log(np.maximum(count, n / (n + 1)) / n))

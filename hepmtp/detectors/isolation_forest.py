@@ -33,7 +33,7 @@ class IsolationForest(EventFeatureDetector):
     trees
         number of trees: more of them lower the noise of the score, not its mean.
     tree_events
-        training events that each tree is grown on (the paper's 256), all of them if there are fewer.
+        training events that each tree is grown on (the paper's 256), all if there are fewer.
     seed
         of the cuts.
     """

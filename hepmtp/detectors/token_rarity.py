@@ -1,6 +1,7 @@
 """Token rarity: how seldom an event's tokens are in background, each token for itself.
 
-The rule: it knows no relation between particles; what a transformer adds is what it scores above this.
+The rule: it knows no relation between particles. What a transformer adds is what it scores above
+this.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from hepmtp.tokenizers.lookup import LookupTokenizer
 
 @dataclass(eq=False)
 class TokenRarity(BaseDetector):
-    """Mean of -log f over an event's tokens, f being a token's frequency in background training events.
+    """Mean of -log f over an event's tokens, f being a token's frequency in background.
 
     Frequencies are (count + 1/2) / (all + vocab_size / 2), so that a token never seen is rare and
     not infinitely so (Krichevsky and Trofimov, IEEE Trans. Inf. Th. 27 (1981) 199). An event

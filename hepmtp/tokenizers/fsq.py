@@ -22,8 +22,8 @@ from hepmtp.tokenizers.learned import LearnedTokenizer
 class FSQTokenizer(LearnedTokenizer):
     """Tokens of an autoencoder with finite scalar quantisation (Mentzer et al., arXiv:2309.15505).
 
-    Trained on the embedded background, the default has 544 of its 600 codes in use on the held-out
-    part of it, with a perplexity of 472: some corners of the lattice stay empty.
+    Some corners of the lattice stay empty. Trained on the embedded background, the default has 544
+    of its 600 codes in use on the held-out part of it, with a perplexity of 472.
 
     Parameters
     ----------
@@ -35,8 +35,8 @@ class FSQTokenizer(LearnedTokenizer):
 
     Examples
     --------
-    >>> FSQTokenizer().factors
-    (('type', 7), ('level1', 8), ('level2', 5), ('level3', 5), ('level4', 3), ('MET', 5), ('METphi', 5))
+    >>> FSQTokenizer(levels=(8, 5)).factors
+    (('type', 7), ('level1', 8), ('level2', 5), ('MET', 5), ('METphi', 5))
     """
 
     levels: Sequence[int] = (8, 5, 5, 3)

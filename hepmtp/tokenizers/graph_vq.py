@@ -108,7 +108,8 @@ class GraphVQTokenizer(ParticleTokenizer):
         super().__post_init__()
         if self.codes < len(PARTICLE_TYPES):
             raise OptionError(
-                f"codes must be {len(PARTICLE_TYPES)} or more, one for each type, found {self.codes}"
+                f"codes must be {len(PARTICLE_TYPES)} or more, one for each type, "
+                f"found {self.codes}"
             )
         if self.neighbours is not None and self.neighbours < 1:
             raise OptionError(
@@ -264,7 +265,8 @@ def representatives(
     Parameters
     ----------
     x
-        standardised features, in which the median and nearness are meant, shape (n_particles, n_features).
+        standardised features, in which the median and nearness are meant, shape (n_particles,
+        n_features).
     particles
         what is given back, shape (n_particles, n_columns).
     kind, ids

@@ -41,7 +41,7 @@ CENTRE = ("pt", "eta", "phi", "energy", "type")
 
 @dataclass(eq=False, kw_only=True)
 class LearnedTokenizer(ParticleTokenizer, ABC):
-    """A tokenizer whose particle codes are learned by an autoencoder; a subclass says the quantiser.
+    """A tokenizer whose particle codes an autoencoder learns; a subclass says the quantiser.
 
     The id of a particle is its code, or ``type * n_codes + code`` where the type is the
     autoencoder's condition.

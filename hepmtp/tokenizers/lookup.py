@@ -2,7 +2,9 @@ r"""Look-up-table tokens: every particle becomes one id by the bins of its type,
 
 The rule: an id is a mixed-radix number of bins counted from 0,
 
-.. math:: \mathrm{id} = ((t \cdot n_{pt} + i_{pt}) \cdot n_{\eta} + i_{\eta}) \cdot n_{\phi} + i_{\phi},
+.. math::
+
+    \mathrm{id} = ((t \cdot n_{pt} + i_{pt}) \cdot n_{\eta} + i_{\eta}) \cdot n_{\phi} + i_{\phi},
 
 then one id per MET bin and one per METphi bin. With 5 x 5 x 5 bins, ids 0..874 are particles,
 875..879 MET and 880..884 METphi. These are the published tokens 1..885 of arXiv:2604.21035, less

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from hepmtp.detectors import Detector, load_detector
 from hepmtp.errors import OptionError, RegionError, check_protocol
 from hepmtp.events.record import metadata
-from hepmtp.events.regions import REGIONS, Region
+from hepmtp.events.regions import REGIONS, Region, described
 from hepmtp.events.split import analysis_scale, part_of
 from hepmtp.statistics.histograms import book, fill
 
@@ -40,6 +40,7 @@ class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
 
         scores   {detector: Hist(dataset, region, score)}
         cutflow  {dataset: {region: {"raw": int, "sumw": float, "sumw2": float}}}, "all" before any region
+        regions  set of RegionInfo: name, label and purpose of each region, for the report
         columns  {dataset: {"source", "event", "weight", "region:<name>", "score:<detector>": column_accumulator}}
     """
 
@@ -80,7 +81,11 @@ class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
         events, weight = events[kept], weight[kept]
         masks = {name: mask[kept] for name, mask in masks.items()}
         scores = {detector.name: detector.score(events) for detector in self.detectors}
-        out: dict[str, Any] = {"scores": {}, "cutflow": {dataset: cutflow}}
+        out: dict[str, Any] = {
+            "scores": {},
+            "cutflow": {dataset: cutflow},
+            "regions": described(self.regions),
+        }
         for detector in self.detectors:
             h = out["scores"][detector.name] = book(detector.axis, name=detector.name)
             for name, mask in masks.items():

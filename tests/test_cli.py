@@ -15,7 +15,7 @@ from hepmtp import __version__
 from hepmtp.cli import app, main
 from hepmtp.detectors import load_detector
 from hepmtp.readers.formats import reader_for
-from hepmtp.report.page import read_info
+from hepmtp.report.info import read_info
 from hepmtp.report.tables import read_csv
 from hepmtp.statistics.histograms import load
 from hepmtp.tokenizers import load_tokenizer

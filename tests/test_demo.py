@@ -21,7 +21,7 @@ from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
 from hepmtp.detectors.observables import OBSERVABLES
 from hepmtp.events.regions import REGIONS
 from hepmtp.report.folder import RunResult
-from hepmtp.report.page import read_info
+from hepmtp.report.info import read_info
 from hepmtp.report.tables import read_csv
 from hepmtp.statistics.histograms import load, yields
 from hepmtp.storage import META
@@ -37,7 +37,7 @@ DATASETS = {"ttbarW", "ttbarWW", "ttbarZ", "ttbarHiggs", *SIGNALS}
 #: A demo that stands still in its second epoch, so that it is killed there and nowhere else.
 STANDS_STILL = """
 import sys, time
-from hepmtp.demo import run_demo
+from hepmtp.cli.demo import run_demo
 run_demo(sys.argv[1], quick=True, status=False, progress=lambda epoch, *_: time.sleep(600 * (epoch - 1)))
 """
 
@@ -56,7 +56,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     folder = tmp_path_factory.mktemp("demo") / "run"
     with subprocess.Popen([sys.executable, "-c", STANDS_STILL, str(folder)]) as process:
         try:
-            deadline = time.monotonic() + 200
+            deadline = time.monotonic() + 1500
             while (
                 not (folder / "checkpoint" / META).exists()
                 and process.poll() is None

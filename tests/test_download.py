@@ -27,7 +27,7 @@ from hepmtp.datasets.manifest import data_folder, load_manifest, load_records
 from hepmtp.datasets.transfer import Transfer
 from hepmtp.errors import ManifestError
 
-PATIENT = Transfer(timeout=(5.0, 5.0), retries=2, wait=0.0)
+PATIENT = Transfer(timeout=(120.0, 120.0), retries=2, wait=0.0)
 EVENT = b"{};ttbarW;0.5;20000;-1.5;j,60000,50000,0.1,1.0;b,70000,60000,0.2,-1.0;\n"
 BIG = np.random.default_rng(1).bytes(1_000_000)
 
@@ -78,9 +78,9 @@ def handler(zenodo: Zenodo) -> type[BaseHTTPRequestHandler]:
             body = zenodo.listing() if self.path == "/api/records/1" else zenodo.files.get(name)
             zenodo.asked.append((name, self.headers.get("Range", "")))
             if zenodo.together is not None and body is not None:
-                zenodo.together.wait(timeout=20)
+                zenodo.together.wait(timeout=600)
             if name in zenodo.hangs:
-                zenodo.closing.wait(timeout=20)
+                zenodo.closing.wait(timeout=600)
                 return
             waiting = zenodo.status.get(name, [])
             status = waiting.pop(0) if waiting else 200 if body is not None else 404
@@ -239,7 +239,7 @@ def test_a_fetch_that_failed_is_continued_by_the_next_one(
 ) -> None:
     zenodo.files, zenodo.breaks = {"a.bin": BIG}, {"a.bin": 1}
     zenodo.status = {"a.bin": [200, 503, 503]}
-    impatient = Transfer(timeout=(5.0, 5.0), retries=0, wait=0.0)
+    impatient = Transfer(timeout=(120.0, 120.0), retries=0, wait=0.0)
     with pytest.raises(
         ManifestError,
         match=r"a.bin cannot be downloaded: .*503.*after 1 attempts.*kept in .*\.a\.bin\.part",
@@ -396,11 +396,14 @@ def test_a_server_that_is_busy_is_asked_again(zenodo: Zenodo, get: Fetch) -> Non
 
 def test_a_server_that_hangs(zenodo: Zenodo, get: Fetch) -> None:
     zenodo.files, zenodo.hangs = {"a.bin": BIG}, {"a.bin"}
+    silent = Transfer(timeout=(120.0, 0.2), retries=1, wait=0.0)
     with pytest.raises(
         ManifestError,
         match=r"a.bin cannot be downloaded: the server is silent \(timeout\), after 2 attempts",
     ):
-        get({"a.bin": None}, transfer=Transfer(timeout=(5.0, 0.2), retries=1, wait=0.0))
+        get(
+            {"a.bin": None}, base="url", transfer=silent
+        )  # no listing: what hangs is all it asks for
 
 
 def test_a_server_that_is_not_there(get: Fetch, zenodo: Zenodo) -> None:
@@ -676,7 +679,7 @@ def test_from_the_command_line(
     words = ["--manifest", str(manifest), "--folder", str(folder)]
     for _ in range(2):
         with pytest.raises(SystemExit, match="0"):
-            main(["fetch", "a", *words, "--timeout", "5"])
+            main(["fetch", "a", *words, "--timeout", "120"])
         assert (
             capsys.readouterr().out == f"1 files are in {folder}; use them with --folder {folder}\n"
         )

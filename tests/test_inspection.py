@@ -240,7 +240,7 @@ def test_unknown_files_are_refused(tmp_path: Path) -> None:
     bad = write(tmp_path / "bad.csv", [*LINES, "1;p;x;2;3;"])
     with pytest.raises(
         ReadError,
-        match=r"bad\.csv line 4: weight is 'x'.*; this was read by hepmtp\.readers\.darkmachines",
+        match=r"bad\.csv line 4: weight is 'x'.*; this was read by hepmtp:DarkMachinesCSV",
     ):
         inspect(bad)
 

@@ -381,7 +381,7 @@ particle = st.tuples(energy, st.floats(-5, 5), angle, st.integers(0, 6))
 event = st.tuples(st.lists(particle, max_size=20), energy, angle)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(lists=st.lists(event, max_size=6))
 def test_ragged_events(
     tokenizer: LookupTokenizer, lists: list[tuple[list[tuple[float, ...]], float, float]]

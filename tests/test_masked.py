@@ -8,18 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from hepmtp.errors import TokenError
+from hepmtp.errors import OptionError, TokenError
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.models import TokenModel
 from hepmtp.models.attention import Group, sort_by_multiplicity
-from hepmtp.models.masked import (
-    Block,
-    MaskedTokenModel,
-    ModelOptions,
-    kind_names,
-    kinds_of,
-    output_heads,
-)
+from hepmtp.models.heads import Head, kind_names, kinds_of, output_heads
+from hepmtp.models.masked import Block, MaskedTokenModel, ModelOptions
 from hepmtp.tokenizers.lookup import LookupTokenizer
 
 TOKENIZER = LookupTokenizer()
@@ -64,7 +58,7 @@ def test_number_of_parameters() -> None:
         == 273_824
     )
     assert (
-        parameters(attention="full", form="joint")
+        parameters(attention="full", output="joint")
         == 2 * block + (885 + kinds) * 128 + 2 * 128 + 129 * 885
     )
     assert parameters(position="rope") == parameters()
@@ -91,10 +85,10 @@ def test_kinds_and_heads() -> None:
     assert kinds_of(np.array([[0, -1], [-1, 0], [1, -1], [0, 0]])).tolist() == [0, 1, 0, 2]
     assert (
         make_model().kinds
-        == kind_names(TOKENIZER.factors, TOKENIZER.digits)
+        == kind_names([Head(*one) for one in TOKENIZER.factors], TOKENIZER.digits)
         == ("particle", "MET", "METphi")
     )
-    assert kind_names((("token", 3), ("MET", 1)), np.array([[2, -1], [-1, 0], [0, 0]])) == (
+    assert kind_names([Head("token", 3), Head("MET", 1)], np.array([[2, -1], [-1, 0], [0, 0]])) == (
         "particle",
         "MET",
         "particle",
@@ -113,7 +107,7 @@ def test_mask_ids_tell_the_kind_alone() -> None:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_probabilities_sum_to_one_within_each_kind(form: str) -> None:
-    model = make_model(form=form)
+    model = make_model(output=form)
     assert isinstance(model, TokenModel)
     tokens = events_of([3, 0, 1])
     values, offsets = tensors(tokens)
@@ -148,7 +142,7 @@ def test_product_form_multiplies_the_digits() -> None:
 @pytest.mark.parametrize("position", POSITIONS)
 @pytest.mark.parametrize("attention", ATTENTIONS)
 def test_order_matters_only_with_positions(form: str, position: str, attention: str) -> None:
-    model = make_model(form=form, position=position, attention=attention)
+    model = make_model(output=form, position=position, attention=attention)
     values, offsets = tensors(events_of([6]))
     order = torch.tensor([3, 0, 7, 5, 1, 2, 6, 4])
     straight = model.encode(values, offsets)[order]
@@ -162,7 +156,7 @@ def test_order_matters_only_with_positions(form: str, position: str, attention: 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("position", POSITIONS)
 def test_any_multiplicity_equals_event_by_event(form: str, position: str) -> None:
-    model = make_model(form=form, position=position)
+    model = make_model(output=form, position=position)
     lists = [18, 0, 60, 1, 18, 90]
     tokens = events_of(lists) + TokenBatch.from_counts(
         [875, 3], [0, 1, 0, 1]
@@ -201,7 +195,7 @@ def test_no_events_and_no_tokens(attention: str) -> None:
 @pytest.mark.parametrize("position", POSITIONS)
 @pytest.mark.parametrize("attention", ATTENTIONS)
 def test_one_token_an_event_equals_all_of_them(form: str, position: str, attention: str) -> None:
-    model = make_model(form=form, position=position, attention=attention)
+    model = make_model(output=form, position=position, attention=attention)
     tokens = events_of([0, 2, 2, 5, 70])  # rising multiplicity: sorted already
     values, offsets = tensors(tokens)
     groups = sort_by_multiplicity(tokens.counts)[1]
@@ -216,7 +210,7 @@ def test_one_token_an_event_equals_all_of_them(form: str, position: str, attenti
 
 @pytest.mark.parametrize("form", FORMS)
 def test_what_is_hidden_has_no_effect(form: str) -> None:
-    model = make_model(form=form)
+    model = make_model(output=form)
     tokens = events_of([5, 3])
     hidden = np.zeros(len(tokens.values), dtype=bool)
     hidden[[1, 4, 6, 8]] = (
@@ -246,7 +240,7 @@ def test_what_is_hidden_has_no_effect(form: str) -> None:
 @pytest.mark.parametrize("position", POSITIONS)
 @pytest.mark.parametrize("n", [1, 2, 3, 20, 70])
 def test_no_position_sees_its_own_token(form: str, position: str, n: int) -> None:
-    model = make_model(form=form, position=position, attention="leave_one_out", layers=3)
+    model = make_model(output=form, position=position, attention="leave_one_out", layers=3)
     values = torch.as_tensor(np.random.default_rng(n).integers(0, 875, n))
     offsets = torch.tensor([0, n])
     before = model(values, offsets)
@@ -364,21 +358,21 @@ def test_mask_ids_cannot_be_hidden_again() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"form": "both"}, r"form must be one of \('product', 'joint'\)"),
-        ({"position": "sine"}, r"position one of \('none', 'rope', 'learned'\)"),
+        ({"output": "both"}, r"output must be one of \('product', 'joint'\)"),
+        ({"position": "sine"}, r"position must be one of \('none', 'rope', 'learned'\)"),
         ({"width": 30, "heads": 4}, r"width a multiple of 4"),
         ({"width": 12, "heads": 4, "position": "rope"}, r"width a multiple of 8"),
         ({"attention": "half"}, r"attention must be one of \('full', 'leave_one_out'\)"),
         (
             {"inputs": "pixels"},
-            r"inputs one of \('tokens', 'continuous'\), found 'leave_one_out' and 'pixels'",
+            r"inputs must be one of \('tokens', 'continuous'\), found 'pixels'",
         ),
         ({"n_features": 0}, r"sizes of a model must be 1 or more"),
         ({"layers": 0}, r"sizes of a model must be 1 or more"),
     ],
 )
 def test_bad_options(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(TokenError, match=message):
+    with pytest.raises(OptionError, match=message):
         ModelOptions(**options)
 
 

@@ -32,7 +32,7 @@ def tiny(
 ) -> MaskedTokenDetector:
     return MaskedTokenDetector(
         LookupTokenizer(**tokens),
-        ModelOptions(form=model, width=16, feedforward=32, layers=1),  # type: ignore[arg-type]
+        ModelOptions(output=model, width=16, feedforward=32, layers=1),  # type: ignore[arg-type]
         TrainingOptions(epochs=1, seed=seed),
         form=form,
         tail_events=300,

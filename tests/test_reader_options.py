@@ -55,8 +55,8 @@ def test_what_cannot_be_is_refused_by_name(
 def test_an_unknown_option_is_answered_with_those_that_there_are() -> None:
     with pytest.raises(
         ReadError,
-        match=r"delphes:Delphes has no option 'btag'; it has jets, electrons, .*, b_tag_bits",
+        match=r"hepmtp:Delphes has no option 'btag'; it has jets, electrons, .*, b_tag_bits",
     ):
         load_reader("hepmtp:Delphes", btag=1)
-    with pytest.raises(ReadError, match=r"parquet:ParquetReader has no option 'tree'; it has none"):
+    with pytest.raises(ReadError, match=r"hepmtp:ParquetReader has no option 'tree'; it has none"):
         load_reader("hepmtp:ParquetReader", tree="Events")

@@ -12,15 +12,9 @@ from hist.axis import Regular
 
 from hepmtp import plotting
 from hepmtp.errors import HepmtpError
-from hepmtp.report.page import (
-    FigureText,
-    RunInfo,
-    conclusions,
-    read_info,
-    versions,
-    write_report,
-    write_results,
-)
+from hepmtp.report.folder import write_numbers
+from hepmtp.report.info import FigureText, RunInfo, read_info, versions
+from hepmtp.report.page import conclusions, write_page
 from hepmtp.report.tables import records
 from hepmtp.statistics.comparison import apply, compare, threshold
 from hepmtp.statistics.histograms import book, fill
@@ -99,7 +93,7 @@ def small_run(folder):
         seconds=168.0,
         versions=versions(),
     )
-    write_results(
+    write_numbers(
         folder,
         info=info,
         histograms=histograms,
@@ -135,7 +129,7 @@ class Page(HTMLParser):
 
 
 def test_the_page_is_complete_and_self_contained(folder):
-    text = write_report(folder).read_text(encoding="utf-8")
+    text = write_page(folder).read_text(encoding="utf-8")
     page = Page(text)
     tags = [tag for tag, _ in page.tags]
     assert "script" not in tags
@@ -164,7 +158,7 @@ def test_the_page_is_complete_and_self_contained(folder):
 
 
 def test_the_numbers_of_the_page_are_those_of_the_files(folder):
-    page = Page(write_report(folder).read_text(encoding="utf-8"))
+    page = Page(write_page(folder).read_text(encoding="utf-8"))
     cutflow = json.loads((folder / "cutflow.json").read_text())
     raw = cutflow["4top"]["SR"]["raw"]
     assert f"4top{cutflow['4top']['all']['raw']}" in page.text
@@ -226,26 +220,26 @@ def test_a_run_without_signal_has_a_page(folder, tmp_path):
         signals=[],
         detector="surprise",
     )
-    write_results(
+    write_numbers(
         tmp_path,
         info=info,
         histograms={},
         cutflow={"data": {"all": {"raw": 1, "sumw": 1.0, "sumw2": 1.0}}},
     )
-    assert "makes no statement on separation" in write_report(tmp_path).read_text(encoding="utf-8")
+    assert "makes no statement on separation" in write_page(tmp_path).read_text(encoding="utf-8")
 
 
 def test_what_is_missing_is_named(tmp_path):
     with pytest.raises(HepmtpError, match=r"is not a finished run: run\.json cannot be read"):
-        write_report(tmp_path)
+        write_page(tmp_path)
     (tmp_path / "run.json").write_text('{"title": "x"}')
     with pytest.raises(HepmtpError, match="does not describe a run"):
-        write_report(tmp_path)
+        write_page(tmp_path)
     small_run(tmp_path)
     (tmp_path / "figures" / "shape.png").unlink()
     with pytest.raises(HepmtpError, match=r"shape\.png of this run cannot be read"):
-        write_report(tmp_path)
+        write_page(tmp_path)
     (tmp_path / "cutflow.json").unlink()
     with pytest.raises(HepmtpError, match=r"cutflow\.json cannot be read"):
-        write_report(tmp_path)
+        write_page(tmp_path)
     assert not (tmp_path / "report.html").exists()

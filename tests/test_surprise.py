@@ -39,7 +39,7 @@ def probabilities(model: MaskedTokenModel, tokens: TokenBatch, token: int) -> li
 @pytest.mark.parametrize("max_tokens", [1, 300, 4096])
 def test_fast_equals_slow(form: str, position: str, attention: str, max_tokens: int) -> None:
     # the slow one hides each token, also from a model that needs no hiding
-    model = make_model(form=form, position=position, attention=attention)
+    model = make_model(output=form, position=position, attention=attention)
     tokens = events_of(PARTICLES) + TokenBatch.from_counts(
         [875, 3], [0, 1, 1]
     )  # no tokens; one with nothing around it
@@ -59,7 +59,7 @@ def test_fast_equals_slow(form: str, position: str, attention: str, max_tokens: 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("attention", ATTENTIONS)
 def test_expected_variance_and_tail_are_the_sums(form: str, attention: str) -> None:
-    model = make_model(form=form, attention=attention)
+    model = make_model(output=form, attention=attention)
     tokens = events_of(PARTICLES)
     found = surprises(model, tokens)
     for token in range(len(tokens.values)):
@@ -78,7 +78,7 @@ def test_expected_variance_and_tail_are_the_sums(form: str, attention: str) -> N
 
 @pytest.mark.parametrize("form", FORMS)
 def test_uniform_predictions(form: str) -> None:
-    model = make_model(form=form)
+    model = make_model(output=form)
     torch.nn.init.zeros_(model.head.weight)
     torch.nn.init.zeros_(model.head.bias)
     tokens = events_of(PARTICLES)

@@ -166,7 +166,7 @@ def test_a_kind_that_is_not_there(parts: Parts) -> None:
 def test_loss_equals_the_slow_one(
     form: str, position: str, attention: str, fraction: float
 ) -> None:
-    model = make_model(form=form, position=position, attention=attention)
+    model = make_model(output=form, position=position, attention=attention)
     tokens = events_of([5, 1, 0, 5, 12]) + TokenBatch.from_counts([3], [0, 1])
     hidden = mask_tokens(tokens, fraction, np.random.default_rng(4))
     assert hidden.sum() == 6 if fraction == 0 else hidden.sum() > 6
@@ -179,7 +179,7 @@ def test_loss_equals_the_slow_one(
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(particles=st.lists(st.integers(0, 9), min_size=1, max_size=8), seed=st.integers(0, 99))
 def test_one_hidden_token_an_event_takes_a_shorter_way_to_the_same_loss(
     particles: list[int], seed: int
@@ -486,7 +486,7 @@ def test_checkpoint_of_another_training_is_refused(finished: Path, parts: Parts)
         (make_model(layers=1), parts, replace(OPTIONS, learning_rate=1e-4)),
         (make_model(layers=1), parts, replace(OPTIONS, epochs=5)),
         (make_model(layers=2), parts, OPTIONS),
-        (make_model(layers=1, form="joint"), parts, OPTIONS),
+        (make_model(layers=1, output="joint"), parts, OPTIONS),
         (make_model(layers=1), parts, replace(OPTIONS, hide=("MET",))),
         (make_model(layers=1, attention="leave_one_out"), parts, OPTIONS),
         (make_model(layers=1), (with_features(parts[0], 2), parts[1]), OPTIONS),

@@ -57,9 +57,13 @@ def train(
     names: Names,
     output: Output = Path("detectors"),
     role: RoleOption = "background",
-    form: Annotated[
+    model_output: Annotated[
         Literal["product", "joint"],
-        typer.Option(help="How the model reads a token: digit by digit, or as one id."),
+        typer.Option(
+            "--model-output",
+            "--form",
+            help="How the model reads and predicts a token: digit by digit, or as one id.",
+        ),
     ] = "product",
     tokens: Annotated[
         str,
@@ -102,7 +106,7 @@ def train(
     chosen = select(names, load_manifest(manifest, folder=folder), role=role)
     masked = MaskedTokenDetector(
         LookupTokenizer.preset(tokens),
-        ModelOptions(form=form),
+        ModelOptions(output=model_output),
         TrainingOptions(epochs=epochs, seed=seed, device=device),
     )
     with make_executor(executor, workers=workers, client=scheduler) as opened, epoch_bars() as show:
@@ -174,9 +178,13 @@ def compare(
         typer.Argument(help="Folder that `hepmtp run` or `hepmtp demo` wrote.", show_default=False),
     ],
     regions: Annotated[
-        tuple[str, str],
-        typer.Option(help="Where the cut is applied, and where the threshold comes from."),
-    ] = ("SR", "CR"),
+        tuple[str, str] | None,
+        typer.Option(
+            help="Where the cut is applied, and where the threshold comes from; by default the "
+            "first signal and the first control region of the run.",
+            show_default=False,
+        ),
+    ] = None,
     detector: Annotated[
         str | None, typer.Option(help="Name of a score; by default the one that the run is about.")
     ] = None,
@@ -191,8 +199,10 @@ def compare(
 
     Example: `hepmtp compare results --regions SR CR --threshold-quantile 0.95`
     """
-    from hepmtp.report.folder import caption_of, coarse, draw_regions, passing
-    from hepmtp.report.page import TITLES, read_info
+    from hepmtp.report.figures import caption_of, coarse, draw_regions, pairs
+    from hepmtp.report.folder import passing
+    from hepmtp.report.info import read_info
+    from hepmtp.report.page import TITLES
     from hepmtp.report.tables import cells, records, write_csv, write_markdown
     from hepmtp.statistics.comparison import compare as compare_regions
     from hepmtp.statistics.histograms import load
@@ -202,6 +212,12 @@ def compare(
     if detector not in scores:
         raise OptionError(f"{run} has no score {detector!r}; it has {', '.join(sorted(scores))}")
     h = scores[detector]
+    regions = regions or next(iter(pairs(info.regions)), None)
+    if regions is None:
+        raise OptionError(
+            f"{run} has no signal and control region: name two of "
+            f"{', '.join(one.name for one in info.regions)} with --regions"
+        )
     shape = compare_regions(coarse(h), *regions, datasets=info.background)
     rows = passing(h, info.background, info.signals, regions=regions, quantile=quantile)
     name = f"{detector}-{regions[0]}-{regions[1]}"
@@ -213,6 +229,7 @@ def compare(
         regions=regions,
         quantile=quantile,
         name=name,
+        labels={one.name: one.label for one in info.regions},
         caption=caption_of(info),
     )
     typer.echo(
@@ -237,18 +254,20 @@ def report(
 
     Example: `hepmtp report results`
     """
-    from hepmtp.report.page import write_report
+    from hepmtp.report.page import write_page
 
-    typer.echo(write_report(run))
+    typer.echo(write_page(run))
 
 
 def _found(folder: Path) -> None:
     """Say what a run has found."""
-    from hepmtp.report.page import conclusions, read_info
+    from hepmtp.report.info import read_info
+    from hepmtp.report.page import conclusions
     from hepmtp.report.tables import read_csv
 
-    table = folder / "performance.csv"
-    for sentence in conclusions(read_csv(table), read_info(folder)) if table.exists() else ():
+    table, info = folder / "performance.csv", read_info(folder)
+    found = conclusions(read_csv(table), info) if table.exists() else []
+    for sentence in [*found, *info.remarks]:
         typer.echo(f"- {sentence}")
     typer.echo(f"The report: {folder / 'report.html'}")
 

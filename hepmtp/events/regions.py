@@ -6,17 +6,20 @@ Jets include b-jets; HT is the scalar sum of pt over all particles.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, get_args
 
 import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
-from hepmtp.errors import RegionError
+from hepmtp.errors import OptionError, RegionError
 from hepmtp.events.observables import ht, lepton_charge, n_b, n_jets, n_leptons
 
 Mask = NDArray[np.bool_]
+#: What a region is for: "" says nothing, as for a preselection that holds the other regions.
+Purpose = Literal["control", "validation", "signal", ""]
 
 
 @dataclass(frozen=True)
@@ -31,11 +34,21 @@ class Region:
         TeX text for plots.
     selection
         function of the events that gives one bool per event; a module-level function, so that it pickles.
+    purpose
+        "control": thresholds come from here; "signal": they are applied here; "validation"; or "" for none of these.
     """
 
     name: str
     label: str
     selection: Callable[[ak.Array], Mask]
+    purpose: Purpose = ""
+
+    def __post_init__(self) -> None:
+        if self.purpose not in get_args(Purpose):
+            known = ", ".join(repr(one) for one in get_args(Purpose))
+            raise OptionError(
+                f"region {self.name!r}: purpose must be one of {known}, found {self.purpose!r}"
+            )
 
     def select(self, events: ak.Array) -> Mask:
         """Events of this region, bool, shape (n_events,); anything else raises RegionError."""
@@ -82,12 +95,50 @@ def _signal(events: ak.Array) -> Mask:
 
 
 PRESELECTION = Region("preselection", r"$\geq 3$ jets, $\geq 1$ b, $H_T > 300$ GeV", _preselection)
-CR = Region("CR", r"CR: 4-5 jets, $\geq 2$ b, $H_T > 300$ GeV", _control)
-VR = Region("VR", r"VR: $\geq 6$ jets, 1 b, $H_T > 500$ GeV", _validation)
-SR = Region("SR", r"SR: $\geq 6$ jets, $\geq 2$ b, $H_T > 500$ GeV", _signal)
+CR = Region("CR", r"CR: 4-5 jets, $\geq 2$ b, $H_T > 300$ GeV", _control, "control")
+VR = Region("VR", r"VR: $\geq 6$ jets, 1 b, $H_T > 500$ GeV", _validation, "validation")
+SR = Region("SR", r"SR: $\geq 6$ jets, $\geq 2$ b, $H_T > 500$ GeV", _signal, "signal")
 
 #: The named regions, in the order of a cutflow.
 REGIONS: tuple[Region, ...] = (PRESELECTION, CR, VR, SR)
+
+
+class RegionInfo(NamedTuple):
+    """What a run says of one of its regions; `place` is that in the order of its cutflow."""
+
+    place: int
+    name: str
+    label: str
+    purpose: str
+
+
+def described(regions: Iterable[Region]) -> set[RegionInfo]:
+    """What a processor says of its regions: a set, so that the sum over chunks says it once."""
+    return {
+        RegionInfo(place, one.name, one.label, one.purpose) for place, one in enumerate(regions)
+    }
+
+
+def named(regions: Iterable[RegionInfo], *purposes: str) -> list[str]:
+    """Names of the regions of these purposes, in their order.
+
+    Examples
+    --------
+    >>> named(described(REGIONS), "signal", "")
+    ['preselection', 'SR']
+    """
+    return [one.name for one in sorted(regions) if one.purpose in purposes]
+
+
+def regions_of(output: Mapping[str, Any]) -> list[RegionInfo]:
+    """The regions that a processor's output is about, in their order.
+
+    Those of a processor that does not describe its regions come from its histograms: names alone.
+    """
+    if "regions" in output:
+        return sorted(RegionInfo(*one) for one in output["regions"])
+    names = dict.fromkeys(name for h in output["scores"].values() for name in h.axes["region"])
+    return [RegionInfo(place, name, "", "") for place, name in enumerate(names)]
 
 
 def region_named(name: str, regions: Iterable[Region] = REGIONS) -> Region:

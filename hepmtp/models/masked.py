@@ -11,18 +11,20 @@ tokens but its own, whose embeddings never mix with each other: one pass predict
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, NamedTuple, cast, get_args
+from dataclasses import dataclass
+from typing import Literal, cast, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hepmtp.errors import TokenError
+from hepmtp.errors import OptionError, TokenError
+from hepmtp.events.ragged import ragged_arange
+from hepmtp.models import TokenModel, check_ids
 from hepmtp.models.attention import Block, Group, sort_by_multiplicity
+from hepmtp.models.heads import Output, kind_names, kinds_of, output_heads
 
-Form = Literal["product", "joint"]
 Position = Literal["none", "rope", "learned"]
 Attention = Literal["full", "leave_one_out"]
 Inputs = Literal["tokens", "continuous"]
@@ -37,9 +39,9 @@ class ModelOptions:
 
     Parameters
     ----------
-    form
-        "product": a token is the sum of its digits' embeddings and is predicted digit by digit, one head each;
-        "joint": one embedding and one output per id, as published.
+    output
+        "product": a token is the sum of its digits' embeddings and is predicted digit by digit, one
+        head each; "joint": one embedding and one output per id, as published.
     position
         "none": particles are a set; "rope" or "learned": their order in the event is told.
     width, heads, layers, feedforward
@@ -56,7 +58,7 @@ class ModelOptions:
         columns of these features.
     """
 
-    form: Form = "product"
+    output: Output = "product"
     position: Position = "none"
     width: int = 128
     heads: int = 4
@@ -68,35 +70,35 @@ class ModelOptions:
     n_features: int = 15
 
     def __post_init__(self) -> None:
-        if self.form not in get_args(Form) or self.position not in get_args(Position):
-            raise TokenError(
-                f"form must be one of {get_args(Form)} and position one of {get_args(Position)}, found {self.form!r} "
-                f"and {self.position!r}"
-            )
-        if self.attention not in get_args(Attention) or self.inputs not in get_args(Inputs):
-            raise TokenError(
-                f"attention must be one of {get_args(Attention)} and inputs one of {get_args(Inputs)}, found "
-                f"{self.attention!r} and {self.inputs!r}"
-            )
+        for name, kind in _CHOICES.items():
+            if (given := getattr(self, name)) not in get_args(kind):
+                raise OptionError(f"{name} must be one of {get_args(kind)}, found {given!r}")
         step = self.heads * (2 if self.position == "rope" else 1)  # rope turns pairs of features
         if (
             min(self.width, self.heads, self.layers, self.feedforward, self.n_features) < 1
             or self.width % step
         ):
-            raise TokenError(
+            raise OptionError(
                 f"sizes of a model must be 1 or more and width a multiple of {step} ({self.heads} heads, position "
                 f"{self.position!r}), found {self}"
             )
 
+    def build(
+        self, factors: tuple[tuple[str, int], ...], digits: NDArray[np.int64]
+    ) -> MaskedTokenModel:
+        """A model of this shape with random weights, for the ids of a tokenizer."""
+        return MaskedTokenModel(factors, digits, self)
 
-class Head(NamedTuple):
-    """One softmax of a model: the name of what it predicts and the number of classes."""
 
-    name: str
-    size: int
+_CHOICES: dict[str, object] = {
+    "output": Output,
+    "position": Position,
+    "attention": Attention,
+    "inputs": Inputs,
+}
 
 
-class MaskedTokenModel(nn.Module):
+class MaskedTokenModel(TokenModel):
     """Encoder-only transformer over ragged token batches.
 
     Parameters
@@ -124,10 +126,11 @@ class MaskedTokenModel(nn.Module):
         super().__init__()
         self.options = options or ModelOptions()
         self.vocab_size = len(digits)
+        self.one_pass = self.options.attention == "leave_one_out"
         kinds = kinds_of(digits)
-        self.kinds = kind_names(factors, digits)
+        self.heads, targets = output_heads(self.options.output, factors, digits)
+        self.kinds = kind_names(self.heads, targets)
         self.n_kinds = len(self.kinds)
-        self.heads, targets = output_heads(self.options.form, factors, digits)
         self.register_buffer("targets", torch.as_tensor(targets), persistent=False)
         self.register_buffer(
             "kind_of", torch.as_tensor(np.r_[kinds, np.arange(self.n_kinds)]), persistent=False
@@ -159,14 +162,9 @@ class MaskedTokenModel(nn.Module):
                 nn.Linear(options.n_features, width), nn.GELU(), nn.Linear(width, width)
             )
 
-    @property
-    def one_pass(self) -> bool:
-        """Whether each position is predicted from the others though nothing is hidden."""
-        return self.options.attention == "leave_one_out"
-
     def mask_id(self, values: Tensor) -> Tensor:
         """The mask id that hides each of these ids: vocab_size + its kind; raises TokenError for what is no id."""
-        _check(values, self.vocab_size)
+        check_ids(values, self.vocab_size)
         return self.vocab_size + self.kind_of[values]
 
     def forward(self, values: Tensor, offsets: Tensor, features: Tensor | None = None) -> Tensor:
@@ -189,6 +187,24 @@ class MaskedTokenModel(nn.Module):
         other = self.kind_of[values][:, None] != self.kind_of[: self.vocab_size]
         return total.masked_fill(other, -torch.inf)
 
+    def predict(
+        self,
+        values: Tensor,
+        offsets: Tensor,
+        at: Tensor | None = None,
+        features: Tensor | None = None,
+    ) -> list[Tensor]:
+        """Log-probabilities of the digits of each head, a list of (n_asked, size)."""
+        counts = offsets.diff().cpu().numpy()
+        if (counts[1:] < counts[:-1]).any():
+            encoded = self.encode(values, offsets, features)
+            return self.log_probabilities(encoded if at is None else encoded[at])
+        groups = sort_by_multiplicity(counts)[1]
+        if at is not None and _one_an_event(at, offsets):  # the last block looks at these alone
+            return self.log_probabilities(self.encode_sorted(values, groups, at, features))
+        encoded = self.encode_sorted(values, groups, None, features)
+        return self.log_probabilities(encoded if at is None else encoded[at])
+
     def encode(self, values: Tensor, offsets: Tensor, features: Tensor | None = None) -> Tensor:
         """Features of every token, in the order given, (n_tokens, width)."""
         counts = offsets.diff()
@@ -207,7 +223,7 @@ class MaskedTokenModel(nn.Module):
         features: Tensor | None = None,
     ) -> Tensor:
         """As `encode`, for values that lie sorted by multiplicity; for the tokens `at` only, one per event, if given."""
-        _check(values, len(self.design))
+        check_ids(values, len(self.design))
         table = self.design @ self.embedding
         if self.one_pass:
             x = self._one_pass(table, values, groups, features)
@@ -273,9 +289,9 @@ class MaskedTokenModel(nn.Module):
         parts = self.head(features).split([head.size for head in self.heads], dim=1)
         return [torch.log_softmax(part, dim=1) for part in parts]
 
-    def config(self) -> dict[str, Any]:
-        """Options as plain data."""
-        return asdict(self.options)
+    def extra_repr(self) -> str:
+        """The options, so that the text of two models of different shape differs."""
+        return repr(self.options)
 
     def _design(self, targets: NDArray[np.int64], kinds: NDArray[np.int64]) -> NDArray[np.float32]:
         if self.options.inputs == "continuous":  # an id tells its kind alone
@@ -299,55 +315,16 @@ class MaskedTokenModel(nn.Module):
         return design
 
 
-def output_heads(
-    form: Form, factors: tuple[tuple[str, int], ...], digits: NDArray[np.int64]
-) -> tuple[list[Head], NDArray[np.int64]]:
-    """The heads of a model of this form, and the digit of each id in each of them, (vocab_size, n_heads), -1 where none."""
-    if form == "product":
-        return [Head(name, size) for name, size in factors], digits
-    heads, columns = [], []
-    kinds = kinds_of(digits)
-    for kind in range(int(kinds.max()) + 1):
-        members = np.flatnonzero(kinds == kind)
-        column = np.full(len(kinds), -1, dtype=np.int64)
-        column[members] = np.arange(len(members))
-        columns.append(column)
-        names = [
-            name for (name, _), has in zip(factors, digits[members[0]] >= 0, strict=True) if has
-        ]
-        heads.append(Head("token" if len(names) > 1 else names[0], len(members)))
-    return heads, np.stack(columns, axis=1)
-
-
-def kinds_of(digits: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Kind of each id, shape (vocab_size,): ids with the same set of digits; numbered in the order of the ids."""
-    _, first, index = np.unique(digits >= 0, axis=0, return_index=True, return_inverse=True)
-    return np.asarray(
-        np.argsort(np.argsort(first))[index.ravel()]
-    )  # numpy 2.0 gives index a second axis
-
-
-def kind_names(factors: tuple[tuple[str, int], ...], digits: NDArray[np.int64]) -> tuple[str, ...]:
-    """Name of each kind: "MET" or "METphi" if it has that digit alone, otherwise "particle"."""
-    kinds = kinds_of(digits)
-    names = []
-    for kind in range(int(kinds.max()) + 1):
-        has = digits[np.argmax(kinds == kind)] >= 0
-        found = [name for (name, _), one in zip(factors, has, strict=True) if one]
-        names.append(found[0] if found in (["MET"], ["METphi"]) else "particle")
-    return tuple(names)
-
-
-def _check(values: Tensor, n: int) -> None:
-    if values.numel() and not 0 <= int(values.min()) <= int(values.max()) < n:
-        raise TokenError(f"ids must lie in 0..{n - 1}, found {values.min()}..{values.max()}")
+def _one_an_event(at: Tensor, offsets: Tensor) -> bool:
+    """Whether these rising flat positions are one of each event that has tokens."""
+    first, end = offsets[:-1], offsets[1:]
+    some = end > first
+    if len(at) != int(some.sum()):
+        return False
+    return bool(((at >= first[some]) & (at < end[some])).all())
 
 
 def _flat_index(offsets: Tensor, events: Tensor) -> Tensor:
     """Flat positions of the tokens of these events, one after the other."""
-    counts = offsets.diff()[events]
-    ends = counts.cumsum(0)
-    within = torch.arange(int(counts.sum()), device=offsets.device) - (
-        ends - counts
-    ).repeat_interleave(counts)
-    return offsets[events].repeat_interleave(counts) + within
+    first, counts = (part[events].cpu().numpy() for part in (offsets[:-1], offsets.diff()))
+    return torch.as_tensor(ragged_arange(counts, first), device=offsets.device)

@@ -40,6 +40,7 @@ def score_regions(
     signals: Sequence[str] = (),
     signal_scale: float = 1.0,
     thresholds: Mapping[str, float] | None = None,
+    labels: Mapping[str, str] | None = None,
     caption: Caption = SIMULATION,
 ) -> Figure:
     """Score in two regions, one above the other, and the ratio of the background's shapes.
@@ -56,17 +57,20 @@ def score_regions(
         factor on the signals, stated in the legend if it is not 1.
     thresholds
         name -> score of cuts that are marked.
+    labels
+        name -> TeX text of each region; by default those of :data:`hepmtp.events.regions.REGIONS`.
     """
     second, first = comparison.regions
     figure, axes = panels(8.0, (3, 3, 1.5))
     order = sorted(
         background, key=lambda name: float(spectrum(h, name, first).sum(flow=True).value)
     )
-    labels = {region.name: region.label for region in REGIONS}
+    if labels is None:
+        labels = {region.name: region.label for region in REGIONS}
     tops = []
     for axis, region in zip(axes[:2], (first, second), strict=True):
         tops.append(_stack(axis, h, region, order, signals, signal_scale))
-        corner(axis, caption if region == first else None, labels.get(region, region))
+        corner(axis, caption if region == first else None, labels.get(region) or region)
     for axis in axes[:2]:
         axis.set_ylim(max(max(tops) * 1e-5, 2e-3), max(tops) * 3e2)
     axes[0].legend(loc="upper right", ncols=2, fontsize="x-small", borderpad=0.6)

@@ -101,6 +101,7 @@ def write_root(path: str | Path, chunks: Iterable[ak.Array], *, rntuple: bool = 
 
 
 def write_tree(file: Any, chunks: Iterable[ak.Array], *, rntuple: bool) -> None:
+    """Write events, chunk by chunk, to the TTree (or RNTuple) `TREE` of an open file."""
     if rntuple:
         jagged = {f"Particle_{name}": f"var * {_dtype(name)}" for name in PARTICLE_FIELDS}
         tree = file.mkrntuple(TREE, {**_PER_EVENT, "nParticle": "int32", **jagged})

@@ -7,31 +7,25 @@ folder is described in :mod:`hepmtp.report`.
 from __future__ import annotations
 
 import dataclasses
+import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hepmtp import plotting
 from hepmtp.datasets.manifest import Dataset
 from hepmtp.errors import ScoreError
-from hepmtp.plotting import OWN_FILES, SIMULATION, Caption
-from hepmtp.report.page import (
-    SIMULATION_NOTE,
-    FigureText,
-    RunInfo,
-    versions,
-    write_report,
-    write_results,
-)
-from hepmtp.statistics.comparison import Selection, apply, best_separation, compare, threshold
-from hepmtp.statistics.histograms import Histogram, canonical, rebin, yields
+from hepmtp.events.regions import RegionInfo, named, regions_of
+from hepmtp.report.figures import Output, draw_scores, holds, pairs
+from hepmtp.report.info import SIMULATION_NOTE, FigureText, RunInfo, versions
+from hepmtp.report.page import TITLES, write_page
+from hepmtp.report.tables import write_csv, write_markdown
+from hepmtp.statistics.comparison import Selection, apply, best_separation, threshold
+from hepmtp.statistics.histograms import Histogram, canonical, save
 from hepmtp.statistics.performance import PerformanceRow, performance
-from hepmtp.statistics.performance import scores as per_event
+from hepmtp.storage import new_file
 
-Output = Mapping[str, Any]
-#: Scores whose ROC and SIC are drawn beside the one that a run is about.
-CURVES = ("token_rarity", "multiplicity", "n_b", "ht", "met")
 #: Said of a run that nothing more is known of.
 SUMMARY = (
     "Only events of the analysis part are shown, which trained nothing; their weights are scaled up to stand for all.",
@@ -88,6 +82,7 @@ def write_run(
     histograms = {name: canonical(h) for name, h in output["scores"].items()}
     detector = detector if detector in histograms else next(iter(histograms))
     background, signals = (names_of(datasets, role) for role in ("background", "signal"))
+    regions = regions_of(output)
     info = RunInfo(
         title=title or f"{detector} on {', '.join(dataset.name for dataset in datasets)}",
         summary=summary,
@@ -112,16 +107,19 @@ def write_run(
         ],
         scores=scores or {name: str(h.axes["score"].label) for name, h in histograms.items()},
         versions=versions(),
+        regions=regions,
+        remarks=list(remarks(histograms[detector], regions, background)),
     )
     drawn = draw_scores(folder, output, histograms, info)
-    table = separation(output, background, signals, reference=reference)
+    table = separation(output, background, signals, regions=regions, reference=reference)
     selection = [
         row
+        for pair in pairs(regions)
         for h in histograms.values()
-        for row in passing(h, background, signals, columns=output["columns"])
+        for row in passing(h, background, signals, regions=pair, columns=output["columns"])
     ]
     seconds = time.perf_counter() - started
-    write_results(
+    write_numbers(
         folder,
         info=dataclasses.replace(info, figures=[*drawn, *figures], seconds=seconds),
         histograms=histograms,
@@ -129,44 +127,22 @@ def write_run(
         performance=table,
         selection=selection,
     )
-    return RunResult(write_report(folder), table, selection, seconds)
+    return RunResult(write_page(folder), table, selection, seconds)
 
 
-def draw_scores(
-    folder: str | Path, output: Output, histograms: Mapping[str, Histogram], info: RunInfo
-) -> list[FigureText]:
-    """Draw the score that a run is about in CR and SR, the shapes of both, and ROC and SIC of each signal in the SR."""
-    h, caption = histograms[info.detector], caption_of(info)
-    if not (_holds(h, info.background, "CR") and _holds(h, info.background, "SR")):
-        return []
-    texts = [draw_regions(folder, h, info.background, info.signals, caption=caption)]
-    shape = compare(coarse(h), "SR", "CR", datasets=info.background)
-    plotting.save(
-        plotting.shape_comparison(shape, caption=caption), Path(folder) / "figures", "shape"
-    )
-    text = f"Shape of {shape.label} in SR against CR, background: chi2 / ndof = {shape.chi2:.1f} / {shape.ndof}, p = {shape.p_value:.2g}."
-    texts.append(FigureText("shape", text, text))
-    for signal in (name for name in info.signals if _holds(h, [name], "SR")):
-        curves = {
-            name: per_event(
-                output["columns"], name, signal=signal, background=info.background, region="SR"
-            ).roc()
-            for name in dict.fromkeys((info.detector, *CURVES))
-            if name in histograms
-        }
-        for kind, draw in (("roc", plotting.roc), ("sic", plotting.sic)):
-            name = f"{kind}_{signal}"
-            plotting.save(
-                draw(curves, title=f"{signal}, SR", caption=caption), Path(folder) / "figures", name
-            )
-            text = f"{kind.upper()} of {signal} in the SR, weighted by cross-section, where at least 25 raw background events pass."
-            texts.append(FigureText(name, text, text))
-    return texts
-
-
-def caption_of(info: RunInfo) -> Caption:
-    """Whose events the figures of a run show."""
-    return SIMULATION if info.note == SIMULATION_NOTE else OWN_FILES
+def remarks(
+    h: Histogram, regions: Sequence[RegionInfo], background: Sequence[str]
+) -> Iterator[str]:
+    """Sentences on what a run's regions do not allow."""
+    missing = [one for one in ("signal", "control") if not named(regions, one)]
+    if missing:
+        yield (
+            f"No region of this run has the purpose {' or '.join(map(repr, missing))}: "
+            "there are no thresholds and no comparison of regions."
+        )
+    for one in regions:
+        if not holds(h, background, one.name):
+            yield f"Region {one.name} holds no background events."
 
 
 def names_of(datasets: Sequence[Dataset], role: str) -> list[str]:
@@ -179,14 +155,18 @@ def separation(
     background: Sequence[str],
     signals: Sequence[str],
     *,
+    regions: Sequence[RegionInfo],
     reference: str = "multiplicity",
 ) -> list[PerformanceRow]:
-    """How every detector separates every signal from the background, in the preselection and the SR; needs columns."""
+    """How every detector separates every signal from the background; needs columns.
+
+    In signal regions and those without a purpose, such as a preselection.
+    """
     h = next(iter(output["scores"].values()))
     rows: list[PerformanceRow] = []
-    for region in ("preselection", "SR"):
-        found = [name for name in signals if _holds(h, [name], region)]
-        if "columns" in output and _holds(h, background, region):
+    for region in named(regions, "signal", ""):
+        found = [name for name in signals if holds(h, [name], region)]
+        if "columns" in output and holds(h, background, region):
             rows += performance(
                 output["columns"],
                 background=background,
@@ -202,7 +182,7 @@ def passing(
     background: Sequence[str],
     signals: Sequence[str],
     *,
-    regions: tuple[str, str] = ("SR", "CR"),
+    regions: tuple[str, str],
     quantile: float = 0.99,
     columns: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> list[Selection]:
@@ -212,14 +192,14 @@ def passing(
     background best, and is what the method's authors showed.
     """
     first, second = regions
-    found = [name for name in signals if _holds(h, [name], first)]
-    if not (found and _holds(h, background, first) and _holds(h, background, second)):
+    found = [name for name in signals if holds(h, [name], first)]
+    if not (found and holds(h, background, first) and holds(h, background, second)):
         return []
     blind = threshold(h, background=background, region=second, quantile=quantile)
     rows = []
     for name in found:
         cuts = [blind]
-        if _holds(h, [name], second):
+        if holds(h, [name], second):
             cuts.append(best_separation(h, background=background, signal=name, region=second))
         rows += [
             apply(h, cut, background=background, signal=name, region=first, columns=columns)
@@ -228,42 +208,26 @@ def passing(
     return rows
 
 
-def coarse(h: Histogram, *, bins: int = 20) -> Histogram:
-    """The same histogram with neighbouring bins joined as far as at least `bins` are left: for figures and shapes."""
-    found = len(h.axes["score"])
-    return rebin(
-        h, max(n for n in range(1, found + 1) if found % n == 0 and (found // n >= bins or n == 1))
-    )
-
-
-def draw_regions(
+def write_numbers(
     folder: str | Path,
-    h: Histogram,
-    background: Sequence[str],
-    signals: Sequence[str],
     *,
-    regions: tuple[str, str] = ("SR", "CR"),
-    quantile: float = 0.99,
-    name: str = "score",
-    caption: Caption = SIMULATION,
-) -> FigureText:
-    """Draw a score in two regions, with the threshold that the second gives, into the run's folder ``figures``."""
-    cut = threshold(h, background=background, region=regions[1], quantile=quantile)
-    h = coarse(h)
-    comparison = compare(h, *regions, datasets=background)
-    marks = {cut.rule: cut.value}
-    figure = plotting.score_regions(
-        h, comparison, background=background, signals=signals, thresholds=marks, caption=caption
-    )
-    plotting.save(figure, Path(folder) / "figures", name)
-    text = f"{comparison.label} in {regions[1]} and {regions[0]}"
-    return FigureText(
-        name,
-        f"The {text}: background stacked, signal as lines, ratio of the background's shapes.",
-        text,
-    )
-
-
-def _holds(h: Histogram, names: Sequence[str], region: str) -> bool:
-    """Whether these data sets together have an event in the region; a region that was not filled has none."""
-    return bool(names) and region in h.axes["region"] and yields(h, names, region).error > 0
+    info: RunInfo,
+    histograms: Mapping[str, Histogram],
+    cutflow: Mapping[str, Mapping[str, Mapping[str, float]]],
+    performance: Sequence[PerformanceRow] = (),
+    selection: Sequence[Selection] = (),
+) -> None:
+    """Write everything of a run's folder but the figures, the detector and the page."""
+    folder = Path(folder)
+    save(folder / "histograms.json", histograms)
+    for name, content in (("cutflow.json", cutflow), ("run.json", asdict(info))):
+        with new_file(folder / name) as temporary:
+            temporary.write_text(
+                json.dumps(content, indent=1, ensure_ascii=False, default=dict) + "\n",
+                encoding="utf-8",
+            )
+    tables: dict[str, Sequence[Any]] = {"performance": performance, "selection": selection}
+    for name, rows in tables.items():
+        if rows:
+            write_csv(folder / f"{name}.csv", rows)
+            write_markdown(folder / f"{name}.md", rows, titles=TITLES)

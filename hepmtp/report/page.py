@@ -16,24 +16,17 @@ with a number in it follows from the tables. The folder::
 from __future__ import annotations
 
 import base64
-import importlib.metadata
-import json
 import math
-import platform
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import jinja2
 
 from hepmtp.errors import HepmtpError
-from hepmtp.events.regions import REGIONS
-from hepmtp.report.tables import Cells, Record, cells, read_csv, rounded, write_csv, write_markdown
-from hepmtp.statistics.comparison import Selection
-from hepmtp.statistics.histograms import Histogram, save
-from hepmtp.statistics.performance import PerformanceRow
+from hepmtp.events.regions import RegionInfo
+from hepmtp.report.info import RunInfo, read_info, read_json
+from hepmtp.report.tables import Cells, Record, cells, read_csv, rounded
 from hepmtp.storage import new_file
 
 #: Column titles of the tables for the reader.
@@ -61,114 +54,9 @@ TITLES = {
     "sigma_b": "Background error",
     "counts": "Counts",
 }
-#: Said of every run on events that hepmtp simulated itself.
-SIMULATION_NOTE = (
-    "The events are hepmtp's own simulation; they are not ATLAS and not Dark Machines data."
-)
 
 
-class FigureText(NamedTuple):
-    """Words of one figure: `name` of its files, caption, and what a reader who cannot see it is told."""
-
-    name: str
-    caption: str
-    alt: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunInfo:
-    """What `run.json` holds.
-
-    Parameters
-    ----------
-    title, summary
-        heading, and paragraphs on what was done.
-    note
-        what kind of events these are; shown at the top and beside the data.
-    command
-        command line that makes this run again.
-    background, signals
-        names of the data sets of each role.
-    detector, reference
-        the score that the run is about, and the plain observable that it must beat.
-    datasets
-        one row per data set, column -> value, shown as a table.
-    scores
-        detector -> what its score is.
-    figures
-        in the order of the page; the first one stands at the top.
-    seconds
-        wall time.
-    versions
-        package -> version (see `versions`).
-    """
-
-    title: str
-    summary: Sequence[str]
-    command: str
-    background: Sequence[str]
-    signals: Sequence[str]
-    detector: str
-    reference: str = "multiplicity"
-    note: str = SIMULATION_NOTE
-    datasets: Sequence[Mapping[str, Any]] = ()
-    scores: Mapping[str, str] = field(default_factory=dict)
-    figures: Sequence[FigureText] = ()
-    seconds: float | None = None
-    versions: Mapping[str, str] = field(default_factory=dict)
-
-
-def versions(
-    packages: Iterable[str] = ("awkward", "coffea", "hist", "numpy", "torch", "uproot"),
-) -> dict[str, str]:
-    """Versions of python, hepmtp and these packages, as installed."""
-    found = {name: importlib.metadata.version(name) for name in packages}
-    return {
-        "python": platform.python_version(),
-        "hepmtp": importlib.metadata.version("hepmtp"),
-        **found,
-    }
-
-
-def write_results(
-    folder: str | Path,
-    *,
-    info: RunInfo,
-    histograms: Mapping[str, Histogram],
-    cutflow: Mapping[str, Mapping[str, Mapping[str, float]]],
-    performance: Sequence[PerformanceRow] = (),
-    selection: Sequence[Selection] = (),
-) -> None:
-    """Write everything of a run's folder but the figures, the detector and the page."""
-    folder = Path(folder)
-    save(folder / "histograms.json", histograms)
-    for name, content in (("cutflow.json", cutflow), ("run.json", asdict(info))):
-        with new_file(folder / name) as temporary:
-            temporary.write_text(
-                json.dumps(content, indent=1, ensure_ascii=False, default=dict) + "\n",
-                encoding="utf-8",
-            )
-    tables: dict[str, Sequence[Any]] = {"performance": performance, "selection": selection}
-    for name, rows in tables.items():
-        if rows:
-            write_csv(folder / f"{name}.csv", rows)
-            write_markdown(folder / f"{name}.md", rows, titles=TITLES)
-
-
-def read_info(folder: str | Path) -> RunInfo:
-    """`run.json` of a run's folder."""
-    path = Path(folder) / "run.json"
-    content = _json(path)
-    try:
-        figures = [FigureText(*one) for one in content.pop("figures", [])]
-        return RunInfo(**content, figures=figures)
-    except (TypeError, AttributeError) as error:
-        raise HepmtpError(
-            f"{path} does not describe a run of this hepmtp ({error}); run again to write it"
-        ) from None
-
-
-def write_report(folder: str | Path) -> Path:
+def write_page(folder: str | Path) -> Path:
     """Make `report.html` from the other files of a run's folder; returns its path.
 
     Raises
@@ -191,11 +79,8 @@ def write_report(folder: str | Path) -> Path:
         minutes=None if info.seconds is None else f"{info.seconds / 60:.1f}",
         conclusions=conclusions(performance, info),
         datasets=cells([{key: str(value) for key, value in row.items()} for row in info.datasets]),
-        regions=[
-            (region.name, _plain(region.label).removeprefix(f"{region.name}: "))
-            for region in REGIONS
-        ],
-        cutflow=_cutflow(_json(folder / "cutflow.json"), [*info.background, *info.signals]),
+        regions=[(one.name, _definition(one)) for one in info.regions],
+        cutflow=_cutflow(read_json(folder / "cutflow.json"), [*info.background, *info.signals]),
         performance=_by(performance, ("region", "signal")),
         selection=_by(selection, ("signal", "region", "rule", "counts"), hidden=("sigma_b",)),
         figures=[(one, _image(folder / "figures" / f"{one.name}.png")) for one in info.figures],
@@ -287,8 +172,15 @@ def _by(
     return tables
 
 
+def _definition(region: RegionInfo) -> str:
+    """What a region is, as text: its TeX label and its purpose."""
+    label = (
+        _plain(region.label).removeprefix(f"{region.name}: ") or "not described by the processor"
+    )
+    return f"{label} ({region.purpose} region)" if region.purpose else label
+
+
 def _plain(label: str) -> str:
-    """A region's TeX label as text."""
     return re.sub(r"\s+", " ", label.replace(r"\geq", "≥").replace("H_T", "HT").replace("$", ""))
 
 
@@ -298,13 +190,4 @@ def _image(path: Path) -> str:
     except OSError as error:
         raise HepmtpError(
             f"the figure {path} of this run cannot be read ({error.strerror}); run again to draw it"
-        ) from None
-
-
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise HepmtpError(
-            f"{path.parent} is not a finished run: {path.name} cannot be read ({error})"
         ) from None

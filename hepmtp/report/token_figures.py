@@ -17,7 +17,7 @@ from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
 from hepmtp.events.split import part_of
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.plotting import SIMULATION, Caption
-from hepmtp.report.page import FigureText
+from hepmtp.report.info import FigureText
 
 
 def draw_tokens(

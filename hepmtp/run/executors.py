@@ -57,6 +57,7 @@ def make_executor(
 
     Examples
     --------
+    >>> from hepmtp.run.runner import HepRunner
     >>> with make_executor("iterative", status=False) as executor:
     ...     runner = HepRunner(executor)
     """

@@ -19,6 +19,7 @@ from hepmtp.errors import OptionError, ScoreError
 from hepmtp.events.regions import Region
 from hepmtp.events.split import part_of
 from hepmtp.events.tokens import TokenBatch
+from hepmtp.models.heads import kind_names, kinds_of
 from hepmtp.models.masked import ModelOptions
 from hepmtp.statistics.metrics import Auc, auc, balanced_weights
 from hepmtp.tokenizers.lookup import LookupTokenizer
@@ -47,6 +48,7 @@ class Prediction:
     published: tuple[float, float] | None
 
 
+#: The talk's three models, by name.
 PREDICTIONS: dict[str, Prediction] = {
     # name                     tokens beside the particles            hidden      form      published AUC
     "MET-model": Prediction({"met_phi_bins": 0}, "MET", "MET", (0.544, 0.548)),
@@ -149,9 +151,11 @@ def _predict(
 ) -> tuple[dict[str, NDArray[np.int64]], NDArray[np.float64]]:
     """Confusion counts of each head, and the mean surprise of the hidden tokens of each event, shape (n_events,)."""
     model, found = detector.fitted_model, detector.surprises(tokens)
-    predicted_kinds = np.isin(model.kinds, detector.training.hide or model.kinds)
-    hidden = predicted_kinds[model.kind_of.numpy()[tokens.values]]
-    true = model.targets.numpy()[tokens.values]
+    targets = model.targets.numpy()
+    names = kind_names(model.heads, targets)
+    predicted_kinds = np.isin(names, detector.training.hide or names)
+    hidden = predicted_kinds[kinds_of(targets)[tokens.values]]
+    true = targets[tokens.values]
     confusion = {}
     for column, head in enumerate(model.heads):
         rows = hidden & (true[:, column] >= 0)

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from hepmtp.errors import OptionError, TrainingError
-from hepmtp.events.ragged import Bools, Ints
+from hepmtp.events.ragged import Bools, Ints, ragged_arange
 from hepmtp.events.tokens import TokenBatch
+from hepmtp.models import TokenModel, check_ids, check_model, tensors
 from hepmtp.models.attention import sort_by_multiplicity
-from hepmtp.models.masked import MaskedTokenModel
+from hepmtp.models.heads import kind_names, kinds_of
 from hepmtp.training import loop
 from hepmtp.training.loop import History, LoopOptions, Progress
 
@@ -48,7 +48,7 @@ class TrainingOptions(LoopOptions):
 
 
 def train(
-    model: MaskedTokenModel,
+    model: TokenModel,
     training: TokenBatch,
     validation: TokenBatch,
     *,
@@ -72,7 +72,7 @@ def train(
         another training.
     """
     options = options or TrainingOptions()
-    task = _MaskedTokens(model, training, validation, options)
+    task = _MaskedTokens(check_model(model), training, validation, options)
     return loop.train(task, options, checkpoint=checkpoint, progress=progress)
 
 
@@ -80,7 +80,7 @@ def train(
 class _MaskedTokens:
     """The task: cross-entropy of what is hidden."""
 
-    model: MaskedTokenModel
+    model: TokenModel
     training: TokenBatch
     validation: TokenBatch
     options: TrainingOptions
@@ -122,7 +122,7 @@ class _MaskedTokens:
 
     def identity(self) -> Iterator[object]:
         """The tokens and the shape of the model."""
-        yield self.model.config()
+        yield repr(self.model)
         for batch in (self.training, self.validation):
             yield from (batch.values, batch.offsets, batch.features)
 
@@ -131,9 +131,11 @@ def mask_tokens(
     tokens: TokenBatch,
     fraction: float,
     rng: np.random.Generator,
-    among: NDArray[np.bool_] | None = None,
-) -> NDArray[np.bool_]:
-    """Which tokens to hide, bool, shape (n_tokens,): each with this probability, and one at random where none fell.
+    among: Bools | None = None,
+) -> Bools:
+    """Which tokens to hide, bool, shape (n_tokens,).
+
+    Each with this probability, and one at random of each event where none was drawn.
 
     Parameters
     ----------
@@ -161,49 +163,43 @@ def mask_tokens(
 
 
 def tokens_to_predict(
-    model: MaskedTokenModel, tokens: TokenBatch, options: TrainingOptions, rng: np.random.Generator
-) -> NDArray[np.bool_]:
-    """The targets of one pass, bool, shape (n_tokens,): all that `options` allow, or some at random if they must be hidden."""
+    model: TokenModel, tokens: TokenBatch, options: TrainingOptions, rng: np.random.Generator
+) -> Bools:
+    """The targets of one pass, bool, shape (n_tokens,).
+
+    All tokens of the kinds that `options` allow for a model of one pass; some of them at random for
+    one from which they must be hidden.
+    """
     among = None
     if options.hide:
-        unknown = set(options.hide) - set(model.kinds)
-        if unknown:
+        targets = model.targets.numpy(force=True)
+        names = kind_names(model.heads, targets)
+        if unknown := set(options.hide) - set(names):
             raise TrainingError(
-                f"there are no tokens of kind {', '.join(sorted(unknown))} to hide, only {model.kinds}"
+                f"there are no tokens of kind {', '.join(sorted(unknown))} to hide, only {names}"
             )
-        kind = (
-            model.mask_id(torch.as_tensor(tokens.values, device=model.embedding.device))
-            - model.vocab_size
-        )
-        among = np.isin(model.kinds, options.hide)[kind.numpy(force=True)]
+        among = np.isin(names, options.hide)[kinds_of(targets)[tokens.values]]
     if model.one_pass:
         return np.ones(len(tokens.values), dtype=bool) if among is None else among
     return mask_tokens(tokens, options.mask_fraction, rng, among)
 
 
-def batch_loss(
-    model: MaskedTokenModel, tokens: TokenBatch, hidden: NDArray[np.bool_]
-) -> tuple[Tensor, int]:
-    """Summed cross-entropy of all digits of the tokens to predict, and their number; they are hidden unless one pass does it."""
-    order, groups = sort_by_multiplicity(tokens.counts)
-    device = model.embedding.device
-    flat = TokenBatch(np.arange(len(tokens.values)), tokens.offsets).select(order).values
-    truth = torch.as_tensor(tokens.values[flat], device=device)
-    mask = torch.as_tensor(hidden[flat], device=device)
-    masked = model.mask_id(truth)
-    values = truth if model.one_pass else torch.where(mask, masked, truth)
-    told = (
-        None if tokens.features is None else torch.as_tensor(tokens.features[flat], device=device)
-    )
-    at = mask.nonzero()[:, 0]
-    if np.array_equal(np.bincount(tokens.owner[hidden], minlength=len(tokens)), tokens.counts > 0):
-        features = model.encode_sorted(
-            values, groups, at, told
-        )  # one an event: the last block looks at these alone
-    else:
-        features = model.encode_sorted(values, groups, None, told)[at]
-    targets = model.targets[truth[mask]]
-    loss = torch.zeros((), device=device)
-    for log_p, target in zip(model.log_probabilities(features), targets.T, strict=True):
+def batch_loss(model: TokenModel, tokens: TokenBatch, hidden: Bools) -> tuple[Tensor, int]:
+    """Summed cross-entropy of the tokens to predict over all heads, and their number.
+
+    They are hidden from the model unless it predicts in one pass.
+    """
+    order, _ = sort_by_multiplicity(tokens.counts)
+    hidden = hidden[ragged_arange(tokens.counts[order], tokens.offsets[:-1][order])]
+    truth, offsets, features = tensors(tokens.select(order), model.device)
+    check_ids(truth, len(model.targets))
+    at = torch.as_tensor(np.flatnonzero(hidden), device=model.device)
+    shown = truth
+    if not model.one_pass:
+        shown = truth.clone()
+        shown[at] = model.mask_ids()[truth[at]]
+    targets = model.targets[truth[at]]
+    loss = torch.zeros((), device=model.device)
+    for log_p, target in zip(model.predict(shown, offsets, at, features), targets.T, strict=True):
         loss = loss + torch.nn.functional.nll_loss(log_p, target, ignore_index=-1, reduction="sum")
-    return loss, int(mask.sum())
+    return loss, len(at)

@@ -1,17 +1,7 @@
-"""The masked-token detector: how badly a transformer, trained on background, predicts each particle from the others.
+"""The masked-token detector: how badly a model, trained on background, predicts each particle.
 
-The rule: every form of the score is larger for stranger events. With s the surprise -log p of a hidden token's digit, t the tail
-surprise -log P(d or more), H and V expected value and variance of s under the model's own prediction (:mod:`hepmtp.detectors.masked_token.surprise`):
-
-- ``"sum"``: all s of the event; grows with the particle count by itself;
-- ``"mean"``: the sum over the number of tokens;
-- ``"excess"``: (sum s - sum H) / sqrt(sum V), over all factors: centred and scaled;
-- a factor's name (``"type"``, ``"pt"``, ``"eta"``, ``"MET"``, ...): the sum of that factor alone, of t for pt and MET, where new
-  physics lies above and not below what is expected, of s for the others;
-- ``"joined"``, the default: three questions, each answered by the share of background that is at least as strange, and Fisher's
-  combination of the three (:mod:`hepmtp.detectors.masked_token.tails`). What the particles are (sum of s of the type), how hard they are (sum of t of
-  pt), and what is missing (t of MET). Directions (eta, phi, METphi) are not asked for: nothing says where new physics would
-  point. What has no such name (a code, a joint token) is asked for by its s as one question.
+The rule: each token is predicted from all others of its event; :mod:`hepmtp.detectors.masked_token.forms`
+says how an event's tokens become one number.
 """
 
 from __future__ import annotations
@@ -19,33 +9,37 @@ from __future__ import annotations
 import functools
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import awkward as ak
 import numpy as np
 import torch
 from hist.axis import Regular
-from numpy.typing import NDArray
 
 from hepmtp import storage
 from hepmtp.detectors import BaseDetector, axis_from, plain_axis, score_axis, training_events
+from hepmtp.detectors.masked_token.forms import COMMON_FORMS, describe, label, parts_of
 from hepmtp.detectors.masked_token.surprise import Surprises, surprises
 from hepmtp.detectors.masked_token.tails import TailCombination
-from hepmtp.errors import NotFittedError, OptionError, StorageError, check_protocol
+from hepmtp.errors import OptionError, StorageError, check_protocol, fitted
+from hepmtp.events.ragged import Floats, Ints
 from hepmtp.events.tokens import TokenBatch
-from hepmtp.models.masked import MaskedTokenModel, ModelOptions, output_heads
+from hepmtp.models import TokenModel, check_model
+from hepmtp.models.masked import ModelOptions
 from hepmtp.tokenizers import Tokenizer, load_tokenizer
 from hepmtp.tokenizers.lookup import LookupTokenizer
 from hepmtp.training.loop import History, Progress
 from hepmtp.training.masking import TrainingOptions, train
 from hepmtp.training.threads import torch_threads
 
-Floats = NDArray[np.float64]
 
-#: Factors of which only a large value is strange.
-UPWARDS = ("pt", "MET")
-#: Factors that the joined score does not ask for: directions.
-NOT_ASKED = ("eta", "phi", "METphi")
+class ModelRecord(Protocol):
+    """Options of a model: a dataclass of plain data that builds it."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    def build(self, factors: tuple[tuple[str, int], ...], digits: Ints) -> TokenModel:
+        """A model with random weights for the ids of a tokenizer with these factors and digits."""
 
 
 @dataclass(eq=False)
@@ -70,12 +64,12 @@ class MaskedTokenDetector(BaseDetector):
     """
 
     tokenizer: Tokenizer = field(default_factory=lambda: LookupTokenizer.preset("no_azimuth"))
-    model: ModelOptions = field(default_factory=ModelOptions)
+    model: ModelRecord = field(default_factory=ModelOptions)
     training: TrainingOptions = field(default_factory=TrainingOptions)
     form: str = "joined"
     tail_events: int = 50_000
     history_: History = field(default_factory=list, init=False, repr=False)
-    model_: MaskedTokenModel | None = field(default=None, init=False, repr=False)
+    model_: TokenModel | None = field(default=None, init=False, repr=False)
     _state: _State | None = field(default=None, init=False, repr=False)
     _saved: tuple[str, str] | None = field(default=None, init=False, repr=False)
 
@@ -93,35 +87,19 @@ class MaskedTokenDetector(BaseDetector):
         return axis_from(self._fitted().axes[self.form])
 
     @property
-    def fitted_model(self) -> MaskedTokenModel:
+    def fitted_model(self) -> TokenModel:
         """The trained model."""
-        if self.model_ is None:
-            raise NotFittedError(
-                "this MaskedTokenDetector is not trained yet: call fit(background events) first"
-            )
-        return self.model_
+        return fitted(self.model_, self)
 
     @property
     def description(self) -> str:
         """What this form of the score is, in a sentence."""
-        plain = {
-            "joined": "How badly a transformer, trained on background, predicts what the particles are, how hard they are and what is "
-            "missing from the rest of the event: for each of the three the share of background that is at least as strange, and Fisher's "
-            "combination of these.",
-            "sum": "Sum of -log p over everything that the transformer predicts; grows with the particle count by itself.",
-            "mean": "The sum divided by the number of tokens.",
-            "excess": "The sum minus what the model expects, over the spread that it expects.",
-        }
-        above = "a value as large or larger" if self.form in UPWARDS else "the value"
-        return plain.get(
-            self.form,
-            f"Sum of -log of the probability that the transformer gives to {above} of {self.form}.",
-        )
+        return describe(self.form)
 
     @property
     def forms(self) -> tuple[str, ...]:
         """The forms that the score can have."""
-        return ("joined", "sum", "mean", "excess", *self._heads())
+        return (*COMMON_FORMS, *self._heads())
 
     @property
     def n_parameters(self) -> int:
@@ -174,9 +152,7 @@ class MaskedTokenDetector(BaseDetector):
     ) -> Self:
         """As `fit`, for tokens of the fitted tokenizer, such as :class:`processors.corpus.CorpusProcessor` gives."""
         self._check_form(self.form)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.training.seed)
-            model = MaskedTokenModel(self.tokenizer.factors, self.tokenizer.digits, self.model)
+        model = self._new_model()
         self.history_ = train(
             model,
             training,
@@ -193,7 +169,7 @@ class MaskedTokenDetector(BaseDetector):
         parts = self._parts(training.select(some))
         state.tails.fit(parts["questions"])
         state.axes = {
-            form: plain_axis(score_axis(self._form(parts, form), label=_label(form)))
+            form: plain_axis(score_axis(self._form(parts, form), label=label(form)))
             for form in self.forms
         }
         return self
@@ -216,6 +192,7 @@ class MaskedTokenDetector(BaseDetector):
         state = self._fitted()
         meta = {
             "model": asdict(self.model),
+            "model_kind": storage.kind_of(self.model),
             "training": asdict(self.training),
             "form": self.form,
             "tail_events": self.tail_events,
@@ -238,15 +215,12 @@ class MaskedTokenDetector(BaseDetector):
         meta, arrays = storage.read(path, storage.kind_of(cls))
         detector = cls(
             load_tokenizer(Path(path) / "tokenizer"),
-            ModelOptions(**meta["model"]),
+            _record(path, meta),
             TrainingOptions.from_saved(meta["training"]),
             meta["form"],
             meta["tail_events"],
         )
-        with torch.random.fork_rng(devices=[]):  # the weights drawn here are replaced at once
-            model = MaskedTokenModel(
-                detector.tokenizer.factors, detector.tokenizer.digits, detector.model
-            )
+        model = detector._new_model()  # its weights are replaced at once
         weights = {
             key[6:]: torch.as_tensor(value)
             for key, value in arrays.items()
@@ -271,44 +245,50 @@ class MaskedTokenDetector(BaseDetector):
         return _open, (*self._saved, self.form)
 
     def _fitted(self) -> _State:
-        if self._state is None:
-            raise NotFittedError(
-                "this MaskedTokenDetector is not trained yet: call fit(background events) first"
-            )
-        return self._state
+        return fitted(self._state, self)
 
     def _check_form(self, form: str) -> None:
         if form not in self.forms:
             raise OptionError(f"score form {form!r} is unknown; there are {', '.join(self.forms)}")
 
     def _heads(self) -> list[str]:
-        heads, _ = output_heads(self.model.form, self.tokenizer.factors, self.tokenizer.digits)
-        return [head.name for head in heads]
+        model = self.model_ or self._new_model()
+        return [head.name for head in model.heads]
+
+    def _new_model(self) -> TokenModel:
+        """A model with random weights, drawn from the seed; torch's generator stays as it was."""
+        if not hasattr(self.model, "build"):
+            raise OptionError(
+                f"the model of a MaskedTokenDetector is a record of options with build(factors, "
+                f"digits), such as hepmtp.ModelOptions; found {type(self.model).__name__}"
+            )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.training.seed)
+            return check_model(self.model.build(self.tokenizer.factors, self.tokenizer.digits))
 
     def _parts(self, tokens: TokenBatch) -> dict[str, Floats]:
-        """Every form but the joined one, each shape (n_events,), and the components of that, (n_events, n_components)."""
-        found = self.surprises(tokens)
-
-        def total(part: Floats) -> Floats:
-            return np.bincount(tokens.owner, part, minlength=len(tokens)).astype(np.float64)
-
-        s, expected, variance = (
-            total(part.sum(axis=1)) for part in (found.surprise, found.expected, found.variance)
-        )
-        parts = {"sum": s, "mean": s / np.maximum(tokens.counts, 1)}
-        parts["excess"] = (s - expected) / np.sqrt(np.maximum(variance, 1e-9))
-        heads = self._heads()
-        for column, name in enumerate(heads):
-            parts[name] = total((found.tail if name in UPWARDS else found.surprise)[:, column])
-        named = [parts[name] for name in heads if name in ("type", *UPWARDS)]
-        other = [parts[name] for name in heads if name not in ("type", *UPWARDS, *NOT_ASKED)]
-        parts["questions"] = np.stack([*named, *([np.sum(other, axis=0)] if other else [])], axis=1)
-        return parts
+        return parts_of(self.surprises(tokens), tokens, self._heads())
 
     def _form(self, parts: dict[str, Floats], form: str) -> Floats:
         if form != "joined":
             return parts[form]
         return self._fitted().tails.score(parts["questions"])
+
+
+def _record(path: str | Path, meta: dict[str, Any]) -> ModelRecord:
+    """The options of a saved model; folders of before they had a kind hold those of hepmtp's own."""
+    options = dict(meta["model"])
+    if "model_kind" not in meta:
+        options["output"] = options.pop("form")
+    kind = meta.get("model_kind", storage.kind_of(ModelOptions))
+    try:
+        found: ModelRecord = storage.resolve(kind)(**options)
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
+        raise StorageError(
+            f"{path}: its model is of a {kind!r}, which cannot be made here ({error}): "
+            "install its package"
+        ) from None
+    return found
 
 
 @dataclass
@@ -321,10 +301,6 @@ class _State:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "last": None}
-
-
-def _label(form: str) -> str:
-    return "masked-token score" if form == "joined" else f"masked-token score ({form})"
 
 
 @functools.lru_cache(maxsize=4)

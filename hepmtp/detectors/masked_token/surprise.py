@@ -14,6 +14,7 @@ A model of the attention "leave_one_out" needs no hiding: it answers for all tok
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -22,8 +23,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hepmtp.events.tokens import TokenBatch
-from hepmtp.models.attention import Group, buckets, packs, sort_by_multiplicity
-from hepmtp.models.masked import MaskedTokenModel
+from hepmtp.models import TokenModel, check_ids, tensors
+from hepmtp.models.attention import buckets, packs
 
 
 class Surprises(NamedTuple):
@@ -37,7 +38,7 @@ class Surprises(NamedTuple):
 
 
 @torch.no_grad()
-def surprises(model: MaskedTokenModel, tokens: TokenBatch, *, max_tokens: int = 4096) -> Surprises:
+def surprises(model: TokenModel, tokens: TokenBatch, *, max_tokens: int = 4096) -> Surprises:
     """Surprise of each token given all others of its event: n passes for an event of n tokens, or one (`ModelOptions`).
 
     Parameters
@@ -52,31 +53,25 @@ def surprises(model: MaskedTokenModel, tokens: TokenBatch, *, max_tokens: int = 
     shape = (len(tokens.values), len(model.heads))
     surprise, expected, variance, tail = (np.zeros(shape) for _ in range(4))
     out = Surprises(surprise, expected, variance, tail, np.full(shape, -1, dtype=np.int64))
-    device = model.embedding.device
     places = TokenBatch(np.arange(len(tokens.values)), tokens.offsets)
-    # where each token is hidden in turn, an event of n tokens is n copies of itself: its cost is n * n tokens
+    # where each token is hidden in turn, an event of n tokens is n copies of itself: n * n tokens
     for events in (
         packs(tokens.counts, max_tokens)
         if model.one_pass
         else buckets(tokens.counts**2, max_tokens)
     ):
         position = places.select(events).values  # (n_tokens of these events,)
-        truth = torch.as_tensor(tokens.values[position], device=device)
-        told = (
-            None
-            if tokens.features is None
-            else torch.as_tensor(tokens.features[position], device=device)
-        )
-        groups = sort_by_multiplicity(tokens.counts[events])[1]
-        features = (_in_one_pass if model.one_pass else _in_turn)(model, truth, told, groups)
+        truth, offsets, features = tensors(tokens.select(events), model.device)
+        check_ids(truth, len(model.targets))
         digits = model.targets[truth]
-        for column, log_p in enumerate(model.log_probabilities(features)):
+        predict = model.predict if model.one_pass else functools.partial(_in_turn, model)
+        for column, log_p in enumerate(predict(truth, offsets, features=features)):
             has = (digits[:, column] >= 0).cpu().numpy()
             rows = position[has]
-            log_p = log_p[torch.as_tensor(has, device=device)].double()  # noqa: PLW2901
+            log_p = log_p[torch.as_tensor(has, device=model.device)].double()  # noqa: PLW2901
             p = log_p.exp()
             entropy = -(p * log_p).sum(dim=1)
-            true = digits[:, column][torch.as_tensor(has, device=device)]
+            true = digits[:, column][torch.as_tensor(has, device=model.device)]
             own = log_p.gather(1, true[:, None])[:, 0]
             above = p.flip(1).cumsum(1).flip(1).gather(1, true[:, None])[:, 0] - own.exp() / 2
             out.surprise[rows, column] = -own.cpu().numpy()
@@ -90,29 +85,22 @@ def surprises(model: MaskedTokenModel, tokens: TokenBatch, *, max_tokens: int = 
 
 
 def _in_turn(
-    model: MaskedTokenModel, truth: Tensor, told: Tensor | None, groups: list[Group]
-) -> Tensor:
-    """Features of each token where it is hidden, (n_tokens, width), from the ids of events of one multiplicity."""
-    ((n_events, n),) = groups
-    truth = truth.reshape(n_events, n)
-    copies = truth[:, None, :].repeat(1, n, 1)  # (n_events, n copies, n tokens)
+    model: TokenModel, truth: Tensor, offsets: Tensor, features: Tensor | None
+) -> list[Tensor]:
+    """As `predict` of a model, each token hidden where it is asked for; events of one multiplicity."""
+    n_events, n = len(offsets) - 1, int(offsets[1])
+    copies = truth.reshape(n_events, 1, n).repeat(1, n, 1)  # (n_events, n copies, n tokens)
     diagonal = torch.arange(n, device=truth.device)
-    copies[:, diagonal, diagonal] = model.mask_id(truth)
-    at = (torch.arange(n_events * n, device=truth.device) * n) + diagonal.repeat(n_events)
-    if told is not None:
-        told = told.reshape(n_events, 1, n, -1).expand(-1, n, -1, -1).reshape(n_events * n * n, -1)
-    return model.encode_sorted(copies.reshape(-1), [Group(n_events * n, n)], at, told)
+    copies[:, diagonal, diagonal] = model.mask_ids()[truth].reshape(n_events, n)
+    at = torch.arange(n_events * n, device=truth.device) * n + diagonal.repeat(n_events)
+    if features is not None:
+        features = features.reshape(n_events, 1, n, -1).expand(-1, n, -1, -1)
+        features = features.reshape(n_events * n * n, -1)
+    all_offsets = torch.arange(n_events * n + 1, device=truth.device) * n
+    return model.predict(copies.reshape(-1), all_offsets, at, features)
 
 
-def _in_one_pass(
-    model: MaskedTokenModel, truth: Tensor, told: Tensor | None, groups: list[Group]
-) -> Tensor:
-    """As `_in_turn`, for a model whose positions do not see themselves, from events of any multiplicity."""
-    model.mask_id(truth)  # mask ids are no tokens
-    return model.encode_sorted(truth, groups, None, told)
-
-
-def surprises_slowly(model: MaskedTokenModel, tokens: TokenBatch) -> NDArray[np.float64]:
+def surprises_slowly(model: TokenModel, tokens: TokenBatch) -> NDArray[np.float64]:
     """The reference for `surprises`: one event, one hidden token, one pass at a time, shape (n_tokens, n_heads)."""
     out = np.zeros((len(tokens.values), len(model.heads)))
     for start, stop in zip(tokens.offsets[:-1], tokens.offsets[1:], strict=True):
@@ -120,13 +108,16 @@ def surprises_slowly(model: MaskedTokenModel, tokens: TokenBatch) -> NDArray[np.
             values = torch.as_tensor(tokens.values[start:stop])
             true = values[hidden - start]
             values = values.clone()
-            values[hidden - start] = model.mask_id(true)
-            told = None if tokens.features is None else torch.as_tensor(tokens.features[start:stop])
+            values[hidden - start] = model.mask_ids()[true]
+            one = tokens.features
+            features = None if one is None else torch.as_tensor(one[start:stop])
             with torch.no_grad():
-                features = model.encode(values, torch.tensor([0, stop - start]), told)[
-                    hidden - start
-                ]
-                log_p = model.log_probabilities(features[None])
+                log_p = model.predict(
+                    values,
+                    torch.tensor([0, stop - start]),
+                    torch.tensor([hidden - start]),
+                    features,
+                )
             for column, digit in enumerate(model.targets[true].tolist()):
                 if digit >= 0:
                     out[hidden, column] = -float(log_p[column][0, digit])

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from hepmtp import plotting, storage
 from hepmtp.plotting import SIMULATION, Caption
-from hepmtp.report.page import versions
+from hepmtp.report.info import versions
 from hepmtp.report.tables import Cells, markdown, write_csv
 from hepmtp.studies.league.challenge import ChallengeRow, Place, challenge_table
 from hepmtp.studies.league.entries import Entry

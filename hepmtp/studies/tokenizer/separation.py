@@ -86,6 +86,7 @@ Pair = tuple[Parts, Parts]
 
 
 def separation(signal: str, classifier: str, before: Pair, after: Pair, seed: int) -> Separation:
+    """How well a classifier of `CLASSIFIERS` tells this signal, before and after tokenising."""
     score = CLASSIFIERS[classifier]
     (b_before, s_before), (b_after, s_after) = score(before, seed), score(after, seed)
     continuous, tokens = auc(s_before, b_before), auc(s_after, b_after)

@@ -28,8 +28,7 @@ from hepmtp.events.tokens import TokenBatch
 from hepmtp.models.masked import Attention, MaskedTokenModel, ModelOptions
 from hepmtp.statistics.metrics import auc, balanced_weights
 from hepmtp.tokenizers.lookup import LookupTokenizer
-from hepmtp.training.loop import train
-from hepmtp.training.masking import TrainingOptions, batch_loss, mask_tokens
+from hepmtp.training.masking import TrainingOptions, batch_loss, mask_tokens, train
 from hepmtp.training.threads import torch_threads
 
 REQUIRED = 5.0

@@ -1,7 +1,7 @@
-"""Trained numbers stay: losses that were written down when the trainings were still five loops of their own.
+"""Trained numbers stay: losses that were written down when there were still five loops.
 
-The masked-token model and the classifier came out equal to the last bit on the machine that wrote them; other processors round
-otherwise, hence the tolerance.
+The masked-token model and the classifier came out equal to the last bit on the machine that wrote
+them; other processors round otherwise, hence the tolerance.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Training: what is hidden, when it stops, and that an interruption by force changes no bit of the result."""
+"""Training of the masked-token model: what is hidden, when it stops, and interruption by force."""
 
 from __future__ import annotations
 
@@ -20,12 +20,18 @@ from hypothesis import strategies as st
 from test_masked import events_of, make_model
 
 from hepmtp.detectors import training_events
-from hepmtp.errors import StorageError, TokenError, TrainingError
+from hepmtp.errors import OptionError, StorageError, TokenError, TrainingError
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.models.masked import MaskedTokenModel
 from hepmtp.tokenizers.lookup import LookupTokenizer
-from hepmtp.training.loop import History, train
-from hepmtp.training.masking import TrainingOptions, batch_loss, mask_tokens, tokens_to_predict
+from hepmtp.training.loop import History
+from hepmtp.training.masking import (
+    TrainingOptions,
+    batch_loss,
+    mask_tokens,
+    tokens_to_predict,
+    train,
+)
 from hepmtp.training.threads import torch_threads
 
 OPTIONS = TrainingOptions(epochs=4, batch_events=128, mask_fraction=0.2, seed=3)
@@ -34,7 +40,7 @@ Parts = tuple[TokenBatch, TokenBatch]
 
 @pytest.fixture(scope="module")
 def parts(background: ak.Array) -> Parts:
-    """Tokens of the training and validation parts of the embedded sample's first background events."""
+    """Tokens of the training and validation parts of the embedded sample's background."""
     training, validation = (training_events(background, part) for part in ("train", "validation"))
     tokenizer = LookupTokenizer().fit(training)
     return tokenizer.encode(training), tokenizer.encode(validation)
@@ -282,7 +288,7 @@ def test_progress_is_told(parts: Parts) -> None:
 
 
 def test_stops_when_patient_enough_and_keeps_the_best_weights() -> None:
-    # what is learned from training events is wrong for validation events, so the first epochs are the best
+    # what is learned in training is wrong for validation events, so the first epochs are the best
     training = TokenBatch.from_counts([3, 3, 3, 876, 881] * 64, [5] * 64)
     validation = TokenBatch.from_counts([800, 650, 777, 879, 884] * 16, [5] * 16)
     options = TrainingOptions(epochs=30, patience=3, batch_events=16, seed=1)
@@ -302,7 +308,8 @@ def test_leaves_torch_and_numpy_as_they_were(parts: Parts) -> None:
     model, threads = make_model(layers=1), torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+        torch_state = torch.get_rng_state()
+        numpy_state = np.random.get_state()[1].copy()  # noqa: NPY002
         train(model, *parts, options=replace(OPTIONS, epochs=1))
         with pytest.raises(TrainingError, match=r"lower learning_rate"):
             train(model, *parts, options=replace(OPTIONS, learning_rate=1e30))
@@ -349,14 +356,15 @@ def test_ids_of_another_tokenizer(parts: Parts) -> None:
         {"patience": 0},
         {"batch_events": 0},
         {"threads": 0},
+        {"learning_rate": 0.0},
+        {"weight_decay": -0.1},
         {"mask_fraction": 1.1},
         {"mask_fraction": -0.1},
     ],
 )
 def test_bad_options(options: dict[str, Any]) -> None:
-    with pytest.raises(
-        TrainingError, match=r"must be 1 or more and mask_fraction in 0\.\.1, found"
-    ):
+    name = next(iter(options))
+    with pytest.raises(OptionError, match=rf"{name}.* must be .*, found TrainingOptions"):
         TrainingOptions(**options)
 
 
@@ -364,7 +372,7 @@ def test_bad_options(options: dict[str, Any]) -> None:
 
 
 def train_until_told_to_stop(folder: Path, epoch: int, step: int) -> None:
-    """Run by a process of its own: at this batch of this epoch it says so and waits to be killed."""
+    """Run by a process of its own: at this batch it says so and waits to be killed."""
 
     def progress(now: int, done: int, steps: int, loss: float) -> None:
         if (now, done) == (epoch, step):

@@ -13,7 +13,14 @@ from contracts import check_tokenizer, columns
 
 from hepmtp import storage
 from hepmtp.detectors import training_events
-from hepmtp.errors import EventError, NotFittedError, StorageError, TokenError, TrainingError
+from hepmtp.errors import (
+    EventError,
+    NotFittedError,
+    OptionError,
+    StorageError,
+    TokenError,
+    TrainingError,
+)
 from hepmtp.events.particles import CONSTITUENT_TYPES
 from hepmtp.events.record import concatenate, make_events
 from hepmtp.events.tokens import TokenBatch
@@ -204,10 +211,10 @@ def test_bad_options() -> None:
     ):
         VQVAETokenizer(codebook_size=1)
     with pytest.raises(
-        TokenError, match=r"condition must be one of \('none', 'type'\), found 'pt'"
+        OptionError, match=r"condition must be one of \('none', 'type'\), found 'pt'"
     ):
         AutoencoderOptions(condition="pt")  # type: ignore[arg-type]
-    with pytest.raises(TokenError, match=r"width a multiple of heads"):
+    with pytest.raises(OptionError, match=r"width a multiple of heads"):
         AutoencoderOptions(width=30)
     with pytest.raises(TokenError, match=r"met_phi_bins must be 0 or more, found -1"):
         VQVAETokenizer(met_phi_bins=-1)
@@ -236,7 +243,9 @@ def test_a_loss_that_is_not_finite(events: ak.Array) -> None:
     wild = VQVAETokenizer(
         codebook_size=64, options=AutoencoderOptions(width=32, learning_rate=float("inf"))
     )
-    with pytest.raises(TrainingError, match=r"the loss became nan in epoch 1: lower learning_rate"):
+    with pytest.raises(
+        TrainingError, match=r"the loss became nan in epoch 1, step \d: lower learning_rate"
+    ):
         wild.fit(events)
 
 

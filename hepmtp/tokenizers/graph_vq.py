@@ -44,6 +44,7 @@ from hepmtp.tokenizers.binning import (
     n_bins,
 )
 from hepmtp.tokenizers.graph_network import GraphNetwork, ids, train
+from hepmtp.training.loop import LoopOptions, Progress, seeded
 from hepmtp.training.threads import torch_threads
 
 Floats = NDArray[np.float64]
@@ -71,8 +72,9 @@ class GraphVQTokenizer:
         weight of a second task, the particle itself (mean squared error of its standardised features) from its code and
         type; with 0, as in the talk, codes keep only what tells the classes apart. Of held-out background of the embedded
         sample, encoding decoded events gave 97 % of the particle ids again with 1 and 6 % with 0 (three epochs).
-    epochs, batch_events, learning_rate, seed
-        of the training; batches hold as many events again of the second class.
+    epochs, batch_events, learning_rate, seed, device
+        of the training (:class:`hepmtp.training.loop.LoopOptions`); batches hold as many events again
+        of the second class.
     signal
         events of role signal, of which the train part is the second class in place of distorted background. It makes
         the tokenizer supervised; it is not saved.
@@ -101,6 +103,7 @@ class GraphVQTokenizer:
     learning_rate: float = 3e-3
     seed: int = 0
     signal: ak.Array | None = field(default=None, repr=False)
+    device: str = "cpu"
     supervised_: bool = field(default=False, init=False, repr=False)
     sizes_: NDArray[np.int64] = field(init=False, repr=False)
     representatives_: Floats | None = field(default=None, init=False, repr=False)
@@ -167,8 +170,16 @@ class GraphVQTokenizer:
         ]
         return digit_table(*blocks)
 
-    def fit(self, events: ak.Array) -> Self:
+    def fit(
+        self,
+        events: ak.Array,
+        *,
+        checkpoint: str | Path | None = None,
+        progress: Progress | None = None,
+    ) -> Self:
         """Train on background training events, shape (n_events,), whatever their order.
+
+        `checkpoint` and `progress` are those of :func:`hepmtp.training.loop.train`.
 
         Raises
         ------
@@ -191,8 +202,8 @@ class GraphVQTokenizer:
             else None
         )
         self.sizes_ = share_out(self.codes, np.sqrt(counts))
-        with torch.random.fork_rng(devices=[]), torch_threads(1):
-            torch.manual_seed(self.seed)
+        options = LoopOptions(**{name: getattr(self, name) for name in _TRAINING})
+        with seeded(self.seed), torch_threads(1):
             network = GraphNetwork(self.width, self.layers, self.heads, self.sizes_.tolist())
             network.standardise(particle_features(events))
             train(
@@ -201,12 +212,11 @@ class GraphVQTokenizer:
                 (lambda rng: distort(events, rng, VISIBLE))
                 if others is None
                 else (lambda _: others),
+                options,
                 neighbours=self.neighbours,
                 reconstruction=self.reconstruction,
-                epochs=self.epochs,
-                batch_events=self.batch_events,
-                learning_rate=self.learning_rate,
-                seed=self.seed,
+                checkpoint=checkpoint,
+                progress=progress,
             )
         # in float64 the chunk that an event comes in cannot decide between two codes
         self.network_, self.met_, self.supervised_ = (
@@ -306,8 +316,9 @@ class GraphVQTokenizer:
             return ids(self._fitted(), events, self.neighbours)
 
 
-_OPTIONS = ("codes", "neighbours", "met_bins", "met_phi_bins", "width", "layers", "heads", "reconstruction", "epochs",
-            "batch_events", "learning_rate", "seed")  # fmt: skip
+_TRAINING = ("epochs", "batch_events", "learning_rate", "seed", "device")
+_OPTIONS = ("codes", "neighbours", "met_bins", "met_phi_bins", "width", "layers", "heads",
+            "reconstruction", *_TRAINING)  # fmt: skip
 
 
 def share_out(total: int, weight: NDArray[Any]) -> NDArray[np.int64]:

@@ -45,6 +45,7 @@ from hepmtp.tokenizers.binning import (
     met_values,
     n_bins,
 )
+from hepmtp.training.loop import Progress
 
 #: What is stored of a centre.
 CENTRE = ("pt", "eta", "phi", "energy", "type")
@@ -122,8 +123,16 @@ class LearnedTokenizer(ABC):
         missing = [np.arange(size)[:, None] for _, size in self.factors[len(sizes) :]]
         return digit_table(np.indices(sizes).reshape(len(sizes), -1).T, *missing)
 
-    def fit(self, events: ak.Array) -> Self:
+    def fit(
+        self,
+        events: ak.Array,
+        *,
+        checkpoint: str | Path | None = None,
+        progress: Progress | None = None,
+    ) -> Self:
         """Train on background training events, shape (n_events,); their order has no effect.
+
+        `checkpoint` and `progress` are those of :func:`hepmtp.training.loop.train`.
 
         Raises
         ------
@@ -138,7 +147,14 @@ class LearnedTokenizer(ABC):
             if n_bins(self.met_bins)
             else None
         )
-        self.model_, self.history_ = autoencoder.fit(self.quantiser, self.options, features, counts)
+        self.model_, self.history_ = autoencoder.fit(
+            self.quantiser,
+            self.options,
+            features,
+            counts,
+            checkpoint=checkpoint,
+            progress=progress,
+        )
         self.met_ = met
         self._find_centres(events, features)
         return self
@@ -214,7 +230,7 @@ class LearnedTokenizer(ABC):
         """Read what `save` wrote."""
         meta, arrays = storage.read(path, storage.kind_of(cls))
         options = meta["tokenizer"]
-        tokenizer = cls(**{**options, "options": AutoencoderOptions(**options["options"])})
+        tokenizer = cls(**{**options, "options": AutoencoderOptions.from_saved(options["options"])})
         weights = {
             name[6:]: torch.as_tensor(array)
             for name, array in arrays.items()

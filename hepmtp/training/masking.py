@@ -1,74 +1,130 @@
-"""Training: hide tokens at random, let the model predict them, stop when the validation loss no longer falls.
-
-The rule: the same seed gives the same model, also when training was interrupted: every epoch draws from a generator of its
-own (seed, epoch), and a checkpoint is written, under a temporary name and renamed, after each.
-"""
+"""Training of the masked-token model: hide tokens at random, and let the model predict them."""
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hepmtp.errors import TrainingError
+from hepmtp.errors import OptionError, TrainingError
+from hepmtp.events.ragged import Bools, Ints
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.models.attention import sort_by_multiplicity
 from hepmtp.models.masked import MaskedTokenModel
+from hepmtp.training import loop
+from hepmtp.training.loop import History, LoopOptions, Progress
 
-log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class TrainingOptions:
-    """How a model is trained.
+@dataclass(frozen=True, kw_only=True)
+class TrainingOptions(LoopOptions):
+    """How a masked-token model is trained.
 
     Parameters
     ----------
-    epochs, patience
-        at most so many epochs; stop after `patience` epochs without a lower validation loss.
-    batch_events
-        events of mixed multiplicity in one optimiser step.
-    learning_rate, weight_decay
-        of AdamW (Loshchilov and Hutter, arXiv:1711.05101); the rate rises over the first 5 % of the steps and falls to
-        zero along a cosine.
     mask_fraction
-        share of an event's tokens that is hidden, at random; at least one is. The default, one token an event as in
-        scoring, comes from a scan on background (benchmarks/mask_fraction.py). Models of the attention "leave_one_out" do not
-        use it: they predict every token of every event in each pass.
+        share of an event's tokens that is hidden, at random; at least one is. The default, one
+        token an event as in scoring, comes from a scan on background
+        (benchmarks/mask_fraction.py). Models of the attention "leave_one_out" do not use it: they
+        predict every token of every event in each pass.
     hide
         kinds of tokens to predict, of "particle", "MET" and "METphi"; none named: all.
-    seed
-        of everything that is random.
-    threads
-        torch threads; more than one is many times slower on a busy machine.
-    device
-        where to train, e.g. "cpu" or "cuda".
+    epochs, patience, batch_events, learning_rate, weight_decay, seed, threads, device
+        of :class:`hepmtp.training.loop.LoopOptions`.
     """
 
-    epochs: int = 8
-    patience: int = 3
-    batch_events: int = 512
-    learning_rate: float = 2e-3
-    weight_decay: float = 0.01
     mask_fraction: float = 0.0
     hide: tuple[str, ...] = ()
-    seed: int = 0
-    threads: int = 1
-    device: str = "cpu"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         object.__setattr__(self, "hide", tuple(self.hide))
-        if (
-            min(self.epochs, self.patience, self.batch_events, self.threads) < 1
-            or not 0 <= self.mask_fraction <= 1
-        ):
+        if not 0 <= self.mask_fraction <= 1:
+            raise OptionError(f"mask_fraction must be in 0..1, found {self}")
+
+
+def train(
+    model: MaskedTokenModel,
+    training: TokenBatch,
+    validation: TokenBatch,
+    *,
+    options: TrainingOptions | None = None,
+    checkpoint: str | Path | None = None,
+    progress: Progress | None = None,
+) -> History:
+    """Train in place; the model ends with the weights of its best epoch.
+
+    Parameters
+    ----------
+    training, validation
+        background events; the second only decides when to stop.
+    checkpoint, progress
+        of :func:`hepmtp.training.loop.train`.
+
+    Raises
+    ------
+    TrainingError
+        if there is nothing to train on, the loss is not finite, or the checkpoint belongs to
+        another training.
+    """
+    options = options or TrainingOptions()
+    task = _MaskedTokens(model, training, validation, options)
+    return loop.train(task, options, checkpoint=checkpoint, progress=progress)
+
+
+@dataclass(eq=False)
+class _MaskedTokens:
+    """The task: cross-entropy of what is hidden."""
+
+    model: MaskedTokenModel
+    training: TokenBatch
+    validation: TokenBatch
+    options: TrainingOptions
+
+    def __post_init__(self) -> None:
+        n, m = len(self.training), len(self.validation)
+        if not len(self.training.values) or not len(self.validation.values):
             raise TrainingError(
-                f"epochs, patience, batch_events and threads must be 1 or more and mask_fraction in 0..1, found {self}"
+                f"training needs events: found {n} training and {m} validation events with tokens"
             )
+        # the same tokens in every epoch, so that losses can be compared
+        self.hidden = self._targets(self.validation, np.random.default_rng([self.options.seed, 0]))
+        some = self._targets(self.training, np.random.default_rng(0))
+        if not self.hidden.any() or not some.any():
+            kinds = " or ".join(self.options.hide)
+            raise TrainingError(f"there is no token of kind {kinds} to predict: give other events")
+
+    def _targets(self, tokens: TokenBatch, rng: np.random.Generator) -> Bools:
+        return tokens_to_predict(self.model, tokens, self.options, rng)
+
+    def draw(self, _: int, __: np.random.Generator) -> int:
+        """The same events in every epoch."""
+        return len(self.training)
+
+    def loss(self, events: Ints, rng: np.random.Generator) -> tuple[Tensor, int]:
+        """Over all digits of the hidden tokens, and the number of these tokens."""
+        batch = self.training.select(events)
+        return batch_loss(self.model, batch, self._targets(batch, rng))
+
+    def validation_loss(self) -> float:
+        """Per hidden token."""
+        total, tokens = 0.0, 0
+        for first in range(0, len(self.validation), self.options.batch_events):
+            events = np.arange(first, min(first + self.options.batch_events, len(self.validation)))
+            span = slice(*self.validation.offsets[[first, events[-1] + 1]])
+            loss, n = batch_loss(self.model, self.validation.select(events), self.hidden[span])
+            total, tokens = total + float(loss), tokens + n
+        return total / tokens
+
+    def identity(self) -> Iterator[object]:
+        """The tokens and the shape of the model."""
+        yield self.model.config()
+        for batch in (self.training, self.validation):
+            yield from (batch.values, batch.offsets, batch.features)
 
 
 def mask_tokens(

@@ -36,8 +36,8 @@ from hepmtp.events.tokens import TokenBatch
 from hepmtp.models.masked import MaskedTokenModel, ModelOptions, output_heads
 from hepmtp.tokenizers import Tokenizer, load_tokenizer
 from hepmtp.tokenizers.lookup import LookupTokenizer
-from hepmtp.training.loop import History, Progress, train
-from hepmtp.training.masking import TrainingOptions
+from hepmtp.training.loop import History, Progress
+from hepmtp.training.masking import TrainingOptions, train
 from hepmtp.training.threads import torch_threads
 
 Floats = NDArray[np.float64]
@@ -226,7 +226,7 @@ class MaskedTokenDetector:
         detector = cls(
             load_tokenizer(Path(path) / "tokenizer"),
             ModelOptions(**meta["model"]),
-            TrainingOptions(**meta["training"]),
+            TrainingOptions.from_saved(meta["training"]),
             meta["form"],
             meta["tail_events"],
         )

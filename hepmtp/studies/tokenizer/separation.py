@@ -118,8 +118,8 @@ def _transformer(pair: Pair, seed: int) -> Scores:
         labelled(*(inputs_of(one[part]) for one in pair)) for part in ("train", "validation")
     )
     model = new_classifier(ClassifierOptions(), seed)
+    train_classifier(model, training, validation, options=ClassifierTraining(seed=seed))
     with torch_threads(1):
-        train_classifier(model, training, validation, options=ClassifierTraining(seed=seed))
         background, signal = (model.logits(inputs_of(one["analysis"])) for one in pair)
     return background, signal
 

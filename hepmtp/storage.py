@@ -24,7 +24,7 @@ import safetensors.numpy
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
-from hepmtp.errors import StorageError
+from hepmtp.errors import OptionError, StorageError, check_protocol
 
 #: Changes when what is written can no longer be read by older code.
 FORMAT = 1
@@ -208,10 +208,13 @@ def resolve(name: str) -> Any:
     return pkgutil.resolve_name(current_name(name))
 
 
-def load(path: str | Path) -> Any:
+def load(path: str | Path, protocol: type | None = None) -> Any:
     """The fitted thing in a folder, made by the ``load`` of the class that the folder names.
 
-    Raises StorageError.
+    Raises
+    ------
+    StorageError
+        if it cannot be loaded, or lacks something of the protocol, if one is given.
     """
     kind = str(read(path)[0].get("kind"))
     try:
@@ -220,4 +223,11 @@ def load(path: str | Path) -> Any:
         raise StorageError(
             f"{path} holds a {kind!r}, which cannot be imported here ({error}): install its package"
         ) from None
-    return cls.load(path)
+    found = cls.load(path)
+    if protocol is not None:
+        try:
+            check_protocol(found, protocol)
+        except OptionError as error:
+            expected = protocol.__name__.lower()
+            raise StorageError(f"{path} holds a {kind!r}, expected a {expected}: {error}") from None
+    return found

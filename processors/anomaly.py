@@ -15,7 +15,7 @@ from coffea.processor import ProcessorABC, column_accumulator
 from numpy.typing import NDArray
 
 from hepmtp.detectors import Detector, load_detector
-from hepmtp.errors import OptionError, RegionError
+from hepmtp.errors import OptionError, RegionError, check_protocol
 from hepmtp.events.record import metadata
 from hepmtp.events.regions import REGIONS, Region, described
 from hepmtp.events.split import analysis_scale, part_of
@@ -54,6 +54,8 @@ class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
         self.detectors = [
             load_detector(one) if isinstance(one, str | Path) else one for one in detectors
         ]
+        for one in self.detectors:
+            check_protocol(one, Detector)
         self.regions, self.columns = tuple(regions), columns
         for what, names, error in (
             ("detectors", [one.name for one in self.detectors], OptionError),

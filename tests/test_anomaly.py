@@ -40,7 +40,7 @@ N = {"4top": 500, "ttbarW": 600}
 NAMES = ("masked_token", "masked_token_pt", "token_rarity", "multiplicity", "ht")
 
 
-class Broken:
+class Broken(Observable):
     """A detector whose score of the third event that it sees is what it was made with."""
 
     description = "Breaks on purpose."

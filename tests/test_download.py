@@ -543,9 +543,7 @@ def test_a_tar_file_that_is_damaged(zenodo: Zenodo, get: Fetch, tmp_path: Path) 
         "c.tar": tar(),
     }.items():
         zenodo.files = {name: data}
-        with pytest.raises(
-            FetchError, match=rf"{name} (is damaged or no archive|holds no file)"
-        ):
+        with pytest.raises(FetchError, match=rf"{name} (is damaged or no archive|holds no file)"):
             get({name: {"unpack": "tar"}})
     assert left(tmp_path) == {"a.tar.gz", "b.tar", "c.tar"}
 

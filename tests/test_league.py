@@ -15,7 +15,14 @@ import pytest
 from hepmtp import storage
 from hepmtp.datasets.files import read
 from hepmtp.datasets.manifest import embedded
-from hepmtp.detectors import axis_from, load_detector, plain_axis, score_axis, training_events
+from hepmtp.detectors import (
+    BaseDetector,
+    axis_from,
+    load_detector,
+    plain_axis,
+    score_axis,
+    training_events,
+)
 from hepmtp.detectors.combination import Combination
 from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
 from hepmtp.detectors.observables import Observable
@@ -35,7 +42,6 @@ from hepmtp.studies.league.entries import (
     Entry,
     choose,
     entry_of,
-    learned_from_signal,
 )
 from hepmtp.studies.league.figures import Bar, auc_bars
 from hepmtp.studies.league.run import run_league
@@ -46,7 +52,7 @@ BACKGROUND = ["ttbarW", "ttbarWW", "ttbarZ", "ttbarHiggs"]
 
 
 @dataclass(eq=False)
-class Noisy:
+class Noisy(BaseDetector):
     """HT with noise that depends on the seed; counts how often it is fitted and scores."""
 
     seed: int = 0
@@ -493,13 +499,13 @@ def test_labels_are_found_in_what_a_detector_is_made_from():
         MaskedTokenDetector(graph(signal=signal)),
         MaskedTokenDetector(ContinuousInputs(graph(signal=signal))),
     ):
-        assert learned_from_signal(supervised)
+        assert supervised.supervised
     for other in (
         plain,
         Combination([plain, Noisy()], "or"),
         MaskedTokenDetector(ContinuousInputs(graph())),
     ):
-        assert not learned_from_signal(other)
+        assert not other.supervised
 
 
 def test_a_score_that_is_not_a_number_is_named(tmp_path, monkeypatch):

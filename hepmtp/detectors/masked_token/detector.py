@@ -17,11 +17,11 @@ import torch
 from hist.axis import Regular
 
 from hepmtp import storage
-from hepmtp.detectors import axis_from, plain_axis, score_axis, training_events
+from hepmtp.detectors import BaseDetector, axis_from, plain_axis, score_axis, training_events
 from hepmtp.detectors.masked_token.forms import COMMON_FORMS, describe, label, parts_of
 from hepmtp.detectors.masked_token.surprise import Surprises, surprises
 from hepmtp.detectors.masked_token.tails import TailCombination
-from hepmtp.errors import NotFittedError, OptionError, StorageError
+from hepmtp.errors import OptionError, StorageError, check_protocol, fitted
 from hepmtp.events.ragged import Floats, Ints
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.models import TokenModel, check_model
@@ -43,7 +43,7 @@ class ModelRecord(Protocol):
 
 
 @dataclass(eq=False)
-class MaskedTokenDetector:
+class MaskedTokenDetector(BaseDetector):
     """Tokenizer, masked-token model and background tail probabilities as one detector.
 
     Parameters
@@ -73,6 +73,9 @@ class MaskedTokenDetector:
     _state: _State | None = field(default=None, init=False, repr=False)
     _saved: tuple[str, str] | None = field(default=None, init=False, repr=False)
 
+    def __post_init__(self) -> None:
+        check_protocol(self.tokenizer, Tokenizer)
+
     @property
     def name(self) -> str:
         """``masked_token``, followed by the form unless it is the default one."""
@@ -86,11 +89,7 @@ class MaskedTokenDetector:
     @property
     def fitted_model(self) -> TokenModel:
         """The trained model."""
-        if self.model_ is None:
-            raise NotFittedError(
-                "this MaskedTokenDetector is not trained yet: call fit(background events) first"
-            )
-        return self.model_
+        return fitted(self.model_, self)
 
     @property
     def description(self) -> str:
@@ -101,6 +100,16 @@ class MaskedTokenDetector:
     def forms(self) -> tuple[str, ...]:
         """The forms that the score can have."""
         return (*COMMON_FORMS, *self._heads())
+
+    @property
+    def n_parameters(self) -> int:
+        """Trainable parameters of the model."""
+        return sum(one.numel() for one in self.fitted_model.parameters())
+
+    @property
+    def supervised(self) -> bool:
+        """Whether signal is used in the training of the tokenizer."""
+        return self.tokenizer.supervised
 
     def with_score(self, form: str) -> Self:
         """The same detector with another form of the score; both share the model and what it has computed."""
@@ -236,11 +245,7 @@ class MaskedTokenDetector:
         return _open, (*self._saved, self.form)
 
     def _fitted(self) -> _State:
-        if self._state is None:
-            raise NotFittedError(
-                "this MaskedTokenDetector is not trained yet: call fit(background events) first"
-            )
-        return self._state
+        return fitted(self._state, self)
 
     def _check_form(self, form: str) -> None:
         if form not in self.forms:

@@ -19,7 +19,7 @@ from hepmtp.detectors import Detector, load_detector
 from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
 from hepmtp.detectors.observables import OBSERVABLES, Observable
 from hepmtp.detectors.token_rarity import TokenRarity
-from hepmtp.errors import HepmtpError
+from hepmtp.errors import HepmtpError, check_protocol
 from hepmtp.models.heads import Output
 from hepmtp.models.masked import ModelOptions
 from hepmtp.tokenizers.lookup import PRESETS, LookupTokenizer
@@ -156,6 +156,7 @@ def entry_of(word: str) -> Entry:
             detector: Detector = make(
                 **{key: value for key, value in {**given, "seed": seed}.items() if key in takes}
             )
+            check_protocol(detector, Detector)
             return detector
 
         first = of(0)
@@ -169,18 +170,8 @@ def entry_of(word: str) -> Entry:
         ) from None
 
 
-def learned_from_signal(fitted: object) -> bool:
-    """Whether a detector, its tokenizer or whatever it is made from says of itself that it is
-    fitted with labels.
-    """
-    if any(getattr(fitted, name, False) is True for name in ("supervised", "supervised_")):
-        return True
-    within = (getattr(fitted, "tokenizer", None), *getattr(fitted, "members", ()))
-    return any(learned_from_signal(part) for part in within if part is not None)
-
-
 def _kind(detector: Detector) -> Kind:
-    return "supervised" if learned_from_signal(detector) else "background-only"
+    return "supervised" if detector.supervised else "background-only"
 
 
 def _made(path: str, within: str = "", **values: Any) -> Callable[..., Any]:

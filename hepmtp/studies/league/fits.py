@@ -27,12 +27,12 @@ from hepmtp import storage
 from hepmtp.datasets.files import read
 from hepmtp.datasets.manifest import Dataset
 from hepmtp.detectors import Detector, load_detector
-from hepmtp.errors import HepmtpError, ScoreError, StorageError, TrainingError
+from hepmtp.errors import HepmtpError, ScoreError, StorageError, TrainingError, check_protocol
 from hepmtp.events.ragged import Floats
 from hepmtp.events.record import PARTICLE_FIELDS, concatenate
 from hepmtp.events.regions import Region
 from hepmtp.events.split import analysis_scale, split_of
-from hepmtp.studies.league.entries import Entry, learned_from_signal
+from hepmtp.studies.league.entries import Entry
 from hepmtp.studies.league.table import Fit
 
 
@@ -130,7 +130,7 @@ class Fitting:
                 start = time.perf_counter()
                 detector.fit(self.events.training)
                 seconds = time.perf_counter() - start
-        if entry.kind != "supervised" and learned_from_signal(detector):
+        if entry.kind != "supervised" and detector.supervised:
             raise TrainingError(
                 f"entry {entry.name!r} has learned from signal: its kind must be 'supervised'"
             )
@@ -143,7 +143,7 @@ class Fitting:
             "detector": storage.digest(stored),
             "fit_seconds": seconds,
             "events_per_second": speed,
-            "parameters": _parameters(detector),
+            "parameters": detector.n_parameters or None,
         }
         arrays = {
             f"{row}/{name}": one for row, found in table.items() for name, one in found.items()
@@ -164,7 +164,9 @@ class Fitting:
             parts = [self.registry[name] for name in entry.parts]
             given["detectors"] = [self.part(part, seed) for part in parts]
         with _missing_library(entry):
-            return entry.make(seed, **given)
+            detector = entry.make(seed, **given)
+        check_protocol(detector, Detector)
+        return detector
 
     def part(self, entry: Entry, seed: int) -> Detector:
         """A fitted detector that another entry is made from."""
@@ -239,8 +241,7 @@ def _score(
 ) -> tuple[dict[str, dict[str, Floats]], float]:
     """Scores of every row of an entry, and events per second of the detector's own form."""
     forms = {
-        row: detector.with_score(form) if form else detector  # type: ignore[attr-defined]
-        for row, form in entry.rows.items()
+        row: detector.with_score(form) if form else detector for row, form in entry.rows.items()
     }
     found: dict[str, dict[str, Floats]] = {row: {} for row in forms}
     seconds = 0.0
@@ -258,15 +259,6 @@ def _score(
                     "score"
                 )
     return found, sum(map(len, held_out.values())) / seconds
-
-
-def _parameters(detector: Detector) -> int | None:
-    """Number of fitted parameters; None where it means nothing."""
-    known = getattr(detector, "n_parameters", None)
-    if known is not None:
-        return int(known) or None
-    weights = getattr(getattr(detector, "model_", None), "parameters", None)
-    return sum(one.numel() for one in weights()) if callable(weights) else None
 
 
 @contextlib.contextmanager

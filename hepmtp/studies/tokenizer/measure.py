@@ -172,7 +172,7 @@ def tokenizer_report(
     both = _correlations(shown, decoded)
     return TokenizerReport(
         name=name or type(tokenizer).__name__,
-        supervised=bool(getattr(tokenizer, "supervised", False)),
+        supervised=tokenizer.supervised,
         vocab_size=tokenizer.vocab_size,
         n_events=len(shown),
         n_tokens=len(tokens.values),

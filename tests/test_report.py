@@ -55,7 +55,7 @@ def small_run(folder):
             for key, values in score.items():
                 fill(histograms[key], dataset=name, region=one, score=values[inside], weight=weight)
     h = histograms["surprise"]
-    cut = threshold(h, background=BACKGROUND, quantile=0.95)
+    cut = threshold(h, background=BACKGROUND, region="CR", quantile=0.95)
     figure = plotting.score_regions(
         h, compare(h, "SR", "CR", datasets=BACKGROUND), background=BACKGROUND, signals=SIGNALS
     )
@@ -98,12 +98,19 @@ def small_run(folder):
         info=info,
         histograms=histograms,
         cutflow=cutflow,
-        performance=performance(columns, background=BACKGROUND, signals=SIGNALS),
+        performance=performance(columns, background=BACKGROUND, signals=SIGNALS, regions=["SR"]),
         selection=[
-            apply(one, threshold(one, background=BACKGROUND, quantile=0.95), background=BACKGROUND, signal="4top", columns=columns)
+            apply(
+                one,
+                threshold(one, background=BACKGROUND, region="CR", quantile=0.95),
+                background=BACKGROUND,
+                signal="4top",
+                region="SR",
+                columns=columns,
+            )
             for one in histograms.values()
         ],
-    )  # fmt: skip
+    )
     assert cut.region == "CR"
     return info
 

@@ -1,4 +1,4 @@
-"""Figures: they show what they were given, say whose events it is, and leave the caller's style alone."""
+"""Figures show what they were given, say whose events it is, and leave the caller's style."""
 
 from __future__ import annotations
 

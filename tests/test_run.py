@@ -18,7 +18,7 @@ from coffea.nanoevents import BaseSchema
 from coffea.processor import Runner, SimpleCheckpointer
 from coffea.util import coffea_console
 
-from hepmtp.errors import HepmtpError, ReadError, ScoreError
+from hepmtp.errors import OptionError, ReadError, ScoreError
 from hepmtp.events.observables import ht, n_b
 from hepmtp.events.record import metadata
 from hepmtp.readers.convert import convert
@@ -281,7 +281,7 @@ def test_errors_name_what_is_wrong(files: Any, iterative: Any, tmp_path: Path) -
     with pytest.raises(ScoreError, match=r"^score of event 300 is nan; train again$"):
         HepRunner(iterative, chunksize=100)(fileset(files["csv"]), break_down)
     with pytest.raises(
-        HepmtpError, match=r"executor 'grid' is unknown; the executors are iterative, futures, dask"
+        OptionError, match=r"executor 'grid' is unknown; the executors are iterative, futures, dask"
     ):
         make_executor("grid").__enter__()  # type: ignore[arg-type]
 

@@ -54,6 +54,8 @@ def test_compare_by_hand(h):
     assert found.p_value == pytest.approx(chi2_distribution.sf(found.chi2, 3))
     assert (found.regions, found.label, found.normalised) == (("SR", "CR"), "stranger", True)
     assert found.edges.tolist() == [0, 1, 2, 3, 4]
+    assert found.verdict == f"chi2 / ndof = {found.chi2:.1f} / 3, p = {found.p_value:.2g}"
+    assert found._replace(p_value=1e-9).verdict.endswith(" / 3, p < 0.0001")
 
 
 def test_compare_yields(h):

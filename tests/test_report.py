@@ -14,7 +14,7 @@ from hepmtp import plotting
 from hepmtp.errors import StorageError
 from hepmtp.report.folder import write_numbers
 from hepmtp.report.info import FigureText, RunInfo, read_info, versions
-from hepmtp.report.page import conclusions, write_page
+from hepmtp.report.page import _plain, conclusions, write_page
 from hepmtp.report.tables import records
 from hepmtp.statistics.comparison import apply, compare, threshold
 from hepmtp.statistics.histograms import book, fill
@@ -170,6 +170,18 @@ def test_the_numbers_of_the_page_are_those_of_the_files(folder):
     raw = cutflow["4top"]["SR"]["raw"]
     assert f"4top{cutflow['4top']['all']['raw']}" in page.text
     assert f"{raw} signal" in page.text
+
+
+@pytest.mark.parametrize(
+    ("label", "text"),
+    [
+        (r"$\geq 6$ jets, $H_T > 500$ GeV", "≥ 6 jets, HT > 500 GeV"),
+        (r"$p_T^{miss} \leq 20$ GeV of masked_token", "pT miss ≤ 20 GeV of masked_token"),
+        ("4 or 5 jets", "4 or 5 jets"),
+    ],
+)
+def test_tex_is_text_on_the_page(label, text):
+    assert _plain(label) == text
 
 
 def test_files_of_the_folder(folder):

@@ -221,10 +221,7 @@ def compare(
     rows = passing(h, info.background, info.signals, regions=regions, quantile=quantile)
     name = f"{detector}-{regions[0]}-{regions[1]}"
     draw_regions(run, h, info, regions, quantile=quantile, name=name)
-    typer.echo(
-        f"background, shape in {regions[0]} against {regions[1]}:"
-        f" chi2 / ndof = {shape.chi2:.1f} / {shape.ndof}, p = {shape.p_value:.2g}"
-    )
+    typer.echo(f"background, shape in {regions[0]} against {regions[1]}: {shape.verdict}")
     if rows:
         write_csv(run / f"{name}.csv", rows)
         write_markdown(run / f"{name}.md", rows, titles=TITLES)

@@ -61,7 +61,7 @@ def score_regions(
     thresholds
         name -> score of cuts that are marked.
     labels
-        name -> TeX text of each region; one without has its name.
+        name -> TeX text of each region; its name stands before it.
     """
     figure, axes = panels(8.0, (3, 3, 1.5))
     _stacks(
@@ -121,9 +121,8 @@ def shape_comparison(
     what_is_drawn = "Share of the region / bin" if comparison.normalised else "Events / bin"
     axes[0].set(ylabel=what_is_drawn, xlabel="")
     axes[0].set_ylim(0, 1.75 * max(float(np.max(values + errors)) for values, errors in pairs))
-    p_value = f"p = {comparison.p_value:.2g}" if comparison.p_value > 1e-4 else "p < 0.0001"
-    chi2 = rf"$\chi^2$ / ndof = {comparison.chi2:.1f} / {comparison.ndof}, {p_value}"
-    corner(axes[0], caption, f"{what}, {chi2}")
+    verdict = comparison.verdict.replace("chi2", r"$\chi^2$")
+    corner(axes[0], caption, f"{what}, {verdict}")
     axes[0].legend(loc="upper right", fontsize="small", borderpad=0.6)
     _ratio(axes[1], comparison)
     axes[1].set_xlabel("")
@@ -152,7 +151,10 @@ def _stacks(
     tops = []
     for axis, region in zip(axes, regions, strict=True):
         tops.append(_stack(axis, h, region, order, signals, scale))
-        corner(axis, caption if region == regions[0] else None, labels.get(region) or region)
+        text = labels.get(region, "")
+        if not text.startswith(region):
+            text = f"{region}: {text}".removesuffix(": ")
+        corner(axis, caption if axis is axes[0] else None, text)
     for axis in axes:
         axis.set_ylim(max(max(tops) * 1e-5, 2e-3), max(tops) * 3e2)
     axes[0].legend(loc="upper right", ncols=2, fontsize="x-small", borderpad=0.6)

@@ -91,10 +91,8 @@ def _pair(h: Histogram, info: RunInfo, regions: tuple[str, str], end: str) -> It
     """Score and shape of a signal and a control region."""
     yield f"score{end}", *_two_regions(h, info, regions, 0.99)
     shape = compare(coarse(h), *regions, datasets=info.background)
-    text = (
-        f"Shape of {shape.label} in {regions[0]} against {regions[1]}, background: chi2 / ndof = "
-        f"{shape.chi2:.1f} / {shape.ndof}, p = {shape.p_value:.2g}."
-    )
+    where = f"{regions[0]} against {regions[1]}"
+    text = f"Shape of {shape.label} in {where}, background: {shape.verdict}."
     yield f"shape{end}", plotting.shape_comparison(shape, caption=caption_of(info)), text
 
 

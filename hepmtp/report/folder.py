@@ -28,8 +28,7 @@ from hepmtp.storage import new_file
 
 #: Said of a run that nothing more is known of.
 SUMMARY = (
-    "Only events of the analysis part are shown, which trained nothing.",
-    "Their weights are scaled up to stand for all events.",
+    "Only events that trained nothing are shown, with weights scaled up to stand for all events.",
 )
 
 

@@ -66,6 +66,7 @@ def write_page(folder: str | Path) -> Path:
     environment = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
+    environment.filters["plain"] = _plain
     page = environment.get_template("report.html.j2").render(
         info=info,
         minutes=None if info.seconds is None else f"{info.seconds / 60:.1f}",
@@ -163,11 +164,15 @@ def _definition(region: RegionInfo) -> str:
 _SIGNS = {"geq": "≥", "leq": "≤", "ge": "≥", "le": "≤", "mu": "μ", "eta": "η"}
 
 
-def _plain(label: str) -> str:
-    """A TeX label as text, as far as it can be."""
-    text = re.sub(r"\\([a-z]+)", lambda found: _SIGNS.get(found[1], found[1]), label)
-    text = re.sub(r"[_^]\{?(\w+)\}?", r"\1", text.replace("$", ""))
-    return re.sub(r"\s+", " ", text)
+def _plain(text: str) -> str:
+    """The same with its TeX, between dollars, as text."""
+    return re.sub(r"\$([^$]*)\$", lambda found: _from_tex(found[1]), text)
+
+
+def _from_tex(tex: str) -> str:
+    """Text of a formula, as far as it can be: signs known by name, without braces."""
+    signs = re.sub(r"\\([a-z]+)", lambda found: _SIGNS.get(found[1], found[1]), tex)
+    return re.sub(r"[_{}]", "", signs.replace("^", " "))
 
 
 def _image(path: Path) -> str:

@@ -40,6 +40,12 @@ class Comparison(NamedTuple):
     label: str  #: of the score axis
     normalised: bool
 
+    @property
+    def verdict(self) -> str:
+        """chi2, ndof and p as text; the smallest p are not meant to be read."""
+        p_value = f"p = {self.p_value:.2g}" if self.p_value > 1e-4 else "p < 0.0001"
+        return f"chi2 / ndof = {self.chi2:.1f} / {self.ndof}, {p_value}"
+
 
 class Threshold(NamedTuple):
     """A cut: events with score >= `value` are called anomalous.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from hepmtp.detectors.observables import Observable
 from hepmtp.errors import RegionError, ScoreError
 from hepmtp.events.observables import n_b, n_jets
 from hepmtp.events.record import with_metadata
-from hepmtp.events.regions import CR, SR, Region, regions_of
+from hepmtp.events.regions import CR, SR, Region
 from hepmtp.report.figures import caption_of, coarse, draw_scores
 from hepmtp.report.folder import (
     SUMMARY,
@@ -117,14 +118,14 @@ def test_signal_alone_draws_nothing(output: Any, datasets: list[Dataset], tmp_pa
 
 
 def test_scores_event_by_event_are_needed(
-    output: Any, datasets: list[Dataset], tmp_path: Path
+    output: Any, run: tuple[Path, RunResult], datasets: list[Dataset], tmp_path: Path
 ) -> None:
     bare = {key: value for key, value in output.items() if key != "columns"}
     with pytest.raises(
         ScoreError, match=r"needs the scores event by event: run AnomalyProcessor with columns=True"
     ):
         write_run(tmp_path, bare, datasets, command="x", started=0.0)
-    assert separation(bare, BACKGROUND, ["4top"], regions=regions_of(bare)) == []
+    assert separation(bare, read_info(run[0])) == []
 
 
 def loose(events: Any) -> Any:
@@ -267,11 +268,9 @@ def test_own_files_are_not_called_simulation(output: Any, tmp_path: Path) -> Non
     )
 
 
-def test_thresholds_come_from_the_control_region(output: Any, events: dict[str, Any]) -> None:
-    h = output["scores"]["ht"]
-    by_quantile, by_label = passing(
-        h, BACKGROUND, ["4top"], regions=("SR", "CR"), columns=output["columns"]
-    )
+def test_thresholds_come_from_the_control_region(output: Any, run: tuple[Path, RunResult]) -> None:
+    h, info = output["scores"]["ht"], read_info(run[0])
+    by_quantile, by_label = passing(h, info, ("SR", "CR"), columns=output["columns"])
     assert by_quantile.rule == "99 % of CR background below"
     assert "labelled" in by_label.rule
     assert by_quantile.region == by_label.region == SR.name
@@ -287,8 +286,8 @@ def test_thresholds_come_from_the_control_region(output: Any, events: dict[str, 
     assert by_quantile.s == pytest.approx(columns["weight"][chosen].sum())
     total = yields(h, "4top", "SR").value
     assert by_quantile.eps_s == pytest.approx(by_quantile.s / total)
-    assert passing(h, BACKGROUND, [], regions=("SR", "CR")) == []
-    assert passing(h, [], ["4top"], regions=("SR", "CR")) == []
+    assert passing(h, replace(info, signals=[]), ("SR", "CR")) == []
+    assert passing(h, replace(info, background=[]), ("SR", "CR")) == []
 
 
 def test_data_make_neither_background_nor_signal(
@@ -296,10 +295,8 @@ def test_data_make_neither_background_nor_signal(
 ) -> None:
     processor = AnomalyProcessor(detectors, columns=True)
     data = processor.process(with_metadata(events["4top"], dataset="run2", role="data"))
-    assert (
-        separation(accumulate([output, data]), BACKGROUND, ["4top"], regions=regions_of(output))
-        == run[1].performance
-    )
+    both = accumulate([output, data])
+    assert separation(both, read_info(run[0])) == run[1].performance
     own = Dataset(name="run2", process="run2", role="data", files=())
     assert [names_of([own], role) for role in ("background", "signal", "data")] == [
         [],

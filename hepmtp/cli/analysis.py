@@ -218,7 +218,7 @@ def compare(
             f"{', '.join(one.name for one in info.regions)} with --regions"
         )
     shape = compare_regions(coarse(h), *regions, datasets=info.background)
-    rows = passing(h, info.background, info.signals, regions=regions, quantile=quantile)
+    rows = passing(h, info, regions, quantile=quantile)
     name = f"{detector}-{regions[0]}-{regions[1]}"
     draw_regions(run, h, info, regions, quantile=quantile, name=name)
     typer.echo(f"background, shape in {regions[0]} against {regions[1]}: {shape.verdict}")

@@ -105,12 +105,12 @@ def write_run(
         remarks=list(remarks(histograms[detector], regions, background)),
     )
     drawn = draw_scores(folder, output, histograms, info)
-    table = separation(output, background, signals, regions=regions, reference=reference)
+    table = separation(output, info)
     selection = [
         row
         for pair in pairs(regions)
         for h in histograms.values()
-        for row in passing(h, background, signals, regions=pair, columns=output["columns"])
+        for row in passing(h, info, pair, columns=output["columns"])
     ]
     seconds = time.perf_counter() - started
     write_numbers(
@@ -156,39 +156,30 @@ def names_of(datasets: Sequence[Dataset], role: str) -> list[str]:
     return [dataset.name for dataset in datasets if dataset.role == role]
 
 
-def separation(
-    output: Output,
-    background: Sequence[str],
-    signals: Sequence[str],
-    *,
-    regions: Sequence[RegionInfo],
-    reference: str = "multiplicity",
-) -> list[PerformanceRow]:
+def separation(output: Output, info: RunInfo) -> list[PerformanceRow]:
     """How every detector separates every signal from the background.
 
     In signal regions and those without a purpose, such as a preselection. Without columns no row.
     """
     h = next(iter(output["scores"].values()))
     rows: list[PerformanceRow] = []
-    for region in named(regions, "signal", ""):
-        found = [name for name in signals if holds(h, [name], region)]
-        if "columns" in output and holds(h, background, region):
+    for region in named(info.regions, "signal", ""):
+        if "columns" in output and holds(h, info.background, region):
             rows += performance(
                 output["columns"],
-                background=background,
-                signals=found,
-                regions=(region,),
-                reference=reference,
+                background=info.background,
+                signals=[name for name in info.signals if holds(h, [name], region)],
+                regions=[region],
+                reference=info.reference,
             )
     return rows
 
 
 def passing(
     h: Histogram,
-    background: Sequence[str],
-    signals: Sequence[str],
-    *,
+    info: RunInfo,
     regions: tuple[str, str],
+    *,
     quantile: float = 0.99,
     columns: Columns | None = None,
 ) -> list[Selection]:
@@ -198,7 +189,8 @@ def passing(
     labelled signal from background best, and is what the method's authors showed.
     """
     first, second = regions
-    found = [name for name in signals if holds(h, [name], first)]
+    background = info.background
+    found = [name for name in info.signals if holds(h, [name], first)]
     if not (found and holds(h, background, first) and holds(h, background, second)):
         return []
     blind = threshold(h, background=background, region=second, quantile=quantile)

@@ -11,8 +11,10 @@ def asimov(s: float, b: float, *, sigma_b: float = 0.0) -> float:
     """Median expected significance of `s` events over `b`.
 
     arXiv:1007.1727, eq. 97; with an error `sigma_b` of the background, its authors' note of 2012.
-    It is written as Z^2 / 2 = b h(s/b) - b (b + v)/v h(v s / (b (b + v))) with v = sigma_b^2 and
-    h(x) = (1 + x) ln(1 + x) - x, which does not cancel at small s/b.
+    It is written so that nothing cancels at small s/b, with v = sigma_b^2::
+
+        Z^2 / 2 = b h(s/b) - b (b + v)/v h(v s / (b (b + v)))
+        h(x) = (1 + x) ln(1 + x) - x
 
     Examples
     --------

@@ -45,7 +45,7 @@ FENCES = {
     "uproot": ("readers/*", "run/chunks.py", "statistics/histograms.py"),
     "h5py": ("readers/*",),
     "pyarrow": ("readers/*",),
-    "matplotlib": ("plotting/*", "studies/*/figures.py", "report/token_figures.py"),
+    "matplotlib": ("plotting/*", "studies/*/figures.py", "report/*figures.py"),
     "mplhep": ("plotting/*", "studies/*/figures.py"),
     "vector_quantize_pytorch": ("tokenizers/*",),
     "torch_geometric": ("tokenizers/*",),

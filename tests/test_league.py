@@ -202,7 +202,7 @@ def test_numbers_are_means_over_seeds_of_the_performance_table(league, columns):
     each = [
         next(
             one
-            for one in performance(table, background=BACKGROUND, signals=["4top"])
+            for one in performance(table, background=BACKGROUND, signals=["4top"], regions=["SR"])
             if one.detector == "noisy"
         )
         for table in columns
@@ -235,7 +235,7 @@ def test_differences_are_paired_seed_by_seed(league, columns):
         pairs = []
         for table in columns:
             a, b = (
-                scores(table, name, signal="4top", background=BACKGROUND)
+                scores(table, name, signal="4top", background=BACKGROUND, region="SR")
                 for name in (first, second)
             )
             weights = {"signal_weight": a.signal_weight, "background_weight": a.balanced_weight}
@@ -265,7 +265,8 @@ def test_the_share_of_the_ceiling(league, columns):
     assert row.of_ceiling == pytest.approx((row.auc_balanced - 0.5) / (told.auc_balanced - 0.5))
     rng = np.random.default_rng(3)  # the error against a bootstrap of the same events
     a, b = (
-        scores(columns[0], name, signal="4top", background=BACKGROUND) for name in ("ht", "told")
+        scores(columns[0], name, signal="4top", background=BACKGROUND, region="SR")
+        for name in ("ht", "told")
     )
     shares = []
     for _ in range(150):

@@ -48,7 +48,7 @@ def events(datasets: Any) -> Any:
 
 
 def test_training_through_the_runner_is_training_on_the_events(datasets: Any, events: Any) -> None:
-    """train_detectors gives the very detector that fit gives, and token rarity reads the same tokens."""
+    """train_detectors gives the very detector of fit; token rarity reads the same tokens."""
 
     def tiny() -> MaskedTokenDetector:
         shape = ModelOptions(width=16, feedforward=32, layers=1)

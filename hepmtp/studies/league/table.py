@@ -16,7 +16,7 @@ import numpy as np
 
 from hepmtp.events.ragged import Floats
 from hepmtp.report.tables import Cells
-from hepmtp.statistics.metrics import Auc, auc_difference
+from hepmtp.statistics.metrics import Auc
 from hepmtp.statistics.performance import Columns, PerformanceRow, Scores, performance, scores
 from hepmtp.studies.league.challenge import ChallengeRow, challenge_row
 from hepmtp.studies.league.entries import Entry
@@ -227,14 +227,9 @@ def _same_seed(one: Entrant, other: Entrant) -> list[tuple[Scores, Scores]]:
 
 
 def _difference(a: Scores, b: Scores | None) -> Auc:
-    """Balanced AUC of `a` minus that of `b` (0.5 if None) on the same events, and its error
-    (DeLong).
-    """
-    signal, background = (
-        (np.zeros(len(a.signal)), np.zeros(len(a.background))) if b is None else b[:2]
-    )
-    weights = {"signal_weight": a.signal_weight, "background_weight": a.balanced_weight}
-    return auc_difference((a.signal, signal), (a.background, background), **weights)
+    """Balanced AUC of `a` minus that of `b` (0.5 if None), same events, with DeLong's error."""
+    chance = a._replace(signal=np.zeros(len(a.signal)), background=np.zeros(len(a.background)))
+    return a.gain(chance if b is None else b)
 
 
 def _share_of(one: Scores, ceiling: Scores) -> tuple[float | None, float | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from hepmtp.models import TokenModel, check_ids, check_model, tensors
 from hepmtp.models.attention import sort_by_multiplicity
 from hepmtp.models.heads import kind_names, kinds_of
 from hepmtp.training import loop
-from hepmtp.training.loop import History, LoopOptions, Progress
+from hepmtp.training.loop import History, LoopOptions, Watch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +53,7 @@ def train(
     validation: TokenBatch,
     *,
     options: TrainingOptions | None = None,
-    checkpoint: str | Path | None = None,
-    progress: Progress | None = None,
+    **watch: Unpack[Watch],
 ) -> History:
     """Train in place; the model ends with the weights of its best epoch.
 
@@ -62,8 +61,8 @@ def train(
     ----------
     training, validation
         background events; the second only decides when to stop.
-    checkpoint, progress
-        of :func:`hepmtp.training.loop.train`.
+    watch
+        ``checkpoint`` and ``progress`` of :func:`hepmtp.training.loop.train`.
 
     Raises
     ------
@@ -73,7 +72,7 @@ def train(
     """
     options = options or TrainingOptions()
     task = _MaskedTokens(check_model(model), training, validation, options)
-    return loop.train(task, options, checkpoint=checkpoint, progress=progress)
+    return loop.train(task, options, **watch)
 
 
 @dataclass(eq=False)

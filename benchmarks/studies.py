@@ -73,7 +73,7 @@ VARIANTS = {
     "default": Variant("look-up table no_azimuth, one pass, tokens in", DEFAULT, forms=("joined", "sum", "mean", "excess", "type", "pt", "eta", "MET")),
     "tails": Variant("with phi and METphi", lookup("tails")),
     "visive2025": Variant("published bins: 20 %, phi and METphi", lookup("visive2025"), forms=("joined", "sum", "mean", "type", "pt", "MET")),
-    "joint": Variant("published bins, one embedding and output an id", lookup("visive2025"), ModelOptions(form="joint")),
+    "joint": Variant("published bins, one embedding and output an id", lookup("visive2025"), ModelOptions(output="joint")),
     "in_turn": Variant("each token hidden in turn, one an event in training", DEFAULT, ModelOptions(attention="full")),
     "in_turn_30": Variant("each token hidden in turn, 30 % in training", DEFAULT, ModelOptions(attention="full"), TrainingOptions(mask_fraction=0.3)),
     "continuous": Variant("continuous inputs, azimuth among them", lambda: ContinuousInputs(LookupTokenizer.preset("tails")), ModelOptions(inputs="continuous")),

@@ -25,7 +25,7 @@ SMALL: dict[str, Any] = {"width": 16, "heads": 2, "layers": 1, "feedforward": 32
         ),
         (
             "visive2025",
-            {"form": "joint", "attention": "full"},
+            {"output": "joint", "attention": "full"},
             [(5.7109996928304465, 5.571826824563087), (5.7132344220787505, 5.554129275283373)],
         ),
     ],

@@ -102,7 +102,7 @@ def train(
     chosen = select(names, load_manifest(manifest, folder=folder), role=role)
     masked = MaskedTokenDetector(
         LookupTokenizer.preset(tokens),
-        ModelOptions(form=form),
+        ModelOptions(output=form),
         TrainingOptions(epochs=epochs, seed=seed, device=device),
     )
     with make_executor(executor, workers=workers, client=scheduler) as opened, epoch_bars() as show:

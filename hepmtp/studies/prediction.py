@@ -149,17 +149,14 @@ def _predict(
 ) -> tuple[dict[str, NDArray[np.int64]], NDArray[np.float64]]:
     """Confusion counts of each head, and the mean surprise of the hidden tokens of each event, shape (n_events,)."""
     model, found = detector.fitted_model, detector.surprises(tokens)
-    predicted_kinds = np.isin(model.kinds, detector.training.hide or model.kinds)
-    hidden = predicted_kinds[model.kind_of.numpy()[tokens.values]]
-    true = model.targets.numpy()[tokens.values]
+    hidden = model.is_kind(detector.training.hide or model.kinds, tokens.values)
+    true = model.targets[tokens.values]
     confusion = {}
-    for column, head in enumerate(model.heads):
+    for column, (name, size) in enumerate(model.heads):
         rows = hidden & (true[:, column] >= 0)
         if rows.any():
-            pairs = true[rows, column] * head.size + found.predicted[rows, column]
-            confusion[head.name] = np.bincount(pairs, minlength=head.size**2).reshape(
-                head.size, head.size
-            )
+            pairs = true[rows, column] * size + found.predicted[rows, column]
+            confusion[name] = np.bincount(pairs, minlength=size**2).reshape(size, size)
     owner, n = tokens.owner[hidden], len(tokens)
     total = np.bincount(owner, found.surprise[hidden].sum(axis=1), minlength=n)
     return confusion, total / np.maximum(np.bincount(owner, minlength=n), 1)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import nll_loss
 
 from hepmtp.errors import OptionError, TrainingError
 from hepmtp.events.ragged import Bools, Ints
 from hepmtp.events.tokens import TokenBatch
+from hepmtp.models import TokenModel
 from hepmtp.models.attention import sort_by_multiplicity
-from hepmtp.models.masked import MaskedTokenModel
 from hepmtp.training import loop
 from hepmtp.training.loop import History, LoopOptions, Progress
 
@@ -48,7 +48,7 @@ class TrainingOptions(LoopOptions):
 
 
 def train(
-    model: MaskedTokenModel,
+    model: TokenModel,
     training: TokenBatch,
     validation: TokenBatch,
     *,
@@ -80,7 +80,7 @@ def train(
 class _MaskedTokens:
     """The task: cross-entropy of what is hidden."""
 
-    model: MaskedTokenModel
+    model: TokenModel
     training: TokenBatch
     validation: TokenBatch
     options: TrainingOptions
@@ -122,18 +122,17 @@ class _MaskedTokens:
 
     def identity(self) -> Iterator[object]:
         """The tokens and the shape of the model."""
-        yield self.model.config()
+        yield from (repr(self.model), self.model.heads, self.model.targets, self.model.one_pass)
         for batch in (self.training, self.validation):
             yield from (batch.values, batch.offsets, batch.features)
 
 
 def mask_tokens(
-    tokens: TokenBatch,
-    fraction: float,
-    rng: np.random.Generator,
-    among: NDArray[np.bool_] | None = None,
-) -> NDArray[np.bool_]:
-    """Which tokens to hide, bool, shape (n_tokens,): each with this probability, and one at random where none fell.
+    tokens: TokenBatch, fraction: float, rng: np.random.Generator, among: Bools | None = None
+) -> Bools:
+    """Which tokens to hide, bool, shape (n_tokens,): each with this probability.
+
+    Where none fell in an event, it is one at random.
 
     Parameters
     ----------
@@ -149,9 +148,8 @@ def mask_tokens(
     if among is not None:
         hidden = np.zeros(len(tokens.values), dtype=bool)
         counts = np.bincount(tokens.owner[among], minlength=len(tokens))
-        hidden[among] = mask_tokens(
-            TokenBatch.from_counts(tokens.values[among], counts), fraction, rng
-        )
+        allowed = TokenBatch.from_counts(tokens.values[among], counts)
+        hidden[among] = mask_tokens(allowed, fraction, rng)
         return hidden
     hidden = rng.random(len(tokens.values)) < fraction
     some = np.bincount(tokens.owner[hidden], minlength=len(tokens)) > 0
@@ -161,49 +159,38 @@ def mask_tokens(
 
 
 def tokens_to_predict(
-    model: MaskedTokenModel, tokens: TokenBatch, options: TrainingOptions, rng: np.random.Generator
-) -> NDArray[np.bool_]:
-    """The targets of one pass, bool, shape (n_tokens,): all that `options` allow, or some at random if they must be hidden."""
+    model: TokenModel, tokens: TokenBatch, options: TrainingOptions, rng: np.random.Generator
+) -> Bools:
+    """The targets of one pass, bool, shape (n_tokens,), of the kinds that `options` allow.
+
+    All of them for a model that needs one pass; otherwise some at random, which must be hidden.
+    """
     among = None
-    if options.hide:
-        unknown = set(options.hide) - set(model.kinds)
-        if unknown:
-            raise TrainingError(
-                f"there are no tokens of kind {', '.join(sorted(unknown))} to hide, only {model.kinds}"
-            )
-        kind = (
-            model.mask_id(torch.as_tensor(tokens.values, device=model.embedding.device))
-            - model.vocab_size
+    if unknown := set(options.hide) - set(model.kinds):
+        raise TrainingError(
+            f"there are no tokens of kind {', '.join(sorted(unknown))} to hide, only {model.kinds}"
         )
-        among = np.isin(model.kinds, options.hide)[kind.numpy(force=True)]
+    if options.hide:
+        among = model.is_kind(options.hide, tokens.values)
     if model.one_pass:
         return np.ones(len(tokens.values), dtype=bool) if among is None else among
     return mask_tokens(tokens, options.mask_fraction, rng, among)
 
 
-def batch_loss(
-    model: MaskedTokenModel, tokens: TokenBatch, hidden: NDArray[np.bool_]
-) -> tuple[Tensor, int]:
-    """Summed cross-entropy of all digits of the tokens to predict, and their number; they are hidden unless one pass does it."""
-    order, groups = sort_by_multiplicity(tokens.counts)
-    device = model.embedding.device
+def batch_loss(model: TokenModel, tokens: TokenBatch, hidden: Bools) -> tuple[Tensor, int]:
+    """Summed cross-entropy of all digits of the tokens to predict, and the number of these tokens.
+
+    They are hidden from a model that needs it.
+    """
+    order, _ = sort_by_multiplicity(tokens.counts)
     flat = TokenBatch(np.arange(len(tokens.values)), tokens.offsets).select(order).values
-    truth = torch.as_tensor(tokens.values[flat], device=device)
-    mask = torch.as_tensor(hidden[flat], device=device)
-    masked = model.mask_id(truth)
-    values = truth if model.one_pass else torch.where(mask, masked, truth)
-    told = (
-        None if tokens.features is None else torch.as_tensor(tokens.features[flat], device=device)
-    )
-    at = mask.nonzero()[:, 0]
-    if np.array_equal(np.bincount(tokens.owner[hidden], minlength=len(tokens)), tokens.counts > 0):
-        features = model.encode_sorted(
-            values, groups, at, told
-        )  # one an event: the last block looks at these alone
-    else:
-        features = model.encode_sorted(values, groups, None, told)[at]
-    targets = model.targets[truth[mask]]
-    loss = torch.zeros((), device=device)
-    for log_p, target in zip(model.log_probabilities(features), targets.T, strict=True):
-        loss = loss + torch.nn.functional.nll_loss(log_p, target, ignore_index=-1, reduction="sum")
-    return loss, int(mask.sum())
+    batch, at = tokens.select(order), np.flatnonzero(hidden[flat])
+    masks = model.mask_ids(batch.values)
+    targets = torch.as_tensor(model.targets[batch.values[at]])
+    if not model.one_pass:
+        batch = replace(batch, values=np.where(hidden[flat], masks, batch.values))
+    losses = [
+        nll_loss(log_p, target.to(log_p.device), ignore_index=-1, reduction="sum")
+        for log_p, target in zip(model.predict(batch, at), targets.T, strict=True)
+    ]
+    return sum(losses, torch.zeros(())), len(at)

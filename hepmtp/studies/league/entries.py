@@ -19,7 +19,7 @@ from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
 from hepmtp.detectors.observables import OBSERVABLES, Observable
 from hepmtp.detectors.token_rarity import TokenRarity
 from hepmtp.errors import HepmtpError
-from hepmtp.models.masked import Form, ModelOptions
+from hepmtp.models.masked import ModelOptions, Output
 from hepmtp.tokenizers.lookup import PRESETS, LookupTokenizer
 from hepmtp.training.masking import TrainingOptions
 
@@ -188,16 +188,16 @@ def _made(path: str, within: str = "", **values: Any) -> Callable[..., Any]:
 
 
 def _masked_token(
-    tokenizer: Callable[[int], Any], *, form: Form = "product", small: bool = False
+    tokenizer: Callable[[int], Any], *, output: Output = "product", small: bool = False
 ) -> Make:
     def make(seed: int) -> Detector:
         if small:
-            model = ModelOptions(form=form, width=16, heads=2, layers=1, feedforward=32)
+            model = ModelOptions(output=output, width=16, heads=2, layers=1, feedforward=32)
             return MaskedTokenDetector(
                 tokenizer(seed), model, TrainingOptions(epochs=1, seed=seed), tail_events=500
             )
         return MaskedTokenDetector(
-            tokenizer(seed), ModelOptions(form=form), TrainingOptions(seed=seed)
+            tokenizer(seed), ModelOptions(output=output), TrainingOptions(seed=seed)
         )
 
     return make
@@ -261,10 +261,10 @@ GROUPS: dict[str, tuple[Entry, ...]] = {
         ),
         Entry(
             "masked_token_published",
-            _masked_token(_lookup("visive2025"), form="joint"),
+            _masked_token(_lookup("visive2025"), output="joint"),
             note="masked tokens, look-up table 5 x 5 x 5 with MET and METphi and one embedding an id, as published",
             forms=("sum", "mean"),
-            small=_masked_token(_lookup("visive2025"), form="joint", small=True),
+            small=_masked_token(_lookup("visive2025"), output="joint", small=True),
         ),
         Entry(
             "isolation_forest",

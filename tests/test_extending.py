@@ -152,7 +152,7 @@ def test_a_model_that_cannot_be_imported(packages: Callable[[str], Path]) -> Non
 @pytest.mark.parametrize("executor", ["futures", "dask"])
 def test_workers_open_the_saved_model(packages: Callable[[str], Path], executor: str) -> None:
     folder = packages("A model")
-    (folder / f"{executor}.py").write_text(
+    (folder / f"on_{executor}.py").write_text(
         "import hepmtp as hm\n"
         "from hepmtp.statistics.histograms import save\n"
         "from processors.anomaly import AnomalyProcessor\n"
@@ -164,7 +164,7 @@ def test_workers_open_the_saved_model(packages: Callable[[str], Path], executor:
         "        output = hm.HepRunner(opened)(files, processor)\n"
         f"    save('{executor}.json', output['scores'])\n"
     )
-    run(folder, f"{executor}.py")
+    run(folder, f"on_{executor}.py")
     here, there = (
         canonical(load(folder / name)["masked_token"])
         for name in ("results/histograms.json", f"{executor}.json")

@@ -1,8 +1,11 @@
-"""What was tried to make the masked-token detector better: one row a choice, chosen by distorted background, judged by signals.
+"""What was tried to make the masked-token detector better.
 
-The criterion looks at no signal: the AUC of distorted background (hepmtp.events.distortions) against background, both of the validation
-part, inside the SR and without a selection. The signals' AUCs stand beside it: SR, analysis part, every background process the same
-weight, error of Hanley and McNeil.
+One row a choice, chosen by distorted background, judged by signals.
+
+The criterion looks at no signal: the AUC of distorted background (hepmtp.events.distortions)
+against background, both of the validation part, inside the SR and without a selection. The signals'
+AUCs stand beside it: SR, analysis part, every background process the same weight, error of Hanley
+and McNeil.
 
     python benchmarks/studies.py --out benchmarks/results/studies.md
 
@@ -145,7 +148,9 @@ def trained(name: str, variant: Variant, judge: Judge, folder: Path) -> MaskedTo
 
 
 def joins(components: dict[str, np.ndarray], judge: Judge) -> dict[str, dict[str, np.ndarray]]:
-    """Other ways to make one score of the components, each fitted on the background training part unless it says labels."""
+    """Other ways to make one score of the components, each fitted on the background training part
+    unless it says labels.
+    """
 
     def with_labels(model: Any, one: str, zero: str = "train") -> dict[str, np.ndarray]:
         x = np.concatenate([components[zero], components[one]])
@@ -247,7 +252,8 @@ def main() -> None:
     )
     lines = [
         f"Events in the SR: {sizes}. Made by `python benchmarks/studies.py`.", "",
-        "How the answers of the default model (what, how, missing, and how many particles) are joined; all four unless it is said:", "", *readings, "",
+        ("How the answers of the default model (what, how, missing, and how many particles) are "
+        "joined; all four unless it is said:"), "", *readings, "",
         "What is trained:", "", *models, "",
     ]  # fmt: skip
     text = "\n".join(lines)

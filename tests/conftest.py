@@ -18,12 +18,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     import awkward as ak
     from distributed import Client
 
 ROOT = Path(__file__).parent.parent
+
+# no test fails because the machine is slow or busy; where CI is set, the examples are the same every time
+settings.register_profile(
+    "hepmtp",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize="CI" in os.environ,
+)
+settings.load_profile("hepmtp")
 
 
 @pytest.fixture(scope="session")

@@ -14,12 +14,13 @@ from contracts import columns
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hepmtp.errors import ReadError
+from hepmtp.errors import OptionError, ReadError
 from hepmtp.events.particles import CONSTITUENT_TYPES
 from hepmtp.events.record import make_events
 from hepmtp.readers import Reader
 from hepmtp.readers.convert import convert
-from hepmtp.readers.darkmachines.reader import SKIP_BAD, DarkMachinesCSV, write_csv
+from hepmtp.readers.darkmachines.reader import SKIP_BAD, DarkMachinesCSV
+from hepmtp.readers.darkmachines.write import write_csv
 from hepmtp.readers.formats import load_reader, reader_for
 from hepmtp.readers.parquet import ParquetReader
 from hepmtp.readers.root import RootReader, write_root
@@ -54,14 +55,13 @@ def test_all_formats_hold_the_same_numbers(source: Path, tmp_path: Path) -> None
     ]
 
 
+HUGGED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 particles = st.lists(
     st.tuples(st.sampled_from(["j", "b", "e+", "e-", "m+", "m-", "g"]), *[st.floats(0, 1e12) for _ in range(2)],
               st.floats(-10, 10), st.floats(-3.14, 3.14)), max_size=6)  # fmt: skip
 
 
-@settings(
-    deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(HUGGED, max_examples=25)
 @given(st.lists(particles, min_size=1, max_size=6), st.integers(1, 7))
 def test_any_events(
     tmp_path: Path, events: list[list[tuple[str, float, float, float, float]]], chunk: int
@@ -108,9 +108,7 @@ def test_csv_says_when_events_move(
     assert caplog.text.count("they are numbered anew, and fall into other parts of the train") == 1
 
 
-@settings(
-    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(HUGGED, max_examples=40)
 @given(st.lists(st.floats(0, 1e12), min_size=1, max_size=20), st.booleans())
 def test_csv_of_any_numbers(tmp_path: Path, numbers: list[float], single: bool) -> None:
     gev = np.array(numbers, dtype=np.float32 if single else np.float64).astype(np.float64)
@@ -154,25 +152,27 @@ def test_bad_input_leaves_nothing_behind(source: Path, tmp_path: Path) -> None:
 
 def test_wrong_questions(source: Path, tmp_path: Path) -> None:
     with pytest.raises(
-        ReadError,
+        OptionError,
         match=r"4top\.h5: cannot write this kind of file; choose a name that ends in \.root, \.parquet, \.csv",
     ):
         convert(source, tmp_path / "4top.h5")
-    with pytest.raises(ReadError, match=r"an RNTuple lives in a \.root file"):
+    with pytest.raises(OptionError, match=r"an RNTuple lives in a \.root file"):
         convert(source, tmp_path / "4top.parquet", rntuple=True)
-    with pytest.raises(ReadError, match=r"4top\.csv is what is read; choose another name"):
+    with pytest.raises(OptionError, match=r"4top\.csv is what is read; choose another name"):
         convert(source, source)
     with pytest.raises(
-        ReadError, match=r"'a;b' cannot be a process ID: it is empty or holds a separator"
+        OptionError, match=r"'a;b' cannot be a process ID: it is empty or holds a separator"
     ):
         convert(source, tmp_path / "a;b.csv")
-    with pytest.raises(ReadError, match=r"chunk is 0, expected at least 1"):
+    with pytest.raises(OptionError, match=r"chunk is 0, expected at least 1"):
         convert(source, tmp_path / "4top.root", chunk=0)
+    with pytest.raises(ReadError, match=r"events\.txt does not exist"):
+        convert("events.txt", tmp_path / "4top.root")
     with pytest.raises(
         ReadError,
-        match=r"events\.txt: no reader is known for this name, only for \.csv, \.csv\.gz, \.root",
+        match=r"a\.txt: no reader is known for this name, only for \.csv\.gz, \.parquet, \.hdf5",
     ):
-        convert("events.txt", tmp_path / "4top.root")
+        convert("https://b.c/a.txt", tmp_path / "4top.root")
 
 
 def test_readers_by_name() -> None:
@@ -189,11 +189,11 @@ def test_readers_by_name() -> None:
         "hepmtp.readers:Reader",
     ):
         with pytest.raises(
-            ReadError, match=r"cannot be made \(.*\); expected 'package\.module:Class'"
+            OptionError, match=r"cannot be made \(.*\); expected 'package\.module:Class'"
         ):
             load_reader(name)
     with pytest.raises(
-        ReadError, match=r"'math:pi' is not a reader: it has no num_events or no read"
+        OptionError, match=r"'math:pi' is not a reader: it has no num_events or no read"
     ):
         load_reader("math:pi")
 

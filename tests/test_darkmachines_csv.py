@@ -15,11 +15,13 @@ from contracts import check_reader, columns
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import hepmtp.readers.darkmachines.chunk
+import hepmtp.readers.darkmachines.reader
+import hepmtp.readers.darkmachines.scan
 import hepmtp.readers.lines
-from hepmtp.errors import ReadError
+from hepmtp.errors import OptionError, ReadError
 from hepmtp.events.record import source_id
-from hepmtp.readers.darkmachines.line import BadLineError, parse_line
+from hepmtp.readers.darkmachines.chunk import Columns, parse
+from hepmtp.readers.darkmachines.line import BadLineError, Layout, parse_line
 from hepmtp.readers.darkmachines.reader import SKIP_BAD, Chunk, DarkMachinesCSV, SkipReport
 
 READER = DarkMachinesCSV()
@@ -29,7 +31,7 @@ GOOD = [
     "2;ttbarW;-0.127349;1.05628e+06;0;",
     "354;4top;2.97e-8;0;3.1416;j,1e5,5e4,-0.3,-3.14159;m-,2.5e4,2.5e4,0,1;g,9.5e4,.9e5,5.,-1",
 ]
-HUGGED = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+HUGGED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 def plain(text: str, source: int) -> dict[str, list[object]]:
@@ -336,9 +338,13 @@ def test_a_gzip_file_cut_short(tmp_path: Path, sample: Path) -> None:
 
 def test_questions_that_make_no_sense(tmp_path: Path) -> None:
     path = write(tmp_path, GOOD[0] + "\n")
-    with pytest.raises(ReadError, match=r"chunks of 0 events were asked for, expected at least 1"):
+    with pytest.raises(
+        OptionError, match=r"chunks of 0 events were asked for, expected at least 1"
+    ):
         READER.chunks(path, 0)
-    with pytest.raises(ReadError, match=r"on_bad is 'ignore', expected 'raise' or 'skip'"):
+    with pytest.raises(
+        OptionError, match=r"DarkMachinesCSV: option on_bad is 'ignore', expected 'raise' or 'skip'"
+    ):
         DarkMachinesCSV(on_bad="ignore")  # type: ignore[arg-type]
 
 
@@ -541,7 +547,7 @@ def test_blocks_of_any_size_give_the_same_events(
     expected = columns(READER.read(path))
     with pytest.MonkeyPatch.context() as patch:
         for block in (1, 50, 333, 1000):
-            patch.setattr(hepmtp.readers.darkmachines.chunk, "_BLOCK", block)
+            patch.setattr(hepmtp.readers.darkmachines.scan, "_BLOCK", block)
             assert columns(READER.read(path)) == expected
             assert [chunk.n_entries for chunk in READER.chunks(path, 5)] == [5, 5, 2]
 
@@ -662,8 +668,8 @@ def test_bad_rows_of_fixed_lengths_are_named(tmp_path: Path, bad: str, message: 
     with pytest.raises(ReadError, match=r"line 1: expected nine numbers of columns"):
         DarkMachinesCSV(variant="fixed").read(write(tmp_path, f"1 1 6 0 3 0 0 0 4\n{good}\n"))
     with pytest.raises(
-        ReadError,
-        match=r"variant is 'new', expected one of auto, challenge, bare, generator, fixed",
+        OptionError,
+        match=r"variant is 'new', expected 'auto', 'challenge', 'bare', 'generator' or 'fixed'",
     ):
         DarkMachinesCSV(variant="new")  # type: ignore[arg-type]
 
@@ -684,3 +690,29 @@ def test_one_damaged_line_does_not_change_the_layout(
         text = "\n".join([empty, *map(write_as, lines_of_sample[1:4]), ""])
         assert READER.layout_of(write(tmp_path, text)).name == name
         assert len(READER.read(write(tmp_path, text))) == 4
+
+
+@pytest.mark.parametrize("ending", ["", "1;x;1;2000"])
+def test_lines_that_the_fast_path_leaves_go_to_the_slow_one(
+    sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    with gzip.open(sample / "4top.csv.gz", "rt") as file:
+        text = "".join(itertools.islice(file, 100)) + ending
+    path = write(tmp_path, text)
+    reader = DarkMachinesCSV(on_bad="skip")
+    expected, skipped = reader.read_with_report(path)
+
+    def two_of_three(data: bytes, layout: Layout) -> tuple[Columns, list[int]]:
+        """Takes no third line, and not the last one if it has no newline."""
+        lines = data.split(b"\n")
+        left = [i for i in range(len(lines) - (not lines[-1])) if i % 3 == 1 or i == 100]
+        taken = [i for i in range(len(lines) - 1) if i not in left]
+        columns, rest = parse(b"".join(lines[i] + b"\n" for i in taken), layout)
+        assert not rest
+        return columns._replace(entry=np.array(taken)), left
+
+    monkeypatch.setattr(hepmtp.readers.darkmachines.reader, "parse", two_of_three)
+    found, report = reader.read_with_report(path)
+    assert columns(found) == columns(expected)
+    assert report == skipped
+    assert report.lines == bool(ending)

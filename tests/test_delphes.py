@@ -12,11 +12,11 @@ import pytest
 import uproot
 from contracts import check_reader, columns
 
-from hepmtp.errors import ReadError
+from hepmtp.errors import OptionError, ReadError
 from hepmtp.readers import Reader
 from hepmtp.readers.convert import convert, iterate
 from hepmtp.readers.delphes import Delphes
-from hepmtp.readers.formats import identify, reader_for
+from hepmtp.readers.formats import reader_for, reader_name
 
 ELECTRON, MUON = 0.00051099895, 0.1056583755
 
@@ -289,7 +289,7 @@ def test_cut_and_damaged_files(tmp_path: Path) -> None:
             at = int(rng.integers(len(data) - 50))
             data[at : at + 50] = rng.bytes(50)
         path.write_bytes(data)
-        for act in (Delphes().read, identify):
+        for act in (Delphes().read, reader_name):
             try:
                 act(str(path))
             except ReadError as error:
@@ -299,7 +299,7 @@ def test_cut_and_damaged_files(tmp_path: Path) -> None:
 
 
 def test_found_by_its_branches_and_converted(tmp_path: Path, real: str) -> None:
-    assert identify(real) == "hepmtp:Delphes"
+    assert reader_name(real) == "hepmtp:Delphes"
     path, target = (
         write(tmp_path / "sim.root", three_events()),
         str(tmp_path / "converted" / "sim.root"),
@@ -309,7 +309,9 @@ def test_found_by_its_branches_and_converted(tmp_path: Path, real: str) -> None:
     assert convert(path, target, chunk=2) == 3
     assert columns(reader_for(target).read(target)) == columns(Delphes().read(path))
     assert [len(chunk) for chunk in iterate(Delphes(), path, 2)] == [2, 1]
-    with pytest.raises(ReadError, match=r"chunks of 0 events were asked for, expected at least 1"):
+    with pytest.raises(
+        OptionError, match=r"chunks of 0 events were asked for, expected at least 1"
+    ):
         Delphes().chunks(path, 0)
 
 
@@ -325,12 +327,12 @@ def test_unknown_layouts_are_described(tmp_path: Path, shared: Path) -> None:
     with pytest.raises(
         ReadError, match=r"found: Delphes with 23 branches \(.*; Delphes needs MissingET\.MET too\)"
     ):
-        identify(write(tmp_path / "sim.root", groups))
+        reader_name(write(tmp_path / "sim.root", groups))
     with pytest.raises(
         ReadError,
         match=r"found: Delphes with 1 branches \(x\); known are the layouts of RootReader, Del",
     ):
-        identify(write(tmp_path / "sim.root", {}))
+        reader_name(write(tmp_path / "sim.root", {}))
     (tmp_path / "empty.root").touch()
     with pytest.raises(ReadError, match=r"empty\.root is empty"):
         reader_for(str(tmp_path / "empty.root"))

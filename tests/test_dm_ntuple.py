@@ -14,7 +14,7 @@ from contracts import check_reader, columns
 
 from hepmtp.errors import ReadError
 from hepmtp.readers.dm_ntuple import DMNtuple
-from hepmtp.readers.formats import identify, reader_for
+from hepmtp.readers.formats import reader_for, reader_name
 
 FLAGS = ("isJet", "isBJet", "isElectron", "isPositron", "isMuon", "isAntiMuon", "isMET", "isPhoton")
 Thing = tuple[tuple[str, ...], float, float, float, float]  # flags, pt, eta, phi, mass
@@ -69,7 +69,7 @@ def write(
 def test_contract(tmp_path: Path) -> None:
     path = write(tmp_path / "sim.root", branches(three_events()))
     check_reader(DMNtuple(), path, tmp_path)
-    assert identify(path) == "hepmtp:DMNtuple"
+    assert reader_name(path) == "hepmtp:DMNtuple"
     assert columns(reader_for(path).read(path)) == columns(DMNtuple().read(path))
 
 

@@ -14,14 +14,13 @@ import pytest
 from hepmtp.cli import main
 from hepmtp.errors import ReadError
 from hepmtp.readers.convert import convert
-from hepmtp.readers.formats import load_reader
+from hepmtp.readers.formats import load_reader, reader_name
 from hepmtp.readers.inspect_file import (
     Inspection,
     Multiplicity,
     Spread,
     Weights,
     inspect,
-    kind_of_file,
     summary,
     to_json,
 )
@@ -109,7 +108,7 @@ def test_every_format_that_convert_writes(sample: Path, tmp_path: Path) -> None:
         (tmp_path / name).rename(tmp_path / "file.bin")
         found = inspect(tmp_path / "file.bin")
         assert found.format == said
-        assert found.reader == kind_of_file(str(tmp_path / "file.bin"))
+        assert found.reader == reader_name(str(tmp_path / "file.bin"))
         assert found.units == ("MeV" if "CSV" in said else "GeV")
         for field in ("events", "multiplicity", "pt", "met", "weights", "notes"):
             assert getattr(found, field) == getattr(first, field)
@@ -196,7 +195,7 @@ def test_unknown_files_are_refused(tmp_path: Path) -> None:
         (
             "a.csv",
             b"eventID,weight\n1,2\n",
-            r"a\.csv is of no known kind: it begins with b'eventID,'\. Known are Dark",
+            r"a\.csv is of no known kind: it begins with b'eventID,'; known are the files of",
         ),
         ("a.root", b"nothing at all", r"is of no known kind: it begins with b'nothing '"),
         (
@@ -212,7 +211,7 @@ def test_unknown_files_are_refused(tmp_path: Path) -> None:
         (
             "a.csv.gz",
             gzip.compress(b"hello\nworld\n"),
-            r"no known kind: it begins with b'hello\\nwo' when unpacked",
+            r"no known kind: it begins with b'hello\\nwo'; known are",
         ),
         (
             "a.root.gz",

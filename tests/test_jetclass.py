@@ -132,16 +132,16 @@ def test_converted_jets_keep_their_particles(
 def test_a_missing_branch_is_named(tmp_path: Path, name: str) -> None:
     path = write(tmp_path, content(**{name: None}))
     with pytest.raises(
-        ReadError, match=rf"jets\.root, tree tree, has no branch '{name}' \(found: .*part_py"
+        ReadError, match=rf"jets\.root, tree tree, has no branch '{name}' \(near it are "
     ):
-        READER.num_events(path)
+        READER.read(path)
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
     path = write(tmp_path, content())
     with pytest.raises(ReadError, match=r"has no branch 'weight_2' "):
         JetClass(weight="weight_2").read(path)
-    with pytest.raises(ReadError, match=r"has no tree 'Events' \(found: tree;1\); name another"):
+    with pytest.raises(ReadError, match=r"has no tree 'Events' \(found: tree\); name another"):
         JetClass(tree="Events").read(path)
     bare = write(tmp_path, content(label_QCD=None, label_Hbb=None, label_Tbqq=None))
     with pytest.raises(
@@ -166,10 +166,10 @@ def jagged(*values: float) -> ak.Array:
         ({"part_charge": jagged(1, -1, 0, 0, 1, -1, 1, np.nan)}, r"entry 3: a particle of charge nan"),
         ({"part_isPhoton": jagged(1, 0, 0, 1, 0, 0, 0, 0)}, r"entry 0: a particle of charge 1 with part_isChargedHadron 1, .*part_isPhoton 1"),
         ({"part_isChargedHadron": jagged(0, 0, 0, 0, 0, 0, 0, 0)}, r"entry 0: .*expected one flag that is 1 and a charge that fits it"),
-        ({"part_energy": jagged(1, 2, 3, np.inf, 3, 4, 5, 6)}, r"entries from 0 on: event 1: Particle\.energy is inf"),
-        ({"part_pz": jagged(1, 2, 3, 4, 5, 6, 7, np.nan)}, r"event 3: Particle\.eta is nan"),
+        ({"part_energy": jagged(1, 2, 3, np.inf, 3, 4, 5, 6)}, r"entry 1: part_energy is inf, expected a finite number"),
+        ({"part_pz": jagged(1, 2, 3, 4, 5, 6, 7, np.nan)}, r"entry 3: part_pz is nan, expected a finite number"),
         ({"jet_pt": np.array([1, 2, -3.0, 4])}, r"entry 2: jet_pt is -3\.0"),
-        ({"event_weight": np.array([1, 2, np.inf, 4])}, r"event 2: weight is inf"),
+        ({"event_weight": np.array([1, 2, np.inf, 4])}, r"entry 2: event_weight is inf, expected a finite number"),
     ],
 )  # fmt: skip
 def test_contradictions_are_refused(tmp_path: Path, change: dict[str, Any], message: str) -> None:

@@ -15,7 +15,14 @@ import pytest
 from hepmtp import storage
 from hepmtp.datasets.files import read
 from hepmtp.datasets.manifest import embedded
-from hepmtp.detectors import axis_from, load_detector, plain_axis, score_axis, training_events
+from hepmtp.detectors import (
+    BaseDetector,
+    axis_from,
+    load_detector,
+    plain_axis,
+    score_axis,
+    training_events,
+)
 from hepmtp.detectors.combination import Combination
 from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
 from hepmtp.detectors.observables import Observable
@@ -35,7 +42,6 @@ from hepmtp.studies.league.entries import (
     Entry,
     choose,
     entry_of,
-    learned_from_signal,
 )
 from hepmtp.studies.league.figures import Bar, auc_bars
 from hepmtp.studies.league.run import run_league
@@ -46,7 +52,7 @@ BACKGROUND = ["ttbarW", "ttbarWW", "ttbarZ", "ttbarHiggs"]
 
 
 @dataclass(eq=False)
-class Noisy:
+class Noisy(BaseDetector):
     """HT with noise that depends on the seed; counts how often it is fitted and scores."""
 
     seed: int = 0
@@ -196,7 +202,7 @@ def test_numbers_are_means_over_seeds_of_the_performance_table(league, columns):
     each = [
         next(
             one
-            for one in performance(table, background=BACKGROUND, signals=["4top"])
+            for one in performance(table, background=BACKGROUND, signals=["4top"], regions=["SR"])
             if one.detector == "noisy"
         )
         for table in columns
@@ -229,7 +235,7 @@ def test_differences_are_paired_seed_by_seed(league, columns):
         pairs = []
         for table in columns:
             a, b = (
-                scores(table, name, signal="4top", background=BACKGROUND)
+                scores(table, name, signal="4top", background=BACKGROUND, region="SR")
                 for name in (first, second)
             )
             weights = {"signal_weight": a.signal_weight, "background_weight": a.balanced_weight}
@@ -259,7 +265,8 @@ def test_the_share_of_the_ceiling(league, columns):
     assert row.of_ceiling == pytest.approx((row.auc_balanced - 0.5) / (told.auc_balanced - 0.5))
     rng = np.random.default_rng(3)  # the error against a bootstrap of the same events
     a, b = (
-        scores(columns[0], name, signal="4top", background=BACKGROUND) for name in ("ht", "told")
+        scores(columns[0], name, signal="4top", background=BACKGROUND, region="SR")
+        for name in ("ht", "told")
     )
     shares = []
     for _ in range(150):
@@ -493,13 +500,13 @@ def test_labels_are_found_in_what_a_detector_is_made_from():
         MaskedTokenDetector(graph(signal=signal)),
         MaskedTokenDetector(ContinuousInputs(graph(signal=signal))),
     ):
-        assert learned_from_signal(supervised)
+        assert supervised.supervised
     for other in (
         plain,
         Combination([plain, Noisy()], "or"),
         MaskedTokenDetector(ContinuousInputs(graph())),
     ):
-        assert not learned_from_signal(other)
+        assert not other.supervised
 
 
 def test_a_score_that_is_not_a_number_is_named(tmp_path, monkeypatch):

@@ -22,7 +22,7 @@ from hepmtp.datasets.manifest import (
 )
 from hepmtp.datasets.names import select
 from hepmtp.datasets.schema import SCHEMA
-from hepmtp.errors import ManifestError, ReadError
+from hepmtp.errors import ManifestError, OptionError
 from hepmtp.events.record import metadata
 
 READER = "hepmtp:DarkMachinesCSV"
@@ -448,7 +448,9 @@ def test_options_of_the_reader(folder: Path) -> None:
     assert len({dataset, dataset}) == 1
     del row["reader"]
     assert len(read(load_manifest(write(folder, row)))) == 1
-    with pytest.raises(ReadError, match=r"DarkMachinesCSV has no option 'on_good'; it has on_bad"):
+    with pytest.raises(
+        OptionError, match=r"DarkMachinesCSV has no option 'on_good'; it has on_bad"
+    ):
         read(load_manifest(write(folder, {**row, "reader_options": {"on_good": "keep"}})))
     with pytest.raises(
         ManifestError,
@@ -458,7 +460,7 @@ def test_options_of_the_reader(folder: Path) -> None:
 
 
 def test_an_unknown_reader(folder: Path) -> None:
-    with pytest.raises(ReadError, match=r"'hepmtp.readers.nothing:Reader' cannot be made"):
+    with pytest.raises(OptionError, match=r"'hepmtp.readers.nothing:Reader' cannot be made"):
         read(load_manifest(write(folder, {**ROW, "reader": "hepmtp.readers.nothing:Reader"})))
 
 

@@ -173,7 +173,7 @@ def test_before_fit(events: Any, tmp_path: Path) -> None:
         lambda: tiny().save(tmp_path / "x"),
     ):
         with pytest.raises(
-            NotFittedError, match=r"this MaskedTokenDetector is not trained yet: call fit"
+            NotFittedError, match=r"this MaskedTokenDetector is not fitted yet: call fit"
         ):
             use()
 

@@ -13,8 +13,8 @@ import pytest
 import uproot
 from contracts import check_reader
 
-from hepmtp.errors import ReadError
-from hepmtp.readers.formats import identify
+from hepmtp.errors import OptionError, ReadError
+from hepmtp.readers.formats import reader_name
 from hepmtp.readers.nanoaod import NanoAOD
 
 MASSES = {"Electron": 0.00051099895, "Muon": 0.1056583755, "Photon": 0.0}
@@ -83,7 +83,7 @@ def write(
 def test_contract(tmp_path: Path, rntuple: bool) -> None:
     path = write(tmp_path / "sim.root", rntuple=rntuple)
     check_reader(NanoAOD(), path, tmp_path)
-    assert identify(path) == "hepmtp:NanoAOD"
+    assert reader_name(path) == "hepmtp:NanoAOD"
 
 
 @pytest.mark.parametrize("rntuple", [False, True])
@@ -195,16 +195,16 @@ def test_a_tagger_that_was_not_run_is_refused(tmp_path: Path, shared: Path) -> N
 
 def test_options_that_cannot_be() -> None:
     with pytest.raises(
-        ReadError, match=r"jet_id is 'loose', expected 'tight', 'tight lepton veto' or None"
+        OptionError, match=r"jet_id is 'loose', expected 'tight', 'tight lepton veto' or None"
     ):
         NanoAOD(jet_id="loose")  # type: ignore[arg-type]
     with pytest.raises(
-        ReadError,
-        match=r"b_tag is 'btagCSVV2' without a working_point; one is known only for btagDeepFlavB",
+        OptionError,
+        match=r"option b_tag is 'btagCSVV2', expected a working_point with it, or one of btagDeep",
     ):
         NanoAOD(b_tag="btagCSVV2")
     with pytest.raises(
-        ReadError, match=r"working_point is 0\.5 without a b_tag; name the discriminator"
+        OptionError, match=r"option working_point is 0\.5, expected the b_tag that it is of with it"
     ):
         NanoAOD(working_point=0.5)
 

@@ -15,7 +15,7 @@ import uproot
 from contracts import check_reader
 
 from hepmtp.errors import ReadError
-from hepmtp.readers.formats import identify
+from hepmtp.readers.formats import reader_name
 from hepmtp.readers.physlite import Physlite
 
 MASSES = {"Electrons": 0.00051099895, "Muons": 0.1056583755, "Photons": 0.0}
@@ -120,14 +120,14 @@ def small(path: Path, **options: Any) -> str:
 def test_contract(tmp_path: Path) -> None:
     path = small(tmp_path / "sim.root")
     check_reader(Physlite(), path, tmp_path)
-    assert identify(path) == "hepmtp:Physlite"
-    assert identify(write(tmp_path / "tree.root")) == "hepmtp:Physlite"
+    assert reader_name(path) == "hepmtp:Physlite"
+    assert reader_name(write(tmp_path / "tree.root")) == "hepmtp:Physlite"
 
 
 @pytest.mark.slow  # 0.4 s to open it, each time
 def test_contract_on_a_real_tree(tmp_path: Path, shared: Path) -> None:
     path = str(shared / "data" / "real" / FILES["TTree"][0])
-    assert identify(path) == "hepmtp:Physlite"
+    assert reader_name(path) == "hepmtp:Physlite"
     check_reader(Physlite(), path, tmp_path)
 
 

@@ -6,12 +6,15 @@ from typing import Any
 
 import pytest
 
-from hepmtp.errors import ReadError
+from hepmtp.errors import OptionError
+from hepmtp.readers.darkmachines.reader import DarkMachinesCSV
 from hepmtp.readers.delphes import Delphes
 from hepmtp.readers.formats import load_reader
+from hepmtp.readers.fourtops import FourTopsHDF5
 from hepmtp.readers.jetclass import JetClass
 from hepmtp.readers.nanoaod import NanoAOD
 from hepmtp.readers.physlite import Physlite
+from hepmtp.readers.root import RootReader
 
 
 def test_text_and_numbers_mean_the_same() -> None:
@@ -23,6 +26,7 @@ def test_text_and_numbers_mean_the_same() -> None:
     assert Physlite(b_cut="1.5", b_fractions="0.2,0.1") == Physlite(
         b_cut=1.5, b_fractions=(0.2, 0.1)
     )
+    assert DarkMachinesCSV(check_count="False") == DarkMachinesCSV(check_count=False)
     assert Delphes(b_tag_bits="2", muons=[10, 2.5]) == Delphes(b_tag_bits=2, muons=(10.0, 2.5))
 
 
@@ -40,23 +44,29 @@ def test_text_and_numbers_mean_the_same() -> None:
         (Physlite, {"b_fractions": "0.2"}, r"Physlite: option b_fractions is '0\.2', expected two numbers, as text 0\.2,0\.1"),
         (Delphes, {"b_tag_bits": 1.5}, r"option b_tag_bits is 1\.5, expected a whole number"),
         (Delphes, {"overlap": True}, r"option overlap is True, expected a number"),
+        (DarkMachinesCSV, {"check_count": 1}, r"option check_count is 1, expected True or False"),
+        (DarkMachinesCSV, {"on_bad": None}, r"option on_bad is None, expected 'raise' or 'skip'"),
+        (FourTopsHDF5, {"lepton_order": 3}, r"option lepton_order is 3, expected names, .* or None"),
+        (RootReader, {"tree": 1}, r"RootReader: option tree is 1, expected a name"),
         (JetClass, {"tree": None}, r"JetClass: option tree is None, expected a name"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_by_name(
     cls: type, options: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(ReadError, match=message):
+    with pytest.raises(OptionError, match=message):
         cls(**options)
-    with pytest.raises(ReadError, match=message):
+    with pytest.raises(OptionError, match=message):
         load_reader(f"{cls.__module__}:{cls.__name__}", **options)
 
 
 def test_an_unknown_option_is_answered_with_those_that_there_are() -> None:
     with pytest.raises(
-        ReadError,
+        OptionError,
         match=r"hepmtp:Delphes has no option 'btag'; it has jets, electrons, .*, b_tag_bits",
     ):
         load_reader("hepmtp:Delphes", btag=1)
-    with pytest.raises(ReadError, match=r"hepmtp:ParquetReader has no option 'tree'; it has none"):
+    with pytest.raises(
+        OptionError, match=r"hepmtp:ParquetReader has no option 'tree'; it has none"
+    ):
         load_reader("hepmtp:ParquetReader", tree="Events")

@@ -34,7 +34,7 @@ from hepmtp.studies.tokenizer.measure import (
     tokenizer_report,
     type_confusion,
 )
-from hepmtp.studies.tokenizer.text import report_markdown, write_report
+from hepmtp.studies.tokenizer.text import report_markdown, write_text
 from hepmtp.tokenizers.lookup import LookupTokenizer
 
 
@@ -291,7 +291,7 @@ def test_markdown(report: TokenizerReport) -> None:
 def test_json_holds_all_numbers(report: TokenizerReport, tmp_path: Path) -> None:
     matrix = report.correlation_after.copy()
     matrix[0, 1] = np.nan
-    paths = write_report(tmp_path / "x", dataclasses.replace(report, correlation_after=matrix))
+    paths = write_text(tmp_path / "x", dataclasses.replace(report, correlation_after=matrix))
     assert [path.name for path in paths] == ["report.md", "report.json"]
     found = json.loads(paths[1].read_text())
     assert set(found) == {field.name for field in dataclasses.fields(report)}

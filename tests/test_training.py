@@ -180,7 +180,7 @@ def test_loss_equals_the_slow_one(
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(particles=st.lists(st.integers(0, 9), min_size=1, max_size=8), seed=st.integers(0, 99))
 def test_one_hidden_token_an_event_takes_a_shorter_way_to_the_same_loss(
     particles: list[int], seed: int

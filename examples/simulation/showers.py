@@ -1,6 +1,8 @@
-"""Pythia: events from matrix elements, Pythia's own or those of a file, through decays, showers and underlying event.
+"""Pythia: events from matrix elements, Pythia's own or those of a file, through decays, showers and
+underlying event.
 
-The rule: the seed is given, and whole batches come as awkward arrays, so that nothing loops over particles in Python.
+The rule: the seed is given, and whole batches come as awkward arrays, so that nothing loops over
+particles in Python.
 """
 
 from __future__ import annotations
@@ -62,6 +64,8 @@ def start_process(
 
 
 def batches(pythia: Any, size: int) -> Iterator[ak.Array]:
-    """Batches of at most `size` events with the fields ``prt`` and ``info`` of Pythia, until a file of events ends."""
+    """Batches of at most `size` events with the fields ``prt`` and ``info`` of Pythia, until a file
+    of events ends.
+    """
     while len(events := pythia.nextBatch(size)):
         yield events

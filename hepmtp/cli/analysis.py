@@ -39,10 +39,10 @@ def demo(
     ] = False,
     seed: Seed = 0,
 ) -> None:
-    """Do everything once on the embedded sample: train, score, compare, report; two to five minutes.
+    """Do everything once on the embedded sample: train, score, compare, report.
 
-    Writes histograms, tables, figures, the trained detector and report.html into the output folder. The events are
-    hepmtp's own simulation.
+    It takes two to five minutes. Writes histograms, tables, figures, the trained detector and
+    report.html into the output folder. The events are hepmtp's own simulation.
 
     Example: `hepmtp demo --output hepmtp-demo`
     """
@@ -57,14 +57,19 @@ def train(
     names: Names,
     output: Output = Path("detectors"),
     role: RoleOption = "background",
-    form: Annotated[
+    model_output: Annotated[
         Literal["product", "joint"],
-        typer.Option(help="How the model reads a token: digit by digit, or as one id."),
+        typer.Option(
+            "--model-output",
+            "--form",
+            help="How the model reads and predicts a token: digit by digit, or as one id.",
+        ),
     ] = "product",
     tokens: Annotated[
         str,
         typer.Option(
-            help="Look-up table: no_azimuth, tails, visive2025 (as published), ...; a wrong name lists all."
+            help="Look-up table: no_azimuth, tails, visive2025 (as published), ...; "
+            "a wrong name lists all."
         ),
     ] = "no_azimuth",
     epochs: Annotated[int, typer.Option(help="At most so many passes over the events.", min=1)] = 8,
@@ -82,10 +87,11 @@ def train(
     folder: Folder = None,
     manifest: Manifest = None,
 ) -> None:
-    """Train the masked-token detector on background events, and fit the plain observables that it is compared with.
+    """Train the masked-token detector on background, and fit what it is compared with.
 
-    Only the training and validation parts of the events are used (70 %); the rest stays unseen for `hepmtp run`. Signal
-    and data are refused. Writes one folder per detector into the output folder.
+    That is token rarity and plain observables. Only the training and validation parts of the events
+    are used (70 %); the rest stays unseen for `hepmtp run`. Signal and data are refused. Writes one
+    folder per detector into the output folder.
 
     Example: `hepmtp train ttbarW ttbarWW ttbarZ ttbarHiggs --output detectors`
     """
@@ -102,7 +108,7 @@ def train(
     chosen = select(names, load_manifest(manifest, folder=folder), role=role)
     masked = MaskedTokenDetector(
         LookupTokenizer.preset(tokens),
-        ModelOptions(output=form),
+        ModelOptions(output=model_output),
         TrainingOptions(epochs=epochs, seed=seed, device=device),
     )
     with make_executor(executor, workers=workers, client=scheduler) as opened, epoch_bars() as show:
@@ -144,8 +150,9 @@ def run(
 ) -> None:
     """Score data sets with trained detectors and fill histograms in every region, as a coffea job.
 
-    Only events that trained nothing are used, with weights scaled up. Writes histograms, cutflow, tables, a figure and
-    report.html into the output folder. A form of the masked-token score is named after #: detectors/masked_token#sum.
+    Only events that trained nothing are used, with weights scaled up. Writes histograms, cutflow,
+    tables, figures and report.html into the output folder. A form of the masked-token score is
+    named after #: detectors/masked_token#sum.
 
     Example: `hepmtp run ttbarW ttbarZ 4top --detectors detectors --output results`
     """
@@ -191,11 +198,11 @@ def compare(
 ) -> None:
     """Compare a score between two regions: the background's shape, and what passes a threshold.
 
-    Prints a table, and writes it and a figure into the run's folder.
+    Prints a table, and writes it and a figure into the run's folder. Regions are those of the run.
 
     Example: `hepmtp compare results --regions SR CR --threshold-quantile 0.95`
     """
-    from hepmtp.report.figures import caption_of, coarse, draw_regions, pairs
+    from hepmtp.report.figures import coarse, draw_regions, pairs
     from hepmtp.report.folder import passing
     from hepmtp.report.info import read_info
     from hepmtp.report.page import TITLES
@@ -215,23 +222,10 @@ def compare(
             f"{', '.join(one.name for one in info.regions)} with --regions"
         )
     shape = compare_regions(coarse(h), *regions, datasets=info.background)
-    rows = passing(h, info.background, info.signals, regions=regions, quantile=quantile)
+    rows = passing(h, info, regions, quantile=quantile)
     name = f"{detector}-{regions[0]}-{regions[1]}"
-    draw_regions(
-        run,
-        h,
-        info.background,
-        info.signals,
-        regions=regions,
-        quantile=quantile,
-        name=name,
-        labels={one.name: one.label for one in info.regions},
-        caption=caption_of(info),
-    )
-    typer.echo(
-        f"background, shape in {regions[0]} against {regions[1]}:"
-        f" chi2 / ndof = {shape.chi2:.1f} / {shape.ndof}, p = {shape.p_value:.2g}"
-    )
+    draw_regions(run, h, info, regions, quantile=quantile, name=name)
+    typer.echo(f"background, shape in {regions[0]} against {regions[1]}: {shape.verdict}")
     if rows:
         write_csv(run / f"{name}.csv", rows)
         write_markdown(run / f"{name}.md", rows, titles=TITLES)

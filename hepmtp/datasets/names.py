@@ -13,7 +13,7 @@ from typing import cast
 from hepmtp.datasets.manifest import Dataset
 from hepmtp.errors import ManifestError
 from hepmtp.events.record import ROLES, Role
-from hepmtp.readers.formats import ENDINGS
+from hepmtp.readers.formats import endings
 from hepmtp.readers.lines import is_remote
 
 
@@ -25,11 +25,12 @@ def select(
     Parameters
     ----------
     names
-        each the name of one of `datasets`; or ``NAME=FILE``, ``NAME=FILE,FILE``, ``NAME:ROLE=FILE`` or just ``FILE``
-        (the name is then that of the file) for files that are in no manifest; patterns are fine.
+        each the name of one of `datasets`; or ``NAME=FILE``, ``NAME=FILE,FILE``, ``NAME:ROLE=FILE``
+        or just ``FILE`` (the name is then that of the file) for files that are in no manifest;
+        patterns are fine.
     role
-        role of files that name none; but files under the name of one of `datasets`, such as a converted ``4top.root``, have
-        its role and process.
+        role of files that name none; but files under the name of one of `datasets`, such as a
+        converted ``4top.root``, have its role and process.
 
     Raises
     ------
@@ -61,14 +62,15 @@ def _from_files(word: str, known: Mapping[str, Dataset], role: Role) -> Dataset:
     name, colon, own_role = left.partition(":")
     if not equals:
         ending = next(
-            (ending for ending in sorted(ENDINGS, key=len, reverse=True) if word.endswith(ending)),
+            (ending for ending in endings() if word.endswith(ending)),
             None,
         )
         if ending is None:
             close = difflib.get_close_matches(word, known, cutoff=0.4) or list(known)[:6]
             raise ManifestError(
-                f"data set {word!r} is unknown; there are {', '.join(close)} and more (hepmtp datasets lists all);"
-                f" for files of your own write NAME=FILE or the name of a file that ends in {', '.join(ENDINGS)}"
+                f"data set {word!r} is unknown; there are {', '.join(close)} and more (hepmtp "
+                "datasets lists all); for files of your own write NAME=FILE or the name of a file "
+                f"that ends in {', '.join(endings())}"
             )
         name, files = Path(word).name.removesuffix(ending), word
     if not name or not all(files.split(",")):

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 import awkward as ak
-from hist.axis import Regular
 
 from hepmtp import storage
-from hepmtp.detectors import axis_from, plain_axis, score_axis, training_events
-from hepmtp.errors import NotFittedError
+from hepmtp.detectors import BaseDetector, axis_from, plain_axis, score_axis, training_events
+from hepmtp.errors import fitted
 from hepmtp.events.ragged import Floats
 from hepmtp.models.classifier import (
     ClassifierOptions,
@@ -30,7 +29,7 @@ from hepmtp.training.threads import torch_threads
 
 
 @dataclass(eq=False, kw_only=True)
-class ClassifierDetector(ABC):
+class ClassifierDetector(BaseDetector, ABC):
     """A detector that is a classifier; a subclass says what it learns from.
 
     Parameters
@@ -51,25 +50,11 @@ class ClassifierDetector(ABC):
     name: str
     history_: History = field(default_factory=list, init=False, repr=False)
     model_: EventClassifier | None = field(default=None, init=False, repr=False)
-    axis_: Regular | None = field(default=None, init=False, repr=False)
-
-    @property
-    def axis(self) -> Regular:
-        """Axis of the score."""
-        if self.axis_ is None:
-            raise NotFittedError(
-                f"this {type(self).__name__} has no axis yet: call fit(background events) first"
-            )
-        return self.axis_
 
     @property
     def fitted_model(self) -> EventClassifier:
         """The trained classifier."""
-        if self.model_ is None:
-            raise NotFittedError(
-                f"this {type(self).__name__} is not trained yet: call fit(background events) first"
-            )
-        return self.model_
+        return fitted(self.model_, self)
 
     @property
     def n_parameters(self) -> int:

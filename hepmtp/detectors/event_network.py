@@ -22,11 +22,10 @@ from hepmtp.detectors import score_axis, training_events
 from hepmtp.detectors.event_features_input import (
     CHUNK,
     EventFeatureDetector,
-    Floats,
     chosen_features,
 )
-from hepmtp.errors import NotFittedError
-from hepmtp.events.ragged import Ints
+from hepmtp.errors import fitted
+from hepmtp.events.ragged import Floats, Ints
 from hepmtp.training.loop import History, LoopOptions, Progress, device_of, seeded, train
 from hepmtp.training.schedules import cosine_by_epoch
 from hepmtp.training.threads import torch_threads
@@ -211,11 +210,7 @@ class NetworkDetector(EventFeatureDetector, ABC):
         )
 
     def _fitted(self) -> tuple[EventNetwork, Standardised]:
-        if self.network_ is None or self.scaling_ is None:
-            raise NotFittedError(
-                f"this {type(self).__name__} is not fitted yet: call fit(background events) first"
-            )
-        return self.network_, self.scaling_
+        return fitted(self.network_, self), fitted(self.scaling_, self)
 
 
 @dataclass(eq=False)

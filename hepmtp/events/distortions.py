@@ -1,12 +1,17 @@
-"""Distorted background: events of which one thing has been changed, as the strange class of a DDD-style detector.
+"""Distorted background: events of which one thing has been changed.
 
-The rule: a distortion was fixed before any signal was looked at and knows nothing of one. It keeps the event record (order, event,
-source, weight, metadata), energy over momentum of every particle, and the transverse momentum of all particles and MET together:
-no collision breaks that balance, so that a classifier must not win by it. (Measured on background: where MET does not follow the
-particles, the imbalance alone tells each distortion but the swapped types from background with an AUC of 0.78 to 0.91.)
+They are the strange class of a DDD-style detector.
 
-The method is that of *DDD* (arXiv:2406.18469): a classifier of background against distorted background. The list of distortions
-of that paper is not public, so that this one is ours and what is made with it is called "DDD-style".
+The rule: a distortion was fixed before any signal was looked at and knows nothing of one. It keeps
+the event record (order, event, source, weight, metadata), energy over momentum of every particle,
+and the transverse momentum of all particles and MET together: no collision breaks that balance, so
+that a classifier must not win by it. (Measured on background: where MET does not follow the
+particles, the imbalance alone tells each distortion but the swapped types from background with an
+AUC of 0.78 to 0.91.)
+
+The method is that of *DDD* (arXiv:2406.18469): a classifier of background against distorted
+background. The list of distortions of that paper is not public, so that this one is ours and what
+is made with it is called "DDD-style".
 """
 
 from __future__ import annotations
@@ -20,9 +25,9 @@ from numpy.typing import NDArray
 
 from hepmtp.events.observables import particle_types
 from hepmtp.events.particles import PARTICLE_TYPES
+from hepmtp.events.ragged import Floats, owner, ragged_arange, wrap_phi
 from hepmtp.events.record import PARTICLE_FIELDS, behavior, metadata
 
-Floats = NDArray[np.float64]
 #: A function of events and a generator that gives as many events.
 Apply = Callable[[ak.Array, np.random.Generator], ak.Array]
 
@@ -36,7 +41,8 @@ ETA_SMEAR, PHI_SMEAR = 0.5, 0.5
 ADDED, DROPPED = (1, 4), (1, 3)
 #: Share of the other event's particles in an overlay.
 OVERLAID = 0.5
-#: The type that each type is taken for: jet and b-jet, electron and muon of the same charge; a photon stays what it is.
+#: The type that each type is taken for: jet and b-jet, electron and muon of the same charge; a
+#: photon stays what it is.
 SWAPPED: NDArray[np.int8] = np.array([1, 0, 4, 5, 2, 3, 6], dtype=np.int8)
 #: Share of the particles of each type that are swapped.
 SWAP_SHARE: Floats = np.array([0.25, 0.15, 0.3, 0.3, 0.3, 0.3, 0.0])
@@ -49,8 +55,8 @@ MET_SHIFT = 60.0
 class Distortion(NamedTuple):
     """One way to change events.
 
-    `apply` takes events and a generator and gives as many events in the same order; an event in which there is nothing to change
-    stays as it is.
+    `apply` takes events and a generator and gives as many events in the same order; an event in
+    which there is nothing to change stays as it is.
     """
 
     name: str
@@ -59,14 +65,16 @@ class Distortion(NamedTuple):
 
 
 class _Flat(NamedTuple):
-    """Particles of events as flat columns, each (n_particles,), and their number per event, (n_events,)."""
+    """Particles of events as flat columns, each (n_particles,), and their number per event,
+    (n_events,).
+    """
 
     columns: dict[str, NDArray[Any]]
     counts: NDArray[np.int64]
 
     @property
     def owner(self) -> NDArray[np.int64]:
-        return np.repeat(np.arange(len(self.counts)), self.counts)
+        return owner(self.counts)
 
     def keep(self, chosen: NDArray[np.bool_]) -> _Flat:
         counts = np.bincount(self.owner[chosen], minlength=len(self.counts))
@@ -84,7 +92,10 @@ class _Flat(NamedTuple):
     def moved(
         self, *, pt: Floats | None = None, eta: Floats | None = None, phi: Floats | None = None
     ) -> _Flat:
-        """Particles of another pt, eta or phi; energy follows the momentum, so that massless stays massless."""
+        """Particles of another pt, eta or phi.
+
+        Energy follows the momentum, so that massless stays massless.
+        """
         old = self.columns
         factor = np.ones(len(old["pt"]))
         if pt is not None:
@@ -94,7 +105,7 @@ class _Flat(NamedTuple):
         new = {
             "pt": pt,
             "eta": eta,
-            "phi": None if phi is None else _wrapped(phi),
+            "phi": None if phi is None else wrap_phi(phi),
             "energy": old["energy"] * factor,
         }
         return _Flat(
@@ -106,9 +117,7 @@ class _Flat(NamedTuple):
         """Place of each particle in a random order of its event: 0, 1, 2, ..."""
         order = np.lexsort((rng.random(len(self.owner)), self.owner))
         ranks = np.empty(len(order), dtype=np.int64)
-        ranks[order] = np.arange(len(order)) - np.repeat(
-            np.cumsum(self.counts) - self.counts, self.counts
-        )
+        ranks[order] = ragged_arange(self.counts)
         return ranks
 
 
@@ -159,13 +168,11 @@ def _recoiled(events: ak.Array, x: Floats, y: Floats) -> ak.Array:
 
 
 def _seen(before: _Flat, after: _Flat) -> _Flat:
-    """The particles `after` a change that are not below the smallest pt that their type had `before`."""
+    """The particles `after` a change that are not below the smallest pt that their type had
+    `before`.
+    """
     threshold = _limit(before.columns["pt"], before.columns["type"], np.minimum, np.inf)
     return after.keep(after.columns["pt"] >= threshold)
-
-
-def _wrapped(phi: Floats) -> Floats:
-    return np.asarray((phi + np.pi) % (2 * np.pi) - np.pi)
 
 
 def _others(n: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -174,7 +181,9 @@ def _others(n: int, rng: np.random.Generator) -> NDArray[np.int64]:
 
 
 def _limit(values: Floats, kind: NDArray[np.int8], extreme: np.ufunc, start: float) -> Floats:
-    """The smallest or largest value that the array holds of each particle's type, shape (n_particles,)."""
+    """The smallest or largest value that the array holds of each particle's type, shape
+    (n_particles,).
+    """
     found = np.full(len(PARTICLE_TYPES), start)
     extreme.at(found, kind, values)
     return np.asarray(found[kind])
@@ -245,7 +254,8 @@ def _shift_met(events: ak.Array, rng: np.random.Generator) -> ak.Array:
     return _recoiled(events, x, y)
 
 
-#: The distortions of a DDD-style detector; where particles change, MET takes up their transverse momentum, and the other way round.
+#: The distortions of a DDD-style detector; where particles change, MET takes up their transverse
+#: momentum, and the other way round.
 DISTORTIONS: tuple[Distortion, ...] = (
     Distortion(
         "pt_scale",
@@ -286,13 +296,16 @@ DISTORTIONS: tuple[Distortion, ...] = (
 def distort(
     events: ak.Array, rng: np.random.Generator, distortions: Sequence[Distortion] = DISTORTIONS
 ) -> ak.Array:
-    """Every event with one of the distortions, drawn at random in equal shares; shape (n_events,), in the same order.
+    """Every event with one of the distortions, drawn at random in equal shares.
+
+    Shape (n_events,), in the same order.
 
     Parameters
     ----------
     events
-        shape (n_events,); what is added to one of them comes from the others, so give many. The order of an event's particles
-        means nothing afterwards: a model that reads it has to see both classes in one order, such as that of falling pt.
+        shape (n_events,); what is added to one of them comes from the others, so give many. The
+        order of an event's particles means nothing afterwards: a model that reads it has to see
+        both classes in one order, such as that of falling pt.
     rng
         the same state gives the same events.
     distortions
@@ -301,7 +314,8 @@ def distort(
     Examples
     --------
     >>> from hepmtp.events import make_events
-    >>> events = make_events(counts=[1], pt=[50.0], eta=[0.1], phi=[1.0], energy=[60.0], type=[1], met=[20.0], met_phi=[0.0])
+    >>> events = make_events(counts=[1], pt=[50.0], eta=[0.1], phi=[1.0], energy=[60.0], type=[1],
+    ...                      met=[20.0], met_phi=[0.0])
     >>> harder = distort(events, np.random.default_rng(1), DISTORTIONS[:1])
     >>> bool(1.1 <= harder.Particle.pt[0, 0] / 50 <= 2.5), int(harder.event[0])
     (True, 0)

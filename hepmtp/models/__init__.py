@@ -9,14 +9,14 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import is_dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hepmtp.errors import OptionError, TokenError
+from hepmtp.errors import OptionError, TokenError, check_protocol
 from hepmtp.events.ragged import Bools, Ints
 from hepmtp.events.tokens import TokenBatch
 
@@ -100,13 +100,14 @@ class TokenModel(nn.Module):
         return len(self.targets) + self.kind_of[values]
 
 
-@runtime_checkable
 class ModelConfig(Protocol):
     """A dataclass of plain data that a model is made from, such as ``hepmtp.ModelOptions``.
 
     A detector is given it, makes the model when it is fitted, saves it, and makes the model again
     when it is loaded.
     """
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
     def build(self, factors: tuple[tuple[str, int], ...], digits: Ints) -> TokenModel:
         """A model with random weights for ids of these factors and digits.
@@ -117,15 +118,10 @@ class ModelConfig(Protocol):
 
 
 def check_config(config: object) -> None:
-    """Raise OptionError for what is no `ModelConfig`, naming what it lacks."""
-    lacks = [] if isinstance(config, ModelConfig) else ["a method build(factors, digits)"]
+    """Raise OptionError for what is no `ModelConfig`."""
+    check_protocol(config, ModelConfig)
     if isinstance(config, type) or not is_dataclass(config):
-        lacks.append("the fields of a dataclass")
-    if lacks:
-        raise OptionError(
-            f"a model is given as what it is made from, such as hepmtp.ModelOptions(): "
-            f"{config!r} lacks {' and '.join(lacks)}"
-        )
+        raise OptionError(f"{config!r} is no dataclass with values: it could not be saved")
 
 
 def build(config: ModelConfig, factors: tuple[tuple[str, int], ...], digits: Ints) -> TokenModel:

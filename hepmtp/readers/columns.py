@@ -1,4 +1,7 @@
-"""Events as flat columns, the form in which ROOT and parquet files hold them."""
+"""Events as flat columns, the form in which ROOT and parquet files hold them.
+
+The rule: float64 in GeV, so that what is read is what was written, to the last bit.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,11 @@ from hepmtp.errors import EventError, ReadError
 from hepmtp.events.particles import CONSTITUENT_TYPES
 from hepmtp.events.record import PARTICLE_FIELDS, make_events
 
-#: Columns of events in ROOT and parquet files: one value an event, or one list an event for ``Particle_*``.
+#: Columns of events in files: one value an event, or one list an event for ``Particle_*``.
 COLUMNS: tuple[str, ...] = (
     *("event", "source", "weight", "MET_pt", "MET_phi"),
     *(f"Particle_{name}" for name in PARTICLE_FIELDS),
 )
-
-
 _SHOWN = 20  # names in an error: files of others have thousands of columns
 
 
@@ -35,11 +36,10 @@ def check_columns(where: str, found: Iterable[str]) -> None:
     found = list(found)
     for name in COLUMNS:
         if name not in found:
-            shown = ", ".join(found[:_SHOWN]) + (
-                f", ... {len(found)} in all" if len(found) > _SHOWN else ""
-            )
+            more = f", ... {len(found)} in all" if len(found) > _SHOWN else ""
             raise ReadError(
-                f"{where} has no column {name!r} (found: {shown or 'none'}); expected what hepmtp convert writes"
+                f"{where} has no column {name!r} (found: {', '.join(found[:_SHOWN]) or 'none'}"
+                f"{more}); expected what hepmtp convert writes"
             )
 
 
@@ -51,13 +51,6 @@ def events_of(path: str, first_entry: int, columns: Mapping[str, ak.Array]) -> a
     ReadError
         if the columns of the particles differ in length, or a value breaks the event record.
     """
-    try:
-        return _events_of(path, first_entry, columns)
-    except EventError as error:
-        raise ReadError(f"{path}, entries from {first_entry} on: {error}") from None
-
-
-def _events_of(path: str, first_entry: int, columns: Mapping[str, ak.Array]) -> ak.Array:
     for name in COLUMNS:
         depth = 2 if name.startswith("Particle_") else 1
         if (
@@ -66,7 +59,8 @@ def _events_of(path: str, first_entry: int, columns: Mapping[str, ak.Array]) -> 
         ):
             expected = "a list of numbers" if depth == 2 else "a number"
             raise ReadError(
-                f"{path}: column {name!r} is {ak.type(columns[name])}, expected {expected} per event"
+                f"{path}: column {name!r} is {ak.type(columns[name])}, expected {expected} per "
+                "event"
             )
     lists = {name: columns[f"Particle_{name}"] for name in PARTICLE_FIELDS}
     counts = ak.to_numpy(ak.num(lists["pt"]))
@@ -75,14 +69,17 @@ def _events_of(path: str, first_entry: int, columns: Mapping[str, ak.Array]) -> 
         if len(differs):
             at = differs[0]
             raise ReadError(
-                f"{path} entry {first_entry + at}: {ak.num(column)[at]} values of Particle_{name} but {counts[at]} of "
-                "Particle_pt; write the file again"
+                f"{path} entry {first_entry + at}: {ak.num(column)[at]} values of Particle_{name} "
+                f"but {counts[at]} of Particle_pt; write the file again"
             )
-    return make_events(
-        counts=counts,
-        met=columns["MET_pt"],
-        met_phi=columns["MET_phi"],
-        **{name: columns[name] for name in ("weight", "event", "source")},
-        **{name: ak.to_numpy(ak.flatten(column)) for name, column in lists.items()},
-        types=CONSTITUENT_TYPES,  # converted jets are read like any other events
-    )
+    try:
+        return make_events(
+            counts=counts,
+            met=columns["MET_pt"],
+            met_phi=columns["MET_phi"],
+            **{name: columns[name] for name in ("weight", "event", "source")},
+            **{name: ak.to_numpy(ak.flatten(column)) for name, column in lists.items()},
+            types=CONSTITUENT_TYPES,  # converted jets are read like any other events
+        )
+    except EventError as error:
+        raise ReadError(f"{path}, entries from {first_entry} on: {error}") from None

@@ -1,8 +1,9 @@
-"""Convert: any file that a reader reads, into ROOT or parquet for repeated use, or into Dark Machines CSV for others.
+"""Convert: any file that has a reader, into ROOT or parquet, or into Dark Machines CSV.
 
-The rule: chunk by chunk in bounded memory, nothing changed to the last bit, and the events keep their source and entry
-number, so that they stay in the same part of the train / validation / analysis split. A CSV has no place for these two:
-its events are numbered anew when it is read, and that is said if it moves them.
+The rule: chunk by chunk in bounded memory, nothing changed to the last bit. The events keep their
+source and entry number, so that they stay in the same part of the train / validation / analysis
+split. A CSV has no place for these two: its events are numbered anew when it is read, and that is
+said if it moves them.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ import awkward as ak
 import numpy as np
 
 from hepmtp import storage
-from hepmtp.errors import ReadError
+from hepmtp.errors import OptionError, ReadError
 from hepmtp.events.particles import PARTICLE_TYPES
 from hepmtp.events.record import source_id
 from hepmtp.readers import ChunkReader, Reader
 from hepmtp.readers.formats import reader_for
+from hepmtp.readers.lines import split
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +41,8 @@ def convert(
 ) -> int:
     """Write the events of `source` to a new file `target` and return their number.
 
-    ROOT and parquet are compressed by ZSTD. Fields that are no part of the event record are not written; the log says so.
+    ROOT and parquet are compressed by ZSTD. Fields that are no part of the event record are not
+    written; the log says so.
 
     Parameters
     ----------
@@ -48,7 +51,7 @@ def convert(
     target
         a name that ends in one of `TARGETS`; takes this name only when it is complete.
     reader
-        what reads `source`; by default the reader for its name.
+        what reads `source`; by default the reader for what is in it.
     rntuple
         write an RNTuple instead of a TTree.
     chunk
@@ -59,24 +62,28 @@ def convert(
     Raises
     ------
     ReadError
-        if `source` cannot be read, the name of `target` is of no known kind, or a CSV cannot hold the particles.
+        if `source` cannot be read, or a CSV cannot hold its particles.
+    OptionError
+        if the name of `target` is of no known kind, or an option has no such value.
     """
-    from hepmtp.readers.darkmachines.reader import write_csv  # noqa: PLC0415 (loads coffea and pyarrow only when asked)
+    # coffea, uproot and pyarrow are loaded only when a file is converted
+    from hepmtp.readers.darkmachines.write import write_csv  # noqa: PLC0415
     from hepmtp.readers.parquet import write_parquet  # noqa: PLC0415
     from hepmtp.readers.root import write_root  # noqa: PLC0415
 
     source, target = str(source), Path(target)
     ending = next((ending for ending in TARGETS if target.name.endswith(ending)), None)
     if ending is None:
-        raise ReadError(
-            f"{target}: cannot write this kind of file; choose a name that ends in {', '.join(TARGETS)}"
+        raise OptionError(
+            f"{target}: cannot write this kind of file; choose a name that ends in "
+            f"{', '.join(TARGETS)}"
         )
     if rntuple and target.suffix != ".root":
-        raise ReadError(f"{target}: an RNTuple lives in a .root file; choose such a name")
+        raise OptionError(f"{target}: an RNTuple lives in a .root file; choose such a name")
     if chunk < 1:
-        raise ReadError(f"chunk is {chunk}, expected at least 1")
+        raise OptionError(f"chunk is {chunk}, expected at least 1")
     if Path(source).exists() and target.exists() and Path(source).samefile(target):
-        raise ReadError(f"{target} is what is read; choose another name for the new file")
+        raise OptionError(f"{target} is what is read; choose another name for the new file")
     reader = reader or reader_for(source)
     written = 0
 
@@ -96,19 +103,15 @@ def convert(
         if ending == ".parquet":
             write_parquet(temporary, counted())
         elif ending.startswith(".csv"):
-            write_csv(
-                temporary,
-                counted(),
-                process=target.name.removesuffix(ending),
-                packed=ending == ".csv.gz",
-            )
+            process = target.name.removesuffix(ending)
+            write_csv(temporary, counted(), process=process, packed=ending == ".csv.gz")
         else:
             write_root(temporary, counted(), rntuple=rntuple)
     return written
 
 
 def _lost(events: ak.Array, target: Path, ending: str, first: int) -> set[str]:
-    """What a new file does not keep of these events, its lines from `first` on; ReadError if it cannot hold them."""
+    """What a new file does not keep of these events, of which the first is its entry `first`."""
     found = set()
     if more := sorted(set(events.fields) - _RECORD):
         found.add(
@@ -117,13 +120,15 @@ def _lost(events: ak.Array, target: Path, ending: str, first: int) -> set[str]:
     if ending.startswith(".csv") and len(events):
         if ak.max(events.Particle["type"], initial=0) >= len(PARTICLE_TYPES):
             raise ReadError(
-                f"{target}: Dark Machines CSV has no label for hadrons; choose a .root or .parquet file"
+                f"{target}: Dark Machines CSV has no label for hadrons; choose a .root or .parquet "
+                "file"
             )
         entries = first + np.arange(len(events))
         if ak.any(events.source != source_id(str(target))) or ak.any(events.event != entries):
             found.add(
-                "CSV has no place for the file and entry that events were first read from: they are numbered anew, and fall"
-                " into other parts of the train / validation / analysis split than before"
+                "CSV has no place for the file and entry that events were first read from: they "
+                "are numbered anew, and fall into other parts of the train / validation / analysis "
+                "split than before"
             )
     return found
 
@@ -133,6 +138,5 @@ def iterate(reader: Reader, path: str, chunk: int) -> Iterator[ak.Array]:
     if isinstance(reader, ChunkReader):
         yield from reader.iterate(path, chunk)
         return
-    n = reader.num_events(path)
-    for start in range(0, max(n, 1), chunk):
-        yield reader.read(path, start, min(start + chunk, n))
+    for first, n, *_ in split(path, reader.num_events(path), chunk):
+        yield reader.read(path, first, first + n)

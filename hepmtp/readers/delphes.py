@@ -1,30 +1,29 @@
-"""Delphes output: jets with tags, electrons, muons, photons and missing energy of a fast detector simulation.
+"""Delphes output: jets with tags, electrons, muons, photons and MET of a fast simulation.
 
-The rule: a jet is a b-jet if its BTag is not 0; nothing is cut or cleaned that is not asked for, because a Delphes card has
-its own cuts and its own UniqueObjectFinder. Layout: arXiv:1307.6346, tree ``Delphes``, GeV.
+The rule: a jet is a b-jet if its BTag is not 0. Nothing is cut or cleaned that is not asked for,
+because a Delphes card has its own cuts and its own UniqueObjectFinder. Layout: arXiv:1307.6346,
+tree ``Delphes``, GeV.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import awkward as ak
 import numpy as np
 
+from hepmtp.events.particles import ANTIMUON, PHOTON, POSITRON
+from hepmtp.readers.options import Cut
 from hepmtp.readers.particles import (
-    ELECTRON_MASS,
-    MUON_MASS,
     NO_CUT,
-    Cut,
     Particles,
-    away_from,
     events_from,
     finite,
-    lepton_type,
+    leptons,
     missing,
     momenta,
     per_event,
+    without_overlap,
 )
 from hepmtp.readers.trees import Branches, TreeReader
 
@@ -40,7 +39,8 @@ class Delphes(TreeReader):
     b_tag_bits
         which bits of Jet.BTag count, one per working point of the card; all by default.
     overlap
-        jets nearer than this in (eta, phi) to an electron, muon or photon are left out; 0 keeps all.
+        jets nearer than this in (eta, phi) to an electron, muon or photon are left out; 0 keeps
+        all.
     weight
         branch of the event weight; None for 1.
     """
@@ -53,26 +53,22 @@ class Delphes(TreeReader):
     overlap: float = 0.0
     weight: str | None = "Event.Weight"
 
-    trees: ClassVar[tuple[str, ...]] = ("Delphes",)
+    trees = ("Delphes",)
+    branches = ("Jet.PT", "Jet.BTag", "MissingET.MET")
 
     def _events(self, branches: Branches) -> ak.Array:
         photon = momenta(branches, "Photon.PT", "Photon.Eta", "Photon.Phi")
-        photons = photon.take(
-            photon.passes(self.photons),
-            type=6,
-            energy=finite(branches, "Photon.E", like="Photon.PT"),
-        )
+        energy = finite(branches, "Photon.E", like="Photon.PT")
         others = [
-            _leptons(branches, "Electron", self.electrons, ELECTRON_MASS, positive=2),
-            _leptons(branches, "Muon", self.muons, MUON_MASS, positive=4),
-            photons,
+            _leptons(branches, "Electron", self.electrons, positive=POSITRON),
+            _leptons(branches, "Muon", self.muons, positive=ANTIMUON),
+            photon.take(photon.passes(self.photons), type=PHOTON, energy=energy),
         ]
         jet = momenta(branches, "Jet.PT", "Jet.Eta", "Jet.Phi")
         tagged = branches.like("Jet.BTag", "Jet.PT").astype(np.int64) & self.b_tag_bits != 0
         mass = finite(branches, "Jet.Mass", like="Jet.PT")
         jets = jet.take(jet.passes(self.jets), type=tagged, mass=mass)
-        if self.overlap > 0:
-            jets = jets.select(away_from(jets, others, self.overlap, len(branches)))
+        jets = without_overlap(jets, others, self.overlap, len(branches))
         met, met_phi = missing(branches, "MissingET.MET", "MissingET.Phi", lists=True)
         weight = (
             1.0
@@ -82,7 +78,8 @@ class Delphes(TreeReader):
         return events_from(branches, [jets, *others], met=met, met_phi=met_phi, weight=weight)
 
 
-def _leptons(branches: Branches, name: str, cut: Cut, mass: float, *, positive: int) -> Particles:
-    lepton = momenta(branches, f"{name}.PT", f"{name}.Eta", f"{name}.Phi")
-    kind = lepton_type(branches, f"{name}.Charge", f"{name}.PT", positive)
-    return lepton.take(lepton.passes(cut), type=kind, mass=mass)
+def _leptons(branches: Branches, name: str, cut: Cut, *, positive: int) -> Particles:
+    found = momenta(branches, f"{name}.PT", f"{name}.Eta", f"{name}.Phi")
+    keep = found.passes(cut)
+    charge, like = f"{name}.Charge", f"{name}.PT"
+    return leptons(branches, found, keep, charge=charge, like=like, positive=positive)

@@ -1,31 +1,38 @@
-"""The ntuple form of Dark Machines events: tree ``mytree``, one list of objects an event, with a flag for each type.
+"""The ntuple form of Dark Machines events: one list of objects an event, a flag for each type.
 
-The rule: an object is what exactly one of its flags says (isJet is set for a b-jet too); the missing energy is one of the
-objects, and every event has one. GeV.
+The rule: an object is what exactly one of its flags says (isJet is set for a b-jet too); the
+missing energy is one of the objects, and every event has one. Tree ``mytree``, GeV.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import awkward as ak
 import numpy as np
-from numpy.typing import NDArray
 
+from hepmtp.events.particles import ANTIMUON, B_JET, ELECTRON, JET, MUON, PHOTON, POSITRON
+from hepmtp.events.ragged import Bools, Ints, owner
 from hepmtp.readers.particles import (
     MAX_ETA,
     MAX_PHI,
     Momenta,
     events_from,
     finite,
-    per_event,
+    weights,
     within,
 )
 from hepmtp.readers.trees import Branches, TreeReader
 
-# in the order of the types of particles, without the b-jets
-_FLAGS = {"isJet": 0, "isPositron": 2, "isElectron": 3, "isAntiMuon": 4, "isMuon": 5, "isPhoton": 6}
+# b-jets have two flags
+_FLAGS = {
+    "isJet": JET,
+    "isPositron": POSITRON,
+    "isElectron": ELECTRON,
+    "isAntiMuon": ANTIMUON,
+    "isMuon": MUON,
+    "isPhoton": PHOTON,
+}
 
 
 @dataclass(frozen=True)
@@ -40,7 +47,8 @@ class DMNtuple(TreeReader):
 
     weight: str | None = None
 
-    trees: ClassVar[tuple[str, ...]] = ("mytree",)
+    trees = ("mytree",)
+    branches = ("obj_px", "isBJet", "isMET")
 
     def _events(self, branches: Branches) -> ak.Array:
         px, py, energy = (
@@ -53,7 +61,7 @@ class DMNtuple(TreeReader):
         )
         within(branches, "obj_eta", eta, MAX_ETA)
         within(branches, "obj_phi", phi, MAX_PHI)
-        event = np.repeat(np.arange(len(branches)), branches.lists("obj_px").counts)
+        event = owner(branches.lists("obj_px").counts)
         found = np.bincount(event[is_met], minlength=len(branches))
         branches.require(found == 1, "number of objects with isMET", found, "1", per_event=True)
         particles = Momenta(event, np.hypot(px, py), eta, phi).take(
@@ -64,24 +72,18 @@ class DMNtuple(TreeReader):
             [particles],
             met=np.hypot(px[is_met], py[is_met]),
             met_phi=np.arctan2(py[is_met], px[is_met]),
-            weight=1.0
-            if self.weight is None
-            else per_event(branches, self.weight, branches.numbers(self.weight)),
+            weight=weights(branches, self.weight),
         )
 
 
-def _types(branches: Branches) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+def _types(branches: Branches) -> tuple[Bools, Ints]:
     """Whether each object is the missing energy, and what type of particle it is if not."""
     is_met = branches.like("isMET", "obj_px") != 0
     is_b = branches.like("isBJet", "obj_px") != 0
     flags = {name: branches.like(name, "obj_px") != 0 for name in _FLAGS}
     flags["isJet"] = flags["isJet"] | is_b
     n_flags = np.asarray(np.sum([is_met, *flags.values()], axis=0, dtype=np.int64))
-    branches.require(
-        n_flags == 1,
-        "isMET",
-        n_flags,
-        f"one flag of an object (isMET, isBJet, {', '.join(_FLAGS)})",
-    )
+    expected = f"one flag of an object (isMET, isBJet, {', '.join(_FLAGS)})"
+    branches.require(n_flags == 1, "isMET", n_flags, expected)
     kind = np.sum([flags[name] * number for name, number in _FLAGS.items()], axis=0, dtype=np.int64)
-    return is_met, np.asarray(kind + is_b)
+    return is_met, np.where(is_b, B_JET, kind)

@@ -1,22 +1,24 @@
 """The four-top data set as HDF5: rows of fixed width, zero-padded, with a label for each process.
 
-The rule: what the file does not say is said by whoever reads it. Units and logarithms are checked against the values and refused
-when they do not fit; which lepton is which cannot be checked::
+The rule: what the file does not say is said by whoever reads it. Units and logarithms are checked
+against the values and refused when they do not fit; which lepton is which cannot be checked::
 
     X_train (n, 92): 18 ids (0 is padding) | MET | METphi | 18 x (E, pt, eta, phi)
     Y_train (n,):    1 4top, 2 ttbarHiggs, 3 ttbarW, 4 ttbarWW, 5 ttbarZ
 
-and the same for val and test. Ids are 1 jet, 2 b-jet, 3 to 6 the leptons in an order on which public codes disagree,
-7 photon. The order of particles stays as it is. Data: arXiv:2211.05143, as ``4tops_splitted.h5``.
+and the same for val and test. Ids are 1 jet, 2 b-jet, 3 to 6 the leptons in an order on which
+public codes disagree, 7 photon. The order of particles stays as it is. Data: arXiv:2211.05143, as
+``4tops_splitted.h5``.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, cast, get_args
 
 import awkward as ak
 import h5py
@@ -25,14 +27,19 @@ from numpy.typing import NDArray
 
 from hepmtp.errors import EventError, ReadError
 from hepmtp.events.particles import PARTICLE_TYPES
+from hepmtp.events.ragged import Bools, Floats, Ints
 from hepmtp.events.record import concatenate, make_events, source_id, with_metadata
-from hepmtp.readers.lines import check_file, check_range
+from hepmtp.readers import FileReader
+from hepmtp.readers.lines import check_file, check_range, damage
+from hepmtp.readers.options import refusal
 
+Process = Literal["4top", "ttbarHiggs", "ttbarW", "ttbarWW", "ttbarZ"]
 #: Processes by label - 1; the extra field ``label`` of the events is an index into this.
-PROCESSES: tuple[str, ...] = ("4top", "ttbarHiggs", "ttbarW", "ttbarWW", "ttbarZ")
+PROCESSES: tuple[str, ...] = get_args(Process)
 SPLITS: tuple[str, ...] = ("train", "val", "test")
+Scale = Literal["log_mev", "log_gev", "raw_mev", "raw_gev"]
 #: What E, pt and MET are written as: a factor to GeV, after exp for the natural logarithms.
-SCALES: dict[str, tuple[bool, float]] = {
+SCALES: dict[Scale, tuple[bool, float]] = {
     "log_mev": (True, 1e-3),
     "log_gev": (True, 1.0),
     "raw_mev": (False, 1e-3),
@@ -60,49 +67,54 @@ class _Part(NamedTuple):
 
 
 @dataclass(frozen=True)
-class FourTopsHDF5:
+class FourTopsHDF5(FileReader):
     """Reader of the four-top HDF5 file; reads only the rows that are asked for.
 
     Parameters
     ----------
     scale
-        what E and pt are: "log_mev", "log_gev" (natural logarithms), "raw_mev" or "raw_gev". Must be given; an error
-        says which one the values fit.
+        what E and pt are: "log_mev", "log_gev" (natural logarithms), "raw_mev" or "raw_gev". Must
+        be given; an error says which one the values fit.
     lepton_order
-        what the ids 3, 4, 5, 6 are, for instance ("e+", "e-", "m+", "m-") or "e+,e-,m+,m-". Must be given: nothing in
-        the file tells.
+        what the ids 3, 4, 5, 6 are, for instance ("e+", "e-", "m+", "m-") or "e+,e-,m+,m-". Must be
+        given: nothing in the file tells.
     met_scale
         what MET is; by default the same as `scale`.
     split
         "train", "val", "test", or "all" of them one after the other.
     process
-        only events of this one of `PROCESSES`, with its name and role (4top is signal) as metadata; by default all,
-        with the further field ``label`` that says which. The labels of the file are held in memory, one byte an event.
+        only events of this one of `PROCESSES`, with its name and role (4top is signal) as metadata;
+        by default all, with the further field ``label`` that says which. The labels of the file are
+        held in memory, one byte an event.
     """
 
-    scale: str | None = None
-    lepton_order: tuple[str, ...] | str | None = None
-    met_scale: str | None = None
-    split: str = "all"
-    process: str | None = None
+    scale: Scale | None = None
+    lepton_order: tuple[str, ...] | None = None
+    met_scale: Scale | None = None
+    split: Literal["all", "train", "val", "test"] = "all"
+    process: Process | None = None
+
+    format = "four-top HDF5"
+    endings = (".h5", ".hdf5")
+    magic = b"\x89HDF\r\n\x1a\n"
+    labels = PROCESSES
 
     def __post_init__(self) -> None:
-        for name, value in (("scale", self.scale), ("met_scale", self.met_scale)):
-            if value is not None and value not in SCALES:
-                raise ReadError(f"{name} is {value!r}, expected one of {', '.join(SCALES)}")
-        if self.split not in ("all", *SPLITS):
-            raise ReadError(f"split is {self.split!r}, expected one of all, {', '.join(SPLITS)}")
-        if self.process is not None and self.process not in PROCESSES:
-            raise ReadError(f"process is {self.process!r}, expected one of {', '.join(PROCESSES)}")
-        if self.lepton_order is not None and sorted(self._leptons) != sorted(LEPTONS):
-            raise ReadError(
-                f"lepton_order is {self.lepton_order!r}, expected an order of {','.join(LEPTONS)}"
-            )
+        super().__post_init__()
+        if self.lepton_order is not None and sorted(self.lepton_order) != sorted(LEPTONS):
+            raise refusal(self, "lepton_order", f"an order of {','.join(LEPTONS)}")
 
-    @property
-    def _leptons(self) -> tuple[str, ...]:
-        order = self.lepton_order or ()
-        return tuple(order.split(",")) if isinstance(order, str) else tuple(order)
+    def guess(self, path: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+        """The scales that fit the values, and some order of the leptons."""
+        found: dict[str, Any] = {"lepton_order": ",".join(self.lepton_order or LEPTONS)}
+        if self.scale is None:
+            with self._open(path) as parts:
+                pt, met = map(_fitting, _sample(parts[0]))
+            found["scale"] = pt or met or next(iter(SCALES))
+            if self.met_scale is None and met not in (None, found["scale"]):
+                found["met_scale"] = met
+        note = f"the file does not say which lepton is which; shown as if {found['lepton_order']}"
+        return found, () if self.lepton_order else (note,)
 
     def num_events(self, path: str) -> int:
         """Number of events of the split and the process."""
@@ -125,9 +137,8 @@ class FourTopsHDF5:
             found, before = [], 0
             for part in parts:
                 rows = self._entries(path, part)
-                wanted = rows[
-                    max(start - before, 0) : None if stop is None else max(stop - before, 0)
-                ]
+                end = None if stop is None else max(stop - before, 0)
+                wanted = rows[max(start - before, 0) : end]
                 before += len(rows)
                 found += [
                     self._piece(path, part, np.asarray(wanted[i : i + _PIECE], dtype=np.int64))
@@ -140,58 +151,46 @@ class FourTopsHDF5:
         role = "signal" if self.process == "4top" else "background"
         return with_metadata(concatenate(found), dataset=self.process, role=role)
 
-    def _entries(self, path: str, part: _Part) -> range | NDArray[np.int64]:
+    def _entries(self, path: str, part: _Part) -> range | Ints:
         """Rows of a part that are wanted."""
         n = len(part.rows)
         if self.process is None:
             return range(n)
         return np.flatnonzero(_labels(path, part, 0, n) == PROCESSES.index(self.process))
 
-    def _piece(self, path: str, part: _Part, rows: NDArray[np.int64]) -> ak.Array:
+    def _piece(self, path: str, part: _Part, rows: Ints) -> ak.Array:
         first, end = (int(rows[0]), int(rows[-1]) + 1) if len(rows) else (0, 0)
         table = np.asarray(part.rows[first:end], dtype=np.float64)[rows - first]
         label = _labels(path, part, first, end)[rows - first]
+        refuse = functools.partial(_refuse, f"{path}, {part.rows.name}", rows)
         try:
-            events = self._events(table, rows + part.first, source_id(path))
-        except _BadRowError as bad:
-            raise ReadError(f"{path}, {part.rows.name} row {rows[bad.row]}: {bad}") from None
+            events = self._events(table, refuse, event=rows + part.first, source=source_id(path))
         except EventError as error:
             raise ReadError(f"{path}, {part.rows.name} rows from {first} on: {error}") from None
         return ak.with_field(events, label, "label")
 
-    def _events(
-        self, table: NDArray[np.float64], entry: NDArray[np.int64], source: int
-    ) -> ak.Array:
+    def _events(self, table: Floats, refuse: Callable[..., None], **columns: Any) -> ak.Array:
         ids, numbers = table[:, :_SLOTS], table[:, _SLOTS + 2 :].reshape(-1, _SLOTS, 4)
-        _refuse(~np.isin(ids, np.arange(8)), ids, "id", "a whole number from 0 (padding) to 7")
+        refuse(~np.isin(ids, np.arange(8)), ids, "id", "a whole number from 0 (padding) to 7")
         is_particle = ids > 0
         filled = (numbers != 0).any(axis=2)
-        _refuse(filled & ~is_particle, ids, "id", "a particle, for its four numbers are not 0")
-        _refuse(~filled & is_particle, ids, "id", "0, for its four numbers are 0")
-        types = np.array(
-            [PARTICLE_TYPES.index(name) for name in ("j", "b", *self._leptons, "g")], dtype=np.int8
-        )
-        scale = cast("str", self.scale)
+        refuse(filled & ~is_particle, ids, "id", "a particle, for its four numbers are not 0")
+        refuse(~filled & is_particle, ids, "id", "0, for its four numbers are 0")
+        leptons, scale = cast("tuple[str, ...]", self.lepton_order), cast("Scale", self.scale)
+        types = np.array([PARTICLE_TYPES.index(name) for name in ("j", "b", *leptons, "g")])
         gev = _to_gev(numbers[:, :, :2], scale)
         for i, name in enumerate(("E", "pt")):
             legal = ~is_particle | ((gev[:, :, i] > 0) & (gev[:, :, i] <= _MAX_GEV))
-            _refuse(
-                ~legal,
-                numbers[:, :, i],
-                name,
-                f"something in (0, {_MAX_GEV:g}] GeV, scale is {scale!r}",
-            )
+            expected = f"something in (0, {_MAX_GEV:g}] GeV, scale is {scale!r}"
+            refuse(~legal, numbers[:, :, i], name, expected)
         eta, phi = numbers[:, :, 2], numbers[:, :, 3]
-        _refuse(is_particle & ~(np.abs(eta) < 20), eta, "eta", "a pseudorapidity")  # NaN too
+        refuse(is_particle & ~(np.abs(eta) < 20), eta, "eta", "a pseudorapidity")  # NaN too
         slow = is_particle & (gev[:, :, 0] < (1 - _ROUNDING) * gev[:, :, 1] * np.cosh(eta))
-        _refuse(slow, numbers[:, :, 0], "E", "at least pt cosh(eta): are E and pt swapped?")
-        met, met_scale = _to_gev(table[:, _SLOTS], self.met_scale or scale), self.met_scale or scale
-        _refuse(
-            ~((met >= 0) & (met <= _MAX_GEV)),
-            table[:, _SLOTS],
-            "MET",
-            f"[0, {_MAX_GEV:g}] GeV as {met_scale!r}",
-        )
+        refuse(slow, numbers[:, :, 0], "E", "at least pt cosh(eta): are E and pt swapped?")
+        met_scale, met = self.met_scale or scale, table[:, _SLOTS]
+        met_gev = _to_gev(met, met_scale)
+        legal = (met_gev >= 0) & (met_gev <= _MAX_GEV)
+        refuse(~legal, met, "MET", f"[0, {_MAX_GEV:g}] GeV as {met_scale!r}")
         return make_events(
             counts=is_particle.sum(axis=1),
             pt=gev[:, :, 1][is_particle],
@@ -199,83 +198,71 @@ class FourTopsHDF5:
             phi=phi[is_particle],
             energy=gev[:, :, 0][is_particle],
             type=types[ids[is_particle].astype(np.int64) - 1],
-            met=met,
+            met=met_gev,
             met_phi=table[:, _SLOTS + 1],
-            event=entry,
-            source=source,
+            **columns,
         )
 
     def _check_scale(self, path: str, parts: list[_Part]) -> None:
         """Refuse a scale that the first rows of the file do not fit, and say which one does."""
-        table = np.asarray(parts[0].rows[:_SAMPLE], dtype=np.float64)
-        pt = table[:, _SLOTS + 2 :].reshape(-1, _SLOTS, 4)[:, :, 1][table[:, :_SLOTS] > 0]
-        for name, scale, column in (
-            ("scale", self.scale, pt),
-            ("met_scale", self.met_scale or self.scale, table[:, _SLOTS]),
-        ):
-            values = column[np.isfinite(column)]  # others are refused where they are
+        pt, met = _sample(parts[0])
+        met_scale = self.met_scale or self.scale
+        for name, scale, values in ("scale", self.scale, pt), ("met_scale", met_scale, met):
             fits = _fitting(values)
             if scale is None:
                 what = f"the values fit {name}={fits!r}" if fits else "the values fit none of them"
                 raise ReadError(f"{path}: {name} must be given, one of {', '.join(SCALES)}; {what}")
             if fits != scale and len(values):
-                low, high = values.min(), values.max()
+                what = "pt" if name == "scale" else "MET"
+                better = f"they fit {fits!r}" if fits else "they fit no known scale"
                 raise ReadError(
-                    f"{path}, {parts[0].rows.name}: {'pt' if name == 'scale' else 'MET'} from {low:g} to {high:g} do not"
-                    f" fit {name}={scale!r}; {f'they fit {fits!r}' if fits else 'they fit no known scale'}"
+                    f"{path}, {parts[0].rows.name}: {what} from {values.min():g} to "
+                    f"{values.max():g} do not fit {name}={scale!r}; {better}"
                 )
         if self.lepton_order is None:
             raise ReadError(
-                f"{path}: lepton_order must be given: what the ids 3, 4, 5, 6 are, for instance {','.join(LEPTONS)}"
+                f"{path}: lepton_order must be given: what the ids 3, 4, 5, 6 are, for instance "
+                f"{','.join(LEPTONS)}"
             )
 
     @contextlib.contextmanager
     def _open(self, path: str) -> Iterator[list[_Part]]:
         check_file(path)
-        try:
-            with h5py.File(path, "r") as file:
-                parts = _parts(path, file)
-                if self.split != "all" and self.split not in (part.name for part in parts):
-                    found = ", ".join(part.name for part in parts)
-                    raise ReadError(f"{path} has no split {self.split!r} (found: {found})")  # noqa: TRY301
-                yield [part for part in parts if self.split in ("all", part.name)]
-        except ReadError:
-            raise
-        except Exception as error:  # noqa: BLE001 (damaged bytes make HDF5 raise anything)
-            reason = f"{type(error).__name__}: {error}".strip().split("\n", maxsplit=1)[0]
-            raise ReadError(
-                f"{path} is not an HDF5 file, or is cut short or damaged ({reason}); fetch it again, or name"
-                " another reader"
-            ) from None
+        with damage(path, "an HDF5 file"), h5py.File(path, "r") as file:
+            found = _parts(path, file)
+            parts = [part for part in found if self.split in ("all", part.name)]
+            if not parts:
+                names = ", ".join(part.name for part in found)
+                raise ReadError(f"{path} has no split {self.split!r} (found: {names})")
+            yield parts
 
 
-class _BadRowError(ValueError):
-    """What is wrong with a row of a piece."""
-
-    def __init__(self, text: str, row: int) -> None:
-        super().__init__(text)
-        self.row = row
-
-
-def _refuse(bad: NDArray[np.bool_], values: NDArray[np.float64], name: str, expected: str) -> None:
-    """Raise _BadRowError for the first row (and slot) where `bad` is True."""
+def _refuse(where: str, rows: Ints, bad: Bools, values: Floats, name: str, expected: str) -> None:
+    """Raise ReadError for the first of these rows (and its slot) where `bad` is True."""
     if bad.any():
-        where = tuple(int(i) for i in np.argwhere(bad)[0])
-        slot = f" of particle {where[1] + 1}" if len(where) > 1 else ""
-        raise _BadRowError(f"{name}{slot} is {values[where]:g}, expected {expected}", where[0])
+        at = tuple(int(i) for i in np.argwhere(bad)[0])
+        slot = f" of particle {at[1] + 1}" if len(at) > 1 else ""
+        found = f"{name}{slot} is {values[at]:g}"
+        raise ReadError(f"{where} row {rows[at[0]]}: {found}, expected {expected}")
 
 
-def _to_gev(values: NDArray[np.float64], scale: str) -> NDArray[np.float64]:
+def _sample(part: _Part) -> tuple[Floats, Floats]:
+    """The finite values of pt and MET in the first rows; others are refused where they are."""
+    table = np.asarray(part.rows[:_SAMPLE], dtype=np.float64)
+    pt = table[:, _SLOTS + 2 :].reshape(-1, _SLOTS, 4)[:, :, 1][table[:, :_SLOTS] > 0]
+    met = table[:, _SLOTS]
+    return pt[np.isfinite(pt)], met[np.isfinite(met)]
+
+
+def _to_gev(values: Floats, scale: Scale) -> Floats:
     logarithm, factor = SCALES[scale]
     with np.errstate(over="ignore"):  # what is too large is refused
         return (np.exp(values) if logarithm else values) * factor
 
 
-def _fitting(values: NDArray[np.float64]) -> str | None:
+def _fitting(values: Floats) -> Scale | None:
     """The scale in which the median of these values is one of a particle's pt, or of a MET."""
-    if not len(values):
-        return None
-    for scale in SCALES:
+    for scale in SCALES if len(values) else ():
         if _MEDIAN[0] <= float(_to_gev(np.median(values, keepdims=True), scale)[0]) <= _MEDIAN[1]:
             return scale
     return None
@@ -288,7 +275,8 @@ def _labels(path: str, part: _Part, start: int, stop: int) -> NDArray[np.int8]:
     if len(bad):
         at = bad[0]
         raise ReadError(
-            f"{path}, {part.labels.name} row {start + at}: label is {labels[at]:g}, expected 1 to {len(PROCESSES)}"
+            f"{path}, {part.labels.name} row {start + at}: label is {labels[at]:g}, expected 1 to "
+            f"{len(PROCESSES)}"
         )
     return (labels - 1).astype(np.int8)
 
@@ -300,13 +288,11 @@ def _parts(path: str, file: Any) -> list[_Part]:
         match = _KEY.fullmatch(key)
         if match is None:
             continue
-        kind, split = (
-            match[1].lower(),
-            "val" if match[2].lower().startswith("val") else match[2].lower(),
-        )
-        if (kind, split) in found:
-            raise ReadError(f"{path} has both {found[kind, split]!r} and {key!r}; remove one")
-        found[kind, split] = key
+        split = match[2].lower()
+        name = (match[1].lower(), "val" if split.startswith("val") else split)
+        if name in found:
+            raise ReadError(f"{path} has both {found[name]!r} and {key!r}; remove one")
+        found[name] = key
     keys = ", ".join(file) or "none"
     parts: list[_Part] = []
     first = 0
@@ -317,23 +303,22 @@ def _parts(path: str, file: Any) -> list[_Part]:
             if (kind, split) not in found:
                 raise ReadError(f"{path} has no data set {kind.upper()}_{split} (found: {keys})")
         rows, labels = file[found["x", split]], file[found["y", split]]
-        if getattr(rows, "ndim", 0) != 2 or rows.shape[1] != _WIDTH or rows.dtype.kind not in "iuf":
-            what = f"{rows.shape} of {rows.dtype}" if isinstance(rows, h5py.Dataset) else "a group"
-            raise ReadError(f"{path}, {rows.name}: {what}, expected (n, {_WIDTH}) numbers")
-        if (
-            getattr(labels, "shape", None) not in ((len(rows),), (len(rows), 1))
-            or labels.dtype.kind not in "iuf"
-        ):
-            what = (
-                f"{labels.shape} of {labels.dtype}"
-                if isinstance(labels, h5py.Dataset)
-                else "a group"
-            )
-            raise ReadError(
-                f"{path}, {labels.name}: {what}, expected one label for each of {len(rows)} rows"
-            )
+        if not _is_table(rows) or rows.shape[1:] != (_WIDTH,):
+            raise ReadError(f"{path}, {_what(rows)}, expected (n, {_WIDTH}) numbers")
+        n = len(rows)
+        if not _is_table(labels) or labels.shape not in ((n,), (n, 1)):
+            raise ReadError(f"{path}, {_what(labels)}, expected one label for each of {n} rows")
         parts.append(_Part(split, first, rows, labels))
-        first += len(rows)
+        first += n
     if not parts:
         raise ReadError(f"{path} has none of the data sets X_train, X_val, X_test (found: {keys})")
     return parts
+
+
+def _is_table(found: Any) -> bool:
+    return isinstance(found, h5py.Dataset) and found.dtype.kind in "iuf"
+
+
+def _what(found: Any) -> str:
+    is_data = isinstance(found, h5py.Dataset)
+    return f"{found.name}: {f'{found.shape} of {found.dtype}' if is_data else 'a group'}"

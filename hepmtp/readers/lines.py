@@ -1,23 +1,24 @@
 """Files: what must be true before one is read, and the lines of a plain or gzipped one in chunks.
 
-The rule: bounded memory, and a chunk knows its entries and its bytes, so that it can be read by itself. A remote file of
-lines is read in place, part by part, if its server gives parts.
+The rule: bounded memory, and a chunk knows its entries and its bytes, so that it can be read by
+itself. A remote file of lines is read in place, part by part, if its server gives parts.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
 
 import fsspec
 import numpy as np
 
-from hepmtp.errors import ReadError
+from hepmtp.errors import OptionError, ReadError
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -26,7 +27,7 @@ _BLOCK = 1 << 20  # bytes looked at in one go when lines are counted
 
 
 class Chunk(NamedTuple):
-    """Lines that follow each other: entries and (uncompressed) bytes, so that nothing before them need be read."""
+    """Entries that follow each other, and (uncompressed) bytes, so that nothing before is read."""
 
     first_entry: int
     n_entries: int
@@ -43,7 +44,8 @@ def check_file(path: str) -> None:
     """Raise ReadError if this is not a local file with something in it."""
     if is_remote(path):
         raise ReadError(
-            f"{path} is remote; files of this kind are not read in place: download it, then name the copy"
+            f"{path} is remote; files of this kind are not read in place: download it, then name "
+            "the copy"
         )
     file = Path(path)
     if file.is_dir():
@@ -54,6 +56,31 @@ def check_file(path: str) -> None:
         raise ReadError(f"{path} may not be read by you; ask its owner, or change its mode")
     if file.stat().st_size == 0:
         raise ReadError(f"{path} is empty: 0 bytes; fetch or make it again")
+
+
+@contextlib.contextmanager
+def damage(
+    path: str, kind: str, errors: tuple[type[Exception], ...] = (Exception,)
+) -> Iterator[None]:
+    """Turn what a library raises on damaged bytes into a ReadError.
+
+    Parameters
+    ----------
+    kind
+        what the file was taken for, such as "a ROOT file".
+    errors
+        what the library raises; by default anything, for uproot and h5py raise even StopIteration.
+    """
+    try:
+        yield
+    except ReadError:
+        raise
+    except errors as error:
+        reason = f"{type(error).__name__}: {error}".strip().split("\n", maxsplit=1)[0]
+        raise ReadError(
+            f"{path} is not {kind}, or is cut short or damaged ({reason}); fetch it again, or name "
+            "another reader"
+        ) from None
 
 
 def size_of(path: str) -> int:
@@ -69,6 +96,14 @@ def check_range(path: str, start: int, stop: int | None) -> None:
         raise ReadError(
             f"{path}: entries [{start}, {stop}) were asked for, expected 0 <= start <= stop"
         )
+
+
+def split(path: str, n_events: int, size: int) -> list[Chunk]:
+    """A file of `n_events` as chunks of `size` events; one of none if it has no event."""
+    if size < 1:
+        raise OptionError(f"{path}: chunks of {size} events were asked for, expected at least 1")
+    starts = range(0, max(n_events, 1), size)
+    return [Chunk(first, min(size, n_events - first), 0, 0) for first in starts]
 
 
 def open_file(path: str) -> IO[bytes]:
@@ -133,7 +168,8 @@ class _Remote(io.RawIOBase):
     def _failed(self, error: Exception) -> ReadError:
         reason = f"{type(error).__name__}: {error}".split("\n", maxsplit=1)[0]
         return ReadError(
-            f"{self.path} cannot be read in place ({reason}); check the address, or download the file"
+            f"{self.path} cannot be read in place ({reason}); check the address, or download the "
+            "file"
         )
 
 
@@ -145,19 +181,29 @@ def take(path: str, file: IO[bytes], n: int, *, line: int, at: int | None = None
         return file.read(n)
     except (EOFError, OSError, zlib.error) as error:
         raise ReadError(
-            f"{path} line {line + 1} or later: the gzip data are damaged or cut short ({error}); fetch the file again"
+            f"{path} line {line + 1} or later: the gzip data are damaged or cut short ({error}); "
+            "fetch the file again"
         ) from None
 
 
-def read_bytes(path: str, file: IO[bytes], chunk: Chunk) -> bytes:
-    """The bytes of one chunk, from what `open_file` gave."""
-    size = chunk.byte_stop - chunk.byte_start
-    data = take(path, file, size, line=chunk.first_entry, at=chunk.byte_start)
-    if len(data) != size:
-        raise ReadError(
-            f"{path} has become shorter since its lines were counted; wait until it is written, then run again"
-        )
-    return data
+def head(path: str) -> bytes:
+    """The first 64 KiB of a file, unpacked."""
+    with open_file(path) as file:
+        return take(path, file, 1 << 16, line=0)
+
+
+def pieces(path: str, chunks: Iterable[Chunk]) -> Iterator[tuple[Chunk, bytes]]:
+    """Chunks of a file of lines, each with its bytes."""
+    with open_file(path) as file:
+        for chunk in chunks:
+            size = chunk.byte_stop - chunk.byte_start
+            data = take(path, file, size, line=chunk.first_entry, at=chunk.byte_start)
+            if len(data) != size:
+                raise ReadError(
+                    f"{path} has become shorter since its lines were counted; wait until it is "
+                    "written, then run again"
+                )
+            yield chunk, data
 
 
 def scan(path: str, start: int, size: int, stop: int | None) -> Iterator[Chunk]:

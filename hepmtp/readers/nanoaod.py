@@ -1,46 +1,46 @@
 """CMS NanoAOD, versions 9 to 15 and the open data of 2015, as TTree or RNTuple.
 
-The rule: what a file does not say (which b-tagger, which missing energy) is taken from a fixed order of what it has, the
-choice stands in the log, and a file without any of them is refused. Its default working points are those of one year, which a
-file does not name: give your own for another. Every collection is in NanoAOD
-once more as jets, so a jet at a chosen electron, muon or photon is left out. Layout: https://cms-nanoaod.github.io, GeV.
+The rule: what a file does not say (which b-tagger, which missing energy) is taken from a fixed
+order of what it has. The choice stands in the log, and a file without any of them is refused. Its
+default working points are those of one year, which a file does not name: give your own for another.
+Every collection is in NanoAOD once more as jets, so a jet at a chosen electron, muon or photon is
+left out. Layout: https://cms-nanoaod.github.io, GeV.
 """
 
 from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 import awkward as ak
 import numpy as np
-from numpy.typing import NDArray
 
 from hepmtp.errors import ReadError
+from hepmtp.events.particles import ANTIMUON, PHOTON, POSITRON
+from hepmtp.events.ragged import Bools, Floats
+from hepmtp.readers.options import Cut, refusal
 from hepmtp.readers.particles import (
-    ELECTRON_MASS,
-    MUON_MASS,
-    Cut,
-    Mask,
     Particles,
-    away_from,
     events_from,
     finite,
-    lepton_type,
+    leptons,
     missing,
     momenta,
-    per_event,
+    weights,
+    without_overlap,
 )
 from hepmtp.readers.trees import Branches, TreeReader
 
 logger = logging.getLogger(__name__)
 
-#: b-taggers in the order they are looked for, and the medium working point (1 % of light jets) that stands for each: DeepJet
-#: and DeepCSV of 2018 (Ultra Legacy), ParticleNet of 2022, UParT of 2024. Other years differ by up to 15 %: give your own.
+#: b-taggers in the order they are looked for, and the medium working point (1 % of light jets) of
+#: each: DeepJet and DeepCSV of 2018 (Ultra Legacy), ParticleNet of 2022, UParT of 2024. Other years
+#: differ by up to 15 %: give your own.
 MEDIUM = {"btagDeepFlavB": 0.2783, "btagPNetB": 0.245, "btagUParTAK4B": 0.1272, "btagDeepB": 0.4168}
-#: Missing energies in the order they are looked for; PuppiMET is in all versions, so that they can be compared.
+#: Missing energies in the order they are looked for; PuppiMET first, for all versions have it.
 MISSING = {"PuppiMET_pt": "PuppiMET", "MET_pt": "MET", "PFMET_pt": "PFMET"}
-# taggers give -1 or -10 to jets that they cannot judge, and -1000 or -3000 to those that they were not run for
+# taggers give -1 or -10 to jets that they cannot judge, and -1000 or -3000 where they were not run
 _NOT_RUN, _TAGGED_ETA = -100.0, 2.4
 # branches of which simulated files have at least one
 _SIMULATED = ("Generator_weight", "GenMET_pt", "GenPart_pt", "Jet_genJetIdx")
@@ -53,25 +53,30 @@ class NanoAOD(TreeReader):
     Parameters
     ----------
     jets, electrons, muons, photons
-        cuts (smallest pt [GeV], largest \|eta\|); None for the photons leaves them out, for files that have none.
+        cuts (smallest pt [GeV], largest \|eta\|); None for the photons leaves them out, for files
+        that have none.
     b_tag, working_point
-        branch of the b-tag discriminator without its ``Jet_``, and the value above which a jet is a b-jet; by default the
-        first of `MEDIUM` that the file has, and the value there.
+        branch of the b-tag discriminator without its ``Jet_``, and the value above which a jet is a
+        b-jet; by default the first of `MEDIUM` that the file has, and the value there.
     jet_id
-        "tight", "tight lepton veto", or None for all jets. Version 15 has no branch for it: it is then computed from the
-        energy fractions as CMS recommends for its PUPPI jets.
+        "tight", "tight lepton veto", or None for all jets. Version 15 has no branch for it: it is
+        then computed from the energy fractions as CMS recommends for its PUPPI jets.
     electron_id
         lowest Electron_cutBased: 1 veto, 2 loose, 3 medium, 4 tight; None for all.
     muon_id, muon_isolation
-        branch that must be true without its ``Muon_``, and largest Muon_pfRelIso04_all; None for all.
+        branch that must be true without its ``Muon_``, and largest Muon_pfRelIso04_all; None for
+        all.
     photon_id
         branches that must be true, without their ``Photon_``.
     overlap
-        jets nearer than this in (eta, phi) to a chosen electron, muon or photon are left out; 0 keeps all.
+        jets nearer than this in (eta, phi) to a chosen electron, muon or photon are left out; 0
+        keeps all.
     met
-        "MET", "PuppiMET" or any other with ``_pt`` and ``_phi``; by default the first of `MISSING` that the file has.
+        "MET", "PuppiMET" or any other with ``_pt`` and ``_phi``; by default the first of `MISSING`
+        that the file has.
     weight
-        branch of the event weight; None for 1. Data have no genWeight and get 1; a simulated file without one is refused.
+        branch of the event weight; None for 1. Data have no genWeight and get 1; a simulated file
+        without one is refused.
     """
 
     jets: Cut = (25.0, 4.7)
@@ -89,35 +94,26 @@ class NanoAOD(TreeReader):
     met: str | None = None
     weight: str | None = "genWeight"
 
-    trees: ClassVar[tuple[str, ...]] = ("Events",)
+    trees = ("Events",)
+    branches = ("Jet_pt", "Electron_pt", "Muon_pt")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.jet_id not in ("tight", "tight lepton veto", None):
-            raise ReadError(
-                f"jet_id is {self.jet_id!r}, expected 'tight', 'tight lepton veto' or None"
-            )
         if self.b_tag is not None and self.working_point is None and self.b_tag not in MEDIUM:
-            raise ReadError(
-                f"b_tag is {self.b_tag!r} without a working_point; one is known only for {', '.join(MEDIUM)}"
-            )
+            raise refusal(self, "b_tag", f"a working_point with it, or one of {', '.join(MEDIUM)}")
         if self.b_tag is None and self.working_point is not None:
-            raise ReadError(
-                f"working_point is {self.working_point} without a b_tag; name the discriminator it is of"
-            )
+            raise refusal(self, "working_point", "the b_tag that it is of with it")
 
     def _events(self, branches: Branches) -> ak.Array:
         others = [self._electrons(branches), self._muons(branches), *self._photons(branches)]
-        jets = self._jets(branches)
-        if self.overlap > 0:
-            jets = jets.select(away_from(jets, others, self.overlap, len(branches)))
+        jets = without_overlap(self._jets(branches), others, self.overlap, len(branches))
         name = (
             self.met
             or MISSING[branches.first_of(MISSING, "missing energy", "name it with the option met")]
         )
         met, met_phi = missing(branches, f"{name}_pt", f"{name}_phi")
         return events_from(
-            branches, [jets, *others], met=met, met_phi=met_phi, weight=self._weight(branches)
+            branches, [jets, *others], met=met, met_phi=met_phi, weight=self._weights(branches)
         )
 
     def _jets(self, branches: Branches) -> Particles:
@@ -126,28 +122,20 @@ class NanoAOD(TreeReader):
         score = finite(branches, name, like="Jet_pt")
         keep = jets.passes(self.jets)
         was_run = (score > _NOT_RUN) | ~keep | (np.abs(jets.eta) > _TAGGED_ETA)
-        branches.require(
-            was_run,
-            name,
-            score,
-            "a score: the tagger was not run for this file; name another with b_tag",
-        )
+        expected = "a score: the tagger was not run for this file; name another with b_tag"
+        branches.require(was_run, name, score, expected)
         if self.jet_id:
             keep &= _jet_id(branches, np.abs(jets.eta), veto=self.jet_id != "tight")
-        return jets.take(
-            keep, type=score > working_point, mass=finite(branches, "Jet_mass", like="Jet_pt")
-        )
+        mass = finite(branches, "Jet_mass", like="Jet_pt")
+        return jets.take(keep, type=score > working_point, mass=mass)
 
     def _tagger(self, branches: Branches) -> tuple[str, float]:
+        medium = {f"Jet_{name}": value for name, value in MEDIUM.items()}
         name = f"Jet_{self.b_tag}"
         if self.b_tag is None:
-            known = {f"Jet_{name}": value for name, value in MEDIUM.items()}
-            name = branches.first_of(
-                known, "b-tag discriminator", "name one with the options b_tag and working_point"
-            )
-        working_point = (
-            MEDIUM[name.removeprefix("Jet_")] if self.working_point is None else self.working_point
-        )
+            advice = "name one with the options b_tag and working_point"
+            name = branches.first_of(medium, "b-tag discriminator", advice)
+        working_point = medium[name] if self.working_point is None else self.working_point
         logger.info("%s: b-jets have %s above %g", branches.path, name, working_point)
         return name, working_point
 
@@ -156,8 +144,8 @@ class NanoAOD(TreeReader):
         keep = electrons.passes(self.electrons)
         if self.electron_id is not None:
             keep &= branches.like("Electron_cutBased", "Electron_pt") >= self.electron_id
-        kind = lepton_type(branches, "Electron_charge", "Electron_pt", positive=2)
-        return electrons.take(keep, type=kind, mass=ELECTRON_MASS)
+        charge, like = "Electron_charge", "Electron_pt"
+        return leptons(branches, electrons, keep, charge=charge, like=like, positive=POSITRON)
 
     def _muons(self, branches: Branches) -> Particles:
         muons = momenta(branches, "Muon_pt", "Muon_eta", "Muon_phi")
@@ -166,40 +154,39 @@ class NanoAOD(TreeReader):
             keep &= branches.like(f"Muon_{self.muon_id}", "Muon_pt") > 0
         if self.muon_isolation is not None:
             keep &= finite(branches, "Muon_pfRelIso04_all", like="Muon_pt") <= self.muon_isolation
-        kind = lepton_type(branches, "Muon_charge", "Muon_pt", positive=4)
-        return muons.take(keep, type=kind, mass=MUON_MASS)
+        charge, like = "Muon_charge", "Muon_pt"
+        return leptons(branches, muons, keep, charge=charge, like=like, positive=ANTIMUON)
 
     def _photons(self, branches: Branches) -> list[Particles]:
         if self.photons is None:
             return []
         if "Photon_pt" not in branches:
             raise ReadError(
-                f"{branches.path}, tree {branches.tree.name}, has no branch 'Photon_pt'; a skim without photons is read"
-                " with the option photons=None"
+                f"{branches.path}, tree {branches.tree.name}, has no branch 'Photon_pt'; a skim "
+                "without photons is read with the option photons=None"
             )
         photons = momenta(branches, "Photon_pt", "Photon_eta", "Photon_phi")
         keep = photons.passes(self.photons)
         for name in self.photon_id:
             keep &= branches.like(f"Photon_{name}", "Photon_pt") > 0
-        return [photons.take(keep, type=6)]
+        return [photons.take(keep, type=PHOTON)]
 
-    def _weight(self, branches: Branches) -> NDArray[np.float64] | float:
-        if self.weight is None or (
-            self.weight == "genWeight"
-            and not any(name in branches for name in ("genWeight", *_SIMULATED))
-        ):
-            return 1.0
-        return per_event(branches, self.weight, branches.numbers(self.weight))
+    def _weights(self, branches: Branches) -> Floats | float:
+        simulated = any(name in branches for name in ("genWeight", *_SIMULATED))
+        name = None if self.weight == "genWeight" and not simulated else self.weight
+        return weights(branches, name)
 
 
-def _jet_id(branches: Branches, eta: NDArray[np.float64], *, veto: bool) -> Mask:
-    """Whether each jet is a good one; bits 1 and 2 of Jet_jetId, or the recommendation for PUPPI jets of 2022 on."""
+def _jet_id(branches: Branches, eta: Floats, *, veto: bool) -> Bools:
+    """Whether each jet is a good one.
+
+    Bits 1 and 2 of Jet_jetId, or the recommendation for PUPPI jets of 2022 on.
+    """
     if "Jet_jetId" in branches:
-        return np.asarray(
-            branches.like("Jet_jetId", "Jet_pt").astype(np.int64) & (4 if veto else 2) != 0
-        )
+        bits = branches.like("Jet_jetId", "Jet_pt").astype(np.int64)
+        return np.asarray(bits & (4 if veto else 2) != 0)
 
-    def jets(name: str) -> NDArray[np.float64]:
+    def jets(name: str) -> Floats:
         return finite(branches, f"Jet_{name}", like="Jet_pt")
 
     neutral, electromagnetic, charged = jets("neHEF"), jets("neEmEF"), jets("chMultiplicity")

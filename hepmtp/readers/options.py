@@ -1,44 +1,81 @@
-"""Options of a reader made what their annotations say, from numbers or from the text of a command line.
+"""Options of a reader made what their annotations say, from numbers or the text of a command line.
 
-The rule: an option that cannot be is refused when the reader is made, with its name and what was expected, and not when a file
-is read.
+The rule: an option that cannot be is refused when the reader is made, and not when a file is read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import fields
-from typing import Any
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
-from hepmtp.errors import ReadError
+from hepmtp.errors import OptionError
+
+#: Smallest pt [GeV] and largest \|eta\|.
+Cut = Annotated[tuple[float, float], "cut"]
 
 
 def check_options(reader: Any) -> None:
-    """Bring the fields of a dataclass into the form of their annotations, those of other kinds than `KINDS` left alone.
+    """Bring the fields of a dataclass into the form of their annotations.
+
+    Those of other kinds than `KINDS` and ``Literal`` are left alone.
 
     Raises
     ------
-    ReadError
+    OptionError
         naming the option, what it is and what was expected.
+
+    Examples
+    --------
+    >>> from hepmtp.readers.delphes import Delphes
+    >>> Delphes(jets="30,2.4").jets
+    (30.0, 2.4)
+    >>> Delphes(overlap="far")
+    Traceback (most recent call last):
+    hepmtp.errors.OptionError: Delphes: option overlap is 'far', expected a number
     """
+    hints = get_type_hints(type(reader), include_extras=True)
     for field in fields(reader):
-        kind, _, other = str(field.type).partition(" | ")
-        value = getattr(reader, field.name)
-        if kind not in KINDS or (value is None and other == "None"):
+        hint, value = hints[field.name], getattr(reader, field.name)
+        kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+        none = [None] if NoneType in kinds else []
+        if value is None and none:
             continue
-        make, expected = KINDS[kind]
-        try:
-            made = make(value)
-        except (TypeError, ValueError):
-            expected += " or None" if other == "None" else ""
-            raise ReadError(
-                f"{type(reader).__name__}: option {field.name} is {value!r}, expected {expected}"
-            ) from None
-        object.__setattr__(
-            reader, field.name, made
-        )  # how a frozen dataclass sets what it has checked
+        if get_origin(kinds[0]) is Literal:
+            allowed = get_args(kinds[0])
+            if value not in allowed:
+                raise refusal(reader, field.name, _either(map(repr, (*allowed, *none))))
+        elif kinds[0] in KINDS:
+            make, expected = KINDS[kinds[0]]
+            try:
+                made = make(value)
+            except (TypeError, ValueError):
+                raise refusal(reader, field.name, _either([expected, *map(str, none)])) from None
+            object.__setattr__(reader, field.name, made)  # as a frozen dataclass is set
+
+
+def refusal(reader: Any, name: str, expected: str) -> OptionError:
+    """The error for an option of a reader that is not what was expected."""
+    value = getattr(reader, name)
+    return OptionError(f"{type(reader).__name__}: option {name} is {value!r}, expected {expected}")
+
+
+def check_names(name: str, cls: type, options: Iterable[str]) -> None:
+    """Raise OptionError if a dataclass, known by this name, does not have one of these options."""
+    known = [field.name for field in fields(cls) if field.init]
+    for option in options:
+        if option not in known:
+            raise OptionError(
+                f"{name} has no option {option!r}; it has {', '.join(known) or 'none'}"
+            )
+
+
+def _either(words: Iterable[str]) -> str:
+    *first, last = words
+    return f"{', '.join(first)} or {last}" if first else last
 
 
 def _number(value: Any) -> float:
@@ -51,6 +88,12 @@ def _whole(value: Any) -> int:
     if isinstance(value, bool) or int(value) != float(value):
         raise ValueError
     return int(value)
+
+
+def _truth(value: Any) -> bool:
+    if str(value) not in ("True", "False"):
+        raise ValueError
+    return str(value) == "True"
 
 
 def _text(value: Any) -> str:
@@ -72,17 +115,17 @@ def _cut(value: Any) -> tuple[float, float]:
 
 
 def _texts(value: Any) -> tuple[str, ...]:
-    return tuple(
-        _text(one) for one in (value.split(",") if isinstance(value, str) and value else value)
-    )
+    words = value.split(",") if isinstance(value, str) and value else value
+    return tuple(_text(one) for one in words)
 
 
 #: Annotations of options: what makes a value one, and what it is called.
-KINDS: dict[str, tuple[Callable[[Any], Any], str]] = {
-    "Cut": (_cut, r"the smallest pt [GeV] and the largest |eta|, as text 30,2.4"),
-    "float": (_number, "a number"),
-    "int": (_whole, "a whole number"),
-    "str": (_text, "a name"),
-    "tuple[float, float]": (_numbers, "two numbers, as text 0.2,0.1"),
-    "tuple[str, ...]": (_texts, "names, as text a,b (an empty text for none)"),
+KINDS: dict[Any, tuple[Callable[[Any], Any], str]] = {
+    Cut: (_cut, r"the smallest pt [GeV] and the largest |eta|, as text 30,2.4"),
+    float: (_number, "a number"),
+    int: (_whole, "a whole number"),
+    bool: (_truth, "True or False"),
+    str: (_text, "a name"),
+    tuple[float, float]: (_numbers, "two numbers, as text 0.2,0.1"),
+    tuple[str, ...]: (_texts, "names, as text a,b (an empty text for none)"),
 }

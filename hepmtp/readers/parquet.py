@@ -1,6 +1,7 @@
 """Parquet: events in the same flat columns as in ROOT, row group by row group.
 
-The rule: the columns are those of `hepmtp.readers.columns.COLUMNS`, float64 in GeV; one row group is one chunk that was written.
+The rule: the columns are those of `hepmtp.readers.columns.COLUMNS`, float64 in GeV; one row group
+is one chunk that was written.
 """
 
 from __future__ import annotations
@@ -17,13 +18,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hepmtp.errors import ReadError
+from hepmtp.readers import FileReader
 from hepmtp.readers.columns import COLUMNS, check_columns, events_of, flat
-from hepmtp.readers.lines import check_file, check_range
+from hepmtp.readers.lines import check_file, check_range, damage
 
 
 @dataclass(frozen=True)
-class ParquetReader:
+class ParquetReader(FileReader):
     """Reader of what `write_parquet` wrote; reads only the row groups that it needs."""
+
+    format = "parquet that hepmtp wrote"
+    endings = (".parquet",)
+    magic = b"PAR1"
 
     def num_events(self, path: str) -> int:
         """Number of rows."""
@@ -55,26 +61,22 @@ class ParquetReader:
             absent = [name for name in COLUMNS if table.column(name).null_count]
             if absent:
                 raise ReadError(
-                    f"{path} has missing values in column {absent[0]!r}; write the file without them"
+                    f"{path} has missing values in column {absent[0]!r}; write the file without "
+                    "them"
                 )
-            return events_of(
-                path, start, {name: ak.from_arrow(table.column(name)) for name in COLUMNS}
-            )
+            columns = {name: ak.from_arrow(table.column(name)) for name in COLUMNS}
+            return events_of(path, start, columns)
 
 
 @contextlib.contextmanager
 def _open(path: str) -> Iterator[pq.ParquetFile]:
     check_file(path)
-    try:
-        with pq.ParquetFile(path) as file:
-            check_columns(path, file.schema_arrow.names)
-            yield file
-    except (pa.ArrowException, OSError) as error:
-        reason = str(error).strip().split("\n", maxsplit=1)[0]
-        raise ReadError(
-            f"{path} is not a parquet file, or is cut short or damaged ({reason}); fetch it again, or name another"
-            " reader"
-        ) from None
+    with (
+        damage(path, "a parquet file", (pa.ArrowException, OSError)),
+        pq.ParquetFile(path) as file,
+    ):
+        check_columns(path, file.schema_arrow.names)
+        yield file
 
 
 def write_parquet(path: str | Path, chunks: Iterable[ak.Array]) -> None:

@@ -1,7 +1,7 @@
-"""Particles of several collections put together: cuts, overlap, energies, and one flat column of each for all events.
+"""Particles of several collections put together: cuts, overlap, energies, one column of each.
 
-The rule: within an event come jets, electrons, muons and photons, each by falling pt; every value is checked before a cut
-can hide it. No loop over events, no padding.
+The rule: within an event come jets, electrons, muons and photons, each by falling pt; every value
+is checked before a cut can hide it. No loop over events, no padding.
 """
 
 from __future__ import annotations
@@ -13,31 +13,29 @@ import awkward as ak
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hepmtp.events.particles import POSITRON
+from hepmtp.events.ragged import Bools, Floats, Ints, owner, ragged_arange, starts, wrap_phi
 from hepmtp.events.record import PHI_ROUNDING, make_events, source_id
+from hepmtp.readers.options import Cut
 from hepmtp.readers.trees import Branches
 
 ELECTRON_MASS, MUON_MASS = 0.00051099895, 0.1056583755  #: GeV (PDG 2024)
 # what is beyond any collider: another unit, or a value that stands for "none".
 _MAX_PT, MAX_ETA, MAX_PHI = 1e5, 30.0, np.pi + PHI_ROUNDING
-
-Floats = NDArray[np.float64]
-Mask = NDArray[np.bool_]
-#: Smallest pt [GeV] and largest \|eta\|.
-Cut = tuple[float, float]
 NO_CUT: Cut = (0.0, float("inf"))
 
 
 class Particles(NamedTuple):
     """Particles of one collection, event after event; GeV."""
 
-    event: NDArray[np.int64]  # which event of the chunk
+    event: Ints  # which event of the chunk
     pt: Floats
     eta: Floats
     phi: Floats
     energy: Floats
     type: NDArray[np.int8]
 
-    def select(self, keep: Mask) -> Particles:
+    def select(self, keep: Bools) -> Particles:
         """Those of them, shape (n_particles,)."""
         return self if keep.all() else self.take(keep)
 
@@ -48,28 +46,26 @@ class Particles(NamedTuple):
 
 
 class Momenta(NamedTuple):
-    """pt, eta and phi of all particles of a collection, checked; GeV."""
+    """The momenta of all particles of a collection, checked; GeV."""
 
-    event: NDArray[np.int64]
+    event: Ints
     pt: Floats
     eta: Floats
     phi: Floats
 
-    def passes(self, cut: Cut) -> Mask:
+    def passes(self, cut: Cut) -> Bools:
         """Whether each particle passes the cut."""
         return np.asarray((self.pt >= cut[0]) & (np.abs(self.eta) <= cut[1]))
 
     def take(
-        self, keep: Mask, *, type: ArrayLike, mass: ArrayLike = 0.0, energy: Floats | None = None
+        self, keep: Bools, *, type: ArrayLike, mass: ArrayLike = 0.0, energy: Floats | None = None
     ) -> Particles:
-        """Those that are kept, as particles of this type and mass, or energy, [GeV]; each one value or one per particle."""
+        """Those that are kept, as particles of a type and a mass, or energy, [GeV].
+
+        Type, mass and energy are one value, or one per particle of the collection.
+        """
         chosen = slice(None) if keep.all() else keep
-        event, pt, eta, phi = (
-            self.event[chosen],
-            self.pt[chosen],
-            self.eta[chosen],
-            self.phi[chosen],
-        )
+        event, pt, eta, phi = self.event[chosen], *(column[chosen] for column in self[1:])
         if energy is None:
             m = np.asarray(mass, dtype=np.float64)
             m = m[chosen] if m.ndim else m
@@ -100,7 +96,7 @@ def momenta(branches: Branches, pt: str, eta: str, phi: str, *, unit: float = 1.
             branches.require(legal, pt, columns[pt], f"a pt from 0 to {_MAX_PT * unit:g}")
         within(branches, eta, columns[eta], MAX_ETA)
         within(branches, phi, columns[phi], MAX_PHI)
-    return Momenta(np.repeat(np.arange(len(branches)), counts), scaled, columns[eta], columns[phi])
+    return Momenta(owner(counts), scaled, columns[eta], columns[phi])
 
 
 def within(branches: Branches, name: str, values: Floats, limit: float) -> None:
@@ -119,31 +115,39 @@ def finite(branches: Branches, name: str, like: str) -> Floats:
     return values
 
 
-def lepton_type(branches: Branches, charge: str, like: str, positive: int) -> NDArray[np.int8]:
-    """`positive` or the type after it, by the charge; raises ReadError if that is not 1 or -1."""
+def leptons(
+    branches: Branches, found: Momenta, keep: Bools, *, charge: str, like: str, positive: int
+) -> Particles:
+    """Those that are kept of electrons or muons, with their masses and the types of their charges.
+
+    Parameters
+    ----------
+    charge, like
+        branch of the charge, which must be 1 or -1, and any other branch of the collection.
+    positive
+        type of those of charge 1; the next one is that of the others.
+    """
     values = branches.like(charge, like)
     branches.require(np.abs(values) == 1, charge, values, "1 or -1")
-    return np.asarray(positive + (values < 0), dtype=np.int8)
+    mass = ELECTRON_MASS if positive == POSITRON else MUON_MASS
+    return found.take(keep, type=positive + (values < 0), mass=mass)
 
 
-def away_from(jets: Particles, others: Sequence[Particles], distance: float, n_events: int) -> Mask:
-    """Whether each jet is farther than `distance` in (eta, phi) from all the others of its event."""
+def without_overlap(
+    jets: Particles, others: Sequence[Particles], distance: float, n_events: int
+) -> Particles:
+    """The jets farther than `distance` in (eta, phi) from all others of their event; all for 0."""
+    if distance <= 0:
+        return jets
     keep = np.ones(len(jets.pt), dtype=bool)
     counts = np.bincount(jets.event, minlength=n_events)
-    offsets = np.cumsum(counts) - counts
     for other in others:
         pairs = counts[other.event]  # every one of the others with every jet of its event
-        one = np.repeat(np.arange(len(other.pt)), pairs)
-        jet = (
-            np.arange(len(one))
-            - np.repeat(np.cumsum(pairs) - pairs, pairs)
-            + offsets[other.event[one]]
-        )
-        phi = np.abs(jets.phi[jet] - other.phi[one])
-        phi = np.minimum(phi, 2 * np.pi - phi)
+        one, jet = owner(pairs), ragged_arange(pairs, starts(counts)[other.event])
+        phi = wrap_phi(jets.phi[jet] - other.phi[one])
         near = (jets.eta[jet] - other.eta[one]) ** 2 + phi**2 < distance**2
         keep[jet[near]] = False
-    return keep
+    return jets.select(keep)
 
 
 def events_from(
@@ -158,15 +162,15 @@ def events_from(
     n = len(branches)
     collections = [_by_falling_pt(one) for one in collections]
     counts = [np.bincount(one.event, minlength=n) for one in collections]
-    total = np.sum(counts, axis=0, dtype=np.int64) if counts else np.zeros(n, dtype=np.int64)
-    begin = np.cumsum(total) - total  # where the next particle of each event goes
+    total: Ints = sum(counts, np.zeros(n, dtype=np.int64))
+    begin = starts(total)  # where the next particle of each event goes
     size = int(total.sum())
     columns: dict[str, Any] = {
         name: np.empty(size, np.int8 if name == "type" else np.float64)
         for name in Particles._fields[1:]
     }
     for one, count in zip(collections, counts, strict=True):
-        place = np.arange(len(one.pt)) + np.repeat(begin - (np.cumsum(count) - count), count)
+        place = ragged_arange(count, begin)
         for name, column in columns.items():
             column[place] = getattr(one, name)
         begin = begin + count
@@ -179,6 +183,11 @@ def events_from(
         event=np.arange(branches.start, branches.stop),
         source=source_id(branches.path),
     )
+
+
+def weights(branches: Branches, name: str | None) -> Floats | float:
+    """The weight of each event from a branch with one number per event, 1 if None is named."""
+    return 1.0 if name is None else per_event(branches, name, branches.numbers(name))
 
 
 def per_event(branches: Branches, name: str, values: NDArray[np.generic]) -> Floats:

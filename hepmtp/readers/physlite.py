@@ -1,9 +1,10 @@
 """ATLAS DAOD_PHYSLITE, as TTree (CollectionTree) or RNTuple (EventData).
 
-The rule: MeV in the file, GeV in the events, and what the file does not hold is made in the open: there is no missing energy
-in it, only its soft term, so MET is that term minus the chosen particles; and there are scores of b-taggers but no
-decision, so a jet is a b-jet if b is the most probable of its flavours, or if the discriminant passes a cut that is given.
-Layout: ATL-PHYS-PUB-2020-013 and ATLAS open data (https://opendata.atlas.cern).
+The rule: MeV in the file, GeV in the events, and what the file does not hold is made in the open.
+There is no missing energy in it, only its soft term, so MET is that term minus the chosen
+particles. There are scores of b-taggers but no decision, so a jet is a b-jet if b is the most
+probable of its flavours, or if the discriminant passes a cut that is given. Layout:
+ATL-PHYS-PUB-2020-013 and ATLAS open data (https://opendata.atlas.cern).
 """
 
 from __future__ import annotations
@@ -11,26 +12,24 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any
 
 import awkward as ak
 import numpy as np
-from numpy.typing import NDArray
 
 from hepmtp.errors import ReadError
+from hepmtp.events.particles import ANTIMUON, PHOTON, POSITRON
+from hepmtp.events.ragged import Bools, Floats, Ints, starts
+from hepmtp.readers.options import Cut
 from hepmtp.readers.particles import (
-    ELECTRON_MASS,
-    MUON_MASS,
-    Cut,
-    Mask,
     Momenta,
     Particles,
-    away_from,
     events_from,
     finite,
-    lepton_type,
+    leptons,
     momenta,
     per_event,
+    without_overlap,
 )
 from hepmtp.readers.trees import Branches, TreeReader
 
@@ -38,9 +37,9 @@ logger = logging.getLogger(__name__)
 
 #: b-taggers in the order they are looked for.
 TAGGERS = ("GN2v01", "GN2v00", "DL1dv01")
-#: Terms of the missing energy: a final one if there is one, else the soft term, to which the particles are added.
+#: Terms of the missing energy: a final one if there is one, else the soft one and the particles.
 FINAL_TERMS, SOFT_TERM = ("FinalTrk", "Final"), "PVSoftTrkCore"
-#: The sums of the pt of tracks around a lepton, in a cone of at most 0.3 that shrinks with the lepton's pt.
+#: Sums of the pt of tracks around a lepton, in a cone of at most 0.3 that shrinks with its pt.
 ISOLATION = {
     "AnalysisElectrons": "ptvarcone30_Nonprompt_All_MaxWeightTTVALooseCone_pt1000",
     "AnalysisMuons": "ptvarcone30_Nonprompt_All_MaxWeightTTVA_pt1000",
@@ -58,10 +57,12 @@ class Physlite(TreeReader):
     jets, electrons, muons, photons
         cuts (smallest pt [GeV], largest \|eta\|).
     b_tagger
-        "GN2v01" or another with scores in the file; "first" of `TAGGERS` that it has; None calls no jet a b-jet.
+        "GN2v01" or another with scores in the file; "first" of `TAGGERS` that it has; None calls no
+        jet a b-jet.
     b_cut
-        smallest discriminant ``log(pb / (c pc + tau ptau + (1 - c - tau) pu))`` of a b-jet, as the working points of ATLAS
-        are given; by default a jet is a b-jet if pb is larger than each of the others.
+        smallest discriminant ``log(pb / (c pc + tau ptau + (1 - c - tau) pu))`` of a b-jet, as the
+        working points of ATLAS are given; by default a jet is a b-jet if pb is larger than each of
+        the others.
     b_fractions
         c and tau in the discriminant.
     jet_id, electron_id, photon_id
@@ -69,13 +70,15 @@ class Physlite(TreeReader):
     muon_quality
         worst quality: 0 tight, 1 medium, 2 loose, 3 very loose; None for all.
     lepton_isolation
-        largest sum of the pt of tracks around an electron or muon (`ISOLATION`) in units of its own pt, by default that of
-        ATLAS's Loose; None for all, and then a b-jet with a muon of its decay inside is lost to that muon.
+        largest sum of the pt of tracks around an electron or muon (`ISOLATION`) in units of its own
+        pt, by default that of ATLAS's Loose; None for all, and then a b-jet with a muon of its
+        decay inside is lost to that muon.
     overlap
-        jets nearer than this in (eta, phi) to a chosen electron, muon or photon are left out; 0 keeps all, and then the
-        missing energy counts such a particle twice.
+        jets nearer than this in (eta, phi) to a chosen electron, muon or photon are left out; 0
+        keeps all, and then the missing energy counts such a particle twice.
     weight
-        branch of the event weights, of which the first counts; None for 1. Data have none and get 1.
+        branch of the event weights, of which the first counts; None for 1. Data have none and get
+        1.
     """
 
     jets: Cut = (20.0, 4.5)
@@ -93,13 +96,13 @@ class Physlite(TreeReader):
     overlap: float = 0.4
     weight: str | None = "mcEventWeights"
 
-    trees: ClassVar[tuple[str, ...]] = ("CollectionTree", "EventData")
+    unit = 1e-3
+    trees = ("CollectionTree", "EventData")
+    branches = ("AnalysisJetsAuxDyn.pt", "AnalysisElectronsAuxDyn.pt")
 
     def _events(self, branches: Branches) -> ak.Array:
         others = [self._electrons(branches), self._muons(branches), self._photons(branches)]
-        jets = self._jets(branches)
-        if self.overlap > 0:
-            jets = jets.select(away_from(jets, others, self.overlap, len(branches)))
+        jets = without_overlap(self._jets(branches), others, self.overlap, len(branches))
         collections = [jets, *others]
         px, py = _missing(branches, collections)
         return events_from(
@@ -113,26 +116,18 @@ class Physlite(TreeReader):
     def _jets(self, branches: Branches) -> Particles:
         jets = _momenta(branches, "AnalysisJets")
         mass = finite(branches, "AnalysisJetsAuxDyn.m", like="AnalysisJetsAuxDyn.pt") / _MEV
-        tagged = (
-            np.zeros(len(jets.pt), dtype=bool)
-            if self.b_tagger is None
-            else self._tagged(branches, self.b_tagger)
-        )
-        return jets.take(
-            jets.passes(self.jets) & _passes(branches, "AnalysisJets", self.jet_id),
-            type=tagged,
-            mass=mass,
-        )
+        tagged = np.zeros(len(jets.pt), dtype=bool)
+        if self.b_tagger is not None:
+            tagged = self._tagged(branches, self.b_tagger)
+        keep = jets.passes(self.jets) & _passes(branches, "AnalysisJets", self.jet_id)
+        return jets.take(keep, type=tagged, mass=mass)
 
-    def _tagged(self, branches: Branches, tagger: str) -> Mask:
-        """Whether each jet is a b-jet; its scores are in another container, at the place that the jet's link says."""
+    def _tagged(self, branches: Branches, tagger: str) -> Bools:
+        """Whether each jet is a b-jet; its link says where in another container its scores are."""
         if tagger == "first":
             known = {f"{_B_TAGGING}.{name}_pb": name for name in TAGGERS}
-            tagger = known[
-                branches.first_of(
-                    known, "scores of a b-tagger", "name one with b_tagger, or None for no b-jets"
-                )
-            ]
+            advice = "name one with b_tagger, or None for no b-jets"
+            tagger = known[branches.first_of(known, "scores of a b-tagger", advice)]
         logger.info("%s: b-jets are those of %s", branches.path, tagger)
         place = _places(branches, f"{_B_TAGGING}.{tagger}_pb")
         b, c, light = (
@@ -147,56 +142,42 @@ class Physlite(TreeReader):
         return np.asarray((b > 0) & (b >= np.exp(self.b_cut) * others))
 
     def _electrons(self, branches: Branches) -> Particles:
-        electrons = _momenta(branches, "AnalysisElectrons")
-        keep = electrons.passes(self.electrons) & _passes(
-            branches, "AnalysisElectrons", self.electron_id
-        )
-        keep &= self._isolated(branches, "AnalysisElectrons", electrons)
-        return electrons.take(
-            keep, type=_charged(branches, "AnalysisElectrons", positive=2), mass=ELECTRON_MASS
-        )
+        name = "AnalysisElectrons"
+        electrons = _momenta(branches, name)
+        keep = electrons.passes(self.electrons) & _passes(branches, name, self.electron_id)
+        keep &= self._isolated(branches, name, electrons)
+        return _leptons(branches, name, electrons, keep, positive=POSITRON)
 
     def _muons(self, branches: Branches) -> Particles:
-        muons = _momenta(branches, "AnalysisMuons")
-        keep = muons.passes(self.muons) & self._isolated(branches, "AnalysisMuons", muons)
+        name = "AnalysisMuons"
+        muons = _momenta(branches, name)
+        keep = muons.passes(self.muons) & self._isolated(branches, name, muons)
         if self.muon_quality is not None:
             quality = branches.like("AnalysisMuonsAuxDyn.quality", "AnalysisMuonsAuxDyn.pt")
             keep &= quality & 7 <= self.muon_quality  # the other bits are flags
-        return muons.take(
-            keep, type=_charged(branches, "AnalysisMuons", positive=4), mass=MUON_MASS
-        )
+        return _leptons(branches, name, muons, keep, positive=ANTIMUON)
 
-    def _isolated(self, branches: Branches, container: str, leptons: Momenta) -> Mask | np.bool_:
+    def _isolated(self, branches: Branches, name: str, found: Momenta) -> Bools | np.bool_:
         if self.lepton_isolation is None:
             return np.True_
-        around = (
-            finite(
-                branches, f"{container}AuxDyn.{ISOLATION[container]}", like=f"{container}AuxDyn.pt"
-            )
-            / _MEV
-        )
-        return np.asarray(around <= self.lepton_isolation * leptons.pt)
+        around = finite(branches, f"{name}AuxDyn.{ISOLATION[name]}", like=f"{name}AuxDyn.pt")
+        return np.asarray(around / _MEV <= self.lepton_isolation * found.pt)
 
     def _photons(self, branches: Branches) -> Particles:
         photons = _momenta(branches, "AnalysisPhotons")
-        return photons.take(
-            photons.passes(self.photons) & _passes(branches, "AnalysisPhotons", self.photon_id),
-            type=6,
-        )
+        keep = photons.passes(self.photons) & _passes(branches, "AnalysisPhotons", self.photon_id)
+        return photons.take(keep, type=PHOTON)
 
-    def _weight(self, branches: Branches) -> NDArray[np.float64] | float:
+    def _weight(self, branches: Branches) -> Floats | float:
         if self.weight is None:
             return 1.0
         name = f"EventInfoAuxDyn.{self.weight}"
-        if (
-            self.weight == "mcEventWeights"
-            and name not in branches
-            and "TruthEvents" not in branches
-        ):
-            return 1.0  # data
+        simulated = name in branches or "TruthEvents" in branches
+        if self.weight == "mcEventWeights" and not simulated:
+            return 1.0
         counts, weights = branches.lists(name)
         branches.require(counts > 0, name, counts, "at least one weight", per_event=True)
-        return per_event(branches, name, weights[np.cumsum(counts) - counts])
+        return per_event(branches, name, weights[starts(counts)])
 
 
 def _momenta(branches: Branches, container: str) -> Momenta:
@@ -204,69 +185,59 @@ def _momenta(branches: Branches, container: str) -> Momenta:
     return momenta(branches, *names, unit=_MEV)
 
 
-def _charged(branches: Branches, container: str, *, positive: int) -> NDArray[np.int8]:
-    return lepton_type(branches, f"{container}AuxDyn.charge", f"{container}AuxDyn.pt", positive)
+def _leptons(
+    branches: Branches, name: str, found: Momenta, keep: Bools, *, positive: int
+) -> Particles:
+    charge, like = f"{name}AuxDyn.charge", f"{name}AuxDyn.pt"
+    return leptons(branches, found, keep, charge=charge, like=like, positive=positive)
 
 
-def _passes(branches: Branches, container: str, name: str | None) -> Mask | np.bool_:
+def _passes(branches: Branches, container: str, name: str | None) -> Bools | np.bool_:
     if name is None:
         return np.True_
     return np.asarray(branches.like(f"{container}AuxDyn.{name}", f"{container}AuxDyn.pt") != 0)
 
 
-def _scores(branches: Branches, name: str, tagger: str) -> NDArray[np.float64]:
+def _scores(branches: Branches, name: str, tagger: str) -> Floats:
     return finite(branches, f"{_B_TAGGING}.{name}", like=f"{_B_TAGGING}.{tagger}_pb")
 
 
-def _places(branches: Branches, scores: str) -> NDArray[np.int64]:
+def _places(branches: Branches, scores: str) -> Ints:
     """Where in the scores of all events each jet's are."""
     name = "AnalysisJetsAuxDyn.btaggingLink.m_persIndex"
     index = branches.like(name, "AnalysisJetsAuxDyn.pt").astype(np.int64)
     jets, counts = branches.lists(name).counts, branches.lists(scores).counts
-    branches.require(
-        index < np.repeat(counts, jets), name, index, f"below the number of {scores} in the event"
-    )
-    return index + np.repeat(np.cumsum(counts) - counts, jets)
+    expected = f"below the number of {scores} in the event"
+    branches.require(index < np.repeat(counts, jets), name, index, expected)
+    return index + np.repeat(starts(counts), jets)
 
 
-def _missing(
-    branches: Branches, collections: Sequence[Particles]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _missing(branches: Branches, collections: Sequence[Particles]) -> tuple[Floats, Floats]:
     """x and y of the missing momentum: the final term, or the soft one minus all particles."""
     container, n = "MET_Core_AnalysisMETAuxDyn", len(branches)
     if n == 0:
         return np.zeros(0), np.zeros(0)
     terms = [str(term) for term in branches.array(f"{container}.name", branches.start + 1)[0]]
     term = next((term for term in (*FINAL_TERMS, SOFT_TERM) if term in terms), None)
+    first = f"in entry {branches.start}"
     if term is None:
-        wanted = ", ".join((*FINAL_TERMS, SOFT_TERM))
         raise ReadError(
-            f"{branches.path} entry {branches.start}: {container} has the terms {terms}, expected one of {wanted}"
+            f"{branches.path} entry {branches.start}: {container} has the terms {terms}, expected "
+            f"one of {', '.join((*FINAL_TERMS, SOFT_TERM))}"
         )
-    at = terms.index(term)
-    counts, sources = branches.lists(f"{container}.source")
-    same = counts == len(terms)
-    branches.require(
-        same,
-        f"number of terms of {container}",
-        counts,
-        f"{len(terms)}, as in entry {branches.start}",
-        per_event=True,
-    )
-    sources = sources.reshape(n, len(terms))[:, at]
-    branches.require(
-        sources == sources[0],
-        f"{container}.source",
-        sources,
-        f"{sources[0]} ({term}), as in entry {branches.start}",
-        per_event=True,
-    )
+    counts = branches.lists(f"{container}.source").counts
+    what, expected = f"number of terms of {container}", f"{len(terms)}, as {first}"
+    branches.require(counts == len(terms), what, counts, expected, per_event=True)
+
+    def of_term(name: str) -> Any:
+        values = branches.like(f"{container}.{name}", f"{container}.source")
+        return values.reshape(n, len(terms))[:, terms.index(term)]
+
+    source, name = of_term("source"), f"{container}.source"
+    expected = f"{source[0]} ({term}), as {first}"
+    branches.require(source == source[0], name, source, expected, per_event=True)
     x, y = (
-        per_event(
-            branches, name, branches.like(name, f"{container}.source").reshape(n, len(terms))[:, at]
-        )
-        / _MEV
-        for name in (f"{container}.mpx", f"{container}.mpy")
+        per_event(branches, f"{container}.{name}", of_term(name)) / _MEV for name in ("mpx", "mpy")
     )
     if term == SOFT_TERM:
         for one in collections:

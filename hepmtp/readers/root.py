@@ -1,13 +1,12 @@
 """ROOT: events in a TTree or an RNTuple, for our readers and for coffea's own Runner.
 
-The rule: the columns are those of `hepmtp.readers.columns.COLUMNS`, float64 in GeV, so what is read is what was written, to the
-last bit.
+The rule: the columns are those of `hepmtp.readers.columns.COLUMNS`, float64 in GeV, so what is read
+is what was written, to the last bit.
 """
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,19 +16,18 @@ import uproot
 from coffea.nanoevents.methods import base
 from coffea.nanoevents.schemas.base import BaseSchema, zip_forms
 
-from hepmtp.errors import ReadError
 from hepmtp.events.record import PARTICLE_FIELDS, behavior
 from hepmtp.readers.columns import COLUMNS, check_columns, events_of, flat
-from hepmtp.readers.lines import check_range
-from hepmtp.readers.trees import damage, entries, open_root
+from hepmtp.readers.trees import Branches, TreeReader
 
 TREE = "Events"
 
 
 class HepmtpSchema(BaseSchema):  # type: ignore[misc]
-    """Coffea's view of our columns: ``events.Particle`` (Momentum4D), ``events.MET`` (Momentum2D), weight, event, source.
+    """Coffea's view of our columns: Particle (Momentum4D), MET (Momentum2D), weight, event, source.
 
-    For coffea's own ``Runner(schema=HepmtpSchema, format="root")`` or ``"parquet"``; further columns stay as they are.
+    For coffea's own ``Runner(schema=HepmtpSchema, format="root")`` or ``"parquet"``; further
+    columns stay as they are.
     """
 
     def __init__(self, base_form: dict[str, Any], *args: Any, **kwargs: Any) -> None:
@@ -50,7 +48,7 @@ class HepmtpSchema(BaseSchema):  # type: ignore[misc]
 
 
 @dataclass(frozen=True)
-class RootReader:
+class RootReader(TreeReader):
     """Reader of what `write_root` wrote, TTree or RNTuple.
 
     Parameters
@@ -61,69 +59,40 @@ class RootReader:
 
     tree: str = TREE
 
-    def num_events(self, path: str) -> int:
-        """Number of entries."""
-        with self._open(path) as tree:
-            return int(tree.num_entries)
+    format = "ROOT that hepmtp wrote"
+    branches = COLUMNS
 
-    def read(self, path: str, start: int = 0, stop: int | None = None) -> ak.Array:
-        """Events [start, stop) of a file; the whole file by default.
+    def _trees(self) -> tuple[str, ...]:
+        return (self.tree,)
 
-        Raises
-        ------
-        ReadError
-            naming file, entry or branch, what was found and what to do.
-        """
-        check_range(path, start, stop)
-        with self._open(path) as tree:
-            start, stop = entries(tree, start, stop)
-            arrays = tree.arrays(list(COLUMNS), entry_start=start, entry_stop=stop, library="ak")
-            return events_of(path, start, {name: arrays[name] for name in COLUMNS})
+    def _check(self, branches: Branches) -> None:
+        check_columns(f"{branches.path}, tree {self.tree},", branches.known)
 
-    @contextlib.contextmanager
-    def _open(self, path: str) -> Iterator[Any]:
-        with open_root(path) as file, damage(path):
-            yield self._tree(path, file)
-
-    def _tree(self, path: str, file: Any) -> Any:
-        if self.tree not in file:
-            raise ReadError(
-                f"{path} has no tree {self.tree!r} (found: {', '.join(file.keys()) or 'none'}); name another"
-            )
-        check_columns(f"{path}, tree {self.tree},", file[self.tree].keys())
-        return file[self.tree]
+    def _events(self, branches: Branches) -> ak.Array:
+        columns = {name: branches.array(name) for name in COLUMNS}
+        return events_of(branches.path, branches.start, columns)
 
 
 def write_root(path: str | Path, chunks: Iterable[ak.Array], *, rntuple: bool = False) -> None:
-    """Write events, chunk by chunk, to the TTree (or RNTuple) `TREE` of a new file, compressed by ZSTD."""
+    """Write events, chunk by chunk, to the TTree (or RNTuple) `TREE` of a new file, by ZSTD."""
     with uproot.recreate(path, compression=uproot.ZSTD(3)) as file:
         write_tree(file, chunks, rntuple=rntuple)
 
 
 def write_tree(file: Any, chunks: Iterable[ak.Array], *, rntuple: bool) -> None:
-    """Write events, chunk by chunk, to the TTree (or RNTuple) `TREE` of an open file."""
+    """Write events to the TTree (or RNTuple) `TREE` of an open file."""
+    per_event = dict.fromkeys(("event", "source"), "int64")
+    per_event |= dict.fromkeys(("weight", "MET_pt", "MET_phi"), "float64")
+    fields = {name: "int8" if name == "type" else "float64" for name in PARTICLE_FIELDS}
     if rntuple:
-        jagged = {f"Particle_{name}": f"var * {_dtype(name)}" for name in PARTICLE_FIELDS}
-        tree = file.mkrntuple(TREE, {**_PER_EVENT, "nParticle": "int32", **jagged})
+        jagged = {f"Particle_{name}": f"var * {kind}" for name, kind in fields.items()}
+        tree = file.mkrntuple(TREE, {**per_event, "nParticle": "int32", **jagged})
     else:
-        fields = ", ".join(f"{name}: {_dtype(name)}" for name in PARTICLE_FIELDS)
-        tree = file.mktree(TREE, {**_PER_EVENT, "Particle": f"var * {{{fields}}}"})
+        record = ", ".join(f"{name}: {kind}" for name, kind in fields.items())
+        tree = file.mktree(TREE, {**per_event, "Particle": f"var * {{{record}}}"})
     for events in chunks:
         columns = flat(events)
         if not rntuple:  # one counter for all columns of the particles
-            columns = {name: columns[name] for name in _PER_EVENT}
+            columns = {name: columns[name] for name in per_event}
             columns["Particle"] = ak.zip({name: events.Particle[name] for name in PARTICLE_FIELDS})
         tree.extend(columns)
-
-
-def _dtype(name: str) -> str:
-    return "int8" if name == "type" else "float64"
-
-
-_PER_EVENT = {
-    "event": "int64",
-    "source": "int64",
-    "weight": "float64",
-    "MET_pt": "float64",
-    "MET_phi": "float64",
-}

@@ -1,10 +1,12 @@
-"""Trees of ROOT files that others wrote: opened, told apart, and read as flat columns, a chunk at a time.
+"""Trees of ROOT files that others wrote, opened and read as flat columns, a chunk at a time.
 
-The rule: a branch is read only when it is asked for, alone and in the range that is wanted, and whatever is wrong with it
-(absent, of another type, a value that cannot be) is said with file, branch and entry.
+The rule: a branch is read only when it is asked for, alone and in the range that is wanted.
+Whatever is wrong with it (absent, of another type, a value that cannot be) is said with file,
+branch and entry.
 
-Plain uproot, one branch after the other, and not coffea's schemas: those cross-link every branch of the file before the
-first is read, and uproot's ``arrays`` looks at every field of an RNTuple (1077 of them in a PHYSLITE file, 3 s).
+Plain uproot, one branch after the other, and not coffea's schemas: those cross-link every branch of
+the file before the first is read. Uproot's own ``arrays`` looks at every field of an RNTuple (1077
+of them in a PHYSLITE file, 3 s).
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
@@ -22,17 +24,18 @@ import uproot
 from numpy.typing import NDArray
 
 from hepmtp.errors import EventError, ReadError
-from hepmtp.readers.formats import LAYOUTS
-from hepmtp.readers.lines import Chunk, check_file, check_range, is_remote
-from hepmtp.readers.options import check_options
+from hepmtp.events.ragged import Bools, Ints
+from hepmtp.readers import FileReader
+from hepmtp.readers.lines import Chunk, check_file, check_range, damage, is_remote, split
 
 _KINDS = ("TTree", "ROOT::RNTuple")
+_ROOT = "a ROOT file"
 
 
 class Lists(NamedTuple):
-    """A branch with a list per event: how many values each event has, and all values one after the other."""
+    """A branch with a list per event: how many values each has, and all values in a row."""
 
-    counts: NDArray[np.int64]  # (n_events,)
+    counts: Ints  # (n_events,)
     values: NDArray[Any]  # (n_values,)
 
 
@@ -44,9 +47,8 @@ class Branches:
     tree: Any
     start: int
     stop: int
-    known: Mapping[
-        str, str
-    ]  # names as they are asked for, with "." before a part, to names in the file
+    #: Names as they are asked for, with "." before a part, to names in the file.
+    known: Mapping[str, str]
     _read: dict[str, Lists] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -56,6 +58,11 @@ class Branches:
     def __contains__(self, name: str) -> bool:
         """Whether there is a branch of this name."""
         return name in self.known
+
+    def part(self, start: int, stop: int | None) -> Branches:
+        """The same branches for entries [start, stop), or as many of them as there are."""
+        stop = self.stop if stop is None else min(stop, self.stop)
+        return Branches(self.path, self.tree, min(start, stop), stop, self.known)
 
     def first_of(self, names: Mapping[str, Any], what: str, advice: str) -> str:
         """The first of these names that is a branch."""
@@ -70,23 +77,20 @@ class Branches:
         """A branch as it is; up to `stop` only, if that comes first."""
         stop = self.stop if stop is None else min(stop, self.stop)
         whole, _, part = name.rpartition(".")
-        if (
-            name not in self and whole in self
-        ):  # an RNTuple has records where a TTree has a branch for each part
+        # an RNTuple has records where a TTree has a branch for each part
+        if name not in self and whole in self:
             record = self.array(whole, stop)
             if part in record.fields:
                 return record[part]
         if name not in self:
             close = difflib.get_close_matches(name, self.known, n=4, cutoff=0.5)
-            near = (
-                f"near it are {', '.join(close)}"
-                if close
-                else f"no name is near it among {len(self.known)}"
-            )
+            near = f"no name is near it among {len(self.known)}"
+            near = f"near it are {', '.join(close)}" if close else near
             raise ReadError(
-                f"{self.path}, tree {self.tree.name}, has no branch {name!r} ({near}); name another reader or branch"
+                f"{self.path}, tree {self.tree.name}, has no branch {name!r} ({near}); name "
+                "another reader or branch"
             )
-        with damage(self.path):
+        with damage(self.path, _ROOT):
             return self.tree[self.known[name]].array(
                 entry_start=min(self.start, stop), entry_stop=stop, library="ak"
             )
@@ -103,7 +107,8 @@ class Branches:
             if found is None:
                 expected = "a list of numbers" if depth == 2 else "a number"
                 raise ReadError(
-                    f"{self.path}: branch {name!r} is {ak.type(array)}, expected {expected} per event"
+                    f"{self.path}: branch {name!r} is {ak.type(array)}, expected {expected} per "
+                    "event"
                 )
             self._read[name] = found
         return self._read[name]
@@ -114,8 +119,8 @@ class Branches:
         if not np.array_equal(column.counts, counts):
             at = np.flatnonzero(column.counts != counts)[0]
             raise ReadError(
-                f"{self.path} entry {self.start + at}: {column.counts[at]} values of {name} but {counts[at]} of {other};"
-                " the file is damaged or was not written as one"
+                f"{self.path} entry {self.start + at}: {column.counts[at]} values of {name} but "
+                f"{counts[at]} of {other}; the file is damaged or was not written as one"
             )
         return column.values
 
@@ -125,33 +130,39 @@ class Branches:
         odd = np.flatnonzero(column.counts != 1)
         if len(odd):
             raise ReadError(
-                f"{self.path} entry {self.start + odd[0]}: {column.counts[odd[0]]} values of {name}, expected one"
+                f"{self.path} entry {self.start + odd[0]}: {column.counts[odd[0]]} values of "
+                f"{name}, expected one"
             )
         return column.values
 
     def require(
         self,
-        legal: NDArray[np.bool_],
+        legal: Bools,
         name: str,
         values: NDArray[Any],
         expected: str,
         *,
         per_event: bool = False,
     ) -> None:
-        """Raise ReadError that names entry, branch and value where `legal` is False, per value of a branch or per event."""
+        """Raise ReadError for the first value of a branch, or of an event, that is not legal."""
         if legal.all():
             return
         bad = np.flatnonzero(~legal)
-        counts = np.ones(len(self), dtype=np.int64) if per_event else self.lists(name).counts
-        entry = self.start + int(np.searchsorted(np.cumsum(counts), bad[0], side="right"))
+        at = int(bad[0]) if per_event else self.event_of(name, bad[0])
         raise ReadError(
-            f"{self.path} entry {entry}: {name} is {values[bad[0]]}, expected {expected} ({len(bad)} such values in "
-            f"entries {self.start}-{self.stop - 1}); make the file again or leave such events out"
+            f"{self.path} entry {self.start + at}: {name} is {values[bad[0]]}, expected {expected} "
+            f"({len(bad)} such values in entries {self.start}-{self.stop - 1}); make the file "
+            "again or leave such events out"
         )
+
+    def event_of(self, name: str, place: int) -> int:
+        """Which event, counted from 0, the value at this place of a branch is in."""
+        ends = np.cumsum(self.lists(name).counts)
+        return int(np.searchsorted(ends, place, side="right"))
 
 
 def _flat(array: ak.Array) -> Lists | None:
-    """The numbers of an array of numbers or of lists of them, from its buffers; None if it is something else."""
+    """The values of an array of numbers, or of lists of them, from its buffers; else None."""
     form, length, buffers = ak.to_buffers(array)
     numbers = form if array.ndim == 1 else getattr(form, "content", None)
     if not isinstance(numbers, ak.forms.NumpyForm) or array.ndim > 2:
@@ -165,23 +176,37 @@ def _flat(array: ak.Array) -> Lists | None:
     return Lists(np.diff(offsets), values)
 
 
-class TreeReader(ABC):
-    """What the readers of ROOT trees share: a subclass says in which tree its branches are and what events they make."""
+class TreeReader(FileReader, ABC):
+    """What readers of ROOT trees share.
 
-    #: names of the tree, the first that is in the file is taken
+    A subclass says in which tree its branches are and what events they make, and is a dataclass
+    whose fields are its options.
+    """
+
+    endings = (".root",)
+    magic = b"root"
+    #: Names of the tree, the first that is in the file is taken.
     trees: ClassVar[tuple[str, ...]]
-
-    def __post_init__(self) -> None:
-        check_options(self)
 
     @abstractmethod
     def _events(self, branches: Branches) -> ak.Array:
         """The events of these branches."""
 
+    def _trees(self) -> tuple[str, ...]:
+        """Names of the tree, where an option of the reader tells them."""
+        return self.trees
+
+    def _check(self, branches: Branches) -> None:
+        """Refuse a tree as soon as it is opened; the default takes any."""
+
+    def format_of(self, path: str) -> str:  # noqa: ARG002
+        """What this file is called."""
+        return self.format or f"ROOT, layout {type(self).__name__}"
+
     def num_events(self, path: str) -> int:
         """Number of entries of the tree."""
-        with self._open(path) as tree:
-            return int(tree.num_entries)
+        with self._open(path) as branches:
+            return len(branches)
 
     def read(self, path: str, start: int = 0, stop: int | None = None) -> ak.Array:
         """Events [start, stop) of a file; the whole file by default.
@@ -192,138 +217,76 @@ class TreeReader(ABC):
             naming file, branch and entry, what was found and what to do.
         """
         check_range(path, start, stop)
-        with self._open(path) as tree:
-            return self._chunk(path, tree, _names(tree), start, stop)
+        with self._open(path) as branches:
+            return self._made(branches.part(start, stop))
 
     def chunks(self, path: str, size: int) -> list[Chunk]:
         """The file as chunks of `size` events; one of none if it has no event."""
-        return _chunks(path, self.num_events(path), size)
+        return split(path, self.num_events(path), size)
 
     def read_chunk(self, path: str, chunk: Chunk) -> ak.Array:
         """Events of one of the `chunks`."""
         return self.read(path, chunk.first_entry, chunk.first_entry + chunk.n_entries)
 
     def iterate(self, path: str, size: int) -> Iterator[ak.Array]:
-        """Events of each chunk in turn; the file is opened once, for a tree of 1500 branches takes a second to open."""
-        with self._open(path) as tree:
-            known = _names(tree)
-            for chunk in _chunks(path, int(tree.num_entries), size):
-                yield self._chunk(
-                    path, tree, known, chunk.first_entry, chunk.first_entry + chunk.n_entries
-                )
+        """Events of each chunk in turn; a tree of 1500 branches takes a second to open."""
+        with self._open(path) as branches:
+            for first, n, *_ in split(path, len(branches), size):
+                yield self._made(branches.part(first, first + n))
 
-    def _chunk(
-        self, path: str, tree: Any, known: Mapping[str, str], start: int, stop: int | None
-    ) -> ak.Array:
-        branches = Branches(path, tree, *entries(tree, start, stop), known)
+    def _made(self, branches: Branches) -> ak.Array:
         try:
             return self._events(branches)
         except EventError as error:
-            raise ReadError(f"{path}, entries from {branches.start} on: {error}") from None
+            raise ReadError(f"{branches.path}, entries from {branches.start} on: {error}") from None
 
     @contextlib.contextmanager
-    def _open(self, path: str) -> Iterator[Any]:
+    def _open(self, path: str) -> Iterator[Branches]:
         with open_root(path) as file:
-            found = trees_of(file)
-            name = next((name for name in self.trees if name in found), None)
+            found, wanted = _trees_of(file), self._trees()
+            name = next((name for name in wanted if name in found), None)
             if name is None:
                 raise ReadError(
-                    f"{path} has no tree {' or '.join(map(repr, self.trees))} (found: {', '.join(found) or 'none'});"
-                    " name another reader"
+                    f"{path} has no tree {' or '.join(map(repr, wanted))} "
+                    f"(found: {', '.join(found) or 'none'}); name another reader"
                 )
-            with damage(path):
+            with damage(path, _ROOT):
                 tree = file[name]
-            yield tree
-
-
-def entries(tree: Any, start: int, stop: int | None) -> tuple[int, int]:
-    """The part of [start, stop) that the tree holds; None stands for its end."""
-    end = int(tree.num_entries)
-    stop = end if stop is None else min(stop, end)
-    return min(start, stop), stop
-
-
-def _chunks(path: str, n: int, size: int) -> list[Chunk]:
-    if size < 1:
-        raise ReadError(f"{path}: chunks of {size} events were asked for, expected at least 1")
-    return [Chunk(first, min(size, n - first), 0, 0) for first in range(0, max(n, 1), size)]
+                branches = Branches(path, tree, 0, int(tree.num_entries), _names(tree))
+            self._check(branches)
+            yield branches
 
 
 @contextlib.contextmanager
 def open_root(path: str) -> Iterator[Any]:
-    """A ROOT file, with nothing of what is read from it kept in memory; an address is read in place."""
+    """A ROOT file, with nothing of what is read kept in memory; an address is read in place."""
     # the plain source of local files: uproot's own choice asks an event loop for every branch
     source = {} if is_remote(path) else {"handler": uproot.MultithreadedFileSource}
     if not is_remote(path):
         check_file(path)
-    with damage(path):
+    with damage(path, _ROOT):
         file = uproot.open({path: None}, array_cache=None, **source)
     with file:
         yield file
 
 
-@contextlib.contextmanager
-def damage(path: str) -> Iterator[None]:
-    """Turn what uproot raises on damaged bytes (anything, StopIteration even) into a ReadError."""
-    try:
-        yield
-    except ReadError:
-        raise
-    except Exception as error:  # noqa: BLE001
-        reason = f"{type(error).__name__}: {error}".strip().split("\n", maxsplit=1)[0]
-        raise ReadError(
-            f"{path} is not a ROOT file, or is cut short or damaged ({reason}); fetch it again, or name another reader"
-        ) from None
+def names_of_branches(path: str) -> Iterator[tuple[str, Mapping[str, str]]]:
+    """Each tree of a ROOT file and the names of its branches, as they are asked for."""
+    with open_root(path) as file:
+        for tree in _trees_of(file):
+            with damage(path, _ROOT):
+                names = _names(file[tree])
+            yield tree, names
 
 
-def trees_of(file: Any) -> list[str]:
+def _trees_of(file: Any) -> list[str]:
     """Names of the TTrees and RNTuples of a file, without their cycle numbers."""
-    with damage(file.file_path):
+    with damage(file.file_path, _ROOT):
         found: dict[str, str] = file.classnames(cycle=False)
     return [name for name, kind in found.items() if kind in _KINDS and not name.startswith("#")]
 
 
 def _names(tree: Any) -> dict[str, str]:
     """Names of the branches as they are asked for, to those in the file."""
-    with damage(tree.file.file_path):
-        keys: list[str] = tree.keys(recursive=tree.classname == "TTree")
-        return {key.rpartition("/")[2].replace(":", "."): key for key in keys}
-
-
-def identify(path: str) -> str:
-    """Name of the reader for a ROOT file, by the branches of its trees.
-
-    Raises
-    ------
-    ReadError
-        if no known layout is there; it lists the trees, some of their branches, and what is missing of the nearest layout.
-    """
-    found = []
-    with open_root(path) as file:
-        for tree in trees_of(file):
-            with damage(path):
-                known = _names(file[tree])
-            missing = {
-                reader: [name for name in names if name not in known]
-                for reader, names in LAYOUTS.items()
-            }
-            for reader, names in missing.items():
-                if not names:
-                    return reader
-            found.append(f"{tree} with {len(known)} branches ({_some(known)}{_nearest(missing)})")
-    raise ReadError(
-        f"{path} has no events of a known layout; found: {'; '.join(found) or 'no tree'}; known are the layouts of "
-        f"{', '.join(reader.rpartition(':')[2] for reader in LAYOUTS)}; name a reader of your own for it"
-    )
-
-
-def _some(names: Iterable[str]) -> str:
-    shown = sorted(names)
-    return ", ".join(shown[:8]) + (", ..." if len(shown) > 8 else "")
-
-
-def _nearest(missing: Mapping[str, list[str]]) -> str:
-    reader = min(missing, key=lambda reader: len(missing[reader]) / len(LAYOUTS[reader]))
-    if len(missing[reader]) == len(LAYOUTS[reader]):
-        return ""
-    return f"; {reader.rpartition(':')[2]} needs {', '.join(missing[reader])} too"
+    keys: list[str] = tree.keys(recursive=tree.classname == "TTree")
+    return {key.rpartition("/")[2].replace(":", "."): key for key in keys}

@@ -1,11 +1,16 @@
-"""Figures of a run: the score that it is about in its regions, and how it separates each signal."""
+"""Figures of a run: its score in the regions, and how it separates each signal.
+
+Each is written into the run's folder ``figures`` and comes with the words that a reader needs.
+"""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from matplotlib.figure import Figure
 
 from hepmtp import plotting
 from hepmtp.events.regions import RegionInfo, named
@@ -13,11 +18,12 @@ from hepmtp.plotting import OWN_FILES, SIMULATION, Caption
 from hepmtp.report.info import SIMULATION_NOTE, FigureText, RunInfo
 from hepmtp.statistics.comparison import compare, threshold
 from hepmtp.statistics.histograms import Histogram, rebin, yields
+from hepmtp.statistics.metrics import MIN_RAW
 from hepmtp.statistics.performance import scores as per_event
 
 Output = Mapping[str, Any]
-
-
+#: Name of a figure's files, the figure, its caption.
+Drawn = tuple[str, Figure, str]
 #: Scores whose ROC and SIC are drawn beside the one that a run is about.
 CURVES = ("token_rarity", "multiplicity", "n_b", "ht", "met")
 
@@ -32,73 +38,35 @@ def draw_scores(
 ) -> list[FigureText]:
     """Draw the score that a run is about, and how it separates each signal.
 
-    For each pair of a signal and a control region the score in both and their shapes; for each signal region, or each
-    region without purpose if there is none, ROC and SIC of each signal. Names of files end in those of the regions if
-    there are several.
+    For each pair of a signal and a control region: the score in both, and their shapes. Without
+    such a pair: the score in every region. For each signal region, or else each region without
+    purpose: ROC and SIC of each signal. Regions without background are left out.
+
+    Names of files end in those of the regions, but for the first pair and the first region.
     """
-    h, caption = histograms[info.detector], caption_of(info)
-    labels = {one.name: one.label for one in info.regions}
-    texts = []
-    for i, (first, second) in enumerate(pairs(info.regions)):
-        if not (holds(h, info.background, first) and holds(h, info.background, second)):
-            continue
-        end = f"-{first}-{second}" if i else ""
-        texts.append(
-            draw_regions(
-                folder,
-                h,
-                info.background,
-                info.signals,
-                regions=(first, second),
-                name=f"score{end}",
-                labels=labels,
-                caption=caption,
-            )
-        )
-        shape = compare(coarse(h), first, second, datasets=info.background)
-        figure = plotting.shape_comparison(shape, caption=caption)
-        plotting.save(figure, Path(folder) / "figures", f"shape{end}")
-        text = (
-            f"Shape of {shape.label} in {first} against {second}, background: chi2 / ndof = "
-            f"{shape.chi2:.1f} / {shape.ndof}, p = {shape.p_value:.2g}."
-        )
-        texts.append(FigureText(f"shape{end}", text, text))
-    shown = named(info.regions, "signal") or named(info.regions, "")
-    for i, region in enumerate(shown):
-        texts += _draw_curves(folder, output, histograms, info, region, f"-{region}" if i else "")
-    return texts
+    h = histograms[info.detector]
+    filled = [one for one in info.regions if holds(h, info.background, one.name)]
+    drawn: list[Drawn] = []
+    for i, pair in enumerate(pairs(filled)):
+        drawn += _pair(h, info, pair, "-".join(["", *pair]) if i else "")
+    if filled and not drawn:
+        drawn.append(_every_region(h, info, [one.name for one in filled]))
+    for i, region in enumerate(named(filled, "signal") or named(filled, "")):
+        drawn += _curves(output, histograms, info, region, f"-{region}" if i else "")
+    return [_save(folder, *one) for one in drawn]
 
 
-def _draw_curves(
+def draw_regions(
     folder: str | Path,
-    output: Output,
-    histograms: Mapping[str, Histogram],
+    h: Histogram,
     info: RunInfo,
-    region: str,
-    end: str,
-) -> list[FigureText]:
-    """ROC and SIC of each signal in a region."""
-    h, texts = histograms[info.detector], []
-    if not holds(h, info.background, region):
-        return []
-    for signal in (name for name in info.signals if holds(h, [name], region)):
-        curves = {
-            name: per_event(
-                output["columns"], name, signal=signal, background=info.background, region=region
-            ).roc()
-            for name in dict.fromkeys((info.detector, *CURVES))
-            if name in histograms
-        }
-        for kind, draw in (("roc", plotting.roc), ("sic", plotting.sic)):
-            name = f"{kind}_{signal}{end}"
-            figure = draw(curves, title=f"{signal}, {region}", caption=caption_of(info))
-            plotting.save(figure, Path(folder) / "figures", name)
-            text = (
-                f"{kind.upper()} of {signal} in {region}, weighted by cross-section, where at least "
-                "25 raw background events pass."
-            )
-            texts.append(FigureText(name, text, text))
-    return texts
+    regions: tuple[str, str],
+    *,
+    quantile: float = 0.99,
+    name: str = "score",
+) -> FigureText:
+    """Draw a score in two regions, with the threshold that the second gives."""
+    return _save(folder, name, *_two_regions(h, info, regions, quantile))
 
 
 def caption_of(info: RunInfo) -> Caption:
@@ -107,48 +75,80 @@ def caption_of(info: RunInfo) -> Caption:
 
 
 def coarse(h: Histogram, *, bins: int = 20) -> Histogram:
-    """The same histogram with neighbouring bins joined as far as at least `bins` are left: for figures and shapes."""
+    """The same histogram for figures and shapes: as few bins as can be joined, at least `bins`."""
     found = len(h.axes["score"])
     return rebin(
         h, max(n for n in range(1, found + 1) if found % n == 0 and (found // n >= bins or n == 1))
     )
 
 
-def draw_regions(
-    folder: str | Path,
-    h: Histogram,
-    background: Sequence[str],
-    signals: Sequence[str],
-    *,
-    regions: tuple[str, str],
-    quantile: float = 0.99,
-    name: str = "score",
-    labels: Mapping[str, str] | None = None,
-    caption: Caption = SIMULATION,
-) -> FigureText:
-    """Draw a score in two regions, with the threshold that the second gives, into the run's folder ``figures``."""
-    cut = threshold(h, background=background, region=regions[1], quantile=quantile)
-    h = coarse(h)
-    comparison = compare(h, *regions, datasets=background)
-    marks = {cut.rule: cut.value}
-    figure = plotting.score_regions(
-        h,
-        comparison,
-        background=background,
-        signals=signals,
-        thresholds=marks,
-        labels=labels,
-        caption=caption,
-    )
-    plotting.save(figure, Path(folder) / "figures", name)
-    text = f"{comparison.label} in {regions[1]} and {regions[0]}"
-    return FigureText(
-        name,
-        f"The {text}: background stacked, signal as lines, ratio of the background's shapes.",
-        text,
-    )
-
-
 def holds(h: Histogram, names: Sequence[str], region: str) -> bool:
-    """Whether these data sets together have an event in the region; a region that was not filled has none."""
+    """Whether these data sets have an event in the region; one that was not filled has none."""
     return bool(names) and region in h.axes["region"] and yields(h, names, region).error > 0
+
+
+def _pair(h: Histogram, info: RunInfo, regions: tuple[str, str], end: str) -> Iterator[Drawn]:
+    """Score and shape of a signal and a control region."""
+    yield f"score{end}", *_two_regions(h, info, regions, 0.99)
+    shape = compare(coarse(h), *regions, datasets=info.background)
+    where = f"{regions[0]} against {regions[1]}"
+    text = f"Shape of {shape.label} in {where}, background: {shape.verdict}."
+    yield f"shape{end}", plotting.shape_comparison(shape, caption=caption_of(info)), text
+
+
+def _two_regions(
+    h: Histogram, info: RunInfo, regions: tuple[str, str], quantile: float
+) -> tuple[Figure, str]:
+    cut = threshold(h, background=info.background, region=regions[1], quantile=quantile)
+    h = coarse(h)
+    comparison = compare(h, *regions, datasets=info.background)
+    figure = plotting.score_regions(
+        h, comparison, thresholds={cut.rule: cut.value}, **_shown_with(info)
+    )
+    text = (
+        f"{comparison.label} in {regions[1]} and {regions[0]}: "
+        "background stacked, signal as lines, ratio of the background's shapes."
+    )
+    return figure, text
+
+
+def _every_region(h: Histogram, info: RunInfo, regions: Sequence[str]) -> Drawn:
+    figure = plotting.score_panels(coarse(h), regions, **_shown_with(info))
+    text = f"{h.axes['score'].label} in {', '.join(regions)}: background stacked, signal as lines."
+    return "score", figure, text
+
+
+def _shown_with(info: RunInfo) -> dict[str, Any]:
+    return {
+        "background": info.background,
+        "signals": info.signals,
+        "labels": {one.name: one.label for one in info.regions},
+        "caption": caption_of(info),
+    }
+
+
+def _curves(
+    output: Output, histograms: Mapping[str, Histogram], info: RunInfo, region: str, end: str
+) -> Iterator[Drawn]:
+    """ROC and SIC of each signal in a region."""
+    for signal in info.signals:
+        if not holds(histograms[info.detector], [signal], region):
+            continue
+        where: dict[str, Any] = {"signal": signal, "background": info.background, "region": region}
+        curves = {
+            name: per_event(output["columns"], name, **where).roc()
+            for name in dict.fromkeys((info.detector, *CURVES))
+            if name in histograms
+        }
+        for kind, draw in (("roc", plotting.roc), ("sic", plotting.sic)):
+            figure = draw(curves, title=f"{signal}, {region}", caption=caption_of(info))
+            text = (
+                f"{kind.upper()} of {signal} in {region}, weighted by cross-section, "
+                f"where at least {MIN_RAW} raw background events pass."
+            )
+            yield f"{kind}_{signal}{end}", figure, text
+
+
+def _save(folder: str | Path, name: str, figure: Figure, text: str) -> FigureText:
+    plotting.save(figure, Path(folder) / "figures", name)
+    return FigureText(name, text, text)

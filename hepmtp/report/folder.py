@@ -1,7 +1,7 @@
-"""From a processor's output to the folder of a run: histograms, cutflow, tables, one figure, report.
+"""From a processor's output to the folder of a run: numbers, tables, figures and the report.
 
-The rule: background, signal and data are told apart by the roles of the data sets; what holds no events makes no row. The
-folder is described in :mod:`hepmtp.report`.
+The rule: roles of data sets tell background, signal and data apart, and purposes of regions where
+thresholds come from and are applied. What holds no events makes no row.
 """
 
 from __future__ import annotations
@@ -23,13 +23,12 @@ from hepmtp.report.page import TITLES, write_page
 from hepmtp.report.tables import write_csv, write_markdown
 from hepmtp.statistics.comparison import Selection, apply, best_separation, threshold
 from hepmtp.statistics.histograms import Histogram, canonical, save
-from hepmtp.statistics.performance import PerformanceRow, performance
+from hepmtp.statistics.performance import Columns, PerformanceRow, performance
 from hepmtp.storage import new_file
 
 #: Said of a run that nothing more is known of.
 SUMMARY = (
-    "Only events of the analysis part are shown, which trained nothing; their weights are scaled up to stand for all.",
-    "A larger score means a stranger event. Thresholds come from the background in the control region.",
+    "Only events that trained nothing are shown, with weights scaled up to stand for all events.",
 )
 
 
@@ -61,7 +60,7 @@ def write_run(
     Parameters
     ----------
     output
-        what `processors.anomaly.AnomalyProcessor` gave, with columns; without them it raises ScoreError.
+        what `processors.anomaly.AnomalyProcessor` gave, with columns.
     datasets
         what it ran on.
     command
@@ -73,50 +72,45 @@ def write_run(
     figures
         drawn already into the run's folder, shown behind those of the scores.
     detector, reference
-        the score that the run is about (the first one if it is not there), and the observable that it must beat.
+        the score that the run is about (the first one if it is not there), and the observable that
+        it must beat.
+
+    Raises
+    ------
+    ScoreError
+        if the output has no columns.
     """
     if "columns" not in output:
         raise ScoreError(
             "a report needs the scores event by event: run AnomalyProcessor with columns=True"
         )
     histograms = {name: canonical(h) for name, h in output["scores"].items()}
+    regions = regions_of(output)
     detector = detector if detector in histograms else next(iter(histograms))
     background, signals = (names_of(datasets, role) for role in ("background", "signal"))
-    regions = regions_of(output)
+    own = "These are the events of your own files."
     info = RunInfo(
         title=title or f"{detector} on {', '.join(dataset.name for dataset in datasets)}",
         summary=summary,
-        note=SIMULATION_NOTE
-        if all(one.embedded for one in datasets)
-        else "These are the events of your own files.",
+        note=SIMULATION_NOTE if all(one.embedded for one in datasets) else own,
         command=command,
         background=background,
         signals=signals,
         detector=detector,
         reference=reference,
-        datasets=[
-            {
-                "name": d.name,
-                "role": d.role,
-                "files": len(d.files),
-                "events": d.events or "",
-                "cross-section [pb]": d.cross_section_pb or "",
-                "from": "hepmtp simulation" if d.embedded else d.doi or "",
-            }
-            for d in datasets
-        ],
+        datasets=[_dataset_row(one) for one in datasets],
         scores=scores or {name: str(h.axes["score"].label) for name, h in histograms.items()},
         versions=versions(),
         regions=regions,
         remarks=list(remarks(histograms[detector], regions, background)),
     )
     drawn = draw_scores(folder, output, histograms, info)
-    table = separation(output, background, signals, regions=regions, reference=reference)
+    table = separation(output, info)
     selection = [
         row
         for pair in pairs(regions)
         for h in histograms.values()
-        for row in passing(h, background, signals, regions=pair, columns=output["columns"])
+        for row in passing(h, info, pair, columns=output["columns"])
     ]
     seconds = time.perf_counter() - started
     write_numbers(
@@ -130,19 +124,31 @@ def write_run(
     return RunResult(write_page(folder), table, selection, seconds)
 
 
+def _dataset_row(dataset: Dataset) -> dict[str, Any]:
+    return {
+        "name": dataset.name,
+        "role": dataset.role,
+        "files": len(dataset.files),
+        "events": dataset.events or "",
+        "cross-section [pb]": dataset.cross_section_pb or "",
+        "from": "hepmtp simulation" if dataset.embedded else dataset.doi or "",
+    }
+
+
 def remarks(
     h: Histogram, regions: Sequence[RegionInfo], background: Sequence[str]
 ) -> Iterator[str]:
-    """Sentences on what a run's regions do not allow."""
-    missing = [one for one in ("signal", "control") if not named(regions, one)]
+    """Sentences on what a run's regions and data sets do not allow."""
+    nothing = "there are no thresholds and no comparison of regions"
+    if not background:
+        yield f"No data set of this run is background: {nothing}."
+        return
+    missing = [purpose for purpose in ("signal", "control") if not named(regions, purpose)]
     if missing:
-        yield (
-            f"No region of this run has the purpose {' or '.join(map(repr, missing))}: "
-            "there are no thresholds and no comparison of regions."
-        )
-    for one in regions:
-        if not holds(h, background, one.name):
-            yield f"Region {one.name} holds no background events."
+        yield f"No region of this run has the purpose {' or '.join(missing)}: {nothing}."
+    empty = [one.name for one in regions if not holds(h, background, one.name)]
+    if empty:
+        yield f"Regions without background events: {', '.join(empty)}."
 
 
 def names_of(datasets: Sequence[Dataset], role: str) -> list[str]:
@@ -150,49 +156,41 @@ def names_of(datasets: Sequence[Dataset], role: str) -> list[str]:
     return [dataset.name for dataset in datasets if dataset.role == role]
 
 
-def separation(
-    output: Output,
-    background: Sequence[str],
-    signals: Sequence[str],
-    *,
-    regions: Sequence[RegionInfo],
-    reference: str = "multiplicity",
-) -> list[PerformanceRow]:
-    """How every detector separates every signal from the background; needs columns.
+def separation(output: Output, info: RunInfo) -> list[PerformanceRow]:
+    """How every detector separates every signal from the background.
 
-    In signal regions and those without a purpose, such as a preselection.
+    In signal regions and those without a purpose, such as a preselection. Without columns no row.
     """
     h = next(iter(output["scores"].values()))
     rows: list[PerformanceRow] = []
-    for region in named(regions, "signal", ""):
-        found = [name for name in signals if holds(h, [name], region)]
-        if "columns" in output and holds(h, background, region):
+    for region in named(info.regions, "signal", ""):
+        if "columns" in output and holds(h, info.background, region):
             rows += performance(
                 output["columns"],
-                background=background,
-                signals=found,
-                regions=(region,),
-                reference=reference,
+                background=info.background,
+                signals=[name for name in info.signals if holds(h, [name], region)],
+                regions=[region],
+                reference=info.reference,
             )
     return rows
 
 
 def passing(
     h: Histogram,
-    background: Sequence[str],
-    signals: Sequence[str],
-    *,
+    info: RunInfo,
     regions: tuple[str, str],
+    *,
     quantile: float = 0.99,
-    columns: Mapping[str, Mapping[str, Any]] | None = None,
+    columns: Columns | None = None,
 ) -> list[Selection]:
     """What passes, in the first region, thresholds from the second; two rows per signal.
 
-    The first threshold is a quantile of the background and knows no signal; the second separates labelled signal from
-    background best, and is what the method's authors showed.
+    The first threshold is a quantile of the background and knows no signal. The second separates
+    labelled signal from background best, and is what the method's authors showed.
     """
     first, second = regions
-    found = [name for name in signals if holds(h, [name], first)]
+    background = info.background
+    found = [name for name in info.signals if holds(h, [name], first)]
     if not (found and holds(h, background, first) and holds(h, background, second)):
         return []
     blind = threshold(h, background=background, region=second, quantile=quantile)

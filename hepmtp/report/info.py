@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hepmtp.errors import HepmtpError
+from hepmtp.errors import StorageError
 from hepmtp.events.regions import REGIONS, RegionInfo, described
 
 #: Said of every run on events that hepmtp simulated itself.
@@ -20,7 +20,7 @@ SIMULATION_NOTE = (
 
 
 class FigureText(NamedTuple):
-    """Words of one figure: `name` of its files, caption, and what a reader who cannot see it is told."""
+    """Words of a figure: name of its files, caption, and what one who cannot see it is told."""
 
     name: str
     caption: str
@@ -89,24 +89,25 @@ def versions(
 
 
 def read_info(folder: str | Path) -> RunInfo:
-    """`run.json` of a run's folder."""
+    """`run.json` of a run's folder; one that is missing or damaged raises StorageError."""
     path = Path(folder) / "run.json"
     content = read_json(path)
     try:
         figures = [FigureText(*one) for one in content.pop("figures", [])]
-        # runs of before regions were described used the shipped ones
+        # a run of before regions were described has the shipped ones
         regions = content.pop("regions", None) or sorted(described(REGIONS))
         return RunInfo(**content, figures=figures, regions=[RegionInfo(*one) for one in regions])
     except (TypeError, AttributeError) as error:
-        raise HepmtpError(
+        raise StorageError(
             f"{path} does not describe a run of this hepmtp ({error}); run again to write it"
         ) from None
 
 
 def read_json(path: Path) -> Any:
+    """Content of a json file of a run's folder; HepmtpError if it cannot be read."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise HepmtpError(
+        raise StorageError(
             f"{path.parent} is not a finished run: {path.name} cannot be read ({error})"
         ) from None

@@ -1,6 +1,6 @@
 """Chunks of any file as TTrees in memory, so that coffea's Runner reads them like ROOT.
 
-The rule: the name of a chunk says which entries of which file it holds, and which reader reads them.
+The rule: the name of a chunk says which entries of which file it holds, and by which reader.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class _Kept(io.BytesIO):
 def chunk_name(
     path: str, reader: str, chunk: Chunk, *, options: Mapping[str, Any], bytes_known: bool
 ) -> str:
-    """A name that says which entries (and bytes) of which file, read by which reader; `ChunkSource` opens it."""
+    """A name that `ChunkSource` opens: which entries (and bytes) of which file, by which reader."""
     stop = chunk.first_entry + chunk.n_entries
     where = f"&bytes={chunk.byte_start}-{chunk.byte_stop}" if bytes_known else ""
     how = f"&options={quote(json.dumps(options, sort_keys=True), safe='')}" if options else ""
@@ -47,7 +47,10 @@ def chunk_name(
 
 
 class ChunkSource(ObjectSource):  # type: ignore[misc]
-    """What ``uproot.open(..., handler=ChunkSource)`` opens: a `chunk_name` as a TTree in memory, any other as it is."""
+    """What ``uproot.open(..., handler=ChunkSource)`` opens.
+
+    A `chunk_name` as a TTree in memory, and any other file as it is.
+    """
 
     def __new__(cls, file_path: str, **options: Any) -> Any:
         return (

@@ -47,6 +47,7 @@ class Prediction:
     published: tuple[float, float] | None
 
 
+#: The talk's three models, by name.
 PREDICTIONS: dict[str, Prediction] = {
     # name                     tokens beside the particles            hidden      form      published AUC
     "MET-model": Prediction({"met_phi_bins": 0}, "MET", "MET", (0.544, 0.548)),

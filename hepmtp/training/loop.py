@@ -83,7 +83,10 @@ class LoopOptions:
 
     @classmethod
     def from_saved(cls, saved: Mapping[str, Any]) -> Self:
-        """From a saved record of any version: what it lacks is default, unknown names are left."""
+        """From a saved record of any version.
+
+        What it lacks takes its default; what is unknown today is left out.
+        """
         return cls(**{one.name: saved[one.name] for one in fields(cls) if one.name in saved})
 
 
@@ -98,7 +101,10 @@ class Task(Protocol):
         """Make the training events of this epoch (1, 2, ...) ready and tell how many there are."""
 
     def loss(self, events: Ints, rng: np.random.Generator, /) -> tuple[Tensor, int]:
-        """Summed loss of some events of this epoch, and the number for its mean, which may be 0."""
+        """Summed loss of some events of this epoch, and how many terms it has, for the mean.
+
+        The optimiser lowers that mean; there is no step if there are none.
+        """
 
     def validation_loss(self) -> float | None:
         """Mean loss of held-out events; None: there are none, and the last epoch is the best."""

@@ -18,11 +18,11 @@ from hist.axis import Regular
 from numpy.typing import NDArray
 
 from hepmtp import storage
-from hepmtp.detectors import axis_from, plain_axis, score_axis, training_events
+from hepmtp.detectors import BaseDetector, axis_from, plain_axis, score_axis, training_events
 from hepmtp.detectors.masked_token.forms import DESCRIPTIONS, description, label, questions, sums
 from hepmtp.detectors.masked_token.surprise import Surprises, surprises
 from hepmtp.detectors.masked_token.tails import TailCombination
-from hepmtp.errors import NotFittedError, OptionError, StorageError
+from hepmtp.errors import OptionError, StorageError, check_protocol, fitted
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.models import ModelConfig, TokenModel, build, check_config
 from hepmtp.models.masked import ModelOptions
@@ -33,11 +33,10 @@ from hepmtp.training.masking import TrainingOptions, train
 from hepmtp.training.threads import torch_threads
 
 Floats = NDArray[np.float64]
-_NOT_TRAINED = "this MaskedTokenDetector is not trained yet: call fit(background events) first"
 
 
 @dataclass(eq=False)
-class MaskedTokenDetector:
+class MaskedTokenDetector(BaseDetector):
     """Tokenizer, masked-token model and background tail probabilities as one detector.
 
     Parameters
@@ -76,6 +75,7 @@ class MaskedTokenDetector:
     _saved: tuple[str, str] | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
+        check_protocol(self.tokenizer, Tokenizer)
         check_config(self.model)
 
     @property
@@ -91,9 +91,7 @@ class MaskedTokenDetector:
     @property
     def fitted_model(self) -> TokenModel:
         """The trained model."""
-        if self.model_ is None:
-            raise NotFittedError(_NOT_TRAINED)
-        return self.model_
+        return fitted(self.model_, self)
 
     @property
     def description(self) -> str:
@@ -104,6 +102,16 @@ class MaskedTokenDetector:
     def forms(self) -> tuple[str, ...]:
         """The forms that the score can have."""
         return _forms_of(self._new_model() if self.model_ is None else self.model_)
+
+    @property
+    def n_parameters(self) -> int:
+        """Trainable parameters of the model."""
+        return sum(one.numel() for one in self.fitted_model.parameters())
+
+    @property
+    def supervised(self) -> bool:
+        """Whether signal is used in the training of the tokenizer."""
+        return self.tokenizer.supervised
 
     def with_score(self, form: str) -> Self:
         """The same detector with another form of the score; both share the model and what it has computed."""
@@ -194,7 +202,7 @@ class MaskedTokenDetector:
         state = self._fitted()
         meta = {
             "model_kind": storage.kind_of(self.model),
-            "model": asdict(self.model),  # type: ignore[call-overload]
+            "model": asdict(self.model),
             "training": asdict(self.training),
             "form": self.form,
             "tail_events": self.tail_events,
@@ -248,9 +256,7 @@ class MaskedTokenDetector:
         return _open, (*self._saved, self.form)
 
     def _fitted(self) -> _State:
-        if self._state is None:
-            raise NotFittedError(_NOT_TRAINED)
-        return self._state
+        return fitted(self._state, self)
 
     def _new_model(self) -> TokenModel:
         """The model with the random weights of the training's seed."""

@@ -1,18 +1,22 @@
-"""The Dark Machines line: what one line of such a file means, and what is wrong with one that means nothing.
+"""The Dark Machines line: what one line of such a file means, and what is wrong with a bad one.
 
-The rule: this is the plain, slow truth that says why; :mod:`hepmtp.readers.darkmachines.chunk` reads whole chunks at once.
+The rule: this is the plain, slow truth that says why; `hepmtp.readers.darkmachines.chunk` reads
+whole chunks at once.
 
 Four layouts have been written over the years; energies in MeV::
 
     challenge   eventID;processID;weight;MET;METphi;label,E,pt,eta,phi;...;
-    bare        weight;MET;METphi;label,E,pt,eta,phi;...;                   the same without the two IDs
-    generator   weight;MET;METphi;label,pt,eta,phi;...;g123.4,eta,phi;      no energies, no comma after a photon's g
-    fixed       MET,METphi,pt,eta,phi,pt,eta,phi,...                        columns for each type, padded with 0
+    bare        weight;MET;METphi;label,E,pt,eta,phi;...;               the same without the two IDs
+    generator   weight;MET;METphi;label,pt,eta,phi;...;g123.4,eta,phi;  no energies, no comma after
+                                                                        a photon's g
+    fixed       MET,METphi,pt,eta,phi,pt,eta,phi,...                    columns for each type,
+                                                                        padded with 0
 
-In the generator's files lines of ``===`` begin what one run of the generator wrote, and the bare number of events that
-it has accepted ends it. A fixed file was made from one of those; its first line says how many columns each of MET,
-METphi, jets, b-jets, e+, e-, m+, m- and photons have, and a row of nothing but 0 stands where a line without event was.
-Source of the last two: the generation scripts of the challenge (``convert_to_csv.cc``, ``fixed_length.py``).
+In the generator's files lines of ``===`` begin what one run of the generator wrote, and the bare
+number of events that it has accepted ends it. A fixed file was made from one of those. Its first
+line says how many columns each of MET, METphi, jets, b-jets, e+, e-, m+, m- and photons have, and a
+row of nothing but 0 stands where a line without event was. Source of the last two: the generation
+scripts of the challenge (``convert_to_csv.cc``, ``fixed_length.py``).
 """
 
 from __future__ import annotations
@@ -29,7 +33,8 @@ from hepmtp.events.record import PHI_ROUNDING
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _GLUED = re.compile(r"^[ \t]*g(?=[\d.+-])", re.ASCII)
 _WIDTHS = re.compile(rb"\d+( \d+){8} ?\r?")
-#: Lines of a generator's file that are no events: a separator, the path of what was converted, the count of a run.
+#: Lines of a generator's file that are no events: a separator, the path of what was converted, the
+#: count of a run.
 _BETWEEN = re.compile(rb"(=+[^;]*|[^;,]*\.root|\s*|\d+)\s*", re.ASCII)
 #: Where energies are missing they are made from eta, and what is beyond this is no particle.
 MAX_ETA = 20.0
@@ -42,7 +47,7 @@ class BadLineError(ValueError):
 
 
 class Layout(NamedTuple):
-    """Fields of a line: before the particles, and of each particle; widths of the nine blocks of a fixed file."""
+    """Fields of a line: before the particles, and of each particle; or widths of a fixed file."""
 
     name: str
     head: tuple[str, ...] = ()
@@ -65,7 +70,10 @@ FIXED = "fixed"
 
 
 class Line(NamedTuple):
-    """One event: weight, MET and METphi; type and (E, pt, eta, phi) of each particle; MeV; E is 0 if it is missing."""
+    """One event, MeV: weight, MET and METphi; type and (E, pt, eta, phi) of each particle.
+
+    E is 0 if it is missing.
+    """
 
     head: list[float]
     particles: list[tuple[int, list[float]]]
@@ -85,7 +93,7 @@ def fixed_layout(first: bytes) -> Layout | None:
 
 
 def layout_of(start: bytes) -> Layout:
-    """The layout of a file from its first lines: what most of the first twenty events look like; else the challenge's."""
+    """The layout that most of the first events of a file have; else the challenge's."""
     lines = start.removeprefix(b"\xef\xbb\xbf").split(b"\n")
     fixed = fixed_layout(lines[0])
     if fixed is not None:
@@ -134,7 +142,8 @@ def parse_line(text: str, *, whole: bool = True, layout: Layout = CHALLENGE) -> 
     if not whole:
         # even after a ';' there may have been more particles
         raise BadLineError(
-            f"the file ends within this line, which has no newline: {_short(text[-30:])}; add one if the line is whole"
+            f"the file ends within this line, which has no newline: {_short(text[-30:])}; add one "
+            "if the line is whole"
         )
     return found
 

@@ -1,7 +1,8 @@
 """Who takes part in a league: a table of all detectors, and how a user's own joins them.
 
-The rule: an entry is a name and a function of the seed that makes a detector, not fitted; what needs libraries beyond
-hepmtp's own is imported when it is made. All options are the detectors' defaults.
+The rule: an entry is a name and a function of the seed that makes a detector, not fitted; what
+needs libraries beyond hepmtp's own is imported when it is made. All options are the detectors'
+defaults.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from hepmtp.detectors import Detector, load_detector
 from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
 from hepmtp.detectors.observables import OBSERVABLES, Observable
 from hepmtp.detectors.token_rarity import TokenRarity
-from hepmtp.errors import HepmtpError
+from hepmtp.errors import HepmtpError, check_protocol
 from hepmtp.models.masked import ModelOptions, Output
 from hepmtp.tokenizers.lookup import PRESETS, LookupTokenizer
 from hepmtp.training.masking import TrainingOptions
@@ -37,10 +38,12 @@ class Entry:
     name
         of its rows and folders.
     make
-        ``make(seed)`` gives a detector that is not fitted. A supervised one is called ``make(seed, signal=events)``, once per
-        signal, with events outside the analysis part; one with `parts` ``make(seed, detectors=[...])``.
+        ``make(seed)`` gives a detector that is not fitted. A supervised one is called ``make(seed,
+        signal=events)``, once per signal, with events outside the analysis part; one with `parts`
+        ``make(seed, detectors=[...])``.
     kind
-        "observable": nothing is learned; "background-only": fitted on background; "supervised": fitted with labels.
+        "observable": nothing is learned; "background-only": fitted on background; "supervised":
+        fitted with labels.
     note
         what a reader of the table should know.
     forms
@@ -103,7 +106,8 @@ def choose(
         if name not in ENTRIES:
             close = difflib.get_close_matches(name, ENTRIES, cutoff=0.4) or list(ENTRIES)
             raise HepmtpError(
-                f"entry {name!r} is unknown; there are {', '.join(close)}; your own ones join with --add"
+                f"entry {name!r} is unknown; there are {', '.join(close)}; your own ones join with "
+                "--add"
             )
     added = [entry_of(word) for word in add]
     chosen = [ENTRIES[name] for name in names] if names else list(GROUPS[group])
@@ -116,10 +120,12 @@ def tiny(entry: Entry) -> Entry:
 
 
 def entry_of(word: str) -> Entry:
-    """The user's own entry: ``pkg.module:Class``, called with the seed if it takes one, or a folder with a saved detector.
+    """The user's own entry: ``pkg.module:Class``, called with the seed if it takes one, or a folder
+    with a saved detector.
 
-    ``NAME=`` before it gives the entry a name, else it has that of the detector. Whether a saved detector has seen the
-    league's analysis events cannot be known here: it must have been fitted by hepmtp's split on files of the same names.
+    ``NAME=`` before it gives the entry a name, else it has that of the detector. Whether a saved
+    detector has seen the league's analysis events cannot be known here: it must have been fitted by
+    hepmtp's split on files of the same names.
 
     Examples
     --------
@@ -129,7 +135,10 @@ def entry_of(word: str) -> Entry:
     name, _, where = word.rpartition("=")
     if (Path(where.partition("#")[0]) / storage.META).is_file():
         found = load_detector(where)
-        note = f"saved before, sha256 {storage.digest(where.partition('#')[0])[:12]}: {found.description}"
+        note = (
+            f"saved before, sha256 {storage.digest(where.partition('#')[0])[:12]}: "
+            f"{found.description}"
+        )
         return Entry(
             name or found.name,
             lambda *_, **__: load_detector(where),
@@ -146,6 +155,7 @@ def entry_of(word: str) -> Entry:
             detector: Detector = make(
                 **{key: value for key, value in {**given, "seed": seed}.items() if key in takes}
             )
+            check_protocol(detector, Detector)
             return detector
 
         first = of(0)
@@ -154,25 +164,18 @@ def entry_of(word: str) -> Entry:
         )
     except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise HepmtpError(
-            f"{where!r} is neither the folder of a saved detector nor a pkg.module:Class that makes a detector from a seed "
-            f"or nothing: {error}"
+            f"{where!r} is neither the folder of a saved detector nor a pkg.module:Class that "
+            f"makes a detector from a seed or nothing: {error}"
         ) from None
 
 
-def learned_from_signal(fitted: object) -> bool:
-    """Whether a detector, its tokenizer or whatever it is made from says of itself that it is fitted with labels."""
-    if any(getattr(fitted, name, False) is True for name in ("supervised", "supervised_")):
-        return True
-    within = (getattr(fitted, "tokenizer", None), *getattr(fitted, "members", ()))
-    return any(learned_from_signal(part) for part in within if part is not None)
-
-
 def _kind(detector: Detector) -> Kind:
-    return "supervised" if learned_from_signal(detector) else "background-only"
+    return "supervised" if detector.supervised else "background-only"
 
 
 def _made(path: str, within: str = "", **values: Any) -> Callable[..., Any]:
-    """A function of the seed that makes what `path` names with its defaults, but the seed and these values.
+    """A function of the seed that makes what `path` names with its defaults, but the seed and these
+    values.
 
     `within` names the field that holds the options with the seed, if it is not a field of its own.
     """
@@ -228,7 +231,10 @@ def _combination(rule: str) -> Entry:
         detector: Detector = storage.resolve("hepmtp:Combination")(detectors, rule)
         return detector
 
-    note = f"{rule.upper()} of the background ranks of flow and deep_svdd, as in arXiv:2105.14027; fit time of the ranks alone"
+    note = (
+        f"{rule.upper()} of the background ranks of flow and deep_svdd, as in arXiv:2105.14027; "
+        "fit time of the ranks alone"
+    )
     return Entry(
         f"combination_{rule}", make, note=note, parts=("flow", "deep_svdd"), libraries=("zuko",)
     )
@@ -262,7 +268,10 @@ GROUPS: dict[str, tuple[Entry, ...]] = {
         Entry(
             "masked_token_published",
             _masked_token(_lookup("visive2025"), output="joint"),
-            note="masked tokens, look-up table 5 x 5 x 5 with MET and METphi and one embedding an id, as published",
+            note=(
+                "masked tokens, look-up table 5 x 5 x 5 with MET and METphi and one embedding an "
+                "id, as published"
+            ),
             forms=("sum", "mean"),
             small=_masked_token(_lookup("visive2025"), output="joint", small=True),
         ),
@@ -331,7 +340,8 @@ GROUPS: dict[str, tuple[Entry, ...]] = {
         _tokenizer_entry(
             "graph_vq",
             _made("hepmtp:GraphVQTokenizer"),
-            "codes of a graph-attention network, trained on background against distorted background",
+            "codes of a graph-attention network, trained on background against distorted "
+            "background",
             small=_made("hepmtp:GraphVQTokenizer", codes=32, width=16, layers=1, epochs=1),
             libraries=("torch_geometric", "vector_quantize_pytorch"),
         ),

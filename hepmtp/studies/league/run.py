@@ -1,7 +1,9 @@
-"""The league: every detector against every signal in every region, on the same events, with errors and plain rivals.
+"""The league: every detector against every signal in every region, on the same events, with errors
+and plain rivals.
 
-The rule: an entrant is fitted on background that is not of the analysis part, and scored on the analysis part, which no
-entrant ever gets to see in ``fit``. A detector with labels is the ceiling: it is shown apart and is nobody's rival.
+The rule: an entrant is fitted on background that is not of the analysis part, and scored on the
+analysis part, which no entrant ever gets to see in ``fit``. A detector with labels is the ceiling:
+it is shown apart and is nobody's rival.
 
 What is written::
 
@@ -36,7 +38,7 @@ log = logging.getLogger(__name__)
 
 
 #: Called before each fit with what comes now, how many are done and how many there are.
-Progress = Callable[[str, int, int], None]
+FitProgress = Callable[[str, int, int], None]
 
 
 def run_league(
@@ -52,14 +54,15 @@ def run_league(
     against: str = "",
     quick: bool = False,
     figures: bool = True,
-    progress: Progress | None = None,
+    progress: FitProgress | None = None,
 ) -> League:
     """Fit and score every entry, compare them, and write tables and figures.
 
     Parameters
     ----------
     folder
-        if it holds a league of the same events and options, what that has fitted is not fitted again.
+        if it holds a league of the same events and options, what that has fitted is not fitted
+        again.
     datasets
         background and signals; all events are held in memory.
     entries
@@ -67,11 +70,13 @@ def run_league(
     stop
         only the first `stop` events of each file.
     published
-        rows of the challenge to be compared with (:func:`hepmtp.studies.league.challenge.read_challenge`).
+        rows of the challenge to be compared with
+        (:func:`hepmtp.studies.league.challenge.read_challenge`).
     command
         command line that makes this league again, for the reader.
     against
-        name of an entry that all others are compared with, too; its form of the score is theirs, if it has that.
+        name of an entry that all others are compared with, too; its form of the score is theirs, if
+        it has that.
     quick
         `parts` of entries that take no part themselves are tiny ones.
     figures
@@ -80,7 +85,8 @@ def run_league(
     Raises
     ------
     HepmtpError
-        if a library is missing, names repeat, nobody is called `against`, or there is no background or no signal in any of the regions.
+        if a library is missing, names repeat, nobody is called `against`, or there is no background
+        or no signal in any of the regions.
     """
     folder = Path(folder)
     _check(entries, seeds, against)
@@ -135,7 +141,8 @@ def _check(entries: Sequence[Entry], seeds: Sequence[int], against: str) -> None
     names = [row for entry in entries for row in entry.rows]
     if not names or len(set(names)) != len(names):
         raise HepmtpError(
-            f"a league needs entries, each with a name of its own; found {', '.join(names) or 'none'}"
+            "a league needs entries, each with a name of its own; found "
+            f"{', '.join(names) or 'none'}"
         )
     if against and against not in {
         *names,

@@ -1,7 +1,10 @@
-"""The table of a league: every detector's numbers in every region, as means over seeds, with errors and differences.
+"""The table of a league.
 
-The rule: two detectors are compared on the same events and the same seed, so that what they share drops out of the error. A
-detector's rivals are other entries; a form of its own is none, and what was trained with labels is nobody's.
+Every detector's numbers in every region, as means over seeds, with errors and differences.
+
+The rule: two detectors are compared on the same events and the same seed, so that what they share
+drops out of the error. A detector's rivals are other entries; a form of its own is none, and what
+was trained with labels is nobody's.
 """
 
 from __future__ import annotations
@@ -10,15 +13,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hepmtp.events.ragged import Floats
 from hepmtp.report.tables import Cells
-from hepmtp.statistics.metrics import Auc, auc_difference
+from hepmtp.statistics.metrics import Auc
 from hepmtp.statistics.performance import Columns, PerformanceRow, Scores, performance, scores
 from hepmtp.studies.league.challenge import ChallengeRow, challenge_row
 from hepmtp.studies.league.entries import Entry
-
-Floats = NDArray[np.float64]
 
 
 class Fit(NamedTuple):
@@ -31,7 +32,10 @@ class Fit(NamedTuple):
 
 
 class LeagueRow(NamedTuple):
-    """One detector, signal and region: means over seeds; errors are statistical, of one seed; see `PerformanceRow`."""
+    """One detector, signal and region: means over seeds.
+
+    Errors are statistical, of one seed; see `PerformanceRow`.
+    """
 
     detector: str
     kind: str
@@ -72,7 +76,10 @@ class LeagueRow(NamedTuple):
 
 
 class Entrant(NamedTuple):
-    """One row of the table in the making: a detector against one signal in one region, all lists one per seed."""
+    """One row of the table in the making.
+
+    A detector against one signal in one region, all lists one per seed.
+    """
 
     name: str
     entry: Entry
@@ -134,7 +141,9 @@ def _add_seed(
 
 
 def league_rows(entrants: Sequence[Entrant], *, against: str = "") -> list[LeagueRow]:
-    """Rows of one signal and region, the largest balanced AUC first, each compared with the entry `against`, too."""
+    """Rows of one signal and region, the largest balanced AUC first, each compared with the entry
+    `against`, too.
+    """
     return [
         _league_row(one, entrants, against) for one in sorted(entrants, key=lambda one: -one.auc)
     ]
@@ -218,16 +227,15 @@ def _same_seed(one: Entrant, other: Entrant) -> list[tuple[Scores, Scores]]:
 
 
 def _difference(a: Scores, b: Scores | None) -> Auc:
-    """Balanced AUC of `a` minus that of `b` (0.5 if None) on the same events, and its error (DeLong)."""
-    signal, background = (
-        (np.zeros(len(a.signal)), np.zeros(len(a.background))) if b is None else b[:2]
-    )
-    weights = {"signal_weight": a.signal_weight, "background_weight": a.balanced_weight}
-    return auc_difference((a.signal, signal), (a.background, background), **weights)
+    """Balanced AUC of `a` minus that of `b` (0.5 if None), same events, with DeLong's error."""
+    chance = a._replace(signal=np.zeros(len(a.signal)), background=np.zeros(len(a.background)))
+    return a.gain(chance if b is None else b)
 
 
 def _share_of(one: Scores, ceiling: Scores) -> tuple[float | None, float | None]:
-    """(AUC - 0.5) / (AUC of the ceiling - 0.5), and its error with the correlation of the two on the same events."""
+    """(AUC - 0.5) / (AUC of the ceiling - 0.5), and its error with the correlation of the two on
+    the same events.
+    """
     mine, full, gap = _difference(one, None), _difference(ceiling, None), _difference(one, ceiling)
     if full.value <= 0:
         return None, None
@@ -252,7 +260,10 @@ def challenge_mean(one: Entrant) -> ChallengeRow:
 
 
 def tables(rows: Sequence[LeagueRow]) -> list[tuple[str, Cells]]:
-    """Heading and table of each signal and region for the reader; those with labels in a table of their own."""
+    """Heading and table of each signal and region for the reader.
+
+    Those with labels in a table of their own.
+    """
     found = []
     for signal, region in dict.fromkeys((row.signal, row.region) for row in rows):
         mine = [row for row in rows if (row.signal, row.region) == (signal, region)]
@@ -282,7 +293,10 @@ def _over(value: float | None, error: float | None, other: str, spread: float | 
     """A difference with its error, its spread over seeds, and to what."""
     if value is None or error is None:
         return "-"
-    return f"{value:+.3f} ± {error:.3f}{'' if spread is None else f', over seeds {spread:.3f}'} ({other})"
+    return (
+        f"{value:+.3f} ± {error:.3f}{'' if spread is None else f', over seeds {spread:.3f}'} "
+        f"({other})"
+    )
 
 
 _COLUMNS: dict[str, Callable[[LeagueRow], str]] = {

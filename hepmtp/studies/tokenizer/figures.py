@@ -1,6 +1,9 @@
-"""Figures of a tokenizer's report: residuals, types, correlations before and after, tokens of background and signal.
+"""Figures of a tokenizer's report.
 
-The rule: they show what `hepmtp.studies.tokenizer.measure` has measured; only shares and ratios are taken here.
+Residuals, types, correlations before and after, tokens of background and signal.
+
+The rule: they show what `hepmtp.studies.tokenizer.measure` has measured; only shares and ratios are
+taken here.
 """
 
 from __future__ import annotations
@@ -56,7 +59,10 @@ TYPES = ("jet", "b-jet", "$e^+$", "$e^-$", r"$\mu^+$", r"$\mu^-$", r"$\gamma$")
 
 @styled
 def residuals(report: TokenizerReport, *, caption: Caption = SIMULATION) -> Figure:
-    """Decoded minus true values of each particle and of MET; the outer bins hold what lies beyond."""
+    """Decoded minus true values of each particle and of MET.
+
+    The outer bins hold what lies beyond.
+    """
     rows = -(-len(report.residuals) // 3)
     height = 0.9 + 3.0 * rows
     figure = Figure(figsize=(12, height))
@@ -109,7 +115,10 @@ def type_confusion(report: TokenizerReport, *, caption: Caption = SIMULATION) ->
 
 @styled
 def correlations(report: TokenizerReport, *, caption: Caption = SIMULATION) -> Figure:
-    """Correlation matrices of events before and after decoding, and what has changed; empty where nothing varies."""
+    """Correlation matrices of events before and after decoding, and what has changed.
+
+    Empty where nothing varies.
+    """
     before, after = report.correlation_before, report.correlation_after
     figure = Figure(figsize=(17, 6.4))
     axes = figure.subplots(1, 3, sharey=True, gridspec_kw={"left": 0.115, "right": 0.915, "top": 0.87, "bottom": 0.21,
@@ -133,7 +142,9 @@ def correlations(report: TokenizerReport, *, caption: Caption = SIMULATION) -> F
 
 @styled
 def token_histogram(report: TokenizerReport, *, caption: Caption = SIMULATION) -> Figure:
-    """How often each id occurs in background and in the signals, ids by falling share in background, and the ratios."""
+    """How often each id occurs in background and in the signals, ids by falling share in
+    background, and the ratios.
+    """
     counts = report.token_counts
     order = np.argsort(-counts["background"], kind="stable")
     figure, axes = panels(6.4, (3, 1.5))

@@ -16,7 +16,7 @@ from hepmtp.events.tokens import TokenBatch
 from hepmtp.models import TokenModel, build
 from hepmtp.models.masked import MaskedTokenModel, ModelOptions
 from hepmtp.tokenizers.lookup import LookupTokenizer
-from hepmtp.training.masking import TrainingOptions, tokens_to_predict
+from hepmtp.training.masking import TrainingOptions, tokens_to_predict, train
 
 FACTORS = (("type", 2), ("MET", 3))
 #: Two particles and three bins of MET.
@@ -80,23 +80,32 @@ def test_what_makes_no_model_is_refused_when_a_detector_is_made(config: Any, mes
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (nn.Linear(2, 2), r"Making.build gives a Linear, which is no hepmtp.models.TokenModel"),
-        (Uniform(heads=FACTORS, one_pass=True), r"gives a Uniform that lacks targets: see"),
-        (Uniform(), r"gives a Uniform that lacks heads, targets, one_pass: see"),
-        (Silent(), r"gives a Silent that lacks log_probabilities: see hepmtp.models.TokenModel"),
-        (uniform(targets=DIGITS[:3]), r"\(vocab_size, n_heads\) = \(5, 2\), found int64 \(3, 2\)"),
-        (uniform(targets=DIGITS.astype(float)), r"= \(5, 2\), found float64 \(5, 2\)"),
-        (uniform(targets=DIGITS + 1), r"its targets must be in 0\.\.size - 1 of a head, or -1"),
+        (nn.Linear(2, 2), r"^Linear is no model: derive it from hepmtp.models.TokenModel$"),
+        (ModelOptions(), r"^ModelOptions is no model: derive it from hepmtp.models.TokenModel$"),
+        (Uniform(heads=FACTORS, one_pass=True), r"^Uniform lacks targets: see hepmtp.models.Tok"),
+        (Uniform(), r"^Uniform lacks heads, targets, one_pass: see hepmtp.models.TokenModel$"),
+        (Silent(), r"^Silent lacks log_probabilities: see hepmtp.models.TokenModel$"),
+        (uniform(targets=DIGITS[:, :1]), r"with 2 heads, found int64 \(5, 1\)"),
+        (uniform(targets=DIGITS.astype(float)), r"with 2 heads, found float64 \(5, 2\)"),
+        (uniform(targets=DIGITS + 1), r"must be in 0\.\.size - 1 of a head, or -1, and no row -1"),
         (uniform(targets=np.full((5, 2), -1)), r"and no row -1 alone"),
     ],
 )
 def test_what_is_no_model_is_refused_before_training(model: Any, message: str) -> None:
     with pytest.raises(OptionError, match=message):
         build(Making(model), FACTORS, DIGITS)
+    tokens = TokenBatch.from_counts([0, 4], [2])
+    with pytest.raises(OptionError, match=message):
+        train(model, tokens, tokens)
+
+
+def test_a_model_of_another_vocabulary_is_refused() -> None:
+    with pytest.raises(OptionError, match=r"Making.build gives a Uniform for 3 ids, .* has 5"):
+        build(Making(uniform(targets=DIGITS[:3])), FACTORS, DIGITS)
 
 
 def test_a_detector_is_fitted_with_a_model_alone(background: Any) -> None:
-    with pytest.raises(OptionError, match=r"gives a Linear, which is no hepmtp.models.TokenModel"):
+    with pytest.raises(OptionError, match=r"Linear is no model"):
         MaskedTokenDetector(model=Making(nn.Linear(2, 2))).fit(background)
 
 

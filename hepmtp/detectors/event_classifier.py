@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar, Self, Unpack
 
 import awkward as ak
 
@@ -24,7 +24,7 @@ from hepmtp.models.classifier import (
     new_classifier,
 )
 from hepmtp.training.classify import ClassifierTraining, Draw, train_classifier
-from hepmtp.training.loop import History, Progress
+from hepmtp.training.loop import History, Watch
 from hepmtp.training.threads import torch_threads
 
 
@@ -65,21 +65,15 @@ class ClassifierDetector(BaseDetector, ABC):
     def _sets(self, training: ak.Array, validation: ak.Array) -> tuple[Draw, Labelled]:
         """What is learned from, and what decides when to stop; both parts are background."""
 
-    def fit(
-        self,
-        events: ak.Array,
-        *,
-        checkpoint: str | Path | None = None,
-        progress: Progress | None = None,
-    ) -> Self:
+    def fit(self, events: ak.Array, **watch: Unpack[Watch]) -> Self:
         """Train on background events; only their train and validation parts are used.
 
         Parameters
         ----------
         events
             background, shape (n_events,).
-        checkpoint, progress
-            of :func:`hepmtp.training.loop.train`.
+        watch
+            ``checkpoint`` and ``progress`` of :func:`hepmtp.training.loop.train`.
 
         Raises
         ------
@@ -91,9 +85,7 @@ class ClassifierDetector(BaseDetector, ABC):
             self._sets(training, validation),
             new_classifier(self.model, self.training.seed),
         )
-        self.history_ = train_classifier(
-            model, *sets, options=self.training, checkpoint=checkpoint, progress=progress
-        )
+        self.history_ = train_classifier(model, *sets, options=self.training, **watch)
         self.model_ = model
         self.axis_ = score_axis(self.score(training), label=self.label)
         return self

@@ -9,8 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, Unpack
 
 import awkward as ak
 import numpy as np
@@ -26,7 +25,7 @@ from hepmtp.detectors.event_features_input import (
 )
 from hepmtp.errors import fitted
 from hepmtp.events.ragged import Floats, Ints
-from hepmtp.training.loop import History, LoopOptions, Progress, device_of, seeded, train
+from hepmtp.training.loop import History, LoopOptions, Watch, device_of, seeded, train
 from hepmtp.training.schedules import cosine_by_epoch
 from hepmtp.training.threads import torch_threads
 
@@ -137,24 +136,18 @@ class NetworkDetector(EventFeatureDetector, ABC):
         """Trainable parameters."""
         return sum(one.numel() for one in self._fitted()[0].parameters())
 
-    def fit(
-        self,
-        events: ak.Array,
-        *,
-        checkpoint: str | Path | None = None,
-        progress: Progress | None = None,
-    ) -> Self:
+    def fit(self, events: ak.Array, **watch: Unpack[Watch]) -> Self:
         """Fit on background events; only their train and validation parts are used.
 
         Parameters
         ----------
         events
             background, shape (n_events,).
-        checkpoint, progress
-            of :func:`hepmtp.training.loop.train`.
+        watch
+            ``checkpoint`` and ``progress`` of :func:`hepmtp.training.loop.train`.
         """
         training = chosen_features(training_events(events), self.features)
-        self._fit(training, events, checkpoint=checkpoint, progress=progress)
+        self._fit(training, events, **watch)
         self.axis_ = score_axis(self._score(training), label=self.label)
         return self
 

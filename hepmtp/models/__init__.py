@@ -125,31 +125,41 @@ def check_config(config: object) -> None:
 
 
 def build(config: ModelConfig, factors: tuple[tuple[str, int], ...], digits: Ints) -> TokenModel:
-    """The model of a configuration.
+    """The model of a configuration; raises OptionError if it is none, or of another vocabulary."""
+    model = check_model(config.build(factors, digits))
+    if len(model.targets) != len(digits):
+        raise OptionError(
+            f"{type(config).__name__}.build gives a {type(model).__name__} for "
+            f"{len(model.targets)} ids, but its tokenizer has {len(digits)}"
+        )
+    return model
+
+
+def check_model(model: object) -> TokenModel:
+    """The model itself.
 
     Raises
     ------
     OptionError
-        if what it builds is no `TokenModel`, or has heads and targets that do not fit.
+        if it is no `TokenModel`, lacks something, or has targets that do not fit its heads.
     """
-    model: object = config.build(factors, digits)
-    name = f"{type(config).__name__}.build gives a {type(model).__name__}"
+    name = type(model).__name__
     if not isinstance(model, TokenModel):
-        raise OptionError(f"{name}, which is no hepmtp.models.TokenModel: derive it from that")
+        raise OptionError(f"{name} is no model: derive it from hepmtp.models.TokenModel")
     lacks = [one for one in ("heads", "targets", "one_pass") if not hasattr(model, one)]
     if type(model).log_probabilities is TokenModel.log_probabilities:
         lacks.append("log_probabilities")
     if lacks:
-        raise OptionError(f"{name} that lacks {', '.join(lacks)}: see hepmtp.models.TokenModel")
+        raise OptionError(f"{name} lacks {', '.join(lacks)}: see hepmtp.models.TokenModel")
     targets, sizes = np.asarray(model.targets), [size for _, size in model.heads]
-    if targets.shape != (len(digits), len(sizes)) or targets.dtype != np.int64:
+    if targets.dtype != np.int64 or targets.ndim != 2 or targets.shape[1] != len(sizes):
         raise OptionError(
-            f"{name}: its targets must be int64 of shape (vocab_size, n_heads) = "
-            f"({len(digits)}, {len(sizes)}), found {targets.dtype} {targets.shape}"
+            f"targets of {name} must be int64 of shape (vocab_size, n_heads), with {len(sizes)} "
+            f"heads, found {targets.dtype} {targets.shape}"
         )
     if not ((targets >= -1) & (targets < sizes)).all() or (targets < 0).all(axis=1).any():
         raise OptionError(
-            f"{name}: its targets must be in 0..size - 1 of a head, or -1, and no row -1 alone"
+            f"targets of {name} must be in 0..size - 1 of a head, or -1, and no row -1 alone"
         )
     return model
 

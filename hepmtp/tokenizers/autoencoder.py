@@ -10,8 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass
-from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, Unpack, get_args
 
 import numpy as np
 import torch
@@ -25,7 +24,7 @@ from hepmtp.events.ragged import Ints
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.models.attention import Block, Group, sort_by_multiplicity
 from hepmtp.training import loop
-from hepmtp.training.loop import LoopOptions, Progress, device_of, seeded
+from hepmtp.training.loop import LoopOptions, Watch, device_of, seeded
 from hepmtp.training.schedules import cosine
 from hepmtp.training.threads import torch_threads
 
@@ -198,9 +197,7 @@ def fit(
     options: AutoencoderOptions,
     features: NDArray[np.float32],
     counts: Ints,
-    *,
-    checkpoint: str | Path | None = None,
-    progress: Progress | None = None,
+    **watch: Unpack[Watch],
 ) -> tuple[Autoencoder, list[float]]:
     """Train on particles of background events; the model, in float64, and the loss of each epoch.
 
@@ -212,8 +209,8 @@ def fit(
         of all particles, shape (n_particles, N_KINEMATIC + N_TYPES).
     counts
         particles of each event, shape (n_events,).
-    checkpoint, progress
-        of :func:`hepmtp.training.loop.train`.
+    watch
+        ``checkpoint`` and ``progress`` of :func:`hepmtp.training.loop.train`.
 
     Raises
     ------
@@ -233,7 +230,7 @@ def fit(
         model.scale.copy_(torch.as_tensor(np.maximum(kinematic.std(axis=0), 1e-6)))
         task = _Reconstruction(model.train(), features, counts)
         task.first_codes()
-    history = loop.train(task, options, schedule=cosine, checkpoint=checkpoint, progress=progress)
+    history = loop.train(task, options, schedule=cosine, **watch)
     losses = [row["train_loss"] for row in history]
     return restored(quantiser, options, model.state_dict()), losses
 

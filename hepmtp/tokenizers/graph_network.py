@@ -9,8 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import cast
+from typing import Unpack, cast
 
 import awkward as ak
 import numpy as np
@@ -25,7 +24,7 @@ from hepmtp.events.ragged import Floats, Ints, owner, ragged_arange, starts, wra
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.tokenizers.binning import flat
 from hepmtp.training import loop
-from hepmtp.training.loop import History, LoopOptions, Progress, device_of
+from hepmtp.training.loop import History, LoopOptions, Watch, device_of
 
 with warnings.catch_warnings():
     # torch_geometric marks code with torch.jit.script when it is imported, which torch has given up
@@ -217,8 +216,7 @@ def train(
     *,
     neighbours: int | None,
     reconstruction: float,
-    checkpoint: str | Path | None = None,
-    progress: Progress | None = None,
+    **watch: Unpack[Watch],
 ) -> History:
     """Minimise the loss on batches that hold as many events of both classes.
 
@@ -231,8 +229,8 @@ def train(
     others
         gives the events of the second class for each epoch, from a generator; they are repeated, or
         left out, to be as many.
-    checkpoint, progress
-        of :func:`hepmtp.training.loop.train`.
+    watch
+        ``checkpoint`` and ``progress`` of :func:`hepmtp.training.loop.train`.
 
     Raises
     ------
@@ -241,7 +239,7 @@ def train(
     """
     task = _TwoClasses(network, Graphs(events, neighbours), others, reconstruction)
     task.first_codes(options.seed)
-    return loop.train(task, options, checkpoint=checkpoint, progress=progress)
+    return loop.train(task, options, **watch)
 
 
 @dataclass(eq=False)

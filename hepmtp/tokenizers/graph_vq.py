@@ -19,8 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 import awkward as ak
 import numpy as np
@@ -37,7 +36,7 @@ from hepmtp.events.split import in_one_order, part_of
 from hepmtp.tokenizers.binning import flat
 from hepmtp.tokenizers.graph_network import GraphNetwork, ids, train
 from hepmtp.tokenizers.particles_then_met import ParticleTokenizer
-from hepmtp.training.loop import LoopOptions, Progress, seeded
+from hepmtp.training.loop import LoopOptions, Watch, seeded
 from hepmtp.training.threads import torch_threads
 
 #: The distortions of particles. Those of MET, which the graph does not hold, show only in the
@@ -142,16 +141,10 @@ class GraphVQTokenizer(ParticleTokenizer):
         """Digits of each particle id; each type has as many codes as it was given."""
         return np.stack([owner(self.sizes_), ragged_arange(self.sizes_)], axis=1)
 
-    def fit(
-        self,
-        events: ak.Array,
-        *,
-        checkpoint: str | Path | None = None,
-        progress: Progress | None = None,
-    ) -> Self:
+    def fit(self, events: ak.Array, **watch: Unpack[Watch]) -> Self:
         """Train on background training events, shape (n_events,), whatever their order.
 
-        `checkpoint` and `progress` are those of :func:`hepmtp.training.loop.train`.
+        `watch` is that of :class:`hepmtp.training.loop.Watch`.
 
         Raises
         ------
@@ -175,8 +168,7 @@ class GraphVQTokenizer(ParticleTokenizer):
                 self._training(),
                 neighbours=self.neighbours,
                 reconstruction=self.reconstruction,
-                checkpoint=checkpoint,
-                progress=progress,
+                **watch,
             )
         # in float64 the chunk that an event comes in cannot decide between two codes
         self.network_, self.supervised_ = network.double().eval(), others is not None

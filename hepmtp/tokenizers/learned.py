@@ -10,8 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 import awkward as ak
 import numpy as np
@@ -33,7 +32,7 @@ from hepmtp.tokenizers.autoencoder import (
 )
 from hepmtp.tokenizers.binning import flat
 from hepmtp.tokenizers.particles_then_met import ParticleTokenizer
-from hepmtp.training.loop import Progress
+from hepmtp.training.loop import Watch
 
 #: What is stored of a centre.
 CENTRE = ("pt", "eta", "phi", "energy", "type")
@@ -92,16 +91,10 @@ class LearnedTokenizer(ParticleTokenizer, ABC):
         types = (("type", N_TYPES),) if self.options.condition == "type" else ()
         return types + self.code_factors
 
-    def fit(
-        self,
-        events: ak.Array,
-        *,
-        checkpoint: str | Path | None = None,
-        progress: Progress | None = None,
-    ) -> Self:
+    def fit(self, events: ak.Array, **watch: Unpack[Watch]) -> Self:
         """Train on background training events, shape (n_events,); their order has no effect.
 
-        `checkpoint` and `progress` are those of :func:`hepmtp.training.loop.train`.
+        `watch` is that of :class:`hepmtp.training.loop.Watch`.
 
         Raises
         ------
@@ -117,8 +110,7 @@ class LearnedTokenizer(ParticleTokenizer, ABC):
             self.options,
             features,
             _counts(events),
-            checkpoint=checkpoint,
-            progress=progress,
+            **watch,
         )
         self._find_centres(events, features)
         return self

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from hepmtp.events.ragged import Ints
 from hepmtp.models.classifier import EventClassifier, Labelled
 from hepmtp.training import loop
-from hepmtp.training.loop import History, LoopOptions, Progress
+from hepmtp.training.loop import History, LoopOptions, Watch
 from hepmtp.training.schedules import warm_up_from_2_percent
 
 #: Events of both classes, or a function that draws those of an epoch.
@@ -37,8 +37,7 @@ def train_classifier(
     validation: Labelled,
     *,
     options: ClassifierTraining | None = None,
-    checkpoint: str | Path | None = None,
-    progress: Progress | None = None,
+    **watch: Unpack[Watch],
 ) -> History:
     """Train in place; the model ends with the weights of its best epoch.
 
@@ -50,8 +49,8 @@ def train_classifier(
         events of both classes, or a function that draws those of an epoch.
     validation
         only decides when to stop.
-    checkpoint, progress
-        of :func:`hepmtp.training.loop.train`.
+    watch
+        ``checkpoint`` and ``progress`` of :func:`hepmtp.training.loop.train`.
 
     Raises
     ------
@@ -62,8 +61,7 @@ def train_classifier(
         _Classification(model, training, validation),
         options or ClassifierTraining(),
         schedule=warm_up_from_2_percent,
-        checkpoint=checkpoint,
-        progress=progress,
+        **watch,
     )
 
 

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypedDict
 
 import numpy as np
 import torch
@@ -88,6 +88,13 @@ class LoopOptions:
         What it lacks takes its default; what is unknown today is left out.
         """
         return cls(**{one.name: saved[one.name] for one in fields(cls) if one.name in saved})
+
+
+class Watch(TypedDict, total=False):
+    """Keyword arguments of everything that trains; :func:`train` says what they do."""
+
+    checkpoint: str | Path | None
+    progress: Progress | None
 
 
 class Task(Protocol):

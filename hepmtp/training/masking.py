@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 import torch
@@ -14,10 +14,10 @@ from torch.nn.functional import nll_loss
 from hepmtp.errors import OptionError, TrainingError
 from hepmtp.events.ragged import Bools, Ints
 from hepmtp.events.tokens import TokenBatch
-from hepmtp.models import TokenModel
+from hepmtp.models import TokenModel, check_model
 from hepmtp.models.attention import sort_by_multiplicity
 from hepmtp.training import loop
-from hepmtp.training.loop import History, LoopOptions, Progress
+from hepmtp.training.loop import History, LoopOptions, Watch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +53,7 @@ def train(
     validation: TokenBatch,
     *,
     options: TrainingOptions | None = None,
-    checkpoint: str | Path | None = None,
-    progress: Progress | None = None,
+    **watch: Unpack[Watch],
 ) -> History:
     """Train in place; the model ends with the weights of its best epoch.
 
@@ -62,18 +61,20 @@ def train(
     ----------
     training, validation
         background events; the second only decides when to stop.
-    checkpoint, progress
-        of :func:`hepmtp.training.loop.train`.
+    watch
+        ``checkpoint`` and ``progress`` of :func:`hepmtp.training.loop.train`.
 
     Raises
     ------
+    OptionError
+        if `model` is no token model.
     TrainingError
         if there is nothing to train on, the loss is not finite, or the checkpoint belongs to
         another training.
     """
     options = options or TrainingOptions()
-    task = _MaskedTokens(model, training, validation, options)
-    return loop.train(task, options, checkpoint=checkpoint, progress=progress)
+    task = _MaskedTokens(check_model(model), training, validation, options)
+    return loop.train(task, options, **watch)
 
 
 @dataclass(eq=False)

@@ -9,13 +9,12 @@ from __future__ import annotations
 import functools
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 import awkward as ak
 import numpy as np
 import torch
 from hist.axis import Regular
-from numpy.typing import NDArray
 
 from hepmtp import storage
 from hepmtp.detectors import BaseDetector, axis_from, plain_axis, score_axis, training_events
@@ -23,16 +22,15 @@ from hepmtp.detectors.masked_token.forms import DESCRIPTIONS, description, label
 from hepmtp.detectors.masked_token.surprise import Surprises, surprises
 from hepmtp.detectors.masked_token.tails import TailCombination
 from hepmtp.errors import OptionError, StorageError, check_protocol, fitted
+from hepmtp.events.ragged import Floats
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.models import ModelConfig, TokenModel, build, check_config
 from hepmtp.models.masked import ModelOptions
 from hepmtp.tokenizers import Tokenizer, load_tokenizer
 from hepmtp.tokenizers.lookup import LookupTokenizer
-from hepmtp.training.loop import History, Progress, seeded
+from hepmtp.training.loop import History, Watch, seeded
 from hepmtp.training.masking import TrainingOptions, train
 from hepmtp.training.threads import torch_threads
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(eq=False)
@@ -114,20 +112,17 @@ class MaskedTokenDetector(BaseDetector):
         return self.tokenizer.supervised
 
     def with_score(self, form: str) -> Self:
-        """The same detector with another form of the score; both share the model and what it has computed."""
+        """The same detector with another form of the score.
+
+        Both share the model and what it has computed.
+        """
         _check_form(form, self.forms)
         other = type(self)(self.tokenizer, self.model, self.training, form, self.tail_events)
         for name in ("history_", "model_", "_state", "_saved"):
             setattr(other, name, getattr(self, name))
         return other
 
-    def fit(
-        self,
-        events: ak.Array,
-        *,
-        checkpoint: str | Path | None = None,
-        progress: Progress | None = None,
-    ) -> Self:
+    def fit(self, events: ak.Array, **watch: Unpack[Watch]) -> Self:
         """Fit tokenizer, model and tail probabilities on background events.
 
         Only their train and validation parts are used.
@@ -136,23 +131,16 @@ class MaskedTokenDetector(BaseDetector):
         ----------
         events
             background, shape (n_events,).
-        checkpoint
-            folder from which an interrupted training goes on (:func:`hepmtp.training.loop.train`).
-        progress
-            called after each batch.
+        watch
+            ``checkpoint`` and ``progress`` of :func:`hepmtp.training.loop.train`.
         """
         training, validation = (training_events(events, part) for part in ("train", "validation"))
         self.tokenizer.fit(training)
         tokens = [self.tokenizer.encode(part) for part in (training, validation)]
-        return self.fit_tokens(*tokens, checkpoint=checkpoint, progress=progress)
+        return self.fit_tokens(*tokens, **watch)
 
     def fit_tokens(
-        self,
-        training: TokenBatch,
-        validation: TokenBatch,
-        *,
-        checkpoint: str | Path | None = None,
-        progress: Progress | None = None,
+        self, training: TokenBatch, validation: TokenBatch, **watch: Unpack[Watch]
     ) -> Self:
         """As `fit`, for tokens of the fitted tokenizer.
 
@@ -160,14 +148,7 @@ class MaskedTokenDetector(BaseDetector):
         """
         model = self._new_model()
         _check_form(self.form, _forms_of(model))
-        self.history_ = train(
-            model,
-            training,
-            validation,
-            options=self.training,
-            checkpoint=checkpoint,
-            progress=progress,
-        )
+        self.history_ = train(model, training, validation, options=self.training, **watch)
         self.model_ = model
         rng = np.random.default_rng(self.training.seed)
         some = np.sort(rng.permutation(len(training))[: self.tail_events])
@@ -250,7 +231,7 @@ class MaskedTokenDetector(BaseDetector):
         return detector
 
     def __reduce__(self) -> Any:
-        """A saved detector travels to workers as its path and digest, and is opened once in each."""
+        """A saved detector travels to workers as path and digest, and is opened once in each."""
         if self._saved is None:
             return super().__reduce__()
         return _open, (*self._saved, self.form)

@@ -24,12 +24,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hepmtp.detectors.masked_token.surprise import Surprises
+from hepmtp.events.ragged import Floats
 from hepmtp.events.tokens import TokenBatch
-
-Floats = NDArray[np.float64]
 
 #: Heads of which only a large value is strange.
 UPWARDS = ("pt", "MET")

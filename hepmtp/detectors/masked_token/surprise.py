@@ -19,15 +19,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from hepmtp.events.ragged import Ints, starts
+from hepmtp.events.ragged import Floats, Ints, starts
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.models import TokenModel
 from hepmtp.models.attention import buckets, packs
-
-Floats = NDArray[np.float64]
 
 
 class Surprises(NamedTuple):

@@ -28,7 +28,6 @@ from hepmtp.datasets.files import read
 from hepmtp.datasets.manifest import embedded
 from hepmtp.detectors.masked_token.surprise import surprises
 from hepmtp.events.tokens import TokenBatch
-from hepmtp.models.attention import Group
 from hepmtp.models.masked import MaskedTokenModel, ModelOptions
 from hepmtp.tokenizers.lookup import LookupTokenizer
 from hepmtp.training.threads import torch_threads
@@ -47,16 +46,11 @@ class AllPositions(MaskedTokenModel):
     The last block computes every token, though one an event is asked for.
     """
 
-    def encode_sorted(
-        self,
-        values: Tensor,
-        groups: list[Group],
-        at: Tensor | None = None,
-        features: Tensor | None = None,
+    def encode(
+        self, values: Tensor, offsets: Tensor, at: Tensor, features: Tensor | None = None
     ) -> Tensor:
         """As the model's own."""
-        encoded = super().encode_sorted(values, groups, None, features)
-        return encoded if at is None else encoded[at]
+        return super().encode(values, offsets, torch.arange(len(values)), features)[at]
 
 
 class Padded:
@@ -96,10 +90,11 @@ class Padded:
         for first in range(0, len(event), TOKENS // longest):
             rows, at = (index[first : first + TOKENS // longest] for index in (event, place))
             copies, one = padded[rows], torch.arange(len(rows))
-            truth = copies[one, at]
-            copies[one, at] = self.model.mask_id(truth)
+            truth = copies[one, at].numpy().copy()
+            copies[one, at] = torch.as_tensor(self.model.mask_ids(truth))
             features = self.encoder(table[copies], src_key_padding_mask=~real[rows])[one, at]
-            parts.append(moments(self.model.log_probabilities(features), self.model.targets[truth]))
+            digits = torch.as_tensor(self.model.targets[truth])
+            parts.append(moments(self.model.classify(features), digits))
         return np.concatenate(parts, axis=1)
 
 

@@ -13,9 +13,11 @@ from pathlib import Path
 import awkward as ak
 import numpy as np
 import pytest
+import torch
 from hist.axis import Regular
 
 from hepmtp.detectors import Detector
+from hepmtp.detectors.masked_token.surprise import surprises
 from hepmtp.errors import (
     EventError,
     NotFittedError,
@@ -36,6 +38,7 @@ from hepmtp.events.record import (
 )
 from hepmtp.events.split import part_of, split_of
 from hepmtp.events.tokens import TokenBatch
+from hepmtp.models import ModelConfig, TokenModel, build
 from hepmtp.readers import Reader
 from hepmtp.tokenizers import Tokenizer
 from hepmtp.tokenizers.particles_then_met import ParticleTokenizer
@@ -342,3 +345,55 @@ def check_particle_tokenizer(
             wrong = TokenBatch.from_counts(np.repeat(tokens.values, repeats), counts)
             with pytest.raises(TokenError, match=rf"exactly one {name} token"):
                 tokenizer.decode(wrong)
+
+
+def check_model(config: ModelConfig, tokenizer: Tokenizer, tokens: TokenBatch) -> None:
+    """The contract of a token model, on tokens of this tokenizer."""
+    torch.manual_seed(1)
+    model, again = (build(config, tokenizer.factors, tokenizer.digits).eval() for _ in range(2))
+    again.load_state_dict(model.state_dict())
+    tokens = tokens.select(np.argsort(tokens.counts, kind="stable"))
+    everywhere = np.arange(len(tokens.values))
+    with torch.no_grad():
+        whole = model.predict(tokens, everywhere)
+        for (_, size), log_p in zip(model.heads, whole, strict=True):
+            assert log_p.shape == (len(everywhere), size)
+            np.testing.assert_allclose(log_p.exp().sum(dim=1), 1, rtol=1e-5)
+        assert all(map(torch.equal, again.predict(tokens, everywhere), whole))
+        _check_close(model.predict(tokens, everywhere[1::3]), [one[1::3] for one in whole])
+        for event in range(0, len(tokens), 5):
+            rows = slice(*tokens.offsets[event : event + 2])
+            alone = model.predict(tokens.select([event]), np.arange(tokens.counts[event]))
+            _check_close(alone, [one[rows] for one in whole])
+        nothing = tokens.select([])
+        assert [len(one) for one in model.predict(nothing, nothing.values)] == [0] * len(whole)
+        _check_leave_one_out(model, tokens)
+    found = surprises(model, tokens)
+    assert all(np.isfinite(part).all() for part in found)
+    np.testing.assert_allclose(
+        surprises(model, tokens, max_tokens=1).surprise, found.surprise, rtol=1e-4, atol=1e-5
+    )
+
+
+def _check_leave_one_out(model: TokenModel, tokens: TokenBatch) -> None:
+    """A hidden token, or any of a model that needs no hiding, is predicted from the others."""
+    masks = model.mask_ids(tokens.values)
+    first = tokens.offsets[:-1][tokens.counts > 1]
+    for place, matters in ((first, False), (first + 1, True)):
+        predictions = []
+        for step in (0, 1):  # at this place another id of the same kind, and the first one hidden
+            values = tokens.values.copy()
+            for one in place:
+                same = np.flatnonzero(model.kind_of == masks[one] - len(model.targets))
+                values[one] = same[(np.searchsorted(same, values[one]) + step) % len(same)]
+            if not model.one_pass:
+                values[first] = masks[first]
+            shown = TokenBatch(values, tokens.offsets, tokens.features)
+            predictions.append(torch.cat(model.predict(shown, first), dim=1))
+        moved = (predictions[1] - predictions[0]).abs().amax(dim=1)
+        assert (moved > 1e-5).any() if matters else (moved < 1e-5).all()
+
+
+def _check_close(found: list[torch.Tensor], expected: list[torch.Tensor]) -> None:
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)

@@ -32,7 +32,7 @@ FAMILIES = {
         "convert", "inspect_file", "root", "parquet",
     },
     "tokenizers": {"binning", "particles_then_met", "autoencoder", "graph_network", "learned", "networks"},
-    "models": {"attention", "heads"},
+    "models": {"attention"},
     "detectors": {"event_classifier", "event_features_input", "event_network"},
     "plotting": {"style"},
     "cli": {"options", "progress", "demo"},

@@ -66,11 +66,12 @@ def with_features(tokens: TokenBatch, n: int, *, seed: int = 1) -> TokenBatch:
 def loss_slowly(model: MaskedTokenModel, tokens: TokenBatch, hidden: np.ndarray) -> torch.Tensor:
     """Event by event, all features of every token computed, digit by digit."""
     loss = torch.zeros(())
-    for start, stop in zip(tokens.offsets[:-1], tokens.offsets[1:], strict=True):
-        truth, mask = torch.tensor(tokens.values[start:stop]), torch.tensor(hidden[start:stop])
-        values = truth if model.one_pass else torch.where(mask, model.mask_id(truth), truth)
-        told = None if tokens.features is None else torch.tensor(tokens.features[start:stop])
-        log_p = model.log_probabilities(model.encode(values, torch.tensor([0, stop - start]), told))
+    for event in range(len(tokens)):
+        start, stop = tokens.offsets[event : event + 2]
+        alone, truth = tokens.select([event]), tokens.values[start:stop]
+        if not model.one_pass:
+            alone.values[:] = np.where(hidden[start:stop], model.mask_ids(truth), truth)
+        log_p = model.predict(alone, np.arange(stop - start))
         for token in np.flatnonzero(hidden[start:stop]):
             for head, digit in enumerate(model.targets[truth[token]].tolist()):
                 if digit >= 0:
@@ -159,14 +160,14 @@ def test_a_kind_that_is_not_there(parts: Parts) -> None:
 # The loss
 
 
-@pytest.mark.parametrize("form", ["product", "joint"])
+@pytest.mark.parametrize("output", ["product", "joint"])
 @pytest.mark.parametrize("position", ["none", "rope", "learned"])
 @pytest.mark.parametrize("attention", ["full", "leave_one_out"])
 @pytest.mark.parametrize("fraction", [0.0, 0.4])
 def test_loss_equals_the_slow_one(
-    form: str, position: str, attention: str, fraction: float
+    output: str, position: str, attention: str, fraction: float
 ) -> None:
-    model = make_model(output=form, position=position, attention=attention)
+    model = make_model(output=output, position=position, attention=attention)
     tokens = events_of([5, 1, 0, 5, 12]) + TokenBatch.from_counts([3], [0, 1])
     hidden = mask_tokens(tokens, fraction, np.random.default_rng(4))
     assert hidden.sum() == 6 if fraction == 0 else hidden.sum() > 6
@@ -234,9 +235,9 @@ def test_only_what_is_hidden_is_learned(parts: Parts) -> None:
     before = model.head.weight.detach().clone()
     train(model, *parts, options=replace(OPTIONS, epochs=1, hide=("MET",), weight_decay=0.0))
     moved = (model.head.weight - before).abs().amax(dim=1) > 0
-    sizes = [head.size for head in model.heads]
+    sizes = [size for _, size in model.heads]
     learned = [bool(part.any()) for part in moved.split(sizes)]
-    assert dict(zip([head.name for head in model.heads], learned, strict=True)) == {
+    assert dict(zip([name for name, _ in model.heads], learned, strict=True)) == {
         **dict.fromkeys(("type", "pt", "eta", "phi", "METphi"), False),
         "MET": True,
     }

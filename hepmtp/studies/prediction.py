@@ -19,7 +19,6 @@ from hepmtp.errors import OptionError, ScoreError
 from hepmtp.events.regions import Region
 from hepmtp.events.split import part_of
 from hepmtp.events.tokens import TokenBatch
-from hepmtp.models.heads import kind_names, kinds_of
 from hepmtp.models.masked import ModelOptions
 from hepmtp.statistics.metrics import Auc, auc, balanced_weights
 from hepmtp.tokenizers.lookup import LookupTokenizer
@@ -151,19 +150,14 @@ def _predict(
 ) -> tuple[dict[str, NDArray[np.int64]], NDArray[np.float64]]:
     """Confusion counts of each head, and the mean surprise of the hidden tokens of each event, shape (n_events,)."""
     model, found = detector.fitted_model, detector.surprises(tokens)
-    targets = model.targets.numpy()
-    names = kind_names(model.heads, targets)
-    predicted_kinds = np.isin(names, detector.training.hide or names)
-    hidden = predicted_kinds[kinds_of(targets)[tokens.values]]
-    true = targets[tokens.values]
+    hidden = model.is_kind(detector.training.hide or model.kinds, tokens.values)
+    true = model.targets[tokens.values]
     confusion = {}
-    for column, head in enumerate(model.heads):
+    for column, (name, size) in enumerate(model.heads):
         rows = hidden & (true[:, column] >= 0)
         if rows.any():
-            pairs = true[rows, column] * head.size + found.predicted[rows, column]
-            confusion[head.name] = np.bincount(pairs, minlength=head.size**2).reshape(
-                head.size, head.size
-            )
+            pairs = true[rows, column] * size + found.predicted[rows, column]
+            confusion[name] = np.bincount(pairs, minlength=size**2).reshape(size, size)
     owner, n = tokens.owner[hidden], len(tokens)
     total = np.bincount(owner, found.surprise[hidden].sum(axis=1), minlength=n)
     return confusion, total / np.maximum(np.bincount(owner, minlength=n), 1)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Unpack
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import nll_loss
 
 from hepmtp.errors import OptionError, TrainingError
-from hepmtp.events.ragged import Bools, Ints, ragged_arange
+from hepmtp.events.ragged import Bools, Ints
 from hepmtp.events.tokens import TokenBatch
-from hepmtp.models import TokenModel, check_ids, check_model, tensors
+from hepmtp.models import TokenModel, check_model
 from hepmtp.models.attention import sort_by_multiplicity
-from hepmtp.models.heads import kind_names, kinds_of
 from hepmtp.training import loop
 from hepmtp.training.loop import History, LoopOptions, Watch
 
@@ -66,6 +66,8 @@ def train(
 
     Raises
     ------
+    OptionError
+        if `model` is no token model.
     TrainingError
         if there is nothing to train on, the loss is not finite, or the checkpoint belongs to
         another training.
@@ -121,20 +123,17 @@ class _MaskedTokens:
 
     def identity(self) -> Iterator[object]:
         """The tokens and the shape of the model."""
-        yield repr(self.model)
+        yield from (repr(self.model), self.model.heads, self.model.targets, self.model.one_pass)
         for batch in (self.training, self.validation):
             yield from (batch.values, batch.offsets, batch.features)
 
 
 def mask_tokens(
-    tokens: TokenBatch,
-    fraction: float,
-    rng: np.random.Generator,
-    among: Bools | None = None,
+    tokens: TokenBatch, fraction: float, rng: np.random.Generator, among: Bools | None = None
 ) -> Bools:
-    """Which tokens to hide, bool, shape (n_tokens,).
+    """Which tokens to hide, bool, shape (n_tokens,): each with this probability.
 
-    Each with this probability, and one at random of each event where none was drawn.
+    Where none fell in an event, it is one at random.
 
     Parameters
     ----------
@@ -150,9 +149,8 @@ def mask_tokens(
     if among is not None:
         hidden = np.zeros(len(tokens.values), dtype=bool)
         counts = np.bincount(tokens.owner[among], minlength=len(tokens))
-        hidden[among] = mask_tokens(
-            TokenBatch.from_counts(tokens.values[among], counts), fraction, rng
-        )
+        allowed = TokenBatch.from_counts(tokens.values[among], counts)
+        hidden[among] = mask_tokens(allowed, fraction, rng)
         return hidden
     hidden = rng.random(len(tokens.values)) < fraction
     some = np.bincount(tokens.owner[hidden], minlength=len(tokens)) > 0
@@ -164,41 +162,36 @@ def mask_tokens(
 def tokens_to_predict(
     model: TokenModel, tokens: TokenBatch, options: TrainingOptions, rng: np.random.Generator
 ) -> Bools:
-    """The targets of one pass, bool, shape (n_tokens,).
+    """The targets of one pass, bool, shape (n_tokens,), of the kinds that `options` allow.
 
-    All tokens of the kinds that `options` allow for a model of one pass; some of them at random for
-    one from which they must be hidden.
+    All of them for a model that needs one pass; otherwise some at random, which must be hidden.
     """
     among = None
+    if unknown := set(options.hide) - set(model.kinds):
+        raise TrainingError(
+            f"there are no tokens of kind {', '.join(sorted(unknown))} to hide, only {model.kinds}"
+        )
     if options.hide:
-        targets = model.targets.numpy(force=True)
-        names = kind_names(model.heads, targets)
-        if unknown := set(options.hide) - set(names):
-            raise TrainingError(
-                f"there are no tokens of kind {', '.join(sorted(unknown))} to hide, only {names}"
-            )
-        among = np.isin(names, options.hide)[kinds_of(targets)[tokens.values]]
+        among = model.is_kind(options.hide, tokens.values)
     if model.one_pass:
         return np.ones(len(tokens.values), dtype=bool) if among is None else among
     return mask_tokens(tokens, options.mask_fraction, rng, among)
 
 
 def batch_loss(model: TokenModel, tokens: TokenBatch, hidden: Bools) -> tuple[Tensor, int]:
-    """Summed cross-entropy of the tokens to predict over all heads, and their number.
+    """Summed cross-entropy of all digits of the tokens to predict, and the number of these tokens.
 
-    They are hidden from the model unless it predicts in one pass.
+    They are hidden from a model that needs it.
     """
     order, _ = sort_by_multiplicity(tokens.counts)
-    hidden = hidden[ragged_arange(tokens.counts[order], tokens.offsets[:-1][order])]
-    truth, offsets, features = tensors(tokens.select(order), model.device)
-    check_ids(truth, len(model.targets))
-    at = torch.as_tensor(np.flatnonzero(hidden), device=model.device)
-    shown = truth
+    flat = TokenBatch(np.arange(len(tokens.values)), tokens.offsets).select(order).values
+    batch, at = tokens.select(order), np.flatnonzero(hidden[flat])
+    masks = model.mask_ids(batch.values)
+    targets = torch.as_tensor(model.targets[batch.values[at]])
     if not model.one_pass:
-        shown = truth.clone()
-        shown[at] = model.mask_ids()[truth[at]]
-    targets = model.targets[truth[at]]
-    loss = torch.zeros((), device=model.device)
-    for log_p, target in zip(model.predict(shown, offsets, at, features), targets.T, strict=True):
-        loss = loss + torch.nn.functional.nll_loss(log_p, target, ignore_index=-1, reduction="sum")
-    return loss, len(at)
+        batch = replace(batch, values=np.where(hidden[flat], masks, batch.values))
+    losses = [
+        nll_loss(log_p, target.to(log_p.device), ignore_index=-1, reduction="sum")
+        for log_p, target in zip(model.predict(batch, at), targets.T, strict=True)
+    ]
+    return sum(losses, torch.zeros(())), len(at)

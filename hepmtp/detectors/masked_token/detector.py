@@ -1,7 +1,7 @@
-"""The masked-token detector: how badly a model, trained on background, predicts each particle.
+"""The masked-token detector: how badly a model, trained on background, predicts each token.
 
-The rule: each token is predicted from all others of its event; :mod:`hepmtp.detectors.masked_token.forms`
-says how an event's tokens become one number.
+Tokenizer, model and the form of the score (:mod:`hepmtp.detectors.masked_token.forms`) are parts
+that a user may exchange.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, Self, Unpack
 
 import awkward as ak
 import numpy as np
@@ -18,28 +18,19 @@ from hist.axis import Regular
 
 from hepmtp import storage
 from hepmtp.detectors import BaseDetector, axis_from, plain_axis, score_axis, training_events
-from hepmtp.detectors.masked_token.forms import COMMON_FORMS, describe, label, parts_of
+from hepmtp.detectors.masked_token.forms import DESCRIPTIONS, description, label, questions, sums
 from hepmtp.detectors.masked_token.surprise import Surprises, surprises
 from hepmtp.detectors.masked_token.tails import TailCombination
 from hepmtp.errors import OptionError, StorageError, check_protocol, fitted
-from hepmtp.events.ragged import Floats, Ints
+from hepmtp.events.ragged import Floats
 from hepmtp.events.tokens import TokenBatch
-from hepmtp.models import TokenModel, check_model
+from hepmtp.models import ModelConfig, TokenModel, build, check_config
 from hepmtp.models.masked import ModelOptions
 from hepmtp.tokenizers import Tokenizer, load_tokenizer
 from hepmtp.tokenizers.lookup import LookupTokenizer
-from hepmtp.training.loop import History, Progress
+from hepmtp.training.loop import History, Watch, seeded
 from hepmtp.training.masking import TrainingOptions, train
 from hepmtp.training.threads import torch_threads
-
-
-class ModelRecord(Protocol):
-    """Options of a model: a dataclass of plain data that builds it."""
-
-    __dataclass_fields__: ClassVar[dict[str, Any]]
-
-    def build(self, factors: tuple[tuple[str, int], ...], digits: Ints) -> TokenModel:
-        """A model with random weights for the ids of a tokenizer with these factors and digits."""
 
 
 @dataclass(eq=False)
@@ -50,21 +41,29 @@ class MaskedTokenDetector(BaseDetector):
     ----------
     tokenizer
         default: the look-up table "no_azimuth".
-    model, training
-        shape of the model and how it is trained.
+    model
+        what the model is made from (:class:`hepmtp.models.ModelConfig`); default: a transformer.
+    training
+        how it is trained.
     form
-        of the score; this module's docstring lists them.
+        of the score (:mod:`hepmtp.detectors.masked_token.forms`).
     tail_events
-        at most so many training events are scored to fit the tail probabilities and the ranges of the axes.
+        at most so many training events are scored to fit the tail probabilities and the ranges of
+        the axes.
 
     Attributes
     ----------
     model_, history_
         the trained model and its training curve.
+
+    Raises
+    ------
+    OptionError
+        if `model` is no dataclass with a method ``build``.
     """
 
     tokenizer: Tokenizer = field(default_factory=lambda: LookupTokenizer.preset("no_azimuth"))
-    model: ModelRecord = field(default_factory=ModelOptions)
+    model: ModelConfig = field(default_factory=ModelOptions)
     training: TrainingOptions = field(default_factory=TrainingOptions)
     form: str = "joined"
     tail_events: int = 50_000
@@ -75,6 +74,7 @@ class MaskedTokenDetector(BaseDetector):
 
     def __post_init__(self) -> None:
         check_protocol(self.tokenizer, Tokenizer)
+        check_config(self.model)
 
     @property
     def name(self) -> str:
@@ -94,12 +94,12 @@ class MaskedTokenDetector(BaseDetector):
     @property
     def description(self) -> str:
         """What this form of the score is, in a sentence."""
-        return describe(self.form)
+        return description(self.form)
 
     @property
     def forms(self) -> tuple[str, ...]:
         """The forms that the score can have."""
-        return (*COMMON_FORMS, *self._heads())
+        return _forms_of(self._new_model() if self.model_ is None else self.model_)
 
     @property
     def n_parameters(self) -> int:
@@ -112,64 +112,52 @@ class MaskedTokenDetector(BaseDetector):
         return self.tokenizer.supervised
 
     def with_score(self, form: str) -> Self:
-        """The same detector with another form of the score; both share the model and what it has computed."""
-        self._check_form(form)
+        """The same detector with another form of the score.
+
+        Both share the model and what it has computed.
+        """
+        _check_form(form, self.forms)
         other = type(self)(self.tokenizer, self.model, self.training, form, self.tail_events)
         for name in ("history_", "model_", "_state", "_saved"):
             setattr(other, name, getattr(self, name))
         return other
 
-    def fit(
-        self,
-        events: ak.Array,
-        *,
-        checkpoint: str | Path | None = None,
-        progress: Progress | None = None,
-    ) -> Self:
-        """Fit tokenizer, model and tail probabilities on background events; only their train and validation parts are used.
+    def fit(self, events: ak.Array, **watch: Unpack[Watch]) -> Self:
+        """Fit tokenizer, model and tail probabilities on background events.
+
+        Only their train and validation parts are used.
 
         Parameters
         ----------
         events
             background, shape (n_events,).
-        checkpoint
-            folder from which an interrupted training goes on (:func:`hepmtp.training.loop.train`).
-        progress
-            called after each batch.
+        watch
+            ``checkpoint`` and ``progress`` of :func:`hepmtp.training.loop.train`.
         """
         training, validation = (training_events(events, part) for part in ("train", "validation"))
         self.tokenizer.fit(training)
         tokens = [self.tokenizer.encode(part) for part in (training, validation)]
-        return self.fit_tokens(*tokens, checkpoint=checkpoint, progress=progress)
+        return self.fit_tokens(*tokens, **watch)
 
     def fit_tokens(
-        self,
-        training: TokenBatch,
-        validation: TokenBatch,
-        *,
-        checkpoint: str | Path | None = None,
-        progress: Progress | None = None,
+        self, training: TokenBatch, validation: TokenBatch, **watch: Unpack[Watch]
     ) -> Self:
-        """As `fit`, for tokens of the fitted tokenizer, such as :class:`processors.corpus.CorpusProcessor` gives."""
-        self._check_form(self.form)
+        """As `fit`, for tokens of the fitted tokenizer.
+
+        :class:`processors.corpus.CorpusProcessor` gives such.
+        """
         model = self._new_model()
-        self.history_ = train(
-            model,
-            training,
-            validation,
-            options=self.training,
-            checkpoint=checkpoint,
-            progress=progress,
-        )
+        _check_form(self.form, _forms_of(model))
+        self.history_ = train(model, training, validation, options=self.training, **watch)
         self.model_ = model
         rng = np.random.default_rng(self.training.seed)
         some = np.sort(rng.permutation(len(training))[: self.tail_events])
         state = _State()
         self._state, self._saved = state, None
-        parts = self._parts(training.select(some))
-        state.tails.fit(parts["questions"])
+        forms = self._sums(training.select(some))
+        state.tails.fit(questions(forms, _heads(self.fitted_model)))
         state.axes = {
-            form: plain_axis(score_axis(self._form(parts, form), label=label(form)))
+            form: plain_axis(score_axis(self._form(forms, form), label=label(form)))
             for form in self.forms
         }
         return self
@@ -177,10 +165,13 @@ class MaskedTokenDetector(BaseDetector):
     def score(self, events: ak.Array) -> Floats:
         """Score of each event, shape (n_events,)."""
         self._fitted()
-        return self._form(self._parts(self.tokenizer.encode(events)), self.form)
+        return self._form(self._sums(self.tokenizer.encode(events)), self.form)
 
     def surprises(self, tokens: TokenBatch) -> Surprises:
-        """Leave-one-out surprises of each token; the last batch is remembered, so that forms share the work."""
+        """Leave-one-out surprises of each token.
+
+        Those of the last batch are remembered, so that forms share the work.
+        """
         state = self._fitted()
         if state.last is None or state.last[0] != tokens:
             with torch_threads(1):
@@ -191,8 +182,8 @@ class MaskedTokenDetector(BaseDetector):
         """Write model, tail probabilities, axes, training curve and tokenizer to a folder."""
         state = self._fitted()
         meta = {
-            "model": asdict(self.model),
             "model_kind": storage.kind_of(self.model),
+            "model": asdict(self.model),
             "training": asdict(self.training),
             "form": self.form,
             "tail_events": self.tail_events,
@@ -215,12 +206,12 @@ class MaskedTokenDetector(BaseDetector):
         meta, arrays = storage.read(path, storage.kind_of(cls))
         detector = cls(
             load_tokenizer(Path(path) / "tokenizer"),
-            _record(path, meta),
+            _saved_config(path, meta),
             TrainingOptions.from_saved(meta["training"]),
             meta["form"],
             meta["tail_events"],
         )
-        model = detector._new_model()  # its weights are replaced at once
+        model = detector._new_model()
         weights = {
             key[6:]: torch.as_tensor(value)
             for key, value in arrays.items()
@@ -230,7 +221,8 @@ class MaskedTokenDetector(BaseDetector):
             model.load_state_dict(weights)
         except RuntimeError as error:
             raise StorageError(
-                f"{path}: the weights do not fit the tokenizer's vocabulary ({error}); save it again"
+                f"{path}: the weights do not fit the model or the tokenizer's vocabulary "
+                f"({error}); save it again"
             ) from None
         tails = {key[6:]: value for key, value in arrays.items() if key.startswith("tails.")}
         detector._state = _State(TailCombination.from_arrays(tails), meta["axes"])
@@ -239,7 +231,7 @@ class MaskedTokenDetector(BaseDetector):
         return detector
 
     def __reduce__(self) -> Any:
-        """A saved detector travels to workers as its path and digest, and is opened once in each."""
+        """A saved detector travels to workers as path and digest, and is opened once in each."""
         if self._saved is None:
             return super().__reduce__()
         return _open, (*self._saved, self.form)
@@ -247,48 +239,18 @@ class MaskedTokenDetector(BaseDetector):
     def _fitted(self) -> _State:
         return fitted(self._state, self)
 
-    def _check_form(self, form: str) -> None:
-        if form not in self.forms:
-            raise OptionError(f"score form {form!r} is unknown; there are {', '.join(self.forms)}")
-
-    def _heads(self) -> list[str]:
-        model = self.model_ or self._new_model()
-        return [head.name for head in model.heads]
-
     def _new_model(self) -> TokenModel:
-        """A model with random weights, drawn from the seed; torch's generator stays as it was."""
-        if not hasattr(self.model, "build"):
-            raise OptionError(
-                f"the model of a MaskedTokenDetector is a record of options with build(factors, "
-                f"digits), such as hepmtp.ModelOptions; found {type(self.model).__name__}"
-            )
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.training.seed)
-            return check_model(self.model.build(self.tokenizer.factors, self.tokenizer.digits))
+        """The model with the random weights of the training's seed."""
+        with seeded(self.training.seed):
+            return build(self.model, self.tokenizer.factors, self.tokenizer.digits)
 
-    def _parts(self, tokens: TokenBatch) -> dict[str, Floats]:
-        return parts_of(self.surprises(tokens), tokens, self._heads())
+    def _sums(self, tokens: TokenBatch) -> dict[str, Floats]:
+        return sums(self.surprises(tokens), tokens, _heads(self.fitted_model))
 
-    def _form(self, parts: dict[str, Floats], form: str) -> Floats:
+    def _form(self, forms: dict[str, Floats], form: str) -> Floats:
         if form != "joined":
-            return parts[form]
-        return self._fitted().tails.score(parts["questions"])
-
-
-def _record(path: str | Path, meta: dict[str, Any]) -> ModelRecord:
-    """The options of a saved model; folders of before they had a kind hold those of hepmtp's own."""
-    options = dict(meta["model"])
-    if "model_kind" not in meta:
-        options["output"] = options.pop("form")
-    kind = meta.get("model_kind", storage.kind_of(ModelOptions))
-    try:
-        found: ModelRecord = storage.resolve(kind)(**options)
-    except (ImportError, AttributeError, ValueError, TypeError) as error:
-        raise StorageError(
-            f"{path}: its model is of a {kind!r}, which cannot be made here ({error}): "
-            "install its package"
-        ) from None
-    return found
+            return forms[form]
+        return self._fitted().tails.score(questions(forms, _heads(self.fitted_model)))
 
 
 @dataclass
@@ -297,17 +259,44 @@ class _State:
 
     tails: TailCombination = field(default_factory=TailCombination)
     axes: dict[str, dict[str, Any]] = field(default_factory=dict)
-    last: tuple[TokenBatch, Surprises] | None = None  # stays at home when pickled: it is large
+    last: tuple[TokenBatch, Surprises] | None = None  # not pickled: it is large
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "last": None}
+
+
+def _heads(model: TokenModel) -> list[str]:
+    return [name for name, _ in model.heads]
+
+
+def _forms_of(model: TokenModel) -> tuple[str, ...]:
+    return (*DESCRIPTIONS, *_heads(model))
+
+
+def _check_form(form: str, forms: tuple[str, ...]) -> None:
+    if form not in forms:
+        raise OptionError(f"score form {form!r} is unknown; there are {', '.join(forms)}")
+
+
+def _saved_config(path: str | Path, meta: dict[str, Any]) -> ModelConfig:
+    """What the model of a saved detector is made from; older folders have no kind."""
+    kind = meta.get("model_kind", storage.kind_of(ModelOptions))
+    try:
+        config: ModelConfig = storage.resolve(kind)(**meta["model"])
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        raise StorageError(
+            f"{path} holds a model of {kind!r}, which cannot be made here ({error}): install the "
+            "package that it was saved with"
+        ) from None
+    return config
 
 
 @functools.lru_cache(maxsize=4)
 def _open_once(path: str, digest: str) -> MaskedTokenDetector:
     if storage.digest(path) != digest:
         raise StorageError(
-            f"{path} is not the detector that the processor was made with (its sha256 differs): copy it again"
+            f"{path} is not the detector that the processor was made with (its sha256 differs): "
+            "copy it again"
         )
     return MaskedTokenDetector.load(path)
 

@@ -17,8 +17,7 @@ from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
 from hepmtp.detectors.observables import OBSERVABLES, Observable
 from hepmtp.detectors.token_rarity import TokenRarity
 from hepmtp.errors import HepmtpError
-from hepmtp.models.heads import Output
-from hepmtp.models.masked import ModelOptions
+from hepmtp.models.masked import ModelOptions, Output
 from hepmtp.studies.league.entry import Entry, Kind, Make, entry_of, made_of, tiny
 from hepmtp.tokenizers.lookup import PRESETS, LookupTokenizer
 from hepmtp.training.masking import TrainingOptions

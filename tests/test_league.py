@@ -561,7 +561,7 @@ def test_every_entry_can_be_made_in_both_sizes_with_its_seed(name, background):
         else:
             assert repr(first) == repr(other) or entry.parts
     if entry.small and isinstance(first, MaskedTokenDetector):
-        assert first.model.form == entry.make(0).model.form
+        assert first.model.output == entry.make(0).model.output
 
 
 def test_your_own_entries(tmp_path, league):

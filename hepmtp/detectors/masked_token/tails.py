@@ -8,9 +8,9 @@ the score is
 
 .. math:: \sum_k -\ln p_k
 
-(R. A. Fisher, Statistical Methods for Research Workers, 4th ed. (1932), section 21.1). Twice the sum
-would follow a chi-square distribution if components were independent. Correlations spoil that, but
-not the ranking of events: thresholds come from the control region, never from chi-square.
+(R. A. Fisher, Statistical Methods for Research Workers, 4th ed. (1932), section 21.1). Twice the
+sum would follow a chi-square distribution if components were independent. Correlations spoil that,
+but not the ranking of events: thresholds come from the control region, never from chi-square.
 """
 
 from __future__ import annotations

@@ -30,7 +30,8 @@ from hepmtp.detectors.token_rarity import TokenRarity
 from hepmtp.errors import NotFittedError, OptionError, StorageError, check_protocol
 from hepmtp.run.executors import make_executor
 from hepmtp.run.runner import HepRunner
-from hepmtp.studies.league.entries import Entry, choose
+from hepmtp.studies.league.entries import choose
+from hepmtp.studies.league.entry import Entry
 from hepmtp.studies.league.run import run_league
 from hepmtp.tokenizers import Tokenizer
 from hepmtp.tokenizers.continuous import ContinuousInputs

@@ -14,7 +14,7 @@ from test_extending import write_files
 
 from hepmtp.detectors import training_events
 from hepmtp.events.record import concatenate
-from hepmtp.studies.league.entries import entry_of
+from hepmtp.studies.league.entry import entry_of
 
 
 @pytest.fixture

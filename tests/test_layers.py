@@ -31,7 +31,7 @@ FAMILIES = {
         "columns", "darkmachines", "formats", "lines", "options", "particles", "trees",
         "convert", "inspect_file", "root", "parquet",
     },
-    "tokenizers": {"binning", "particles_then_met", "autoencoder", "graph_network", "learned"},
+    "tokenizers": {"binning", "particles_then_met", "autoencoder", "graph_network", "learned", "networks"},
     "models": {"attention"},
     "detectors": {"event_classifier", "event_features_input", "event_network"},
     "plotting": {"style"},

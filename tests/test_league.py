@@ -35,14 +35,8 @@ from hepmtp.report.tables import read_csv
 from hepmtp.statistics.metrics import auc_difference
 from hepmtp.statistics.performance import performance, scores
 from hepmtp.studies.league.challenge import ChallengeRow, read_challenge
-from hepmtp.studies.league.entries import (
-    AGAINST,
-    ENTRIES,
-    GROUPS,
-    Entry,
-    choose,
-    entry_of,
-)
+from hepmtp.studies.league.entries import AGAINST, ENTRIES, GROUPS, choose
+from hepmtp.studies.league.entry import Entry, entry_of
 from hepmtp.studies.league.figures import Bar, auc_bars
 from hepmtp.studies.league.run import run_league
 from hepmtp.tokenizers.continuous import ContinuousInputs

@@ -17,37 +17,55 @@ is made with it is called "DDD-style".
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
+from hepmtp.events.flat import FlatParticles
 from hepmtp.events.observables import particle_types
 from hepmtp.events.particles import PARTICLE_TYPES
-from hepmtp.events.ragged import Floats, owner, ragged_arange, wrap_phi
+from hepmtp.events.ragged import Floats
 from hepmtp.events.record import PARTICLE_FIELDS, behavior, metadata
 
 #: A function of events and a generator that gives as many events.
 Apply = Callable[[ak.Array, np.random.Generator], ak.Array]
 
+
 #: Range of the common factor on all pt of an event.
 PT_SCALE = (1.1, 2.5)
+
+
 #: Width of the Gaussian that is added to log pt of each particle.
 PT_SMEAR = 0.3
+
+
 #: Widths of the Gaussians that are added to eta and phi of each particle.
 ETA_SMEAR, PHI_SMEAR = 0.5, 0.5
+
+
 #: Fewest and most particles that are added, or dropped.
 ADDED, DROPPED = (1, 4), (1, 3)
+
+
 #: Share of the other event's particles in an overlay.
 OVERLAID = 0.5
+
+
 #: The type that each type is taken for: jet and b-jet, electron and muon of the same charge; a
 #: photon stays what it is.
 SWAPPED: NDArray[np.int8] = np.array([1, 0, 4, 5, 2, 3, 6], dtype=np.int8)
+
+
 #: Share of the particles of each type that are swapped.
 SWAP_SHARE: Floats = np.array([0.25, 0.15, 0.3, 0.3, 0.3, 0.3, 0.0])
+
+
 #: Range of the factor on MET; what it gains the particles lose.
 MET_SCALE = (1.5, 4.0)
+
+
 #: Width of the Gaussians that are added to both components of MET [GeV].
 MET_SHIFT = 60.0
 
@@ -64,69 +82,12 @@ class Distortion(NamedTuple):
     apply: Apply
 
 
-class _Flat(NamedTuple):
-    """Particles of events as flat columns, each (n_particles,), and their number per event,
-    (n_events,).
-    """
-
-    columns: dict[str, NDArray[Any]]
-    counts: NDArray[np.int64]
-
-    @property
-    def owner(self) -> NDArray[np.int64]:
-        return owner(self.counts)
-
-    def keep(self, chosen: NDArray[np.bool_]) -> _Flat:
-        counts = np.bincount(self.owner[chosen], minlength=len(self.counts))
-        return _Flat({name: column[chosen] for name, column in self.columns.items()}, counts)
-
-    def and_(self, other: _Flat) -> _Flat:
-        """The particles of both, event by event."""
-        order = np.argsort(np.concatenate([self.owner, other.owner]), kind="stable")
-        columns = {
-            name: np.concatenate([self.columns[name], other.columns[name]])[order]
-            for name in self.columns
-        }
-        return _Flat(columns, self.counts + other.counts)
-
-    def moved(
-        self, *, pt: Floats | None = None, eta: Floats | None = None, phi: Floats | None = None
-    ) -> _Flat:
-        """Particles of another pt, eta or phi.
-
-        Energy follows the momentum, so that massless stays massless.
-        """
-        old = self.columns
-        factor = np.ones(len(old["pt"]))
-        if pt is not None:
-            factor *= np.divide(pt, old["pt"], out=factor.copy(), where=old["pt"] > 0)
-        if eta is not None:
-            factor *= np.cosh(eta) / np.cosh(old["eta"])
-        new = {
-            "pt": pt,
-            "eta": eta,
-            "phi": None if phi is None else wrap_phi(phi),
-            "energy": old["energy"] * factor,
-        }
-        return _Flat(
-            {**old, **{name: column for name, column in new.items() if column is not None}},
-            self.counts,
-        )
-
-    def ranks(self, rng: np.random.Generator) -> NDArray[np.int64]:
-        """Place of each particle in a random order of its event: 0, 1, 2, ..."""
-        order = np.lexsort((rng.random(len(self.owner)), self.owner))
-        ranks = np.empty(len(order), dtype=np.int64)
-        ranks[order] = ragged_arange(self.counts)
-        return ranks
-
-
-def _particles(events: ak.Array) -> _Flat:
+def _particles(events: ak.Array) -> FlatParticles:
     columns = {name: ak.to_numpy(ak.flatten(events.Particle[name])) for name in PARTICLE_FIELDS}
-    return _Flat(columns, ak.to_numpy(ak.num(events.Particle)).astype(np.int64))
+    return FlatParticles(columns, ak.to_numpy(ak.num(events.Particle)).astype(np.int64))
 
 
-def _momentum(flat: _Flat) -> tuple[Floats, Floats]:
+def _momentum(flat: FlatParticles) -> tuple[Floats, Floats]:
     """Components of the summed transverse momentum of each event's particles, each (n_events,)."""
     pt, phi, n = flat.columns["pt"], flat.columns["phi"], len(flat.counts)
     x, y = (
@@ -140,14 +101,14 @@ def _met(events: ak.Array) -> tuple[Floats, Floats]:
     return pt * np.cos(phi), pt * np.sin(phi)
 
 
-def _with_particles(events: ak.Array, flat: _Flat) -> ak.Array:
+def _with_particles(events: ak.Array, flat: FlatParticles) -> ak.Array:
     particles = ak.unflatten(
         ak.zip(flat.columns, with_name="Momentum4D", behavior=behavior), flat.counts
     )
     return ak.with_field(events, particles, "Particle")
 
 
-def _balanced(events: ak.Array, flat: _Flat) -> ak.Array:
+def _balanced(events: ak.Array, flat: FlatParticles) -> ak.Array:
     """Events of these particles, and MET with what they have lost in transverse momentum."""
     parts = zip(_met(events), _momentum(_particles(events)), _momentum(flat), strict=True)
     x, y = (met + before - after for met, before, after in parts)
@@ -167,7 +128,7 @@ def _recoiled(events: ak.Array, x: Floats, y: Floats) -> ak.Array:
     return _balanced(events, _seen(flat, flat.moved(pt=np.hypot(px, py), phi=np.arctan2(py, px))))
 
 
-def _seen(before: _Flat, after: _Flat) -> _Flat:
+def _seen(before: FlatParticles, after: FlatParticles) -> FlatParticles:
     """The particles `after` a change that are not below the smallest pt that their type had
     `before`.
     """
@@ -240,7 +201,7 @@ def _swap_types(events: ak.Array, rng: np.random.Generator) -> ak.Array:
     kind = particle_types(events)
     swapped = rng.random(len(kind)) < SWAP_SHARE[kind]
     columns = {**flat.columns, "type": np.where(swapped, SWAPPED[kind], kind).astype(np.int8)}
-    return _with_particles(events, _Flat(columns, flat.counts))
+    return _with_particles(events, FlatParticles(columns, flat.counts))
 
 
 def _scale_met(events: ak.Array, rng: np.random.Generator) -> ak.Array:

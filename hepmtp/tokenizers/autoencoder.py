@@ -7,7 +7,6 @@ nothing is padded, so no quantiser needs a mask.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import Literal, Unpack, get_args
@@ -22,7 +21,8 @@ from hepmtp.errors import OptionError, TrainingError
 from hepmtp.events.particles import PARTICLE_TYPES
 from hepmtp.events.ragged import Ints
 from hepmtp.events.tokens import TokenBatch
-from hepmtp.models.attention import Block, Group, sort_by_multiplicity
+from hepmtp.models.attention import Group, sort_by_multiplicity
+from hepmtp.tokenizers.networks import Layers, Quantiser
 from hepmtp.training import loop
 from hepmtp.training.loop import LoopOptions, Watch, device_of, seeded
 from hepmtp.training.schedules import cosine
@@ -30,11 +30,16 @@ from hepmtp.training.threads import torch_threads
 
 Condition = Literal["none", "type"]
 
+
 #: Numbers of a particle that are reconstructed: log pt, eta, sin phi, cos phi, log energy; its type
 #: stands behind them.
 N_KINEMATIC, N_TYPES = 5, len(PARTICLE_TYPES)
+
+
 #: Standardised features are limited to this: a wild particle takes an outer code instead of a NaN.
 LARGEST = 20.0
+
+
 #: Particles that are encoded at a time.
 BLOCK = 8192
 
@@ -78,59 +83,6 @@ class AutoencoderOptions(LoopOptions):
             raise OptionError(
                 f"sizes must be 1 or more and width a multiple of heads, found {self}"
             )
-
-
-class Quantiser(nn.Module, ABC):
-    """Turns a latent vector into one of `n_codes` codes, each standing for `dim` numbers."""
-
-    dim: int
-    n_codes: int
-
-    @abstractmethod
-    def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Vectors of the codes of z with gradients to z, (n, dim), and the quantiser's own loss."""
-
-    @abstractmethod
-    def codes(self, z: Tensor) -> Tensor:
-        """Codes of z, int64, (n,), in the precision of z."""
-
-    @abstractmethod
-    def vectors(self) -> Tensor:
-        """The vector of each code, (n_codes, dim)."""
-
-
-class Layers(nn.Module):
-    """Residual blocks over particles: an MLP of each by itself, or a transformer over the event."""
-
-    def __init__(self, inputs: int, outputs: int, options: AutoencoderOptions) -> None:
-        super().__init__()
-        width = options.width
-        self.first = nn.Linear(inputs, width)
-        self.blocks = nn.ModuleList(
-            Block(width, options.heads, 2 * width) if options.context else _ResidualMLP(width)
-            for _ in range(options.layers)
-        )
-        self.last = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, outputs))
-
-    def forward(self, x: Tensor, groups: list[Group]) -> Tensor:
-        """(n_particles, inputs) to (n_particles, outputs); particles sorted as `groups` says."""
-        x = self.first(x)
-        for block in self.blocks:
-            x = block(x, groups)
-        out: Tensor = self.last(x)
-        return out
-
-
-class _ResidualMLP(nn.Module):
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(
-            nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
-        )
-
-    def forward(self, x: Tensor, groups: list[Group]) -> Tensor:  # noqa: ARG002 - as Block has it
-        out: Tensor = x + self.layers(x)
-        return out
 
 
 class Autoencoder(nn.Module):

@@ -14,8 +14,8 @@ from torch import Tensor
 from vector_quantize_pytorch import FSQ
 
 from hepmtp.errors import OptionError
-from hepmtp.tokenizers.autoencoder import Quantiser
 from hepmtp.tokenizers.learned import LearnedTokenizer
+from hepmtp.tokenizers.networks import Quantiser
 
 
 @dataclass(eq=False, kw_only=True)

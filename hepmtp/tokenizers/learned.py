@@ -23,14 +23,9 @@ from hepmtp.events.observables import particle_features
 from hepmtp.events.ragged import Floats, Ints
 from hepmtp.events.split import in_one_order
 from hepmtp.tokenizers import autoencoder
-from hepmtp.tokenizers.autoencoder import (
-    N_KINEMATIC,
-    N_TYPES,
-    Autoencoder,
-    AutoencoderOptions,
-    Quantiser,
-)
+from hepmtp.tokenizers.autoencoder import N_KINEMATIC, N_TYPES, Autoencoder, AutoencoderOptions
 from hepmtp.tokenizers.binning import flat
+from hepmtp.tokenizers.networks import Quantiser
 from hepmtp.tokenizers.particles_then_met import ParticleTokenizer
 from hepmtp.training.loop import Watch
 

@@ -140,12 +140,7 @@ class LookupTokenizer(ParticleTokenizer):
     def fit(self, events: ak.Array) -> Self:
         """Set the bin edges to quantiles of background training events, shape (n_events,).
 
-        Raises
-        ------
-        TrainingError
-            if the events are not background, or too few to fill the bins.
-        EventError
-            if there are particles of other types, as in jets' constituents.
+        Raises TrainingError and EventError as the fit of every tokenizer of particles.
         """
         super().fit(events)
         self.bins_ = {

@@ -13,8 +13,8 @@ from torch.nn import functional as F
 from vector_quantize_pytorch import VectorQuantize
 
 from hepmtp.errors import OptionError
-from hepmtp.tokenizers.autoencoder import Quantiser
 from hepmtp.tokenizers.learned import LearnedTokenizer
+from hepmtp.tokenizers.networks import Quantiser
 
 #: A code that fewer particles of a batch take, in its moving average, is dead. With 512 codes each
 #: gets about eight.

@@ -32,7 +32,7 @@ from hepmtp.events.ragged import Floats
 from hepmtp.events.record import PARTICLE_FIELDS, concatenate
 from hepmtp.events.regions import Region
 from hepmtp.events.split import analysis_scale, split_of
-from hepmtp.studies.league.entries import Entry
+from hepmtp.studies.league.entry import Entry
 from hepmtp.studies.league.table import Fit
 
 

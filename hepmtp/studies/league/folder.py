@@ -12,7 +12,7 @@ from hepmtp.plotting import SIMULATION, Caption
 from hepmtp.report.info import versions
 from hepmtp.report.tables import Cells, markdown, write_csv
 from hepmtp.studies.league.challenge import ChallengeRow, Place, challenge_table
-from hepmtp.studies.league.entries import Entry
+from hepmtp.studies.league.entry import Entry
 from hepmtp.studies.league.figures import KINDS, Bar, auc_bars
 from hepmtp.studies.league.fits import LeagueEvents
 from hepmtp.studies.league.table import Entrant, LeagueRow

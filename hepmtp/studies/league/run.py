@@ -29,10 +29,12 @@ from hepmtp.errors import HepmtpError
 from hepmtp.events.regions import region_named
 from hepmtp.plotting import OWN_FILES, SIMULATION
 from hepmtp.studies.league.challenge import ChallengeRow, places
-from hepmtp.studies.league.entries import ENTRIES, Entry, tiny
+from hepmtp.studies.league.entries import ENTRIES
+from hepmtp.studies.league.entry import Entry, tiny
 from hepmtp.studies.league.fits import Fitting, LeagueEvents
 from hepmtp.studies.league.folder import League, draw_league, write_league
-from hepmtp.studies.league.table import Fit, challenge_mean, enter, league_rows, tables
+from hepmtp.studies.league.table import Fit, challenge_mean, enter, league_rows
+from hepmtp.studies.league.text import tables
 
 log = logging.getLogger(__name__)
 

@@ -73,8 +73,8 @@ def fetch(
     ManifestError
         if a name is unknown, or a record does not hold what a data set needs.
     FetchError
-        if a file cannot be had, or a digest is not the one that is known. The other files are fetched all the same, and what came of a broken one is kept: the next call
-        goes on from there.
+        if a file cannot be had, or a digest is not the one that is known. The other files are
+        fetched all the same. What came of a broken one is kept: the next call goes on from there.
     """
     job = _Job(Path(folder), limit, transfer or Transfer(), progress)
     chosen, wanted = wanted_files(names, datasets, records)

@@ -40,7 +40,8 @@ def select(
     Examples
     --------
     >>> from hepmtp.datasets.manifest import embedded
-    >>> [(d.name, d.role, d.files) for d in select(["4top", "mine:signal=a.csv,b.csv", "c/d.csv.gz"], embedded())][1:]
+    >>> found = select(["4top", "mine:signal=a.csv,b.csv", "c/d.csv.gz"], embedded())
+    >>> [(d.name, d.role, d.files) for d in found][1:]
     [('mine', 'signal', ('a.csv', 'b.csv')), ('d', 'background', ('c/d.csv.gz',))]
     """
     known = {dataset.name: dataset for dataset in datasets}

@@ -110,8 +110,13 @@ def _combination(rule: str) -> Entry:
     )
 
 
-def _tokenizer_entry(name: str, tokenizer: Callable[[int], Any], note: str, small: Callable[[int], Any] | None = None,
-                     libraries: tuple[str, ...] = ()) -> Entry:  # fmt: skip
+def _tokenizer_entry(
+    name: str,
+    tokenizer: Callable[[int], Any],
+    note: str,
+    small: Callable[[int], Any] | None = None,
+    libraries: tuple[str, ...] = (),
+) -> Entry:
     return Entry(
         name,
         _masked_token(tokenizer),

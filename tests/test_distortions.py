@@ -63,7 +63,8 @@ def test_each_distortion_keeps_the_record(one: Distortion, background: Any) -> N
     changed = {name for name, values in after.items() if ak.to_list(values) != before[name]}
     assert changed == CHANGES[one.name]
     np.testing.assert_allclose(momentum(found), momentum(background), atol=1e-8)
-    # four-momenta: the files have six digits, so that energy falls short of momentum by 1e-5 at most, as it did before
+    # four-momenta: the files have six digits, so that energy falls short of momentum by 1e-5 at
+    # most, as it did before
     assert (
         ak.min(found.Particle.energy / (found.Particle.pt * np.cosh(found.Particle.eta))) > 1 - 2e-5
     )
@@ -174,7 +175,10 @@ def test_met(background: Any) -> None:
 
 
 def test_particles_recoil_in_proportion_to_pt() -> None:
-    """MET along x doubles or more; jets along y of 300 and 100 GeV take three quarters and one quarter of it."""
+    """MET along x doubles or more.
+
+    Jets along y of 300 and 100 GeV take three quarters and one quarter of it.
+    """
     events = make_events(
         counts=[2], pt=[300.0, 100.0], eta=[0.0, 1.0], phi=[np.pi / 2, -np.pi / 2], energy=[300.0, 200.0], type=[0, 1],
         met=[40.0], met_phi=[0.0], role="background",

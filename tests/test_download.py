@@ -135,7 +135,10 @@ Fetch = Callable[..., list[str]]
 
 @pytest.fixture
 def get(zenodo: Zenodo, tmp_path: Path) -> Fetch:
-    """Fetch what a record of these files holds; the names of the files that are then in the folder."""
+    """Fetch what a record of these files holds.
+
+    The names of the files that are then in the folder.
+    """
 
     def get(
         files: dict[str, Any],

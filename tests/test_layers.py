@@ -1,4 +1,6 @@
-"""Imports go down the floors of the house only, and each third-party library stays behind its fence."""
+"""Imports go down the floors of the house only, and each third-party library stays behind its
+fence.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-#: From the ground up; a folder or a module of the root is a room, and imports from its own floor only within itself.
+#: From the ground up; a folder or a module of the root is a room, and imports from its own floor
+#: only within itself.
 FLOORS = (
     ("errors",),
     ("storage",),
@@ -112,7 +115,8 @@ def _is_member(room: str, name: str) -> bool:
     return place.is_dir() or place.with_suffix(".py").is_file()
 
 
-#: All but the list of public names, which imports on first use: test_public_api.py says that it loads nothing.
+#: All but the list of public names, which imports on first use: test_public_api.py says that it
+#: loads nothing.
 MODULES = sorted(
     {p.relative_to(ROOT / "hepmtp").as_posix() for p in (ROOT / "hepmtp").rglob("*.py")}
     - {"__init__.py"}
@@ -150,7 +154,10 @@ def test_a_module_that_breaks_the_law_is_caught(path: str, source: str, broken: 
 
 
 def test_a_module_that_keeps_the_law_passes() -> None:
-    source = "import torch\nfrom hepmtp import storage\nfrom hepmtp.detectors import Detector\nimport hepmtp.events"
+    source = (
+        "import torch\nfrom hepmtp import storage\nfrom hepmtp.detectors import Detector\nimport "
+        "hepmtp.events"
+    )
     assert broken_laws("detectors/masked_token/detector.py", source) == []
 
 

@@ -1,4 +1,6 @@
-"""A small league: its numbers by hand, what its detectors get to see, and what it does again when called again."""
+"""A small league: its numbers by hand, what its detectors get to see, and what it does again when
+called again.
+"""
 
 from __future__ import annotations
 

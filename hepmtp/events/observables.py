@@ -172,8 +172,8 @@ def event_features(events: ak.Array) -> Floats:
     Examples
     --------
     >>> from hepmtp.events import make_events
-    >>> events = make_events(counts=[1, 0], pt=[50.0], eta=[0.1], phi=[1.0], energy=[60.0], type=[1],
-    ...                      met=[20.0, 30.0], met_phi=[0.0, 1.0])
+    >>> events = make_events(counts=[1, 0], pt=[50.0], eta=[0.1], phi=[1.0], energy=[60.0],
+    ...                      type=[1], met=[20.0, 30.0], met_phi=[0.0, 1.0])
     >>> found = event_features(events)
     >>> columns = [list(EVENT_FEATURES).index(name) for name in ("jet_pt_1", "jet_pt_2", "met")]
     >>> found[:, columns].T.tolist()

@@ -71,7 +71,8 @@ def dask_client() -> Iterator[Client]:
         n_workers=2,
         threads_per_worker=1,
         processes=True,
-        dashboard_address="127.0.0.1:0",  # Dask serves its state even without a dashboard: on a free port
+        # Dask serves its state even without a dashboard: on a free port
+        dashboard_address="127.0.0.1:0",
         scheduler_kwargs={"dashboard": False},
     )
     with cluster, distributed.Client(cluster) as client:

@@ -80,7 +80,10 @@ def test_what_is_written_is_read_again(tmp_path):
     [
         (
             "",
-            r"bad.csv line 1: no column Signal, Model, .*; found nothing, expected Signal,Model,Chan,AUC,1e-2",
+            (
+                r"bad.csv line 1: no column Signal, Model, .*; found nothing, expected "
+                r"Signal,Model,Chan,AUC,1e-2"
+            ),
         ),
         (
             "Signal,Model,Chan,AUC,1e-2,1e-3\n",

@@ -29,7 +29,7 @@ CHANGES = {
 
 
 def momentum(events: Any) -> Any:
-    """Components of the transverse momentum of all particles and MET together, shape (2, n_events)."""
+    """Transverse momentum of all particles and MET together, shape (2, n_events)."""
     return np.stack(
         [
             ak.to_numpy(
@@ -131,9 +131,16 @@ def test_added_and_dropped_particles(background: Any) -> None:
 
 def test_overlay() -> None:
     events = make_events(
-        counts=[1, 1], pt=[50.0, 40.0], eta=[0.0, 1.0], phi=[0.0, np.pi / 2], energy=[50.0, 70.0], type=[0, 1],
-        met=[30.0, 70.0], met_phi=[0.0, np.pi / 2], role="background",
-    )  # fmt: skip
+        counts=[1, 1],
+        pt=[50.0, 40.0],
+        eta=[0.0, 1.0],
+        phi=[0.0, np.pi / 2],
+        energy=[50.0, 70.0],
+        type=[0, 1],
+        met=[30.0, 70.0],
+        met_phi=[0.0, np.pi / 2],
+        role="background",
+    )
     found = [apply("overlay", events, seed) for seed in range(20)]
     assert {len(one.Particle[0]) for one in found} == {1, 2}
     for one in found:
@@ -180,9 +187,16 @@ def test_particles_recoil_in_proportion_to_pt() -> None:
     Jets along y of 300 and 100 GeV take three quarters and one quarter of it.
     """
     events = make_events(
-        counts=[2], pt=[300.0, 100.0], eta=[0.0, 1.0], phi=[np.pi / 2, -np.pi / 2], energy=[300.0, 200.0], type=[0, 1],
-        met=[40.0], met_phi=[0.0], role="background",
-    )  # fmt: skip
+        counts=[2],
+        pt=[300.0, 100.0],
+        eta=[0.0, 1.0],
+        phi=[np.pi / 2, -np.pi / 2],
+        energy=[300.0, 200.0],
+        type=[0, 1],
+        met=[40.0],
+        met_phi=[0.0],
+        role="background",
+    )
     found = next(
         one
         for one in (apply("met_scale", events, seed) for seed in range(9))

@@ -333,7 +333,10 @@ def test_a_file_that_changes_on_the_server_is_refused(
     zenodo.files = {"a.bin": b"another"}
     with pytest.raises(
         FetchError,
-        match=rf"expected {sha256(BIG)} but got {sha256(b'another')}.*{LOCK} has .*the file has changed.*correct .*{LOCK}",
+        match=(
+            rf"expected {sha256(BIG)} but got {sha256(b'another')}.*{LOCK} has .*the file has "
+            rf"changed.*correct .*{LOCK}"
+        ),
     ):
         get({"a.bin": None})
     assert left(tmp_path) == set()

@@ -64,8 +64,8 @@ def any_of(code: ak.Array, chosen: tuple[int, ...]) -> ak.Array:
 def resolution(code: Ints, energy: Floats, eta: Floats) -> Floats:
     """Relative energy resolution of particles with these PDG codes, shape (n_particles,).
 
-    Electrons and photons 10 %/sqrt(E); muons and charged hadrons with a track (|eta| < 2.5) 1 %, 2
-    % beyond |eta| 1.5; hadrons without one 52 %/sqrt(E) up to |eta| 1.7, 71 % up to 3.2, 94 %
+    Electrons and photons 10 %/sqrt(E). Muons and charged hadrons with a track (|eta| < 2.5) 1 %, 2
+    % beyond |eta| 1.5. Hadrons without one 52 %/sqrt(E) up to |eta| 1.7, 71 % up to 3.2, 94 %
     beyond.
 
     Examples

@@ -26,8 +26,8 @@ def select(
     ----------
     names
         each the name of one of `datasets`; or ``NAME=FILE``, ``NAME=FILE,FILE``, ``NAME:ROLE=FILE``
-        or just ``FILE`` (the name is then that of the file) for files that are in no manifest;
-        patterns are fine.
+        or just ``FILE`` (the name is then that of the file) for files in no manifest. Patterns
+        are fine.
     role
         role of files that name none; but files under the name of one of `datasets`, such as a
         converted ``4top.root``, have its role and process.

@@ -4,7 +4,7 @@ They are the strange class of a DDD-style detector.
 
 The rule: a distortion was fixed before any signal was looked at and knows nothing of one. It keeps
 the event record (order, event, source, weight, metadata), energy over momentum of every particle,
-and the transverse momentum of all particles and MET together: no collision breaks that balance, so
+and the transverse momentum of all particles and MET together. No collision breaks that balance, so
 that a classifier must not win by it. (Measured on background: where MET does not follow the
 particles, the imbalance alone tells each distortion but the swapped types from background with an
 AUC of 0.78 to 0.91.)

@@ -131,8 +131,8 @@ def particle_features(events: ak.Array) -> NDArray[np.float32]:
     """Features of each particle, float32, shape (n_particles of all events, n_features), in the
     order of the events.
 
-    The columns are `PARTICLE_FEATURES`: natural logarithms of pt and energy in GeV, eta, sine and
-    cosine of phi, and one column per particle type that is 1 for particles of this type.
+    The columns are `PARTICLE_FEATURES`: natural logarithms of pt and energy in GeV, eta, sine
+    and cosine of phi. There is one more column per type, 1 for particles of this type.
 
     Raises
     ------

@@ -1,6 +1,6 @@
 """The event record: what every reader returns and everything else takes.
 
-The rule: GeV and radians, one row an event, any number of particles, and the metadata (dataset,
+The rule: GeV and radians, one row an event, any number of particles. The metadata (dataset,
 role) travels with the array, so that signal can be refused where only background may be used::
 
     Particle: var * Momentum4D[pt, eta, phi, energy, type]   type indexes PARTICLE_TYPES; write
@@ -158,7 +158,7 @@ def metadata(events: ak.Array) -> dict[str, Any]:
     Empty if arrays of different metadata were glued together by awkward.
 
     It is kept in the array's parameters: slices and cuts keep it, and ``ak.concatenate`` of
-    different data sets drops it, so that a signal cannot take over the role of a background (use
+    different data sets drops it. So a signal cannot take over the role of a background (use
     `concatenate`).
     """
     found: Mapping[str, Any] | None = events.layout.purelist_parameter("metadata")

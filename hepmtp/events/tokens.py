@@ -2,7 +2,7 @@
 
 The rule: event i owns ``values[offsets[i]:offsets[i + 1]]``; an event may own none. A tokenizer may
 add a row of plain numbers to every token, ``features``, for models that read these and take the ids
-as targets alone; either all batches have them or none.
+as targets alone. Either all batches have them or none.
 """
 
 from __future__ import annotations

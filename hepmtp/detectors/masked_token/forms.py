@@ -7,8 +7,8 @@ tail surprise t, and expected value H and variance V of s are those of
 - ``"sum"``: all s of the event; grows with the particle count by itself;
 - ``"mean"``: the sum over the number of tokens;
 - ``"excess"``: (sum s - sum H) / sqrt(sum V), over all heads of the model;
-- the name of a head (``"type"``, ``"pt"``, ``"eta"``, ``"MET"``, ...): its own sum, of s, but of t
-  for pt and MET, where new physics lies above what is expected and not below;
+- the name of a head (``"type"``, ``"pt"``, ``"eta"``, ``"MET"``, ...): its own sum, of s. For pt
+  and MET it is the sum of t: new physics lies above what is expected;
 - ``"joined"``, the default: three questions, each answered by the share of background that is at
   least as strange, and Fisher's combination of the three
   (:mod:`hepmtp.detectors.masked_token.tails`).

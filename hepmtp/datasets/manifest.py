@@ -41,7 +41,7 @@ class Dataset:
     files
         paths or patterns, as they are opened.
     reader
-        ``"package.module:Class"`` of a `Reader`; if not given, the one that the files' names end in.
+        ``"package.module:Class"`` of a `Reader`; if not given, what is in the files tells.
     reader_options
         options that the reader is made with, as plain data.
     sha256

@@ -125,9 +125,8 @@ class DarkMachinesCSV(FileReader):
         It must be asked last: bytes of other formats may have these too.
         """
         lines = head(path).split(b"\n")[:20]
-        widths = lines[0].split()
-        fixed = len(widths) == 9 and all(width.isdigit() for width in widths)
-        return fixed or any(line.count(b";") >= 2 for line in lines)
+        is_fixed = fixed_layout(lines[0]) is not None
+        return is_fixed or any(line.count(b";") >= 2 for line in lines)
 
     def format_of(self, path: str) -> str:
         """The layout, and whether the file is gzipped."""
@@ -243,6 +242,8 @@ class DarkMachinesCSV(FileReader):
             numbers = {i: before + 1 + int(i if which is None else which[i]) for i in left}
             slow, report = self._parse_lines(path, layout, lines, numbers)
             columns = join([columns, slow])
+        if len(columns.entry) + report.lines != chunk.n_entries:
+            raise ReadError(f"{path} has changed since its lines were counted; run again")
         return columns._replace(entry=columns.entry + chunk.first_entry), report
 
     def _parse_lines(

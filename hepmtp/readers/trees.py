@@ -103,7 +103,7 @@ class Branches:
         """A branch with a list of numbers per event; read once, however often it is asked for."""
         if name not in self._read:
             array = self.array(name)
-            found = _flat(array) if array.ndim == depth else None
+            found = (_flat(array) or _flat(_present(array))) if array.ndim == depth else None
             if found is None:
                 expected = "a list of numbers" if depth == 2 else "a number"
                 raise ReadError(
@@ -174,6 +174,14 @@ def _flat(array: ak.Array) -> Lists | None:
     offsets = np.asarray(buffers["node0-offsets"], dtype=np.int64)[: length + 1]
     values = np.asarray(buffers["node1-data"])[offsets[0] : offsets[-1]]
     return Lists(np.diff(offsets), values)
+
+
+def _present(array: ak.Array) -> ak.Array:
+    """The same values of a type that allows no missing ones, if none is missing."""
+    for axis in range(array.ndim):
+        if not ak.any(ak.is_none(array, axis=axis), axis=None):
+            array = ak.to_packed(ak.drop_none(array, axis=axis))
+    return array
 
 
 class TreeReader(FileReader, ABC):

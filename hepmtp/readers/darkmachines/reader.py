@@ -1,7 +1,7 @@
 """Dark Machines CSV: one line an event, any number of particles, plain or gzipped, in every layout.
 
 The rule: an entry's number is that of its line among the event lines, whatever is skipped, so it
-names an event for ever; in the challenge's layout line n is entry n - 1::
+names an event for ever. In the challenge's layout line n is entry n - 1::
 
     eventID;processID;weight;MET;METphi;label,E,pt,eta,phi;label,E,pt,eta,phi;...;
 
@@ -39,7 +39,7 @@ from hepmtp.readers.darkmachines.line import (
     weight_of,
 )
 from hepmtp.readers.darkmachines.scan import events_only, lines_before, scan_events
-from hepmtp.readers.lines import Chunk, check_range, head, open_file, pieces, scan
+from hepmtp.readers.lines import Chunk, head, open_file, pieces, scan
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +94,7 @@ class DarkMachinesCSV(FileReader):
     In the layouts without energies a particle is massless: E = pt cosh(eta). In those with lines
     that are no events, "generator" and "fixed", entries are counted in events, and not in lines.
     The weight of an event of a generator's file is the cross-section divided by the number of
-    events of its run: divide by the number of runs if there are several. A fixed file has no
+    events of its run. Divide by the number of runs if there are several. A fixed file has no
     weights: each event counts 1.
 
     Parameters
@@ -147,12 +147,12 @@ class DarkMachinesCSV(FileReader):
         if self.variant in LAYOUTS:
             return LAYOUTS[self.variant]
         start = head(path)
-        binary = next((kind for magic, kind in _BINARY.items() if start.startswith(magic)), None)
-        if binary is not None:
-            raise ReadError(
-                f"{path} holds {binary} data and no lines of text; unpack it if it is packed, or "
-                "name another reader"
-            )
+        for magic, kind in _BINARY.items():
+            if start.startswith(magic):
+                raise ReadError(
+                    f"{path} holds {kind} data and no lines of text; unpack it if it is packed, or "
+                    "name another reader"
+                )
         if self.variant == "auto":
             return layout_of(start)
         found = fixed_layout(start.removeprefix(_BOM).split(b"\n")[0])
@@ -196,7 +196,6 @@ class DarkMachinesCSV(FileReader):
         self, path: str, start: int = 0, stop: int | None = None
     ) -> tuple[ak.Array, SkipReport]:
         """The same events, and what was skipped."""
-        check_range(path, start, stop)
         layout = self.layout_of(path)
         events, report = self._read(path, layout, self._scan(path, layout, start, _PIECE, stop))
         if not len(events) and not report.lines:

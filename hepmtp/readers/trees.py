@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
@@ -94,6 +94,15 @@ class Branches:
             return self.tree[self.known[name]].array(
                 entry_start=min(self.start, stop), entry_stop=stop, library="ak"
             )
+
+    def arrays(self, names: Iterable[str]) -> dict[str, ak.Array]:
+        """Branches as they are, all at once: faster where the tree has few others."""
+        files = {name: self.known[name] for name in names}
+        with damage(self.path, _ROOT):
+            found = self.tree.arrays(
+                list(files.values()), entry_start=self.start, entry_stop=self.stop, library="ak"
+            )
+            return {name: found[file] for name, file in files.items()}
 
     def numbers(self, name: str) -> NDArray[Any]:
         """A branch with one number per event, shape (n_events,)."""

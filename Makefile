@@ -1,55 +1,32 @@
-# Everything runs in an environment of its own in .venv, in the versions of constraints.txt; `make demo` and `make test`
-# make it on first use.
+# The face of noxfile.py, where the commands of each check stand. Nothing but Python 3.11 or later
+# is needed: nox is installed beside its environments on first use.
+# More words for a command: make test ARGS="-k regions", make demo ARGS=--quick
 
 PYTHON ?= python3
-VENV := .venv
-BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
+ARGS ?=
+NOX := .nox/own/bin/nox
 
-.PHONY: help demo test lint docs clean
+.PHONY: help demo test coverage lint types docs build packages clean
 help:
-	@echo "make demo   train, score and compare on the embedded sample; results in hepmtp-demo/"
-	@echo "make test   run all tests"
-	@echo "make lint   ruff and mypy"
-	@echo "make docs   build the documentation into docs/_build"
-	@echo "make clean  remove the environment and what was built"
+	@echo "make demo      train, score and compare on the embedded sample, into hepmtp-demo/"
+	@echo "make test      run all tests"
+	@echo "make coverage  the same, and which lines they did not run"
+	@echo "make lint      style, format, spelling"
+	@echo "make types     mypy"
+	@echo "make docs      build the documentation into docs/_build"
+	@echo "make packages  build the sdist and the wheel and try them in empty environments"
+	@echo "make clean     remove the environments and what was built"
 
-demo: $(VENV)/installed
-	$(BIN)/hepmtp demo --output hepmtp-demo
+test: $(NOX)
+	@$(NOX) -s tests -- $(ARGS)
 
-test: $(VENV)/tested
-	$(BIN)/python -m pytest
+demo coverage lint types docs build packages: $(NOX)
+	@$(NOX) -s $@ -- $(ARGS)
 
-lint: $(VENV)/linted
-	$(BIN)/ruff check
-	$(BIN)/ruff format --check
-	$(BIN)/mypy
-
-docs: $(VENV)/documented
-	$(BIN)/sphinx-build -q -W --keep-going docs docs/_build && echo "docs/_build/index.html"
+$(NOX): constraints.txt
+	$(PYTHON) -m venv --clear .nox/own
+	.nox/own/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt nox
+	@touch $@
 
 clean:
-	rm -rf $(VENV) docs/_build dist
-
-# pip knows --group since 25.1, so it comes first; torch comes alone because its name with "==" picks the right build.
-$(VENV)/installed: pyproject.toml constraints.txt
-	@echo "Making the environment in $(VENV) (a few minutes, once)"
-	$(PYTHON) -m venv $(VENV)
-	$(PIP) "pip==26.3"
-	@echo "Installing torch"
-	$(PIP) -c constraints.txt torch==2.13.0
-	@echo "Installing hepmtp"
-	$(PIP) -c constraints.txt -e .
-	@touch $@
-
-$(VENV)/tested: $(VENV)/installed
-	$(PIP) -c constraints.txt -e ".[league,simulation]" --group test
-	@touch $@
-
-$(VENV)/linted: $(VENV)/tested
-	$(PIP) -c constraints.txt --group lint
-	@touch $@
-
-$(VENV)/documented: $(VENV)/installed
-	$(PIP) -c constraints.txt -e ".[league]" --group docs
-	@touch $@
+	rm -rf .venv .nox docs/_build docs/api dist

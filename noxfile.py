@@ -1,47 +1,121 @@
-"""What the checks are, each in an environment of its own: ``nox`` runs lint, mypy and tests; ``nox -s docs`` the docs."""
+#!/usr/bin/env -S uv run --script
+# /// script
+# dependencies = ["nox"]
+# ///
+"""What the checks are: the commands of each stand here and nowhere else; ``nox -l`` lists them.
+
+The rule: the sessions share one environment, .venv, so that its gigabytes are installed once. Only
+the packages are tried in empty environments. All versions, torch's too, are those of
+constraints.txt. ``make`` calls these sessions where there is no nox.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import shutil
+import sys
+from pathlib import Path
+
 import nox
 
-nox.options.sessions = ["lint", "mypy", "tests"]
-nox.options.default_venv_backend = "venv"
+nox.needs_version = ">=2025.5.1"
+nox.options.default_venv_backend = "none"  # the sessions use .venv, see `install`
+
+ROOT = Path(__file__).parent.absolute()
+BIN = ROOT / ".venv" / "bin"
+CONSTRAINTS = ROOT / "constraints.txt"
+DIST = ROOT / "dist"
 
 
-def install(session: nox.Session, *groups: str, package: bool = True) -> None:
-    """Install hepmtp and these dependency groups in the versions of constraints.txt."""
-    if package:
-        session.install("-c", "constraints.txt", "torch==2.13.0")
-        session.install("-c", "constraints.txt", "-e", ".[league]")
-    session.install(
-        "-c", "constraints.txt", *nox.project.dependency_groups(nox.project.load_toml(), *groups)
-    )
+def install(session: nox.Session, *what: str, group: str | None = None) -> None:
+    """Install this and a dependency group into .venv, unless they are there already."""
+    project = nox.project.load_toml()
+    wanted = [*what, *(nox.project.dependency_groups(project, group) if group else ())]
+    state = [*wanted, Path("pyproject.toml").read_text(), CONSTRAINTS.read_text()]
+    digest = hashlib.sha256("\n".join(state).encode()).hexdigest()[:16]
+    done = BIN.parent / f"installed-{digest}"
+    if done.exists():
+        return
+    session.log("Installing into .venv: the first time takes a few minutes")
+    if not BIN.exists():
+        session.run(sys.executable, "-m", "venv", BIN.parent)
+    for words in (["pip"], wanted):
+        session.run(BIN / "python", "-m", "pip", "install", "-qq", "-c", CONSTRAINTS, *words)
+    done.touch()
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Style and format."""
-    install(session, "lint", package=False)
-    session.run("ruff", "check")
-    session.run("ruff", "format", "--check")
+    """Style, format, spelling."""
+    install(session, group="lint")
+    session.run(BIN / "ruff", "check")
+    session.run(BIN / "ruff", "format", "--check")
+    tracked = str(session.run("git", "ls-files", silent=True, external=True)).split()
+    session.run(BIN / "codespell", *tracked, log=False)
+    session.run(BIN / "rumdl", "check", "-q", ".")
 
 
 @nox.session
-def mypy(session: nox.Session) -> None:
+def types(session: nox.Session) -> None:
     """Types, strict."""
-    install(session, "lint")
-    session.run("mypy")
-
-
-@nox.session
-def tests(session: nox.Session) -> None:
-    """All tests; arguments after -- go to pytest."""
-    install(session, "test")
-    session.run("pytest", *session.posargs)
+    install(session, "-e", ".[league]", group="types")
+    session.run(BIN / "mypy", *session.posargs)
 
 
 @nox.session
 def docs(session: nox.Session) -> None:
     """The documentation, into docs/_build."""
-    install(session, "docs")
-    session.run("sphinx-build", "-W", "--keep-going", "docs", "docs/_build")
+    install(session, "-e", ".[league]", group="docs")
+    shutil.rmtree("docs/api", ignore_errors=True)  # pages of modules that have moved
+    session.run(BIN / "sphinx-build", "-q", "-W", "--keep-going", "docs", "docs/_build")
+    session.log("docs/_build/index.html")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """All tests; arguments after -- go to pytest."""
+    install(session, "-e", ".[league,simulation]", group="test")
+    session.run(BIN / "pytest", *session.posargs)
+
+
+@nox.session(default=False)
+def coverage(session: nox.Session) -> None:
+    """All tests, and a table of the lines they did not run: half as slow again on Python 3.11."""
+    install(session, "-e", ".[league,simulation]", group="test")
+    core = {"COVERAGE_CORE": "sysmon"} if sys.version_info >= (3, 12) else {}
+    session.run(BIN / "pytest", "--cov", "--cov-report=term", *session.posargs, env=core)
+
+
+@nox.session(default=False)
+def demo(session: nox.Session) -> None:
+    """The main job on the embedded sample, into hepmtp-demo; arguments after -- go to it."""
+    install(session, "-e", ".")
+    session.run(BIN / "hepmtp", "demo", "--output", "hepmtp-demo", *session.posargs)
+
+
+@nox.session(default=False)
+def build(session: nox.Session) -> None:
+    """The sdist, and the wheel from it, into dist."""
+    install(session, group="build")
+    shutil.rmtree(DIST, ignore_errors=True)
+    session.run(BIN / "python", "-m", "build", "--outdir", DIST)
+
+
+@nox.session(venv_backend="venv", reuse_venv=False, default=False, requires=["build"])
+@nox.parametrize("kind", ["wheel", "sdist"], ids=["wheel", "sdist"])
+def packages(session: nox.Session, kind: str) -> None:
+    """The demo of each package, in an empty environment and an empty folder."""
+    (package,) = DIST.glob("*.whl" if kind == "wheel" else "*.tar.gz")
+    session.install("-c", str(CONSTRAINTS), "pip")
+    session.install("-c", str(CONSTRAINTS), str(package))
+    session.run("python", "-m", "pip", "check")
+    with session.chdir(session.create_tmp()):
+        quick = ["--quick"] if kind == "sdist" else []
+        session.run("hepmtp", "--version")
+        session.run("hepmtp", "demo", *quick, "--output", "results")
+        session.run("test", "-s", "results/report.html", external=True)
+    shutil.rmtree(session.virtualenv.location)
+
+
+if __name__ == "__main__":
+    nox.main()

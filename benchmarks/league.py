@@ -1,6 +1,9 @@
-"""The league on the embedded sample: every detector, or every tokenizer, on the same events with errors.
+"""The league on the embedded sample.
 
-The same as `hepmtp league`; its table is docs/league.md's. A league that was interrupted goes on from its folder.
+Every detector, or every tokenizer, on the same events with errors.
+
+The same as `hepmtp league`; its table is docs/league.md's. A league that was interrupted goes on
+from its folder.
 
     python benchmarks/league.py --out benchmarks/results/league.md
     python benchmarks/league.py --group tokenizers --out benchmarks/results/league_tokenizers.md

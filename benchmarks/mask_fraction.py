@@ -1,6 +1,7 @@
-"""Which share of the tokens to hide in training, for models that hide (attention "full"): a scan that looks at background only.
+"""Which share of the tokens to hide in training, of models with attention "full".
 
-The measure is the task of scoring, predicting one hidden token from all others, on validation events: the smallest loss wins.
+A scan that looks at background only. The measure is the task of scoring, predicting one hidden
+token from all others, on validation events: the smallest loss wins.
 
     python benchmarks/mask_fraction.py --out benchmarks/results/mask_fraction.md
 """
@@ -19,8 +20,7 @@ from hepmtp.datasets.manifest import embedded
 from hepmtp.detectors import training_events
 from hepmtp.models.masked import MaskedTokenModel, ModelOptions
 from hepmtp.tokenizers.lookup import LookupTokenizer
-from hepmtp.training.loop import train
-from hepmtp.training.masking import TrainingOptions, batch_loss, mask_tokens
+from hepmtp.training.masking import TrainingOptions, batch_loss, mask_tokens, train
 from hepmtp.training.threads import torch_threads
 
 FRACTIONS = (0.0, 0.15, 0.3, 0.5, 0.7)
@@ -60,8 +60,10 @@ def main() -> None:
     text = "\n".join(
         [
             (
-                f"{len(training)} training and {len(validation)} validation events, {options.epochs} epochs, "
-                f"{options.seeds} seed(s); made by `python benchmarks/mask_fraction.py --epochs {options.epochs} --seeds {options.seeds}`."
+                f"{len(training)} training and {len(validation)} validation events,"
+                f" {options.epochs} epochs, {options.seeds} seed(s); made by"
+                f" `python benchmarks/mask_fraction.py --epochs {options.epochs}"
+                f" --seeds {options.seeds}`."
             ),
             "",
             *lines,

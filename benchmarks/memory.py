@@ -1,6 +1,7 @@
-"""Peak memory of reading and scoring a CSV file and one ten times as large: it must not grow with the file.
+"""Peak memory of scoring a CSV file and one ten times as large: it must not grow with the file.
 
-Each measurement is a process of its own: HepRunner, AnomalyProcessor, iterative executor, a saved detector of default size.
+Each measurement is a process of its own: HepRunner, AnomalyProcessor, iterative executor, a saved
+detector of default size.
 
     python benchmarks/memory.py --out benchmarks/results/memory.md
 """
@@ -66,13 +67,13 @@ def main() -> None:
             write(path, [file for dataset in background for file in dataset.files], times)
             events, peak, seconds = measure(path, detector, options)
             peaks.append(peak)
-            lines.append(
-                f"| {name} | {events} | {path.stat().st_size / 1e6:.0f} | {peak:.0f} | {seconds:.0f} |"
-            )
+            size = path.stat().st_size / 1e6
+            lines.append(f"| {name} | {events} | {size:.0f} | {peak:.0f} | {seconds:.0f} |")
             print(lines[-1], flush=True)
     ratio = peaks[1] / peaks[0]
     found = f"Ratio of the peaks: {ratio:.2f}; must be at most {LIMIT}."
-    command = f"--repeats {options.repeats} --chunksize {options.chunksize} --forms {' '.join(options.forms)}"
+    command = f"--repeats {options.repeats} --chunksize {options.chunksize}"
+    command += f" --forms {' '.join(options.forms)}"
     text = "\n".join([f"Made by `python benchmarks/memory.py {command}`.", "", *lines, "", found])
     print(text)
     if options.out:
@@ -93,18 +94,10 @@ def write(path: Path, files: list[str], times: int) -> None:
 
 def measure(path: Path, detector: Path, options: argparse.Namespace) -> tuple[int, float, float]:
     """(events, peak [MiB], seconds) of scoring a file in a fresh process."""
-    command = [
-        sys.executable,
-        __file__,
-        "--chunksize",
-        str(options.chunksize),
-        "--forms",
-        *options.forms,
-    ]
-    run = subprocess.run(
-        [*command, "--measure", str(path), str(detector)],
-        env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=True,
-    )  # fmt: skip
+    how = ["--chunksize", str(options.chunksize), "--forms", *options.forms]
+    command = [sys.executable, __file__, *how, "--measure", str(path), str(detector)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     events, peak, seconds = run.stdout.split()
     return int(events), float(peak), float(seconds)
 
@@ -126,7 +119,7 @@ def score(
 
 
 def peak_of_this_process() -> float:
-    """Peak memory [MiB]; Linux's, for the one of getrusage starts at what the parent process held."""
+    """Peak memory [MiB]; on Linux not of getrusage, which starts at what the parent held."""
     status = Path("/proc/self/status")
     if status.exists():
         return int(status.read_text().partition("VmHWM:")[2].split()[0]) / 1024

@@ -1,7 +1,9 @@
-"""Events per second and AUC of one-pass scoring (attention "leave_one_out") against hiding each token in turn (attention "full").
+"""Events per second and AUC of one-pass scoring (attention "leave_one_out") against hiding each
+token in turn (attention "full").
 
-Models of the same size and training length; speed is measured on the same events, in turns, in one thread, best CPU time of the
-rounds. AUCs are of the plain forms of the score, in the SR, on events that trained nothing, every background process the same weight.
+Models of the same size and training length; speed is measured on the same events, in turns, in one
+thread, best CPU time of the rounds. AUCs are of the plain forms of the score, in the SR, on events
+that trained nothing, every background process the same weight.
 
     python benchmarks/one_pass.py --epochs 12 --out benchmarks/results/one_pass.md
 """
@@ -28,8 +30,7 @@ from hepmtp.events.tokens import TokenBatch
 from hepmtp.models.masked import Attention, MaskedTokenModel, ModelOptions
 from hepmtp.statistics.metrics import auc, balanced_weights
 from hepmtp.tokenizers.lookup import LookupTokenizer
-from hepmtp.training.loop import train
-from hepmtp.training.masking import TrainingOptions, batch_loss, mask_tokens
+from hepmtp.training.masking import TrainingOptions, batch_loss, mask_tokens, train
 from hepmtp.training.threads import torch_threads
 
 REQUIRED = 5.0
@@ -97,9 +98,10 @@ def quality(epochs: int, seed: int) -> list[str]:
         rows.append(f"| {name} | {seconds:.0f} | {float(loss) / n:.4f} | {areas} |")
     return [
         (
-            f"{len(training)} training events, {epochs} epochs, seed {seed}; AUC on {len(analysis)} background events of the SR, "
-            f"balanced. The loss is that of one hidden token of each of {len(validation)} validation events, the same tokens for both. "
-            f"Made by `python benchmarks/one_pass.py --epochs {epochs} --seed {seed}`."
+            f"{len(training)} training events, {epochs} epochs, seed {seed}; AUC on "
+            f"{len(analysis)} background events of the SR, balanced. The loss is that of one "
+            f"hidden token of each of {len(validation)} validation events, the same tokens for "
+            f"both. Made by `python benchmarks/one_pass.py --epochs {epochs} --seed {seed}`."
         ),
         "",
         f"| scoring | training [CPU s] | loss [nat] | {' | '.join(columns)} |",
@@ -118,21 +120,26 @@ def speed(events: int, rounds: int) -> tuple[list[str], float]:
     found = speeds(models, some, rounds)
     ratio = found["leave_one_out"] / found["full"]
     rows = [
-        f"| {KINDS[kind]} | {found[kind]:.0f} | {sum(weight.numel() for weight in model.parameters())} |"
+        f"| {KINDS[kind]} | {found[kind]:.0f} | "
+        f"{sum(weight.numel() for weight in model.parameters())} |"
         for kind, model in models.items()
     ]
     lines = [
         (
-            f"{len(some)} embedded events of {some.counts.mean():.1f} tokens on average, one thread, best CPU time of {rounds} rounds in "
-            f"turns, on a machine with other work. Made by `python benchmarks/one_pass.py --epochs 0 --events {events} --rounds {rounds}` "
-            f"with torch {torch.__version__}."
+            f"{len(some)} embedded events of {some.counts.mean():.1f} tokens on average, one "
+            f"thread, best CPU time of {rounds} rounds in turns, on a machine with other work. "
+            f"Made by `python benchmarks/one_pass.py --epochs 0 --events {events} --rounds "
+            f"{rounds}` with torch {torch.__version__}."
         ),
         "",
         "| scoring | events/s | parameters |",
         "|---|---|---|",
         *rows,
         "",
-        f"One pass against hiding each token in turn: {ratio:.1f} times the events/s (required {REQUIRED:g}).",
+        (
+            f"One pass against hiding each token in turn: {ratio:.1f} times the events/s (required "
+            f"{REQUIRED:g})."
+        ),
     ]
     return lines, ratio
 

@@ -1,6 +1,9 @@
-"""MET-model, METphi-model and 4VECT-model: confusion matrices of background and signal and the AUC of the hidden token's surprise.
+"""MET-model, METphi-model and 4VECT-model.
 
-python benchmarks/predictions.py --epochs 4 --out benchmarks/results/predictions.md --figures figures
+Confusion matrices of background and signal and the AUC of the hidden token's surprise.
+
+python benchmarks/predictions.py --epochs 4 --out benchmarks/results/predictions.md --figures
+figures
 """
 
 from __future__ import annotations
@@ -69,7 +72,8 @@ def main() -> None:
         )
         area = report.auc
         rows.append(
-            f"| {name} | {area.value:.3f} +- {area.error:.3f} | {published} | {area.n_background} | {area.n_signal} |"
+            f"| {name} | {area.value:.3f} +- {area.error:.3f} | {published} | {area.n_background} "
+            f"| {area.n_signal} |"
         )
         for events, confusion in (
             ("background", report.background),
@@ -86,9 +90,11 @@ def main() -> None:
         print(rows[-1], flush=True)
     lines = [
         (
-            f"Embedded sample, SR, events that trained nothing; {options.epochs} epochs, seed {options.seed}; AUC of {options.signal} "
-            "against background, every process the same weight, of the mean surprise of the hidden tokens. Published: EPS-HEP 2025, on "
-            f"other events. Made by `python benchmarks/predictions.py --epochs {options.epochs} --seed {options.seed}`."
+            f"Embedded sample, SR, events that trained nothing; {options.epochs} epochs, seed "
+            f"{options.seed}; AUC of {options.signal} against background, every process the same "
+            "weight, of the mean surprise of the hidden tokens. Published: EPS-HEP 2025, on other "
+            f"events. Made by `python benchmarks/predictions.py --epochs {options.epochs} --seed "
+            f"{options.seed}`."
         ),
         "",
         "| model | AUC | published | background events | signal events |",

@@ -1,4 +1,4 @@
-"""Raw events of the embedded sample in each region, all parts of the split: the table of docs/regions.md.
+"""Raw events of the embedded sample in each region: the table of docs/regions.md.
 
 python benchmarks/regions.py
 """
@@ -17,11 +17,8 @@ def main() -> None:
     for dataset in embedded():
         events = read([dataset])
         counts = [int(region.select(events).sum()) for region in REGIONS]
-        print(
-            f"| {dataset.name} | {dataset.role} | {len(events)} |",
-            " | ".join(map(str, counts)),
-            "|",
-        )
+        row = [dataset.name, dataset.role, len(events), *counts]
+        print("|", " | ".join(map(str, row)), "|")
 
 
 if __name__ == "__main__":

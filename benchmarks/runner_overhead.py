@@ -1,7 +1,8 @@
 """Events per second of AnomalyProcessor through HepRunner against the bare loop over chunks.
 
-Both read two unpacked files of the embedded sample in the same chunks and score with the same masked-token detector, in
-turns; CPU time of this process, the best of the rounds. The detector is trained for one epoch, which does not change its speed.
+Both read two unpacked files of the embedded sample in the same chunks and score with the same
+masked-token detector, in turns. Measured is CPU time of this process, the best of the rounds. The
+detector is trained for one epoch, which does not change its speed.
 
     python benchmarks/runner_overhead.py
 """

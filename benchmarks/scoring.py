@@ -1,9 +1,13 @@
-"""Events per second of hiding each token in turn: `hepmtp.detectors.masked_token.surprise.surprises` against a padded torch.nn.TransformerEncoder.
+"""Events per second of hiding each token in turn.
 
-The model's attention is "full", that of the encoder; what one pass ("leave_one_out", the default) gains is in one_pass.py. Both
-have the same weights, hide the same tokens and must give the same numbers; they run in turns, in one thread, and the best
-CPU time of the rounds counts. The encoder is padded to the longest event of the sample and gets a key-padding mask. A further
-row, ours without the shortcut of the last block (which looks at the hidden token alone), tells what the buckets by themselves do.
+`hepmtp.detectors.masked_token.surprise.surprises` against a padded torch.nn.TransformerEncoder.
+
+The model's attention is "full", that of the encoder; what one pass ("leave_one_out", the default)
+gains is in one_pass.py. Both have the same weights, hide the same tokens and must give the same
+numbers. They run in turns, in one thread, and the best CPU time of the rounds counts. The encoder
+is padded to the longest event of the sample and gets a key-padding mask. A further row, ours
+without the shortcut of the last block (which looks at the hidden token alone), tells what the
+buckets by themselves do.
 
     python benchmarks/scoring.py --out benchmarks/results/scoring.md
 """
@@ -24,7 +28,6 @@ from hepmtp.datasets.files import read
 from hepmtp.datasets.manifest import embedded
 from hepmtp.detectors.masked_token.surprise import surprises
 from hepmtp.events.tokens import TokenBatch
-from hepmtp.models.attention import Group
 from hepmtp.models.masked import MaskedTokenModel, ModelOptions
 from hepmtp.tokenizers.lookup import LookupTokenizer
 from hepmtp.training.threads import torch_threads
@@ -32,27 +35,29 @@ from hepmtp.training.threads import torch_threads
 REQUIRED, TOLERANCE = 2.0, 1e-5
 TOKENS = 4096  # about so many in one pass of each
 
-#: Surprise, expected surprise and its variance of each token and head, shape (3, n_tokens, n_heads).
+#: Surprise, expected surprise and its variance of each token and head, shape (3, n_tokens,
+#: n_heads).
 Score = Callable[[TokenBatch], np.ndarray]
 
 
 class AllPositions(MaskedTokenModel):
-    """The model without its shortcut: the last block computes every token, though one an event is asked for."""
+    """The model without its shortcut.
 
-    def encode_sorted(
-        self,
-        values: Tensor,
-        groups: list[Group],
-        at: Tensor | None = None,
-        features: Tensor | None = None,
+    The last block computes every token, though one an event is asked for.
+    """
+
+    def encode(
+        self, values: Tensor, offsets: Tensor, at: Tensor, features: Tensor | None = None
     ) -> Tensor:
         """As the model's own."""
-        encoded = super().encode_sorted(values, groups, None, features)
-        return encoded if at is None else encoded[at]
+        return super().encode(values, offsets, torch.arange(len(values)), features)[at]
 
 
 class Padded:
-    """torch's encoder with the model's weights; every copy of an event is as long as the longest event of the sample."""
+    """torch's encoder with the model's weights.
+
+    Every copy of an event is as long as the longest event of the sample.
+    """
 
     def __init__(self, model: MaskedTokenModel, *, fast_path: bool) -> None:
         self.model, self.fast_path, options = model, fast_path, model.options
@@ -85,10 +90,11 @@ class Padded:
         for first in range(0, len(event), TOKENS // longest):
             rows, at = (index[first : first + TOKENS // longest] for index in (event, place))
             copies, one = padded[rows], torch.arange(len(rows))
-            truth = copies[one, at]
-            copies[one, at] = self.model.mask_id(truth)
+            truth = copies[one, at].numpy().copy()
+            copies[one, at] = torch.as_tensor(self.model.mask_ids(truth))
             features = self.encoder(table[copies], src_key_padding_mask=~real[rows])[one, at]
-            parts.append(moments(self.model.log_probabilities(features), self.model.targets[truth]))
+            digits = torch.as_tensor(self.model.targets[truth])
+            parts.append(moments(self.model.classify(features), digits))
         return np.concatenate(parts, axis=1)
 
 
@@ -132,7 +138,10 @@ def seconds(score: Score, tokens: TokenBatch) -> float:
 
 
 def main() -> None:
-    """Print the speeds and their ratio; exit code 1 if outputs differ or the ratio is below the required one."""
+    """Print the speeds and their ratio.
+
+    Exit code 1 if outputs differ or the ratio is below the required one.
+    """
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -174,10 +183,12 @@ def main() -> None:
     ours, _, *others = best.values()
     ratio = min(others) / ours
     sample = (
-        f"{len(tokens)} embedded events of {tokens.counts.mean():.1f} tokens on average and {tokens.counts.max()} at most, every "
-        f"token hidden in turn; a model of {sum(weight.numel() for weight in model.parameters())} parameters; one thread, best CPU "
-        f"time of {options.rounds} interleaved rounds; outputs equal within {difference:.0e}. Made by `python benchmarks/scoring.py "
-        f"--events {options.events} --rounds {options.rounds}` with torch {torch.__version__}."
+        f"{len(tokens)} embedded events of {tokens.counts.mean():.1f} tokens on average and "
+        f"{tokens.counts.max()} at most, every token hidden in turn; a model of "
+        f"{sum(weight.numel() for weight in model.parameters())} parameters; one thread, best CPU "
+        f"time of {options.rounds} interleaved rounds; outputs equal within {difference:.0e}. Made "
+        f"by `python benchmarks/scoring.py --events {options.events} --rounds {options.rounds}` "
+        f"with torch {torch.__version__}."
     )
     rows = [
         f"| {name} | {len(tokens) / spent:.0f} | {spent / ours:.2f} |"

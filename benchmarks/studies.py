@@ -1,8 +1,11 @@
-"""What was tried to make the masked-token detector better: one row a choice, chosen by distorted background, judged by signals.
+"""What was tried to make the masked-token detector better.
 
-The criterion looks at no signal: the AUC of distorted background (hepmtp.events.distortions) against background, both of the validation
-part, inside the SR and without a selection. The signals' AUCs stand beside it: SR, analysis part, every background process the same
-weight, error of Hanley and McNeil.
+One row a choice, chosen by distorted background, judged by signals.
+
+The criterion looks at no signal: the AUC of distorted background (hepmtp.events.distortions)
+against background, both of the validation part, inside the SR and without a selection. The signals'
+AUCs stand beside it: SR, analysis part, every background process the same weight, error of Hanley
+and McNeil.
 
     python benchmarks/studies.py --out benchmarks/results/studies.md
 
@@ -70,13 +73,38 @@ def lookup(name: str) -> Callable[[], Tokenizer]:
 
 DEFAULT = lookup("no_azimuth")
 VARIANTS = {
-    "default": Variant("look-up table no_azimuth, one pass, tokens in", DEFAULT, forms=("joined", "sum", "mean", "excess", "type", "pt", "eta", "MET")),
+    "default": Variant(
+        "look-up table no_azimuth, one pass, tokens in",
+        DEFAULT,
+        forms=("joined", "sum", "mean", "excess", "type", "pt", "eta", "MET"),
+    ),
     "tails": Variant("with phi and METphi", lookup("tails")),
-    "visive2025": Variant("published bins: 20 %, phi and METphi", lookup("visive2025"), forms=("joined", "sum", "mean", "type", "pt", "MET")),
-    "joint": Variant("published bins, one embedding and output an id", lookup("visive2025"), ModelOptions(form="joint")),
-    "in_turn": Variant("each token hidden in turn, one an event in training", DEFAULT, ModelOptions(attention="full")),
-    "in_turn_30": Variant("each token hidden in turn, 30 % in training", DEFAULT, ModelOptions(attention="full"), TrainingOptions(mask_fraction=0.3)),
-    "continuous": Variant("continuous inputs, azimuth among them", lambda: ContinuousInputs(LookupTokenizer.preset("tails")), ModelOptions(inputs="continuous")),
+    "visive2025": Variant(
+        "published bins: 20 %, phi and METphi",
+        lookup("visive2025"),
+        forms=("joined", "sum", "mean", "type", "pt", "MET"),
+    ),
+    "joint": Variant(
+        "published bins, one embedding and output an id",
+        lookup("visive2025"),
+        ModelOptions(output="joint"),
+    ),
+    "in_turn": Variant(
+        "each token hidden in turn, one an event in training",
+        DEFAULT,
+        ModelOptions(attention="full"),
+    ),
+    "in_turn_30": Variant(
+        "each token hidden in turn, 30 % in training",
+        DEFAULT,
+        ModelOptions(attention="full"),
+        TrainingOptions(mask_fraction=0.3),
+    ),
+    "continuous": Variant(
+        "continuous inputs, azimuth among them",
+        lambda: ContinuousInputs(LookupTokenizer.preset("tails")),
+        ModelOptions(inputs="continuous"),
+    ),
     "two_epochs": Variant("2 epochs", DEFAULT, training=TrainingOptions(epochs=2)),
     "long": Variant("16 epochs", DEFAULT, training=TrainingOptions(epochs=16, patience=16)),
     "narrow": Variant("width 32", DEFAULT, ModelOptions(width=32, feedforward=64)),
@@ -84,7 +112,7 @@ VARIANTS = {
     "half": Variant("half of the training events", DEFAULT),
     "seed1": Variant("seed 1", DEFAULT, training=TrainingOptions(seed=1)),
     "seed2": Variant("seed 2", DEFAULT, training=TrainingOptions(seed=2)),
-}  # fmt: skip
+}
 
 
 class Judge:
@@ -145,7 +173,9 @@ def trained(name: str, variant: Variant, judge: Judge, folder: Path) -> MaskedTo
 
 
 def joins(components: dict[str, np.ndarray], judge: Judge) -> dict[str, dict[str, np.ndarray]]:
-    """Other ways to make one score of the components, each fitted on the background training part unless it says labels."""
+    """Other ways to make one score of the components, each fitted on the background training part
+    unless it says labels.
+    """
 
     def with_labels(model: Any, one: str, zero: str = "train") -> dict[str, np.ndarray]:
         x = np.concatenate([components[zero], components[one]])
@@ -247,7 +277,8 @@ def main() -> None:
     )
     lines = [
         f"Events in the SR: {sizes}. Made by `python benchmarks/studies.py`.", "",
-        "How the answers of the default model (what, how, missing, and how many particles) are joined; all four unless it is said:", "", *readings, "",
+        ("How the answers of the default model (what, how, missing, and how many particles) are "
+        "joined; all four unless it is said:"), "", *readings, "",
         "What is trained:", "", *models, "",
     ]  # fmt: skip
     text = "\n".join(lines)

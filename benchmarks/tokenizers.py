@@ -1,7 +1,10 @@
-"""What every tokenizer keeps of an event, in one table: ids in use, residuals, and the supervised AUC on tokens.
+"""What every tokenizer keeps of an event, in one table.
 
-All are fitted on the same background training events and measured on analysis events. The AUC is that of boosted trees with labels
-on the same observables of the events as they are ("continuous") and as they are decoded.
+Ids in use, residuals, and the supervised AUC on tokens.
+
+All are fitted on the same background training events and measured on analysis events. The AUC is
+that of boosted trees with labels on the same observables of the events as they are ("continuous")
+and as they are decoded.
 
     python benchmarks/tokenizers.py --out benchmarks/results/tokenizers.md
 """
@@ -32,7 +35,10 @@ SIGNALS = {"4top": "four tops", "glgl1600_neutralino800": "gluino pairs"}
 
 
 def of_the_talk() -> GraphVQTokenizer:
-    """Signal against background and no other task; the four-top events that it sees are those that train the classifier."""
+    """Signal against background and no other task.
+
+    The four-top events that it sees are those that train the classifier.
+    """
     signal = read(one for one in embedded() if one.name == "4top")
     return GraphVQTokenizer(signal=signal, reconstruction=0.0)
 
@@ -94,12 +100,25 @@ def main() -> None:
             pool.submit(measure, name, options.max_events) for name in reversed(options.only)
         ]
         found = [future.result() for future in reversed(slowest_first)]
-    header = ["tokenizer", "ids", "in use [%]", "perplexity", "pt", "eta", "abs(eta)", "phi", "MET", "METphi",
-              *(f"AUC tokens, {name}" for name in SIGNALS.values()), *(f"lost, {name}" for name in SIGNALS.values()),
-              "fit [CPU s]"]  # fmt: skip
+    header = [
+        "tokenizer",
+        "ids",
+        "in use [%]",
+        "perplexity",
+        "pt",
+        "eta",
+        "abs(eta)",
+        "phi",
+        "MET",
+        "METphi",
+        *(f"AUC tokens, {name}" for name in SIGNALS.values()),
+        *(f"lost, {name}" for name in SIGNALS.values()),
+        "fit [CPU s]",
+    ]
     first = found[0][0]
     ceiling = ", ".join(
-        f"{rounded(one.continuous, one.continuous_error)} on {SIGNALS[one.signal]} ({one.n_signal} events)"
+        f"{rounded(one.continuous, one.continuous_error)} on {SIGNALS[one.signal]} ({one.n_signal} "
+        "events)"
         for one in first.separations
     )
     text = "\n".join(
@@ -109,8 +128,9 @@ def main() -> None:
             ),
             "",
             (
-                f"{first.n_events} background analysis events. pt to METphi: half of the central 68 % of the residuals (pt and MET"
-                " relative). AUC of boosted trees with labels; on continuous inputs it is"
+                f"{first.n_events} background analysis events. pt to METphi: half of the central "
+                "68 % of the residuals (pt and MET relative). AUC of boosted trees with labels; "
+                "on continuous inputs it is"
             ),
             f'{ceiling}; "lost" is the difference on the same events.',
             "",

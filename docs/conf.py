@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+import builtins
 from importlib.metadata import version as version_of
+from typing import Any
+
+from docutils.nodes import Element, document
+from docutils.statemachine import StringList
+from sphinx.addnodes import pending_xref
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+from sphinx.ext.autosummary import Autosummary
+from sphinx.util.nodes import make_refnode
+
+import hepmtp
 
 project = "hepmtp"
 author = "The hepmtp developers"
@@ -23,4 +35,45 @@ autosummary_generate = True
 napoleon_google_docstring = False
 html_theme = "furo"
 html_title = f"hepmtp {version}"
+templates_path = ["_templates"]
 exclude_patterns = ["_build"]
+
+
+class PublicNames(Autosummary):
+    """The table of the names of ``hepmtp.__all__``, each with its first line and where it lives."""
+
+    has_content = False
+
+    def run(self) -> list:
+        homes = sorted(hepmtp._HOMES.items(), key=lambda item: item[0].lower())
+        self.options["nosignatures"] = True
+        self.content = StringList([f"~hepmtp.{home}.{name}" for name, home in homes])
+        return super().run()
+
+
+def leave_builtins(_: Sphinx, tree: document) -> None:
+    """Let no annotation such as type[Reader] become a link to a field that is called type."""
+    for reference in list(tree.findall(pending_xref)):
+        if reference["reftype"] == "class" and hasattr(builtins, reference["reftarget"]):
+            reference.replace_self(reference.children)
+
+
+def follow(app: Sphinx, env: BuildEnvironment, node: pending_xref, text: Element) -> Any:
+    """Let hepmtp.compare and hepmtp.plotting.roc lead to the module where each is described."""
+    package, _, name = node.get("reftarget", "").rpartition(".")
+    if not package.startswith("hepmtp") or node.get("refdomain") != "py":
+        return None
+    objects = env.domains["py"].objects
+    inside = package
+    if package == "hepmtp" and name in hepmtp._HOMES:
+        inside = f"hepmtp.{hepmtp._HOMES[name]}"
+    found = [one for one in objects if one.startswith(f"{inside}.") and one.endswith(f".{name}")]
+    if len(found) != 1:
+        return None
+    return make_refnode(app.builder, node["refdoc"], objects[found[0]].docname, found[0], text)
+
+
+def setup(app: Sphinx) -> None:
+    app.connect("missing-reference", follow)
+    app.connect("doctree-read", leave_builtins)
+    app.add_directive("public-names", PublicNames)

@@ -1,6 +1,9 @@
-"""The whole analysis in eight statements: read, select, tokenise, train, score, histogram, compare, plot.
+"""The whole analysis in eight statements.
 
-python examples/01_quickstart.py [EPOCHS]     # 8 epochs take about two minutes; writes figures/score.png and .pdf
+Read, select, tokenise, train, score, histogram, compare, plot.
+
+python examples/01_quickstart.py [EPOCHS]     # 8 epochs take about two minutes; writes
+figures/score.png and .pdf
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """hepmtp: masked-token prediction for LHC anomaly detection, as coffea processors without padding.
 
-The rule: ``import hepmtp`` is cheap; a name is imported (and torch, coffea or matplotlib with it) when it is first used.
+The rule: ``import hepmtp`` is cheap; a name is imported (and torch, coffea or matplotlib with it)
+when it is first used.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ if TYPE_CHECKING:  # the same names as in _HOMES, for type checkers and editors
     from hepmtp.training.classify import ClassifierTraining as ClassifierTraining
     from hepmtp.training.masking import TrainingOptions as TrainingOptions
 
-__version__ = "0.1.0"
+    __version__: str
 
 #: Public names and the module that each lives in.
 _HOMES: dict[str, str] = {
@@ -147,6 +148,10 @@ __all__ = ["__version__", *_HOMES]  # noqa: PLE0604
 if not TYPE_CHECKING:  # a type checker must not take every misspelt name for Any
 
     def __getattr__(name: str) -> Any:
+        if name == "__version__":
+            from importlib.metadata import version  # noqa: PLC0415 - slow, and seldom asked for
+
+            return version("hepmtp")
         if name not in _HOMES:
             raise AttributeError(f"module 'hepmtp' has no attribute {name!r}")
         return getattr(importlib.import_module(f"hepmtp.{_HOMES[name]}"), name)

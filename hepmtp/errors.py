@@ -18,13 +18,18 @@ The rule: the text says what was asked, what was found, where, and what to do::
 
 from __future__ import annotations
 
+import inspect
+from typing import TypeVar
+
+_Fitted = TypeVar("_Fitted")
+
 
 class HepmtpError(Exception):
     """The root: ``except HepmtpError`` catches everything that hepmtp raises on purpose."""
 
 
 class ReadError(HepmtpError, ValueError):
-    """A file cannot be read as events; names file, line (or entry), what was found and what to do."""
+    """A file cannot be read as events; names file, line (or entry), what was found, what to do."""
 
 
 class ManifestError(HepmtpError, ValueError):
@@ -68,3 +73,26 @@ class FetchError(HepmtpError):
 
 class RegionError(HepmtpError, ValueError):
     """A region is unknown, or what it selects is not one bool per event."""
+
+
+def fitted(value: _Fitted | None, owner: object) -> _Fitted:
+    """What `fit` has set on its owner; raises NotFittedError while it is None."""
+    if value is None:
+        raise NotFittedError(
+            f"this {type(owner).__name__} is not fitted yet: call fit(background events) first"
+        )
+    return value
+
+
+def check_protocol(thing: object, protocol: type) -> None:
+    """Raise OptionError that names what `thing` lacks of a protocol.
+
+    No property is evaluated: that of a detector which is not fitted would raise.
+    """
+    found = inspect.getattr_static
+    asked = [name for name in vars(protocol) if not name.startswith("_")]
+    if lacking := [name for name in asked if found(thing, name, None) is None]:
+        raise OptionError(
+            f"{type(thing).__name__} is no {protocol.__name__}, it lacks {', '.join(lacking)}: "
+            f"see {protocol.__module__}.{protocol.__name__} for what each of them is"
+        )

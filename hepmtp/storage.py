@@ -1,6 +1,9 @@
-"""Folders of plain data that fitted things are saved to: a json and a safetensors file, never a pickle.
+"""Folders of plain data that fitted things are saved to.
 
-The rule: a folder is written under a temporary name and renamed, and is refused when loaded if a byte has changed.
+A json and a safetensors file, never a pickle.
+
+The rule: a folder is written under a temporary name and renamed, and is refused when loaded if a
+byte has changed.
 """
 
 from __future__ import annotations
@@ -21,12 +24,13 @@ import safetensors.numpy
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
-from hepmtp.errors import StorageError
+from hepmtp.errors import OptionError, StorageError, check_protocol
 
 #: Changes when what is written can no longer be read by older code.
 FORMAT = 1
 META, ARRAYS = "hepmtp.json", "arrays.safetensors"
-#: Modules whose names were once saved, in folders and in manifests, and the public names of the classes that they held.
+#: Modules whose names were once saved, in folders and in manifests, and the public names of the
+#: classes that they held.
 _FORMER_HOMES = {
     "detectors.combination": "Combination",
     "detectors.deep_svdd": "DeepSVDD",
@@ -63,7 +67,9 @@ _SIGNED, _END = ',\n "sha256": "', '"\n}\n'
 
 @contextlib.contextmanager
 def new_folder(path: str | Path) -> Iterator[Path]:
-    """A temporary folder beside `path` that takes its name, and replaces an older one, when the block succeeds."""
+    """A temporary folder beside `path` that takes its name, and replaces an older one, when the
+    block succeeds.
+    """
     path = Path(path)
     if path.exists() and not (path / META).is_file():
         raise StorageError(
@@ -156,7 +162,10 @@ def _sha256(body: str, data: bytes) -> str:
 
 
 def digest(folder: str | Path) -> str:
-    """The sha256 of all files of a saved folder, what is saved within it included; a missing folder raises StorageError."""
+    """The sha256 of all files of a saved folder, what is saved within it included.
+
+    A missing folder raises StorageError.
+    """
     folder = Path(folder)
     read(folder)
     total = hashlib.sha256()
@@ -171,7 +180,8 @@ def digest(folder: str | Path) -> str:
 def kind_of(fitted: object) -> str:
     """Name under which the class of a fitted thing (or this class) is saved and found again.
 
-    ``"hepmtp:Class"``, the public name, for what hepmtp brings: modules may move. ``"package.module:Class"`` for a user's own.
+    ``"hepmtp:Class"``, the public name, for what hepmtp brings: modules may move.
+    ``"package.module:Class"`` for a user's own.
     """
     cls = fitted if isinstance(fitted, type) else type(fitted)
     package = cls.__module__.partition(".")[0]
@@ -179,7 +189,8 @@ def kind_of(fitted: object) -> str:
 
 
 def current_name(name: str) -> str:
-    """The name that is used today for what older folders and manifests call by its former module (`FORMER_NAMES`).
+    """The name that is used today for what older folders and manifests call by its former module
+    (`FORMER_NAMES`).
 
     Examples
     --------
@@ -190,12 +201,21 @@ def current_name(name: str) -> str:
 
 
 def resolve(name: str) -> Any:
-    """What ``"package.module:Class"`` names, by a former name too; raises ImportError, AttributeError or ValueError."""
+    """What ``"package.module:Class"`` names, by a former name too.
+
+    Raises ImportError, AttributeError or ValueError.
+    """
     return pkgutil.resolve_name(current_name(name))
 
 
-def load(path: str | Path) -> Any:
-    """The fitted thing in a folder, made by the ``load`` of the class that the folder names; raises StorageError."""
+def load(path: str | Path, protocol: type | None = None) -> Any:
+    """The fitted thing in a folder, made by the ``load`` of the class that the folder names.
+
+    Raises
+    ------
+    StorageError
+        if it cannot be loaded, or lacks something of the protocol, if one is given.
+    """
     kind = str(read(path)[0].get("kind"))
     try:
         cls = resolve(kind)
@@ -203,4 +223,11 @@ def load(path: str | Path) -> Any:
         raise StorageError(
             f"{path} holds a {kind!r}, which cannot be imported here ({error}): install its package"
         ) from None
-    return cls.load(path)
+    found = cls.load(path)
+    if protocol is not None:
+        try:
+            check_protocol(found, protocol)
+        except OptionError as error:
+            expected = protocol.__name__.lower()
+            raise StorageError(f"{path} holds a {kind!r}, expected a {expected}: {error}") from None
+    return found

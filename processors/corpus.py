@@ -1,7 +1,7 @@
 """CorpusProcessor: background events to the tokens that a model is trained on, with a cutflow.
 
-The rule: train and validation parts of background data sets only; a signal raises TrainingError on the first chunk.
-:func:`hepmtp.run.train.training_tokens` makes the training's input of what a run of it gives.
+The rule: train and validation parts of background data sets only; a signal raises TrainingError on
+the first chunk. :func:`hepmtp.run.train.training_tokens` makes the training's input of its output.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class CorpusProcessor(ProcessorABC):  # type: ignore[misc]
     -----
     ``process`` returns a dictionary that adds up over chunks::
 
-        corpus   {part: {"tokens": TokenBatch, "source": column_accumulator, "event": column_accumulator}}
+        corpus   {part: {"tokens": TokenBatch, "source" and "event": column_accumulator}}
         cutflow  {dataset: {part: raw number of events}}
     """
 

@@ -1,25 +1,50 @@
-"""Shared contracts: what every reader, tokenizer and detector must keep, in the manner of scikit-learn's check_estimator.
+"""Shared contracts: what every reader, tokenizer and detector must keep.
+
+They are made in the manner of scikit-learn's check_estimator.
 
 The rule: the test file of each such class calls its contract first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import awkward as ak
 import numpy as np
 import pytest
+import torch
 from hist.axis import Regular
 
 from hepmtp.detectors import Detector
-from hepmtp.errors import NotFittedError, ReadError, StorageError, TrainingError
-from hepmtp.events.record import PARTICLE_FIELDS, check_events, source_id, with_metadata
+from hepmtp.detectors.masked_token.surprise import surprises
+from hepmtp.errors import (
+    EventError,
+    NotFittedError,
+    OptionError,
+    ReadError,
+    StorageError,
+    TokenError,
+    TrainingError,
+)
+from hepmtp.events.particles import CONSTITUENT_TYPES
+from hepmtp.events.record import (
+    PARTICLE_FIELDS,
+    Role,
+    check_events,
+    make_events,
+    source_id,
+    with_metadata,
+)
 from hepmtp.events.split import part_of, split_of
 from hepmtp.events.tokens import TokenBatch
+from hepmtp.models import ModelConfig, TokenModel, build
 from hepmtp.readers import Reader
 from hepmtp.tokenizers import Tokenizer
+from hepmtp.tokenizers.particles_then_met import ParticleTokenizer
+
+#: What a saved folder may consist of: no pickle.
+PLAIN = {".json", ".safetensors"}
 
 
 def columns(events: ak.Array) -> dict[str, list[object]]:
@@ -30,6 +55,19 @@ def columns(events: ak.Array) -> dict[str, list[object]]:
         particles
         | missing
         | {name: events[name].to_list() for name in ("weight", "event", "source")}
+    )
+
+
+def no_particles(met: Sequence[float], role: Role = "background") -> ak.Array:
+    """Events without particles, with this MET at phi 1."""
+    nothing: list[float] = []
+    n = len(met)
+    return make_events(
+        counts=[0] * n,
+        **dict.fromkeys(("pt", "eta", "phi", "energy", "type"), nothing),
+        met=met,
+        met_phi=[1.0] * n,
+        role=role,
     )
 
 
@@ -100,6 +138,8 @@ def check_detector(
     before = columns(events)
     with pytest.raises(NotFittedError, match=r"call fit\(background events\) first"):
         _ = make().axis
+    with pytest.raises(NotFittedError, match=r"call fit\(background events\) first"):
+        make().save(tmp_path / "nothing")
     for role in ("signal", "data", None):
         with pytest.raises(TrainingError, match=r"only background may be fitted on"):
             make().fit(with_metadata(events, dataset="x", role=role))
@@ -110,6 +150,8 @@ def check_detector(
     assert isinstance(detector, Detector)
     assert detector.name
     assert len(detector.description) > 20
+    assert detector.n_parameters >= 0
+    _check_forms(detector, events)
 
     scores = _check_scores(detector, events, rtol, max(order, rtol))
     assert columns(events) == before
@@ -124,13 +166,21 @@ def check_detector(
     detector.save(tmp_path / "detector")
     loaded = type(detector).load(tmp_path / "detector")
     np.testing.assert_array_equal(loaded.score(events), scores)
-    assert (loaded.axis, loaded.name, loaded.description) == (
-        detector.axis,
-        detector.name,
-        detector.description,
-    )
+    for name in ("axis", "name", "description", "forms", "n_parameters", "supervised"):
+        assert getattr(loaded, name) == getattr(detector, name), name
+    assert {one.suffix for one in (tmp_path / "detector").rglob("*") if one.is_file()} <= PLAIN
     _check_damage(type(detector), tmp_path / "detector")
     return detector
+
+
+def _check_forms(detector: Detector, events: ak.Array) -> None:
+    with pytest.raises(OptionError, match=r"nonsense"):
+        detector.with_score("nonsense")
+    forms = [detector.with_score(form) for form in detector.forms]
+    assert len({one.name for one in forms}) == len(forms)
+    for one in forms:
+        assert isinstance(one.axis, Regular)
+        assert np.isfinite(one.score(events[:20])).all()
 
 
 def _check_scores(detector: Detector, events: ak.Array, rtol: float, order: float) -> np.ndarray:
@@ -185,21 +235,23 @@ def _check_damage(cls: type[Detector], folder: Path) -> None:
         cls.load(folder / "nothing")
 
 
-#: Share of the ids that a tokenizer of contextual codes must give again when its decoded events are encoded.
+#: Share of the ids that encoding decoded events must give again, where codes are contextual.
 CONTEXTUAL_AGREEMENT = 0.5
 
 
 def check_tokenizer(
     tokenizer: Tokenizer, events: ak.Array, tmp_path: Path, *, contextual: bool = False
 ) -> None:
-    """The contract of a tokenizer that is not fitted yet, on background events of which some have no particles.
+    """The contract of a tokenizer that is not fitted yet.
 
     Parameters
     ----------
+    events
+        background, some of it without particles.
     contextual
-        a particle's id depends on the particles beside it, so decoding, which changes these, may change ids too: instead of the
-        same ids, encoding decoded events must give as many in each event, and more than `CONTEXTUAL_AGREEMENT` of them the same;
-        all types must be those of the events.
+        a particle's id depends on the particles beside it, which decoding changes. Encoding decoded
+        events must then give as many ids in each event, and more than `CONTEXTUAL_AGREEMENT` of
+        them the same; all types must be those of the events.
     """
     assert isinstance(tokenizer, Tokenizer)
     assert ak.any(ak.num(events.Particle) == 0)
@@ -207,8 +259,13 @@ def check_tokenizer(
     for role in ("signal", "data", None):
         with pytest.raises(TrainingError, match=r"only background may be fitted on"):
             tokenizer.fit(with_metadata(events, dataset="other", role=role))
-    with pytest.raises(NotFittedError, match=r"call fit"):
+    with pytest.raises(NotFittedError, match=r"call fit\(background events\) first"):
         tokenizer.encode(events)
+    with pytest.raises(NotFittedError, match=r"call fit\(background events\) first"):
+        tokenizer.decode(TokenBatch.from_counts([], []))
+    with pytest.raises(NotFittedError, match=r"call fit\(background events\) first"):
+        tokenizer.save(tmp_path / "nothing")
+    assert tokenizer.supervised in (True, False)
     assert tokenizer.fit(events) is tokenizer
 
     tokens = tokenizer.encode(events)
@@ -251,5 +308,92 @@ def check_tokenizer(
     loaded = type(tokenizer).load(tmp_path / "tokenizer")
     assert loaded.encode(events) == tokens
     assert columns(loaded.decode(tokens)) == columns(decoded)
-    assert loaded.factors == tokenizer.factors
+    assert (loaded.factors, loaded.supervised) == (tokenizer.factors, tokenizer.supervised)
     assert np.array_equal(loaded.digits, digits)
+    assert {one.suffix for one in (tmp_path / "tokenizer").rglob("*") if one.is_file()} <= PLAIN
+
+
+def check_particle_tokenizer(
+    tokenizer: ParticleTokenizer, events: ak.Array, tmp_path: Path, *, contextual: bool = False
+) -> None:
+    """The contract of a `ParticleTokenizer`: that of a tokenizer, and what it refuses."""
+    hadrons = make_events(
+        counts=[2], pt=[5.0, 4.0], eta=[0.1, 0.2], phi=[1.0, 1.1], energy=[6.0, 5.0], type=[6, 7],
+        met=[0.0], met_phi=[0.0], types=CONSTITUENT_TYPES, role="background",
+    )  # fmt: skip
+    unknown = r"1 of 2 particles are of type h\+, known here are j, b"
+    with pytest.raises(EventError, match=unknown):
+        tokenizer.fit(hadrons)
+    with pytest.raises(TrainingError, match=r"none of the 3 events has a particle"):
+        tokenizer.fit(no_particles([1.0, 2.0, 3.0]))
+    check_tokenizer(tokenizer, events, tmp_path, contextual=contextual)
+    with pytest.raises(EventError, match=unknown):
+        tokenizer.encode(hadrons)
+    for one in (-1, tokenizer.vocab_size):
+        with pytest.raises(
+            TokenError, match=rf"ids must lie in 0\.\.{tokenizer.vocab_size - 1}, found"
+        ):
+            tokenizer.decode(TokenBatch.from_counts([one], [1]))
+    tokens = tokenizer.encode(events)
+    for column, (name, _) in enumerate(tokenizer.factors):
+        if not name.startswith("MET"):
+            continue
+        is_it = tokenizer.digits[tokens.values, column] >= 0
+        assert np.array_equal(tokens.owner[is_it], np.arange(len(events)))
+        for repeats in (~is_it, 1 + is_it):  # none, two of each
+            counts = np.bincount(tokens.owner, repeats, minlength=len(events)).astype(int)
+            wrong = TokenBatch.from_counts(np.repeat(tokens.values, repeats), counts)
+            with pytest.raises(TokenError, match=rf"exactly one {name} token"):
+                tokenizer.decode(wrong)
+
+
+def check_model(config: ModelConfig, tokenizer: Tokenizer, tokens: TokenBatch) -> None:
+    """The contract of a token model, on tokens of this tokenizer."""
+    torch.manual_seed(1)
+    model, again = (build(config, tokenizer.factors, tokenizer.digits).eval() for _ in range(2))
+    again.load_state_dict(model.state_dict())
+    tokens = tokens.select(np.argsort(tokens.counts, kind="stable"))
+    everywhere = np.arange(len(tokens.values))
+    with torch.no_grad():
+        whole = model.predict(tokens, everywhere)
+        for (_, size), log_p in zip(model.heads, whole, strict=True):
+            assert log_p.shape == (len(everywhere), size)
+            np.testing.assert_allclose(log_p.exp().sum(dim=1), 1, rtol=1e-5)
+        assert all(map(torch.equal, again.predict(tokens, everywhere), whole))
+        _check_close(model.predict(tokens, everywhere[1::3]), [one[1::3] for one in whole])
+        for event in range(0, len(tokens), 5):
+            rows = slice(*tokens.offsets[event : event + 2])
+            alone = model.predict(tokens.select([event]), np.arange(tokens.counts[event]))
+            _check_close(alone, [one[rows] for one in whole])
+        nothing = tokens.select([])
+        assert [len(one) for one in model.predict(nothing, nothing.values)] == [0] * len(whole)
+        _check_leave_one_out(model, tokens)
+    found = surprises(model, tokens)
+    assert all(np.isfinite(part).all() for part in found)
+    np.testing.assert_allclose(
+        surprises(model, tokens, max_tokens=1).surprise, found.surprise, rtol=1e-4, atol=1e-5
+    )
+
+
+def _check_leave_one_out(model: TokenModel, tokens: TokenBatch) -> None:
+    """A hidden token, or any of a model that needs no hiding, is predicted from the others."""
+    masks = model.mask_ids(tokens.values)
+    first = tokens.offsets[:-1][tokens.counts > 1]
+    for place, matters in ((first, False), (first + 1, True)):
+        predictions = []
+        for step in (0, 1):  # at this place another id of the same kind, and the first one hidden
+            values = tokens.values.copy()
+            for one in place:
+                same = np.flatnonzero(model.kind_of == masks[one] - len(model.targets))
+                values[one] = same[(np.searchsorted(same, values[one]) + step) % len(same)]
+            if not model.one_pass:
+                values[first] = masks[first]
+            shown = TokenBatch(values, tokens.offsets, tokens.features)
+            predictions.append(torch.cat(model.predict(shown, first), dim=1))
+        moved = (predictions[1] - predictions[0]).abs().amax(dim=1)
+        assert (moved > 1e-5).any() if matters else (moved < 1e-5).all()
+
+
+def _check_close(found: list[torch.Tensor], expected: list[torch.Tensor]) -> None:
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)

@@ -1,4 +1,4 @@
-"""AnomalyProcessor: the same histograms from every file format and executor, of analysis events alone."""
+"""AnomalyProcessor: the same from every file format and executor, of analysis events alone."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from hepmtp.detectors.observables import Observable
 from hepmtp.detectors.token_rarity import TokenRarity
 from hepmtp.errors import OptionError, RegionError, ScoreError, StorageError
 from hepmtp.events.record import metadata, with_metadata
-from hepmtp.events.regions import REGIONS, Region
+from hepmtp.events.regions import REGIONS, Region, described, regions_of
 from hepmtp.events.split import FRACTIONS, split_of
 from hepmtp.models.masked import ModelOptions
 from hepmtp.readers.root import HepmtpSchema
@@ -40,7 +40,7 @@ N = {"4top": 500, "ttbarW": 600}
 NAMES = ("masked_token", "masked_token_pt", "token_rarity", "multiplicity", "ht")
 
 
-class Broken:
+class Broken(Observable):
     """A detector whose score of the third event that it sees is what it was made with."""
 
     description = "Breaks on purpose."
@@ -117,7 +117,7 @@ def processor(folder: Path, events: Any) -> AnomalyProcessor:
 
 @pytest.fixture(scope="module")
 def expected(processor: AnomalyProcessor, events: Any) -> dict[str, Any]:
-    """By hand, without processor, runner and book: {(dataset, region): (events' numbers, weights, {detector: scores})}."""
+    """(event numbers, weights, {detector: scores}) by (dataset, region), without processor."""
     found = {}
     for dataset, whole in events.items():
         chosen = whole[split_of(whole) == "analysis"]
@@ -141,6 +141,8 @@ def iterative() -> Iterator[Any]:
 def check_same(out: dict[str, Any], expected: dict[str, Any], processor: AnomalyProcessor) -> None:
     """Counts exactly, sums to tolerance; scores of float32 may cross a bin's edge."""
     assert set(out["scores"]) == set(NAMES)
+    assert regions_of(out) == sorted(described(REGIONS))
+    assert [one.name for one in regions_of(out)] == [one.name for one in REGIONS]
     for dataset in N:
         assert list(out["cutflow"][dataset]) == ["all", *(region.name for region in REGIONS)]
         columns = {name: one.value for name, one in out["columns"][dataset].items()}

@@ -64,7 +64,7 @@ def test_groups_describe_the_order(counts: np.ndarray) -> None:
     assert len({group.multiplicity for group in groups}) == len(groups)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(counts=counts, rope=st.booleans(), seed=st.integers(0, 99))
 def test_groups_equal_event_by_event(counts: np.ndarray, rope: bool, seed: int) -> None:
     torch.manual_seed(seed)
@@ -109,7 +109,7 @@ def test_gradients_equal_event_by_event(rope: bool) -> None:
         torch.testing.assert_close(fast, slow, atol=1e-5, rtol=1e-4)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(counts=counts, rope=st.booleans(), seed=st.integers(0, 99))
 def test_leave_one_out_equals_position_by_position(
     counts: np.ndarray, rope: bool, seed: int

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from hepmtp.errors import StorageError, TrainingError
+from hepmtp.errors import OptionError, StorageError, TrainingError
 from hepmtp.events.observables import PARTICLE_FEATURES
 from hepmtp.events.record import make_events
 from hepmtp.models.attention import Group
@@ -83,7 +83,7 @@ def test_turned_events_are_the_same_collision(inputs: EventInputs) -> None:
     first = np.cumsum(inputs.counts) - inputs.counts
 
     def cosines(one: EventInputs) -> list[Any]:
-        """Of the angle between each particle and MET, and between it and the first one of its event."""
+        """Of the angle of each particle to MET, and to the first one of its event."""
         sine, cosine = one.particles[:, 2].astype(float), one.particles[:, 3].astype(float)
         return [
             sine * one.met[owner, 1] + cosine * one.met[owner, 2],
@@ -128,7 +128,7 @@ def test_standardisation(inputs: EventInputs) -> None:
 
 
 def test_logits_are_those_of_one_event_at_a_time(inputs: EventInputs, three: EventInputs) -> None:
-    """The reference: every token goes through every block, and the event's own is read at the end."""
+    """The reference: every token goes through every block, the event's own is read at the end."""
     model = new_classifier(SMALL, 1).standardise(inputs).eval()
     for some in (three, inputs.select(np.arange(30))):
         found = model.logits(some)
@@ -184,7 +184,7 @@ def test_training_learns_and_keeps_the_best_epoch(inputs: EventInputs) -> None:
 
 
 def test_weights_count(inputs: EventInputs) -> None:
-    """Every event twice, once with the wrong class and next to no weight: what is learned is the right class."""
+    """Every event twice, once with the wrong class and little weight: the right one is learned."""
     good, _ = sets(inputs)
     both = Labelled(
         good.inputs.and_(good.inputs),
@@ -249,13 +249,11 @@ def test_events_drawn_in_each_epoch(inputs: EventInputs) -> None:
 def test_refusals(inputs: EventInputs) -> None:
     training, validation = sets(inputs)
     with pytest.raises(
-        TrainingError,
+        OptionError,
         match=r"width a multiple of heads, found ClassifierOptions\(width=10, heads=4",
     ):
         ClassifierOptions(width=10)
-    with pytest.raises(
-        TrainingError, match=r"must be 1 or more, found ClassifierTraining\(epochs=0"
-    ):
+    with pytest.raises(OptionError, match=r"must be 1 or more, found ClassifierTraining\(epochs=0"):
         ClassifierTraining(epochs=0)
     with pytest.raises(
         TrainingError, match=r"the (validation )?loss became \w+.*: lower learning_rate"

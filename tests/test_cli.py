@@ -15,7 +15,7 @@ from hepmtp import __version__
 from hepmtp.cli import app, main
 from hepmtp.detectors import load_detector
 from hepmtp.readers.formats import reader_for
-from hepmtp.report.page import read_info
+from hepmtp.report.info import read_info
 from hepmtp.report.tables import read_csv
 from hepmtp.statistics.histograms import load
 from hepmtp.tokenizers import load_tokenizer
@@ -292,10 +292,27 @@ def test_compare_names_what_is_unknown(
         capsys, "compare", results, "--detector", "mass"
     )
     assert "no region XX; it has CR" in fails(capsys, "compare", results, "--regions", "SR", "XX")
+    assert "it has CR, SR, VR, preselection" in fails(
+        capsys, "compare", results, "--regions", "tight", "loose"
+    )
     assert "not a finished run" in fails(capsys, "compare", tmp_path)
     assert "quantile 2.0 is not between 0 and 1" in fails(
         capsys, "compare", results, "--threshold-quantile", "2"
     )
+
+
+def test_compare_takes_its_regions_from_the_run(
+    results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert hepmtp("compare", results, "--detector", "n_b", "--threshold-quantile", "0.9") == 0
+    assert capsys.readouterr().out.startswith("background, shape in SR against CR: ")
+    assert (results / "n_b-SR-CR.csv").is_file()
+    content = json.loads((results / "run.json").read_text())
+    content["regions"] = [[*one[:3], ""] for one in content["regions"]]
+    (tmp_path / "run.json").write_text(json.dumps(content))
+    (tmp_path / "histograms.json").write_bytes((results / "histograms.json").read_bytes())
+    error = fails(capsys, "compare", tmp_path)
+    assert "no signal and control region: name two of preselection, CR, VR, SR with" in error
 
 
 def test_report_makes_the_page_again(

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from contracts import check_detector
+from contracts import check_detector, no_particles
 
 from hepmtp.detectors import load_detector, training_events
 from hepmtp.detectors.combination import Combination, _rank, background_ranks
@@ -15,8 +15,7 @@ from hepmtp.detectors.deep_svdd import DeepSVDD
 from hepmtp.detectors.ecod import ECOD
 from hepmtp.detectors.event_network import NetworkTraining
 from hepmtp.detectors.observables import Observable
-from hepmtp.errors import NotFittedError, StorageError, TrainingError
-from hepmtp.events.record import make_events
+from hepmtp.errors import NotFittedError, OptionError, StorageError
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +49,7 @@ def test_rules_are_minimum_maximum_product_and_mean(events: Any) -> None:
     expected = {"and": np.minimum(*ranks), "or": np.maximum(*ranks), "prod": ranks[0] * ranks[1]}
     expected["avg"] = (ranks[0] + ranks[1]) / 2
     for rule, scores in found.items():
-        # every tenth event is a point of the map, so ranks are right to some events of these few hundred
+        # every tenth event is a point of the map: ranks are right to some events of these hundreds
         np.testing.assert_allclose(scores, expected[rule], atol=10 / len(training))
         assert ((scores > 0) & (scores < 1)).all()
 
@@ -65,19 +64,7 @@ def test_ranks_of_numbers_written_out() -> None:
 
 
 def test_stranger_events_than_all_of_background_do_not_tie(events: Any) -> None:
-    met = [1e3, 2e3, 1e4, 1e6, 1e8]
-    n = len(met)
-    far = make_events(
-        counts=[0] * n,
-        pt=[],
-        eta=[],
-        phi=[],
-        energy=[],
-        type=[],
-        met=met,
-        met_phi=[0.0] * n,
-        role="signal",
-    )
+    far = no_particles([1e3, 2e3, 1e4, 1e6, 1e8], "signal")
     scores = two("or").fit(events).score(far)
     assert (np.diff(scores) > 0).all()
     assert scores[-1] < 1
@@ -119,11 +106,11 @@ def test_members_are_saved_with_it(events: Any, tmp_path: Path) -> None:
 
 
 def test_what_is_no_combination_is_refused(events: Any) -> None:
-    with pytest.raises(TrainingError, match=r"rule must be one of and, or, prod, avg, found 'sum'"):
+    with pytest.raises(OptionError, match=r"rule must be one of and, or, prod, avg, found 'sum'"):
         two("sum")
     for members in ([Observable("met")], [Observable("met"), Observable("met")]):
         with pytest.raises(
-            TrainingError, match=r"needs two or more detectors of different names, found \['met'"
+            OptionError, match=r"needs two or more detectors of different names, found \['met'"
         ):
             Combination(members)
     with pytest.raises(NotFittedError, match=r"this Combination is not fitted yet: call fit"):

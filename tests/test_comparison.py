@@ -54,6 +54,8 @@ def test_compare_by_hand(h):
     assert found.p_value == pytest.approx(chi2_distribution.sf(found.chi2, 3))
     assert (found.regions, found.label, found.normalised) == (("SR", "CR"), "stranger", True)
     assert found.edges.tolist() == [0, 1, 2, 3, 4]
+    assert found.verdict == f"chi2 / ndof = {found.chi2:.1f} / 3, p = {found.p_value:.2g}"
+    assert found._replace(p_value=1e-9).verdict.endswith(" / 3, p < 0.0001")
 
 
 def test_compare_yields(h):
@@ -106,33 +108,32 @@ def test_compare_needs_events(h):
 
 def test_threshold_is_the_background_quantile(h):
     # shares of the CR background above 0, 1, 2, 3, 4: 41, 31, 11, 1, 1 of 41
-    cut = threshold(h, background="b", quantile=0.9)
+    cut = threshold(h, background="b", region="CR", quantile=0.9)
     assert (cut.value, cut.region) == (3, "CR")
     assert cut.eps_b == pytest.approx(1 / 41)
     assert cut.rule == "90 % of CR background below"
-    assert threshold(h, background="b", quantile=1 - 11 / 41).value == 2
-    assert threshold(h, background="b", quantile=0.1).value == 1
+    assert threshold(h, background="b", region="CR", quantile=1 - 11 / 41).value == 2
+    assert threshold(h, background="b", region="CR", quantile=0.1).value == 1
     with pytest.raises(
         ScoreError,
         match=r"0\.0244 of the background in CR lies above the score axis, more than 0\.01",
     ):
-        threshold(h, background="b", quantile=0.99)
+        threshold(h, background="b", region="CR", quantile=0.99)
     with pytest.raises(OptionError, match="not between 0 and 1"):
-        threshold(h, background="b", quantile=99)
+        threshold(h, background="b", region="CR", quantile=99)
 
 
 def test_best_separation_uses_labels(h):
     # eps_S - eps_B in the CR: 0, 1 - 31/41, 5/6 - 11/41, 3/6 - 1/41, -1/41
-    cut = best_separation(h, background="b", signal="s")
+    cut = best_separation(h, background="b", signal="s", region="CR")
     assert cut.value == 2
     assert cut.eps_b == pytest.approx(11 / 41)
     assert "labelled CR" in cut.rule
 
 
 def test_apply(h):
-    found = apply(
-        h, threshold(h, background="b", quantile=0.9), background="b", signal="s", systematic=0.3
-    )
+    cut = threshold(h, background="b", region="CR", quantile=0.9)
+    found = apply(h, cut, background="b", signal="s", region="SR", systematic=0.3)
     assert (found.detector, found.region, found.signal, found.threshold) == (
         "surprise",
         "SR",
@@ -154,26 +155,27 @@ def test_apply(h):
 
 def test_apply_with_columns_counts_raw_events(h):
     def columns(score, inside):
-        return {"score:surprise": np.array(score), "region:SR": np.array(inside)}
+        score, inside = np.array(score), np.array(inside)
+        return {"score:surprise": score, "region:SR": inside, "weight": np.ones(len(score))}
 
     raw = {
         "b": columns([3.5, 3.0, 9.0, 2.99, 3.5], [True, True, True, True, False]),
         "s": columns([3.5], [True]),
         "other": columns([3.5], [True]),
     }
-    found = apply(h, 3.0, background="b", signal="s", columns=raw)
+    found = apply(h, 3.0, background="b", signal="s", region="SR", columns=raw)
     assert (found.n_background, found.n_signal, found.counts, found.rule) == (3, 1, "raw", "given")
 
 
 def test_apply_without_background_left(h):
-    found = apply(h, 4.0, background="b", signal="s")
+    found = apply(h, 4.0, background="b", signal="s", region="SR")
     assert (found.b, found.z, found.s_over_b, found.n_background) == (0, None, None, 0)
     assert found.eps_b_error > 0
 
 
 def test_a_cut_between_edges_is_refused(h):
     with pytest.raises(OptionError, match=r"2\.2 is no bin edge; the nearest is 2\.0"):
-        apply(h, 2.2, background="b", signal="s")
+        apply(h, 2.2, background="b", signal="s", region="SR")
 
 
 def test_raw_counts_agree_with_the_histogram_at_every_edge():
@@ -182,7 +184,8 @@ def test_raw_counts_agree_with_the_histogram_at_every_edge():
     score = np.concatenate([rng.normal(0.5, 1, 500), axis.edges])
     one = book(axis, name="surprise")
     fill(one, dataset="b", region="SR", score=score, weight=1)
-    columns = {"b": {"score:surprise": score, "region:SR": np.ones(len(score), dtype=bool)}}
+    ones = np.ones(len(score))
+    columns = {"b": {"score:surprise": score, "region:SR": ones.astype(bool), "weight": ones}}
     for edge in axis.edges:
-        found = apply(one, edge, background="b", signal="b", columns=columns)
+        found = apply(one, edge, background="b", signal="b", region="SR", columns=columns)
         assert found.n_background == found.b

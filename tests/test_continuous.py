@@ -1,4 +1,4 @@
-"""Continuous inputs: the ids of another tokenizer, and features that tell of their own token alone."""
+"""Continuous inputs: the ids of another tokenizer, and features of each token by itself."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def fitted(background: ak.Array) -> ContinuousInputs:
 @pytest.fixture(scope="module")
 def two_events() -> ak.Array:
     return make_events(
-        counts=[2, 0], pt=[50.0, 20.0], eta=[0.5, -1.0], phi=[1.0, -2.0], energy=[60.0, 40.0], type=[1, 5], met=[30.0, 90.0],
-        met_phi=[2.0, 0.5],
+        counts=[2, 0], pt=[50.0, 20.0], eta=[0.5, -1.0], phi=[1.0, -2.0], energy=[60.0, 40.0],
+        type=[1, 5], met=[30.0, 90.0], met_phi=[2.0, 0.5],
     )  # fmt: skip
 
 

@@ -55,6 +55,7 @@ def test_all_formats_hold_the_same_numbers(source: Path, tmp_path: Path) -> None
     ]
 
 
+HUGGED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 particles = st.lists(
     st.tuples(
         st.sampled_from(["j", "b", "e+", "e-", "m+", "m-", "g"]),
@@ -66,9 +67,7 @@ particles = st.lists(
 )
 
 
-@settings(
-    deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(HUGGED, max_examples=25)
 @given(st.lists(particles, min_size=1, max_size=6), st.integers(1, 7))
 def test_any_events(
     tmp_path: Path, events: list[list[tuple[str, float, float, float, float]]], chunk: int
@@ -115,9 +114,7 @@ def test_csv_says_when_events_move(
     assert caplog.text.count("they are numbered anew, and fall into other parts of the train") == 1
 
 
-@settings(
-    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(HUGGED, max_examples=40)
 @given(st.lists(st.floats(0, 1e12), min_size=1, max_size=20), st.booleans())
 def test_csv_of_any_numbers(tmp_path: Path, numbers: list[float], single: bool) -> None:
     gev = np.array(numbers, dtype=np.float32 if single else np.float64).astype(np.float64)

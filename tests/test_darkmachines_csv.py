@@ -31,7 +31,7 @@ GOOD = [
     "2;ttbarW;-0.127349;1.05628e+06;0;",
     "354;4top;2.97e-8;0;3.1416;j,1e5,5e4,-0.3,-3.14159;m-,2.5e4,2.5e4,0,1;g,9.5e4,.9e5,5.,-1",
 ]
-HUGGED = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+HUGGED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 def plain(text: str, source: int) -> dict[str, list[object]]:

@@ -15,7 +15,7 @@ from hepmtp.detectors import training_events
 from hepmtp.detectors.deep_svdd import SMALLEST_CENTRE, DeepSVDD
 from hepmtp.detectors.event_features_input import chosen_features
 from hepmtp.detectors.event_network import NetworkTraining
-from hepmtp.errors import NotFittedError, StorageError, TrainingError
+from hepmtp.errors import NotFittedError, OptionError, StorageError
 from hepmtp.storage import new_folder, read, write
 
 FEW = ("n_jets", "ht", "met", "lepton_pt_3", "jet_pt_1", "jet_pt_2")
@@ -130,9 +130,9 @@ def test_options_are_saved_and_checked(fitted: DeepSVDD, events: Any, tmp_path: 
         write(folder, meta["kind"], {name: meta[name] for name in ("options", "axis")}, arrays)
     with pytest.raises(StorageError, match=r"what was saved does not fit the options"):
         DeepSVDD.load(tmp_path / "detector")
-    with pytest.raises(TrainingError, match=r"hidden, outputs and members must be 1 or more"):
+    with pytest.raises(OptionError, match=r"hidden, outputs and members must be 1 or more"):
         DeepSVDD(members=0)
-    with pytest.raises(TrainingError, match=r"epochs, patience and batch_events must be 1 or more"):
+    with pytest.raises(OptionError, match=r"epochs, patience, batch_events and threads must be 1"):
         NetworkTraining(epochs=0)
     with pytest.raises(NotFittedError, match=r"this DeepSVDD is not fitted yet: call fit"):
         _ = DeepSVDD().n_parameters

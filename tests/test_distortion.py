@@ -91,8 +91,10 @@ def test_parameters_are_counted_in_a_combination_too(background: Any) -> None:
 
 def test_before_fit(background: Any, tmp_path: Path) -> None:
     with pytest.raises(
-        NotFittedError, match=r"this DistortionDetector is not trained yet: call fit"
+        NotFittedError, match=r"this DistortionDetector is not fitted yet: call fit"
     ):
         tiny().score(background)
-    with pytest.raises(NotFittedError, match=r"this DistortionDetector has no axis yet: call fit"):
+    with pytest.raises(
+        NotFittedError, match=r"this DistortionDetector is not fitted yet: call fit"
+    ):
         tiny().save(tmp_path / "x")

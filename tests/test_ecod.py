@@ -7,28 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from contracts import check_detector
+from contracts import check_detector, no_particles
 from pyod.models.ecod import ECOD as PyodECOD
 
 from hepmtp.detectors import training_events
 from hepmtp.detectors.ecod import ECOD
-from hepmtp.errors import NotFittedError, TrainingError
+from hepmtp.errors import NotFittedError, OptionError
 from hepmtp.events.observables import EVENT_FEATURES, event_features
-from hepmtp.events.record import make_events
-
-
-def events_with_met(met: list[float], **more: Any) -> Any:
-    return make_events(
-        counts=[0] * len(met),
-        pt=[],
-        eta=[],
-        phi=[],
-        energy=[],
-        type=[],
-        met=met,
-        met_phi=[0.0] * len(met),
-        **more,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -70,18 +55,18 @@ def test_the_score_is_the_largest_of_three_sums(events: Any) -> None:
 
 def test_tails_of_numbers_written_out() -> None:
     training = np.arange(1.0, 101.0).tolist()
-    detector = ECOD(features=("met",)).fit(events_with_met(training, role="background"))
+    detector = ECOD(features=("met",)).fit(no_particles(training))
     assert detector.sorted_ is not None
     kept = detector.sorted_[0]
     n = len(kept)
-    events = events_with_met([kept[0], kept[-1], kept[-1] + 1, kept[-1] + 1000, kept[n // 2]])
+    events = no_particles([kept[0], kept[-1], kept[-1] + 1, kept[-1] + 1000, kept[n // 2]])
     expected = [np.log(n), np.log(n), np.log(n + 1), np.log(n + 1), np.log(n / (n - n // 2))]
     np.testing.assert_allclose(detector.score(events), expected, rtol=1e-12, atol=0.05)
 
 
 def test_options_and_use_before_fit(events: Any) -> None:
     with pytest.raises(
-        TrainingError, match=r"aggregate must be one of \('event', 'feature'\), found 'sum'"
+        OptionError, match=r"aggregate must be one of \('event', 'feature'\), found 'sum'"
     ):
         ECOD(aggregate="sum")  # type: ignore[arg-type]
     with pytest.raises(NotFittedError, match=r"this ECOD is not fitted yet: call fit"):

@@ -12,7 +12,7 @@ from contracts import check_detector
 
 from hepmtp.detectors.event_network import NetworkTraining
 from hepmtp.detectors.flow import Flow
-from hepmtp.errors import TrainingError
+from hepmtp.errors import OptionError
 from hepmtp.events.record import make_events
 
 KINDS = pytest.mark.parametrize("kind", ["affine", "spline"])
@@ -103,9 +103,9 @@ def test_options(events: Any, tmp_path: Path) -> None:
         detector.features,
     )
     assert loaded.n_parameters == detector.n_parameters > 100
-    with pytest.raises(TrainingError, match=r"kind must be one of affine, spline, found 'nice'"):
+    with pytest.raises(OptionError, match=r"kind must be one of affine, spline, found 'nice'"):
         tiny("nice")
     with pytest.raises(
-        TrainingError, match=r"hidden and transforms must be 1 or more and bins 2 or more"
+        OptionError, match=r"hidden and transforms must be 1 or more and bins 2 or more"
     ):
         Flow(bins=1)

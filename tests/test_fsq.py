@@ -8,28 +8,14 @@ import awkward as ak
 import numpy as np
 import pytest
 import torch
-from contracts import check_tokenizer
+from contracts import check_particle_tokenizer, no_particles
 
 from hepmtp.detectors import training_events
-from hepmtp.errors import TokenError, TrainingError
-from hepmtp.events.record import concatenate, make_events
+from hepmtp.errors import OptionError, TrainingError
+from hepmtp.events.record import concatenate
 from hepmtp.tokenizers import load_tokenizer
 from hepmtp.tokenizers.autoencoder import AutoencoderOptions, Condition
 from hepmtp.tokenizers.fsq import FSQTokenizer, Lattice
-
-
-def no_particles(n: int) -> ak.Array:
-    return make_events(
-        counts=[0] * n,
-        pt=[],
-        eta=[],
-        phi=[],
-        energy=[],
-        type=[],
-        met=[50.0] * n,
-        met_phi=[1.0] * n,
-        role="background",
-    )
 
 
 def small(condition: Condition = "type", **options: object) -> FSQTokenizer:
@@ -42,12 +28,12 @@ def small(condition: Condition = "type", **options: object) -> FSQTokenizer:
 @pytest.fixture(scope="module")
 def events(background: ak.Array) -> ak.Array:
     """Background training events, and two without particles among them."""
-    return concatenate([training_events(background), no_particles(2)])
+    return concatenate([training_events(background), no_particles([50.0, 50.0])])
 
 
 @pytest.mark.parametrize("condition", ["type", "none"])
 def test_contract(condition: Condition, events: ak.Array, tmp_path: Path) -> None:
-    check_tokenizer(small(condition), events, tmp_path)
+    check_particle_tokenizer(small(condition), events, tmp_path)
 
 
 def test_digits_are_the_coordinates_of_the_lattice() -> None:
@@ -59,7 +45,7 @@ def test_digits_are_the_coordinates_of_the_lattice() -> None:
         *([0, 1, 0, 0], [1, 0, 0, 0], [6, 3, 2, 4]),
     ]
     assert small("none").factors[:3] == (("level1", 4), ("level2", 3), ("level3", 5))
-    # the library's own order of codes and coordinates agrees: each digit rises with its own coordinate alone
+    # the library's own order of codes agrees: each digit rises with its own coordinate alone
     points = Lattice((4, 3, 5)).vectors().numpy()[:, ::-1]
     digits = tokenizer.digits[:60, 1:]
     for column, size in enumerate((4, 3, 5)):
@@ -112,7 +98,7 @@ def test_order_of_events_has_no_effect(events: ak.Array) -> None:
 @pytest.mark.parametrize("levels", [(), (8, 2), (8, -5)])
 def test_bad_levels(levels: tuple[int, ...]) -> None:
     with pytest.raises(
-        TokenError, match=r"levels must be one number or more, each 3 or more, found"
+        OptionError, match=r"levels must be one number or more, each 3 or more, found"
     ):
         FSQTokenizer(levels=levels)
 

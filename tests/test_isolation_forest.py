@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 import sklearn.ensemble
-from contracts import check_detector
+from contracts import check_detector, no_particles
 
 from hepmtp.detectors import load_detector, training_events
 from hepmtp.detectors.isolation_forest import IsolationForest
-from hepmtp.errors import NotFittedError, OptionError, TrainingError
+from hepmtp.errors import NotFittedError, OptionError
 from hepmtp.events.observables import EVENT_FEATURES, event_features
 from hepmtp.events.record import make_events
 
@@ -43,18 +43,7 @@ def test_scores_are_those_of_scikit_learn(events: Any, tree_events: int) -> None
 def test_a_tree_of_three_values_by_hand() -> None:
     """One feature with values 1, 2 and 100: path lengths follow from the cuts."""
     met = np.repeat([1.0, 2.0, 100.0], 40)
-    n = len(met)
-    events = make_events(
-        counts=np.zeros(n, int),
-        pt=[],
-        eta=[],
-        phi=[],
-        energy=[],
-        type=[],
-        met=met,
-        met_phi=0.0 * met,
-        role="background",
-    )
+    events = no_particles(met.tolist())
     detector = IsolationForest(features=("met",), trees=200).fit(events)
     low, _, high = (detector.score(events[met == value])[0] for value in (1.0, 2.0, 100.0))
     assert high > low  # a cut at random falls between 2 and 100 in 98 of 99 cases
@@ -93,7 +82,7 @@ def test_options_are_saved_and_checked(events: Any, tmp_path: Path) -> None:
     options = ("features", "name", "trees", "tree_events", "seed", "n_parameters")
     assert [getattr(loaded, one) for one in options] == [("ht", "met"), "two", 4, 50, 9, 0]
     with pytest.raises(
-        TrainingError, match=r"trees and tree_events must be 1 or more, found 0 and 256"
+        OptionError, match=r"trees and tree_events must be 1 or more, found 0 and 256"
     ):
         IsolationForest(trees=0)
     with pytest.raises(

@@ -1,4 +1,6 @@
-"""A small league: its numbers by hand, what its detectors get to see, and what it does again when called again."""
+"""A small league: its numbers by hand, what its detectors get to see, and what it does again when
+called again.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,14 @@ import pytest
 from hepmtp import storage
 from hepmtp.datasets.files import read
 from hepmtp.datasets.manifest import embedded
-from hepmtp.detectors import axis_from, load_detector, plain_axis, score_axis, training_events
+from hepmtp.detectors import (
+    BaseDetector,
+    axis_from,
+    load_detector,
+    plain_axis,
+    score_axis,
+    training_events,
+)
 from hepmtp.detectors.combination import Combination
 from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
 from hepmtp.detectors.observables import Observable
@@ -28,15 +37,8 @@ from hepmtp.report.tables import read_csv
 from hepmtp.statistics.metrics import auc_difference
 from hepmtp.statistics.performance import performance, scores
 from hepmtp.studies.league.challenge import ChallengeRow, read_challenge
-from hepmtp.studies.league.entries import (
-    AGAINST,
-    ENTRIES,
-    GROUPS,
-    Entry,
-    choose,
-    entry_of,
-    learned_from_signal,
-)
+from hepmtp.studies.league.entries import AGAINST, ENTRIES, GROUPS, choose
+from hepmtp.studies.league.entry import Entry, entry_of
 from hepmtp.studies.league.figures import Bar, auc_bars
 from hepmtp.studies.league.run import run_league
 from hepmtp.tokenizers.continuous import ContinuousInputs
@@ -46,7 +48,7 @@ BACKGROUND = ["ttbarW", "ttbarWW", "ttbarZ", "ttbarHiggs"]
 
 
 @dataclass(eq=False)
-class Noisy:
+class Noisy(BaseDetector):
     """HT with noise that depends on the seed; counts how often it is fitted and scores."""
 
     seed: int = 0
@@ -196,7 +198,7 @@ def test_numbers_are_means_over_seeds_of_the_performance_table(league, columns):
     each = [
         next(
             one
-            for one in performance(table, background=BACKGROUND, signals=["4top"])
+            for one in performance(table, background=BACKGROUND, signals=["4top"], regions=["SR"])
             if one.detector == "noisy"
         )
         for table in columns
@@ -229,7 +231,7 @@ def test_differences_are_paired_seed_by_seed(league, columns):
         pairs = []
         for table in columns:
             a, b = (
-                scores(table, name, signal="4top", background=BACKGROUND)
+                scores(table, name, signal="4top", background=BACKGROUND, region="SR")
                 for name in (first, second)
             )
             weights = {"signal_weight": a.signal_weight, "background_weight": a.balanced_weight}
@@ -259,7 +261,8 @@ def test_the_share_of_the_ceiling(league, columns):
     assert row.of_ceiling == pytest.approx((row.auc_balanced - 0.5) / (told.auc_balanced - 0.5))
     rng = np.random.default_rng(3)  # the error against a bootstrap of the same events
     a, b = (
-        scores(columns[0], name, signal="4top", background=BACKGROUND) for name in ("ht", "told")
+        scores(columns[0], name, signal="4top", background=BACKGROUND, region="SR")
+        for name in ("ht", "told")
     )
     shares = []
     for _ in range(150):
@@ -451,13 +454,21 @@ def test_a_region_without_events_makes_no_table(tmp_path, caplog):
         ([], {}, HepmtpError, "each with a name of its own; found none"),
         ([PLAIN[0], PLAIN[0]], {}, HepmtpError, "found multiplicity, multiplicity"),
         ([PLAIN[0]], {"seeds": ()}, HepmtpError, r"needs seeds, each once; found \[\]"),
-        ([PLAIN[0]], {"against": "nobody"}, HepmtpError, "there is no entry 'nobody' to compare with; there are multip"),
+        (
+            [PLAIN[0]],
+            {"against": "nobody"},
+            HepmtpError,
+            "there is no entry 'nobody' to compare with; there are multip",
+        ),
         ([PLAIN[0]], {"regions": ("XR",)}, RegionError, "region 'XR' is unknown"),
         (
             [replace(NOISY, libraries=("numpy", "no_such_library"))],
             {},
             HepmtpError,
-            r'noisy: no_such_library not installed; run pip install "hepmtp\[league\]", or choose others with --only',
+            (
+                r'noisy: no_such_library not installed; run pip install "hepmtp\[league\]", or choose '
+                r"others with --only"
+            ),
         ),
         (
             [Entry("x", no_library)],
@@ -466,7 +477,7 @@ def test_a_region_without_events_makes_no_table(tmp_path, caplog):
             r"entry 'x' needs no_such_library, which is not installed",
         ),
     ],
-)  # fmt: skip
+)
 def test_wrong_leagues(entries, options, error, message, tmp_path):
     with pytest.raises(error, match=message):
         small(tmp_path, entries, **options)
@@ -493,13 +504,13 @@ def test_labels_are_found_in_what_a_detector_is_made_from():
         MaskedTokenDetector(graph(signal=signal)),
         MaskedTokenDetector(ContinuousInputs(graph(signal=signal))),
     ):
-        assert learned_from_signal(supervised)
+        assert supervised.supervised
     for other in (
         plain,
         Combination([plain, Noisy()], "or"),
         MaskedTokenDetector(ContinuousInputs(graph())),
     ):
-        assert not learned_from_signal(other)
+        assert not other.supervised
 
 
 def test_a_score_that_is_not_a_number_is_named(tmp_path, monkeypatch):
@@ -554,7 +565,7 @@ def test_every_entry_can_be_made_in_both_sizes_with_its_seed(name, background):
         else:
             assert repr(first) == repr(other) or entry.parts
     if entry.small and isinstance(first, MaskedTokenDetector):
-        assert first.model.form == entry.make(0).model.form
+        assert first.model.output == entry.make(0).model.output
 
 
 def test_your_own_entries(tmp_path, league):

@@ -32,7 +32,7 @@ def tiny(
 ) -> MaskedTokenDetector:
     return MaskedTokenDetector(
         LookupTokenizer(**tokens),
-        ModelOptions(form=model, width=16, feedforward=32, layers=1),  # type: ignore[arg-type]
+        ModelOptions(output=model, width=16, feedforward=32, layers=1),  # type: ignore[arg-type]
         TrainingOptions(epochs=1, seed=seed),
         form=form,
         tail_events=300,
@@ -56,8 +56,8 @@ def folder(fitted: MaskedTokenDetector, tmp_path_factory: pytest.TempPathFactory
     return path
 
 
-# sums of float32 depend on the order of the particles, by some 1e-6 in a digit's surprise and 1e-5 in that of a joint token; the
-# tail probabilities make up to ten times that of it
+# sums of float32 depend on the order of the particles, by some 1e-6 in a digit's surprise and 1e-5
+# in that of a joint token; the tail probabilities make up to ten times that of it
 @pytest.mark.parametrize(
     ("model", "form", "order"),
     [
@@ -173,7 +173,7 @@ def test_before_fit(events: Any, tmp_path: Path) -> None:
         lambda: tiny().save(tmp_path / "x"),
     ):
         with pytest.raises(
-            NotFittedError, match=r"this MaskedTokenDetector is not trained yet: call fit"
+            NotFittedError, match=r"this MaskedTokenDetector is not fitted yet: call fit"
         ):
             use()
 
@@ -199,7 +199,9 @@ def test_weights_of_another_vocabulary_are_refused(
 ) -> None:
     shutil.copytree(folder, tmp_path / "detector")
     LookupTokenizer(pt_bins=4).fit(events).save(tmp_path / "detector" / "tokenizer")
-    with pytest.raises(StorageError, match=r"the weights do not fit the tokenizer's vocabulary"):
+    with pytest.raises(
+        StorageError, match=r"the weights do not fit the model or the tokenizer's vocabulary"
+    ):
         load_detector(tmp_path / "detector")
 
 
@@ -280,7 +282,7 @@ def test_an_interrupted_training_goes_on(
 
 
 def test_validation_events_choose_the_epoch_only(events: Any) -> None:
-    """With one epoch there is nothing to choose, so that other validation events give the same scores."""
+    """With one epoch there is nothing to choose: other validation events give the same scores."""
     validation = part_of(events, "validation")
     kept = ak.concatenate([part_of(events, "train"), validation[: len(validation) // 2]])
     kept = with_metadata(kept, dataset="ttbarW", role="background")

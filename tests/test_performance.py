@@ -34,7 +34,7 @@ def columns():
 
 
 def test_the_table(columns):
-    rows = performance(columns, background=["ttbarW", "ttbarZ"], signals=["4top"])
+    rows = performance(columns, background=["ttbarW", "ttbarZ"], signals=["4top"], regions=["SR"])
     assert [(row.detector, row.signal, row.region) for row in rows] == [
         ("multiplicity", "4top", "SR"),
         ("surprise", "4top", "SR"),
@@ -60,7 +60,9 @@ def test_the_table(columns):
 
 
 def test_without_the_reference_there_is_no_gain(columns):
-    row = performance(columns, background=["ttbarZ"], signals=["4top"], reference="ht")[0]
+    row = performance(
+        columns, background=["ttbarZ"], signals=["4top"], regions=["SR"], reference="ht"
+    )[0]
     assert (row.gain, row.gain_error) == (None, None)
 
 
@@ -69,10 +71,10 @@ def test_what_is_missing_is_named(columns):
     with pytest.raises(
         ScoreError, match="no score columns of dataset 'ttbarX'; there are ttbarZ, ttbarW, 4top"
     ):
-        scores(columns, "surprise", signal="4top", background=["ttbarX"])
+        scores(columns, "surprise", signal="4top", background=["ttbarX"], region="SR")
     with pytest.raises(ScoreError, match="'4top' has no column 'score:ht'"):
-        scores(columns, "ht", signal="4top", background=["ttbarZ"])
+        scores(columns, "ht", signal="4top", background=["ttbarZ"], region="SR")
     with pytest.raises(ScoreError, match="region CR holds 0 events of 4top"):
         scores(columns, "surprise", signal="4top", background=["ttbarZ"], region="CR")
     with pytest.raises(ScoreError, match="no background data sets were named"):
-        scores(columns, "surprise", signal="4top", background=[])
+        scores(columns, "surprise", signal="4top", background=[], region="SR")

@@ -1,4 +1,4 @@
-"""Figures: they show what they were given, say whose events it is, and leave the caller's style alone."""
+"""Figures show what they were given, say whose events it is, and leave the caller's style."""
 
 from __future__ import annotations
 
@@ -78,6 +78,21 @@ def test_scores_of_the_regions(h):
     yields = compare(h, "CR", "SR", datasets=BACKGROUND, normalise=False)
     assert drawn >= yields.first.max()
     assert drawn <= np.max(yields.first + yields.first_error) + 1e-9
+
+
+def test_scores_of_any_number_of_regions(h):
+    figure = plotting.score_panels(
+        h,
+        ["SR", "CR", "SR"],
+        background=BACKGROUND,
+        signals=SIGNALS,
+        labels={"SR": r"$\geq 6$ jets", "CR": ""},
+    )
+    panels = [" ".join(text.get_text() for text in axis.texts) for axis in figure.axes]
+    assert panels[1:] == ["CR", r"SR: $\geq 6$ jets"]
+    limits = {axis.get_ylim() for axis in figure.axes}
+    assert len(limits) == 1
+    assert figure.axes[-1].get_xlabel() == "Surprise"
 
 
 def test_more_signals_than_line_styles_are_all_drawn(h):

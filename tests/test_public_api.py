@@ -82,6 +82,8 @@ def test_type_checkers_see_the_names_of_the_lazy_table() -> None:
 
 def test_the_version_is_that_of_the_package() -> None:
     assert hepmtp.__version__ == importlib.metadata.version("hepmtp")
+    assert "__version__" in hepmtp.__all__
+    assert "__version__" not in vars(hepmtp)  # asked of the installation, when it is asked for
 
 
 @pytest.mark.parametrize("name", MODULES)

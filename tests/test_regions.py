@@ -1,4 +1,4 @@
-"""Regions: each cut by written-out events, disjoint for any events, and the counts of the embedded sample."""
+"""Regions: each cut by written-out events, disjoint for any, and counts of the sample."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import pickle
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hepmtp.errors import RegionError
+from hepmtp.errors import OptionError, RegionError
 from hepmtp.events.particles import PARTICLE_TYPES
 from hepmtp.events.record import make_events
 from hepmtp.events.regions import (
@@ -20,7 +20,10 @@ from hepmtp.events.regions import (
     SR,
     VR,
     Region,
+    described,
+    named,
     region_named,
+    regions_of,
     same_sign_or_three_leptons,
 )
 from hepmtp.readers.darkmachines.reader import DarkMachinesCSV
@@ -48,9 +51,15 @@ def events_of(listed):
     )
     zero = np.zeros(len(types))
     return make_events(
-        counts=[len(labels) for labels, _ in listed], pt=pts, eta=zero, phi=zero, energy=pts, type=types,
-        met=np.zeros(len(listed)), met_phi=np.zeros(len(listed)),
-    )  # fmt: skip
+        counts=[len(labels) for labels, _ in listed],
+        pt=pts,
+        eta=zero,
+        phi=zero,
+        energy=pts,
+        type=types,
+        met=np.zeros(len(listed)),
+        met_phi=np.zeros(len(listed)),
+    )
 
 
 def names(events):
@@ -106,6 +115,7 @@ def test_every_cut(labels, pt, expected):
     assert names(event(labels, pt)) == expected
 
 
+@settings(deadline=None)  # how long it takes is not tested
 @given(
     st.lists(st.lists(st.sampled_from(PARTICLE_TYPES), max_size=14), max_size=6),
     st.sampled_from([40.0, 90.0]),
@@ -156,6 +166,31 @@ def test_a_region_of_ones_own():
     assert own.select(events).tolist() == [False, True]
     assert region_named("mine", [*REGIONS, own]) is own
     assert region_named("SR") is SR
+
+
+def test_what_a_run_says_of_regions_keeps_their_order_and_purpose():
+    found = sorted(described(REGIONS) | described(REGIONS))
+    assert [(one.name, one.purpose) for one in found] == [
+        ("preselection", ""),
+        ("CR", "control"),
+        ("VR", "validation"),
+        ("SR", "signal"),
+    ]
+    assert named(found, "control", "validation") == ["CR", "VR"]
+    assert regions_of({"regions": [list(one) for one in reversed(found)]}) == found
+
+
+@pytest.mark.parametrize(
+    ("name", "purpose", "message"),
+    [
+        ("SR", "search", "region 'SR': purpose must be one of 'control', .* found 'search'"),
+        ("", "", "a region's name must be text without '/', found ''"),
+        ("1b/6j", "signal", "a region's name must be text without '/', found '1b/6j'"),
+    ],
+)
+def test_a_region_that_cannot_be_is_refused(name, purpose, message):
+    with pytest.raises(OptionError, match=message):
+        Region(name, "", SR.selection, purpose)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The page: made from a small real run's folder alone, complete, self-contained, and honest about its numbers."""
+"""The page: made from a run's folder alone, complete, self-contained, with the right numbers."""
 
 from __future__ import annotations
 
@@ -11,16 +11,10 @@ import pytest
 from hist.axis import Regular
 
 from hepmtp import plotting
-from hepmtp.errors import HepmtpError
-from hepmtp.report.page import (
-    FigureText,
-    RunInfo,
-    conclusions,
-    read_info,
-    versions,
-    write_report,
-    write_results,
-)
+from hepmtp.errors import StorageError
+from hepmtp.report.folder import write_numbers
+from hepmtp.report.info import FigureText, RunInfo, read_info, versions
+from hepmtp.report.page import _plain, conclusions, write_page
 from hepmtp.report.tables import records
 from hepmtp.statistics.comparison import apply, compare, threshold
 from hepmtp.statistics.histograms import book, fill
@@ -61,7 +55,7 @@ def small_run(folder):
             for key, values in score.items():
                 fill(histograms[key], dataset=name, region=one, score=values[inside], weight=weight)
     h = histograms["surprise"]
-    cut = threshold(h, background=BACKGROUND, quantile=0.95)
+    cut = threshold(h, background=BACKGROUND, region="CR", quantile=0.95)
     figure = plotting.score_regions(
         h, compare(h, "SR", "CR", datasets=BACKGROUND), background=BACKGROUND, signals=SIGNALS
     )
@@ -99,17 +93,24 @@ def small_run(folder):
         seconds=168.0,
         versions=versions(),
     )
-    write_results(
+    write_numbers(
         folder,
         info=info,
         histograms=histograms,
         cutflow=cutflow,
-        performance=performance(columns, background=BACKGROUND, signals=SIGNALS),
+        performance=performance(columns, background=BACKGROUND, signals=SIGNALS, regions=["SR"]),
         selection=[
-            apply(one, threshold(one, background=BACKGROUND, quantile=0.95), background=BACKGROUND, signal="4top", columns=columns)
+            apply(
+                one,
+                threshold(one, background=BACKGROUND, region="CR", quantile=0.95),
+                background=BACKGROUND,
+                signal="4top",
+                region="SR",
+                columns=columns,
+            )
             for one in histograms.values()
         ],
-    )  # fmt: skip
+    )
     assert cut.region == "CR"
     return info
 
@@ -135,7 +136,7 @@ class Page(HTMLParser):
 
 
 def test_the_page_is_complete_and_self_contained(folder):
-    text = write_report(folder).read_text(encoding="utf-8")
+    text = write_page(folder).read_text(encoding="utf-8")
     page = Page(text)
     tags = [tag for tag, _ in page.tags]
     assert "script" not in tags
@@ -164,26 +165,45 @@ def test_the_page_is_complete_and_self_contained(folder):
 
 
 def test_the_numbers_of_the_page_are_those_of_the_files(folder):
-    page = Page(write_report(folder).read_text(encoding="utf-8"))
+    page = Page(write_page(folder).read_text(encoding="utf-8"))
     cutflow = json.loads((folder / "cutflow.json").read_text())
     raw = cutflow["4top"]["SR"]["raw"]
     assert f"4top{cutflow['4top']['all']['raw']}" in page.text
     assert f"{raw} signal" in page.text
 
 
+@pytest.mark.parametrize(
+    ("label", "text"),
+    [
+        (r"$\geq 6$ jets, $H_T > 500$ GeV", "≥ 6 jets, HT > 500 GeV"),
+        (r"$p_T^{miss} \leq 20$ GeV of masked_token", "pT miss ≤ 20 GeV of masked_token"),
+        ("4 or 5 jets", "4 or 5 jets"),
+    ],
+)
+def test_tex_is_text_on_the_page(label, text):
+    assert _plain(label) == text
+
+
 def test_files_of_the_folder(folder):
     names = {path.name for path in folder.iterdir()}
-    assert names >= {"run.json", "histograms.json", "cutflow.json", "performance.csv", "performance.md", "selection.csv",
-                     "selection.md", "figures"}  # fmt: skip
+    tables = {f"{name}.{kind}" for name in ("performance", "selection") for kind in ("csv", "md")}
+    assert names >= {"run.json", "histograms.json", "cutflow.json", "figures", *tables}
     assert read_info(folder).figures[1].name == "shape"
     assert read_info(folder).seconds == 168.0
 
 
 def row(detector, auc, gain, gain_error):
     return {
-        "detector": detector, "signal": "4top", "region": "SR", "auc_balanced": str(auc), "auc_balanced_error": "0.01",
-        "gain": str(gain), "gain_error": str(gain_error), "n_signal": "100", "n_background": "200",
-    }  # fmt: skip
+        "detector": detector,
+        "signal": "4top",
+        "region": "SR",
+        "auc_balanced": str(auc),
+        "auc_balanced_error": "0.01",
+        "gain": str(gain),
+        "gain_error": str(gain_error),
+        "n_signal": "100",
+        "n_background": "200",
+    }
 
 
 INFO = RunInfo(
@@ -226,26 +246,26 @@ def test_a_run_without_signal_has_a_page(folder, tmp_path):
         signals=[],
         detector="surprise",
     )
-    write_results(
+    write_numbers(
         tmp_path,
         info=info,
         histograms={},
         cutflow={"data": {"all": {"raw": 1, "sumw": 1.0, "sumw2": 1.0}}},
     )
-    assert "makes no statement on separation" in write_report(tmp_path).read_text(encoding="utf-8")
+    assert "makes no statement on separation" in write_page(tmp_path).read_text(encoding="utf-8")
 
 
 def test_what_is_missing_is_named(tmp_path):
-    with pytest.raises(HepmtpError, match=r"is not a finished run: run\.json cannot be read"):
-        write_report(tmp_path)
+    with pytest.raises(StorageError, match=r"is not a finished run: run\.json cannot be read"):
+        write_page(tmp_path)
     (tmp_path / "run.json").write_text('{"title": "x"}')
-    with pytest.raises(HepmtpError, match="does not describe a run"):
-        write_report(tmp_path)
+    with pytest.raises(StorageError, match="does not describe a run"):
+        write_page(tmp_path)
     small_run(tmp_path)
     (tmp_path / "figures" / "shape.png").unlink()
-    with pytest.raises(HepmtpError, match=r"shape\.png of this run cannot be read"):
-        write_report(tmp_path)
+    with pytest.raises(StorageError, match=r"shape\.png of this run cannot be read"):
+        write_page(tmp_path)
     (tmp_path / "cutflow.json").unlink()
-    with pytest.raises(HepmtpError, match=r"cutflow\.json cannot be read"):
-        write_report(tmp_path)
+    with pytest.raises(StorageError, match=r"cutflow\.json cannot be read"):
+        write_page(tmp_path)
     assert not (tmp_path / "report.html").exists()

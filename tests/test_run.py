@@ -18,7 +18,7 @@ from coffea.nanoevents import BaseSchema
 from coffea.processor import Runner, SimpleCheckpointer
 from coffea.util import coffea_console
 
-from hepmtp.errors import HepmtpError, OptionError, ReadError, ScoreError
+from hepmtp.errors import OptionError, ReadError, ScoreError
 from hepmtp.events.observables import ht, n_b
 from hepmtp.events.record import metadata
 from hepmtp.readers.convert import convert
@@ -38,9 +38,10 @@ def fill(events: ak.Array) -> dict[str, Any]:
     """A small processor: HT weighted, counts, and who the events are."""
     name = metadata(events)["dataset"]
     h = hist.Hist(
-        hist.axis.StrCategory([], growth=True, name="dataset"), hist.axis.Regular(20, 0, 2000, name="ht"),
+        hist.axis.StrCategory([], growth=True, name="dataset"),
+        hist.axis.Regular(20, 0, 2000, name="ht"),
         storage=hist.storage.Weight(),
-    )  # fmt: skip
+    )
     h.fill(dataset=name, ht=ht(events), weight=ak.to_numpy(events.weight))
     identity = {(int(s), int(e)) for s, e in zip(events.source, events.event, strict=True)}
     n_bs = int(n_b(events).sum())
@@ -231,9 +232,7 @@ def test_a_reader_is_made_with_its_options(
     out = HepRunner(iterative, chunksize=1)(with_options(files), fill)
     assert out["n"] == {"bad": 2}  # the third chunk has no event
     # coffea opens hepmtp's own ROOT files itself, but not with options
-    with pytest.raises(
-        ReadError, match=r"4top\.root has no tree 'mine & ours' \(found: Events\)"
-    ):
+    with pytest.raises(ReadError, match=r"4top\.root has no tree 'mine & ours' \(found: Events\)"):
         HepRunner(iterative)(fileset(files["root"], reader_options={"tree": "mine & ours"}), fill)
     own = fileset(files["root"], reader_options={"tree": "Events"})
     check_same(HepRunner(iterative, chunksize=300)(own, fill), expected)
@@ -258,8 +257,9 @@ def test_errors_name_what_is_wrong(files: Any, iterative: Any, tmp_path: Path) -
     ):
         runner(bad_fileset(files), fill)
     skipping = HepRunner(iterative, chunksize=1)
-    out = skipping({"bad": {"files": [files["csv"]["4top"].with_name("bad.csv")],
-                            "metadata": {"reader": "hepmtp.readers.darkmachines.reader:SKIP_BAD"}}}, fill)  # fmt: skip
+    lenient = {"reader": "hepmtp.readers.darkmachines.reader:SKIP_BAD"}
+    bad = files["csv"]["4top"].with_name("bad.csv")
+    out = skipping({"bad": {"files": [bad], "metadata": lenient}}, fill)
     assert out["n"] == {"bad": 2}  # the third chunk has no event
     junk = tmp_path / "junk.root"
     junk.write_bytes(b"junk" * 100)
@@ -281,7 +281,7 @@ def test_errors_name_what_is_wrong(files: Any, iterative: Any, tmp_path: Path) -
     with pytest.raises(ScoreError, match=r"^score of event 300 is nan; train again$"):
         HepRunner(iterative, chunksize=100)(fileset(files["csv"]), break_down)
     with pytest.raises(
-        HepmtpError, match=r"executor 'grid' is unknown; the executors are iterative, futures, dask"
+        OptionError, match=r"executor 'grid' is unknown; the executors are iterative, futures, dask"
     ):
         make_executor("grid").__enter__()  # type: ignore[arg-type]
 
@@ -298,7 +298,7 @@ def test_a_named_reader_is_used(files: Any, expected: Any, iterative: Any, tmp_p
 def test_root_files_of_others_are_read_by_their_readers(
     files: Any, expected: Any, iterative: Any, tmp_path: Path
 ) -> None:
-    """The layout of a file is seen from its branches; mixed with CSV in one fileset, in chunks, and with options."""
+    """The layout is seen from the branches; mixed with CSV, in chunks, and with options."""
     columns = {
         name: ak.Array([[60.0, 40.0], [], [30.0]])
         for name in ("Jet.PT", "Jet.Eta", "Jet.Phi", "Jet.Mass")
@@ -389,7 +389,7 @@ def test_no_more_than_maxchunks_of_each_dataset(files: Any, iterative: Any, kind
 def test_a_checkpoint_is_of_one_chunk(
     files: Any, expected: Any, iterative: Any, tmp_path: Path
 ) -> None:
-    """With one identity for all chunks of a file, the first chunk's result would stand for each of them."""
+    """With one identity for all chunks of a file, the first result would stand for each."""
     runner = HepRunner(iterative, chunksize=100, checkpointer=SimpleCheckpointer(str(tmp_path)))
     for _ in range(2):
         check_same(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hepmtp.errors import HepmtpError
+from hepmtp.errors import OptionError
 from hepmtp.statistics.significance import asimov
 
 
@@ -35,5 +35,5 @@ def test_asimov_is_stable_at_small_signal(s):
 
 
 def test_asimov_refuses_no_background():
-    with pytest.raises(HepmtpError, match="b > 0"):
+    with pytest.raises(OptionError, match="b > 0"):
         asimov(1, 0)

@@ -106,8 +106,10 @@ def test_the_saved_folder_holds_no_signal(background: Any, gluino: Any, tmp_path
 
 def test_before_fit(background: Any, gluino: Any, tmp_path: Path) -> None:
     with pytest.raises(
-        NotFittedError, match=r"this SupervisedDetector is not trained yet: call fit"
+        NotFittedError, match=r"this SupervisedDetector is not fitted yet: call fit"
     ):
         tiny(gluino).score(background)
-    with pytest.raises(NotFittedError, match=r"this SupervisedDetector has no axis yet: call fit"):
+    with pytest.raises(
+        NotFittedError, match=r"this SupervisedDetector is not fitted yet: call fit"
+    ):
         tiny(gluino).save(tmp_path / "x")

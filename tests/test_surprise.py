@@ -12,10 +12,9 @@ from test_masked import TOKENIZER, events_of, make_model
 from hepmtp.detectors.masked_token.surprise import surprises, surprises_slowly
 from hepmtp.errors import TokenError
 from hepmtp.events.tokens import TokenBatch
-from hepmtp.models.attention import Group
 from hepmtp.models.masked import MaskedTokenModel, ModelOptions
 
-FORMS = ("product", "joint")
+OUTPUTS = ("product", "joint")
 POSITIONS = ("none", "rope", "learned")
 ATTENTIONS = ("full", "leave_one_out")
 #: Multiplicities from no particle to many, in no order.
@@ -23,23 +22,21 @@ PARTICLES = [3, 0, 12, 1, 3, 7, 0]
 
 
 def probabilities(model: MaskedTokenModel, tokens: TokenBatch, token: int) -> list[np.ndarray]:
-    """Predicted probabilities of each head for one hidden token, from the whole event passed once."""
-    event = int(tokens.owner[token])
-    values = torch.tensor(tokens.values[tokens.offsets[event] : tokens.offsets[event + 1]])
-    place = token - int(tokens.offsets[event])
-    values[place] = model.mask_id(values[place])
+    """Predicted probabilities of each head for one hidden token, its event passed once."""
+    event = tokens.select([tokens.owner[token]])
+    place = np.array([token - tokens.offsets[tokens.owner[token]]])
+    event.values[place] = model.mask_ids(event.values[place])
     with torch.no_grad():
-        features = model.encode(values, torch.tensor([0, len(values)]))[place : place + 1]
-        return [log_p[0].exp().double().numpy() for log_p in model.log_probabilities(features)]
+        return [log_p[0].exp().double().numpy() for log_p in model.predict(event, place)]
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("output", OUTPUTS)
 @pytest.mark.parametrize("position", POSITIONS)
 @pytest.mark.parametrize("attention", ATTENTIONS)
 @pytest.mark.parametrize("max_tokens", [1, 300, 4096])
-def test_fast_equals_slow(form: str, position: str, attention: str, max_tokens: int) -> None:
+def test_fast_equals_slow(output: str, position: str, attention: str, max_tokens: int) -> None:
     # the slow one hides each token, also from a model that needs no hiding
-    model = make_model(form=form, position=position, attention=attention)
+    model = make_model(output=output, position=position, attention=attention)
     tokens = events_of(PARTICLES) + TokenBatch.from_counts(
         [875, 3], [0, 1, 1]
     )  # no tokens; one with nothing around it
@@ -47,7 +44,7 @@ def test_fast_equals_slow(form: str, position: str, attention: str, max_tokens: 
     np.testing.assert_allclose(
         found.surprise, surprises_slowly(model, tokens), rtol=1e-4, atol=1e-5
     )
-    applies = model.targets.numpy()[tokens.values] >= 0
+    applies = model.targets[tokens.values] >= 0
     for part in found[:4]:
         assert part.shape == applies.shape
         assert part.dtype == np.float64
@@ -56,10 +53,10 @@ def test_fast_equals_slow(form: str, position: str, attention: str, max_tokens: 
     assert ((found.predicted >= 0) == applies).all()
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("output", OUTPUTS)
 @pytest.mark.parametrize("attention", ATTENTIONS)
-def test_expected_variance_and_tail_are_the_sums(form: str, attention: str) -> None:
-    model = make_model(form=form, attention=attention)
+def test_expected_variance_and_tail_are_the_sums(output: str, attention: str) -> None:
+    model = make_model(output=output, attention=attention)
     tokens = events_of(PARTICLES)
     found = surprises(model, tokens)
     for token in range(len(tokens.values)):
@@ -76,15 +73,15 @@ def test_expected_variance_and_tail_are_the_sums(form: str, attention: str) -> N
                 assert found.predicted[token, column] == p.argmax()
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_uniform_predictions(form: str) -> None:
-    model = make_model(form=form)
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_uniform_predictions(output: str) -> None:
+    model = make_model(output=output)
     torch.nn.init.zeros_(model.head.weight)
     torch.nn.init.zeros_(model.head.bias)
     tokens = events_of(PARTICLES)
     found = surprises(model, tokens)
-    applies = model.targets.numpy()[tokens.values] >= 0
-    logs = np.where(applies, np.log([head.size for head in model.heads]), 0)
+    applies = model.targets[tokens.values] >= 0
+    logs = np.where(applies, np.log([size for _, size in model.heads]), 0)
     np.testing.assert_allclose(found.surprise, logs, rtol=1e-6)
     np.testing.assert_allclose(found.expected, logs, rtol=1e-6)
     np.testing.assert_allclose(found.variance, 0, atol=1e-6)
@@ -136,9 +133,9 @@ def test_one_pass_takes_each_token_once() -> None:
     sizes = []
 
     class Counting(MaskedTokenModel):
-        def encode_sorted(self, values: torch.Tensor, *rest: Any) -> torch.Tensor:
+        def encode(self, values: torch.Tensor, *rest: Any) -> torch.Tensor:
             sizes.append(len(values))
-            return super().encode_sorted(values, *rest)
+            return super().encode(values, *rest)
 
     options = ModelOptions(width=16, feedforward=32, heads=2, attention="leave_one_out")
     tokens = events_of([3] * 20 + [8] * 5 + [30])
@@ -151,15 +148,9 @@ def test_no_more_tokens_at_once_than_asked_for() -> None:
     passes: list[tuple[int, int]] = []
 
     class Counting(MaskedTokenModel):
-        def encode_sorted(
-            self,
-            values: torch.Tensor,
-            groups: list[Group],
-            at: torch.Tensor | None = None,
-            features: torch.Tensor | None = None,
-        ) -> torch.Tensor:
-            passes.append((len(values), groups[0].multiplicity))
-            return super().encode_sorted(values, groups, at, features)
+        def encode(self, values: torch.Tensor, offsets: torch.Tensor, *rest: Any) -> torch.Tensor:
+            passes.append((len(values), int(offsets[1])))
+            return super().encode(values, offsets, *rest)
 
     surprises(
         Counting(TOKENIZER.factors, TOKENIZER.digits, ModelOptions(attention="full")).eval(),

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import pytest
 
-from hepmtp.errors import HepmtpError
+from hepmtp.errors import OptionError, StorageError
 from hepmtp.report.tables import cells, read_csv, records, rounded, write_csv, write_markdown
 
 
@@ -54,7 +54,7 @@ def test_rounding(value, error, text):
 
 def test_empty_tables(tmp_path):
     assert cells([]).rows == []
-    with pytest.raises(HepmtpError, match="nothing to write"):
+    with pytest.raises(OptionError, match="nothing to write"):
         write_csv(tmp_path / "t.csv", [])
-    with pytest.raises(HepmtpError, match="cannot be read as a table"):
+    with pytest.raises(StorageError, match="cannot be read as a table"):
         read_csv(tmp_path / "absent.csv")

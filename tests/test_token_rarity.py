@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -50,15 +51,15 @@ def test_an_event_without_tokens_scores_0(events: Any) -> None:
 def test_a_fitted_tokenizer_stays_as_it_is(events: Any) -> None:
     """It may be that of a trained masked-token detector."""
     tokenizer = LookupTokenizer().fit(part_of(events[:200], "train"))
-    edges = {name: values.copy() for name, values in tokenizer.edges_.items()}
+    before = copy.deepcopy(tokenizer.bins_)
     detector = TokenRarity(tokenizer).fit(events)
     assert detector.tokenizer is tokenizer
-    for name, values in tokenizer.edges_.items():
-        np.testing.assert_array_equal(values, edges[name])
+    assert tokenizer.bins_ is not None
+    assert before is not None
+    for name, bins in tokenizer.bins_.items():
+        np.testing.assert_array_equal(bins.edges, before[name].edges)
 
 
-def test_before_fit(events: Any, tmp_path: Path) -> None:
+def test_before_fit(events: Any) -> None:
     with pytest.raises(NotFittedError, match=r"this TokenRarity is not fitted yet"):
         TokenRarity().score(events)
-    with pytest.raises(NotFittedError, match=r"this TokenRarity has no axis yet"):
-        TokenRarity().save(tmp_path / "x")

@@ -1,4 +1,6 @@
-"""The tokenizer report: numbers that can be checked by hand, analysis events only, and figures that show what was measured."""
+"""The tokenizer report: numbers that can be checked by hand, analysis events only, and figures that
+show what was measured.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,7 @@ from hepmtp.studies.tokenizer.measure import (
     tokenizer_report,
     type_confusion,
 )
-from hepmtp.studies.tokenizer.text import report_markdown, write_report
+from hepmtp.studies.tokenizer.text import report_markdown, write_text
 from hepmtp.tokenizers.lookup import LookupTokenizer
 
 
@@ -274,7 +276,10 @@ def test_markdown(report: TokenizerReport) -> None:
     for expected in (
         "# Tokenizer report: published",
         "885 ids",
-        f"| pt after / before - 1 | {report.residuals['pt'].median:z.3f} | {report.residuals['pt'].half_width:.3f} |",
+        (
+            f"| pt after / before - 1 | {report.residuals['pt'].median:z.3f} | "
+            f"{report.residuals['pt'].half_width:.3f} |"
+        ),
         "| abs(eta) after - before |",
         "Every particle keeps its type.",
         f"{one.n_signal} / {one.n_background}",
@@ -291,7 +296,7 @@ def test_markdown(report: TokenizerReport) -> None:
 def test_json_holds_all_numbers(report: TokenizerReport, tmp_path: Path) -> None:
     matrix = report.correlation_after.copy()
     matrix[0, 1] = np.nan
-    paths = write_report(tmp_path / "x", dataclasses.replace(report, correlation_after=matrix))
+    paths = write_text(tmp_path / "x", dataclasses.replace(report, correlation_after=matrix))
     assert [path.name for path in paths] == ["report.md", "report.json"]
     found = json.loads(paths[1].read_text())
     assert set(found) == {field.name for field in dataclasses.fields(report)}

@@ -1,7 +1,7 @@
-"""Trained numbers stay: losses that were written down when the trainings were still five loops of their own.
+"""Trained numbers stay: losses that were written down when there were still five loops.
 
-The masked-token model and the classifier came out equal to the last bit on the machine that wrote them; other processors round
-otherwise, hence the tolerance.
+The masked-token model and the classifier came out equal to the last bit on the machine that wrote
+them; other processors round otherwise, hence the tolerance.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SMALL: dict[str, Any] = {"width": 16, "heads": 2, "layers": 1, "feedforward": 32
         ),
         (
             "visive2025",
-            {"form": "joint", "attention": "full"},
+            {"output": "joint", "attention": "full"},
             [(5.7109996928304465, 5.571826824563087), (5.7132344220787505, 5.554129275283373)],
         ),
     ],

@@ -1,4 +1,4 @@
-"""The variational autoencoder, and what all networks on event features share: scaling and training."""
+"""The variational autoencoder, and what networks on event features share: scaling, training."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from hepmtp.detectors.event_features_input import chosen_features
 from hepmtp.detectors.event_network import (
     FARTHEST,
     EventNetwork,
+    NetworkTask,
     NetworkTraining,
     Standardised,
-    train_network,
 )
-from hepmtp.detectors.vae import SMALLEST_SIGMA, VAE, Autoencoder
-from hepmtp.errors import TrainingError
+from hepmtp.detectors.vae import SMALLEST_SIGMA, VAE, VariationalAutoencoder
+from hepmtp.errors import OptionError, TrainingError
 from hepmtp.events.record import make_events
+from hepmtp.training.loop import train
 
 FEW = ("n_jets", "ht", "met", "lepton_pt_3", "jet_pt_1", "jet_pt_2")
 
@@ -46,7 +47,7 @@ def test_contract(events: Any, tmp_path: Path) -> None:
 
 def test_the_score_is_the_bound_at_the_mean(fitted: VAE, events: Any) -> None:
     network, scaling = fitted.network_, fitted.scaling_
-    assert isinstance(network, Autoencoder)
+    assert isinstance(network, VariationalAutoencoder)
     assert scaling is not None
     x = torch.as_tensor(scaling(chosen_features(events[:6], fitted.features)))
     with torch.no_grad():
@@ -99,7 +100,7 @@ def test_standardised_features_of_numbers_written_out() -> None:
 
 
 def test_shared_values_are_spread_in_training_only() -> None:
-    """Counts by half a unit, the zeros of a feature by half the gap to the next value, other values not at all."""
+    """Counts by half a unit, zeros by half the gap to the next value, other values not at all."""
     n = 400
     counts = np.arange(n) % 3.0
     pt = np.where(np.arange(n) < 100, 0.0, np.linspace(10.5, 60.0, n))
@@ -148,7 +149,7 @@ def test_training_stops_early_and_keeps_the_best_epoch() -> None:
     ones = np.ones((10, 1))
     network = Line(best=0.3)
     options = NetworkTraining(epochs=50, patience=4, batch_events=10, learning_rate=0.05)
-    history = train_network(network, lambda _: ones, ones, options)
+    history = train(NetworkTask(network, lambda _: ones, ones), options)
     losses = [row["validation_loss"] for row in history]
     best = int(np.argmin(losses))
     assert len(losses) == best + 5 < 50
@@ -159,8 +160,10 @@ def test_training_stops_early_and_keeps_the_best_epoch() -> None:
 
 def test_a_loss_that_is_not_finite_is_refused() -> None:
     ones = np.ones((10, 1))
-    with pytest.raises(TrainingError, match=r"the loss became .* in epoch 1: lower learning_rate"):
-        train_network(Line(best=np.nan), lambda _: ones, ones, NetworkTraining())
+    with pytest.raises(
+        TrainingError, match=r"the validation loss became nan in epoch 1: lower learning_rate"
+    ):
+        train(NetworkTask(Line(best=np.nan), lambda _: ones, ones), NetworkTraining())
 
 
 def test_options(fitted: VAE, tmp_path: Path) -> None:
@@ -173,6 +176,6 @@ def test_options(fitted: VAE, tmp_path: Path) -> None:
         == (6 * 8 + 8) + (8 * 6 + 6) + (3 * 8 + 8) + (8 * 6 + 6) + 6
     )
     with pytest.raises(
-        TrainingError, match=r"hidden and latent must be 1 or more, found \(128, 128\) and 0"
+        OptionError, match=r"hidden and latent must be 1 or more, found \(128, 128\) and 0"
     ):
         VAE(latent=0)

@@ -1,8 +1,10 @@
-"""Colour for matrix elements without it: a leading-colour flow, drawn at random for each event of an LHE file.
+"""Colour for matrix elements without it.
 
-The rule: the colour of each quark or gluon ends in the anticolour of another; a ring of gluons alone and a colour line from
-one incoming quark straight to the other do not occur at leading colour for what is generated here, and are drawn again.
-Events that have colours are left as they are.
+A leading-colour flow, drawn at random for each event of an LHE file.
+
+The rule: the colour of each quark or gluon ends in the anticolour of another. A ring of gluons
+alone and a colour line from one incoming quark straight to the other do not occur at leading colour
+here. They are drawn again. Events that have colours are left as they are.
 """
 
 from __future__ import annotations
@@ -41,7 +43,8 @@ def colour_flow(
     ends = [i for i in range(len(codes)) if gluon[i] or (quark[i] if incoming[i] else anti[i])]
     if len(begins) != len(ends):
         raise ValueError(
-            f"colour is not conserved by the particles {codes}: {len(begins)} lines begin, {len(ends)} end"
+            f"colour is not conserved by the particles {codes}: {len(begins)} lines begin, "
+            f"{len(ends)} end"
         )
     while True:
         order = dict(zip(begins, rng.permutation(ends).tolist(), strict=True))
@@ -86,7 +89,10 @@ def _fill(particles: list[list[str]], rng: np.random.Generator) -> list[list[str
 
 
 def with_colours(path: str | Path, folder: str | Path, rng: np.random.Generator) -> Path:
-    """A copy of an LHE file, plain or gzipped, in this folder, with colours; raises ValueError if it does not exist."""
+    """A copy of an LHE file, plain or gzipped, in this folder, with colours.
+
+    Raises ValueError if it does not exist.
+    """
     if not Path(path).is_file():
         raise ValueError(f"{path} does not exist")
     target = Path(folder) / "coloured.lhe"

@@ -33,7 +33,10 @@ NAMES = (
 
 
 class Row(NamedTuple):
-    """Means of an observable in two samples and their standard errors; pull is their difference in standard errors."""
+    """Means of an observable in two samples and their standard errors.
+
+    Pull is their difference in standard errors.
+    """
 
     name: str
     new: float

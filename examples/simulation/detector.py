@@ -1,7 +1,9 @@
-"""Detector: particles of Pythia become jets, b-jets, leptons, photons and MET, with the resolutions of Delphes' ATLAS card.
+"""Detector: particles of Pythia become jets, b-jets, leptons, photons and MET, with the resolutions
+of Delphes' ATLAS card.
 
-The rule: a parametrisation, not a simulation: every particle is smeared by itself, efficiencies and tags are drawn, there is
-neither magnetic field nor material. Functions take flat numpy arrays of particles or whole batches of events; GeV, radians.
+The rule: a parametrisation, not a simulation: every particle is smeared by itself, efficiencies and
+tags are drawn, there is neither magnetic field nor material. Functions take flat numpy arrays of
+particles or whole batches of events; GeV, radians.
 """
 
 from __future__ import annotations
@@ -37,7 +39,10 @@ FLAVOUR_PT, FLAVOUR_CONE = 5.0, 0.3
 
 
 def visible(prt: ak.Array) -> ak.Array:
-    """Final particles of Pythia that leave something in a perfect detector: pt, eta, phi, energy and id (PDG code)."""
+    """Final particles of Pythia that leave something in a perfect detector.
+
+    Pt, eta, phi, energy and id (PDG code).
+    """
     final = prt[prt.status > 0]
     seen = final[~any_of(np.abs(final.id), INVISIBLE)]
     p = seen.p
@@ -59,12 +64,14 @@ def any_of(code: ak.Array, chosen: tuple[int, ...]) -> ak.Array:
 def resolution(code: Ints, energy: Floats, eta: Floats) -> Floats:
     """Relative energy resolution of particles with these PDG codes, shape (n_particles,).
 
-    Electrons and photons 10 %/sqrt(E); muons and charged hadrons with a track (|eta| < 2.5) 1 %, 2 % beyond |eta| 1.5;
-    hadrons without one 52 %/sqrt(E) up to |eta| 1.7, 71 % up to 3.2, 94 % beyond.
+    Electrons and photons 10 %/sqrt(E). Muons and charged hadrons with a track (|eta| < 2.5) 1 %, 2
+    % beyond |eta| 1.5. Hadrons without one 52 %/sqrt(E) up to |eta| 1.7, 71 % up to 3.2, 94 %
+    beyond.
 
     Examples
     --------
-    >>> resolution(np.array([22, 2112, 211]), np.array([100.0, 4.0, 4.0]), np.array([0.0, 0.0, -2.0])).tolist()
+    >>> kinds, energies = np.array([22, 2112, 211]), np.array([100.0, 4.0, 4.0])
+    >>> resolution(kinds, energies, np.array([0.0, 0.0, -2.0])).tolist()
     [0.01, 0.26, 0.02]
     """
     code, eta = np.abs(code), np.abs(eta)
@@ -75,7 +82,10 @@ def resolution(code: Ints, energy: Floats, eta: Floats) -> Floats:
 
 
 def smear(particles: ak.Array, rng: np.random.Generator) -> ak.Array:
-    """The same particles with energy and pt smeared by one factor each: log-normal, of mean 1, as in Delphes."""
+    """The same particles with energy and pt smeared by one factor each.
+
+    Log-normal, of mean 1, as in Delphes.
+    """
     flat = {name: ak.to_numpy(ak.flatten(particles[name])) for name in ("id", "energy", "eta")}
     spread = resolution(flat["id"], flat["energy"], flat["eta"])
     factor = ak.unflatten(log_normal(spread, rng), ak.num(particles))
@@ -90,11 +100,14 @@ def log_normal(spread: Floats, rng: np.random.Generator) -> Floats:
 
 
 def lepton_efficiency(code: Ints, pt: Floats, eta: Floats) -> Floats:
-    """Probability to find e, mu and photons above their thresholds, 0 below; of track and identification together.
+    """Probability to find e, mu and photons above their thresholds, 0 below.
+
+    Of track and identification together.
 
     Examples
     --------
-    >>> lepton_efficiency(np.array([11, -13, 22, 22]), np.array([20.0, 20, 50, 15]), np.array([2.0, 0, 0, 0])).round(4).tolist()
+    >>> kinds, pt = np.array([11, -13, 22, 22]), np.array([20.0, 20, 50, 15])
+    >>> lepton_efficiency(kinds, pt, np.array([2.0, 0, 0, 0])).round(4).tolist()
     [0.7055, 0.9405, 0.95, 0.0]
     """
     code, eta = np.abs(code), np.abs(eta)
@@ -111,11 +124,14 @@ def lepton_efficiency(code: Ints, pt: Floats, eta: Floats) -> Floats:
 
 
 def tag_efficiency(pt: Floats, eta: Floats, flavour: Ints) -> Floats:
-    """Probability of a b-tag for jets of this pt and flavour (5, 4 or 0); none without tracks, beyond |eta| 2.5.
+    """Probability of a b-tag for jets of this pt and flavour (5, 4 or 0).
+
+    None without tracks, beyond |eta| 2.5.
 
     Examples
     --------
-    >>> tag_efficiency(np.full(4, 100.0), np.array([0.0, 0, 0, 2.6]), np.array([5, 4, 0, 5])).round(4).tolist()
+    >>> eta, flavour = np.array([0.0, 0, 0, 2.6]), np.array([5, 4, 0, 5])
+    >>> tag_efficiency(np.full(4, 100.0), eta, flavour).round(4).tolist()
     [0.7283, 0.1439, 0.0027, 0.0]
     """
     b = 0.80 * np.tanh(0.003 * pt) * 30 / (1 + 0.086 * pt)
@@ -125,7 +141,10 @@ def tag_efficiency(pt: Floats, eta: Floats, flavour: Ints) -> Floats:
 
 
 def delta_r(first: ak.Array, second: ak.Array) -> ak.Array:
-    """Distance in eta and phi of every one of `first` to every one of `second`: events * first * second."""
+    """Distance in eta and phi of every one of `first` to every one of `second`.
+
+    Events * first * second.
+    """
     a, b = ak.unzip(ak.cartesian([first[["eta", "phi"]], second[["eta", "phi"]]], nested=True))
     return np.hypot(a.eta - b.eta, (a.phi - b.phi + np.pi) % (2 * np.pi) - np.pi)
 
@@ -151,7 +170,10 @@ def isolated(candidates: ak.Array, particles: ak.Array) -> ak.Array:
 
 
 def leptons_and_photons(particles: ak.Array, rng: np.random.Generator) -> ak.Array:
-    """Which particles are found as isolated e, mu or photons: bool, as many as there are particles."""
+    """Which particles are found as isolated e, mu or photons.
+
+    Bool, as many as there are particles.
+    """
     flat = {name: ak.to_numpy(ak.flatten(particles[name])) for name in ("id", "pt", "eta")}
     chance = lepton_efficiency(flat["id"], flat["pt"], flat["eta"])
     found = rng.random(len(chance)) < chance
@@ -188,7 +210,9 @@ def as_pt_eta_phi(jets: ak.Array) -> ak.Array:
 
 
 def heavy_hadrons(prt: ak.Array, quark: int) -> ak.Array:
-    """Hadrons with a quark of this flavour (4 or 5) and none heavier, excited ones and those that decay later included."""
+    """Hadrons with a quark of this flavour (4 or 5) and none heavier, excited ones and those that
+    decay later included.
+    """
     code = np.abs(prt.id)
     digits = [code // 100 % 10, code // 1000 % 10]
     hadrons = prt[(code > 100) & (code < 1_000_000) & ((digits[0] == quark) | (digits[1] == quark))]
@@ -209,7 +233,9 @@ def tagged(jets: ak.Array, prt: ak.Array, rng: np.random.Generator) -> ak.Array:
 
 
 def reconstruct(prt: ak.Array, rng: np.random.Generator) -> tuple[ak.Array, ak.Array]:
-    """Particles (pt, eta, phi, energy, type; by falling pt) and MET (pt, phi) of a batch of events of Pythia."""
+    """Particles (pt, eta, phi, energy, type; by falling pt) and MET (pt, phi) of a batch of events
+    of Pythia.
+    """
     seen = smear(visible(prt), rng)
     found = leptons_and_photons(seen, rng)
     jets = as_pt_eta_phi(cluster(seen[~found], RADIUS).inclusive_jets(min_pt=JET_PT))

@@ -1,7 +1,8 @@
 """Lepton filters: which events are worth a shower, and how many decays had to be drawn to find one.
 
-The rule: only the decays of a hard event are drawn again, never the event; the fraction of draws that pass goes into the
-weight, so that the filter changes the time that a run takes and not the yields.
+The rule: only the decays of a hard event are drawn again, never the event. The fraction of draws
+that pass goes into the weight, so that the filter changes the time that a run takes and not the
+yields.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ MAX_DRAWS = 100_000
 
 
 def multilepton(positive: ArrayLike, negative: ArrayLike) -> NDArray[np.bool_]:
-    """Whether two leptons have the same sign; of three, two always have. From the numbers of positive and negative ones.
+    """Whether two leptons have the same sign; of three, two always have.
+
+    From the numbers of positive and negative ones.
 
     Examples
     --------
@@ -34,7 +37,8 @@ def lepton(positive: ArrayLike, negative: ArrayLike) -> NDArray[np.bool_]:
     return np.asarray(np.asarray(positive) + np.asarray(negative) >= 1)
 
 
-#: Requirements by name. They hold for e, mu and tau of the hard decays, and later for reconstructed e and mu.
+#: Requirements by name. They hold for e, mu and tau of the hard decays, and later for reconstructed
+#: e and mu.
 LEPTONS: dict[str, Callable[[ArrayLike, ArrayLike], NDArray[np.bool_]]] = {
     "multilepton": multilepton,
     "lepton": lepton,
@@ -42,7 +46,8 @@ LEPTONS: dict[str, Callable[[ArrayLike, ArrayLike], NDArray[np.bool_]]] = {
 
 
 class LeptonFilter(pythia8mc.UserHooks):  # type: ignore[misc]
-    """Hook of Pythia that draws the resonance decays of an event again until its charged leptons pass.
+    """Hook of Pythia that draws the resonance decays of an event again until its charged leptons
+    pass.
 
     `draws` and `passed` count; `efficiency` is the fraction that passed.
     """
@@ -76,7 +81,8 @@ class LeptonFilter(pythia8mc.UserHooks):  # type: ignore[misc]
         """Raise ValueError if an event could not be made to pass."""
         if self.failed:
             raise ValueError(
-                f"no decay of {MAX_DRAWS} of an event passes the lepton filter: it does not fit this process"
+                f"no decay of {MAX_DRAWS} of an event passes the lepton filter: it does not fit "
+                "this process"
             )
 
     @property

@@ -1,4 +1,6 @@
-"""Simulated events in the Dark Machines CSV format: matrix elements, Pythia, detector, preselection, weights.
+"""Simulated events in the Dark Machines CSV format.
+
+Matrix elements, Pythia, detector, preselection, weights.
 
 python examples/simulation/generate.py ttbarHiggs --events 1000 --seed 1 --output ttbarHiggs.csv.gz
 python examples/simulation/generate.py 4top --lhe 4top.lhe --events 1000 --output 4top.csv.gz
@@ -33,9 +35,12 @@ BATCH = 100
 
 
 class Sample(NamedTuple):
-    """Selected events, and what they were selected from: showered events, and the fraction of decays that was showered.
+    """Selected events, and what they were selected from.
 
-    `events` have the weights of the generator, mostly 1, and `weight` is the sum of those of all showered events.
+    Showered events, and the fraction of decays that was showered.
+
+    `events` have the weights of the generator, mostly 1, and `weight` is the sum of those of all
+    showered events.
     """
 
     events: ak.Array
@@ -50,7 +55,9 @@ class Sample(NamedTuple):
 
 
 def preselected(events: ak.Array, leptons: str) -> NDArray[np.bool_]:
-    """Whether events have the leptons (a name of `LEPTONS`), at least 3 jets, one of them b, and HT > 300 GeV."""
+    """Whether events have the leptons (a name of `LEPTONS`), at least 3 jets, one of them b, and HT
+    > 300 GeV.
+    """
     kind = events.Particle["type"]
     positive, negative = (
         ak.to_numpy(ak.sum((kind == e) | (kind == mu), axis=1)) for e, mu in ((2, 4), (3, 5))
@@ -67,7 +74,9 @@ def generate(
     lhe: str | Path | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Sample:
-    """At least one and at most `n_events` selected events; fewer only where the file `lhe` ends before.
+    """At least one and at most `n_events` selected events.
+
+    Fewer only where the file `lhe` ends before.
 
     Raises
     ------
@@ -105,7 +114,10 @@ def generate(
 
 
 def detected(batch: ak.Array, rng: np.random.Generator, process: Process) -> ak.Array:
-    """Events of Pythia as events of a detector, in the numbers that a Dark Machines CSV holds: six digits in MeV."""
+    """Events of Pythia as events of a detector, in the numbers that a Dark Machines CSV holds.
+
+    Six digits in MeV.
+    """
     particles, met = reconstruct(batch.prt, rng)
     flat = {
         name: ak.to_numpy(ak.flatten(particles[name])) for name in ("pt", "eta", "phi", "energy")
@@ -134,7 +146,9 @@ def six_digits(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def weighted(sample: Sample, cross_section: float) -> ak.Array:
-    """The events numbered from 1, with the weight cross-section [pb] x luminosity / equivalent generated events."""
+    """The events numbered from 1, with the weight cross-section [pb] x luminosity / equivalent
+    generated events.
+    """
     weight = six_digits(
         ak.to_numpy(sample.events.weight) * (cross_section * LUMINOSITY / sample.generated)
     )
@@ -143,7 +157,10 @@ def weighted(sample: Sample, cross_section: float) -> ak.Array:
 
 
 def write(path: str | Path, events: ak.Array, process: Process) -> None:
-    """Write events as Dark Machines CSV, gzipped if the name ends in .gz; the name is taken when the file is complete."""
+    """Write events as Dark Machines CSV, gzipped if the name ends in .gz.
+
+    The name is taken when the file is complete.
+    """
     with storage.new_file(path) as temporary:
         write_csv(temporary, [events], process=process.name, packed=str(path).endswith(".gz"))
 
@@ -165,7 +182,8 @@ def main(arguments: list[str] | None = None) -> None:
     output = options.output or f"{process.name}.csv.gz"
     if not output.endswith((".csv", ".csv.gz")):
         parser.error(
-            f"--output {output}: choose a name that ends in .csv or .csv.gz; hepmtp convert makes ROOT of it"
+            f"--output {output}: choose a name that ends in .csv or .csv.gz; hepmtp convert makes "
+            "ROOT of it"
         )
     with progress_bar(process.name, "events") as (bar, task):
         bar.update(task, total=options.events)
@@ -183,8 +201,9 @@ def main(arguments: list[str] | None = None) -> None:
     write(output, events, process)
     expected, error = ak.sum(events.weight), np.sqrt(ak.sum(events.weight**2))
     print(
-        f"{output}: {len(events)} events of {sample.showered} showered; {sample.efficiency:.4f} of the decays pass the lepton"
-        f" filter; {expected:.4g} +- {error:.2g} events expected at {LUMINOSITY / 1000:g} fb-1"
+        f"{output}: {len(events)} events of {sample.showered} showered; {sample.efficiency:.4f} of "
+        f"the decays pass the lepton filter; {expected:.4g} +- {error:.2g} events expected at "
+        f"{LUMINOSITY / 1000:g} fb-1"
     )
 
 

@@ -2,8 +2,9 @@
 
     python examples/simulation/jets.py --events 10000 --output jets
 
-makes jets/QCDJets.root and jets/TTBar_Tbqq.root. Anti-kt 0.8 of visible particles (pt > 0.3 GeV, |eta| < 3, energies smeared by
-3 %), 500 < pt < 1000 GeV, |eta| < 2, within 0.6 of the parton, top, Z or W that the label names.
+makes jets/QCDJets.root and jets/TTBar_Tbqq.root. Anti-kt 0.8 of visible particles (pt > 0.3 GeV,
+|eta| < 3, energies smeared by 3 %), 500 < pt < 1000 GeV, |eta| < 2, within 0.6 of the parton, top,
+Z or W that the label names.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ BATCH, ROWS = 100, 1000
 
 
 class Kind(NamedTuple):
-    """Jets of one file: settings of Pythia, PDG codes of what they come from (none: any outgoing parton), label."""
+    """Jets of one file: settings of Pythia, PDG codes of what they come from (none: any outgoing
+    parton), label.
+    """
 
     settings: tuple[str, ...]
     codes: tuple[int, ...]
@@ -77,7 +80,10 @@ KINDS: dict[str, Kind] = {
 
 
 def origins(prt: ak.Array, codes: tuple[int, ...]) -> ak.Array:
-    """What jets are matched to: outgoing partons of the hard process, or the last copies of these particles before decay."""
+    """What jets are matched to.
+
+    Outgoing partons of the hard process, or the last copies of these particles before decay.
+    """
     found = prt[np.abs(prt.status) == 23]
     if codes:
         found = prt[(np.abs(prt.status) == 62) & (np.abs(prt.id) == abs(codes[0]))]
@@ -98,7 +104,9 @@ def particles(prt: ak.Array, rng: np.random.Generator) -> ak.Array:
 
 
 def matched_jets(prt: ak.Array, kind: Kind, rng: np.random.Generator) -> ak.Array:
-    """The jets of a batch of events of Pythia: pt, eta, phi, energy, their constituents by falling pt, and their origin.
+    """The jets of a batch of events of Pythia.
+
+    Pt, eta, phi, energy, their constituents by falling pt, and their origin.
 
     One entry an event, none or several jets in it.
     """
@@ -192,7 +200,9 @@ def generate(
 
 
 def write(path: str | Path, pieces: Iterator[dict[str, Any]]) -> None:
-    """Write branches to the TTree ``tree`` of a new ROOT file, which takes its name when it is complete."""
+    """Write branches to the TTree ``tree`` of a new ROOT file, which takes its name when it is
+    complete.
+    """
     with storage.new_file(path) as temporary, uproot.recreate(temporary) as file:
         for i, branches in enumerate(pieces):
             if i == 0:

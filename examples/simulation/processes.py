@@ -1,13 +1,15 @@
 """Processes: what is generated, with which cross-section, and from which matrix elements.
 
-The rule: a row here is all that a new process needs. One without settings of Pythia needs a file of matrix elements (LHE).
+The rule: a row here is all that a new process needs. One without settings of Pythia needs a file of
+matrix elements (LHE).
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-#: Beam energy and random numbers aside, what every run of Pythia has: its default tune 14, and no pile-up.
+#: Beam energy and random numbers aside, what every run of Pythia has: its default tune 14, and no
+#: pile-up.
 COMMON: tuple[str, ...] = (
     "Beams:eCM = 13000.",
     "Tune:pp = 14",
@@ -19,9 +21,11 @@ LUMINOSITY = 139_000.0
 
 
 class Process(NamedTuple):
-    """Name and cross-section [pb], settings of Pythia's own matrix elements, and an SLHA spectrum if it needs one.
+    """Name and cross-section [pb], settings of Pythia's own matrix elements, and an SLHA spectrum
+    if it needs one.
 
-    `leptons` names what the hard decays and then the reconstructed event must have: see `filters.LEPTONS`.
+    `leptons` names what the hard decays and then the reconstructed event must have: see
+    `filters.LEPTONS`.
     """
 
     name: str
@@ -32,13 +36,16 @@ class Process(NamedTuple):
 
 
 def gluino_slha(m_gluino: float, m_neutralino: float) -> str:
-    """An SLHA spectrum [GeV]: a gluino that always decays to two tops and a stable neutralino; everything else at 10 TeV.
+    """An SLHA spectrum [GeV]: a gluino that always decays to two tops and a stable neutralino.
+
+    Everything else at 10 TeV.
 
     Three-body decays follow phase space.
     """
     if m_gluino <= m_neutralino + 2 * 173.0:
         raise ValueError(
-            f"a gluino of {m_gluino:g} GeV cannot decay to two tops and a neutralino of {m_neutralino:g} GeV"
+            f"a gluino of {m_gluino:g} GeV cannot decay to two tops and a neutralino of "
+            f"{m_neutralino:g} GeV"
         )
     squarks = [1000000 + i for i in range(1, 7)] + [2000000 + i for i in range(1, 7)]
     sleptons = [1000000 + i for i in range(11, 17)] + [2000011, 2000013, 2000015]
@@ -73,5 +80,6 @@ _PROCESSES = (
     ),
     Process("ttbar", 831.76, ("Top:gg2ttbar = on", "Top:qqbar2ttbar = on"), leptons="lepton"),
 )
-#: The processes by name. Cross-sections: 13 TeV, NLO or better; those of the embedded sample, and NNLO + NNLL for ttbar.
+#: The processes by name. Cross-sections: 13 TeV, NLO or better; those of the embedded sample, and
+#: NNLO + NNLL for ttbar.
 PROCESSES: dict[str, Process] = {process.name: process for process in _PROCESSES}

@@ -1,6 +1,8 @@
-"""Pythia: events from matrix elements, Pythia's own or those of a file, through decays, showers and underlying event.
+"""Pythia: events from matrix elements, Pythia's own or those of a file, through decays, showers and
+underlying event.
 
-The rule: the seed is given, and whole batches come as awkward arrays, so that nothing loops over particles in Python.
+The rule: the seed is given, and whole batches come as awkward arrays, so that nothing loops over
+particles in Python.
 """
 
 from __future__ import annotations
@@ -50,7 +52,7 @@ def start(settings: Iterable[str], *, seed: int, slha: str = "", hook: Any = Non
 def start_process(
     process: Process, *, seed: int, lhe: str | Path | None = None, hook: Any = None
 ) -> Any:
-    """An initialised Pythia for a process, from its own matrix elements or those of the file `lhe`."""
+    """An initialised Pythia for a process, from its own matrix elements or those of `lhe`."""
     if lhe is None:
         if not process.settings:
             raise ValueError(f"Pythia has no matrix elements for {process.name}: give an LHE file")
@@ -62,6 +64,8 @@ def start_process(
 
 
 def batches(pythia: Any, size: int) -> Iterator[ak.Array]:
-    """Batches of at most `size` events with the fields ``prt`` and ``info`` of Pythia, until a file of events ends."""
+    """Batches of at most `size` events with the fields ``prt`` and ``info`` of Pythia, until a file
+    of events ends.
+    """
     while len(events := pythia.nextBatch(size)):
         yield events

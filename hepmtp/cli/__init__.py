@@ -1,7 +1,8 @@
 """The command line: ``hepmtp --help`` lists its commands.
 
-The rule: thin. A command turns its words into calls of the library, shows how far it is, and says what came out; wrong
-input ends with exit code 2 and one line that says what to do. Commands import what they need, so that --help is quick.
+The rule: thin. A command turns its words into calls of the library, shows how far it is, and says
+what came out. Wrong input ends with exit code 2 and one line that says what to do. Commands import
+what they need, so that --help is quick.
 """
 
 from __future__ import annotations
@@ -42,7 +43,10 @@ def main(arguments: list[str] | None = None) -> None:
         what = (
             "error"
             if expected
-            else f"error: unexpected {type(error).__name__} (hepmtp --debug says more; please report it)"
+            else (
+                f"error: unexpected {type(error).__name__} (hepmtp --debug says more; please "
+                "report it)"
+            )
         )
         typer.secho(f"{what}: {' '.join(str(error).split())}", fg="red", err=True)
         sys.exit(2 if expected else 1)
@@ -66,7 +70,8 @@ def _options(
 ) -> None:
     """Find LHC events that a transformer, trained on background only, cannot predict.
 
-    Start with `hepmtp demo`: it trains on the embedded sample, scores it and writes a report, in a few minutes.
+    Start with `hepmtp demo`: it trains on the embedded sample, scores it and writes a report, in a
+    few minutes.
     """
     logging.basicConfig(
         level=logging.DEBUG if debug else logging.WARNING, format="%(levelname)s: %(message)s"

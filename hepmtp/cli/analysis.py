@@ -39,10 +39,10 @@ def demo(
     ] = False,
     seed: Seed = 0,
 ) -> None:
-    """Do everything once on the embedded sample: train, score, compare, report; two to five minutes.
+    """Do everything once on the embedded sample: train, score, compare, report.
 
-    Writes histograms, tables, figures, the trained detector and report.html into the output folder. The events are
-    hepmtp's own simulation.
+    It takes two to five minutes. Writes histograms, tables, figures, the trained detector and
+    report.html into the output folder. The events are hepmtp's own simulation.
 
     Example: `hepmtp demo --output hepmtp-demo`
     """
@@ -57,14 +57,19 @@ def train(
     names: Names,
     output: Output = Path("detectors"),
     role: RoleOption = "background",
-    form: Annotated[
+    model_output: Annotated[
         Literal["product", "joint"],
-        typer.Option(help="How the model reads a token: digit by digit, or as one id."),
+        typer.Option(
+            "--model-output",
+            "--form",
+            help="How the model reads and predicts a token: digit by digit, or as one id.",
+        ),
     ] = "product",
     tokens: Annotated[
         str,
         typer.Option(
-            help="Look-up table: no_azimuth, tails, visive2025 (as published), ...; a wrong name lists all."
+            help="Look-up table: no_azimuth, tails, visive2025 (as published), ...; "
+            "a wrong name lists all."
         ),
     ] = "no_azimuth",
     epochs: Annotated[int, typer.Option(help="At most so many passes over the events.", min=1)] = 8,
@@ -82,10 +87,11 @@ def train(
     folder: Folder = None,
     manifest: Manifest = None,
 ) -> None:
-    """Train the masked-token detector on background events, and fit the plain observables that it is compared with.
+    """Train the masked-token detector on background, and fit what it is compared with.
 
-    Only the training and validation parts of the events are used (70 %); the rest stays unseen for `hepmtp run`. Signal
-    and data are refused. Writes one folder per detector into the output folder.
+    That is token rarity and plain observables. Only the training and validation parts of the events
+    are used (70 %); the rest stays unseen for `hepmtp run`. Signal and data are refused. Writes one
+    folder per detector into the output folder.
 
     Example: `hepmtp train ttbarW ttbarWW ttbarZ ttbarHiggs --output detectors`
     """
@@ -102,7 +108,7 @@ def train(
     chosen = select(names, load_manifest(manifest, folder=folder), role=role)
     masked = MaskedTokenDetector(
         LookupTokenizer.preset(tokens),
-        ModelOptions(form=form),
+        ModelOptions(output=model_output),
         TrainingOptions(epochs=epochs, seed=seed, device=device),
     )
     with make_executor(executor, workers=workers, client=scheduler) as opened, epoch_bars() as show:
@@ -144,8 +150,9 @@ def run(
 ) -> None:
     """Score data sets with trained detectors and fill histograms in every region, as a coffea job.
 
-    Only events that trained nothing are used, with weights scaled up. Writes histograms, cutflow, tables, a figure and
-    report.html into the output folder. A form of the masked-token score is named after #: detectors/masked_token#sum.
+    Only events that trained nothing are used, with weights scaled up. Writes histograms, cutflow,
+    tables, figures and report.html into the output folder. A form of the masked-token score is
+    named after #: detectors/masked_token#sum.
 
     Example: `hepmtp run ttbarW ttbarZ 4top --detectors detectors --output results`
     """
@@ -174,9 +181,13 @@ def compare(
         typer.Argument(help="Folder that `hepmtp run` or `hepmtp demo` wrote.", show_default=False),
     ],
     regions: Annotated[
-        tuple[str, str],
-        typer.Option(help="Where the cut is applied, and where the threshold comes from."),
-    ] = ("SR", "CR"),
+        tuple[str, str] | None,
+        typer.Option(
+            help="Where the cut is applied, and where the threshold comes from; by default the "
+            "first signal and the first control region of the run.",
+            show_default=False,
+        ),
+    ] = None,
     detector: Annotated[
         str | None, typer.Option(help="Name of a score; by default the one that the run is about.")
     ] = None,
@@ -187,12 +198,14 @@ def compare(
 ) -> None:
     """Compare a score between two regions: the background's shape, and what passes a threshold.
 
-    Prints a table, and writes it and a figure into the run's folder.
+    Prints a table, and writes it and a figure into the run's folder. Regions are those of the run.
 
     Example: `hepmtp compare results --regions SR CR --threshold-quantile 0.95`
     """
-    from hepmtp.report.folder import caption_of, coarse, draw_regions, passing
-    from hepmtp.report.page import TITLES, read_info
+    from hepmtp.report.figures import coarse, draw_regions, pairs
+    from hepmtp.report.folder import passing
+    from hepmtp.report.info import read_info
+    from hepmtp.report.page import TITLES
     from hepmtp.report.tables import cells, records, write_csv, write_markdown
     from hepmtp.statistics.comparison import compare as compare_regions
     from hepmtp.statistics.histograms import load
@@ -202,23 +215,17 @@ def compare(
     if detector not in scores:
         raise OptionError(f"{run} has no score {detector!r}; it has {', '.join(sorted(scores))}")
     h = scores[detector]
+    regions = regions or next(iter(pairs(info.regions)), None)
+    if regions is None:
+        raise OptionError(
+            f"{run} has no signal and control region: name two of "
+            f"{', '.join(one.name for one in info.regions)} with --regions"
+        )
     shape = compare_regions(coarse(h), *regions, datasets=info.background)
-    rows = passing(h, info.background, info.signals, regions=regions, quantile=quantile)
+    rows = passing(h, info, regions, quantile=quantile)
     name = f"{detector}-{regions[0]}-{regions[1]}"
-    draw_regions(
-        run,
-        h,
-        info.background,
-        info.signals,
-        regions=regions,
-        quantile=quantile,
-        name=name,
-        caption=caption_of(info),
-    )
-    typer.echo(
-        f"background, shape in {regions[0]} against {regions[1]}:"
-        f" chi2 / ndof = {shape.chi2:.1f} / {shape.ndof}, p = {shape.p_value:.2g}"
-    )
+    draw_regions(run, h, info, regions, quantile=quantile, name=name)
+    typer.echo(f"background, shape in {regions[0]} against {regions[1]}: {shape.verdict}")
     if rows:
         write_csv(run / f"{name}.csv", rows)
         write_markdown(run / f"{name}.md", rows, titles=TITLES)
@@ -237,18 +244,20 @@ def report(
 
     Example: `hepmtp report results`
     """
-    from hepmtp.report.page import write_report
+    from hepmtp.report.page import write_page
 
-    typer.echo(write_report(run))
+    typer.echo(write_page(run))
 
 
 def _found(folder: Path) -> None:
     """Say what a run has found."""
-    from hepmtp.report.page import conclusions, read_info
+    from hepmtp.report.info import read_info
+    from hepmtp.report.page import conclusions
     from hepmtp.report.tables import read_csv
 
-    table = folder / "performance.csv"
-    for sentence in conclusions(read_csv(table), read_info(folder)) if table.exists() else ():
+    table, info = folder / "performance.csv", read_info(folder)
+    found = conclusions(read_csv(table), info) if table.exists() else []
+    for sentence in [*found, *info.remarks]:
         typer.echo(f"- {sentence}")
     typer.echo(f"The report: {folder / 'report.html'}")
 

@@ -1,4 +1,4 @@
-"""The main job on the embedded sample: files to a comparison of control and signal region, in a few minutes.
+"""The main job on the embedded sample: files to a comparison of regions, in a few minutes.
 
 The rule: it calls what a user would call, with the defaults that a user would get.
 """
@@ -35,15 +35,15 @@ def run_demo(
     status: bool = True,
     progress: Progress | None = None,
 ) -> RunResult:
-    """Train on the embedded backgrounds, score all six data sets, compare regions, write a folder with a report.
+    """Train on the embedded backgrounds, score all six data sets, compare regions, report.
 
     Parameters
     ----------
     folder
-        histograms, tables, figures, the trained detector and report.html are written here. A demo that was interrupted
-        goes on with the training where it ended.
+        histograms, tables, figures, the trained detector and report.html are written here. A demo
+        that was interrupted goes on with the training where it ended.
     quick
-        a small model and two epochs: seconds instead of minutes, for a look at how it works and not for its numbers.
+        a small model and two epochs: seconds instead of minutes, for a look and not for numbers.
     seed
         of the training.
     status
@@ -79,11 +79,15 @@ def run_demo(
     epochs = len(detector.history_)
     summary = [
         (
-            f"A transformer of {size:,} parameters was trained for {epochs} epochs on simulated Standard Model background (ttW, "
-            "ttZ, ttH, ttWW) to predict a hidden particle of an event from the others. It then ran as a step of a coffea "
-            "processor; events that it predicts badly get a large score."
+            f"A transformer of {size:,} parameters was trained for {epochs} epochs on simulated "
+            "Standard Model background (ttW, ttZ, ttH, ttWW). It predicts a hidden particle of an "
+            "event from the others. It then ran as a step of a coffea processor; events that it "
+            "predicts badly get a large score."
         ),
-        "All numbers are from events that trained nothing: the analysis part, 30 %, weighted to stand for all.",
+        (
+            "All numbers are from events that trained nothing: the analysis part, 30 %, "
+            "weighted to stand for all."
+        ),
     ]
     if quick:
         summary.append("This was a quick look with a tiny model: its numbers mean nothing.")

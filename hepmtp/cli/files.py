@@ -26,8 +26,8 @@ from hepmtp.errors import ManifestError, ReadError
 def datasets(folder: Folder = None, manifest: Manifest = None) -> None:
     """List the data sets that hepmtp knows.
 
-    hepmtp simulation is shipped and can be used at once; `hepmtp fetch` downloads the others, and --folder says where they
-    lie.
+    hepmtp simulation is shipped and can be used at once; `hepmtp fetch` downloads the others, and
+    --folder says where they lie.
 
     Example: `hepmtp datasets --folder ~/darkmachines`
     """
@@ -62,8 +62,11 @@ def fetch(
         list[str],
         typer.Argument(
             metavar="NAME...",
-            help="Data sets from `hepmtp datasets`, what several of their names begin with (chan1, fourtops), or records of"
-            " the manifest (challenge, challenge-sm, 10.5281/zenodo.7277951).",
+            help=(
+                "Data sets from `hepmtp datasets`, what several of their names begin with (chan1, "
+                "fourtops), or records of the manifest (challenge, challenge-sm, "
+                "10.5281/zenodo.7277951)."
+            ),
             show_default=False,
         ),
     ],
@@ -85,8 +88,8 @@ def fetch(
 ) -> None:
     """Download data sets: resumed where it broke, in parallel, checked, unpacked.
 
-    What is there already is checked and not downloaded again. Where no digest is published, the first download's sha256 is
-    kept in data_manifest.lock, and a file that differs later is refused.
+    What is there already is checked and not downloaded again. Where no digest is published, the
+    first download's sha256 is kept in data_manifest.lock, and a file that differs later is refused.
 
     Example: `hepmtp fetch fourtops --folder ~/darkmachines`
     """
@@ -127,7 +130,8 @@ def inspect(
 ) -> None:
     """Say what a file is: format, reader, events, processes, multiplicities, units, weights.
 
-    Found from what is in the file, not from its name. The first 10 000 events are read, the rest is counted.
+    Found from what is in the file, not from its name. The first 10 000 events are read, the rest is
+    counted.
 
     Example: `hepmtp inspect ttbarW.csv.gz`
     """
@@ -167,10 +171,12 @@ def convert(
     ] = False,
     chunk: Annotated[int, typer.Option(help="Events in memory at a time.")] = 100_000,
 ) -> None:
-    """Write a file as ROOT or parquet, which is read much faster, or as Dark Machines CSV; any format in.
+    """Write a file as ROOT or parquet, which is read much faster, or as Dark Machines CSV.
 
-    Do it once for files that you use often. Every number stays the same to the last bit, and every event stays in its part
-    of the training / analysis split.
+    Any format in.
+
+    Do it once for files that you use often. Every number stays the same to the last bit, and every
+    event stays in its part of the training / analysis split.
 
     Example: `hepmtp convert ttbarW.csv.gz ttbarW.root`
     """
@@ -192,7 +198,10 @@ def convert(
 
 
 def _options_of(words: Iterable[str] | None) -> dict[str, object]:
-    """``key=value`` words as options of a reader: numbers, True, False and None, and all else as text."""
+    """``key=value`` words as options of a reader.
+
+    Numbers, True, False and None, and all else as text.
+    """
     found: dict[str, object] = {}
     for word in words or ():
         key, equals, value = word.partition("=")

@@ -14,8 +14,10 @@ Names = Annotated[
     list[str],
     typer.Argument(
         metavar="DATASET...",
-        help="Names from `hepmtp datasets`, or files of your own: FILE, NAME=FILE,FILE or NAME:ROLE=FILE; roles are"
-        " background, signal and data.",
+        help=(
+            "Names from `hepmtp datasets`, or files of your own: FILE, NAME=FILE,FILE or "
+            "NAME:ROLE=FILE; roles are background, signal and data."
+        ),
         show_default=False,
     ),
 ]

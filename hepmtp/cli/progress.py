@@ -1,6 +1,7 @@
 """Progress bars for long work on a terminal.
 
-The rule: they are drawn on standard error, only if it is a terminal, and vanish when the work is done.
+The rule: they are drawn on standard error, only if it is a terminal, and vanish when the work is
+done.
 """
 
 from __future__ import annotations
@@ -42,7 +43,10 @@ def progress_bar(text: str, unit: str) -> Iterator[tuple[Progress, TaskID]]:
 
 @contextlib.contextmanager
 def download_bars() -> Iterator[Callable[[str, int, int | None], None]]:
-    """A progress bar for each file that is downloaded; told (name, bytes here, bytes in all), from any thread."""
+    """A progress bar for each file that is downloaded.
+
+    Told (name, bytes here, bytes in all), from any thread.
+    """
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

@@ -1,4 +1,6 @@
-"""Commands that judge methods rather than data: detectors against each other, and what a tokenizer keeps.
+"""Commands that judge methods rather than data.
+
+Detectors against each other, and what a tokenizer keeps.
 
 The rule: all are measured on the same events, none of which trained anything.
 """
@@ -25,8 +27,11 @@ def tokenizer_report(
         str,
         typer.Argument(
             metavar="TOKENIZER",
-            help="Folder of a saved tokenizer, or of a saved detector for its tokenizer; a look-up table (no_azimuth, tails,"
-            " visive2025, ...); or pkg.module:Class. The last two are fitted on the background first.",
+            help=(
+                "Folder of a saved tokenizer, or of a saved detector for its tokenizer; a look-up "
+                "table (no_azimuth, tails, visive2025, ...); or pkg.module:Class. The last two "
+                "are fitted on the background first."
+            ),
             show_default=False,
         ),
     ],
@@ -50,9 +55,12 @@ def tokenizer_report(
     folder: Folder = None,
     manifest: Manifest = None,
 ) -> None:
-    """Measure what a tokenizer keeps of events: ids in use, residuals, correlations, separation of signals.
+    """Measure what a tokenizer keeps of events.
 
-    Measured on events that trained nothing. Writes report.md, report.json and figures into the output folder.
+    Ids in use, residuals, correlations, separation of signals.
+
+    Measured on events that trained nothing. Writes report.md, report.json and figures into the
+    output folder.
 
     Example: `hepmtp tokenizer-report visive2025 --output visive2025`
     """
@@ -69,7 +77,8 @@ def tokenizer_report(
     plain = [dataset for dataset in chosen if dataset.role == "background"]
     if not plain:
         raise ManifestError(
-            f"no data set with role background among {', '.join(one.name for one in chosen)}: a tokenizer is measured on one"
+            f"no data set with role background among {', '.join(one.name for one in chosen)}: a "
+            "tokenizer is measured on one"
         )
     background = read(plain)
     name, fitted = tokenizer_of(tokenizer, background)
@@ -101,7 +110,10 @@ def league(
     add: Annotated[
         list[str] | None,
         typer.Option(
-            help="Your own: pkg.module:Class or a saved detector's folder, also NAME=...; may be repeated."
+            help=(
+                "Your own: pkg.module:Class or a saved detector's folder, also NAME=...; may be "
+                "repeated."
+            )
         ),
     ] = None,
     against: Annotated[
@@ -126,10 +138,13 @@ def league(
     folder: Folder = None,
     manifest: Manifest = None,
 ) -> None:
-    """Compare all detectors on the same events: every signal and region, several seeds, with errors.
+    """Compare all detectors on the same events.
 
-    All are trained on the same background and scored on events that trained none. Writes tables, figures and the trained
-    detectors into the output folder; called again, it goes on where it was interrupted. Events are held in memory.
+    Every signal and region, several seeds, with errors.
+
+    All are trained on the same background and scored on events that trained none. Writes tables,
+    figures and the trained detectors into the output folder; called again, it goes on where it was
+    interrupted. Events are held in memory.
 
     Example: `hepmtp league --only masked_token --only ht --seeds 1 --output league`
     """
@@ -167,7 +182,8 @@ def league(
         Console(width=None if sys.stdout.isatty() else 200).print(table)
     for one in found.places:
         typer.echo(
-            f"{one.row.signal}: {one.row.model} in {one.row.chan} (AUC {one.row.auc:.3f}) would be number {one.place} of"
-            f" {one.of} in channel {one.chan}, whose best is {one.best.model} ({one.best.auc:.3f})"
+            f"{one.row.signal}: {one.row.model} in {one.row.chan} (AUC {one.row.auc:.3f}) would be "
+            f"number {one.place} of {one.of} in channel {one.chan}, whose best is {one.best.model} "
+            f"({one.best.auc:.3f})"
         )
     typer.echo(output / "league.md")

@@ -1,6 +1,7 @@
 """Unpack downloaded tar and gz files that nobody has looked into.
 
-The rule: only plain files, only below the target folder, never more bytes than allowed, and all of them or none.
+The rule: only plain files, only below the target folder, never more bytes than allowed, and all of
+them or none.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import IO, Any, Literal, cast
 
 from hepmtp.datasets.lockfile import digest
-from hepmtp.errors import ManifestError
+from hepmtp.errors import FetchError
 
 #: What the names of archives end in.
 TAR_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
@@ -40,15 +41,17 @@ def unpack(path: Path, folder: Path, *, kind: Literal["tar", "gz"], limit: int) 
     Parameters
     ----------
     path
-        a tar file (plain, gz, bz2 or xz), or a single gzipped file, whose content gets its name without ``.gz``.
+        a tar file (plain, gz, bz2 or xz), or a single gzipped file, whose content gets its name
+        without ``.gz``.
     limit
         bytes that all files together may have.
 
     Raises
     ------
-    ManifestError
-        if a member would lie outside the folder, is a link or a device, if the limit is passed, if the file is damaged,
-        or if another file of a member's name is in the folder already.
+    FetchError
+        if a member would lie outside the folder, or is a link or a device; if the limit is
+        passed; or if the file is damaged. Also if another file of a member's name is there
+        already.
     """
     folder.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=".unpack-", dir=folder))
@@ -64,7 +67,7 @@ def unpack(path: Path, folder: Path, *, kind: Literal["tar", "gz"], limit: int) 
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     if not found:
-        raise ManifestError(f"{path} holds no file; fetch it again, or take it out of the manifest")
+        raise FetchError(f"{path} holds no file; fetch it again, or take it out of the manifest")
     return [folder / name for name in found]
 
 
@@ -77,8 +80,9 @@ class _Bounded(io.RawIOBase):
     def read(self, size: int = -1) -> bytes:
         """The next bytes."""
         if not 0 <= size <= _HEADER:
-            raise ManifestError(
-                f"{self.path} has a header of {size} bytes: it is damaged or made to do harm; remove it"
+            raise FetchError(
+                f"{self.path} has a header of {size} bytes: it is damaged or made to do harm; "
+                "remove it"
             )
         found = self.stream.read(size)
         self.left -= len(found)
@@ -106,9 +110,9 @@ def _unpack_tar(path: Path, folder: Path, limit: int) -> None:
                 _filtered(path, member, folder)
                 continue
             if not member.isreg():
-                raise ManifestError(
-                    f"{path}: {member.name!r} is a link or a device, only plain files are unpacked; unpack it by hand if"
-                    " you trust it"
+                raise FetchError(
+                    f"{path}: {member.name!r} is a link or a device, only plain files are "
+                    "unpacked; unpack it by hand if you trust it"
                 )
             size += member.size
             if size > limit:
@@ -117,14 +121,18 @@ def _unpack_tar(path: Path, folder: Path, limit: int) -> None:
 
 
 def _filtered(path: Path, member: tarfile.TarInfo, folder: Path) -> tarfile.TarInfo:
-    """Refuse what tarfile would put elsewhere: a path with .. is wrong even if it ends up inside."""
+    """Refuse what tarfile would put elsewhere.
+
+    A path with .. is wrong even if it ends up inside.
+    """
     try:
         if member.name.startswith(("/", "\\")) or ".." in Path(member.name).parts:
             raise tarfile.OutsideDestinationError(member, member.name)
         return tarfile.data_filter(member, str(folder))
     except tarfile.FilterError:
-        raise ManifestError(
-            f"{path}: {member.name!r} would lie outside the folder; nothing was unpacked; do not use this file"
+        raise FetchError(
+            f"{path}: {member.name!r} would lie outside the folder; nothing was unpacked; do not "
+            "use this file"
         ) from None
 
 
@@ -161,7 +169,7 @@ def _damage(path: Path) -> Iterator[None]:
     try:
         yield
     except (tarfile.TarError, EOFError, gzip.BadGzipFile, lzma.LZMAError, zlib.error) as error:
-        raise ManifestError(
+        raise FetchError(
             f"{path} is damaged or no archive ({error}); remove it and fetch it again"
         ) from None
 
@@ -169,16 +177,18 @@ def _damage(path: Path) -> Iterator[None]:
 def _check_place(path: Path, folder: Path, name: Path, new: Path) -> None:
     old = folder / name
     if not old.resolve().is_relative_to(folder.resolve()):
-        raise ManifestError(
+        raise FetchError(
             f"{path}: {name} would lie outside {folder}, by a link in it; remove the link"
         )
     if old.exists() and not (old.is_file() and digest(old) == digest(new)):
-        raise ManifestError(
-            f"{path} holds {name}, but {old} exists with other content; move it away and fetch again"
+        raise FetchError(
+            f"{path} holds {name}, but {old} exists with other content; move it away and fetch "
+            "again"
         )
 
 
-def _too_large(path: Path, limit: int) -> ManifestError:
-    return ManifestError(
-        f"{path} unpacks to more than {limit / 1e9:g} GB; if that is right allow more (option --max-gb), else remove it"
+def _too_large(path: Path, limit: int) -> FetchError:
+    return FetchError(
+        f"{path} unpacks to more than {limit / 1e9:g} GB; if that is right allow more (option "
+        "--max-gb), else remove it"
     )

@@ -1,23 +1,20 @@
-"""Fetch the files of data sets and records: in parallel, resumed where a transfer broke, checked by their digests.
+"""Fetch the files of data sets and records.
 
-The rule: a file gets its name only when it is whole and its digest is right; the first download's sha256 is locked, and
-from then on a file that differs is refused.
+In parallel, resumed where a transfer broke, checked by their digests.
+
+The rule: a file gets its name only when it is whole and its digest is right. The first download's
+sha256 is locked, and from then on a file that differs is refused.
 """
 
 from __future__ import annotations
 
 import contextlib
-import difflib
-import glob
 import logging
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
-from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
-from urllib.parse import quote
+from pathlib import Path
 
 import pooch
 
@@ -28,24 +25,16 @@ from hepmtp.datasets.lockfile import (
     Locked,
     check_locked,
     digest,
-    names_in,
     read_lock,
     write_lock,
 )
 from hepmtp.datasets.manifest import Dataset, Download, Record
-from hepmtp.datasets.transfer import Progress, Resumed, Transfer, get_json
-from hepmtp.errors import ManifestError
+from hepmtp.datasets.records import Item, items_of, wanted_files
+from hepmtp.datasets.transfer import ByteProgress, Resumed, Transfer
+from hepmtp.errors import FetchError, ManifestError
 
 #: Bytes that one archive may unpack to.
 LIMIT = 100 * 10**9
-
-
-class Item(NamedTuple):
-    """One file of a record, ready to be downloaded: its name is no pattern any more."""
-
-    record: Record
-    wanted: Download
-    url: str
 
 
 def fetch(
@@ -57,17 +46,21 @@ def fetch(
     jobs: int = 4,
     limit: int = LIMIT,
     transfer: Transfer | None = None,
-    progress: Progress | None = None,
+    progress: ByteProgress | None = None,
 ) -> list[Path]:
-    """Download data sets, records or groups into a folder; returns their files, those that were there already too.
+    """Download data sets, records or groups into a folder.
+
+    Returns their files, those that were there already too.
 
     Parameters
     ----------
     names
-        each the name of a data set, the name or DOI of a record, or a group: what the names of several data sets begin
-        with (``chan1`` for ``chan1-background``, ...), or a pattern of them.
+        each the name of a data set, the name or DOI of a record, or a group. A group is what the
+        names of several data sets begin with (``chan1`` for ``chan1-background``, ...), or a
+        pattern of them.
     datasets, records
-        of a manifest, as `hepmtp.datasets.manifest.load_manifest` (with this folder) and `load_records` give them.
+        of a manifest, as `hepmtp.datasets.manifest.load_manifest` (with this folder) and
+        `load_records` give them.
     jobs
         files that are downloaded at a time.
     limit
@@ -78,11 +71,13 @@ def fetch(
     Raises
     ------
     ManifestError
-        if a name is unknown, a file cannot be had, or a digest is not the one that is known. The other files are fetched
-        all the same, and what came of a broken one is kept: the next call goes on from there.
+        if a name is unknown, or a record does not hold what a data set needs.
+    FetchError
+        if a file cannot be had, or a digest is not the one that is known. The other files are
+        fetched all the same. What came of a broken one is kept: the next call goes on from there.
     """
     job = _Job(Path(folder), limit, transfer or Transfer(), progress)
-    chosen, wanted = _wanted(names, datasets, records)
+    chosen, wanted = wanted_files(names, datasets, records)
     done: list[Path] = []
     items: list[Item] = []
     for record, downloads in wanted:
@@ -91,7 +86,7 @@ def fetch(
             here = job.here(one)
             done += here
             missing += [] if here else [one]
-        items += _items(record, missing, job.transfer) if missing else []
+        items += items_of(record, missing, job.transfer) if missing else []
     done += _in_parallel(job, items, jobs)
     for dataset in chosen:
         _check_found(dataset, done)
@@ -105,7 +100,7 @@ class _Job:
     folder: Path
     limit: int
     transfer: Transfer
-    progress: Progress | None
+    progress: ByteProgress | None
     stop: threading.Event = field(default_factory=threading.Event)
     one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
     locked: dict[str, Locked] = field(init=False)
@@ -114,7 +109,10 @@ class _Job:
         self.locked = read_lock(self.folder)
 
     def here(self, wanted: Download) -> list[Path]:
-        """The files of a download that is here and checked; none if it is not, or if nothing is known to check it by."""
+        """The files of a download that is here and checked.
+
+        None if it is not, or if nothing is known to check it by.
+        """
         path, entry = self.folder / wanted.target, self.locked.get(wanted.target)
         if entry is not None and entry.holds:
             members = {name: self.folder / name for name in entry.holds}
@@ -134,7 +132,10 @@ class _Job:
         return [path]
 
     def download(self, item: Item) -> list[Path]:
-        """Download, check, lock and unpack one file; what is there already is only checked and locked."""
+        """Download, check, lock and unpack one file.
+
+        What is there already is only checked and locked.
+        """
         wanted = item.wanted
         if here := self.here(wanted):
             return here
@@ -146,10 +147,10 @@ class _Job:
         found = Locked(digest(path), path.stat().st_size, item.url)
         entry = self.locked.get(wanted.target)
         if entry is not None and entry.sha256 != found.sha256:
-            raise ManifestError(
-                f"{path} has sha256 {found.sha256}, but {LOCK} has {entry.sha256} from when it was first fetched: the file"
-                " has changed. Move it away and fetch it again; or, if the new one is wanted, remove its entry from"
-                f" {self.folder / LOCK}"
+            raise FetchError(
+                f"{path} has sha256 {found.sha256}, but {LOCK} has {entry.sha256} from when it was "
+                "first fetched: the file has changed. Move it away and fetch it again; or, if the "
+                f"new one is wanted, remove its entry from {self.folder / LOCK}"
             )
         if wanted.unpack is None:
             self._lock({wanted.target: found})
@@ -184,7 +185,7 @@ class _Job:
             pooch.retrieve(
                 item.url, known_hash=known, fname=path.name, path=path.parent, downloader=downloader
             )
-        except ManifestError:
+        except FetchError:
             raise
         except ValueError as error:  # pooch's word for another digest; it names both
             why = (
@@ -192,10 +193,11 @@ class _Job:
                 if entry and not wanted.sha256
                 else "is published"
             )
-            raise ManifestError(
-                f"{item.url}: {' '.join(str(error).split())}. The second one is not what {why}: the transfer was damaged, or"
-                f" the file has changed. Fetch again; if it stays so and the new file is wanted, correct"
-                f" {self.folder / LOCK if entry and not wanted.sha256 else 'the manifest'}"
+            raise FetchError(
+                f"{item.url}: {' '.join(str(error).split())}. The second one is not what {why}: "
+                "the transfer was damaged, or the file has changed. Fetch again; if it stays so "
+                "and the new file is wanted, correct "
+                f"{self.folder / LOCK if entry and not wanted.sha256 else 'the manifest'}"
             ) from None
 
     def _lock(self, files: Mapping[str, Locked]) -> None:
@@ -216,7 +218,7 @@ def _in_parallel(job: _Job, items: Sequence[Item], jobs: int) -> list[Path]:
             for future in futures:
                 try:
                     done += future.result()
-                except (ManifestError, OSError) as error:
+                except (FetchError, ManifestError, OSError) as error:
                     failures.append(str(error))
         except BaseException:  # Ctrl-C: end the threads, they keep what has come
             job.stop.set()
@@ -224,150 +226,16 @@ def _in_parallel(job: _Job, items: Sequence[Item], jobs: int) -> list[Path]:
             raise
     if failures:
         of = f"{len(failures)} of {len(items)} files were not fetched: " if len(items) > 1 else ""
-        raise ManifestError(of + " | ".join(failures))
+        raise FetchError(of + " | ".join(failures))
     return done
-
-
-def _wanted(
-    names: Iterable[str], datasets: Sequence[Dataset], records: Sequence[Record]
-) -> tuple[list[Dataset], list[tuple[Record, list[Download]]]]:
-    """The data sets that are meant, and the files that they need, record by record."""
-    by_name = {record.name: record for record in records}
-    chosen: dict[str, Dataset] = {}
-    needed: dict[str, dict[str, Download]] = {}
-    for name in names:
-        found = [one for one in datasets if one.name == name]
-        record = (
-            None if found else next((one for one in records if name in (one.name, one.doi)), None)
-        )
-        if record is not None:
-            needed.setdefault(record.name, {}).update({one.name: one for one in record.files})
-            continue
-        found = found or [
-            one
-            for one in datasets
-            if one.name.startswith(f"{name}-") or fnmatchcase(one.name, name)
-        ]
-        if not found:
-            known = [*(one.name for one in datasets), *by_name]
-            close = difflib.get_close_matches(name, known, cutoff=0.4) or list(by_name)
-            raise ManifestError(
-                f"{name!r} is no data set, record or group of them; there are {', '.join(close)} and more (hepmtp datasets"
-                " lists all)"
-            )
-        for dataset in found:
-            chosen[dataset.name] = dataset
-            if dataset.record is not None:
-                files = needed.setdefault(dataset.record, {})
-                files.update({one.name: one for one in _needed(dataset, by_name[dataset.record])})
-            elif not dataset.embedded:
-                raise ManifestError(
-                    f"data set {dataset.name!r} has no record in the manifest to be fetched from"
-                    + (
-                        f"; download it by hand from https://doi.org/{dataset.doi}"
-                        if dataset.doi
-                        else ""
-                    )
-                )
-    return list(chosen.values()), [
-        (by_name[name], list(files.values())) for name, files in needed.items()
-    ]
-
-
-def _needed(dataset: Dataset, record: Record) -> list[Download]:
-    """The files of its record that a data set needs: those that it is made of, else the archives."""
-    found: list[Download] = []
-    for name in (name for file in dataset.files for name in names_in(dataset.folder, file)):
-        path, is_pattern = PurePosixPath(name), glob.has_magic(name)
-        plain = [
-            one
-            for one in record.files
-            if fnmatchcase(name, _kept_as(one))
-            and (is_pattern or path.parent == PurePosixPath(one.into))
-        ]
-        if plain and not is_pattern:
-            ending = ".gz" if plain[0].unpack == "gz" else ""
-            plain = [replace(plain[0], name=path.name + ending)]
-        found += plain or [one for one in record.files if one.unpack == "tar"]
-    return found
-
-
-def _kept_as(wanted: Download) -> str:
-    return wanted.target.removesuffix(".gz") if wanted.unpack == "gz" else wanted.target
-
-
-def _items(record: Record, downloads: Iterable[Download], transfer: Transfer) -> list[Item]:
-    """The files of a record with their addresses; patterns are filled in from its listing."""
-    if record.url is not None:
-        return [
-            Item(record, one, f"{record.url.rstrip('/')}/{quote(one.name)}") for one in downloads
-        ]
-    listed = _listing(record, transfer)
-    items: dict[str, Item] = {}
-    for one in downloads:
-        names = (
-            [one.name]
-            if one.name in listed
-            else [name for name in listed if fnmatchcase(name, one.name)]
-        )
-        if not names:
-            doubt = f" (nobody has checked: {record.unchecked})" if record.unchecked else ""
-            raise ManifestError(
-                f"record {record.name!r} has no file {one.name!r}; {record.listing} lists {', '.join(listed) or 'none'};"
-                f" correct the manifest{doubt}"
-            )
-        for name in names:
-            url, md5 = listed[name]
-            kind = one.unpack if one.unpack is not None and is_packed(name, one.unpack) else None
-            items[name] = Item(
-                record, replace(one, name=name, unpack=kind, md5=one.md5 or md5), url
-            )
-    return list(items.values())
-
-
-def _listing(record: Record, transfer: Transfer) -> dict[str, tuple[str, str | None]]:
-    """Addresses and md5 digests of a record's files by name, as Zenodo lists them."""
-    address = record.listing or ""
-    try:
-        rows = {
-            str(row.get("key") or row["filename"]): row
-            for row in get_json(address, transfer)["files"]
-        }
-        found = {name: (str(row["links"]["self"]), _md5(row)) for name, row in rows.items()}
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        if isinstance(error, ManifestError):
-            raise
-        hand = (
-            f", or download the files by hand from https://doi.org/{record.doi}"
-            if record.doi
-            else ""
-        )
-        raise ManifestError(
-            f"{address} is not the listing of a record ({type(error).__name__}: {error}); correct the manifest{hand}"
-        ) from None
-    for name, (url, _) in found.items():
-        if not name or name.startswith(".") or "/" in name or "\\" in name:
-            raise ManifestError(
-                f"{address} lists a file {name!r}, which is no plain name; nothing of it was fetched"
-            )
-        if not url.startswith(("https://", "http://")):
-            raise ManifestError(
-                f"{address} gives the address {url!r} for {name}, expected https://; nothing was fetched"
-            )
-    return found
-
-
-def _md5(row: Mapping[str, Any]) -> str | None:
-    algorithm, _, value = str(row.get("checksum", "")).rpartition(":")
-    return value.lower() if algorithm in ("md5", "") and len(value) == 32 else None
 
 
 def _check_published(path: Path, wanted: Download) -> None:
     for algorithm, known in (("sha256", wanted.sha256), ("md5", wanted.md5)):
         if known and (found := digest(path, algorithm)) != known:
-            raise ManifestError(
-                f"{path} has {algorithm} {found}, but {known} is published: it is another file or a damaged one. Move it"
-                " away and fetch it again"
+            raise FetchError(
+                f"{path} has {algorithm} {found}, but {known} is published: it is another file or "
+                "a damaged one. Move it away and fetch it again"
             )
 
 
@@ -377,14 +245,18 @@ def _check_found(dataset: Dataset, files: Iterable[Path]) -> None:
     except ManifestError:
         shown = [path.as_posix() for path in sorted(files)][:6]
         raise ManifestError(
-            f"data set {dataset.name!r}: its record was fetched, but {', '.join(dataset.files)} is not in it; it holds"
-            f" {', '.join(shown)}, ...: correct 'files' in a manifest of your own"
+            f"data set {dataset.name!r}: its record was fetched, but {', '.join(dataset.files)} is "
+            f"not in it; it holds {', '.join(shown)}, ...: correct 'files' in a manifest of your "
+            "own"
         ) from None
 
 
 @contextlib.contextmanager
 def _quiet_pooch() -> Iterator[None]:
-    """Without the lines that pooch writes for every file; ours say more, and only if something is wrong."""
+    """Without the lines that pooch writes for every file.
+
+    Ours say more, and only if something is wrong.
+    """
     logger = pooch.get_logger()
     level = logger.level
     logger.setLevel(logging.ERROR)

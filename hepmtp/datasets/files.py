@@ -1,7 +1,7 @@
 """Data sets become checked files, coffea's fileset, or events.
 
-The rule: files exist and, where a sha256 is known or was locked when they were fetched, have it. Nothing is downloaded here: the error
-says how to get the files.
+The rule: files exist and, where a sha256 is known or was locked when they were fetched, have it.
+Nothing is downloaded here: the error says how to get the files.
 """
 
 from __future__ import annotations
@@ -23,21 +23,26 @@ from hepmtp.readers.lines import is_remote
 
 
 def check_files(datasets: Iterable[Dataset], *, digests: bool = True) -> dict[str, list[str]]:
-    """Paths of each data set's files, patterns filled in; raises ManifestError if one is missing or has changed.
+    """Paths of each data set's files, patterns filled in.
+
+    Raises ManifestError if one is missing or has changed.
 
     Parameters
     ----------
     digests
-        also compare the files with their sha256, where it is known or was locked when they were fetched; this reads
-        them. What is remote (``https://``, ``root://``) is taken as it is.
+        also compare the files with their sha256, where it is known or was locked when they were
+        fetched; this reads them. What is remote (``https://``, ``root://``) is taken as it is.
     """
     return {dataset.name: _paths(dataset, digests=digests) for dataset in datasets}
 
 
 def fileset(datasets: Iterable[Dataset], *, treename: str = "Events") -> dict[str, dict[str, Any]]:
-    """What coffea's runners take: ``{name: {"files": [path, ...], "treename": ..., "metadata": {...}}}``.
+    """What coffea's runners take.
 
-    The metadata (role, process, reader and its options) arrives in ``events.metadata``; coffea itself adds the data set's name.
+    ``{name: {"files": [path, ...], "treename": ..., "metadata": {...}}}``.
+
+    The metadata (role, process, reader and its options) arrives in ``events.metadata``; coffea
+    itself adds the data set's name.
     """
     datasets = tuple(datasets)
     paths = check_files(datasets)
@@ -95,8 +100,8 @@ def _paths(dataset: Dataset, *, digests: bool) -> list[str]:
             raise ManifestError(f"data set {dataset.name!r}: no file {file}{_advice(dataset)}")
         if digests and sha256 and (found_sha256 := digest(file)) != sha256:
             raise ManifestError(
-                f"data set {dataset.name!r}: {file} has sha256 {found_sha256}, expected {sha256}; the file has changed:"
-                " fetch it again, or correct the manifest"
+                f"data set {dataset.name!r}: {file} has sha256 {found_sha256}, expected {sha256}; "
+                "the file has changed: fetch it again, or correct the manifest"
             )
         found += paths
     if digests and dataset.folder:
@@ -115,4 +120,7 @@ def _check_lock(folder: str, paths: Iterable[str]) -> None:
 def _advice(dataset: Dataset) -> str:
     where = f"; download it from https://doi.org/{dataset.doi}" if dataset.doi else ""
     fetch = f"; hepmtp fetch {dataset.name} downloads it" if dataset.record else ""
-    return f"{where}{fetch}. Say where your files lie with the option folder or the variable {FOLDER_VARIABLE}"
+    return (
+        f"{where}{fetch}. Say where your files lie with the option folder or the variable "
+        f"{FOLDER_VARIABLE}"
+    )

@@ -1,6 +1,7 @@
 """data_manifest.lock: what fetched files were when they were first fetched.
 
-The rule: plain JSON in the folder of the data, written whole or not at all; a file that is in it and differs is refused.
+The rule: plain JSON in the folder of the data, written whole or not at all; a file that is in it
+and differs is refused.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ class Locked:
 
 
 def read_lock(folder: str | Path) -> dict[str, Locked]:
-    """What is locked in a folder, by the files' names relative to it; empty if there is no lock file.
+    """What is locked in a folder, by the files' names relative to it.
+
+    Empty if there is no lock file.
 
     Raises
     ------
@@ -58,7 +61,8 @@ def read_lock(folder: str | Path) -> dict[str, Locked]:
         if isinstance(error, ManifestError):
             raise
         raise ManifestError(
-            f"{path} cannot be read ({type(error).__name__}: {error}); restore it, or remove it and fetch again"
+            f"{path} cannot be read ({type(error).__name__}: {error}); restore it, or remove it "
+            "and fetch again"
         ) from None
 
 
@@ -90,9 +94,9 @@ def check_locked(path: Path, locked: Locked, folder: str | Path) -> None:
     )
     if found != locked.sha256:
         raise ManifestError(
-            f"{path} has sha256 {found}, but {LOCK} has {locked.sha256} from when it was first fetched: the file has"
-            " changed. Move it away and fetch it again; or, if the new one is wanted, remove its entry from"
-            f" {Path(folder) / LOCK}"
+            f"{path} has sha256 {found}, but {LOCK} has {locked.sha256} from when it was first "
+            "fetched: the file has changed. Move it away and fetch it again; or, if the new one "
+            f"is wanted, remove its entry from {Path(folder) / LOCK}"
         )
 
 

@@ -25,11 +25,12 @@ def select(
     Parameters
     ----------
     names
-        each the name of one of `datasets`; or ``NAME=FILE``, ``NAME=FILE,FILE``, ``NAME:ROLE=FILE`` or just ``FILE``
-        (the name is then that of the file) for files that are in no manifest; patterns are fine.
+        each the name of one of `datasets`; or ``NAME=FILE``, ``NAME=FILE,FILE``, ``NAME:ROLE=FILE``
+        or just ``FILE`` (the name is then that of the file) for files in no manifest. Patterns
+        are fine.
     role
-        role of files that name none; but files under the name of one of `datasets`, such as a converted ``4top.root``, have
-        its role and process.
+        role of files that name none; but files under the name of one of `datasets`, such as a
+        converted ``4top.root``, have its role and process.
 
     Raises
     ------
@@ -39,7 +40,8 @@ def select(
     Examples
     --------
     >>> from hepmtp.datasets.manifest import embedded
-    >>> [(d.name, d.role, d.files) for d in select(["4top", "mine:signal=a.csv,b.csv", "c/d.csv.gz"], embedded())][1:]
+    >>> found = select(["4top", "mine:signal=a.csv,b.csv", "c/d.csv.gz"], embedded())
+    >>> [(d.name, d.role, d.files) for d in found][1:]
     [('mine', 'signal', ('a.csv', 'b.csv')), ('d', 'background', ('c/d.csv.gz',))]
     """
     known = {dataset.name: dataset for dataset in datasets}
@@ -67,8 +69,9 @@ def _from_files(word: str, known: Mapping[str, Dataset], role: Role) -> Dataset:
         if ending is None:
             close = difflib.get_close_matches(word, known, cutoff=0.4) or list(known)[:6]
             raise ManifestError(
-                f"data set {word!r} is unknown; there are {', '.join(close)} and more (hepmtp datasets lists all);"
-                f" for files of your own write NAME=FILE or the name of a file that ends in {', '.join(endings())}"
+                f"data set {word!r} is unknown; there are {', '.join(close)} and more (hepmtp "
+                "datasets lists all); for files of your own write NAME=FILE or the name of a file "
+                f"that ends in {', '.join(endings())}"
             )
         name, files = Path(word).name.removesuffix(ending), word
     if not name or not all(files.split(",")):

@@ -1,6 +1,9 @@
-"""The content of a manifest: YAML, checked by the JSON schema that is shipped beside the embedded data.
+"""The content of a manifest.
 
-The rule: an error names the file, the line that must be changed, what is there and what is expected.
+YAML, checked by the JSON schema that is shipped beside the embedded data.
+
+The rule: an error names the file, the line that must be changed, what is there and what is
+expected.
 """
 
 from __future__ import annotations
@@ -117,7 +120,10 @@ def _row(content: Any, place: Sequence[str | int]) -> str:
 
 
 def _mark(node: yaml.Node, place: Sequence[str | int]) -> yaml.Mark:
-    """Where a place is in the text: the line of its key, even if the key is taken over with ``<<``."""
+    """Where a place is in the text.
+
+    The line of its key, even if the key is taken over with ``<<``.
+    """
     mark = node.start_mark
     for part in place:
         if isinstance(node, yaml.SequenceNode) and isinstance(part, int):
@@ -153,8 +159,8 @@ def _check_keys(path: Path, node: yaml.Node, seen: set[int] | None = None) -> No
             key = child[0]
             if (first := marks.setdefault(str(key.value), key.start_mark)) is not key.start_mark:
                 raise ManifestError(
-                    f"{path} line {key.start_mark.line + 1}: key {key.value!r} is in line {first.line + 1} already;"
-                    " keep one"
+                    f"{path} line {key.start_mark.line + 1}: key {key.value!r} is in line "
+                    f"{first.line + 1} already; keep one"
                 )
         for part in child if isinstance(node, yaml.MappingNode) else [child]:
             _check_keys(path, part, seen)

@@ -1,7 +1,8 @@
 """HTTP transfers that go on where they broke.
 
-The rule: what has come is kept beside the target in ``.NAME.part`` and continued by a Range request if the server says
-that its file is still the same one (or if a digest will be checked); else it is begun anew. Nothing waits for ever.
+The rule: what has come is kept beside the target in ``.NAME.part``. It is continued by a Range
+request if the server says that its file is still the same one (or if a digest will be checked).
+Else it is begun anew. Nothing waits for ever.
 """
 
 from __future__ import annotations
@@ -17,15 +18,16 @@ from typing import Any, TypeVar
 
 import requests
 
-from hepmtp.errors import ManifestError
+from hepmtp.errors import FetchError
 
 _BLOCK = 1 << 16  # bytes; what a broken connection loses at most
 _AGAIN = (408, 425, 429, 500, 502, 503, 504)  # the same request may work later
 _LONGEST = 120.0  # seconds between two attempts
 _T = TypeVar("_T")
 
-#: Called with a file's name, the bytes that are here, and those that there will be, if known; from several threads.
-Progress = Callable[[str, int, int | None], None]
+#: Called with a file's name, the bytes that are here, and those that there will be, if known; from
+#: several threads.
+ByteProgress = Callable[[str, int, int | None], None]
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,8 @@ class Transfer:
     timeout
         seconds to connect, and seconds without a byte.
     retries
-        further attempts after one that brought nothing new; a transfer that goes on is not given up.
+        further attempts after one that brought nothing new; a transfer that goes on is not given
+        up.
     wait
         seconds before the first of them; before each next one twice as long.
     """
@@ -56,7 +59,7 @@ class _BrokenTransferError(Exception):
 
 
 def get_json(url: str, transfer: Transfer) -> Any:
-    """What an address answers, as JSON; raises ManifestError, or ValueError if it is no JSON."""
+    """What an address answers, as JSON; raises FetchError, or ValueError if it is no JSON."""
 
     def attempt() -> Any:
         with requests.get(url, timeout=transfer.timeout) as response:
@@ -75,8 +78,8 @@ class Resumed:
     part
         where an unfinished transfer is kept.
     trusted
-        whether a digest will be checked, so that a part may be continued even if the server does not say of its file
-        that it is still the same.
+        whether a digest will be checked, so that a part may be continued even if the server does
+        not say of its file that it is still the same.
     stop
         set from elsewhere to end the transfer.
     """
@@ -86,14 +89,14 @@ class Resumed:
     trusted: bool
     stop: threading.Event
     name: str = ""
-    progress: Progress | None = None
+    progress: ByteProgress | None = None
 
     def __call__(self, url: str, output_file: str, pooch: object) -> None:  # noqa: ARG002 (how pooch calls it)
         """Download `url` to `output_file`.
 
         Raises
         ------
-        ManifestError
+        FetchError
             if the server refuses, or if `retries` attempts in a row brought nothing new.
         """
         self.part.parent.mkdir(parents=True, exist_ok=True)
@@ -156,7 +159,7 @@ class Resumed:
             file.seek(start)
             for block in response.iter_content(_BLOCK):
                 if self.stop.is_set():
-                    raise ManifestError(f"{self.name}: stopped; fetch again to go on")
+                    raise FetchError(f"{self.name}: stopped; fetch again to go on")
                 file.write(block)
                 done += len(block)
                 if self.progress is not None:
@@ -185,7 +188,7 @@ def _retried(
             return attempt()
         except (_BrokenTransferError, requests.RequestException) as error:
             if isinstance(error, ValueError) and isinstance(error, requests.RequestException):
-                raise ManifestError(
+                raise FetchError(
                     f"{url}: {error}; correct the manifest"
                 ) from None  # an address that is none
             failures = 0 if got() > most else failures + 1
@@ -194,13 +197,13 @@ def _retried(
                 rest = (
                     f"; what came is kept in {kept}" if kept is not None and kept.exists() else ""
                 )
-                raise ManifestError(
-                    f"{url} cannot be downloaded: {_reason(error)}, after {failures} attempts without anything new{rest}."
-                    " Try again later"
+                raise FetchError(
+                    f"{url} cannot be downloaded: {_reason(error)}, after {failures} attempts "
+                    f"without anything new{rest}. Try again later"
                 ) from None
             after = error.after if isinstance(error, _BrokenTransferError) else None
             if stop.wait(min(after or transfer.wait * 2 ** max(failures - 1, 0), _LONGEST)):
-                raise ManifestError(f"{url}: stopped; fetch again to go on") from None
+                raise FetchError(f"{url}: stopped; fetch again to go on") from None
 
 
 def _check_status(url: str, response: requests.Response) -> None:
@@ -209,9 +212,9 @@ def _check_status(url: str, response: requests.Response) -> None:
         reason = f"the server answers {response.status_code} {response.reason}"
         raise _BrokenTransferError(reason, float(after) if after.isdigit() else None)
     if response.status_code not in (200, 206):
-        raise ManifestError(
-            f"{url} cannot be downloaded: the server answers {response.status_code} {response.reason}; check the address"
-            " in the manifest"
+        raise FetchError(
+            f"{url} cannot be downloaded: the server answers {response.status_code} "
+            f"{response.reason}; check the address in the manifest"
         )
 
 

@@ -1,28 +1,31 @@
 """Detectors: each gives every event one number, larger = stranger.
 
 The rule: a detector is fitted on background training events only, and on those alone that
-:func:`hepmtp.events.split.split_of` calls train (and validation, for early stopping): what a histogram shows was never used.
+:func:`hepmtp.events.split.split_of` calls train (and validation, for early stopping). What a
+histogram shows was never used.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
 
 import awkward as ak
 import numpy as np
 from hist.axis import Regular
-from numpy.typing import NDArray
 
 from hepmtp import storage
-from hepmtp.errors import OptionError, StorageError, TrainingError
+from hepmtp.errors import OptionError, TrainingError, fitted
+from hepmtp.events.ragged import Floats
 from hepmtp.events.split import Part, check_background, in_one_order, part_of
 
 
 @runtime_checkable
 class Detector(Protocol):
     """What a detector can do; passed as an object, or as the folder that `save` wrote.
+
+    `BaseDetector` has the axis, and `forms`, `with_score`, `n_parameters` and `supervised` of a
+    detector with one form of score, no parameters and no labels.
 
     Attributes
     ----------
@@ -32,6 +35,12 @@ class Detector(Protocol):
         what the score is, in a sentence for a reader of the report.
     axis
         histogram axis of the score, its range from the training background.
+    forms
+        names of the forms of the score that `with_score` knows; empty if there is only one.
+    n_parameters
+        number of trainable parameters; 0 if that means nothing.
+    supervised
+        whether signal is used in its training, or in that of something that it is made from.
     """
 
     @property
@@ -43,10 +52,22 @@ class Detector(Protocol):
     @property
     def axis(self) -> Regular: ...
 
+    @property
+    def forms(self) -> tuple[str, ...]: ...
+
+    @property
+    def n_parameters(self) -> int: ...
+
+    @property
+    def supervised(self) -> bool: ...
+
+    def with_score(self, form: str) -> Self:
+        """The same fitted detector with another of its `forms`; raises OptionError if unknown."""
+
     def fit(self, events: ak.Array) -> Self:
         """Fit on the training part of background events; raises TrainingError on signal."""
 
-    def score(self, events: ak.Array) -> NDArray[np.float64]:
+    def score(self, events: ak.Array) -> Floats:
         """One finite number per event, shape (n_events,), empty events included."""
 
     def save(self, path: str | Path) -> None:
@@ -54,11 +75,53 @@ class Detector(Protocol):
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Read what `save` wrote; a damaged folder or one of another version raises StorageError."""
+        """Read what `save` wrote; a damaged folder or one of another kind raises StorageError."""
+
+
+class BaseDetector:
+    """What detectors share: the axis, and one form of score without parameters or labels.
+
+    A subclass has `name`, `description`, `fit`, which sets `axis_`, `score`, `save` and `load`.
+
+    Attributes
+    ----------
+    axis_
+        axis of the score; None before `fit`.
+    """
+
+    axis_: Regular | None = None
+
+    @property
+    def axis(self) -> Regular:
+        """Axis of the score; raises NotFittedError before `fit`."""
+        return fitted(self.axis_, self)
+
+    @property
+    def forms(self) -> tuple[str, ...]:
+        """Names of the forms of the score; none, as there is only one."""
+        return ()
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of trainable parameters."""
+        return 0
+
+    @property
+    def supervised(self) -> bool:
+        """Whether signal is used in the training."""
+        return False
+
+    def with_score(self, form: str) -> Self:
+        """Raises OptionError: there is one form of score only."""
+        raise OptionError(
+            f"{type(self).__name__} has one form of score only, found form {form!r}: leave it out"
+        )
 
 
 def training_events(events: ak.Array, part: Part = "train") -> ak.Array:
-    """The events of one part that a detector may fit on, sorted by (source, event) so that reading order has no effect.
+    """The events of one part that a detector may fit on.
+
+    They are sorted by (source, event), so that reading order has no effect.
 
     Raises
     ------
@@ -74,8 +137,8 @@ def training_events(events: ak.Array, part: Part = "train") -> ak.Array:
     return in_one_order(chosen)
 
 
-def score_axis(values: NDArray[np.float64], *, label: str, bins: int = 200) -> Regular:
-    """Axis for scores of background training events with room for stranger ones, named "score"."""
+def score_axis(values: Floats, *, label: str, bins: int = 200) -> Regular:
+    """Axis for scores of background training events with room for stranger ones."""
     low, high = np.quantile(values, [0.0, 0.999])
     span = max(high - low, 1e-6)
     return Regular(
@@ -94,22 +157,15 @@ def axis_from(plain: dict[str, Any]) -> Regular:
 
 
 def load_detector(path: str | Path) -> Detector:
-    """The detector in a folder; ``FOLDER#form`` gives a `MaskedTokenDetector` with that form of score.
+    """The detector in a folder; ``FOLDER#form`` gives it with that form of score.
 
     Raises
     ------
     StorageError
         if the folder is missing or damaged, or holds something else.
+    OptionError
+        if the detector has no such form.
     """
     folder, _, form = str(path).partition("#")
-    detector = storage.load(folder)
-    if not isinstance(detector, Detector):
-        raise StorageError(f"{folder} holds a {storage.kind_of(detector)!r}, expected a detector")
-    if not form:
-        return detector
-    with_score: Callable[[str], Detector] | None = getattr(detector, "with_score", None)
-    if with_score is None:
-        raise OptionError(
-            f"{path}: a {detector.name} detector has one form of score only; leave out #{form}"
-        )
-    return with_score(form)
+    detector: Detector = storage.load(folder, Detector)
+    return detector.with_score(form) if form else detector

@@ -1,6 +1,7 @@
 """Several detectors combined into one by their background ranks.
 
-The rule: a score counts by its rank among the scores of background training events alone, so that no detector's unit matters.
+The rule: a score counts by its rank among those of background training events, so that no
+detector's unit matters.
 """
 
 from __future__ import annotations
@@ -12,11 +13,10 @@ from typing import Any, Literal, Self, get_args
 
 import awkward as ak
 import numpy as np
-from hist.axis import Regular
-from numpy.typing import NDArray
 
 from hepmtp import storage
 from hepmtp.detectors import (
+    BaseDetector,
     Detector,
     axis_from,
     load_detector,
@@ -24,9 +24,9 @@ from hepmtp.detectors import (
     score_axis,
     training_events,
 )
-from hepmtp.errors import NotFittedError, TrainingError
+from hepmtp.errors import NotFittedError, OptionError, check_protocol, fitted
+from hepmtp.events.ragged import Floats
 
-Floats = NDArray[np.float64]
 Rule = Literal["and", "or", "prod", "avg"]
 
 #: Training events between two points of the map from scores to ranks.
@@ -42,16 +42,18 @@ MEANINGS: dict[Rule, str] = {
 
 
 @dataclass(eq=False)
-class Combination:
+class Combination(BaseDetector):
     """AND, OR, PROD or AVG of detectors (arXiv:2105.14027, arXiv:2406.18469).
 
-    Each member's score goes to its rank r in (0, 1) within background training events, with straight lines between ranks; beyond
-    the outermost of them r goes on towards 0 or 1 without reaching it, so that stranger events never tie.
+    Each member's score goes to its rank r in (0, 1) within background training events, with
+    straight lines between ranks. Beyond the outermost of them r goes on towards 0 or 1 without
+    reaching it, so that stranger events never tie.
 
     Parameters
     ----------
     members
-        at least two detectors of different names; those not fitted yet are fitted with the combination.
+        at least two detectors of different names; those not fitted yet are fitted with the
+        combination.
     rule
         ``"and"``: smallest rank, ``"or"``: largest, ``"prod"``: product, ``"avg"``: mean.
 
@@ -65,16 +67,17 @@ class Combination:
     rule: Rule = "and"
     ranks_: tuple[Floats, ...] = field(default=(), init=False, repr=False)
     spread_: Floats | None = field(default=None, init=False, repr=False)
-    axis_: Regular | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.rule not in get_args(Rule):
-            raise TrainingError(
+            raise OptionError(
                 f"rule must be one of {', '.join(get_args(Rule))}, found {self.rule!r}"
             )
+        for member in self.members:
+            check_protocol(member, Detector)
         names = [member.name for member in self.members]
         if len(names) < 2 or len(set(names)) < len(names):
-            raise TrainingError(
+            raise OptionError(
                 f"a combination needs two or more detectors of different names, found {names}"
             )
 
@@ -90,18 +93,14 @@ class Combination:
         return f"Background ranks of {names} combined: an event is {MEANINGS[self.rule]}."
 
     @property
-    def axis(self) -> Regular:
-        """Axis of the score."""
-        if self.axis_ is None:
-            raise NotFittedError(
-                "this Combination is not fitted yet: call fit(background events) first"
-            )
-        return self.axis_
-
-    @property
     def n_parameters(self) -> int:
         """Trainable parameters of all members."""
-        return sum(int(getattr(member, "n_parameters", 0)) for member in self.members)
+        return sum(member.n_parameters for member in self.members)
+
+    @property
+    def supervised(self) -> bool:
+        """Whether signal is used in the training of a member."""
+        return any(member.supervised for member in self.members)
 
     def fit(self, events: ak.Array) -> Self:
         """Fit the members that are not fitted yet, and the ranks of all, on background events."""
@@ -118,16 +117,15 @@ class Combination:
 
     def score(self, events: ak.Array) -> Floats:
         """Combined rank of each event, in (0, 1), shape (n_events,)."""
-        _ = self.axis
         return self._combined(self._scores(events))
 
     def save(self, path: str | Path) -> None:
         """Write ranks and axis to a folder, and each member to a folder within it."""
         meta = {"rule": self.rule, "members": len(self.members), "axis": plain_axis(self.axis)}
         arrays = {f"ranks.{i}": ranks for i, ranks in enumerate(self.ranks_)}
-        assert self.spread_ is not None
+        arrays["spread"] = fitted(self.spread_, self)
         with storage.new_folder(path) as folder:
-            storage.write(folder, storage.kind_of(self), meta, {**arrays, "spread": self.spread_})
+            storage.write(folder, storage.kind_of(self), meta, arrays)
             for i, member in enumerate(self.members):
                 member.save(folder / f"member{i}")
 
@@ -145,8 +143,7 @@ class Combination:
         return np.stack([member.score(events) for member in self.members], axis=1)
 
     def _combined(self, scores: Floats) -> Floats:
-        assert self.spread_ is not None
-        columns = zip(scores.T, self.ranks_, self.spread_, strict=True)
+        columns = zip(scores.T, self.ranks_, fitted(self.spread_, self), strict=True)
         r = np.stack([_rank(column, points, spread) for column, points, spread in columns])
         combine: dict[Rule, Callable[..., Any]] = {
             "and": np.min,
@@ -158,10 +155,10 @@ class Combination:
 
 
 def background_ranks(values: Floats) -> Floats:
-    """Distinct scores of background training events and the middle of their ranks, both rising, shape (2, n_points).
+    """Distinct scores of background training events and the middle of their ranks: (2, n_points).
 
-    Of scores that one or two events tell apart every tenth event's is kept, so that rounding does not show in a rank; the smallest
-    and the largest always are.
+    Both rise. Of scores that one or two events tell apart every tenth event's is kept, so that
+    rounding does not show in a rank; the smallest and the largest always are.
 
     Examples
     --------
@@ -176,7 +173,10 @@ def background_ranks(values: Floats) -> Floats:
 
 
 def _rank(scores: Floats, points: Floats, spread: float) -> Floats:
-    """Rank of scores in background; beyond its ends the distance from 0 or 1 falls as 1 / (1 + distance / spread)."""
+    """Rank of scores in background.
+
+    Beyond its ends the distance from 0 or 1 falls as 1 / (1 + distance / spread).
+    """
     values, ranks = points
     below, above = np.maximum(values[0] - scores, 0.0), np.maximum(scores - values[-1], 0.0)
     r = np.interp(scores, values, ranks)

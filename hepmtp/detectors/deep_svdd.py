@@ -1,7 +1,7 @@
-"""Deep SVDD on event features: how far from a fixed centre a network, trained to bring background there, puts an event.
+"""Deep SVDD on event features: how far a network puts an event from where it puts background.
 
-The rule: no layer has a bias and no activation is bounded, as a network could otherwise answer the centre for every event
-(Ruff et al., ICML 2018, propositions 1 to 3).
+The rule: no layer has a bias and no activation is bounded. Otherwise a network could answer the
+centre for every event (Ruff et al., ICML 2018, propositions 1 to 3).
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from hepmtp.detectors.event_network import EventNetwork, NetworkDetector, NetworkTraining
-from hepmtp.errors import TrainingError
+from hepmtp.errors import OptionError
 
-#: A component of the centre is at least so large: one near zero is reached by zero weights (Ruff et al., section 4.2).
+#: A component of the centre is at least so large: one near zero is reached by zero weights (Ruff et
+#: al., section 4.2).
 SMALLEST_CENTRE = 0.1
 
 
@@ -24,7 +25,8 @@ class HypersphereNetwork(EventNetwork):
     """Several networks without bias, one beside the other, each with its own centre."""
 
     centre: Tensor  # (members, outputs)
-    scale: Tensor  # (members,): mean squared distance of training events before training, the unit of each member
+    #: (members,): mean squared distance of training events before training, the unit of each member
+    scale: Tensor
 
     def __init__(
         self, n_features: int, hidden: tuple[int, ...], outputs: int, members: int
@@ -54,7 +56,10 @@ class HypersphereNetwork(EventNetwork):
         self.scale = self._distance(x).mean(dim=1)
 
     def loss(self, x: Tensor) -> Tensor:
-        """Squared distance from the centre in units of its mean before training, shape (n_events,): mean over the members."""
+        """Squared distance from the centre in units of its mean before training, shape (n_events,).
+
+        Mean over the members.
+        """
         return (self._distance(x) / self.scale[:, None]).mean(dim=0)
 
     def score(self, x: Tensor) -> Tensor:
@@ -68,7 +73,9 @@ class HypersphereNetwork(EventNetwork):
 
 @dataclass(eq=False)
 class DeepSVDD(NetworkDetector):
-    """Squared distance to a fixed centre in the space of a network (one-class Deep SVDD: Ruff et al., ICML 2018).
+    """Squared distance to a fixed centre in the space of a network.
+
+    One-class Deep SVDD (Ruff et al., ICML 2018).
 
     Parameters
     ----------
@@ -79,10 +86,11 @@ class DeepSVDD(NetworkDetector):
 
     Notes
     -----
-    Learning rate and weight decay are the paper's. The loss has no minimum worth waiting for: the longer the training, the more a
-    network answers the centre for all events. Shape and epochs were chosen by how well members agree on validation background (mean
-    rank correlation of their distances on the embedded sample): 0.85 with one layer of 256, 0.79 with two of 128, 0.56 with
-    64 and 16 outputs, and no rise after a few epochs.
+    Learning rate and weight decay are the paper's. The loss has no minimum worth waiting for: the
+    longer the training, the more a network answers the centre for all events. Shape and epochs
+    were chosen by how well members agree on validation background of the embedded sample. The mean
+    rank correlation of their distances was 0.85 with one layer of 256, 0.79 with two of 128, 0.56
+    with 64 and 16 outputs. It did not rise after a few epochs.
     """
 
     name: str = "deep_svdd"
@@ -98,14 +106,14 @@ class DeepSVDD(NetworkDetector):
 
     def __post_init__(self) -> None:
         if min(*self.hidden, self.outputs, self.members) < 1:
-            raise TrainingError(f"hidden, outputs and members must be 1 or more, found {self}")
+            raise OptionError(f"hidden, outputs and members must be 1 or more, found {self}")
 
     @property
     def description(self) -> str:
         """What the score is, in a sentence."""
         return (
-            f"Squared distance to a fixed centre of {self.members} networks that bring background's {len(self.features)} event "
-            "features there (Deep SVDD)."
+            f"Squared distance to a fixed centre of {self.members} networks that bring background's"
+            f" {len(self.features)} event features there (Deep SVDD)."
         )
 
     def _network(self) -> HypersphereNetwork:

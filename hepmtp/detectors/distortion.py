@@ -1,27 +1,28 @@
 """The DDD-style detector: how much an event looks like distorted background.
 
-The rule: a classifier learns background events against distorted copies of the same events, drawn anew in every epoch; its score is
-the logit of "distorted". No signal enters, neither here nor in the list of distortions (:mod:`hepmtp.events.distortions`).
+The rule: a classifier learns background events against distorted copies of the same events, drawn
+anew in every epoch; its score is the logit of "distorted". No signal enters, neither here nor in
+the list of distortions (:mod:`hepmtp.events.distortions`).
 
-The method is that of *DDD* (arXiv:2406.18469), whose own list of distortions and network are not public: numbers from this file are
-those of a re-implementation and are called "DDD-style".
+The method is that of *DDD* (arXiv:2406.18469), whose own list of distortions and network are not
+public: numbers from this file are those of a re-implementation and are called "DDD-style".
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import awkward as ak
 import numpy as np
 
-from hepmtp.detectors import training_events
 from hepmtp.detectors.event_classifier import ClassifierDetector
 from hepmtp.events.distortions import distort
-from hepmtp.models.classifier import Labelled, Progress, inputs_of, labelled
-from hepmtp.training.threads import torch_threads
+from hepmtp.models.classifier import Labelled, inputs_of, labelled
+from hepmtp.training.classify import Draw
 
-#: Distorted copies of each validation event, so that the loss which stops the training has little noise.
+#: Distorted copies of each validation event, so that the loss which stops the training has little
+#: noise.
 VALIDATION_COPIES = 4
 
 
@@ -37,29 +38,17 @@ class DistortionDetector(ClassifierDetector):
     def description(self) -> str:
         """What the score is, in a sentence."""
         return (
-            "DDD-style: logit of a transformer that tells background from distorted background (scaled, smeared, added, dropped or "
-            "swapped particles, changed MET)."
+            "DDD-style: logit of a transformer that tells background from distorted background"
+            " (scaled, smeared, added, dropped or swapped particles, changed MET)."
         )
 
-    def fit(self, events: ak.Array, *, progress: Progress | None = None) -> Self:
-        """Train on background events; only their train and validation parts are used, the latter to stop.
-
-        Parameters
-        ----------
-        events
-            background, shape (n_events,).
-        progress
-            called after each batch.
-        """
-        training, validation = (training_events(events, part) for part in ("train", "validation"))
+    def _sets(self, training: ak.Array, validation: ak.Array) -> tuple[Draw, Labelled]:
         plain = inputs_of(training)
 
         def draw(rng: np.random.Generator) -> Labelled:
             return labelled(plain, inputs_of(distort(training, rng)))
 
-        with torch_threads(self.training.threads):
-            held_out = _copies(validation, np.random.default_rng([self.training.seed, 0]))
-        return self._train(training, draw, held_out, progress)
+        return draw, _copies(validation, np.random.default_rng([self.training.seed, 0]))
 
 
 def _copies(events: ak.Array, rng: np.random.Generator) -> Labelled:

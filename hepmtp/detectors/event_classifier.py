@@ -1,39 +1,36 @@
-"""What detectors share that score events by the logit of a classifier: all but what they are trained on.
+"""Detectors that score events by the logit of a classifier: all but what they are trained on.
 
 The rule: class 0 is background, and the score is the logit of the other class, whatever that is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar, Self, Unpack
 
 import awkward as ak
-import numpy as np
-from hist.axis import Regular
-from numpy.typing import NDArray
 
 from hepmtp import storage
-from hepmtp.detectors import axis_from, plain_axis, score_axis
-from hepmtp.errors import NotFittedError
+from hepmtp.detectors import BaseDetector, axis_from, plain_axis, score_axis, training_events
+from hepmtp.errors import fitted
+from hepmtp.events.ragged import Floats
 from hepmtp.models.classifier import (
     ClassifierOptions,
     EventClassifier,
     Labelled,
-    Progress,
     inputs_of,
     new_classifier,
 )
-from hepmtp.training.classify import ClassifierTraining, train_classifier
-from hepmtp.training.loop import History
+from hepmtp.training.classify import ClassifierTraining, Draw, train_classifier
+from hepmtp.training.loop import History, Watch
 from hepmtp.training.threads import torch_threads
 
 
 @dataclass(eq=False, kw_only=True)
-class ClassifierDetector:
-    """Score, axis and files of a detector that is a classifier; a subclass says what it learns from.
+class ClassifierDetector(BaseDetector, ABC):
+    """A detector that is a classifier; a subclass says what it learns from.
 
     Parameters
     ----------
@@ -53,32 +50,47 @@ class ClassifierDetector:
     name: str
     history_: History = field(default_factory=list, init=False, repr=False)
     model_: EventClassifier | None = field(default=None, init=False, repr=False)
-    axis_: Regular | None = field(default=None, init=False, repr=False)
-
-    @property
-    def axis(self) -> Regular:
-        """Axis of the score."""
-        if self.axis_ is None:
-            raise NotFittedError(
-                f"this {type(self).__name__} has no axis yet: call fit(background events) first"
-            )
-        return self.axis_
 
     @property
     def fitted_model(self) -> EventClassifier:
         """The trained classifier."""
-        if self.model_ is None:
-            raise NotFittedError(
-                f"this {type(self).__name__} is not trained yet: call fit(background events) first"
-            )
-        return self.model_
+        return fitted(self.model_, self)
 
     @property
     def n_parameters(self) -> int:
         """Trainable parameters."""
         return sum(one.numel() for one in self.fitted_model.parameters())
 
-    def score(self, events: ak.Array) -> NDArray[np.float64]:
+    @abstractmethod
+    def _sets(self, training: ak.Array, validation: ak.Array) -> tuple[Draw, Labelled]:
+        """What is learned from, and what decides when to stop; both parts are background."""
+
+    def fit(self, events: ak.Array, **watch: Unpack[Watch]) -> Self:
+        """Train on background events; only their train and validation parts are used.
+
+        Parameters
+        ----------
+        events
+            background, shape (n_events,).
+        watch
+            ``checkpoint`` and ``progress`` of :func:`hepmtp.training.loop.train`.
+
+        Raises
+        ------
+        TrainingError
+            if the events are not background, a part is empty, or the training fails.
+        """
+        training, validation = (training_events(events, part) for part in ("train", "validation"))
+        sets, model = (
+            self._sets(training, validation),
+            new_classifier(self.model, self.training.seed),
+        )
+        self.history_ = train_classifier(model, *sets, options=self.training, **watch)
+        self.model_ = model
+        self.axis_ = score_axis(self.score(training), label=self.label)
+        return self
+
+    def score(self, events: ak.Array) -> Floats:
         """Logit of the class that is not background of each event, shape (n_events,)."""
         model = self.fitted_model
         with torch_threads(self.training.threads):
@@ -98,30 +110,11 @@ class ClassifierDetector:
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Read what `save` wrote; a damaged folder or one of another version raises StorageError."""
+        """Read what `save` wrote; StorageError if it is damaged or of another version."""
         meta, arrays = storage.read(path, storage.kind_of(cls))
-        options, training = (
-            ClassifierOptions(**meta["model"]),
-            ClassifierTraining(**meta["training"]),
-        )
+        options = ClassifierOptions(**meta["model"])
+        training = ClassifierTraining.from_saved(meta["training"])
         detector = cls(model=options, training=training, name=meta["name"])
         detector.model_ = EventClassifier.from_arrays(options, arrays)
         detector.history_, detector.axis_ = meta["history"], axis_from(meta["axis"])
         return detector
-
-    def _train(
-        self,
-        training: ak.Array,
-        draw: Labelled | Callable[[np.random.Generator], Labelled],
-        held_out: Labelled,
-        progress: Progress | None,
-    ) -> Self:
-        """Train on what is drawn, stop by what is held out, and set the axis by background training events."""
-        model = new_classifier(self.model, self.training.seed)
-        with torch_threads(self.training.threads):
-            self.history_ = train_classifier(
-                model, draw, held_out, options=self.training, progress=progress
-            )
-        self.model_ = model
-        self.axis_ = score_axis(self.score(training), label=self.label)
-        return self

@@ -1,37 +1,42 @@
-"""What the detectors on event features share: the features that they read, and how they are fitted, scored and saved.
+"""What the detectors on event features share: which they read, and how they are fitted and saved.
 
-The rule: a subclass sees an array of float64, of background training events when it fits, and nothing else.
+The rule: a subclass sees an array of float64, of background training events when it fits.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import awkward as ak
 import numpy as np
-from hist.axis import Regular
 from numpy.typing import NDArray
 
 from hepmtp import storage
-from hepmtp.detectors import axis_from, plain_axis, score_axis, training_events
-from hepmtp.errors import NotFittedError, OptionError, StorageError
+from hepmtp.detectors import BaseDetector, axis_from, plain_axis, score_axis, training_events
+from hepmtp.errors import OptionError, StorageError
 from hepmtp.events.observables import EVENT_FEATURES
-
-Floats = NDArray[np.float64]
+from hepmtp.events.ragged import Floats
 
 #: Events that are scored at once.
 CHUNK = 4096
 
 
 def chosen_features(events: ak.Array, names: tuple[str, ...]) -> Floats:
-    """These columns of :func:`hepmtp.events.observables.event_features`, shape (n_events, n_features); unknown names raise OptionError."""
+    """These columns of :func:`hepmtp.events.observables.event_features`, (n_events, n_features).
+
+    Raises
+    ------
+    OptionError
+        if a name is unknown, or there is none.
+    """
     unknown = [name for name in names if name not in EVENT_FEATURES]
     if unknown or not names:
         raise OptionError(
-            f"event features {unknown or '()'} are unknown or none; there are {', '.join(EVENT_FEATURES)}"
+            f"event features {unknown or '()'} are unknown or none; "
+            f"there are {', '.join(EVENT_FEATURES)}"
         )
     columns = [
         np.asarray(EVENT_FEATURES[name].function(events), dtype=np.float64) for name in names
@@ -40,7 +45,7 @@ def chosen_features(events: ak.Array, names: tuple[str, ...]) -> Floats:
 
 
 @dataclass(eq=False)
-class EventFeatureDetector(ABC):
+class EventFeatureDetector(BaseDetector, ABC):
     """A detector that reads event features: what is left to a subclass is the score of an array.
 
     Parameters
@@ -53,7 +58,6 @@ class EventFeatureDetector(ABC):
 
     features: tuple[str, ...] = tuple(EVENT_FEATURES)
     name: str = ""
-    axis_: Regular | None = field(default=None, init=False, repr=False)
 
     #: Label of the axis.
     label: ClassVar[str]
@@ -78,20 +82,6 @@ class EventFeatureDetector(ABC):
     @abstractmethod
     def _restore(self, arrays: dict[str, NDArray[Any]]) -> None:
         """Take up what `_arrays` gave."""
-
-    @property
-    def n_parameters(self) -> int:
-        """Trainable parameters."""
-        return 0
-
-    @property
-    def axis(self) -> Regular:
-        """Axis of the score."""
-        if self.axis_ is None:
-            raise NotFittedError(
-                f"this {type(self).__name__} is not fitted yet: call fit(background events) first"
-            )
-        return self.axis_
 
     def fit(self, events: ak.Array) -> Self:
         """Fit on background events; only their train and validation parts are used."""

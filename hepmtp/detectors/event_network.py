@@ -1,15 +1,15 @@
 """What the networks on event features share: the scaling of their inputs and their training.
 
-The rule: everything is float64, so that a score does not depend on the chunk that its event comes in by more than rounding, 1e-9
-of it; and the same seed gives the same network.
+The rule: everything is float64, so that a score does not depend on the chunk that its event comes
+in by more than rounding, 1e-9 of it. The same seed gives the same network.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, Unpack
 
 import awkward as ak
 import numpy as np
@@ -17,18 +17,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hepmtp.detectors import training_events
+from hepmtp.detectors import score_axis, training_events
 from hepmtp.detectors.event_features_input import (
     CHUNK,
     EventFeatureDetector,
-    Floats,
     chosen_features,
 )
-from hepmtp.errors import NotFittedError, TrainingError
-from hepmtp.training.loop import History
+from hepmtp.errors import fitted
+from hepmtp.events.ragged import Floats, Ints
+from hepmtp.training.loop import History, LoopOptions, Watch, device_of, seeded, train
+from hepmtp.training.schedules import cosine_by_epoch
 from hepmtp.training.threads import torch_threads
 
-#: Largest scaled feature, in units of the background's spread: its square and its exponential in float64 stay finite.
+#: Largest scaled feature, in units of the background's spread: its square and its exponential in
+#: float64 stay finite.
 FARTHEST = 1e6
 #: A value that at least this share of background has is no accident of rounding.
 SHARED = 0.005
@@ -38,9 +40,10 @@ SHARED = 0.005
 class Standardised:
     """Features minus their mean, over their standard deviation, both of background training events.
 
-    With a generator, values that many events share are spread at random, so that what a network is trained on is continuous: a
-    count by half a unit to both sides, and the commonest value of another feature, such as the pt of a lepton that is not
-    there, by half the distance to its next neighbour. Without one they stay in the middle.
+    With a generator, values that many events share are spread at random, so that a network is
+    trained on continuous numbers. Counts are spread by half a unit to both sides. Of another
+    feature it is the commonest value, such as the pt of a lepton that is not there, by half the
+    distance to its next neighbour. Without a generator they stay in the middle.
 
     Attributes
     ----------
@@ -63,7 +66,7 @@ class Standardised:
         return cls(x.mean(axis=0), np.where(scale > 0, scale, 1.0), shared, reach)
 
     def __call__(self, x: Floats, rng: np.random.Generator | None = None) -> Floats:
-        """Standardised features, same shape; shared values are spread at random if `rng` is given."""
+        """Standardised features, same shape; with `rng`, shared values are spread at random."""
         if rng is not None:
             spread = np.isnan(self.shared) | (x == self.shared)
             x = x + np.where(spread, rng.uniform(-self.reach, self.reach, x.shape), 0.0)
@@ -81,41 +84,21 @@ def _ties(column: Floats) -> tuple[float, float]:
     return float(values[most]), float(np.abs(np.delete(values, most) - values[most]).min() / 2)
 
 
-@dataclass(frozen=True)
-class NetworkTraining:
-    """How a network on event features is trained.
-
-    Parameters
-    ----------
-    epochs, patience
-        at most so many epochs; stop after `patience` epochs without a lower validation loss.
-    batch_events
-        events in one optimiser step.
-    learning_rate, weight_decay
-        of AdamW; the rate falls to zero along a cosine.
-    seed
-        of everything that is random.
-    """
+@dataclass(frozen=True, kw_only=True)
+class NetworkTraining(LoopOptions):
+    """How a network on event features is trained: `LoopOptions` with other defaults."""
 
     epochs: int = 40
     patience: int = 8
-    batch_events: int = 512
     learning_rate: float = 3e-3
     weight_decay: float = 0.0
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if min(self.epochs, self.patience, self.batch_events) < 1 or self.learning_rate <= 0:
-            raise TrainingError(
-                f"epochs, patience and batch_events must be 1 or more and learning_rate > 0, found {self}"
-            )
 
 
 class EventNetwork(nn.Module, ABC):
     """A network that gives every event a loss to train on and a score."""
 
     def start(self, x: Tensor) -> None:
-        """Set what depends on the training events before the first step, shape (n_events, n_features)."""
+        """Set what depends on the training events before the first step, (n_events, n_features)."""
 
     @abstractmethod
     def loss(self, x: Tensor) -> Tensor:
@@ -153,21 +136,34 @@ class NetworkDetector(EventFeatureDetector, ABC):
         """Trainable parameters."""
         return sum(one.numel() for one in self._fitted()[0].parameters())
 
-    def _fit(self, training: Floats, events: ak.Array) -> None:
+    def fit(self, events: ak.Array, **watch: Unpack[Watch]) -> Self:
+        """Fit on background events; only their train and validation parts are used.
+
+        Parameters
+        ----------
+        events
+            background, shape (n_events,).
+        watch
+            ``checkpoint`` and ``progress`` of :func:`hepmtp.training.loop.train`.
+        """
+        training = chosen_features(training_events(events), self.features)
+        self._fit(training, events, **watch)
+        self.axis_ = score_axis(self._score(training), label=self.label)
+        return self
+
+    def _fit(self, training: Floats, events: ak.Array, **watch: Any) -> None:
         validation = chosen_features(training_events(events, "validation"), self.features)
-        scaling = Standardised.fit(training)
+        scaling, options = Standardised.fit(training), self.training
 
         def inputs(x: Floats, rng: np.random.Generator) -> Floats:
             return scaling(x, rng if self.spread_ties else None)
 
-        with torch.random.fork_rng(devices=[]), torch_threads(1):
-            torch.manual_seed(self.training.seed)
+        with seeded(options.seed), torch_threads(options.threads):
             network = self._network()
             network.start(torch.as_tensor(scaling(training)))
-            fixed = inputs(validation, np.random.default_rng([self.training.seed, 0]))
-            self.history_ = train_network(
-                network, lambda rng: inputs(training, rng), fixed, self.training
-            )
+        held_out = inputs(validation, np.random.default_rng([options.seed, 0]))
+        task = NetworkTask(network, lambda rng: inputs(training, rng), held_out)
+        self.history_ = train(task, options, schedule=cosine_by_epoch, betas=(0.9, 0.999), **watch)
         self.network_, self.scaling_ = network, scaling
 
     def _score(self, x: Floats) -> Floats:
@@ -202,79 +198,51 @@ class NetworkDetector(EventFeatureDetector, ABC):
 
     @classmethod
     def _made_with(cls, options: dict[str, Any]) -> Self:
-        return super()._made_with({**options, "training": NetworkTraining(**options["training"])})
+        return super()._made_with(
+            {**options, "training": NetworkTraining.from_saved(options["training"])}
+        )
 
     def _fitted(self) -> tuple[EventNetwork, Standardised]:
-        if self.network_ is None or self.scaling_ is None:
-            raise NotFittedError(
-                f"this {type(self).__name__} is not fitted yet: call fit(background events) first"
-            )
-        return self.network_, self.scaling_
+        return fitted(self.network_, self), fitted(self.scaling_, self)
 
 
-def train_network(
-    network: EventNetwork,
-    training: Callable[[np.random.Generator], Floats],
-    validation: Floats,
-    options: NetworkTraining,
-) -> History:
-    """Train in place; the network ends with the weights of its best epoch.
+@dataclass(eq=False)
+class NetworkTask:
+    """What :func:`hepmtp.training.loop.train` does with a network: lower its own loss.
 
     Parameters
     ----------
+    model
+        the network.
     training
         function that gives the inputs of an epoch, shape (n_events, n_features).
     validation
         inputs that only decide when to stop.
-
-    Raises
-    ------
-    TrainingError
-        if the loss is not finite.
     """
-    optimizer = torch.optim.AdamW(
-        network.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay
-    )
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, options.epochs)
-    history: History = []
-    best, best_loss, best_epoch = network.state_dict(), np.inf, 0
-    for epoch in range(1, options.epochs + 1):
-        rng = np.random.default_rng([options.seed, epoch])
-        inputs = training(rng)
-        x = torch.as_tensor(inputs[rng.permutation(len(inputs))])
-        network.train()
-        losses: list[float] = []
-        for batch in torch.split(x, options.batch_events):
-            loss = network.loss(batch).mean()
-            optimizer.zero_grad(set_to_none=True)
-            torch.autograd.backward(loss)
-            torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-            optimizer.step()
-            losses.append(float(loss.detach()))
-        row = {"epoch": epoch, "train_loss": float(np.mean(losses))}
-        row["validation_loss"] = _validate(network, validation, options)
-        if not np.isfinite([*row.values()]).all():
-            raise TrainingError(f"the loss became {row} in epoch {epoch}: lower learning_rate")
-        history.append({**row, "learning_rate": float(schedule.get_last_lr()[0])})
-        schedule.step()
-        if row["validation_loss"] < best_loss:
-            best_loss, best_epoch = row["validation_loss"], epoch
-            best = {name: value.detach().clone() for name, value in network.state_dict().items()}
-        if epoch - best_epoch >= options.patience:
-            break
-    network.load_state_dict(best)
-    network.eval()
-    return history
 
+    model: EventNetwork
+    training: Callable[[np.random.Generator], Floats]
+    validation: Floats
+    x: Floats = field(init=False, repr=False)
 
-@torch.no_grad()
-def _validate(network: EventNetwork, validation: Floats, options: NetworkTraining) -> float:
-    network.eval()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(
-            options.seed
-        )  # the same noise in every epoch, so that losses can be compared
-        losses = [
-            network.loss(part).sum() for part in torch.split(torch.as_tensor(validation), CHUNK)
-        ]
-    return float(torch.stack(losses).sum()) / len(validation)
+    def draw(self, _: int, rng: np.random.Generator) -> int:
+        """Inputs whose shared values are spread anew."""
+        self.x = self.training(rng)
+        return len(self.x)
+
+    def loss(self, events: Ints, _: np.random.Generator) -> tuple[Tensor, int]:
+        """Mean of a batch: each counts once, however many events the last one has."""
+        return self._losses(self.x[events]).mean(), 1
+
+    def validation_loss(self) -> float:
+        """Mean over all events."""
+        chunks = range(0, len(self.validation), CHUNK)
+        losses = [self._losses(self.validation[i : i + CHUNK]).sum() for i in chunks]
+        return float(torch.stack(losses).sum()) / len(self.validation)
+
+    def identity(self) -> Iterator[object]:
+        """One draw stands for the function that draws."""
+        yield from (self.training(np.random.default_rng(0)), self.validation)
+
+    def _losses(self, x: Floats) -> Tensor:
+        return self.model.loss(torch.as_tensor(x).to(device_of(self.model)))

@@ -1,7 +1,8 @@
-"""A normalising flow on event features: how improbable an event is in a density learned from background.
+"""A normalising flow on event features: how improbable an event is among background.
 
-The rule: training spreads counts uniformly by half a unit to both sides, and the zeros of features of a particle that is not
-there over the gap beside them, so that no density is infinite; in scoring they stand in the middle, so that no score is random.
+The rule: training spreads values that many events share, so that no density is infinite; in
+scoring they stand in the middle, so that no score is random. Counts are spread by half a unit to
+both sides, and the zeros of a particle that is not there over the gap beside them.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ import zuko
 from torch import Tensor
 
 from hepmtp.detectors.event_network import EventNetwork, NetworkDetector
-from hepmtp.errors import TrainingError
+from hepmtp.errors import OptionError
 
 Kind = Literal["affine", "spline"]
 
 
 class AutoregressiveFlow(EventNetwork):
-    """zuko's autoregressive flows; far out both are close to a line, so that -log p stays finite."""
+    """zuko's autoregressive flows; far out both are close to a line, so -log p stays finite."""
 
     def __init__(
         self, n_features: int, kind: Kind, hidden: tuple[int, ...], transforms: int, bins: int
@@ -50,8 +51,8 @@ class Flow(NetworkDetector):
     Parameters
     ----------
     kind
-        of the transforms: ``"affine"``, or rational-quadratic ``"spline"`` (Durkan et al., arXiv:1906.04032), which is the identity
-        beyond 5 standard deviations.
+        of the transforms: ``"affine"``, or rational-quadratic ``"spline"`` (Durkan et al.,
+        arXiv:1906.04032), which is the identity beyond 5 standard deviations.
     hidden
         widths of the hidden layers of each transform.
     transforms, bins
@@ -59,8 +60,9 @@ class Flow(NetworkDetector):
 
     Notes
     -----
-    The kind was chosen by -log p of validation background of the embedded sample after 15 epochs: 13.5 for five affine transforms,
-    14.5 for two of splines with six bins (hidden layers of 64), which took twice the time.
+    The kind was chosen by -log p of validation background of the embedded sample after 15 epochs.
+    It was 13.5 for five affine transforms, 14.5 for two of splines with six bins (hidden layers of
+    64), which took twice the time.
     """
 
     name: str = "flow"
@@ -73,18 +75,21 @@ class Flow(NetworkDetector):
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
-            raise TrainingError(
+            raise OptionError(
                 f"kind must be one of {', '.join(get_args(Kind))}, found {self.kind!r}"
             )
         if min(*self.hidden, self.transforms) < 1 or self.bins < 2:
-            raise TrainingError(
+            raise OptionError(
                 f"hidden and transforms must be 1 or more and bins 2 or more, found {self}"
             )
 
     @property
     def description(self) -> str:
         """What the score is, in a sentence."""
-        return f"-log of the density of {len(self.features)} event features that a normalising flow has learned from background."
+        return (
+            f"-log of the density of {len(self.features)} event features that a normalising flow"
+            " has learned from background."
+        )
 
     def _network(self) -> AutoregressiveFlow:
         return AutoregressiveFlow(

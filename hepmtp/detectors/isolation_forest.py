@@ -1,7 +1,7 @@
 """An isolation forest on event features: how few random cuts set an event apart.
 
-The rule: scikit-learn grows the trees; they are kept as plain arrays and read by our own code, so that no pickle is needed and
-the score of a saved forest does not change with scikit-learn.
+The rule: scikit-learn grows the trees; they are kept as plain arrays and read by our own code. No
+pickle is needed, and the score of a saved forest does not change with scikit-learn.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import numpy as np
 import sklearn.ensemble
 from numpy.typing import NDArray
 
-from hepmtp.detectors.event_features_input import CHUNK, EventFeatureDetector, Floats
-from hepmtp.errors import TrainingError
+from hepmtp.detectors.event_features_input import CHUNK, EventFeatureDetector
+from hepmtp.errors import OptionError
+from hepmtp.events.ragged import Floats, Ints
 
 #: scikit-learn's trees compare numbers in float32.
 LARGEST = float(np.finfo(np.float32).max)
@@ -23,14 +24,16 @@ LARGEST = float(np.finfo(np.float32).max)
 
 @dataclass(eq=False)
 class IsolationForest(EventFeatureDetector):
-    """2^(-mean depth / expected depth) over random trees (Liu, Ting and Zhou, ICDM 2008), in (0, 1).
+    """2^(-mean depth / expected depth) over random trees, in (0, 1).
+
+    See Liu, Ting and Zhou, ICDM 2008.
 
     Parameters
     ----------
     trees
         number of trees: more of them lower the noise of the score, not its mean.
     tree_events
-        training events that each tree is grown on (the paper's 256), all of them if there are fewer.
+        training events that each tree is grown on (the paper's 256), all if there are fewer.
     seed
         of the cuts.
     """
@@ -45,19 +48,20 @@ class IsolationForest(EventFeatureDetector):
 
     def __post_init__(self) -> None:
         if min(self.trees, self.tree_events) < 1:
-            raise TrainingError(
-                f"trees and tree_events must be 1 or more, found {self.trees} and {self.tree_events}"
+            raise OptionError(
+                "trees and tree_events must be 1 or more, "
+                f"found {self.trees} and {self.tree_events}"
             )
 
     @property
     def description(self) -> str:
         """What the score is, in a sentence."""
         return (
-            f"How few random cuts on {len(self.features)} event features set the event apart from background, in {self.trees} "
-            "trees (isolation forest)."
+            f"How few random cuts on {len(self.features)} event features set the event apart from "
+            f"background, in {self.trees} trees (isolation forest)."
         )
 
-    def _fit(self, training: Floats, events: ak.Array) -> None:  # noqa: ARG002 - nothing here stops early
+    def _fit(self, training: Floats, events: ak.Array) -> None:  # noqa: ARG002 - no early stopping
         forest = sklearn.ensemble.IsolationForest(
             n_estimators=self.trees,
             max_samples=min(self.tree_events, len(training)),
@@ -65,19 +69,10 @@ class IsolationForest(EventFeatureDetector):
         )
         trees = [one.tree_ for one in forest.fit(_float32(training)).estimators_]
         first = np.cumsum([0, *(tree.node_count for tree in trees)])
-        children = [np.stack([tree.children_left, tree.children_right]) for tree in trees]
+        children = [_children(tree) + start for tree, start in zip(trees, first[:-1], strict=True)]
         self.forest_ = {
-            # a leaf is its own child, so that all trees are walked for as many steps as the deepest one has
-            "children": np.concatenate(
-                [
-                    np.where(c < 0, np.arange(c.shape[1]), c) + start
-                    for c, start in zip(children, first, strict=False)
-                ],
-                axis=1,
-            ),
-            "feature": np.concatenate([np.maximum(tree.feature, 0) for tree in trees]).astype(
-                np.int64
-            ),
+            "children": np.concatenate(children, axis=1),
+            "feature": np.concatenate([np.maximum(tree.feature, 0) for tree in trees]).astype(int),
             "threshold": np.concatenate([tree.threshold for tree in trees]),
             "path": np.concatenate([_path_length(tree) for tree in trees]),
             "first": first[:-1],
@@ -113,8 +108,17 @@ def _float32(x: Floats) -> NDArray[np.float32]:
     return np.clip(x, -LARGEST, LARGEST).astype(np.float32)
 
 
+def _children(tree: Any) -> Ints:
+    """Left and right child of each node, shape (2, n_nodes).
+
+    A leaf is its own child, so that all trees are walked for as many steps as the deepest one has.
+    """
+    children = np.stack([tree.children_left, tree.children_right])
+    return np.where(children < 0, np.arange(tree.node_count), children)
+
+
 def _path_length(tree: Any) -> Floats:
-    """Cuts up to each node of a tree, and those that its training events would still need, shape (n_nodes,)."""
+    """Cuts up to each node, and those that its training events would still need: (n_nodes,)."""
     depth = np.zeros(tree.node_count)
     for node, (left, right) in enumerate(zip(tree.children_left, tree.children_right, strict=True)):
         if left >= 0:  # a child comes after its parent
@@ -122,8 +126,11 @@ def _path_length(tree: Any) -> Floats:
     return np.asarray(depth + _average_path(tree.n_node_samples))
 
 
-def _average_path(n: NDArray[np.int64]) -> Floats:
-    """Mean depth of n events in a random tree: 2 H(n - 1) - 2 (n - 1) / n, with H by Euler's constant as in scikit-learn."""
+def _average_path(n: Ints) -> Floats:
+    """Mean depth of n events in a random tree, 2 H(n - 1) - 2 (n - 1) / n.
+
+    H is approximated by Euler's constant, as in scikit-learn.
+    """
     many = np.maximum(n, 3)
     path = 2.0 * (np.log(many - 1.0) + np.euler_gamma) - 2.0 * (many - 1.0) / many
     return np.asarray(np.select([n <= 1, n == 2], [0.0, 1.0], path), dtype=np.float64)

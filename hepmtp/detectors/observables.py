@@ -6,35 +6,35 @@ The rule: nothing is learned; ``fit`` only sets the range of the histogram.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Self
 
 import awkward as ak
 import numpy as np
 from hist.axis import Regular
-from numpy.typing import NDArray
 
 from hepmtp import storage
-from hepmtp.detectors import axis_from, plain_axis, score_axis, training_events
-from hepmtp.errors import NotFittedError, OptionError
+from hepmtp.detectors import BaseDetector, axis_from, plain_axis, score_axis, training_events
+from hepmtp.errors import OptionError
 from hepmtp.events.observables import ht, n_b, n_jets
+from hepmtp.events.ragged import Floats, Ints
 
 
 class Definition(NamedTuple):
     """What an observable is: function of the events, axis label, meaning, whether it counts."""
 
-    function: Callable[[ak.Array], NDArray[np.float64] | NDArray[np.int64]]
+    function: Callable[[ak.Array], Floats | Ints]
     label: str
     meaning: str
     counts: bool
 
 
-def _multiplicity(events: ak.Array) -> NDArray[np.int64]:
+def _multiplicity(events: ak.Array) -> Ints:
     return np.asarray(ak.num(events.Particle), dtype=np.int64)
 
 
-def _met(events: ak.Array) -> NDArray[np.float64]:
+def _met(events: ak.Array) -> Floats:
     return np.asarray(events.MET.pt, dtype=np.float64)
 
 
@@ -51,7 +51,7 @@ OBSERVABLES: dict[str, Definition] = {
 
 
 @dataclass(eq=False)
-class Observable:
+class Observable(BaseDetector):
     """An observable as a detector: the larger, the stranger.
 
     Parameters
@@ -61,13 +61,12 @@ class Observable:
 
     Examples
     --------
-    >>> Observable("jet_mass")
+    >>> Observable("jet_mass")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    hepmtp.errors.OptionError: observable 'jet_mass' is unknown; there are multiplicity, n_jets, n_b, ht, met
+    hepmtp.errors.OptionError: observable 'jet_mass' is unknown; there are multiplicity, n_jets, ...
     """
 
     name: str
-    axis_: Regular | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.name not in OBSERVABLES:
@@ -80,17 +79,8 @@ class Observable:
         """What the score is, in a sentence."""
         return f"Plain observable: {OBSERVABLES[self.name].meaning}."
 
-    @property
-    def axis(self) -> Regular:
-        """Axis of the score; one bin a number for what counts."""
-        if self.axis_ is None:
-            raise NotFittedError(
-                f"Observable({self.name!r}) has no axis yet: call fit(background events) first"
-            )
-        return self.axis_
-
     def fit(self, events: ak.Array) -> Self:
-        """Set the range of the axis."""
+        """Set the range of the axis; what counts gets one bin a number."""
         definition = OBSERVABLES[self.name]
         values = self.score(training_events(events))
         if definition.counts:
@@ -100,19 +90,15 @@ class Observable:
             self.axis_ = score_axis(values, label=definition.label)
         return self
 
-    def score(self, events: ak.Array) -> NDArray[np.float64]:
+    def score(self, events: ak.Array) -> Floats:
         """The observable, shape (n_events,)."""
         return np.asarray(OBSERVABLES[self.name].function(events), dtype=np.float64)
 
     def save(self, path: str | Path) -> None:
         """Write name and axis to a folder."""
+        meta = {"name": self.name, "axis": plain_axis(self.axis)}
         with storage.new_folder(path) as folder:
-            storage.write(
-                folder,
-                storage.kind_of(self),
-                {"name": self.name, "axis": plain_axis(self.axis)},
-                {},
-            )
+            storage.write(folder, storage.kind_of(self), meta, {})
 
     @classmethod
     def load(cls, path: str | Path) -> Self:

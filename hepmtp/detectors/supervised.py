@@ -1,31 +1,33 @@
 """The supervised ceiling: a classifier that was told which events are signal.
 
-The rule: it is no anomaly detector. It has seen the very signal that it is asked for, so that the league shows it apart, as a measure
-of what labels can reach from these inputs: another classifier may reach somewhat more, but an anomaly detector above both points to a
-leak. Of signal and background alike only the train and validation parts are used.
+The rule: it is no anomaly detector. It has seen the very signal that it is asked for, so the league
+shows it apart, as a measure of what labels can reach from these inputs. Another classifier may
+reach somewhat more, but an anomaly detector above both points to a leak. Of signal and background
+alike only the train and validation parts are used.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import awkward as ak
 
-from hepmtp.detectors import training_events
 from hepmtp.detectors.event_classifier import ClassifierDetector
 from hepmtp.errors import TrainingError
 from hepmtp.events.record import metadata
 from hepmtp.events.split import Part, in_one_order, part_of
-from hepmtp.models.classifier import Labelled, Progress, inputs_of, labelled
+from hepmtp.models.classifier import Labelled, inputs_of, labelled
 from hepmtp.statistics.metrics import balanced_weights
+from hepmtp.training.classify import Draw
 
 
 @dataclass(eq=False)
 class SupervisedDetector(ClassifierDetector):
     """Logit of "signal" of a transformer trained with labels: the ceiling, no anomaly detector.
 
-    Every process counts alike within its class, a process being one file's events (their ``source``), and both classes count alike.
+    Every process counts alike within its class, a process being one file's events (their
+    ``source``), and both classes count alike.
 
     Parameters
     ----------
@@ -51,41 +53,30 @@ class SupervisedDetector(ClassifierDetector):
     @property
     def description(self) -> str:
         """What the score is, in a sentence."""
-        return "Logit of a transformer trained with labels on this signal and the background: the ceiling, no anomaly detector."
-
-    def fit(self, events: ak.Array, *, progress: Progress | None = None) -> Self:
-        """Train on background events against the signal of the constructor; validation events decide when to stop.
-
-        Parameters
-        ----------
-        events
-            background, shape (n_events,).
-        progress
-            called after each batch.
-
-        Raises
-        ------
-        TrainingError
-            if `events` are not background, the signal is missing or not signal, or a part of either is empty.
-        """
-        training = training_events(events)
-        shown = _against(training, _signal_events(self.signal, "train"))
-        held_out = _against(
-            training_events(events, "validation"), _signal_events(self.signal, "validation")
+        return (
+            "Logit of a transformer trained with labels on this signal and the background:"
+            " the ceiling, no anomaly detector."
         )
-        return self._train(training, shown, held_out, progress)
+
+    def _sets(self, training: ak.Array, validation: ak.Array) -> tuple[Draw, Labelled]:
+        return (
+            _against(training, _signal_events(self.signal, "train")),
+            _against(validation, _signal_events(self.signal, "validation")),
+        )
 
 
 def _signal_events(signal: ak.Array | None, part: Part) -> ak.Array:
-    """The signal events of one part, sorted by (source, event) so that reading order has no effect."""
+    """The signal events of one part, sorted by (source, event): reading order has no effect."""
     if signal is None:
         raise TrainingError(
-            "a SupervisedDetector is fitted with labels: give it signal events, SupervisedDetector(signal)"
+            "a SupervisedDetector is fitted with labels: give it signal events,"
+            " SupervisedDetector(signal)"
         )
     if (found := metadata(signal)).get("role") != "signal":
         raise TrainingError(
-            f"the signal of a SupervisedDetector is data set {found.get('dataset', '(unnamed)')!r} with role "
-            f"{found.get('role')!r}, expected 'signal'; give the role to make_events, with_metadata or the manifest"
+            "the signal of a SupervisedDetector is data set"
+            f" {found.get('dataset', '(unnamed)')!r} with role {found.get('role')!r}, expected"
+            " 'signal'; give the role to make_events, with_metadata or the manifest"
         )
     chosen = part_of(signal, part)
     if len(chosen) == 0:
@@ -96,6 +87,6 @@ def _signal_events(signal: ak.Array | None, part: Part) -> ak.Array:
 
 
 def _against(background: ak.Array, signal: ak.Array) -> Labelled:
-    """Background as class 0 against signal as class 1, every process of a class with the same sum of weights."""
+    """Background (class 0) against signal (1), each process of a class with the same weight."""
     weights = (balanced_weights(ak.to_numpy(events.source)) for events in (background, signal))
     return labelled(inputs_of(background), inputs_of(signal), *weights)

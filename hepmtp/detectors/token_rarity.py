@@ -1,6 +1,7 @@
 """Token rarity: how seldom an event's tokens are in background, each token for itself.
 
-The rule: it knows no relation between particles; what a transformer adds is what it scores above this.
+The rule: it knows no relation between particles. What a transformer adds is what it scores above
+this.
 """
 
 from __future__ import annotations
@@ -11,48 +12,49 @@ from typing import Self
 
 import awkward as ak
 import numpy as np
-from hist.axis import Regular
-from numpy.typing import NDArray
 
 from hepmtp import storage
-from hepmtp.detectors import axis_from, plain_axis, score_axis, training_events
-from hepmtp.errors import NotFittedError
+from hepmtp.detectors import BaseDetector, axis_from, plain_axis, score_axis, training_events
+from hepmtp.errors import NotFittedError, check_protocol, fitted
+from hepmtp.events.ragged import Floats
 from hepmtp.tokenizers import Tokenizer, load_tokenizer
 from hepmtp.tokenizers.lookup import LookupTokenizer
 
 
 @dataclass(eq=False)
-class TokenRarity:
-    """Mean of -log f over an event's tokens, f being a token's frequency in background training events.
+class TokenRarity(BaseDetector):
+    """Mean of -log f over an event's tokens, f being a token's frequency in background.
 
-    Frequencies are (count + 1/2) / (all + vocab_size / 2) (Krichevsky and Trofimov, IEEE Trans. Inf. Th. 27 (1981) 199), so
-    that a token never seen is rare and not infinitely so. An event without tokens scores 0.
+    Frequencies are (count + 1/2) / (all + vocab_size / 2), so that a token never seen is rare and
+    not infinitely so (Krichevsky and Trofimov, IEEE Trans. Inf. Th. 27 (1981) 199). An event
+    without tokens scores 0.
 
     Parameters
     ----------
     tokenizer
-        default: `LookupTokenizer`; fitted together with the detector unless it is fitted already, such as that of a
-        masked-token detector: both then read the same tokens.
+        default: `LookupTokenizer`. It is fitted with the detector unless it is fitted already, such
+        as that of a masked-token detector: both then read the same tokens.
     """
 
     tokenizer: Tokenizer = field(default_factory=LookupTokenizer)
     name: str = "token_rarity"
-    rarity_: NDArray[np.float64] | None = field(default=None, init=False, repr=False)
-    axis_: Regular | None = field(default=None, init=False, repr=False)
+    rarity_: Floats | None = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        check_protocol(self.tokenizer, Tokenizer)
 
     @property
     def description(self) -> str:
         """What the score is, in a sentence."""
-        return "Mean of -log of each token's frequency in background: rare tokens, each taken for itself."
+        return (
+            "Mean of -log of each token's frequency in background: rare tokens, each taken for "
+            "itself."
+        )
 
     @property
-    def axis(self) -> Regular:
-        """Axis of the score."""
-        if self.axis_ is None:
-            raise NotFittedError(
-                "this TokenRarity has no axis yet: call fit(background events) first"
-            )
-        return self.axis_
+    def supervised(self) -> bool:
+        """Whether signal is used in the training of the tokenizer."""
+        return self.tokenizer.supervised
 
     def fit(self, events: ak.Array) -> Self:
         """Count tokens in the training part of background events."""
@@ -66,27 +68,18 @@ class TokenRarity:
         self.axis_ = score_axis(self.score(training), label="mean token rarity")
         return self
 
-    def score(self, events: ak.Array) -> NDArray[np.float64]:
+    def score(self, events: ak.Array) -> Floats:
         """Mean rarity of each event's tokens, shape (n_events,)."""
-        if self.rarity_ is None:
-            raise NotFittedError(
-                "this TokenRarity is not fitted yet: call fit(background events) first"
-            )
-        tokens = self.tokenizer.encode(events)
-        total = np.bincount(tokens.owner, self.rarity_[tokens.values], minlength=len(tokens))
+        rarity, tokens = fitted(self.rarity_, self), self.tokenizer.encode(events)
+        total = np.bincount(tokens.owner, rarity[tokens.values], minlength=len(tokens))
         return np.asarray(total / np.maximum(tokens.counts, 1))
 
     def save(self, path: str | Path) -> None:
         """Write rarities, axis and tokenizer to a folder."""
-        axis = plain_axis(self.axis)
-        assert self.rarity_ is not None
+        meta = {"name": self.name, "axis": plain_axis(self.axis)}
+        arrays = {"rarity": fitted(self.rarity_, self)}
         with storage.new_folder(path) as folder:
-            storage.write(
-                folder,
-                storage.kind_of(self),
-                {"name": self.name, "axis": axis},
-                {"rarity": self.rarity_},
-            )
+            storage.write(folder, storage.kind_of(self), meta, arrays)
             self.tokenizer.save(folder / "tokenizer")
 
     @classmethod

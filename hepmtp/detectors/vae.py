@@ -1,6 +1,7 @@
-"""A variational autoencoder on event features: how badly an event fits through a narrow space learned from background.
+"""A variational autoencoder on event features: how badly a few latent variables tell an event.
 
-The rule: the score is the negative evidence lower bound with the latent variables at their mean, so that it is not random.
+The rule: the score is the negative evidence lower bound with the latent variables at their mean,
+so that it is not random.
 """
 
 from __future__ import annotations
@@ -13,14 +14,15 @@ import torch
 from torch import Tensor, nn
 
 from hepmtp.detectors.event_network import EventNetwork, NetworkDetector
-from hepmtp.errors import TrainingError
+from hepmtp.errors import OptionError
 
-#: Smallest standard deviation of a reconstructed feature, in units of background's: keeps the density bounded.
+#: Smallest standard deviation of a reconstructed feature, in units of background's: keeps the
+#: density bounded.
 SMALLEST_SIGMA = 0.1
 
 
-class Autoencoder(EventNetwork):
-    """Encoder to a normal distribution of latent variables, and decoder with a standard deviation for each feature."""
+class VariationalAutoencoder(EventNetwork):
+    """Encoder to normal latent variables; decoder with a standard deviation for each feature."""
 
     def __init__(self, n_features: int, hidden: tuple[int, ...], latent: int) -> None:
         super().__init__()
@@ -30,7 +32,7 @@ class Autoencoder(EventNetwork):
         self.log_sigma = nn.Parameter(torch.zeros(n_features, dtype=torch.float64))
 
     def loss(self, x: Tensor) -> Tensor:
-        """Negative evidence lower bound of each event, with latent variables drawn at random, shape (n_events,)."""
+        """Negative evidence lower bound of each event, random latent variables, (n_events,)."""
         mean, log_sigma = self._encode(x)
         return self._bound(x, mean, log_sigma, mean + log_sigma.exp() * torch.randn_like(mean))
 
@@ -65,8 +67,8 @@ def perceptron(sizes: tuple[int, ...]) -> nn.Sequential:
 class VAE(NetworkDetector):
     """Reconstruction error plus Kullback-Leibler divergence (Kingma and Welling, arXiv:1312.6114).
 
-    The decoder's standard deviations are learned, one for each feature (Rybkin et al., arXiv:2006.13202), so that no weight
-    between the two terms has to be chosen.
+    The decoder's standard deviations are learned, one for each feature (Rybkin et al.,
+    arXiv:2006.13202), so that no weight between the two terms has to be chosen.
 
     Parameters
     ----------
@@ -84,7 +86,7 @@ class VAE(NetworkDetector):
 
     def __post_init__(self) -> None:
         if min(*self.hidden, self.latent) < 1:
-            raise TrainingError(
+            raise OptionError(
                 f"hidden and latent must be 1 or more, found {self.hidden} and {self.latent}"
             )
 
@@ -92,9 +94,9 @@ class VAE(NetworkDetector):
     def description(self) -> str:
         """What the score is, in a sentence."""
         return (
-            f"Reconstruction error plus divergence of a variational autoencoder of {len(self.features)} event features with "
-            f"{self.latent} latent variables."
+            "Reconstruction error plus divergence of a variational autoencoder of"
+            f" {len(self.features)} event features with {self.latent} latent variables."
         )
 
-    def _network(self) -> Autoencoder:
-        return Autoencoder(len(self.features), self.hidden, self.latent)
+    def _network(self) -> VariationalAutoencoder:
+        return VariationalAutoencoder(len(self.features), self.hidden, self.latent)

@@ -1,6 +1,7 @@
 """Events: an event as particles or as tokens, and what may be asked of it.
 
-The rule: GeV and radians, one row an event; `record` says what an event holds. Names are imported from here or from their modules.
+The rule: GeV and radians, one row an event; `record` says what an event holds. Names are imported
+from here or from their modules.
 """
 
 from __future__ import annotations

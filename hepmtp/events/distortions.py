@@ -1,47 +1,71 @@
-"""Distorted background: events of which one thing has been changed, as the strange class of a DDD-style detector.
+"""Distorted background: events of which one thing has been changed.
 
-The rule: a distortion was fixed before any signal was looked at and knows nothing of one. It keeps the event record (order, event,
-source, weight, metadata), energy over momentum of every particle, and the transverse momentum of all particles and MET together:
-no collision breaks that balance, so that a classifier must not win by it. (Measured on background: where MET does not follow the
-particles, the imbalance alone tells each distortion but the swapped types from background with an AUC of 0.78 to 0.91.)
+They are the strange class of a DDD-style detector.
 
-The method is that of *DDD* (arXiv:2406.18469): a classifier of background against distorted background. The list of distortions
-of that paper is not public, so that this one is ours and what is made with it is called "DDD-style".
+The rule: a distortion was fixed before any signal was looked at and knows nothing of one. It keeps
+the event record (order, event, source, weight, metadata), energy over momentum of every particle,
+and the transverse momentum of all particles and MET together. No collision breaks that balance, so
+that a classifier must not win by it. (Measured on background: where MET does not follow the
+particles, the imbalance alone tells each distortion but the swapped types from background with an
+AUC of 0.78 to 0.91.)
+
+The method is that of *DDD* (arXiv:2406.18469): a classifier of background against distorted
+background. The list of distortions of that paper is not public, so that this one is ours and what
+is made with it is called "DDD-style".
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
+from hepmtp.events.flat import FlatParticles
 from hepmtp.events.observables import particle_types
 from hepmtp.events.particles import PARTICLE_TYPES
+from hepmtp.events.ragged import Floats
 from hepmtp.events.record import PARTICLE_FIELDS, behavior, metadata
 
-Floats = NDArray[np.float64]
 #: A function of events and a generator that gives as many events.
 Apply = Callable[[ak.Array, np.random.Generator], ak.Array]
 
+
 #: Range of the common factor on all pt of an event.
 PT_SCALE = (1.1, 2.5)
+
+
 #: Width of the Gaussian that is added to log pt of each particle.
 PT_SMEAR = 0.3
+
+
 #: Widths of the Gaussians that are added to eta and phi of each particle.
 ETA_SMEAR, PHI_SMEAR = 0.5, 0.5
+
+
 #: Fewest and most particles that are added, or dropped.
 ADDED, DROPPED = (1, 4), (1, 3)
+
+
 #: Share of the other event's particles in an overlay.
 OVERLAID = 0.5
-#: The type that each type is taken for: jet and b-jet, electron and muon of the same charge; a photon stays what it is.
+
+
+#: The type that each type is taken for: jet and b-jet, electron and muon of the same charge; a
+#: photon stays what it is.
 SWAPPED: NDArray[np.int8] = np.array([1, 0, 4, 5, 2, 3, 6], dtype=np.int8)
+
+
 #: Share of the particles of each type that are swapped.
 SWAP_SHARE: Floats = np.array([0.25, 0.15, 0.3, 0.3, 0.3, 0.3, 0.0])
+
+
 #: Range of the factor on MET; what it gains the particles lose.
 MET_SCALE = (1.5, 4.0)
+
+
 #: Width of the Gaussians that are added to both components of MET [GeV].
 MET_SHIFT = 60.0
 
@@ -49,8 +73,8 @@ MET_SHIFT = 60.0
 class Distortion(NamedTuple):
     """One way to change events.
 
-    `apply` takes events and a generator and gives as many events in the same order; an event in which there is nothing to change
-    stays as it is.
+    `apply` takes events and a generator and gives as many events in the same order; an event in
+    which there is nothing to change stays as it is.
     """
 
     name: str
@@ -58,66 +82,12 @@ class Distortion(NamedTuple):
     apply: Apply
 
 
-class _Flat(NamedTuple):
-    """Particles of events as flat columns, each (n_particles,), and their number per event, (n_events,)."""
-
-    columns: dict[str, NDArray[Any]]
-    counts: NDArray[np.int64]
-
-    @property
-    def owner(self) -> NDArray[np.int64]:
-        return np.repeat(np.arange(len(self.counts)), self.counts)
-
-    def keep(self, chosen: NDArray[np.bool_]) -> _Flat:
-        counts = np.bincount(self.owner[chosen], minlength=len(self.counts))
-        return _Flat({name: column[chosen] for name, column in self.columns.items()}, counts)
-
-    def and_(self, other: _Flat) -> _Flat:
-        """The particles of both, event by event."""
-        order = np.argsort(np.concatenate([self.owner, other.owner]), kind="stable")
-        columns = {
-            name: np.concatenate([self.columns[name], other.columns[name]])[order]
-            for name in self.columns
-        }
-        return _Flat(columns, self.counts + other.counts)
-
-    def moved(
-        self, *, pt: Floats | None = None, eta: Floats | None = None, phi: Floats | None = None
-    ) -> _Flat:
-        """Particles of another pt, eta or phi; energy follows the momentum, so that massless stays massless."""
-        old = self.columns
-        factor = np.ones(len(old["pt"]))
-        if pt is not None:
-            factor *= np.divide(pt, old["pt"], out=factor.copy(), where=old["pt"] > 0)
-        if eta is not None:
-            factor *= np.cosh(eta) / np.cosh(old["eta"])
-        new = {
-            "pt": pt,
-            "eta": eta,
-            "phi": None if phi is None else _wrapped(phi),
-            "energy": old["energy"] * factor,
-        }
-        return _Flat(
-            {**old, **{name: column for name, column in new.items() if column is not None}},
-            self.counts,
-        )
-
-    def ranks(self, rng: np.random.Generator) -> NDArray[np.int64]:
-        """Place of each particle in a random order of its event: 0, 1, 2, ..."""
-        order = np.lexsort((rng.random(len(self.owner)), self.owner))
-        ranks = np.empty(len(order), dtype=np.int64)
-        ranks[order] = np.arange(len(order)) - np.repeat(
-            np.cumsum(self.counts) - self.counts, self.counts
-        )
-        return ranks
-
-
-def _particles(events: ak.Array) -> _Flat:
+def _particles(events: ak.Array) -> FlatParticles:
     columns = {name: ak.to_numpy(ak.flatten(events.Particle[name])) for name in PARTICLE_FIELDS}
-    return _Flat(columns, ak.to_numpy(ak.num(events.Particle)).astype(np.int64))
+    return FlatParticles(columns, ak.to_numpy(ak.num(events.Particle)).astype(np.int64))
 
 
-def _momentum(flat: _Flat) -> tuple[Floats, Floats]:
+def _momentum(flat: FlatParticles) -> tuple[Floats, Floats]:
     """Components of the summed transverse momentum of each event's particles, each (n_events,)."""
     pt, phi, n = flat.columns["pt"], flat.columns["phi"], len(flat.counts)
     x, y = (
@@ -131,14 +101,14 @@ def _met(events: ak.Array) -> tuple[Floats, Floats]:
     return pt * np.cos(phi), pt * np.sin(phi)
 
 
-def _with_particles(events: ak.Array, flat: _Flat) -> ak.Array:
+def _with_particles(events: ak.Array, flat: FlatParticles) -> ak.Array:
     particles = ak.unflatten(
         ak.zip(flat.columns, with_name="Momentum4D", behavior=behavior), flat.counts
     )
     return ak.with_field(events, particles, "Particle")
 
 
-def _balanced(events: ak.Array, flat: _Flat) -> ak.Array:
+def _balanced(events: ak.Array, flat: FlatParticles) -> ak.Array:
     """Events of these particles, and MET with what they have lost in transverse momentum."""
     parts = zip(_met(events), _momentum(_particles(events)), _momentum(flat), strict=True)
     x, y = (met + before - after for met, before, after in parts)
@@ -158,14 +128,12 @@ def _recoiled(events: ak.Array, x: Floats, y: Floats) -> ak.Array:
     return _balanced(events, _seen(flat, flat.moved(pt=np.hypot(px, py), phi=np.arctan2(py, px))))
 
 
-def _seen(before: _Flat, after: _Flat) -> _Flat:
-    """The particles `after` a change that are not below the smallest pt that their type had `before`."""
+def _seen(before: FlatParticles, after: FlatParticles) -> FlatParticles:
+    """The particles `after` a change that are not below the smallest pt that their type had
+    `before`.
+    """
     threshold = _limit(before.columns["pt"], before.columns["type"], np.minimum, np.inf)
     return after.keep(after.columns["pt"] >= threshold)
-
-
-def _wrapped(phi: Floats) -> Floats:
-    return np.asarray((phi + np.pi) % (2 * np.pi) - np.pi)
 
 
 def _others(n: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -174,7 +142,9 @@ def _others(n: int, rng: np.random.Generator) -> NDArray[np.int64]:
 
 
 def _limit(values: Floats, kind: NDArray[np.int8], extreme: np.ufunc, start: float) -> Floats:
-    """The smallest or largest value that the array holds of each particle's type, shape (n_particles,)."""
+    """The smallest or largest value that the array holds of each particle's type, shape
+    (n_particles,).
+    """
     found = np.full(len(PARTICLE_TYPES), start)
     extreme.at(found, kind, values)
     return np.asarray(found[kind])
@@ -231,7 +201,7 @@ def _swap_types(events: ak.Array, rng: np.random.Generator) -> ak.Array:
     kind = particle_types(events)
     swapped = rng.random(len(kind)) < SWAP_SHARE[kind]
     columns = {**flat.columns, "type": np.where(swapped, SWAPPED[kind], kind).astype(np.int8)}
-    return _with_particles(events, _Flat(columns, flat.counts))
+    return _with_particles(events, FlatParticles(columns, flat.counts))
 
 
 def _scale_met(events: ak.Array, rng: np.random.Generator) -> ak.Array:
@@ -245,7 +215,8 @@ def _shift_met(events: ak.Array, rng: np.random.Generator) -> ak.Array:
     return _recoiled(events, x, y)
 
 
-#: The distortions of a DDD-style detector; where particles change, MET takes up their transverse momentum, and the other way round.
+#: The distortions of a DDD-style detector; where particles change, MET takes up their transverse
+#: momentum, and the other way round.
 DISTORTIONS: tuple[Distortion, ...] = (
     Distortion(
         "pt_scale",
@@ -286,13 +257,16 @@ DISTORTIONS: tuple[Distortion, ...] = (
 def distort(
     events: ak.Array, rng: np.random.Generator, distortions: Sequence[Distortion] = DISTORTIONS
 ) -> ak.Array:
-    """Every event with one of the distortions, drawn at random in equal shares; shape (n_events,), in the same order.
+    """Every event with one of the distortions, drawn at random in equal shares.
+
+    Shape (n_events,), in the same order.
 
     Parameters
     ----------
     events
-        shape (n_events,); what is added to one of them comes from the others, so give many. The order of an event's particles
-        means nothing afterwards: a model that reads it has to see both classes in one order, such as that of falling pt.
+        shape (n_events,); what is added to one of them comes from the others, so give many. The
+        order of an event's particles means nothing afterwards: a model that reads it has to see
+        both classes in one order, such as that of falling pt.
     rng
         the same state gives the same events.
     distortions
@@ -301,7 +275,8 @@ def distort(
     Examples
     --------
     >>> from hepmtp.events import make_events
-    >>> events = make_events(counts=[1], pt=[50.0], eta=[0.1], phi=[1.0], energy=[60.0], type=[1], met=[20.0], met_phi=[0.0])
+    >>> events = make_events(counts=[1], pt=[50.0], eta=[0.1], phi=[1.0], energy=[60.0], type=[1],
+    ...                      met=[20.0], met_phi=[0.0])
     >>> harder = distort(events, np.random.default_rng(1), DISTORTIONS[:1])
     >>> bool(1.1 <= harder.Particle.pt[0, 0] / 50 <= 2.5), int(harder.event[0])
     (True, 0)

@@ -1,7 +1,9 @@
-"""Numbers that models without tokens read: of every particle, of the missing momentum and of the event as a whole.
+"""Numbers that models without tokens read.
 
-The rule: everything is finite for every legal event, one without particles too, and what describes an event does not depend on
-the order of its particles.
+Of every particle, of the missing momentum and of the event as a whole.
+
+The rule: everything is finite for every legal event, one without particles too, and what describes
+an event does not depend on the order of its particles.
 """
 
 from __future__ import annotations
@@ -14,14 +16,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hepmtp.errors import EventError
-from hepmtp.events.particles import CONSTITUENT_TYPES, PARTICLE_NAMES, PARTICLE_TYPES
+from hepmtp.events.particles import (
+    ANTIMUON,
+    B_JET,
+    CONSTITUENT_TYPES,
+    ELECTRON,
+    MUON,
+    PARTICLE_NAMES,
+    PARTICLE_TYPES,
+    PHOTON,
+    POSITRON,
+)
+from hepmtp.events.ragged import Floats, wrap_phi
 from hepmtp.events.record import metadata
-
-Floats = NDArray[np.float64]
 
 
 def particle_types(events: ak.Array) -> NDArray[np.int64]:
-    """Type of each particle of all events, shape (n_particles,), for what knows the seven `PARTICLE_TYPES` and no more.
+    """Type of each particle of all events, shape (n_particles,), for what knows the seven
+    `PARTICLE_TYPES` and no more.
 
     Raises
     ------
@@ -34,38 +46,41 @@ def particle_types(events: ak.Array) -> NDArray[np.int64]:
             CONSTITUENT_TYPES[one] if one < len(CONSTITUENT_TYPES) else str(one) for one in others
         )
         raise EventError(
-            f"data set {metadata(events).get('dataset', '(unnamed)')!r}: {np.isin(found, others).sum()} of {len(found)} particles are"
-            f" of type {names}, known here are {', '.join(PARTICLE_TYPES)}. Leave them out of events.Particle"
-            f" (Particle[Particle['type'] < {len(PARTICLE_TYPES)}]), or use a tokenizer or detector of your own that knows them"
+            f"data set {metadata(events).get('dataset', '(unnamed)')!r}: "
+            f"{np.isin(found, others).sum()} of {len(found)} particles are of type {names}, known "
+            f"here are {', '.join(PARTICLE_TYPES)}. Leave them out of events.Particle "
+            f"(Particle[Particle['type'] < {len(PARTICLE_TYPES)}]), or use a tokenizer or detector "
+            "of your own that knows them"
         )
     return found
 
 
 def jets(events: ak.Array) -> ak.Array:
     """The jets of each event, b-jets included."""
-    return events.Particle[events.Particle["type"] <= 1]
+    return events.Particle[events.Particle["type"] <= B_JET]
 
 
 def n_jets(events: ak.Array) -> NDArray[np.int64]:
     """Number of jets, b-jets included, shape (n_events,)."""
-    return _per_event(events.Particle["type"] <= 1)
+    return _per_event(events.Particle["type"] <= B_JET)
 
 
 def n_b(events: ak.Array) -> NDArray[np.int64]:
     """Number of b-tagged jets, shape (n_events,)."""
-    return _per_event(events.Particle["type"] == 1)
+    return _per_event(events.Particle["type"] == B_JET)
 
 
 def n_leptons(events: ak.Array) -> NDArray[np.int64]:
     """Number of electrons and muons, shape (n_events,)."""
     kind = events.Particle["type"]
-    return _per_event((kind >= 2) & (kind <= 5))
+    return _per_event((kind >= POSITRON) & (kind <= MUON))
 
 
 def lepton_charge(events: ak.Array) -> NDArray[np.int64]:
     """Sum of the electron and muon charges, shape (n_events,)."""
     kind = events.Particle["type"]
-    positive, negative = (kind == 2) | (kind == 4), (kind == 3) | (kind == 5)
+    positive = (kind == POSITRON) | (kind == ANTIMUON)
+    negative = (kind == ELECTRON) | (kind == MUON)
     return _per_event(positive) - _per_event(negative)
 
 
@@ -102,7 +117,10 @@ WIDEST = 20.0
 
 
 class Feature(NamedTuple):
-    """What an event observable is: function of the events, its unit ("" for a pure number) and its meaning."""
+    """What an event observable is.
+
+    Function of the events, its unit ("" for a pure number) and its meaning.
+    """
 
     function: Callable[[ak.Array], NDArray[np.float64] | NDArray[np.int64]]
     unit: str
@@ -110,10 +128,11 @@ class Feature(NamedTuple):
 
 
 def particle_features(events: ak.Array) -> NDArray[np.float32]:
-    """Features of each particle, float32, shape (n_particles of all events, n_features), in the order of the events.
+    """Features of each particle, float32, shape (n_particles of all events, n_features), in the
+    order of the events.
 
-    The columns are `PARTICLE_FEATURES`: natural logarithms of pt and energy in GeV, eta, sine and cosine of phi, and one column
-    per particle type that is 1 for particles of this type.
+    The columns are `PARTICLE_FEATURES`: natural logarithms of pt and energy in GeV, eta, sine
+    and cosine of phi. There is one more column per type, 1 for particles of this type.
 
     Raises
     ------
@@ -137,21 +156,27 @@ def particle_features(events: ak.Array) -> NDArray[np.float32]:
 
 
 def met_features(events: ak.Array) -> NDArray[np.float32]:
-    """Features of the missing transverse momentum, float32, shape (n_events, 3): log(1 + MET / GeV), sine and cosine of its phi."""
+    """Features of the missing transverse momentum, float32, shape (n_events, 3).
+
+    Log(1 + MET / GeV), sine and cosine of its phi.
+    """
     pt, phi = ak.to_numpy(events.MET.pt), ak.to_numpy(events.MET.phi)
     return np.stack([np.log1p(pt), np.sin(phi), np.cos(phi)], axis=1).astype(np.float32)
 
 
 def event_features(events: ak.Array) -> Floats:
-    """The observables `EVENT_FEATURES` of each event, shape (n_events, n_features); 0 where there is nothing to measure.
+    """The observables `EVENT_FEATURES` of each event, shape (n_events, n_features).
+
+    0 where there is nothing to measure.
 
     Examples
     --------
     >>> from hepmtp.events import make_events
-    >>> events = make_events(counts=[1, 0], pt=[50.0], eta=[0.1], phi=[1.0], energy=[60.0], type=[1], met=[20.0, 30.0],
-    ...                      met_phi=[0.0, 1.0])
+    >>> events = make_events(counts=[1, 0], pt=[50.0], eta=[0.1], phi=[1.0], energy=[60.0],
+    ...                      type=[1], met=[20.0, 30.0], met_phi=[0.0, 1.0])
     >>> found = event_features(events)
-    >>> [found[:, list(EVENT_FEATURES).index(name)].tolist() for name in ("jet_pt_1", "jet_pt_2", "met")]
+    >>> columns = [list(EVENT_FEATURES).index(name) for name in ("jet_pt_1", "jet_pt_2", "met")]
+    >>> found[:, columns].T.tolist()
     [[50.0, 0.0], [0.0, 0.0], [20.0, 30.0]]
     """
     columns = [
@@ -166,16 +191,16 @@ def _log(values: NDArray[np.float64]) -> Floats:
 
 
 def _b_jets(events: ak.Array) -> ak.Array:
-    return events.Particle[events.Particle["type"] == 1]
+    return events.Particle[events.Particle["type"] == B_JET]
 
 
 def _leptons(events: ak.Array) -> ak.Array:
     kind = events.Particle["type"]
-    return events.Particle[(kind >= 2) & (kind <= 5)]
+    return events.Particle[(kind >= POSITRON) & (kind <= MUON)]
 
 
 def _n_photons(events: ak.Array) -> NDArray[np.int64]:
-    return np.asarray(ak.sum(events.Particle["type"] == 6, axis=1), dtype=np.int64)
+    return np.asarray(ak.sum(events.Particle["type"] == PHOTON, axis=1), dtype=np.int64)
 
 
 def _met(events: ak.Array) -> Floats:
@@ -187,7 +212,9 @@ def _lepton_ht(events: ak.Array) -> Floats:
 
 
 def _pt_of(particles: Callable[[ak.Array], ak.Array], number: int) -> Callable[[ak.Array], Floats]:
-    """Function that gives the pt of the leading (1), second (2), ... of these particles [GeV], 0 where there are fewer."""
+    """Function that gives the pt of the leading (1), second (2), ... of these particles [GeV], 0
+    where there are fewer.
+    """
 
     def pt(events: ak.Array) -> Floats:
         by_pt = ak.sort(particles(events).pt, axis=1, ascending=False)
@@ -213,7 +240,7 @@ def _pairs(events: ak.Array) -> tuple[ak.Array, ak.Array]:
 
 def _delta_phi(first: ak.Array, second: ak.Array) -> ak.Array:
     """Angle between two directions, in [0, pi]."""
-    return np.abs((first - second + np.pi) % (2 * np.pi) - np.pi)
+    return np.abs(wrap_phi(first - second))
 
 
 def _min_delta_r(events: ak.Array) -> Floats:
@@ -238,7 +265,8 @@ def _or_0(values: ak.Array) -> Floats:
     return np.asarray(ak.to_numpy(ak.fill_none(values, 0.0)), dtype=np.float64)
 
 
-#: The event observables, in the order of the columns of `event_features`. Jets include b-jets; masses are those of massless jets.
+#: The event observables, in the order of the columns of `event_features`. Jets include b-jets;
+#: masses are those of massless jets.
 EVENT_FEATURES: dict[str, Feature] = {
     "n_jets": Feature(n_jets, "", "number of jets"),
     "n_b": Feature(n_b, "", "number of b-jets"),

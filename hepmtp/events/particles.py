@@ -18,6 +18,7 @@ PARTICLE_NAMES: tuple[str, ...] = ("jet", "b-jet", "e+", "e-", "mu+", "mu-", "ph
 CHARGES: NDArray[np.int8] = np.array([0, 0, 1, -1, 1, -1, 0], dtype=np.int8)
 
 
-#: What a jet is made of: the same types, and hadrons. An index means the same in both, so that events with hadrons can
-#: be told from those of a detector's particles, and nothing that knows the seven types takes a hadron for one of them.
+#: What a jet is made of: the same types, and hadrons. An index means the same in both, so that
+#: events with hadrons can be told from those of a detector's particles, and nothing that knows the
+#: seven types takes a hadron for one of them.
 CONSTITUENT_TYPES: tuple[str, ...] = (*PARTICLE_TYPES, "h+", "h-", "h0")

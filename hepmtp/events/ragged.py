@@ -1,6 +1,8 @@
-"""Ragged idioms: values of many events in one flat array, told apart by the number that each event has.
+"""Ragged idioms: values of many events in one flat array, told apart by the number that each event
+has.
 
-The rule: `counts` has one number per event, 0 included; values of an event lie together, in the order of the events.
+The rule: `counts` has one number per event, 0 included; values of an event lie together, in the
+order of the events.
 """
 
 from __future__ import annotations
@@ -38,7 +40,8 @@ def starts(counts: Ints) -> Ints:
 
 
 def ragged_arange(counts: Ints, first: Ints | int = 0) -> Ints:
-    """For each event the numbers ``first, first + 1, ...``, as many as `counts` says, shape (n_values,).
+    """For each event the numbers ``first, first + 1, ...``, as many as `counts` says, shape
+    (n_values,).
 
     Parameters
     ----------

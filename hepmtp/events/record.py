@@ -1,10 +1,12 @@
 """The event record: what every reader returns and everything else takes.
 
-The rule: GeV and radians, one row an event, any number of particles, and the metadata (dataset, role) travels
-with the array, so that signal can be refused where only background may be used::
+The rule: GeV and radians, one row an event, any number of particles. The metadata (dataset,
+role) travels with the array, so that signal can be refused where only background may be used::
 
-    Particle: var * Momentum4D[pt, eta, phi, energy, type]   type indexes PARTICLE_TYPES; write Particle["type"],
-                                                             for .type is awkward's own name for an array's type
+    Particle: var * Momentum4D[pt, eta, phi, energy, type]   type indexes PARTICLE_TYPES; write
+    Particle["type"],
+                                                             for .type is awkward's own name for an
+                                                             array's type
     MET:      Momentum2D[pt, phi]
     weight:   float64, adds up to the expected yield
     event:    int64, entry number in the file that the event was first read from
@@ -48,8 +50,8 @@ behavior: dict[Any, Any] = vector.backends.awkward.behavior
 def source_id(path: str) -> int:
     """Identity of a file: a hash of its name without folder and extensions, in [0, 2**63).
 
-    ``a/ttbarW.csv.gz`` and ``b/ttbarW.root`` have the same identity, so a converted or moved file keeps its
-    events' place in the train / validation / analysis split.
+    ``a/ttbarW.csv.gz`` and ``b/ttbarW.root`` have the same identity, so a converted or moved file
+    keeps its events' place in the train / validation / analysis split.
 
     Examples
     --------
@@ -88,8 +90,8 @@ def make_events(
     pt, eta, phi, energy, type
         one value per particle, shape (n_particles,); GeV, radians; `type` indexes `PARTICLE_TYPES`.
     met, met_phi, weight, event, source
-        one value per event, shape (n_events,), or one value for all (weight, source); `event` counts from 0 if
-        not given.
+        one value per event, shape (n_events,), or one value for all (weight, source); `event`
+        counts from 0 if not given.
     dataset, role
         metadata; a role that is not given is unknown, and nothing can be trained on such events.
     types
@@ -102,10 +104,10 @@ def make_events(
 
     Examples
     --------
-    >>> events = make_events(counts=[1, 0], pt=[50.0], eta=[0.1], phi=[1.0], energy=[60.0], type=[1],
-    ...                      met=[20.0, 30.0], met_phi=[0.0, 1.0], dataset="ttbarW", role="background")
-    >>> events.Particle.pt.to_list(), metadata(events)["role"]
-    ([[50.0], []], 'background')
+    >>> events = make_events(counts=[1, 0], pt=[50.0], eta=[0.1], phi=[1.0], energy=[60.0],
+    type=[1], ...                      met=[20.0, 30.0], met_phi=[0.0, 1.0], dataset="ttbarW",
+    role="background") >>> events.Particle.pt.to_list(), metadata(events)["role"] ([[50.0], []],
+    'background')
     """
     n_particles = np.asarray(counts, dtype=np.int64)
     n = len(n_particles)
@@ -151,17 +153,23 @@ def with_metadata(events: ak.Array, *, dataset: str, role: str | None) -> ak.Arr
 
 
 def metadata(events: ak.Array) -> dict[str, Any]:
-    """Metadata of events, ours or coffea's; empty if arrays of different metadata were glued together by awkward.
+    """Metadata of events, ours or coffea's.
 
-    It is kept in the array's parameters: slices and cuts keep it, and ``ak.concatenate`` of different data sets
-    drops it, so that a signal cannot take over the role of a background (use `concatenate`).
+    Empty if arrays of different metadata were glued together by awkward.
+
+    It is kept in the array's parameters: slices and cuts keep it, and ``ak.concatenate`` of
+    different data sets drops it. So a signal cannot take over the role of a background (use
+    `concatenate`).
     """
     found: Mapping[str, Any] | None = events.layout.purelist_parameter("metadata")
     return dict(found or {})
 
 
 def concatenate(parts: Iterable[ak.Array]) -> ak.Array:
-    """Events one after the other; dataset names are joined with ``+``; the role stays if all parts share it."""
+    """Events one after the other.
+
+    Dataset names are joined with ``+``; the role stays if all parts share it.
+    """
     parts = list(parts)
     if not parts:
         raise EventError("there is nothing to concatenate: no events were given")
@@ -176,17 +184,21 @@ def concatenate(parts: Iterable[ak.Array]) -> ak.Array:
 
 
 def check_events(events: ak.Array) -> None:
-    """Raise EventError naming the first event that breaks the record: fields, finite numbers, pt, phi, type.
+    """Raise EventError naming the first event that breaks the record.
+
+    Fields, finite numbers, pt, phi, type.
 
     Parameters
     ----------
     events
-        shape (n_events,), as this module's docstring says; zero events are fine, and so are hadrons.
+        shape (n_events,), as this module's docstring says; zero events are fine, and so are
+        hadrons.
     """
     for name in ("Particle", "MET", "weight", "event", "source"):
         if name not in events.fields:
             raise EventError(
-                f"events have no field {name!r} (found: {', '.join(events.fields)}); use make_events"
+                f"events have no field {name!r} (found: {', '.join(events.fields)}); use "
+                "make_events"
             )
     particles = events.Particle
     for name in PARTICLE_FIELDS:
@@ -247,6 +259,7 @@ def _refuse(
         event = np.searchsorted(np.cumsum(counts), first, side="right")
         legal = {"pt": "finite and >= 0", "phi": "in (-pi, pi]", "type": f"0..{n_types - 1}"}
         raise EventError(
-            f"event {event}: {name} is {values[first]}, expected {legal.get(name.rsplit('.', maxsplit=1)[-1], 'finite')}"
-            f" ({int(bad.sum())} such values); units are GeV and radians"
+            f"event {event}: {name} is {values[first]}, expected "
+            f"{legal.get(name.rsplit('.', maxsplit=1)[-1], 'finite')} ({int(bad.sum())} such "
+            "values); units are GeV and radians"
         )

@@ -1,7 +1,8 @@
 """The one rule that says which events may train and which may be looked at.
 
-The rule: an event's part follows from (file identity, entry number) alone, so it is the same in every process, chunk,
-file format and year. Histograms and metrics take the analysis part only; their weights are scaled up for it.
+The rule: an event's part follows from (file identity, entry number) alone, so it is the same in
+every process, chunk, file format and year. Histograms and metrics take the analysis part only;
+their weights are scaled up for it.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ FRACTIONS: dict[Part, float] = {"train": 0.6, "validation": 0.1, "analysis": 0.3
 def split_of(events: ak.Array) -> NDArray[np.str_]:
     """Part of each event: "train", "validation" or "analysis", shape (n_events,).
 
-    A hash of (source, event), the splitmix64 finaliser (Steele, Lea, Flood 2014), gives a uniform number in [0, 1).
-    Events with the role "data" never train, so all of them are "analysis".
+    A hash of (source, event), the splitmix64 finaliser (Steele, Lea, Flood 2014), gives a uniform
+    number in [0, 1). Events with the role "data" never train, so all of them are "analysis".
     """
     if metadata(events).get("role") == "data":
         return np.full(len(events), "analysis")
@@ -51,17 +52,23 @@ def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def check_background(events: ak.Array) -> None:
-    """Raise TrainingError unless the events' role is "background": nothing else may be fitted on."""
+    """Raise TrainingError unless the events' role is "background".
+
+    Nothing else may be fitted on.
+    """
     found = metadata(events)
     if found.get("role") != "background":
         raise TrainingError(
-            f"fit was asked for data set {found.get('dataset', '(unnamed)')!r} with role {found.get('role')!r}: only background "
-            "may be fitted on. Give role='background' to make_events, with_metadata or the manifest; glue with hepmtp.concatenate"
+            f"fit was asked for data set {found.get('dataset', '(unnamed)')!r} with role "
+            f"{found.get('role')!r}: only background may be fitted on. Give role='background' to "
+            "make_events, with_metadata or the manifest; glue with hepmtp.concatenate"
         )
 
 
 def in_one_order(events: ak.Array) -> ak.Array:
-    """The events sorted by (source, event), so that the order in which they were read has no effect on a fit."""
+    """The events sorted by (source, event), so that the order in which they were read has no effect
+    on a fit.
+    """
     return events[np.lexsort((ak.to_numpy(events.event), ak.to_numpy(events.source)))]
 
 

@@ -1,7 +1,8 @@
 """TokenBatch: the tokens of many events in two flat arrays, with no padding.
 
-The rule: event i owns ``values[offsets[i]:offsets[i + 1]]``; an event may own none. A tokenizer may add a row of plain numbers
-to every token, ``features``, for models that read these and take the ids as targets alone; either all batches have them or none.
+The rule: event i owns ``values[offsets[i]:offsets[i + 1]]``; an event may own none. A tokenizer may
+add a row of plain numbers to every token, ``features``, for models that read these and take the ids
+as targets alone. Either all batches have them or none.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hepmtp.errors import TokenError
+from hepmtp.events.ragged import owner, ragged_arange
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +52,8 @@ class TokenBatch:
             array = np.asarray(getattr(self, name))
             if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
                 raise TokenError(
-                    f"{name} must be whole numbers in one dimension, found {array.dtype} {array.shape}"
+                    f"{name} must be whole numbers in one dimension, found {array.dtype} "
+                    f"{array.shape}"
                 )
             object.__setattr__(self, name, np.ascontiguousarray(array, dtype=np.int64))
         fits = (
@@ -64,7 +67,8 @@ class TokenBatch:
             features = np.ascontiguousarray(self.features, dtype=np.float32)
             if features.ndim != 2 or len(features) != len(self.values):
                 raise TokenError(
-                    f"features must have one row for each of {len(self.values)} tokens: {features.shape}"
+                    f"features must have one row for each of {len(self.values)} tokens: "
+                    f"{features.shape}"
                 )
             object.__setattr__(self, "features", features)
 
@@ -72,7 +76,9 @@ class TokenBatch:
     def from_counts(
         cls, values: ArrayLike, counts: ArrayLike, features: NDArray[np.float32] | None = None
     ) -> TokenBatch:
-        """From the flat ids, the number of tokens of each event and, if there are any, the features."""
+        """From the flat ids, the number of tokens of each event and, if there are any, the
+        features.
+        """
         offsets = np.concatenate([[0], np.cumsum(np.asarray(counts, dtype=np.int64))])
         return cls(np.asarray(values), offsets, features)
 
@@ -88,14 +94,18 @@ class TokenBatch:
 
     @classmethod
     def concatenate(cls, batches: Iterable[TokenBatch]) -> TokenBatch:
-        """The events of all batches, one after the other; TokenError if they do not have the same number of features."""
+        """The events of all batches, one after the other.
+
+        TokenError if they do not have the same number of features.
+        """
         batches = list(batches)
         values = [np.zeros(0, dtype=np.int64), *(batch.values for batch in batches)]
         counts = [np.zeros(0, dtype=np.int64), *(batch.counts for batch in batches)]
         widths = {0 if batch.features is None else batch.features.shape[1] for batch in batches}
         if len(widths) > 1:
             raise TokenError(
-                f"batches with {sorted(widths)} features cannot be glued: encode all with one tokenizer"
+                f"batches with {sorted(widths)} features cannot be glued: encode all with one "
+                "tokenizer"
             )
         features = [batch.features for batch in batches if batch.features is not None]
         return cls.from_counts(
@@ -105,7 +115,9 @@ class TokenBatch:
         )
 
     def select(self, events: ArrayLike) -> TokenBatch:
-        """The events under a bool mask of shape (n_events,) or at an array of indices, in that order."""
+        """The events under a bool mask of shape (n_events,) or at an array of indices, in that
+        order.
+        """
         index = np.asarray(events)
         if index.dtype == np.bool_:
             if index.shape != (len(self),):
@@ -115,9 +127,7 @@ class TokenBatch:
             index = np.flatnonzero(index)
         index = index.astype(np.int64)
         counts = self.counts[index]
-        ends = np.cumsum(counts)
-        within = np.arange(counts.sum()) - np.repeat(ends - counts, counts)
-        flat = np.repeat(self.offsets[index], counts) + within
+        flat = ragged_arange(counts, self.offsets[index])
         features = None if self.features is None else self.features[flat]
         return TokenBatch.from_counts(self.values[flat], counts, features)
 
@@ -129,7 +139,7 @@ class TokenBatch:
     @property
     def owner(self) -> NDArray[np.int64]:
         """Index of the event that owns each token, shape (n_tokens,)."""
-        return np.repeat(np.arange(len(self)), self.counts)
+        return owner(self.counts)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1

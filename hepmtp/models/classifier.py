@@ -1,13 +1,12 @@
-"""A transformer that tells two classes of events apart: numbers of the particles in, one logit per event out.
+"""A transformer that tells two classes of events apart: particles in, one logit per event out.
 
-The rule: no padding; the logit depends neither on the order of the particles nor, beyond rounding, on the other events that are
-scored with it. Training ends with the weights of the epoch of lowest validation loss, and the same seed gives the same model.
+The rule: no padding; the logit depends neither on the order of the particles nor, beyond rounding,
+on the other events that are scored with it.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
@@ -17,26 +16,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hepmtp.errors import StorageError, TrainingError
+from hepmtp.errors import OptionError, StorageError, TrainingError
 from hepmtp.events.observables import (
     MET_FEATURES,
     PARTICLE_FEATURES,
     met_features,
     particle_features,
 )
+from hepmtp.events.ragged import owner, ragged_arange, starts
 from hepmtp.models.attention import Block, sort_by_multiplicity
-
-log = logging.getLogger(__name__)
-
 
 Floats = NDArray[np.float32]
 
-
-#: Called after each batch with (epoch, batches done, batches in an epoch, mean loss so far).
-Progress = Callable[[int, int, int, float], None]
-
-
-#: Columns that are brought to mean 0 and standard deviation 1; sine, cosine and type stay as they are.
+#: Columns that are brought to mean 0 and standard deviation 1; sine, cosine and type stay.
 SCALED = tuple(PARTICLE_FEATURES.index(name) for name in ("log pt", "eta", "log energy"))
 
 
@@ -51,8 +43,8 @@ class ClassifierOptions:
     Parameters
     ----------
     width, heads, layers, feedforward, dropout
-        of the transformer: features per token, attention heads, blocks, hidden features of a block, share of features dropped in
-        training.
+        of the transformer: features per token, attention heads, blocks, hidden features of a block,
+        share of features dropped in training.
     """
 
     width: int = 112
@@ -66,7 +58,7 @@ class ClassifierOptions:
             min(self.width, self.heads, self.layers, self.feedforward) < 1
             or self.width % self.heads
         ):
-            raise TrainingError(
+            raise OptionError(
                 f"sizes of a model must be 1 or more and width a multiple of heads, found {self}"
             )
 
@@ -81,11 +73,8 @@ class EventInputs(NamedTuple):
     def select(self, events: NDArray[np.int64]) -> EventInputs:
         """The inputs of these events, in this order."""
         counts = self.counts[events]
-        starts = (np.cumsum(self.counts) - self.counts)[events]
-        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-        return EventInputs(
-            self.particles[np.repeat(starts, counts) + within], self.met[events], counts
-        )
+        particles = ragged_arange(counts, starts(self.counts)[events])
+        return EventInputs(self.particles[particles], self.met[events], counts)
 
     def and_(self, other: EventInputs) -> EventInputs:
         """The inputs of these events and then of the others."""
@@ -96,9 +85,10 @@ class EventInputs(NamedTuple):
         )
 
     def turned(self, rng: np.random.Generator) -> EventInputs:
-        """The same events, each turned in phi by an angle of its own and reflected in eta and phi at random.
+        """The same events, each turned in phi and reflected in eta and phi at random.
 
-        Nothing that happens in a collision of two equal beams depends on it, so that a model may learn from all of them.
+        Nothing that happens in a collision of two equal beams depends on it, so that a model may
+        learn from all of them.
         """
         n = len(self.counts)
         angle, eta, phi = (
@@ -106,11 +96,11 @@ class EventInputs(NamedTuple):
             rng.choice([-1.0, 1.0], n),
             rng.choice([-1.0, 1.0], n),
         )
-        owner = np.repeat(np.arange(n), self.counts)
+        of = owner(self.counts)
         particles, met = self.particles.copy(), self.met.copy()
-        particles[:, _ETA] *= eta[owner]
+        particles[:, _ETA] *= eta[of]
         particles[:, _SIN], particles[:, _COS] = _turn(
-            particles[:, _SIN], particles[:, _COS], angle[owner], phi[owner]
+            particles[:, _SIN], particles[:, _COS], angle[of], phi[of]
         )
         met[:, 1], met[:, 2] = _turn(met[:, 1], met[:, 2], angle, phi)
         return EventInputs(particles, met, self.counts)
@@ -133,7 +123,9 @@ class Labelled(NamedTuple):
 def labelled(
     zero: EventInputs, one: EventInputs, zero_weights: Any = 1.0, one_weights: Any = 1.0
 ) -> Labelled:
-    """Events of class 0 and of class 1 as one set; each class gets the same sum of weights, on average 1 an event.
+    """Events of class 0 and of class 1 as one set; each class gets the same sum of weights.
+
+    On average, an event has the weight 1.
 
     Parameters
     ----------
@@ -147,17 +139,18 @@ def labelled(
         column = np.broadcast_to(np.asarray(weights, dtype=np.float64), len(events.counts))
         if not column.sum() > 0:
             raise TrainingError(
-                f"a class of {len(column)} events has no positive sum of weights: nothing can be learned"
+                f"a class of {len(column)} events has no positive sum of weights:"
+                " nothing can be learned"
             )
         parts.append(column * (len(labels) / 2 / column.sum()))
     return Labelled(inputs, labels, np.concatenate(parts).astype(np.float32))
 
 
 class EventClassifier(nn.Module):
-    """Transformer over an event's particles and one token of its missing momentum and particle count.
+    """Transformer over an event's particles and one token of its MET and particle count.
 
-    That token is read after the last block; every event has it, one without particles too. There is no position: order has no
-    effect.
+    That token is read after the last block; every event has it, one without particles too. There
+    is no position: order has no effect.
 
     Parameters
     ----------
@@ -184,7 +177,7 @@ class EventClassifier(nn.Module):
         self.out = nn.Linear(options.width, 1)
 
     def standardise(self, inputs: EventInputs) -> Self:
-        """Take mean and standard deviation of the inputs from these events; they are saved with the weights."""
+        """Take mean and standard deviation of the inputs; they are saved with the weights."""
         event = _event_columns(inputs)
         n = inputs.particles.shape[1]
         for columns, chosen, start in (
@@ -199,10 +192,9 @@ class EventClassifier(nn.Module):
 
     def forward(self, inputs: EventInputs) -> Tensor:
         """Logit of class 1 of each event, shape (n_events,)."""
-        particles, event = (
-            torch.from_numpy(inputs.particles),
-            torch.from_numpy(_event_columns(inputs)),
-        )
+        device = self.mean.device
+        particles = torch.from_numpy(inputs.particles).to(device)
+        event = torch.from_numpy(_event_columns(inputs)).to(device)
         n = particles.shape[1]
         tokens = torch.cat(
             [
@@ -212,25 +204,28 @@ class EventClassifier(nn.Module):
         )
         order, groups = sort_by_multiplicity(inputs.counts + 1)
         rank = np.argsort(order)
-        owner = np.concatenate([np.repeat(rank, inputs.counts), rank])
+        of = np.concatenate([np.repeat(rank, inputs.counts), rank])
         # (n_tokens, width): events by multiplicity, in each its particles and then its own token
-        x = tokens[torch.from_numpy(np.argsort(owner, kind="stable"))]
-        last = torch.from_numpy(np.cumsum(inputs.counts[order] + 1) - 1)
+        x = tokens[torch.from_numpy(np.argsort(of, kind="stable")).to(device)]
+        last = torch.from_numpy(np.cumsum(inputs.counts[order] + 1) - 1).to(device)
         for block in self.blocks[:-1]:
             x = block(x, groups)
         x = self.blocks[-1](x, groups, last)  # (n_events, width)
         logits: Tensor = self.out(self.norm(x))[:, 0]
-        return logits[torch.from_numpy(rank)]
+        return logits[torch.from_numpy(rank).to(device)]
 
     @torch.no_grad()
     def logits(self, inputs: EventInputs, batch_events: int = 512) -> NDArray[np.float64]:
-        """Logit of each event in evaluation mode, shape (n_events,); events of like multiplicity are done together."""
+        """Logit of each event in evaluation mode, shape (n_events,).
+
+        Events of like multiplicity are done together.
+        """
         self.eval()
         order, _ = sort_by_multiplicity(inputs.counts)
         found = np.zeros(len(order))
         for first in range(0, len(order), batch_events):
             some = order[first : first + batch_events]
-            found[some] = self(inputs.select(some)).numpy()
+            found[some] = self(inputs.select(some)).numpy(force=True)
         return found
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:
@@ -260,14 +255,14 @@ class EventClassifier(nn.Module):
 
 
 def new_classifier(options: ClassifierOptions, seed: int) -> EventClassifier:
-    """A classifier with random weights drawn from this seed; torch's global generator stays as it was."""
+    """A classifier with random weights of this seed; torch's global generator stays as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return EventClassifier(options)
 
 
 def _event_columns(inputs: EventInputs) -> Floats:
-    """Features of the event's own token: those of MET and log(1 + particles), shape (n_events, 4)."""
+    """Features of the event's own token: MET and log(1 + particles), shape (n_events, 4)."""
     return np.concatenate([inputs.met, np.log1p(inputs.counts)[:, None]], axis=1, dtype=np.float32)
 
 

@@ -1,28 +1,32 @@
-"""The masked-token model: a small encoder-only transformer that predicts hidden tokens from all others of an event.
+"""The masked-token model: a small encoder-only transformer over the tokens of an event.
 
-The rule: particles are a set. No position is told by default, so the order of the tokens has no effect; what the
-model knows of a hidden token is only its kind (particle, MET or METphi), by a mask id of its own for each kind.
+The rule: particles are a set. No position is told by default, so the order of the tokens has no
+effect. What the model knows of a hidden token is only its kind (particle, MET or METphi).
 
-There are two kinds of attention. In "full", every token sees every token, so what is to be predicted must be hidden, one token at
-a time. In "leave_one_out" (the idea of T-TA, Shin et al., arXiv:2004.08097) a position starts from its mask embedding and sees all
-tokens but its own, whose embeddings never mix with each other: one pass predicts each of n tokens from the n - 1 others.
+There are two kinds of attention. In "full", every token sees every token, so what is to be
+predicted must be hidden, one token at a time. In "leave_one_out" (the idea of T-TA, Shin et al.,
+arXiv:2004.08097) a position starts from its mask embedding and sees all tokens but its own. The
+embeddings of these never mix with each other: one pass predicts each of n tokens from the others.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, NamedTuple, cast, get_args
+from dataclasses import InitVar, dataclass
+from typing import Literal, cast, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hepmtp.errors import TokenError
+from hepmtp.errors import OptionError, TokenError
+from hepmtp.events.ragged import Ints
+from hepmtp.models import TokenModel, check_ids, kinds_of
 from hepmtp.models.attention import Block, Group, sort_by_multiplicity
 
-Form = Literal["product", "joint"]
+Factors = tuple[tuple[str, int], ...]
+Output = Literal["product", "joint"]
 Position = Literal["none", "rope", "learned"]
 Attention = Literal["full", "leave_one_out"]
 Inputs = Literal["tokens", "continuous"]
@@ -37,9 +41,9 @@ class ModelOptions:
 
     Parameters
     ----------
-    form
-        "product": a token is the sum of its digits' embeddings and is predicted digit by digit, one head each;
-        "joint": one embedding and one output per id, as published.
+    output
+        what the probability of an id is. "product": of its digits', one softmax each; the embedding
+        of an id is the sum of theirs. "joint": one softmax and one embedding per id, as published.
     position
         "none": particles are a set; "rope" or "learned": their order in the event is told.
     width, heads, layers, feedforward
@@ -47,16 +51,25 @@ class ModelOptions:
     dropout
         share of features dropped in training.
     attention
-        "full": a token is predicted where it is hidden, n passes for an event of n tokens; "leave_one_out": all n are predicted
-        in one pass. There, every token is a target in training and mask_fraction is not used.
+        "full": a token is predicted where it is hidden, n passes for an event of n tokens;
+        "leave_one_out": all n are predicted in one pass. There, every token is a target in training
+        and mask_fraction is not used.
     inputs
-        "tokens": the model reads ids; "continuous": it reads the features that :class:`TokenBatch` brings, such as those of
-        :class:`hepmtp.tokenizers.continuous.ContinuousInputs`, and ids are targets only (arXiv:2512.04149).
+        "tokens": the model reads ids; "continuous": it reads the features of a token, such as
+        :class:`hepmtp.tokenizers.continuous.ContinuousInputs` gives, and ids are targets only
+        (arXiv:2512.04149).
     n_features
         columns of these features.
+    form
+        former name of `output`.
+
+    Raises
+    ------
+    OptionError
+        if a value is none of these, a size is below 1, or the width does not fit the heads.
     """
 
-    form: Form = "product"
+    output: Output = "product"
     position: Position = "none"
     width: int = 128
     heads: int = 4
@@ -66,170 +79,125 @@ class ModelOptions:
     attention: Attention = "leave_one_out"
     inputs: Inputs = "tokens"
     n_features: int = 15
+    form: InitVar[Output | None] = None
 
-    def __post_init__(self) -> None:
-        if self.form not in get_args(Form) or self.position not in get_args(Position):
-            raise TokenError(
-                f"form must be one of {get_args(Form)} and position one of {get_args(Position)}, found {self.form!r} "
-                f"and {self.position!r}"
-            )
-        if self.attention not in get_args(Attention) or self.inputs not in get_args(Inputs):
-            raise TokenError(
-                f"attention must be one of {get_args(Attention)} and inputs one of {get_args(Inputs)}, found "
-                f"{self.attention!r} and {self.inputs!r}"
-            )
-        step = self.heads * (2 if self.position == "rope" else 1)  # rope turns pairs of features
-        if (
-            min(self.width, self.heads, self.layers, self.feedforward, self.n_features) < 1
-            or self.width % step
+    def __post_init__(self, form: Output | None) -> None:
+        if form is not None:
+            object.__setattr__(self, "output", form)
+        for name, allowed in (
+            ("output", get_args(Output)),
+            ("position", get_args(Position)),
+            ("attention", get_args(Attention)),
+            ("inputs", get_args(Inputs)),
         ):
-            raise TokenError(
-                f"sizes of a model must be 1 or more and width a multiple of {step} ({self.heads} heads, position "
-                f"{self.position!r}), found {self}"
+            if getattr(self, name) not in allowed:
+                raise OptionError(
+                    f"{name} of a model must be one of {allowed}, found {getattr(self, name)!r}"
+                )
+        step = self.heads * (2 if self.position == "rope" else 1)  # rope turns pairs of features
+        sizes = (self.width, self.heads, self.layers, self.feedforward, self.n_features)
+        if min(sizes) < 1 or self.width % step:
+            raise OptionError(
+                "sizes of a model must be 1 or more and width a multiple of "
+                f"{step} ({self.heads} heads, position {self.position!r}), found {self}"
             )
 
-
-class Head(NamedTuple):
-    """One softmax of a model: the name of what it predicts and the number of classes."""
-
-    name: str
-    size: int
+    def build(self, factors: Factors, digits: Ints) -> MaskedTokenModel:
+        """The model, with random weights of torch's global generator."""
+        return MaskedTokenModel(factors, digits, self)
 
 
-class MaskedTokenModel(nn.Module):
+class MaskedTokenModel(TokenModel):
     """Encoder-only transformer over ragged token batches.
 
     Parameters
     ----------
     factors, digits
-        of the tokenizer: ``((name, size), ...)`` and int64 (vocab_size, n_factors), -1 where an id has no such digit.
+        of :class:`hepmtp.tokenizers.Tokenizer`.
     options
         shape of the model.
-
-    Notes
-    -----
-    The kind of an id is the set of digits that it has; ids of kind k are hidden by mask id ``vocab_size + k``.
     """
 
-    design: Tensor  # (vocab_size + n_kinds, n_columns): which embeddings add up to an id's input, but for its features
-    kind_of: Tensor  # (vocab_size + n_kinds,)
-    targets: Tensor  # (vocab_size, n_heads): digit of an id in each head, -1 where it has none
+    #: (vocab_size + n_kinds, n_columns): which embeddings add up to what is read of an id.
+    design: Tensor
+    own_mask: Tensor  #: (vocab_size + n_kinds,): the mask id of each id, and of each mask id itself
 
-    def __init__(
-        self,
-        factors: tuple[tuple[str, int], ...],
-        digits: NDArray[np.int64],
-        options: ModelOptions | None = None,
-    ) -> None:
+    def __init__(self, factors: Factors, digits: Ints, options: ModelOptions | None = None) -> None:
         super().__init__()
-        self.options = options or ModelOptions()
+        self.options = options = options or ModelOptions()
+        self.one_pass = options.attention == "leave_one_out"
+        self.heads, self.targets = output_heads(options.output, factors, digits)
         self.vocab_size = len(digits)
-        kinds = kinds_of(digits)
-        self.kinds = kind_names(factors, digits)
-        self.n_kinds = len(self.kinds)
-        self.heads, targets = output_heads(self.options.form, factors, digits)
-        self.register_buffer("targets", torch.as_tensor(targets), persistent=False)
-        self.register_buffer(
-            "kind_of", torch.as_tensor(np.r_[kinds, np.arange(self.n_kinds)]), persistent=False
-        )
-        self.register_buffer(
-            "design", torch.as_tensor(self._design(targets, kinds)), persistent=False
-        )
-        width = self.options.width
+        masks = self.vocab_size + np.arange(len(self.kinds))
+        own = torch.as_tensor(np.r_[masks[self.kind_of], masks])
+        self.register_buffer("own_mask", own, persistent=False)
+        self.register_buffer("design", torch.as_tensor(self._design()), persistent=False)
+        width = options.width
         self.embedding = nn.Parameter(torch.randn(self.design.shape[1], width) * 0.5)
-        if self.options.position == "learned":
+        if options.position == "learned":
             self.positions = nn.Parameter(torch.randn(LEARNED_POSITIONS, width) * 0.1)
-        options = self.options
+        shape = (width, options.heads, options.feedforward, options.dropout)
         self.blocks = nn.ModuleList(
-            Block(
-                width,
-                options.heads,
-                options.feedforward,
-                options.dropout,
-                rope=options.position == "rope",
-            )
-            for _ in range(options.layers)
+            Block(*shape, rope=options.position == "rope") for _ in range(options.layers)
         )
         self.norm = nn.LayerNorm(width)
-        self.head = nn.Linear(width, sum(head.size for head in self.heads))
-        if options.attention == "leave_one_out":
+        self.head = nn.Linear(width, sum(size for _, size in self.heads))
+        if self.one_pass:
             self.null = nn.Parameter(torch.randn(1, width) * 0.5)
         if options.inputs == "continuous":
             self.read = nn.Sequential(
                 nn.Linear(options.n_features, width), nn.GELU(), nn.Linear(width, width)
             )
 
-    @property
-    def one_pass(self) -> bool:
-        """Whether each position is predicted from the others though nothing is hidden."""
-        return self.options.attention == "leave_one_out"
+    def log_probabilities(
+        self, values: Tensor, offsets: Tensor, at: Tensor, features: Tensor | None = None
+    ) -> list[Tensor]:
+        """As `TokenModel` says; raises TokenError if events do not come by rising multiplicity."""
+        return self.classify(self.encode(values, offsets, at, features))
 
-    def mask_id(self, values: Tensor) -> Tensor:
-        """The mask id that hides each of these ids: vocab_size + its kind; raises TokenError for what is no id."""
-        _check(values, self.vocab_size)
-        return self.vocab_size + self.kind_of[values]
-
-    def forward(self, values: Tensor, offsets: Tensor, features: Tensor | None = None) -> Tensor:
-        """Log-probabilities of every id at every position, given the position's kind, (n_tokens, vocab_size).
-
-        -inf for ids of another kind. In the product form this is the sum over an id's digits. With the attention
-        "leave_one_out" they are those given all other tokens, hidden or not.
-
-        Parameters
-        ----------
-        values, offsets
-            ids or mask ids, (n_tokens,), and (n_events + 1,).
-        features
-            float32, (n_tokens, n_features), for continuous inputs; what stands at a mask id has no effect.
-        """
-        log_p = self.log_probabilities(self.encode(values, offsets, features))
-        total = torch.zeros(len(values), self.vocab_size, device=values.device)
-        for part, digit in zip(log_p, self.targets.T, strict=True):
-            total += part[:, digit.clamp(min=0)] * (digit >= 0)
-        other = self.kind_of[values][:, None] != self.kind_of[: self.vocab_size]
-        return total.masked_fill(other, -torch.inf)
-
-    def encode(self, values: Tensor, offsets: Tensor, features: Tensor | None = None) -> Tensor:
-        """Features of every token, in the order given, (n_tokens, width)."""
-        counts = offsets.diff()
-        order, groups = sort_by_multiplicity(counts.cpu().numpy())
-        flat = _flat_index(offsets, torch.as_tensor(order, device=values.device))
-        sorted_ = self.encode_sorted(
-            values[flat], groups, None, None if features is None else features[flat]
-        )
-        return torch.empty_like(sorted_).index_copy_(0, flat, sorted_)
-
-    def encode_sorted(
-        self,
-        values: Tensor,
-        groups: list[Group],
-        at: Tensor | None = None,
-        features: Tensor | None = None,
+    def encode(
+        self, values: Tensor, offsets: Tensor, at: Tensor, features: Tensor | None = None
     ) -> Tensor:
-        """As `encode`, for values that lie sorted by multiplicity; for the tokens `at` only, one per event, if given."""
-        _check(values, len(self.design))
+        """Hidden features at the positions `at`, (n_asked, width); parameters as before."""
+        check_ids(values, len(self.design))
+        counts = offsets.diff().numpy(force=True)
+        if (np.diff(counts) < 0).any():
+            raise TokenError("a model needs events by rising multiplicity: sort them first")
+        groups = sort_by_multiplicity(counts)[1]
         table = self.design @ self.embedding
         if self.one_pass:
-            x = self._one_pass(table, values, groups, features)
-            x = x if at is None else x[at]
+            x = self._one_pass(table, values, groups, features)[at]
         else:
+            *blocks, last = self.blocks
             x = self._place(self._embed(table, values, features), groups)
-            for i, block in enumerate(self.blocks):
-                x = block(x, groups, at if i == len(self.blocks) - 1 else None)
+            for block in blocks:
+                x = block(x, groups)
+            # where one token of each event is asked for, the last block looks at these alone
+            x = last(x, groups, at) if _one_each(at, offsets) else last(x, groups)[at]
         encoded: Tensor = self.norm(x)
         return encoded
+
+    def classify(self, encoded: Tensor) -> list[Tensor]:
+        """Log-probabilities of the classes of each head, a list of (n_asked, size)."""
+        parts = self.head(encoded).split([size for _, size in self.heads], dim=1)
+        return [torch.log_softmax(part, dim=1) for part in parts]
+
+    def extra_repr(self) -> str:
+        """The options, for a repr that tells models apart."""
+        return repr(self.options)
 
     def _one_pass(
         self, table: Tensor, values: Tensor, groups: list[Group], features: Tensor | None
     ) -> Tensor:
         """What each position knows of all others, (n_tokens, width)."""
         at: Tensor | None = None
+        masks = self.own_mask[values]
         if self.options.position == "learned" or self.options.inputs == "continuous":
-            x = self._place(table[self.vocab_size + self.kind_of[values]], groups)
+            x = self._place(table[masks], groups)
             memory = self._place(self._embed(table, values, features), groups)
             rows = torch.arange(len(values), device=values.device)
         else:  # what is equal is computed once: the first query of a kind, the memory of an id
-            x, at = table[self.vocab_size :], self.kind_of[values]
+            x, at = table[self.vocab_size :], masks - self.vocab_size
             ids, rows = torch.unique(values, return_inverse=True)
             memory = table[ids]
         memory = torch.cat([self.null, memory])
@@ -246,8 +214,9 @@ class MaskedTokenModel(nn.Module):
         if features is None or features.shape != (len(values), n):
             found = "none" if features is None else f"features of shape {tuple(features.shape)}"
             raise TokenError(
-                f"a model of continuous inputs needs {n} features a token, found {found} for {len(values)} tokens: encode "
-                "with hepmtp.tokenizers.continuous.ContinuousInputs and set n_features to what it gives"
+                f"a model of continuous inputs needs {n} features a token, found {found} for "
+                f"{len(values)} tokens: encode with hepmtp.tokenizers.continuous.ContinuousInputs "
+                "and set n_features to what it gives"
             )
         # what is hidden is taken out before it is read
         shown = (values < self.vocab_size)[:, None]
@@ -255,56 +224,38 @@ class MaskedTokenModel(nn.Module):
         return table[values] + torch.where(shown, read, 0.0)
 
     def _place(self, x: Tensor, groups: list[Group]) -> Tensor:
-        """Add the learned embedding of each token's place in its event, (n_tokens, width), if there is one."""
+        """Add the learned embedding of each token's place, if there is one; (n_tokens, width)."""
         if self.options.position != "learned":
             return x
+        none = torch.arange(0, device=x.device)
         places = [torch.arange(n, device=x.device).repeat(size) for size, n in groups]
-        return (
-            x
-            + self.positions[
-                torch.cat([*places, torch.arange(0, device=x.device)]).clamp(
-                    max=LEARNED_POSITIONS - 1
-                )
-            ]
-        )
+        place = torch.cat([*places, none]).clamp(max=LEARNED_POSITIONS - 1)
+        return x + self.positions[place]
 
-    def log_probabilities(self, features: Tensor) -> list[Tensor]:
-        """Log-probabilities of the digits of each head, a list of (n_tokens, size)."""
-        parts = self.head(features).split([head.size for head in self.heads], dim=1)
-        return [torch.log_softmax(part, dim=1) for part in parts]
-
-    def config(self) -> dict[str, Any]:
-        """Options as plain data."""
-        return asdict(self.options)
-
-    def _design(self, targets: NDArray[np.int64], kinds: NDArray[np.int64]) -> NDArray[np.float32]:
+    def _design(self) -> NDArray[np.float32]:
+        n_kinds = len(self.kinds)
+        masks = np.eye(n_kinds, dtype=np.float32)
         if self.options.inputs == "continuous":  # an id tells its kind alone
-            each, rows = (
-                np.eye(self.n_kinds, dtype=np.float32),
-                np.r_[kinds, np.arange(self.n_kinds)],
-            )
-            hidden = (np.arange(len(rows)) >= self.vocab_size)[:, None]
-            return np.hstack([each[rows] * ~hidden, each[rows] * hidden])
-        sizes = [head.size for head in self.heads]
-        design = np.zeros(
-            (self.vocab_size + self.n_kinds, sum(sizes) + self.n_kinds), dtype=np.float32
-        )
-        first = 0
-        for column, size in zip(targets.T, sizes, strict=True):
-            has = np.flatnonzero(column >= 0)
-            design[has, first + column[has]] = 1
-            first += size
-        masks = np.arange(self.n_kinds)
-        design[self.vocab_size + masks, first + masks] = 1
-        return design
+            shown = masks[self.kind_of]
+        else:
+            of_heads = [
+                np.eye(size, dtype=np.float32)[column] * (column >= 0)[:, None]
+                for column, (_, size) in zip(self.targets.T, self.heads, strict=True)
+            ]
+            shown = np.hstack(of_heads)
+        rows = np.zeros((self.vocab_size + n_kinds, shown.shape[1] + n_kinds), dtype=np.float32)
+        rows[: self.vocab_size, : shown.shape[1]] = shown
+        rows[self.vocab_size :, shown.shape[1] :] = masks
+        return rows
 
 
-def output_heads(
-    form: Form, factors: tuple[tuple[str, int], ...], digits: NDArray[np.int64]
-) -> tuple[list[Head], NDArray[np.int64]]:
-    """The heads of a model of this form, and the digit of each id in each of them, (vocab_size, n_heads), -1 where none."""
-    if form == "product":
-        return [Head(name, size) for name, size in factors], digits
+def output_heads(output: Output, factors: Factors, digits: Ints) -> tuple[Factors, Ints]:
+    """The heads of a model with this output, and the class of each id in each of them.
+
+    The second is int64, (vocab_size, n_heads), -1 where an id has no class.
+    """
+    if output == "product":
+        return factors, digits
     heads, columns = [], []
     kinds = kinds_of(digits)
     for kind in range(int(kinds.max()) + 1):
@@ -312,42 +263,14 @@ def output_heads(
         column = np.full(len(kinds), -1, dtype=np.int64)
         column[members] = np.arange(len(members))
         columns.append(column)
-        names = [
-            name for (name, _), has in zip(factors, digits[members[0]] >= 0, strict=True) if has
-        ]
-        heads.append(Head("token" if len(names) > 1 else names[0], len(members)))
-    return heads, np.stack(columns, axis=1)
+        has = digits[members[0]] >= 0
+        names = [name for (name, _), one in zip(factors, has, strict=True) if one]
+        heads.append(("token" if len(names) > 1 else names[0], len(members)))
+    return tuple(heads), np.stack(columns, axis=1)
 
 
-def kinds_of(digits: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Kind of each id, shape (vocab_size,): ids with the same set of digits; numbered in the order of the ids."""
-    _, first, index = np.unique(digits >= 0, axis=0, return_index=True, return_inverse=True)
-    return np.asarray(
-        np.argsort(np.argsort(first))[index.ravel()]
-    )  # numpy 2.0 gives index a second axis
-
-
-def kind_names(factors: tuple[tuple[str, int], ...], digits: NDArray[np.int64]) -> tuple[str, ...]:
-    """Name of each kind: "MET" or "METphi" if it has that digit alone, otherwise "particle"."""
-    kinds = kinds_of(digits)
-    names = []
-    for kind in range(int(kinds.max()) + 1):
-        has = digits[np.argmax(kinds == kind)] >= 0
-        found = [name for (name, _), one in zip(factors, has, strict=True) if one]
-        names.append(found[0] if found in (["MET"], ["METphi"]) else "particle")
-    return tuple(names)
-
-
-def _check(values: Tensor, n: int) -> None:
-    if values.numel() and not 0 <= int(values.min()) <= int(values.max()) < n:
-        raise TokenError(f"ids must lie in 0..{n - 1}, found {values.min()}..{values.max()}")
-
-
-def _flat_index(offsets: Tensor, events: Tensor) -> Tensor:
-    """Flat positions of the tokens of these events, one after the other."""
-    counts = offsets.diff()[events]
-    ends = counts.cumsum(0)
-    within = torch.arange(int(counts.sum()), device=offsets.device) - (
-        ends - counts
-    ).repeat_interleave(counts)
-    return offsets[events].repeat_interleave(counts) + within
+def _one_each(at: Tensor, offsets: Tensor) -> bool:
+    """Whether the positions are one in each event that has tokens."""
+    some = offsets.diff() > 0
+    first, end = offsets[:-1][some], offsets[1:][some]
+    return len(at) == len(first) and bool(((at >= first) & (at < end)).all())

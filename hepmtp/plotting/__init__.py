@@ -1,13 +1,14 @@
-"""Figures of a run: histograms, comparisons, curves and counts become matplotlib figures in the ATLAS style.
+"""Figures in the ATLAS style: of histograms, comparisons, curves and counts.
 
-The rule: nothing is computed here but shares and ratios of what is given; every figure says whose events it shows, never
-"ATLAS". The style holds inside these functions only; write figures with `save`, which uses it too.
+The rule: nothing is computed here but shares and ratios of what is given. Every figure says whose
+events it shows, never "ATLAS". The style holds inside these functions only; write figures with
+`save`, which uses it too.
 """
 
 from __future__ import annotations
 
 from hepmtp.plotting.curves import roc, sic, training_curve
-from hepmtp.plotting.regions import score_regions, shape_comparison
+from hepmtp.plotting.regions import score_panels, score_regions, shape_comparison
 from hepmtp.plotting.style import OWN_FILES, PROCESSES, SIMULATION, Caption, process_style, save
 from hepmtp.plotting.tokens import confusion, token_occupancy, tokens_before_after
 
@@ -20,6 +21,7 @@ __all__ = [
     "process_style",
     "roc",
     "save",
+    "score_panels",
     "score_regions",
     "shape_comparison",
     "sic",

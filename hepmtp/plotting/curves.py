@@ -19,15 +19,9 @@ from hepmtp.statistics.metrics import MIN_RAW, Roc, WorkingPoint, working_point
 
 @styled
 def roc(curves: Mapping[str, Roc], *, title: str = "", caption: Caption = SIMULATION) -> Figure:
-    """eps_S against eps_B with error bands, one curve per name, where enough raw background events pass."""
-    figure, (axis,) = panels(6.0, (1,))
-    _curves(axis, curves, lambda point: (point.eps_s, point.eps_s_error))
-    guide = np.geomspace(axis.get_xlim()[0], 1, 200)
-    axis.plot(guide, guide, color="0.5", linewidth=1, linestyle=":", label="no separation")
-    axis.set(
-        xscale="log",
-        xlabel=r"Background efficiency $\epsilon_B$",
-        ylabel=r"Signal efficiency $\epsilon_S$",
+    """eps_S against eps_B with error bands, one curve per name."""
+    figure, axis = _against_eps_b(
+        curves, r"Signal efficiency $\epsilon_S$", lambda point: (point.eps_s, point.eps_s_error), 1
     )
     axis.set_ylim(0, 1.02)
     legend_above(axis, caption, title)
@@ -37,14 +31,8 @@ def roc(curves: Mapping[str, Roc], *, title: str = "", caption: Caption = SIMULA
 @styled
 def sic(curves: Mapping[str, Roc], *, title: str = "", caption: Caption = SIMULATION) -> Figure:
     """Significance improvement eps_S / sqrt(eps_B) against eps_B with error bands."""
-    figure, (axis,) = panels(6.0, (1,))
-    _curves(axis, curves, lambda point: (point.si, point.si_error))
-    guide = np.geomspace(axis.get_xlim()[0], 1, 200)
-    axis.plot(guide, np.sqrt(guide), color="0.5", linewidth=1, linestyle=":", label="no separation")
-    axis.set(
-        xscale="log",
-        xlabel=r"Background efficiency $\epsilon_B$",
-        ylabel="Significance improvement",
+    figure, axis = _against_eps_b(
+        curves, "Significance improvement", lambda point: (point.si, point.si_error), 0.5
     )
     axis.set_ylim(bottom=0)
     legend_above(axis, caption, title)
@@ -55,28 +43,15 @@ def sic(curves: Mapping[str, Roc], *, title: str = "", caption: Caption = SIMULA
 def training_curve(
     history: Sequence[Mapping[str, Any]], *, caption: Caption = SIMULATION
 ) -> Figure:
-    """Loss per epoch; `history` holds epoch, train_loss and validation_loss, the best epoch is marked."""
+    """Loss per epoch, the best one marked; `history` holds epoch, train_loss, validation_loss."""
     figure, (axis,) = panels(5.0, (1,))
     epoch = [int(one["epoch"]) for one in history]
-    for key, name, colour, line in zip(("train_loss", "validation_loss"), ("training", "validation"), COLOURS, LINES,
-                                       strict=False):  # fmt: skip
-        axis.plot(
-            epoch,
-            [one[key] for one in history],
-            color=colour,
-            linestyle=line,
-            marker="o",
-            markersize=4,
-            label=name,
-        )
-    best = min(history, key=lambda one: float(one["validation_loss"]))
-    axis.axvline(
-        int(best["epoch"]),
-        color="0.4",
-        linestyle=":",
-        linewidth=1.2,
-        label=f"best: epoch {best['epoch']}",
-    )
+    losses = {"train_loss": "training", "validation_loss": "validation"}
+    for (key, name), colour, line in zip(losses.items(), COLOURS, LINES, strict=False):
+        how: dict[str, Any] = {"color": colour, "linestyle": line, "label": name}
+        axis.plot(epoch, [one[key] for one in history], marker="o", markersize=4, **how)
+    best = int(min(history, key=lambda one: float(one["validation_loss"]))["epoch"])
+    axis.axvline(best, color="0.4", linestyle=":", linewidth=1.2, label=f"best: epoch {best}")
     axis.set(xlabel="Epoch", ylabel="Loss [nat / hidden token]")
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.xaxis.set_tick_params(which="minor", bottom=False, top=False)
@@ -85,23 +60,30 @@ def training_curve(
     return figure
 
 
-def _curves(
-    axis: Axes,
+def _against_eps_b(
     curves: Mapping[str, Roc],
+    ylabel: str,
     of: Callable[[WorkingPoint], tuple[float | None, float | None]],
-) -> None:
-    """One line with its band per ROC, from the smallest eps_B that is quoted to 1."""
+    power: float,
+) -> tuple[Figure, Axes]:
+    """One line with its band per ROC, from the smallest quoted eps_B to 1, and eps_B^power."""
+    figure, (axis,) = panels(6.0, (1,))
     lowest = 0.1
     for i, (name, curve) in enumerate(curves.items()):
         points = [working_point(curve, eps_b) for eps_b in np.geomspace(1e-4, 1, 161)]
-        x = np.array([point.eps_b for point in points if point.eps_s is not None])
-        value, error = (
-            np.array([of(point) for point in points if point.eps_s is not None]).reshape(-1, 2).T
-        )
+        quoted = [point for point in points if point.eps_s is not None]
+        x = np.array([point.eps_b for point in quoted])
+        value, error = np.array([of(point) for point in quoted]).reshape(-1, 2).T
         lowest = min(lowest, float(x.min(initial=0.1)))
         colour = COLOURS[i % len(COLOURS)]
         axis.plot(x, value, color=colour, linestyle=LINES[i % len(LINES)], label=name)
         axis.fill_between(x, value - error, value + error, color=colour, alpha=0.2, linewidth=0)
     axis.set_xlim(lowest, 1)
-    axis.text(0.98, 0.03, f"drawn where at least {MIN_RAW} raw background events pass", transform=axis.transAxes,
-              ha="right", fontsize="x-small", color="0.35")  # fmt: skip
+    note = f"drawn where at least {MIN_RAW} raw background events pass"
+    place: dict[str, Any] = {"transform": axis.transAxes, "ha": "right", "fontsize": "x-small"}
+    axis.text(0.98, 0.03, note, color="0.35", **place)
+    guide = np.geomspace(lowest, 1, 200)
+    dotted: dict[str, Any] = {"color": "0.5", "linewidth": 1, "linestyle": ":"}
+    axis.plot(guide, guide**power, label="no separation", **dotted)
+    axis.set(xscale="log", xlabel=r"Background efficiency $\epsilon_B$", ylabel=ylabel)
+    return figure, axis

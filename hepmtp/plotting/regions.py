@@ -13,8 +13,8 @@ import mplhep
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
+from hepmtp.events.ragged import Floats
 from hepmtp.events.regions import REGIONS
 from hepmtp.plotting.style import (
     COLOURS,
@@ -28,7 +28,10 @@ from hepmtp.plotting.style import (
     styled,
 )
 from hepmtp.statistics.comparison import Comparison
-from hepmtp.statistics.histograms import Histogram, spectrum
+from hepmtp.statistics.histograms import Histogram, folded, spectrum
+
+#: TeX text of the shipped regions.
+LABELS: Mapping[str, str] = {region.name: region.label for region in REGIONS}
 
 
 @styled
@@ -40,6 +43,7 @@ def score_regions(
     signals: Sequence[str] = (),
     signal_scale: float = 1.0,
     thresholds: Mapping[str, float] | None = None,
+    labels: Mapping[str, str] = LABELS,
     caption: Caption = SIMULATION,
 ) -> Figure:
     """Score in two regions, one above the other, and the ratio of the background's shapes.
@@ -56,41 +60,46 @@ def score_regions(
         factor on the signals, stated in the legend if it is not 1.
     thresholds
         name -> score of cuts that are marked.
+    labels
+        name -> TeX text of each region; its name stands before it.
     """
-    second, first = comparison.regions
     figure, axes = panels(8.0, (3, 3, 1.5))
-    order = sorted(
-        background, key=lambda name: float(spectrum(h, name, first).sum(flow=True).value)
+    _stacks(
+        axes[:2], h, comparison.regions[::-1], background, signals, signal_scale, labels, caption
     )
-    labels = {region.name: region.label for region in REGIONS}
-    tops = []
-    for axis, region in zip(axes[:2], (first, second), strict=True):
-        tops.append(_stack(axis, h, region, order, signals, signal_scale))
-        corner(axis, caption if region == first else None, labels.get(region, region))
-    for axis in axes[:2]:
-        axis.set_ylim(max(max(tops) * 1e-5, 2e-3), max(tops) * 3e2)
-    axes[0].legend(loc="upper right", ncols=2, fontsize="x-small", borderpad=0.6)
     _ratio(axes[2], comparison)
-    axes[2].text(
-        0.025,
-        0.88,
-        "shape of the background",
-        transform=axes[2].transAxes,
-        va="top",
-        fontsize="x-small",
-    )
-    marks = [
-        [axis.axvline(cut, ymax=height, color="black", linestyle=line, linewidth=1.2, label=name)
-         for axis, height in zip(axes, (0.64, 0.64, 1.0), strict=True)]
-        for (name, cut), line in zip((thresholds or {}).items(), itertools.cycle(LINES[1:]), strict=False)
-    ]  # fmt: skip
-    if marks:
-        axes[1].legend(
-            handles=[mark[1] for mark in marks],
-            loc="upper right",
-            fontsize="x-small",
-            borderpad=0.6,
+    place: dict[str, Any] = {"transform": axes[2].transAxes, "va": "top", "fontsize": "x-small"}
+    axes[2].text(0.025, 0.88, "shape of the background", **place)
+    marks = []
+    for (name, cut), line in zip(
+        (thresholds or {}).items(), itertools.cycle(LINES[1:]), strict=False
+    ):
+        how: dict[str, Any] = {"color": "black", "linestyle": line, "linewidth": 1.2, "label": name}
+        _, mark, _ = (
+            axis.axvline(cut, ymax=height, **how)
+            for axis, height in zip(axes, (0.64, 0.64, 1.0), strict=True)
         )
+        marks.append(mark)
+    if marks:
+        axes[1].legend(handles=marks, loc="upper right", fontsize="x-small", borderpad=0.6)
+    return figure
+
+
+@styled
+def score_panels(
+    h: Histogram,
+    regions: Sequence[str],
+    *,
+    background: Sequence[str],
+    signals: Sequence[str] = (),
+    labels: Mapping[str, str] = LABELS,
+    caption: Caption = SIMULATION,
+) -> Figure:
+    """Score in any number of regions, one above the other; parameters as in `score_regions`."""
+    figure, axes = panels(1.5 + 2.5 * len(regions), (1,) * len(regions))
+    _stacks(axes, h, regions, background, signals, 1.0, labels, caption)
+    axes[-1].set_xlabel(h.axes["score"].label)
+    axes[-1].set_xlim(h.axes["score"].edges[0], h.axes["score"].edges[-1])
     return figure
 
 
@@ -98,7 +107,7 @@ def score_regions(
 def shape_comparison(
     comparison: Comparison, *, caption: Caption = SIMULATION, what: str = "Background"
 ) -> Figure:
-    """Score of two regions on top of each other with ratio and pulls; chi2 of the comparison in the corner."""
+    """Score of two regions on top of each other, their ratio and pulls; chi2 in the corner."""
     figure, axes = panels(7.0, (3, 1.2, 1.2))
     pairs = (
         (comparison.first, comparison.first_error),
@@ -107,15 +116,13 @@ def shape_comparison(
     for (values, errors), name, colour, line in zip(
         pairs, comparison.regions, COLOURS, LINES, strict=False
     ):
-        mplhep.histplot(values, comparison.edges, ax=axes[0], yerr=errors, color=colour, linestyle=line, label=name,
-                        flow="none", linewidth=1.8)  # fmt: skip
-    axes[0].set(
-        ylabel="Share of the region / bin" if comparison.normalised else "Events / bin", xlabel=""
-    )
+        how: dict[str, Any] = {"color": colour, "linestyle": line, "linewidth": 1.8, "label": name}
+        mplhep.histplot(values, comparison.edges, ax=axes[0], yerr=errors, flow="none", **how)
+    what_is_drawn = "Share of the region / bin" if comparison.normalised else "Events / bin"
+    axes[0].set(ylabel=what_is_drawn, xlabel="")
     axes[0].set_ylim(0, 1.75 * max(float(np.max(values + errors)) for values, errors in pairs))
-    p_value = f"p = {comparison.p_value:.2g}" if comparison.p_value > 1e-4 else "p < 0.0001"
-    chi2 = rf"$\chi^2$ / ndof = {comparison.chi2:.1f} / {comparison.ndof}, {p_value}"
-    corner(axes[0], caption, f"{what}, {chi2}")
+    verdict = comparison.verdict.replace("chi2", r"$\chi^2$")
+    corner(axes[0], caption, f"{what}, {verdict}")
     axes[0].legend(loc="upper right", fontsize="small", borderpad=0.6)
     _ratio(axes[1], comparison)
     axes[1].set_xlabel("")
@@ -128,6 +135,31 @@ def shape_comparison(
     return figure
 
 
+def _stacks(
+    axes: Sequence[Axes],
+    h: Histogram,
+    regions: Sequence[str],
+    background: Sequence[str],
+    signals: Sequence[str],
+    scale: float,
+    labels: Mapping[str, str],
+    caption: Caption,
+) -> None:
+    """One panel per region, on one scale; what is largest in the first region on top of all."""
+    first = {name: float(spectrum(h, name, regions[0]).sum(flow=True).value) for name in background}
+    order = sorted(background, key=first.__getitem__)
+    tops = []
+    for axis, region in zip(axes, regions, strict=True):
+        tops.append(_stack(axis, h, region, order, signals, scale))
+        text = labels.get(region, "")
+        if not text.startswith(region):
+            text = f"{region}: {text}".removesuffix(": ")
+        corner(axis, caption if axis is axes[0] else None, text)
+    for axis in axes:
+        axis.set_ylim(max(max(tops) * 1e-5, 2e-3), max(tops) * 3e2)
+    axes[0].legend(loc="upper right", ncols=2, fontsize="x-small", borderpad=0.6)
+
+
 def _stack(
     axis: Axes,
     h: Histogram,
@@ -136,37 +168,32 @@ def _stack(
     signals: Sequence[str],
     scale: float,
 ) -> float:
-    """Stacked background with its error and the signals as lines, on a logarithmic axis; the highest content."""
+    """Stacked background with its error and signals as lines, logarithmic; the highest content."""
     style = process_style([*background, *signals])
-    mplhep.histplot([spectrum(h, name, region) for name in background], ax=axis, stack=True, histtype="fill",
-                    color=[style[name][1] for name in background], label=[style[name][0] for name in background],
-                    flow="sum", edgecolor="black", linewidth=0.5)  # fmt: skip
-    content, error = _contents(spectrum(h, background, region))
-    _band(axis, np.asarray(h.axes["score"].edges), content, error, label="MC stat. unc.")
+    labels, colours = zip(*(style[name] for name in background), strict=True)
+    fill: dict[str, Any] = {"histtype": "fill", "edgecolor": "black", "linewidth": 0.5}
+    stack = [spectrum(h, name, region) for name in background]
+    mplhep.histplot(stack, ax=axis, stack=True, color=colours, label=labels, flow="sum", **fill)
+    content, variance = folded(spectrum(h, background, region))
+    edges = np.asarray(h.axes["score"].edges)
+    _band(axis, edges, content, np.sqrt(variance), label="MC stat. unc.")
+    step: dict[str, Any] = {"histtype": "step", "linewidth": 2, "yerr": False, "flow": "sum"}
     for name, line in zip(signals, itertools.cycle(LINES), strict=False):
-        label = style[name][0] + ("" if scale == 1 else f" x {scale:g}")
-        mplhep.histplot(spectrum(h, name, region) * scale, ax=axis, histtype="step", color=style[name][1], label=label,
-                        flow="sum", linestyle=line, linewidth=2, yerr=False)  # fmt: skip
+        label, colour = style[name]
+        label += "" if scale == 1 else f" x {scale:g}"
+        lines = spectrum(h, name, region) * scale
+        mplhep.histplot(lines, ax=axis, color=colour, label=label, linestyle=line, **step)
     axis.set_yscale("log")
     axis.set(ylabel="Events / bin", xlabel="")
     return float(content.max())
 
 
-def _contents(h: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Contents and errors with the flow bins in the outer bins, as mplhep's flow="sum" draws them."""
-    parts = []
-    for values in (h.values(flow=True), h.variances(flow=True)):
-        inner = np.array(values[1:-1])
-        inner[0] += values[0]
-        inner[-1] += values[-1]
-        parts.append(inner)
-    return parts[0], np.sqrt(parts[1])
-
-
-def _band(axis: Axes, edges: NDArray[np.float64], values: NDArray[np.float64], errors: NDArray[np.float64],
-          label: str | None = None) -> None:  # fmt: skip
-    axis.stairs(values + errors, edges, baseline=np.maximum(values - errors, 1e-9), fill=True, facecolor="none",
-                edgecolor="0.25", hatch="//////", linewidth=0, label=label)  # fmt: skip
+def _band(
+    axis: Axes, edges: Floats, values: Floats, errors: Floats, label: str | None = None
+) -> None:
+    low, high = np.maximum(values - errors, 1e-9), values + errors
+    hatched: dict[str, Any] = {"facecolor": "none", "edgecolor": "0.25", "hatch": "//////"}
+    axis.stairs(high, edges, baseline=low, fill=True, linewidth=0, label=label, **hatched)
 
 
 def _ratio(axis: Axes, comparison: Comparison) -> None:
@@ -179,9 +206,8 @@ def _ratio(axis: Axes, comparison: Comparison) -> None:
     _band(axis, comparison.edges, np.ones_like(relative), relative)
     axis.axhline(1, color="0.4", linewidth=1)
     centres = (comparison.edges[1:] + comparison.edges[:-1]) / 2
-    axis.errorbar(
-        centres, comparison.ratio, error, fmt="o", color="black", markersize=4, linewidth=1.4
-    )
+    points: dict[str, Any] = {"fmt": "o", "color": "black", "markersize": 4, "linewidth": 1.4}
+    axis.errorbar(centres, comparison.ratio, error, **points)
     axis.set(ylabel=f"{comparison.regions[0]} / {comparison.regions[1]}", xlabel=comparison.label)
     axis.set_xlim(comparison.edges[0], comparison.edges[-1])
     ratio_limits(axis, comparison.ratio)

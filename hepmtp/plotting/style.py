@@ -54,7 +54,7 @@ CHANGES: dict[str, Any] = {
 
 
 class Caption(NamedTuple):
-    """What stands in a figure's corner: whose events, luminosity in 1/fb (None: not shown), energy in TeV."""
+    """What stands in a figure's corner: whose events, luminosity [1/fb] if known, energy [TeV]."""
 
     experiment: str = "hepmtp"
     text: str = "simulation"
@@ -79,7 +79,7 @@ def styled(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def process_style(datasets: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """(TeX label, colour) of each data set; unknown ones get their name and a colour that is left."""
+    """(TeX label, colour) of each data set; unknown ones get their name and a spare colour."""
     unknown = sorted(set(datasets := list(datasets)) - set(PROCESSES))
     extra = {name: (name, EXTRA[i % len(EXTRA)]) for i, name in enumerate(unknown)}
     return {name: PROCESSES.get(name) or extra[name] for name in datasets}
@@ -87,7 +87,7 @@ def process_style(datasets: Iterable[str]) -> dict[str, tuple[str, str]]:
 
 @styled
 def save(figure: Figure, folder: str | Path, name: str) -> list[Path]:
-    """Write a figure as ``name.png`` (150 dpi) and ``name.pdf``; the same figure gives the same bytes."""
+    """Write a figure as ``name.png`` (150 dpi) and ``name.pdf``; equal figures give equal bytes."""
     paths = [Path(folder) / f"{name}{suffix}" for suffix in (".png", ".pdf")]
     for path in paths:
         metadata = {"CreationDate": None} if path.suffix == ".pdf" else {"Software": None}
@@ -118,14 +118,18 @@ def corner(axis: Axes, caption: Caption | None, text: str) -> None:
     if caption is None:
         mplhep.label.add_text(text, loc="upper left", ax=axis, fontsize=12, ypad=6, xpad=3.5)
         return
-    mplhep.label.exp_text(caption.experiment, caption.text, supp=text or None, lumi=_conditions(caption), loc=4, ax=axis,
-                          fontsize=(17, 16, 13, 12))  # fmt: skip
+    _label(axis, caption, _conditions(caption), loc=4, supp=text or None)
 
 
 def above(axis: Axes, caption: Caption, title: str) -> None:
     """The same above the axes, and the title on their right."""
-    mplhep.label.exp_text(caption.experiment, caption.text, lumi=f"{title}, {_conditions(caption)}".removeprefix(", "),
-                          loc=0, ax=axis, fontsize=(17, 16, 13, 12), scilocator_adjust=False)  # fmt: skip
+    lumi = f"{title}, {_conditions(caption)}".removeprefix(", ")
+    _label(axis, caption, lumi, loc=0, scilocator_adjust=False)
+
+
+def _label(axis: Axes, caption: Caption, lumi: str, **options: Any) -> None:
+    names, sizes = (caption.experiment, caption.text), (17, 16, 13, 12)
+    mplhep.label.exp_text(*names, lumi=lumi, ax=axis, fontsize=sizes, **options)
 
 
 def _conditions(caption: Caption) -> str:

@@ -5,14 +5,16 @@ The rule: counts are raw; shares are taken here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import awkward as ak
 import mplhep
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from hepmtp.events.ragged import Floats
 from hepmtp.plotting.style import (
     COLOURS,
     LINES,
@@ -36,7 +38,7 @@ def token_occupancy(
     names: tuple[str, str] = ("background", "signal"),
     caption: Caption = SIMULATION,
 ) -> Figure:
-    """How often each token (or digit) occurs in background and in signal, and the ratio with errors.
+    """How often each token (or digit) occurs in background and signal, and the ratio with errors.
 
     Parameters
     ----------
@@ -55,8 +57,12 @@ def token_occupancy(
     for share, error, name, colour, line in zip(
         shares, errors, names, (COLOURS[1], COLOURS[0]), LINES, strict=False
     ):
-        mplhep.histplot(share, edges, ax=axes[0], yerr=None if many else error, color=colour, label=name, flow="none",
-                        linestyle="-" if many else line, linewidth=1 if many else 1.8, alpha=0.85)  # fmt: skip
+        how: dict[str, Any] = {"color": colour, "label": name, "alpha": 0.85, "flow": "none"}
+        lines = (
+            {"linestyle": "-", "linewidth": 1} if many else {"linestyle": line, "linewidth": 1.8}
+        )
+        yerr = None if many else error
+        mplhep.histplot(share, edges, ax=axes[0], yerr=yerr, **lines, **how)
     axes[0].set(ylabel="Share of the tokens [%]", xlabel="")
     top = float(max(np.max(share) for share in shares))
     if many:
@@ -70,8 +76,9 @@ def token_occupancy(
         ratio = np.where(counts[0] > 0, shares[1] / shares[0], np.nan)
         error = ratio * np.sqrt(1 / counts[0] + 1 / counts[1])
     axes[1].axhline(1, color="0.4", linewidth=1)
-    axes[1].errorbar(np.arange(len(ratio)), ratio, None if many else error, fmt="o", color="black",
-                     markersize=1.5 if many else 4, linewidth=1.2)  # fmt: skip
+    points: dict[str, Any] = {"fmt": "o", "color": "black", "linewidth": 1.2}
+    size, error = (1.5, None) if many else (4, error)
+    axes[1].errorbar(np.arange(len(ratio)), ratio, error, markersize=size, **points)
     axes[1].set(ylabel="Ratio", xlabel=xlabel, xlim=(edges[0], edges[-1]))
     ratio_limits(axes[1], ratio)
     if labels is not None:
@@ -118,8 +125,13 @@ def confusion(
     if len(shares) <= 12:
         for row, column in np.ndindex(*shares.shape):
             dark = shares[row, column] < 0.6 * shares.max()
-            axis.text(column + 0.5, row + 0.5, f"{shares[row, column]:.2f}", ha="center", va="center",
-                      color="white" if dark else "black", fontsize="small")  # fmt: skip
+            place: dict[str, Any] = {
+                "ha": "center",
+                "va": "center",
+                "color": "white" if dark else "black",
+            }
+            share = f"{shares[row, column]:.2f}"
+            axis.text(column + 0.5, row + 0.5, share, fontsize="small", **place)
     above(axis, caption._replace(luminosity=None), "")
     axis.set_title(title, pad=34, fontsize="medium")  # too long to stand beside the label
     return figure
@@ -129,37 +141,26 @@ def confusion(
 def tokens_before_after(
     before: ak.Array, after: ak.Array, *, caption: Caption = SIMULATION
 ) -> Figure:
-    """pt, abs(eta), phi and MET of events before tokenisation and after encode and decode: what binning keeps."""
+    """pt, abs(eta), phi and MET of events before tokenisation and after encode and decode."""
     figure = Figure(figsize=(10, 7.6))
-    axes = figure.subplots(2, 2, gridspec_kw={"left": 0.09, "right": 0.98, "top": 0.88, "bottom": 0.09,
-                                              "hspace": 0.3, "wspace": 0.22})  # fmt: skip
-    columns = {
-        r"Particle $p_T$ [GeV]": [
-            ak.to_numpy(ak.flatten(one.Particle.pt)) for one in (before, after)
-        ],
-        r"Particle $|\eta|$": [
-            np.abs(ak.to_numpy(ak.flatten(one.Particle.eta))) for one in (before, after)
-        ],
-        r"Particle $\phi$": [ak.to_numpy(ak.flatten(one.Particle.phi)) for one in (before, after)],
-        r"$E_T^{miss}$ [GeV]": [ak.to_numpy(one.MET.pt) for one in (before, after)],
+    margins = {"left": 0.09, "right": 0.98, "top": 0.88, "bottom": 0.09}
+    axes = figure.subplots(2, 2, gridspec_kw={**margins, "hspace": 0.3, "wspace": 0.22})
+    columns: dict[str, Callable[[ak.Array], ak.Array]] = {
+        r"Particle $p_T$ [GeV]": lambda events: ak.flatten(events.Particle.pt),
+        r"Particle $|\eta|$": lambda events: np.abs(ak.flatten(events.Particle.eta)),
+        r"Particle $\phi$": lambda events: ak.flatten(events.Particle.phi),
+        r"$E_T^{miss}$ [GeV]": lambda events: events.MET.pt,
     }
-    for axis, (label, pair) in zip(axes.flat, columns.items(), strict=True):
+    for axis, (label, of) in zip(axes.flat, columns.items(), strict=True):
+        pair = [ak.to_numpy(of(events)) for events in (before, after)]
         edges = _edges(np.concatenate(pair), "GeV" in label)
-        for values, name, colour, line in zip(pair, ("before", "after encode, decode"), COLOURS[1::-1], LINES,
-                                              strict=False):  # fmt: skip
-            content = np.histogram(
-                np.clip(values, edges[0], np.nextafter(edges[-1], -np.inf)), edges
-            )[0]
-            mplhep.histplot(
-                content,
-                edges,
-                ax=axis,
-                color=colour,
-                linestyle=line,
-                label=name,
-                flow="none",
-                yerr=False,
-            )
+        for values, name, colour, line in zip(
+            pair, ("before", "after encode, decode"), COLOURS[1::-1], LINES, strict=False
+        ):
+            inside = np.clip(values, edges[0], np.nextafter(edges[-1], -np.inf))
+            content = np.histogram(inside, edges)[0]
+            how: dict[str, Any] = {"color": colour, "linestyle": line, "label": name}
+            mplhep.histplot(content, edges, ax=axis, flow="none", yerr=False, **how)
         axis.set(xlabel=label, ylabel="Entries / bin", yscale="log")
         axis.set_ylim(0.7, axis.get_ylim()[1] * 3)
     axes[0, 0].legend(loc="upper right", fontsize="small", borderpad=0.4)
@@ -167,6 +168,6 @@ def tokens_before_after(
     return figure
 
 
-def _edges(values: NDArray[np.float64], positive: bool) -> NDArray[np.float64]:
+def _edges(values: Floats, positive: bool) -> Floats:
     low, high = np.quantile(values, (0.0, 0.998)) if positive else (values.min(), values.max())
     return np.linspace(0.0 if positive else low, max(high, low + 1e-9), 51)

@@ -1,39 +1,24 @@
 """A finished run becomes one self-contained HTML page that a person can read alone.
 
-The rule: the page is made from the run's folder and nothing else, so it can be made again at any time; every sentence
-with a number in it follows from the tables. The folder::
-
-    run.json             RunInfo: what was run, on what, in which words
-    histograms.json      scores per detector (see hepmtp.statistics.histograms)
-    cutflow.json         data set -> region -> raw, sumw, sumw2
-    performance.csv .md  AUC and working points of every detector
-    selection.csv .md    what passes the thresholds
-    figures/*.png .pdf   named in run.json with caption and alternative text
-    detector/            the trained detector
-    report.html          this module's page
+The rule: the page is made from the run's folder and nothing else, so it can be made again at any
+time. Every sentence with a number in it follows from the tables.
 """
 
 from __future__ import annotations
 
 import base64
-import importlib.metadata
-import json
+import itertools
 import math
-import platform
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import jinja2
 
-from hepmtp.errors import HepmtpError
-from hepmtp.events.regions import REGIONS
-from hepmtp.report.tables import Cells, Record, cells, read_csv, rounded, write_csv, write_markdown
-from hepmtp.statistics.comparison import Selection
-from hepmtp.statistics.histograms import Histogram, save
-from hepmtp.statistics.performance import PerformanceRow
+from hepmtp.errors import StorageError
+from hepmtp.events.regions import RegionInfo
+from hepmtp.report.info import RunInfo, read_info, read_json
+from hepmtp.report.tables import Cells, Record, cells, read_csv, rounded
 from hepmtp.storage import new_file
 
 #: Column titles of the tables for the reader.
@@ -61,119 +46,14 @@ TITLES = {
     "sigma_b": "Background error",
     "counts": "Counts",
 }
-#: Said of every run on events that hepmtp simulated itself.
-SIMULATION_NOTE = (
-    "The events are hepmtp's own simulation; they are not ATLAS and not Dark Machines data."
-)
 
 
-class FigureText(NamedTuple):
-    """Words of one figure: `name` of its files, caption, and what a reader who cannot see it is told."""
-
-    name: str
-    caption: str
-    alt: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunInfo:
-    """What `run.json` holds.
-
-    Parameters
-    ----------
-    title, summary
-        heading, and paragraphs on what was done.
-    note
-        what kind of events these are; shown at the top and beside the data.
-    command
-        command line that makes this run again.
-    background, signals
-        names of the data sets of each role.
-    detector, reference
-        the score that the run is about, and the plain observable that it must beat.
-    datasets
-        one row per data set, column -> value, shown as a table.
-    scores
-        detector -> what its score is.
-    figures
-        in the order of the page; the first one stands at the top.
-    seconds
-        wall time.
-    versions
-        package -> version (see `versions`).
-    """
-
-    title: str
-    summary: Sequence[str]
-    command: str
-    background: Sequence[str]
-    signals: Sequence[str]
-    detector: str
-    reference: str = "multiplicity"
-    note: str = SIMULATION_NOTE
-    datasets: Sequence[Mapping[str, Any]] = ()
-    scores: Mapping[str, str] = field(default_factory=dict)
-    figures: Sequence[FigureText] = ()
-    seconds: float | None = None
-    versions: Mapping[str, str] = field(default_factory=dict)
-
-
-def versions(
-    packages: Iterable[str] = ("awkward", "coffea", "hist", "numpy", "torch", "uproot"),
-) -> dict[str, str]:
-    """Versions of python, hepmtp and these packages, as installed."""
-    found = {name: importlib.metadata.version(name) for name in packages}
-    return {
-        "python": platform.python_version(),
-        "hepmtp": importlib.metadata.version("hepmtp"),
-        **found,
-    }
-
-
-def write_results(
-    folder: str | Path,
-    *,
-    info: RunInfo,
-    histograms: Mapping[str, Histogram],
-    cutflow: Mapping[str, Mapping[str, Mapping[str, float]]],
-    performance: Sequence[PerformanceRow] = (),
-    selection: Sequence[Selection] = (),
-) -> None:
-    """Write everything of a run's folder but the figures, the detector and the page."""
-    folder = Path(folder)
-    save(folder / "histograms.json", histograms)
-    for name, content in (("cutflow.json", cutflow), ("run.json", asdict(info))):
-        with new_file(folder / name) as temporary:
-            temporary.write_text(
-                json.dumps(content, indent=1, ensure_ascii=False, default=dict) + "\n",
-                encoding="utf-8",
-            )
-    tables: dict[str, Sequence[Any]] = {"performance": performance, "selection": selection}
-    for name, rows in tables.items():
-        if rows:
-            write_csv(folder / f"{name}.csv", rows)
-            write_markdown(folder / f"{name}.md", rows, titles=TITLES)
-
-
-def read_info(folder: str | Path) -> RunInfo:
-    """`run.json` of a run's folder."""
-    path = Path(folder) / "run.json"
-    content = _json(path)
-    try:
-        figures = [FigureText(*one) for one in content.pop("figures", [])]
-        return RunInfo(**content, figures=figures)
-    except (TypeError, AttributeError) as error:
-        raise HepmtpError(
-            f"{path} does not describe a run of this hepmtp ({error}); run again to write it"
-        ) from None
-
-
-def write_report(folder: str | Path) -> Path:
+def write_page(folder: str | Path) -> Path:
     """Make `report.html` from the other files of a run's folder; returns its path.
 
     Raises
     ------
-    HepmtpError
+    StorageError
         naming the file of the folder that is missing or damaged.
     """
     folder = Path(folder)
@@ -186,16 +66,14 @@ def write_report(folder: str | Path) -> Path:
     environment = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
+    environment.filters["plain"] = _plain
     page = environment.get_template("report.html.j2").render(
         info=info,
         minutes=None if info.seconds is None else f"{info.seconds / 60:.1f}",
         conclusions=conclusions(performance, info),
         datasets=cells([{key: str(value) for key, value in row.items()} for row in info.datasets]),
-        regions=[
-            (region.name, _plain(region.label).removeprefix(f"{region.name}: "))
-            for region in REGIONS
-        ],
-        cutflow=_cutflow(_json(folder / "cutflow.json"), [*info.background, *info.signals]),
+        regions=[(one.name, _definition(one)) for one in info.regions],
+        cutflow=_cutflow(read_json(folder / "cutflow.json"), [*info.background, *info.signals]),
         performance=_by(performance, ("region", "signal")),
         selection=_by(selection, ("signal", "region", "rule", "counts"), hidden=("sigma_b",)),
         figures=[(one, _image(folder / "figures" / f"{one.name}.png")) for one in info.figures],
@@ -206,41 +84,37 @@ def write_report(folder: str | Path) -> Path:
 
 
 def conclusions(performance: Sequence[Record], info: RunInfo) -> list[str]:
-    """The question "does the model see more than the reference?" answered from the table, a sentence per signal and region.
+    """Does the model see more than the reference? Answers from the table, by signal and region.
 
     More or less is said from two standard deviations on.
     """
-    sentences = []
-    for row in performance:
-        if row["detector"] != info.detector or not row["gain"] or info.detector == info.reference:
-            continue
-        gain, error = float(row["gain"]), float(row["gain_error"])
-        sigmas = abs(gain) / error if error > 0 else 0.0
-        verdict = (
-            f"no more than {info.reference}, within the errors"
-            if sigmas < 2
-            else f"more than {info.reference}"
-            if gain > 0
-            else f"less than {info.reference}"
-        )
-        others = [  # a score of another form of the same model is no rival
-            other
-            for other in performance
-            if (other["signal"], other["region"]) == (row["signal"], row["region"])
-            and (
-                other["detector"] == info.reference
-                or not other["detector"].startswith(info.detector)
-            )
-        ]
-        best = max(others, key=lambda one: float(one["auc_balanced"]))
-        sentences.append(
-            f"{row['signal']} in {row['region']}: {info.detector} sees {verdict}. Its balanced AUC is "
-            f"{_pair(row, 'auc_balanced')}, and the difference to {info.reference} on the same events is "
-            f"{rounded(gain, error)} ({sigmas:.1f} standard deviations). The best score without this model is "
-            f"{best['detector']} with {_pair(best, 'auc_balanced')}. Raw events: {row['n_signal']} signal, "
-            f"{row['n_background']} background."
-        )
-    return sentences
+    if info.detector == info.reference:
+        return []
+    mine = [row for row in performance if row["detector"] == info.detector and row["gain"]]
+    return [_conclusion(row, performance, info) for row in mine]
+
+
+def _conclusion(row: Record, performance: Sequence[Record], info: RunInfo) -> str:
+    gain, error = float(row["gain"]), float(row["gain_error"])
+    sigmas = abs(gain) / error if error > 0 else 0.0
+    verdict = f"{'more' if gain > 0 else 'less'} than {info.reference}"
+    if sigmas < 2:
+        verdict = f"no more than {info.reference}, within the errors"
+    others = [  # no other form of the same model
+        other
+        for other in performance
+        if (other["signal"], other["region"]) == (row["signal"], row["region"])
+        and (other["detector"] == info.reference or not other["detector"].startswith(info.detector))
+    ]
+    best = max(others, key=lambda one: float(one["auc_balanced"]))
+    return (
+        f"{row['signal']} in {row['region']}: {info.detector} sees {verdict}. "
+        f"Its balanced AUC is {_pair(row, 'auc_balanced')}, "
+        f"and the difference to {info.reference} on the same events is {rounded(gain, error)} "
+        f"({sigmas:.1f} standard deviations). The best score without this model is "
+        f"{best['detector']} with {_pair(best, 'auc_balanced')}. "
+        f"Raw events: {row['n_signal']} signal, {row['n_background']} background."
+    )
 
 
 def _pair(row: Record, name: str) -> str:
@@ -250,29 +124,22 @@ def _pair(row: Record, name: str) -> str:
 def _cutflow(
     content: Mapping[str, Mapping[str, Mapping[str, float]]], order: Sequence[str]
 ) -> Cells:
-    """Raw counts and yields per data set and region; data sets in this order, others after them."""
+    """Raw counts and yields per data set and region; data sets in this order, then others."""
     names = [name for name in order if name in content] + sorted(set(content) - set(order))
     regions = list(dict.fromkeys(region for one in content.values() for region in one))
+    header = [text for region in regions for text in (f"{region}: raw", f"{region}: events")]
     rows = []
     for name in names:
-        row = [name]
-        for region in regions:
-            one = content[name].get(region, {"raw": 0, "sumw": 0.0, "sumw2": 0.0})
-            row += [str(one["raw"]), rounded(one["sumw"], math.sqrt(one["sumw2"]))]
-        rows.append(row)
-    return Cells(
-        [
-            "Data set",
-            *(text for region in regions for text in (f"{region}: raw", f"{region}: events")),
-        ],
-        rows,
-    )
+        counts = [content[name].get(one, {"raw": 0, "sumw": 0.0, "sumw2": 0.0}) for one in regions]
+        pairs = [(str(n["raw"]), rounded(n["sumw"], math.sqrt(n["sumw2"]))) for n in counts]
+        rows.append([name, *itertools.chain.from_iterable(pairs)])
+    return Cells(["Data set", *header], rows)
 
 
 def _by(
     rows: Sequence[Record], keys: Sequence[str], *, hidden: Sequence[str] = ()
 ) -> list[tuple[str, Cells]]:
-    """One table per value of `keys`, which become its heading; a column that is empty in all its rows is left out."""
+    """One table per value of `keys`, which become its heading, without its empty columns."""
     groups: dict[str, list[Record]] = {}
     for row in rows:
         heading = ", ".join(f"{TITLES.get(key, key)}: {row[key]}" for key in keys)
@@ -287,24 +154,31 @@ def _by(
     return tables
 
 
-def _plain(label: str) -> str:
-    """A region's TeX label as text."""
-    return re.sub(r"\s+", " ", label.replace(r"\geq", "≥").replace("H_T", "HT").replace("$", ""))
+def _definition(region: RegionInfo) -> str:
+    """What a region is, as text: its TeX label and its purpose."""
+    label = _plain(region.label).removeprefix(f"{region.name}: ") or "without description"
+    return f"{label} ({region.purpose} region)" if region.purpose else label
+
+
+#: TeX of labels as text: what a region's cuts are written with.
+_SIGNS = {"geq": "≥", "leq": "≤", "ge": "≥", "le": "≤", "mu": "μ", "eta": "η"}
+
+
+def _plain(text: str) -> str:
+    """The same with its TeX, between dollars, as text."""
+    return re.sub(r"\$([^$]*)\$", lambda found: _from_tex(found[1]), text)
+
+
+def _from_tex(tex: str) -> str:
+    """Text of a formula, as far as it can be: signs known by name, without braces."""
+    signs = re.sub(r"\\([a-z]+)", lambda found: _SIGNS.get(found[1], found[1]), tex)
+    return re.sub(r"[_{}]", "", signs.replace("^", " "))
 
 
 def _image(path: Path) -> str:
     try:
         return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
     except OSError as error:
-        raise HepmtpError(
+        raise StorageError(
             f"the figure {path} of this run cannot be read ({error.strerror}); run again to draw it"
-        ) from None
-
-
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise HepmtpError(
-            f"{path.parent} is not a finished run: {path.name} cannot be read ({error})"
         ) from None

@@ -1,7 +1,8 @@
 """Tables of results: rows as csv and markdown, and as the text cells that the report shows.
 
-The rule: rows are NamedTuples; a column ``x_error`` belongs to the column ``x`` and is shown with it as "x ± error",
-rounded to two digits of the error; what is not quoted (None) is an empty csv field and a dash for the reader.
+The rule: rows are NamedTuples. A column ``x_error`` belongs to the column ``x`` and is shown with
+it as "x ± error", rounded to two digits of the error. What is not quoted (None) is an empty csv
+field and a dash for the reader.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hepmtp.errors import HepmtpError
+from hepmtp.errors import OptionError, StorageError
 from hepmtp.storage import new_file
 
 Record = dict[str, str]
@@ -34,7 +35,7 @@ def records(rows: Sequence[Any]) -> list[Record]:
 def write_csv(path: str | Path, rows: Sequence[Any]) -> Path:
     """Write rows (NamedTuples of one type) with full precision."""
     if not rows:
-        raise HepmtpError(f"{path}: a table without rows has no columns; there is nothing to write")
+        raise OptionError(f"{path}: a table without rows has no columns; there is nothing to write")
     text = io.StringIO()
     found = records(rows)
     writer = csv.DictWriter(text, fieldnames=list(found[0]), lineterminator="\n")
@@ -51,7 +52,7 @@ def read_csv(path: str | Path) -> list[Record]:
         with Path(path).open(encoding="utf-8", newline="") as file:
             return [dict(row) for row in csv.DictReader(file)]
     except (OSError, ValueError, csv.Error) as error:
-        raise HepmtpError(f"{path} cannot be read as a table: {error}") from None
+        raise StorageError(f"{path} cannot be read as a table: {error}") from None
 
 
 def write_markdown(

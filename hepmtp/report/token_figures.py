@@ -1,6 +1,7 @@
-"""Figures of what a masked-token detector reads and learns: training curve, tokens, confusion of predictions.
+"""Figures of what a masked-token detector reads and learns: training curve, tokens, predictions.
 
-The rule: shown on analysis events, which trained nothing; each figure comes with the words that a reader needs.
+The rule: shown on analysis events, which trained nothing; each figure comes with the words that a
+reader needs.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
 from hepmtp.events.split import part_of
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.plotting import SIMULATION, Caption
-from hepmtp.report.page import FigureText
+from hepmtp.report.info import FigureText
 
 
 def draw_tokens(
@@ -43,7 +44,10 @@ def draw_tokens(
         (
             "training_curve",
             plotting.training_curve(detector.history_, caption=caption),
-            "Loss per hidden token in training and validation events, both background; the model of the best epoch is kept.",
+            (
+                "Loss per hidden token in training and validation events, both background; the "
+                "model of the best epoch is kept."
+            ),
         ),
         *_occupancies(detector, tokens, caption),
         *_confusions(detector, tokens, caption),
@@ -54,7 +58,7 @@ def draw_tokens(
                 detector.tokenizer.decode(tokens["background"]),
                 caption=caption,
             ),
-            "Background before tokenisation and after encoding and decoding: all that the bins keep of an event.",
+            "Background before and after encoding and decoding: what the bins keep of an event.",
         ),
     ]
     texts = []
@@ -65,16 +69,18 @@ def draw_tokens(
 
 
 def confusion_matrix(
-    detector: MaskedTokenDetector, tokens: TokenBatch, factor: str
+    detector: MaskedTokenDetector, tokens: TokenBatch, head: str
 ) -> NDArray[np.int64]:
-    """How often each true digit of a factor is predicted as each digit, shape (size, size), when its token is hidden."""
-    factors = [name for name, _ in detector.tokenizer.factors]
-    heads = [head.name for head in detector.fitted_model.heads]
-    true = detector.tokenizer.digits[tokens.values, factors.index(factor)]
-    has = true >= 0
-    size = detector.tokenizer.factors[factors.index(factor)][1]
-    predicted = detector.surprises(tokens).predicted[has, heads.index(factor)]
-    return np.bincount(true[has] * size + predicted, minlength=size * size).reshape(size, size)
+    """How often each true class of a head is predicted as each class, when its token is hidden.
+
+    Rows are true and columns are predicted classes, shape (size, size).
+    """
+    heads = detector.fitted_model.heads
+    column = [name for name, _ in heads].index(head)
+    true = detector.fitted_model.targets[tokens.values, column]
+    has, size = true >= 0, heads[column][1]
+    predicted = detector.surprises(tokens).predicted[has, column]
+    return np.bincount(true[has] * size + predicted, minlength=size**2).reshape(size, size)
 
 
 def _occupancies(
@@ -96,7 +102,10 @@ def _occupancies(
         figure = plotting.token_occupancy(
             counts[0], counts[1], labels=labels, xlabel=f"{name} bin", caption=caption
         )
-        text = f"How often each {name} bin occurs among the particles of background and of signal, with the ratio."
+        text = (
+            f"How often each {name} bin occurs among the particles of background and of signal, "
+            "with the ratio."
+        )
         found.append((f"occupancy_{name}", figure, text))
     counts = [np.bincount(batch.values, minlength=len(digits)) for batch in tokens.values()]
     figure = plotting.token_occupancy(counts[0], counts[1], xlabel="Token id", caption=caption)
@@ -125,17 +134,16 @@ def _confusions(
     detector: MaskedTokenDetector, tokens: dict[str, TokenBatch], caption: Caption
 ) -> list[tuple[str, Figure, str]]:
     found = []
-    names = [name for name, _ in detector.tokenizer.factors if name in ("MET", "METphi")]
-    for (
-        kind,
-        batch,
-    ) in tokens.items():  # outside: the surprises of a batch are computed once for all factors
-        for factor in names:
-            matrix = confusion_matrix(detector, batch, factor)
-            figure = plotting.confusion(matrix, title=f"{factor} tokens, {kind}", caption=caption)
+    heads = [name for name, _ in detector.fitted_model.heads if name in ("MET", "METphi")]
+    # the outer loop is over batches: the surprises of one are computed once for all heads
+    for kind, batch in tokens.items():
+        for head in heads:
+            matrix = confusion_matrix(detector, batch, head)
+            figure = plotting.confusion(matrix, title=f"{head} tokens, {kind}", caption=caption)
             text = (
-                f"{factor} tokens of {kind}: true bin against the most probable one when the token is hidden, rows add up to "
-                f"one; {matrix.sum()} events, right in {100 * np.trace(matrix) / matrix.sum():.1f} %."
+                f"{head} tokens of {kind}: true bin against the most probable one when the token "
+                f"is hidden, rows add up to one; {matrix.sum()} events, right in "
+                f"{100 * np.trace(matrix) / matrix.sum():.1f} %."
             )
-            found.append((f"confusion_{factor}_{kind}", figure, text))
+            found.append((f"confusion_{head}_{kind}", figure, text))
     return found

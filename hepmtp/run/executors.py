@@ -14,7 +14,7 @@ import loky
 from coffea.processor import DaskExecutor, FuturesExecutor, IterativeExecutor
 from distributed import Client, LocalCluster
 
-from hepmtp.errors import HepmtpError
+from hepmtp.errors import OptionError
 
 
 class _FuturesExecutor(FuturesExecutor):  # type: ignore[misc]
@@ -24,11 +24,11 @@ class _FuturesExecutor(FuturesExecutor):  # type: ignore[misc]
             return super().__call__(items, function, accumulator)
 
 
-#: Threads of numerical libraries in a worker process: more than one on busy cores is slower, by a lot.
+#: Threads of numerical libraries in a worker process: several on busy cores are much slower.
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
 
-#: Dask's default makes glibc return memory after every operation, which costs torch a third of its speed.
+#: Dask's default makes glibc return memory after each operation: torch loses a third of its speed.
 _MALLOC = {"MALLOC_TRIM_THRESHOLD_": str(1 << 30), "MALLOC_MMAP_THRESHOLD_": str(1 << 28)}
 
 
@@ -45,13 +45,14 @@ def make_executor(
     Parameters
     ----------
     name
-        "iterative": this process; "futures": `workers` processes; "dask": `client`, or a cluster of `workers` processes
-        on this machine. A script that starts processes needs ``if __name__ == "__main__":``.
+        "iterative": this process; "futures": `workers` processes; "dask": `client`, or a cluster of
+        `workers` processes on this machine. A script that starts processes needs
+        ``if __name__ == "__main__":``.
     workers
         number of processes.
     client
-        a Dask client, or the address of a scheduler (``"tcp://host:8786"``); for "dask" only, and left open if it is a
-        client.
+        a Dask client, or the address of a scheduler (``"tcp://host:8786"``); for "dask" only. A
+        client is left open.
     status
         draw progress bars.
 
@@ -62,7 +63,7 @@ def make_executor(
     ...     runner = HepRunner(executor)
     """
     if name not in ("iterative", "futures", "dask"):
-        raise HepmtpError(
+        raise OptionError(
             f"executor {name!r} is unknown; the executors are iterative, futures, dask"
         )
     with contextlib.ExitStack() as stack:
@@ -74,7 +75,7 @@ def make_executor(
         if name == "iterative":
             yield IterativeExecutor(**options)
         elif name == "futures":
-            # an instance, not a class: coffea would start the processes once to count and once more to run
+            # an instance: of a class coffea would start processes to count and once more to run
             pool = stack.enter_context(
                 loky.ProcessPoolExecutor(max_workers=workers, env=_ONE_THREAD)
             )
@@ -89,7 +90,7 @@ def make_executor(
 
 def _local_cluster(workers: int) -> LocalCluster:
     key, environment = "distributed.nanny.pre-spawn-environ", {**_ONE_THREAD, **_MALLOC}
-    # what is set here would win over Dask's configuration, and Dask leaves what it gives to its workers behind
+    # what is set here would win over Dask's configuration, and Dask leaves behind what it sets
     before = dict(os.environ)
     for name in environment.keys() & before.keys():
         del os.environ[name]
@@ -100,7 +101,8 @@ def _local_cluster(workers: int) -> LocalCluster:
                 n_workers=workers,
                 threads_per_worker=1,
                 processes=True,
-                dashboard_address="127.0.0.1:0",  # Dask serves its state even without a dashboard: on a free port
+                # Dask serves its state even without a dashboard: on a free port
+                dashboard_address="127.0.0.1:0",
                 scheduler_kwargs={"dashboard": False},
                 silence_logs="ERROR",
             )

@@ -1,7 +1,8 @@
 """Run: coffea's Runner for every file that hepmtp reads, and executors that close what they open.
 
-The rule: a processor sees the same events whatever the file. Our own ROOT goes to coffea as it is; a chunk of any other
-file is read by its reader into a TTree in memory, on the worker, under a name that says which entries it holds.
+The rule: a processor sees the same events whatever the file. Our own ROOT goes to coffea as it is.
+A chunk of any other file is read by its reader into a TTree in memory, on the worker, under a name
+that says which entries it holds.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _RESERVED = {"dataset", "filename", "treename", "entrystart", "entrystop", "file
 
 
 class _Forgetful(dict[Any, Any]):
-    """Coffea's default cache knows files by name alone: a rewritten file would keep its old length, and its old role."""
+    """No cache: coffea's knows files by name alone, a rewritten file would keep length and role."""
 
     def __setitem__(self, key: Any, value: Any) -> None:
         """Keep nothing."""
@@ -36,13 +37,15 @@ class _Forgetful(dict[Any, Any]):
 
 @dataclass
 class HepRunner(Runner):  # type: ignore[misc]
-    """Coffea's Runner that also takes Dark Machines CSV, parquet, Delphes and whatever else has a reader, mixed with ROOT.
+    """Coffea's Runner that also takes every other format that has a reader, mixed with ROOT.
 
-    ``HepRunner(executor)(fileset, processor)`` with ``{dataset: {"files": [...], "metadata": {...}}}`` as fileset. The
-    metadata "reader" of a data set names its reader (``"package.module:Class"``); by default the files say it. Its options are
+    ``HepRunner(executor)(fileset, processor)`` takes a fileset of
+    ``{dataset: {"files": [...], "metadata": {...}}}``. The metadata "reader" of a data set names
+    its reader (``"package.module:Class"``); by default the files say it. Options of the reader are
     the metadata "reader_options", a mapping of what JSON can hold.
-    All other options are coffea's, but files are looked at anew in each run unless a metadata_cache is given. An error of
-    ours on a worker arrives as the same error.
+
+    All other options are coffea's, but files are looked at anew in each run unless a metadata_cache
+    is given. An error of ours on a worker arrives as the same error.
     """
 
     schema: Any = HepmtpSchema
@@ -77,25 +80,22 @@ class HepRunner(Runner):  # type: ignore[misc]
             metadata = dict(given.get("metadata") or {})
             if clash := _RESERVED & metadata.keys():
                 raise ReadError(
-                    f"data set {dataset!r}: metadata {sorted(clash)} are coffea's own; choose other names"
+                    f"data set {dataset!r}: metadata {sorted(clash)} are coffea's own; "
+                    "choose other names"
                 )
-            trees = (
-                given["files"]
-                if isinstance(given["files"], Mapping)
-                else dict.fromkeys(given["files"], tree)
-            )
+            trees = given["files"]
+            if not isinstance(trees, Mapping):
+                trees = dict.fromkeys(trees, tree)
             for path, local_tree in trees.items():
                 reader = current_name(metadata.get("reader") or self._reader(str(path)))
                 options = metadata.get("reader_options") or {}
                 if reader == OWN_ROOT and not options:
                     self._check_root(str(path), local_tree)
-                    roots.setdefault(dataset, {**given, "files": {}, "treename": None})["files"][
-                        str(path)
-                    ] = local_tree
+                    root = roots.setdefault(dataset, {**given, "files": {}, "treename": None})
+                    root["files"][str(path)] = local_tree
                 else:
-                    items += _work_items(
-                        dataset, str(path), reader, options, self.chunksize, metadata
-                    )
+                    size = self.chunksize
+                    items += _work_items(dataset, str(path), reader, options, size, metadata)
         if roots:
             options = {"handler": ChunkSource, **(uproot_options or {})}
             items += super().preprocess(roots, uproot_options=options, **kwargs)
@@ -110,20 +110,19 @@ class HepRunner(Runner):  # type: ignore[misc]
         uproot_options: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> Any:
-        """As coffea's `run`, with the source that opens our chunks; uproot need not remember chunks, each is read once."""
-        options = {
-            "handler": ChunkSource,
-            "array_cache": None,
-            "object_cache": None,
-            **(uproot_options or {}),
-        }
+        """As coffea's `run`, with the source that opens our chunks.
+
+        Nothing is cached: each chunk is read once.
+        """
+        caches = {"array_cache": None, "object_cache": None}
+        options = {"handler": ChunkSource, **caches, **(uproot_options or {})}
         return super().run(fileset, processor_instance, uproot_options=options, **kwargs)
 
     @staticmethod
     def automatic_retries(
         retries: int, skipbadfiles: Any, func: Callable[..., Any], *args: Any, **kwargs: Any
     ) -> Any:
-        """As coffea's, but an error of ours comes out of what coffea wraps around it: a pickle would lose the cause."""
+        """As coffea's, but an error of ours is not wrapped: a pickle loses its cause."""
         try:
             return Runner.automatic_retries(retries, skipbadfiles, func, *args, **kwargs)
         except Exception as error:
@@ -132,16 +131,16 @@ class HepRunner(Runner):  # type: ignore[misc]
                 cause = cause.__cause__ or cause.__context__
             if cause is None:
                 raise
-        raise cause  # out here, so that it does not become its own context: Dask pickles those too
+        raise cause  # out here, so that it is not its own context: Dask pickles those too
 
     def _reader(self, path: str) -> str:
-        """Name of the reader for a file; with another schema, or if bad files are skipped, ROOT is coffea's matter."""
+        """Name of a file's reader; coffea's own if bad files are skipped or the schema is other."""
         if path.endswith(".root") and (self.schema is not HepmtpSchema or self.skipbadfiles):
             return OWN_ROOT
         return reader_name(path)
 
     def _check_root(self, path: str, tree: str) -> None:
-        """Say what is wrong with a file before a worker does; remote files and other schemas are coffea's matter."""
+        """Say what is wrong with a file before a worker does; other schemas are coffea's matter."""
         if self.schema is HepmtpSchema and not self.skipbadfiles and "://" not in path:
             RootReader(tree=tree).num_events(path)
 
@@ -154,7 +153,7 @@ def _work_items(
     size: int,
     metadata: dict[str, Any],
 ) -> Iterator[WorkItem]:
-    """Chunks of a file that coffea does not open itself, read by the reader of this name with these options."""
+    """Chunks of a file that coffea does not open, for the reader of this name and options."""
     reader = load_reader(name, **options)
     if isinstance(reader, ChunkReader):
         chunks = reader.chunks(path, size)
@@ -168,7 +167,7 @@ def _work_items(
         named = chunk_name(
             path, name, chunk, options=options, bytes_known=isinstance(reader, ChunkReader)
         )
-        # coffea's checkpointer knows a chunk by this and by its entries in the tree, which start at 0 in every chunk
+        # coffea's checkpointer knows a chunk by this and its entries, which always start at 0
         identity = f"{where} {named}"
         uuid = hashlib.md5(identity.encode(), usedforsecurity=False).digest()
         yield WorkItem(dataset, named, TREE, 0, chunk.n_entries, uuid, metadata, None)

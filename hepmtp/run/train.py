@@ -1,6 +1,7 @@
-"""Files to trained detectors: the training half of the main job, as the command line and the demo run it.
+"""Files to trained detectors, as the command line and the demo train them.
 
-The rule: tokens are made by the same runner and executors that later score; only tokens and a sample of events are in memory.
+The rule: tokens are made by the runner and executors that later score. Only tokens and a sample of
+the events are in memory.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ def train_detectors(
     checkpoint: str | Path | None = None,
     progress: Progress | None = None,
 ) -> list[Detector]:
-    """Train the masked-token detector, and fit token rarity and the plain observables that it is compared with.
+    """Train the masked-token detector, and fit what it is compared with.
+
+    That is token rarity and the plain observables.
 
     Parameters
     ----------
@@ -47,11 +50,13 @@ def train_detectors(
     detector
         not trained yet.
     corpus
-        makes a processor of the tokenizer: :class:`processors.corpus.CorpusProcessor`, or one whose runs give the same.
+        makes a processor of the tokenizer: :class:`processors.corpus.CorpusProcessor`, or one with
+        the same output.
     executor
         of :func:`hepmtp.run.executors.make_executor`.
     sample_events
-        bin edges, token frequencies and ranges of axes are fitted on the first events of each file, at most so many.
+        number of first events of each file that bin edges, token frequencies and ranges of axes are
+        fitted on.
     checkpoint, progress
         of :func:`hepmtp.training.loop.train`.
     """
@@ -68,7 +73,7 @@ def train_detectors(
 
 
 def training_tokens(output: Mapping[str, Any]) -> tuple[TokenBatch, TokenBatch]:
-    """(training, validation) tokens of a run, sorted by (source, event): the same on every executor.
+    """(training, validation) tokens of a run, sorted by (source, event), as executors differ.
 
     Parameters
     ----------
@@ -86,8 +91,8 @@ def training_tokens(output: Mapping[str, Any]) -> tuple[TokenBatch, TokenBatch]:
         key = np.stack([rows["source"].value, rows["event"].value])
         if np.unique(key, axis=1).shape[1] != key.shape[1]:
             raise TrainingError(
-                f"some {name} events were read twice: give each file once, either raw or converted; two files with the"
-                " same name count as one"
+                f"some {name} events were read twice: give each file once, either raw or "
+                "converted; two files with the same name count as one"
             )
         batches.append(rows["tokens"].select(np.lexsort(key[::-1])))
     return batches[0], batches[1]

@@ -1,28 +1,29 @@
-"""Two regions of a score histogram against each other: shape, thresholds from the CR, what passes them in the SR.
+"""Two regions of a score against each other: shapes, thresholds of one, what passes in the other.
 
-The rule: thresholds come from the CR alone and are edges of the score's bins, so that a cut on the histogram is exact.
+The rule: thresholds come from the control region alone. They are edges of the score's bins, so that
+a cut on the histogram is exact.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import gammaincc
 
 from hepmtp.errors import OptionError, ScoreError
-from hepmtp.statistics.histograms import Histogram, categories, spectrum
-from hepmtp.statistics.metrics import efficiency_error
+from hepmtp.events.ragged import Floats
+from hepmtp.statistics.histograms import Histogram, Names, dataset_names, folded, spectrum
+from hepmtp.statistics.performance import Columns, in_region
 from hepmtp.statistics.significance import asimov
-
-Floats = NDArray[np.float64]
-Names = str | Iterable[str] | None
+from hepmtp.statistics.uncertainties import efficiency_error
 
 
 class Comparison(NamedTuple):
-    """Score of two regions bin by bin; arrays (n_bins,), `edges` (n_bins + 1,); NaN where a bin says nothing."""
+    """Score of two regions bin by bin; arrays (n_bins,), `edges` (n_bins + 1,).
+
+    NaN stands where a bin says nothing.
+    """
 
     edges: Floats
     first: Floats  #: events, or shares of the region if `normalised`
@@ -39,9 +40,18 @@ class Comparison(NamedTuple):
     label: str  #: of the score axis
     normalised: bool
 
+    @property
+    def verdict(self) -> str:
+        """chi2, ndof and p as text; the smallest p are not meant to be read."""
+        p_value = f"p = {self.p_value:.2g}" if self.p_value > 1e-4 else "p < 0.0001"
+        return f"chi2 / ndof = {self.chi2:.1f} / {self.ndof}, {p_value}"
+
 
 class Threshold(NamedTuple):
-    """A cut: events with score >= `value` are called anomalous. `eps_b` is that of the background it came from."""
+    """A cut: events with score >= `value` are called anomalous.
+
+    `eps_b` is that of the background of `region`, which it came from.
+    """
 
     value: float
     rule: str
@@ -51,7 +61,7 @@ class Threshold(NamedTuple):
 
 
 class Selection(NamedTuple):
-    """What passes a threshold; `z`, `s_over_b` are None if no background is left. Counts are raw, or effective."""
+    """What passes a threshold; `z` and `s_over_b` are None if no background is left."""
 
     detector: str
     rule: str
@@ -72,7 +82,7 @@ class Selection(NamedTuple):
     sigma_b: float
     n_signal: float
     n_background: float
-    counts: str  #: "raw" or "effective"
+    counts: str  #: what the two before are: "raw" or "effective"
 
 
 def compare(
@@ -93,13 +103,14 @@ def compare(
 
     Notes
     -----
-    Flow bins are added to the outer bins, bins that are empty in both regions are dropped. With contents w, sums of
-    squared weights s^2 and totals W (1 if not normalised), chi2 = sum (W1 w2 - W2 w1)^2 / (W1^2 s2^2 + W2^2 s1^2), which
-    follows a chi2 distribution of (used bins - 1 if normalised) degrees of freedom for about ten or more effective
-    events per bin (Gagunashvili, arXiv:physics/0605123, weighted against weighted); `rebin` joins bins that hold fewer.
-    The regions share no event, so the two are independent.
+    Flow bins are added to the outer bins, bins that are empty in both regions are dropped. With
+    contents w, sums of squared weights s^2 and totals W (1 if not normalised),
+    chi2 = sum (W1 w2 - W2 w1)^2 / (W1^2 s2^2 + W2^2 s1^2). It follows a chi2 distribution of
+    (used bins - 1 if normalised) degrees of freedom for about ten or more effective events per bin
+    (Gagunashvili, arXiv:physics/0605123, weighted against weighted). `rebin` joins bins that hold
+    fewer. The regions share no event, so the two are independent.
     """
-    (w1, v1), (w2, v2) = (_folded(h, datasets, region, normalise) for region in (first, second))
+    (w1, v1), (w2, v2) = (_contents(h, datasets, region, normalise) for region in (first, second))
     used = (v1 > 0) | (v2 > 0)
     with np.errstate(divide="ignore", invalid="ignore"):
         pull = np.where(used, (w1 - w2) / np.sqrt(v1 + v2), np.nan)
@@ -125,10 +136,10 @@ def compare(
     )
 
 
-def threshold(
-    h: Histogram, *, background: Names, region: str = "CR", quantile: float = 0.99
-) -> Threshold:
-    """The lowest bin edge with at most a share 1 - `quantile` of a region's background above it. Needs no signal.
+def threshold(h: Histogram, *, background: Names, region: str, quantile: float = 0.99) -> Threshold:
+    """The lowest bin edge with at most a share 1 - `quantile` of a region's background above it.
+
+    It needs no signal.
 
     Raises
     ------
@@ -141,29 +152,24 @@ def threshold(
     enough = np.flatnonzero(passing <= 1 - quantile + 1e-12)
     if not len(enough):
         raise ScoreError(
-            f"detector {h.name!r}: {passing[-1]:.3g} of the background in {region} lies above the score axis, more than "
-            f"{1 - quantile:.3g}; book a wider axis or ask for a lower quantile"
+            f"detector {h.name!r}: {passing[-1]:.3g} of the background in {region} lies above "
+            f"the score axis, more than {1 - quantile:.3g}; "
+            "book a wider axis or ask for a lower quantile"
         )
-    best = int(enough[0])
-    edges = h.axes["score"].edges
     rule = f"{100 * quantile:g} % of {region} background below"
-    return Threshold(float(edges[best]), rule, region, float(passing[best]), float(error[best]))
+    return _threshold(h, int(enough[0]), rule, region, passing, error)
 
 
-def best_separation(
-    h: Histogram, *, background: Names, signal: Names, region: str = "CR"
-) -> Threshold:
-    """The bin edge of largest eps_S - eps_B (Youden's J) between labelled background and signal of a region.
+def best_separation(h: Histogram, *, background: Names, signal: Names, region: str) -> Threshold:
+    """The bin edge of largest eps_S - eps_B (Youden's J) in a region.
 
-    The choice of the original poster. It is **supervised**: it looks at labelled signal, which data do not have; use
-    `threshold` for a search.
+    The choice of the original poster. It is **supervised**: it looks at labelled signal, which data
+    do not have; use `threshold` for a search.
     """
     eps_b, error = _efficiency(h, background, region)
     eps_s, _ = _efficiency(h, signal, region)
-    best = int(np.argmax(eps_s - eps_b))
-    edges = h.axes["score"].edges
     rule = f"best separation of labelled {region} background and signal"
-    return Threshold(float(edges[best]), rule, region, float(eps_b[best]), float(error[best]))
+    return _threshold(h, int(np.argmax(eps_s - eps_b)), rule, region, eps_b, error)
 
 
 def apply(
@@ -172,9 +178,9 @@ def apply(
     *,
     background: Names,
     signal: Names,
-    region: str = "SR",
+    region: str,
     systematic: float = 0.0,
-    columns: Mapping[str, Mapping[str, Any]] | None = None,
+    columns: Columns | None = None,
 ) -> Selection:
     """What a threshold keeps of a region: yields, efficiencies, S/B, Asimov significance.
 
@@ -189,18 +195,23 @@ def apply(
     systematic
         relative uncertainty of the background, added in quadrature to that of the simulated sample.
     columns
-        the processor's ``out["columns"]``: gives raw counts; effective counts (sum w)^2 / sum w^2 without.
+        the processor's ``out["columns"]``: with it counts are raw, else (sum w)^2 / sum w^2.
     """
     value, rule = (cut.value, cut.rule) if isinstance(cut, Threshold) else (float(cut), "given")
     edge = _edge(h, value)
     s, b = (_passing(h, names, region, edge, columns) for names in (signal, background))
     sigma_b = float(np.hypot(b.error, systematic * b.value))
+    s_over_b, s_over_b_error, z = None, None, None
+    if b.value > 0:
+        s_over_b = s.value / b.value
+        s_over_b_error = float(np.hypot(s.error, s_over_b * b.error)) / b.value
+        z = asimov(max(s.value, 0.0), b.value, sigma_b=sigma_b)
     return Selection(
         detector=str(h.name),
         rule=rule,
         threshold=value,
         region=region,
-        signal="+".join(_names(h, signal)),
+        signal="+".join(dataset_names(h, signal)),
         s=s.value,
         s_error=s.error,
         b=b.value,
@@ -209,11 +220,9 @@ def apply(
         eps_s_error=s.efficiency_error,
         eps_b=b.efficiency,
         eps_b_error=b.efficiency_error,
-        s_over_b=s.value / b.value if b.value > 0 else None,
-        s_over_b_error=float(np.hypot(s.error, s.value / b.value * b.error)) / b.value
-        if b.value > 0
-        else None,
-        z=asimov(max(s.value, 0.0), b.value, sigma_b=sigma_b) if b.value > 0 else None,
+        s_over_b=s_over_b,
+        s_over_b_error=s_over_b_error,
+        z=z,
         sigma_b=sigma_b,
         n_signal=s.events,
         n_background=b.events,
@@ -230,62 +239,50 @@ class _Passing(NamedTuple):
 
 
 def _passing(
-    h: Histogram,
-    names: Names,
-    region: str,
-    edge: int,
-    columns: Mapping[str, Mapping[str, Any]] | None,
+    h: Histogram, names: Names, region: str, edge: int, columns: Columns | None
 ) -> _Passing:
-    """What lies above an edge."""
+    """What lies above an edge; raw events are binned by the axis, so that the cut is the same."""
     sumw, sumw2 = _tails(h, names, region)
     eps, error = _efficiency(h, names, region)
     w, w2 = float(sumw[1 + edge]), float(sumw2[1 + edge])
     if columns is None:
         count = w**2 / w2 if w2 > 0 else 0.0
     else:
-        count = sum(_raw(h, columns[name], region, edge) for name in _names(h, names))
+        found = (in_region(columns, one, str(h.name), region)[0] for one in dataset_names(h, names))
+        count = sum(int(np.sum(h.axes["score"].index(score) >= edge)) for score in found)
     return _Passing(w, float(np.sqrt(w2)), float(eps[edge]), float(error[edge]), count)
 
 
-def _raw(h: Histogram, columns: Mapping[str, Any], region: str, edge: int) -> int:
-    """Raw events of one data set above an edge, binned by the axis itself so that the cut is the histogram's."""
-    score, inside = (
-        np.asarray(getattr(columns[key], "value", columns[key]))
-        for key in (f"score:{h.name}", f"region:{region}")
-    )
-    return int(np.sum(np.asarray(h.axes["score"].index(score))[inside.astype(bool)] >= edge))
+def _threshold(
+    h: Histogram, edge: int, rule: str, region: str, eps_b: Floats, error: Floats
+) -> Threshold:
+    value = float(h.axes["score"].edges[edge])
+    return Threshold(value, rule, region, float(eps_b[edge]), float(error[edge]))
 
 
 def _tails(h: Histogram, names: Names, region: str) -> tuple[Floats, Floats]:
-    """Sums of weights and of squared weights from each flow bin upwards, shapes (n_bins + 2,); [0] is everything."""
+    """Sums of weights and of their squares from each flow bin up, (n_bins + 2,); [0] is all."""
     bins = spectrum(h, names, region).view(flow=True)
     sumw, sumw2 = (np.cumsum(np.asarray(bins[part])[::-1])[::-1] for part in ("value", "variance"))
     if sumw[0] <= 0:
-        raise ScoreError(
-            f"detector {h.name!r}: region {region} holds no events of {', '.join(_names(h, names))}"
-        )
+        missing = ", ".join(dataset_names(h, names))
+        raise ScoreError(f"detector {h.name!r}: region {region} holds no events of {missing}")
     return sumw, sumw2
 
 
 def _efficiency(h: Histogram, names: Names, region: str) -> tuple[Floats, Floats]:
     """Share of events above each bin edge and its error, shapes (n_bins + 1,)."""
     sumw, sumw2 = _tails(h, names, region)
-    return sumw[1:] / sumw[0], efficiency_error(
-        sumw[1:], sumw2[1:], float(sumw[0]), float(sumw2[0])
-    )
+    error = efficiency_error(sumw[1:], sumw2[1:], float(sumw[0]), float(sumw2[0]))
+    return sumw[1:] / sumw[0], error
 
 
-def _folded(h: Histogram, names: Names, region: str, normalise: bool) -> tuple[Floats, Floats]:
-    """Contents and variances with the flow bins added to the outer ones, shapes (n_bins,)."""
+def _contents(h: Histogram, names: Names, region: str, normalise: bool) -> tuple[Floats, Floats]:
+    """Contents and variances, flow included, shapes (n_bins,)."""
     sumw, _ = _tails(h, names, region)
-    bins = spectrum(h, names, region).view(flow=True)
-    parts = []
-    for part in ("value", "variance"):
-        values = np.array(bins[part][1:-1])
-        values[0] += bins[part][0]
-        values[-1] += bins[part][-1]
-        parts.append(values)
-    return (parts[0] / sumw[0], parts[1] / sumw[0] ** 2) if normalise else (parts[0], parts[1])
+    total = sumw[0] if normalise else 1.0
+    values, variances = folded(spectrum(h, names, region))
+    return values / total, variances / total**2
 
 
 def _edge(h: Histogram, value: float) -> int:
@@ -296,13 +293,3 @@ def _edge(h: Histogram, value: float) -> int:
             f"detector {h.name!r}: {value} is no bin edge; the nearest is {edges[nearest]}"
         )
     return nearest
-
-
-def _names(h: Histogram, names: Names) -> list[str]:
-    return (
-        categories(h, "dataset")
-        if names is None
-        else [names]
-        if isinstance(names, str)
-        else list(names)
-    )

@@ -1,7 +1,8 @@
 """Histograms of scores: book, fill, add up, order, save and load. The only place that fills.
 
-The rule: one histogram per detector with the axes (dataset, region, score) and weighted storage; data sets and regions grow
-by themselves, so an unknown one shows up, and events outside the score axis stay in its flow bins, which yields include.
+The rule: one histogram per detector with the axes (dataset, region, score) and weighted storage.
+Data sets and regions grow by themselves, so an unknown one shows up. Events outside the
+score axis stay in its flow bins, which yields include.
 """
 
 from __future__ import annotations
@@ -18,11 +19,14 @@ from hist.axis import Regular, StrCategory
 from numpy.typing import ArrayLike, NDArray
 from uhi.io.json import default, object_hook
 
-from hepmtp.errors import HepmtpError, OptionError, RegionError, ScoreError, StorageError
+from hepmtp.errors import OptionError, RegionError, ScoreError, StorageError
+from hepmtp.events.ragged import Floats
 from hepmtp.storage import new_file
 
 #: Weighted (dataset, region, score) histogram of one detector.
 Histogram = hist.Hist[hist.storage.Weight]
+#: Data sets to add up; None stands for all.
+Names = str | Iterable[str] | None
 
 #: Key and version of the json files that `save` writes.
 FORMAT = "hepmtp_histograms"
@@ -76,7 +80,7 @@ def fill(
     Raises
     ------
     ScoreError
-        for a score or weight that is not finite, naming the detector and the data set; nothing is filled then.
+        for a score or weight that is not finite, naming detector and data set. Nothing is filled.
     """
     columns = {
         "score": np.asarray(score, dtype=np.float64),
@@ -86,8 +90,8 @@ def fill(
         bad = int(np.sum(~np.isfinite(values)))
         if bad:
             raise ScoreError(
-                f"detector {h.name!r}, dataset {dataset!r}, region {region!r}: {bad} of {values.size} {what}s "
-                "are not finite; mend the detector or the reader"
+                f"detector {h.name!r}, dataset {dataset!r}, region {region!r}: "
+                f"{bad} of {values.size} {what}s are not finite; mend the detector or the reader"
             )
     if columns["score"].size == 0:  # a zero is a fill that books the names and changes nothing
         columns = {"score": np.zeros(1), "weight": np.zeros(1)}
@@ -99,21 +103,22 @@ def categories(h: Histogram, axis: str) -> list[str]:
     return sorted(h.axes[axis])
 
 
-def spectrum(h: Histogram, datasets: str | Iterable[str] | None, region: str) -> Histogram:
-    """The score histogram of one region, summed over data sets (all if None); one axis, flow bins kept.
+def dataset_names(h: Histogram, datasets: Names) -> list[str]:
+    """The names of these data sets as a list."""
+    if datasets is None:
+        return categories(h, "dataset")
+    return [datasets] if isinstance(datasets, str) else list(datasets)
+
+
+def spectrum(h: Histogram, datasets: Names, region: str) -> Histogram:
+    """The score histogram of one region, summed over data sets; one axis, flow bins kept.
 
     Raises
     ------
     RegionError
         if the histogram has no such region or data set, with the names that it has.
     """
-    names = (
-        categories(h, "dataset")
-        if datasets is None
-        else [datasets]
-        if isinstance(datasets, str)
-        else [*datasets]
-    )
+    names = dataset_names(h, datasets)
     for axis, wanted in (("region", [region]), ("dataset", names)):
         unknown = sorted(set(wanted) - set(h.axes[axis]))
         if unknown:
@@ -129,25 +134,35 @@ def spectrum(h: Histogram, datasets: str | Iterable[str] | None, region: str) ->
     return out
 
 
-def yields(h: Histogram, datasets: str | Iterable[str] | None, region: str) -> Yield:
-    """Expected events of these data sets (all if None) in a region, flow bins included."""
+def folded(spectrum: Histogram) -> tuple[Floats, Floats]:
+    """Contents and variances of a spectrum with its flow bins in the outer ones, (n_bins,) each."""
+    parts = []
+    for part in ("value", "variance"):
+        under, *inner, over = spectrum.view(flow=True)[part]
+        inner[0] += under
+        inner[-1] += over
+        parts.append(np.array(inner))
+    return parts[0], parts[1]
+
+
+def yields(h: Histogram, datasets: Names, region: str) -> Yield:
+    """Expected events of these data sets in a region, flow bins included."""
     bins = spectrum(h, datasets, region).view(flow=True)
     return Yield(float(bins["value"].sum()), float(np.sqrt(bins["variance"].sum())))
 
 
 def canonical(h: Histogram) -> Histogram:
-    """The same histogram with data sets and regions in alphabetical order: executors return any order.
+    """The same histogram with data sets and regions in alphabetical order.
 
-    Compare the result of two executors with ``==`` for counts and to float tolerance for sums.
+    Executors return any order. Of two of them, counts are equal and sums are to float tolerance.
     """
+    axes = ("dataset", "region")
+    names = [categories(h, axis) for axis in axes]
     order = [
-        np.asarray(h.axes[n].index(categories(h, n)), dtype=np.int64) for n in ("dataset", "region")
+        np.asarray(h.axes[axis].index(one), dtype=np.int64)
+        for axis, one in zip(axes, names, strict=True)
     ]
-    return _assemble(
-        h,
-        [categories(h, n) for n in ("dataset", "region")],
-        np.asarray(h.view(flow=True))[np.ix_(*order)],
-    )
+    return _assemble(h, names, np.asarray(h.view(flow=True))[np.ix_(*order)])
 
 
 def rebin(h: Histogram, n: int) -> Histogram:
@@ -163,12 +178,12 @@ def rebin(h: Histogram, n: int) -> Histogram:
 def save(path: str | Path, histograms: Mapping[str, Histogram]) -> Path:
     """Write histograms, one per detector, in canonical order.
 
-    ``.json`` is uhi's own json, exact and complete. ``.root`` holds one TH1D with its sum of squared weights per
-    (detector, region, dataset), at ``detector/region/dataset``, for everyone who reads ROOT.
+    ``.json`` is uhi's own json, exact and complete. ``.root``, for who reads ROOT, holds one TH1D
+    per (detector, region, dataset) at ``detector/region/dataset``, with squared weights.
 
     Raises
     ------
-    HepmtpError
+    OptionError
         for any other file name: a pickle runs whatever code is in it.
     """
     path = Path(path)
@@ -184,7 +199,10 @@ def save(path: str | Path, histograms: Mapping[str, Histogram]) -> Path:
 
 
 def load(path: str | Path) -> dict[str, Histogram]:
-    """What `save` wrote: detector name -> histogram. A damaged or foreign file raises StorageError."""
+    """What `save` wrote: detector name -> histogram.
+
+    A damaged or foreign file raises StorageError.
+    """
     path = Path(path)
     if _kind(path) == ".root":
         return _read_root(path)
@@ -196,21 +214,23 @@ def load(path: str | Path) -> dict[str, Histogram]:
         ) from None
     if not isinstance(content, dict) or content.get(FORMAT) != VERSION:
         raise StorageError(
-            f"{path} is not a file of histograms of this version; expected {FORMAT}: {VERSION}; run again"
+            f"{path} is not a file of histograms of this version; "
+            f"expected {FORMAT}: {VERSION}; run again"
         )
     return {name: hist.Hist(one) for name, one in content["histograms"].items()}
 
 
 def _kind(path: Path) -> str:
     if path.suffix not in {".json", ".root"}:
-        raise HepmtpError(
-            f"{path}: histograms are kept as .json (exact) or .root, not as {path.suffix or 'no suffix'!r}"
+        raise OptionError(
+            f"{path}: histograms are kept as .json (exact) or .root, "
+            f"not as {path.suffix or 'no suffix'!r}"
         )
     return path.suffix
 
 
 def _assemble(like: Histogram, names: Sequence[Sequence[str]], view: NDArray[Any]) -> Histogram:
-    """A booked histogram like this one, with these data sets and regions and this content, flow included."""
+    """A histogram like this one with these data sets, regions and content, flow included."""
     datasets, regions = (
         StrCategory(list(one), growth=True, name=like.axes[i].name, label=like.axes[i].label)
         for i, one in enumerate(names)
@@ -229,8 +249,9 @@ def _write_root(path: Path, histograms: Mapping[str, Histogram]) -> None:
             for region in h.axes["region"]:
                 for dataset in h.axes["dataset"]:
                     if "/" in name + region + dataset:
-                        raise HepmtpError(
-                            f"{name}, {region}, {dataset}: a name with '/' cannot be kept in ROOT; use .json"
+                        raise OptionError(
+                            f"{name}, {region}, {dataset}: a name with '/' cannot be kept in ROOT; "
+                            "use .json"
                         )
                     file[f"{name}/{region}/{dataset}"] = spectrum(h, dataset, region)
 

@@ -1,7 +1,7 @@
-"""How every detector separates every signal from the background: one table from the events' own scores.
+"""How every detector separates every signal from the background: a table from the events' scores.
 
-The rule: detectors are compared on the same events, with raw counts and errors, and each with a plain reference
-observable (the multiplicity), so that the table answers whether a model sees more than the number of particles.
+The rule: detectors are compared on the same events, with raw counts and errors. Each is compared
+with a plain observable, the multiplicity: does a model see more than a count of particles?
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hepmtp.errors import ScoreError
+from hepmtp.events.ragged import Floats
 from hepmtp.statistics.metrics import (
+    Auc,
     Roc,
     auc,
     auc_difference,
@@ -23,27 +24,40 @@ from hepmtp.statistics.metrics import (
     working_point,
 )
 
-#: ``out["columns"]`` of the processor: data set -> column name -> column_accumulator or array, one row per event.
+#: The processor's ``out["columns"]``, one row per event:
+#: data set -> column name -> column_accumulator or array.
 Columns = Mapping[str, Mapping[str, Any]]
 
 
 class Scores(NamedTuple):
-    """Scores and weights of one detector in one region; arrays (n_signal,) and (n_background,)."""
+    """Scores and weights of a detector in a region; arrays (n_signal,) and (n_background,)."""
 
-    signal: NDArray[np.float64]
-    background: NDArray[np.float64]
-    signal_weight: NDArray[np.float64]
-    background_weight: NDArray[np.float64]
-    balanced_weight: NDArray[np.float64]  #: of the background, every data set the same sum
+    signal: Floats
+    background: Floats
+    signal_weight: Floats
+    background_weight: Floats
+    balanced_weight: Floats  #: of the background, every data set the same sum
 
     def roc(self) -> Roc:
         """The ROC, weighted by cross-section."""
-        weights = {"signal_weight": self.signal_weight, "background_weight": self.background_weight}
-        return roc(self.signal, self.background, **weights)
+        return roc(self.signal, self.background, **self._weights(balanced=False))
+
+    def auc(self, *, balanced: bool) -> Auc:
+        """Its area; balanced: every background process the same weight."""
+        return auc(self.signal, self.background, **self._weights(balanced=balanced))
+
+    def gain(self, other: Scores) -> Auc:
+        """Balanced AUC minus that of another detector on the same events."""
+        signal, background = (self.signal, other.signal), (self.background, other.background)
+        return auc_difference(signal, background, **self._weights(balanced=True))
+
+    def _weights(self, *, balanced: bool) -> dict[str, Floats]:
+        background = self.balanced_weight if balanced else self.background_weight
+        return {"signal_weight": self.signal_weight, "background_weight": background}
 
 
 class PerformanceRow(NamedTuple):
-    """One detector, signal and region. Working points and `max_sic` are weighted by cross-section."""
+    """One detector, signal and region; working points and `max_sic` by cross-section."""
 
     detector: str
     signal: str
@@ -75,21 +89,22 @@ def detectors(columns: Columns) -> list[str]:
 
 
 def scores(
-    columns: Columns, detector: str, *, signal: str, background: Sequence[str], region: str = "SR"
+    columns: Columns, detector: str, *, signal: str, background: Sequence[str], region: str
 ) -> Scores:
     """Scores of one signal and the background data sets in a region.
 
     Raises
     ------
     ScoreError
-        if a data set or column is missing, or the region holds no event of the signal or of the background.
+        if a data set or column is missing, or the region holds no signal or no background.
     """
     if not background:
         raise ScoreError(
-            f"detector {detector!r}: no background data sets were named; there is nothing to separate from"
+            f"detector {detector!r}: no background data sets were named; "
+            "there is nothing to separate from"
         )
-    s, ws = _column(columns, signal, detector, region)
-    parts = [_column(columns, name, detector, region) for name in background]
+    s, ws = in_region(columns, signal, detector, region)
+    parts = [in_region(columns, name, detector, region) for name in background]
     process = np.repeat(list(background), [len(score) for score, _ in parts])
     b, wb = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
     if not (len(s) and len(b)):
@@ -104,10 +119,10 @@ def performance(
     *,
     background: Sequence[str],
     signals: Sequence[str],
-    regions: Sequence[str] = ("SR",),
+    regions: Sequence[str],
     reference: str = "multiplicity",
 ) -> list[PerformanceRow]:
-    """The table of all detectors: AUC, eps_S at eps_B = 0.1, 0.01, 0.001 and the largest significance improvement.
+    """The table of all detectors: AUC, eps_S at eps_B = 0.1, 0.01, 0.001 and largest SIC.
 
     Parameters
     ----------
@@ -116,11 +131,11 @@ def performance(
     background, signals
         names of the data sets; each signal is taken alone.
     reference
-        detector that `gain` is measured against; None in its own row, and in every row if it is not there.
+        detector that `gain` is measured against; in its own row, and without it, `gain` is None.
 
     Notes
     -----
-    Errors of AUCs are Hanley and McNeil's, that of `gain` is DeLong's for correlated scores (see `metrics`).
+    Errors of AUCs are Hanley and McNeil's; that of `gain` is DeLong's for correlated scores.
     """
     rows = []
     for region in regions:
@@ -135,57 +150,12 @@ def performance(
     return rows
 
 
-def _row(
-    detector: str, signal: str, region: str, one: Scores, reference: Scores | None
-) -> PerformanceRow:
-    ws = one.signal_weight
-    balanced = auc(
-        one.signal, one.background, signal_weight=ws, background_weight=one.balanced_weight
-    )
-    weighted = auc(
-        one.signal, one.background, signal_weight=ws, background_weight=one.background_weight
-    )
-    gain = None
-    if reference is not None and reference is not one:
-        gain = auc_difference(
-            (one.signal, reference.signal),
-            (one.background, reference.background),
-            signal_weight=ws,
-            background_weight=one.balanced_weight,
-        )
-    curve = one.roc()
-    loose, middle, tight = (working_point(curve, eps_b) for eps_b in (0.1, 0.01, 0.001))
-    sic = max_sic(curve)
-    return PerformanceRow(
-        detector=detector,
-        signal=signal,
-        region=region,
-        auc_balanced=balanced.value,
-        auc_balanced_error=balanced.error,
-        auc=weighted.value,
-        auc_error=weighted.error,
-        gain=gain and gain.value,
-        gain_error=gain and gain.error,
-        eps_s_at_0p1=loose.eps_s,
-        eps_s_at_0p1_error=loose.eps_s_error,
-        eps_s_at_0p01=middle.eps_s,
-        eps_s_at_0p01_error=middle.eps_s_error,
-        eps_s_at_0p001=tight.eps_s,
-        eps_s_at_0p001_error=tight.eps_s_error,
-        max_sic=sic and sic.si,
-        max_sic_error=sic and sic.si_error,
-        n_signal=weighted.n_signal,
-        n_background=weighted.n_background,
-    )
-
-
-def _column(
-    columns: Columns, dataset: str, detector: str, region: str
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def in_region(columns: Columns, dataset: str, detector: str, region: str) -> tuple[Floats, Floats]:
     """(score, weight) of one data set in a region, shapes (n_events,)."""
     if dataset not in columns:
         raise ScoreError(
-            f"there are no score columns of dataset {dataset!r}; there are {', '.join(columns) or 'none'}"
+            f"there are no score columns of dataset {dataset!r}; "
+            f"there are {', '.join(columns) or 'none'}"
         )
     found = columns[dataset]
     keys = (f"score:{detector}", "weight", f"region:{region}")
@@ -197,3 +167,32 @@ def _column(
     score, weight, inside = (np.asarray(getattr(found[key], "value", found[key])) for key in keys)
     inside = inside.astype(bool)
     return score[inside].astype(np.float64), weight[inside].astype(np.float64)
+
+
+def _row(
+    detector: str, signal: str, region: str, one: Scores, reference: Scores | None
+) -> PerformanceRow:
+    balanced, weighted = one.auc(balanced=True), one.auc(balanced=False)
+    gain = one.gain(reference) if reference is not None and reference is not one else None
+    curve = one.roc()
+    sic = max_sic(curve)
+    points: dict[str, Any] = {}
+    for name, eps_b in (("0p1", 0.1), ("0p01", 0.01), ("0p001", 0.001)):
+        point = working_point(curve, eps_b)
+        points |= {f"eps_s_at_{name}": point.eps_s, f"eps_s_at_{name}_error": point.eps_s_error}
+    return PerformanceRow(
+        detector=detector,
+        signal=signal,
+        region=region,
+        auc_balanced=balanced.value,
+        auc_balanced_error=balanced.error,
+        auc=weighted.value,
+        auc_error=weighted.error,
+        gain=gain and gain.value,
+        gain_error=gain and gain.error,
+        **points,
+        max_sic=sic and sic.si,
+        max_sic_error=sic and sic.si_error,
+        n_signal=weighted.n_signal,
+        n_background=weighted.n_background,
+    )

@@ -1,7 +1,8 @@
 """Tokenizers: each turns events into a ragged `TokenBatch` and back.
 
-The rule: ids are 0..vocab_size-1 and nobody ever shifts them. What an id is made of stands in `digits`: a model may embed
-and predict the digits apart (product form) or the id as a whole (joint form).
+The rule: ids are 0..vocab_size-1 and nobody ever shifts them. What an id is made of stands in
+`digits`: a model may embed and predict the digits apart (product form) or the id as a whole (joint
+form).
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hepmtp import storage
-from hepmtp.errors import TokenError
 from hepmtp.events.tokens import TokenBatch
 
 
@@ -27,10 +27,13 @@ class Tokenizer(Protocol):
     vocab_size
         number of ids.
     factors
-        ``((name, size), ...)``: the digits that an id is made of; ``(("token", vocab_size),)`` if it has none.
+        ``((name, size), ...)``: the digits that an id is made of; ``(("token", vocab_size),)`` if
+        it has none.
     digits
-        int64, shape (vocab_size, n_factors): digit of each id for each factor, in 0..size-1, or -1 where the factor
-        does not apply to that id (a MET token has no eta).
+        int64, shape (vocab_size, n_factors): digit of each id for each factor, in 0..size-1. It is
+        -1 where the factor does not apply to that id (a MET token has no eta).
+    supervised
+        whether signal is used in its training; a detector that reads its tokens then says so too.
     """
 
     @property
@@ -41,6 +44,9 @@ class Tokenizer(Protocol):
 
     @property
     def digits(self) -> NDArray[np.int64]: ...
+
+    @property
+    def supervised(self) -> bool: ...
 
     def fit(self, events: ak.Array) -> Self:
         """Fit on background training events; raises TrainingError on signal."""
@@ -60,8 +66,12 @@ class Tokenizer(Protocol):
 
 
 def load_tokenizer(path: str | Path) -> Tokenizer:
-    """The tokenizer in a folder, of whatever class it says."""
-    tokenizer = storage.load(path)
-    if not isinstance(tokenizer, Tokenizer):
-        raise TokenError(f"{path} holds a {storage.kind_of(tokenizer)!r}, expected a tokenizer")
+    """The tokenizer in a folder, of whatever class it says.
+
+    Raises
+    ------
+    StorageError
+        if the folder is missing or damaged, or holds something else.
+    """
+    tokenizer: Tokenizer = storage.load(path, Tokenizer)
     return tokenizer

@@ -1,16 +1,15 @@
-"""The autoencoder of learned tokenizers: particles in, one of a few hundred codes each, particles out.
+"""The autoencoder of learned tokenizers: particles in, a code for each, particles out.
 
-The rule: every particle is encoded by itself unless `AutoencoderOptions.context` says otherwise, so that its code says the same
-in every event. Particles of all events lie in one flat array: nothing is padded, so no quantiser needs a mask.
+The rule: every particle is encoded by itself unless `AutoencoderOptions.context` says otherwise,
+so that its code says the same in every event. Particles of all events lie in one flat array:
+nothing is padded, so no quantiser needs a mask.
 """
 
 from __future__ import annotations
 
-import logging
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Literal, get_args
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import KW_ONLY, dataclass
+from typing import Literal, Unpack, get_args
 
 import numpy as np
 import torch
@@ -18,44 +17,52 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hepmtp.errors import TokenError, TrainingError
+from hepmtp.errors import OptionError, TrainingError
 from hepmtp.events.particles import PARTICLE_TYPES
+from hepmtp.events.ragged import Ints
 from hepmtp.events.tokens import TokenBatch
-from hepmtp.models.attention import Block, Group, sort_by_multiplicity
+from hepmtp.models.attention import Group, sort_by_multiplicity
+from hepmtp.tokenizers.networks import Layers, Quantiser
+from hepmtp.training import loop
+from hepmtp.training.loop import LoopOptions, Watch, device_of, seeded
+from hepmtp.training.schedules import cosine
 from hepmtp.training.threads import torch_threads
-
-log = logging.getLogger(__name__)
 
 Condition = Literal["none", "type"]
 
-#: Numbers of a particle that are reconstructed: log pt, eta, sin phi, cos phi, log energy; its type stands behind them.
+
+#: Numbers of a particle that are reconstructed: log pt, eta, sin phi, cos phi, log energy; its type
+#: stands behind them.
 N_KINEMATIC, N_TYPES = 5, len(PARTICLE_TYPES)
+
+
 #: Standardised features are limited to this: a wild particle takes an outer code instead of a NaN.
 LARGEST = 20.0
+
+
 #: Particles that are encoded at a time.
 BLOCK = 8192
 
 
 @dataclass(frozen=True)
-class AutoencoderOptions:
+class AutoencoderOptions(LoopOptions):
     """Shape of an autoencoder and how it is trained.
 
     Parameters
     ----------
     condition
-        "type": encoder and decoder are told the particle's type and the codes say the rest; "none": the codes say the type
-        too, as well as they can.
+        "type": encoder and decoder are told the particle's type and the codes say the rest;
+        "none": the codes say the type too, as well as they can.
     context
-        encode and decode an event's particles together (transformer) instead of each by itself (MLP). A code then means
-        something else in another event, and that decoding and encoding again gives the same codes is no longer sure: with 512
-        codes, width 64 and 5 epochs on the embedded background all of 107 500 held-out particles kept theirs; with 64 codes,
-        width 32 and 4 epochs on 949 events 72 % of them.
+        encode and decode an event's particles together (transformer) instead of each by itself
+        (MLP). A code then means something else in another event, and decoding and encoding again
+        may change codes. With 512 codes, width 64 and 5 epochs on the embedded background all of
+        107 500 held-out particles kept theirs. With 64 codes, width 32 and 4 epochs on 949 events
+        72 % did.
     width, layers, heads
         features, blocks of encoder and of decoder, attention heads.
-    epochs, batch_events, learning_rate
-        of Adam; the rate falls to zero along a cosine.
-    seed
-        of everything that is random.
+    epochs, batch_events, learning_rate, weight_decay, seed, threads, device
+        of :class:`hepmtp.training.loop.LoopOptions`. All epochs are done: nothing is held out.
     """
 
     condition: Condition = "type"
@@ -63,83 +70,28 @@ class AutoencoderOptions:
     width: int = 128
     layers: int = 2
     heads: int = 4
-    epochs: int = 8
-    batch_events: int = 512
-    learning_rate: float = 2e-3
-    seed: int = 0
+    _: KW_ONLY
+    weight_decay: float = 0.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.condition not in get_args(Condition):
-            raise TokenError(
+            raise OptionError(
                 f"condition must be one of {get_args(Condition)}, found {self.condition!r}"
             )
-        if (
-            min(self.width, self.layers, self.heads, self.epochs, self.batch_events) < 1
-            or self.width % self.heads
-        ):
-            raise TokenError(f"sizes must be 1 or more and width a multiple of heads, found {self}")
-
-
-class Quantiser(nn.Module, ABC):
-    """What turns a latent vector into one of `n_codes` codes, each standing for a vector of `dim` numbers."""
-
-    dim: int
-    n_codes: int
-
-    @abstractmethod
-    def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Vectors of the codes of z with gradients to z, (n, dim), and the quantiser's own loss."""
-
-    @abstractmethod
-    def codes(self, z: Tensor) -> Tensor:
-        """Codes of z, int64, (n,), in the precision of z."""
-
-    @abstractmethod
-    def vectors(self) -> Tensor:
-        """The vector of each code, (n_codes, dim)."""
-
-
-class Layers(nn.Module):
-    """Residual blocks over particles: an MLP of each by itself, or a transformer over the event."""
-
-    def __init__(self, inputs: int, outputs: int, options: AutoencoderOptions) -> None:
-        super().__init__()
-        width = options.width
-        self.first = nn.Linear(inputs, width)
-        self.blocks = nn.ModuleList(
-            Block(width, options.heads, 2 * width) if options.context else _ResidualMLP(width)
-            for _ in range(options.layers)
-        )
-        self.last = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, outputs))
-
-    def forward(self, x: Tensor, groups: list[Group]) -> Tensor:
-        """(n_particles, inputs) to (n_particles, outputs); particles sorted as `groups` says."""
-        x = self.first(x)
-        for block in self.blocks:
-            x = block(x, groups)
-        out: Tensor = self.last(x)
-        return out
-
-
-class _ResidualMLP(nn.Module):
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(
-            nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
-        )
-
-    def forward(self, x: Tensor, groups: list[Group]) -> Tensor:  # noqa: ARG002 - as Block has it
-        out: Tensor = x + self.layers(x)
-        return out
+        if min(self.width, self.layers, self.heads) < 1 or self.width % self.heads:
+            raise OptionError(
+                f"sizes must be 1 or more and width a multiple of heads, found {self}"
+            )
 
 
 class Autoencoder(nn.Module):
-    """Encoder, quantiser and decoder of particle features (:func:`hepmtp.events.observables.particle_features`).
+    """Encoder, quantiser and decoder of :func:`hepmtp.events.observables.particle_features`.
 
     Notes
     -----
-    The loss is the squared error of the standardised kinematic features, plus the cross-entropy of the type where it is not
-    the condition, plus the quantiser's own.
+    The loss is the squared error of the standardised kinematic features, plus the cross-entropy of
+    the type where it is not the condition, plus the quantiser's own.
     """
 
     shift: Tensor  # (N_KINEMATIC,)
@@ -172,7 +124,10 @@ class Autoencoder(nn.Module):
         return loss
 
     def decode(self, codes: Tensor, types: Tensor, groups: list[Group]) -> Tensor:
-        """Features of particles with these codes, (n_particles, N_KINEMATIC + N_TYPES); `types`, one-hot, only if the condition."""
+        """Features of particles with these codes, (n_particles, N_KINEMATIC + N_TYPES).
+
+        `types`, one-hot, count only if they are the condition.
+        """
         found = self._decoded(self.quantiser.vectors()[codes], types, groups)
         if self.options.condition == "none":
             types = F.one_hot(found[:, N_KINEMATIC:].argmax(dim=1), N_TYPES).to(found.dtype)
@@ -193,9 +148,10 @@ def fit(
     quantiser: Callable[[], Quantiser],
     options: AutoencoderOptions,
     features: NDArray[np.float32],
-    counts: NDArray[np.int64],
+    counts: Ints,
+    **watch: Unpack[Watch],
 ) -> tuple[Autoencoder, list[float]]:
-    """Train on the particles of background events; returns the model, in float64, and the mean loss of each epoch.
+    """Train on particles of background events; the model, in float64, and the loss of each epoch.
 
     Parameters
     ----------
@@ -205,78 +161,86 @@ def fit(
         of all particles, shape (n_particles, N_KINEMATIC + N_TYPES).
     counts
         particles of each event, shape (n_events,).
+    watch
+        ``checkpoint`` and ``progress`` of :func:`hepmtp.training.loop.train`.
 
     Raises
     ------
     TrainingError
-        if there are fewer particles than codes, or the loss is not finite.
+        if there are fewer particles than codes, the loss is not finite, or the checkpoint belongs
+        to another training.
     """
-    # layers, dropout and dead codes draw from torch's global generator: leave it as it was
-    with torch_threads(1), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(options.seed)
+    with torch_threads(options.threads), seeded(options.seed):
         model = Autoencoder(quantiser(), options)
         if len(features) < model.quantiser.n_codes:
             raise TrainingError(
-                f"{len(features)} particles cannot fill {model.quantiser.n_codes} codes: give more events or fewer codes"
+                f"{len(features)} particles cannot fill {model.quantiser.n_codes} codes:"
+                " give more events or fewer codes"
             )
         kinematic = features[:, :N_KINEMATIC].astype(np.float64)
         model.shift.copy_(torch.as_tensor(kinematic.mean(axis=0)))
         model.scale.copy_(torch.as_tensor(np.maximum(kinematic.std(axis=0), 1e-6)))
-        history = _train(model.train(), features, counts)
-    return restored(quantiser, options, model.state_dict()), history
+        task = _Reconstruction(model.train(), features, counts)
+        task.first_codes()
+    history = loop.train(task, options, schedule=cosine, **watch)
+    losses = [row["train_loss"] for row in history]
+    return restored(quantiser, options, model.state_dict()), losses
 
 
 def restored(
     quantiser: Callable[[], Quantiser], options: AutoencoderOptions, weights: Mapping[str, Tensor]
 ) -> Autoencoder:
-    """A new model with these weights, in float64 and done with training; raises RuntimeError if they do not fit."""
+    """A new model with these weights, in float64, for use; RuntimeError if they do not fit."""
     with torch.random.fork_rng(devices=[]):
         model = Autoencoder(quantiser(), options).double()
     model.load_state_dict(weights)
     return model.eval().requires_grad_(False)
 
 
-def _train(
-    model: Autoencoder, features: NDArray[np.float32], counts: NDArray[np.int64]
-) -> list[float]:
-    options = model.options
-    x, particles = (
-        torch.as_tensor(features),
-        TokenBatch.from_counts(np.arange(len(features)), counts),
-    )
-    rng = np.random.default_rng(options.seed)
-    steps = -(-len(particles) // options.batch_events)
-    optimizer = torch.optim.Adam(model.parameters(), lr=options.learning_rate, betas=(0.9, 0.98))
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps * options.epochs)
-    _first_codes(model, x, particles, rng)
-    history = []
-    for epoch in range(1, options.epochs + 1):
-        total, order = 0.0, rng.permutation(len(particles))
-        for chosen in np.array_split(order, steps):
-            flat, groups = _sorted(particles.select(chosen))
-            if not len(flat):
-                continue
-            loss = model.loss(x[flat], groups)
-            optimizer.zero_grad(set_to_none=True)
-            torch.autograd.backward(loss)
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
-            total += float(loss.detach()) * len(flat)
-            if not np.isfinite(total):
-                raise TrainingError(
-                    f"the loss became {total} in epoch {epoch}: lower learning_rate"
-                )
-        history.append(total / len(features))
-        log.info("epoch %d: loss %.4f", epoch, history[-1])
-    return history
+class _Reconstruction:
+    """The task: particles out as they went in."""
+
+    def __init__(self, model: Autoencoder, features: NDArray[np.float32], counts: Ints) -> None:
+        self.model, self.features = model, features
+        self.particles = TokenBatch.from_counts(np.arange(len(features)), counts)
+
+    @torch.no_grad()
+    def first_codes(self) -> None:
+        """K-means on the first latents that a quantiser meets: more of them than a batch holds."""
+        some = np.random.default_rng(self.model.options.seed).permutation(len(self.particles))
+        cumulated = np.cumsum(self.particles.counts[some])
+        last = int(np.searchsorted(cumulated, 16 * self.model.quantiser.n_codes))
+        self.model.quantiser(self.model.latent(*self._batch(some[: 1 + last])))
+
+    def draw(self, _: int, __: np.random.Generator) -> int:
+        """The same events in every epoch."""
+        return len(self.particles)
+
+    def loss(self, events: Ints, _: np.random.Generator) -> tuple[Tensor, int]:
+        """Over the particles of these events."""
+        x, groups = self._batch(events)
+        if not len(x):
+            return x.new_zeros(()), 0
+        return self.model.loss(x, groups) * len(x), len(x)
+
+    def validation_loss(self) -> None:
+        """Nothing is held out."""
+
+    def identity(self) -> Iterator[object]:
+        """The particles; the options are those of the training."""
+        yield from (self.features, self.particles.offsets)
+
+    def _batch(self, events: Ints) -> tuple[Tensor, list[Group]]:
+        flat, groups = _sorted(self.particles.select(events))
+        return torch.as_tensor(self.features[flat]).to(device_of(self.model)), groups
 
 
 @torch.no_grad()
-def encode(
-    model: Autoencoder, features: NDArray[np.float32], counts: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """Code of each particle, shape (n_particles,), in the float64 of the fitted model, so that rounding decides no code."""
+def encode(model: Autoencoder, features: NDArray[np.float32], counts: Ints) -> Ints:
+    """Code of each particle, shape (n_particles,).
+
+    In the float64 of the fitted model, so that rounding decides no code.
+    """
     codes = np.empty(len(features), dtype=np.int64)
     x, particles = (
         torch.as_tensor(features, dtype=torch.float64),
@@ -292,9 +256,9 @@ def encode(
 @torch.no_grad()
 def decode(
     model: Autoencoder,
-    codes: NDArray[np.int64],
-    types: NDArray[np.int64],
-    counts: NDArray[np.int64],
+    codes: Ints,
+    types: Ints,
+    counts: Ints,
 ) -> NDArray[np.float64]:
     """Features of particles by the decoder network, shape (n_particles, N_KINEMATIC + N_TYPES)."""
     found = np.empty((len(codes), N_KINEMATIC + N_TYPES))
@@ -307,23 +271,12 @@ def decode(
     return found
 
 
-def _first_codes(
-    model: Autoencoder, x: Tensor, particles: TokenBatch, rng: np.random.Generator
-) -> None:
-    # k-means on the first latents that a quantiser meets: more of them than a batch holds
-    some, need = rng.permutation(len(particles)), 16 * model.quantiser.n_codes
-    some = some[: 1 + int(np.searchsorted(np.cumsum(particles.counts[some]), need))]
-    flat, groups = _sorted(particles.select(some))
-    with torch.no_grad():
-        model.quantiser(model.latent(x[flat], groups))
-
-
-def _sorted(particles: TokenBatch) -> tuple[NDArray[np.int64], list[Group]]:
+def _sorted(particles: TokenBatch) -> tuple[Ints, list[Group]]:
     order, groups = sort_by_multiplicity(particles.counts)
     return particles.select(order).values, groups
 
 
-def _blocks(counts: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+def _blocks(counts: Ints) -> list[Ints]:
     """Indices of the events, in ranges of about BLOCK particles."""
     block = np.cumsum(counts) // BLOCK
     return (

@@ -1,11 +1,11 @@
-"""Bins that tokenizers share: equal-population bins of a variable, equal-width bins of an angle, MET tokens behind particles.
+"""Bins that tokenizers share: of equal population for a variable, of equal width for an angle.
 
-The rule: outer bins are open and angles wrap around, so every value has a bin and nothing is clipped away.
+The rule: outer bins are open and angles wrap around, so that every value has a bin.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -13,32 +13,36 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
-from hepmtp.errors import TokenError, TrainingError
-from hepmtp.events.tokens import TokenBatch
+from hepmtp.errors import OptionError, TrainingError
+from hepmtp.events.ragged import Floats, Ints
 
 
 class Bins(NamedTuple):
-    """Fitted bins: rising inner edges, shape (n_bins - 1,), and the median training value in each, shape (n_bins,)."""
+    """Fitted bins: rising inner edges, shape (n_bins - 1,), and the median training value in each.
 
-    edges: NDArray[np.float64]
-    centres: NDArray[np.float64]
+    The medians are ``centres``, shape (n_bins,).
+    """
+
+    edges: Floats
+    centres: Floats
 
 
 def check_bins(name: str, bins: Any) -> int | tuple[float, ...]:
-    """The bins as a number or a tuple of quantiles; raises TokenError for what is neither.
+    """The bins as a number or a tuple of quantiles; raises OptionError for what is neither.
 
-    MET and what ends in ``phi_bins`` may have 0 bins, which leaves it out; the latter are of equal width and so must be a number.
+    MET and what ends in ``phi_bins`` may have 0 bins, which leaves it out. The latter are of equal
+    width, so they must be a number.
     """
     if isinstance(bins, int):
         least = 0 if name.startswith("met") or name.endswith("phi_bins") else 1
         if bins < least:
-            raise TokenError(f"{name} must be {least} or more, found {bins}")
+            raise OptionError(f"{name} must be {least} or more, found {bins}")
         return bins
     if name.endswith("phi_bins"):
-        raise TokenError(f"{name} must be a number of bins, found {bins!r}")
+        raise OptionError(f"{name} must be a number of bins, found {bins!r}")
     inner = tuple(float(quantile) for quantile in bins)
     if not all(low < high for low, high in pairwise((0.0, *inner, 1.0))):
-        raise TokenError(
+        raise OptionError(
             f"{name} must be a number of bins or rising quantiles in (0, 1), found {bins!r}"
         )
     return inner
@@ -75,7 +79,7 @@ def fit_bins(name: str, values: NDArray[Any], bins: int | Sequence[float]) -> Bi
     return Bins(edges, np.array([np.median(values[index == i]) for i in range(len(inner) + 1)]))
 
 
-def phi_bin(phi: NDArray[Any], n: int) -> NDArray[np.int64]:
+def phi_bin(phi: NDArray[Any], n: int) -> Ints:
     """Index of the bin of width 2 pi / n, counted from -pi.
 
     Examples
@@ -88,7 +92,7 @@ def phi_bin(phi: NDArray[Any], n: int) -> NDArray[np.int64]:
     return np.asarray(index % n)
 
 
-def phi_centre(index: NDArray[np.int64], n: int) -> NDArray[np.float64]:
+def phi_centre(index: Ints, n: int) -> Floats:
     """Centre of each of these bins of width 2 pi / n."""
     return np.asarray((index + 0.5) * (2 * np.pi / n) - np.pi)
 
@@ -96,89 +100,3 @@ def phi_centre(index: NDArray[np.int64], n: int) -> NDArray[np.float64]:
 def flat(events: ak.Array, name: str) -> NDArray[Any]:
     """One value per particle of all events, shape (n_particles,)."""
     return np.asarray(ak.to_numpy(ak.flatten(events.Particle[name])))
-
-
-def behind_particles(
-    ids: NDArray[np.int64], counts: NDArray[np.int64], extra: Sequence[NDArray[np.int64]]
-) -> TokenBatch:
-    """Tokens of each event: its particles' ids, then one of each `extra`, each shape (n_events,).
-
-    Examples
-    --------
-    >>> tokens = behind_particles(np.array([1, 2, 3]), np.array([1, 0, 2]), [np.array([7, 8, 9])])
-    >>> tokens.to_awkward().to_list()
-    [[1, 7], [8], [2, 3, 9]]
-    """
-    places = np.repeat(np.cumsum(counts), len(extra))
-    values = np.insert(ids, places, np.stack(extra, axis=1).ravel()) if extra else ids
-    return TokenBatch.from_counts(values, counts + len(extra))
-
-
-def one_each_event(tokens: TokenBatch, digit: NDArray[np.int64], name: str) -> NDArray[np.int64]:
-    """The digit of the one token of each event that has it (is not -1), shape (n_events,); else raises TokenError."""
-    is_it = digit >= 0
-    if not np.array_equal(tokens.owner[is_it], np.arange(len(tokens))):
-        raise TokenError(f"every event must hold exactly one {name} token to be decoded")
-    return digit[is_it]
-
-
-def met_ids(
-    events: ak.Array, first: int, met: Bins | None, met_phi_bins: int
-) -> list[NDArray[np.int64]]:
-    """Ids of each event's MET, unless `met` is None, and METphi, unless it has 0 bins, from `first` on; shape (n_events,) each."""
-    ids: list[NDArray[np.int64]] = []
-    if met is not None:
-        ids.append(first + np.digitize(ak.to_numpy(events.MET.pt), met.edges))
-        first += len(met.centres)
-    if met_phi_bins:
-        ids.append(first + phi_bin(ak.to_numpy(events.MET.phi), met_phi_bins))
-    return ids
-
-
-def met_values(
-    tokens: TokenBatch, digits: Mapping[str, NDArray[np.int64]], met: Bins | None, met_phi_bins: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """MET and METphi at the centres of their bins, shape (n_events,) each; 0 where there is no such token.
-
-    Parameters
-    ----------
-    digits
-        of each token, shape (n_tokens,), for the factors "MET" and "METphi" that there are.
-
-    Raises
-    ------
-    TokenError
-        if an event does not hold exactly one of each token that there is.
-    """
-    pt = phi = np.zeros(len(tokens))
-    if met is not None:
-        pt = met.centres[one_each_event(tokens, digits["MET"], "MET")]
-    if met_phi_bins:
-        phi = phi_centre(one_each_event(tokens, digits["METphi"], "METphi"), met_phi_bins)
-    return pt, phi
-
-
-def check_ids(tokens: TokenBatch, vocab_size: int) -> None:
-    """Raise TokenError unless all ids lie in 0..vocab_size - 1."""
-    if len(tokens.values) and not 0 <= tokens.values.min() <= tokens.values.max() < vocab_size:
-        raise TokenError(
-            f"ids must lie in 0..{vocab_size - 1}, found {tokens.values.min()}..{tokens.values.max()}"
-        )
-
-
-def digit_table(*blocks: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Digits of ids of several kinds, each block (n_ids, n_digits), with -1 where an id has no such digit.
-
-    Examples
-    --------
-    >>> digit_table(np.array([[0, 0], [0, 1]]), np.array([[0]])).tolist()
-    [[0, 0, -1], [0, 1, -1], [-1, -1, 0]]
-    """
-    table = np.full(
-        (sum(map(len, blocks)), sum(block.shape[1] for block in blocks)), -1, dtype=np.int64
-    )
-    row = column = 0
-    for block in blocks:
-        table[row : row + len(block), column : column + block.shape[1]] = block
-        row, column = row + len(block), column + block.shape[1]
-    return table

@@ -1,8 +1,9 @@
-"""Continuous inputs: the ids of another tokenizer as targets, and the plain features of each particle beside them.
+"""Continuous inputs: the ids of another tokenizer as targets, with each particle's plain features.
 
-The rule: a token's features tell of itself alone. A particle's row holds the columns of
-:data:`hepmtp.events.observables.PARTICLE_FEATURES`, that of a MET token log(1 + MET), that of a METphi token sine and cosine of its phi;
-all other columns are 0, so that hiding a token hides all that it says. Models with ``ModelOptions(inputs="continuous")`` read them.
+The rule: a token's features tell of itself alone, so that hiding a token hides all that it says. A
+particle's row holds the columns of :data:`hepmtp.events.observables.PARTICLE_FEATURES`. That of a
+MET token holds log(1 + MET), that of a METphi token sine and cosine of its phi. All other columns
+are 0. Models with ``ModelOptions(inputs="continuous")`` read them.
 """
 
 from __future__ import annotations
@@ -13,22 +14,23 @@ from typing import Self
 
 import awkward as ak
 import numpy as np
-from numpy.typing import NDArray
 
 from hepmtp import storage
-from hepmtp.errors import NotFittedError, TokenError
+from hepmtp.errors import TokenError, check_protocol, fitted
 from hepmtp.events.observables import (
     MET_FEATURES,
     PARTICLE_FEATURES,
     met_features,
     particle_features,
 )
+from hepmtp.events.ragged import Bools, Floats, Ints
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.tokenizers import Tokenizer, load_tokenizer
 
 #: Columns of the features of a token.
 COLUMNS = (*PARTICLE_FEATURES, *MET_FEATURES)
-#: Columns that are shifted and scaled to mean 0 and width 1; the others are shares of a circle, or 0 or 1.
+#: Columns that are shifted and scaled to mean 0 and width 1. The others are sine and cosine, or 0
+#: or 1.
 STANDARDISED = ("log pt", "eta", "log energy", "log1p MET")
 
 
@@ -39,12 +41,14 @@ class ContinuousInputs:
     Parameters
     ----------
     tokenizer
-        gives the ids: one for each particle in the order of the event, then MET and METphi if it has such tokens.
+        gives the ids: one for each particle in the order of the event, then MET and METphi if it
+        has such tokens.
 
     Attributes
     ----------
     mean_, scale_
-        mean and standard deviation of each column in the training background; 0 and 1 where it is left as it is.
+        mean and standard deviation of each column in the training background; 0 and 1 where it is
+        left as it is.
 
     Examples
     --------
@@ -54,8 +58,11 @@ class ContinuousInputs:
     """
 
     tokenizer: Tokenizer
-    mean_: NDArray[np.float64] | None = field(default=None, init=False, repr=False)
-    scale_: NDArray[np.float64] | None = field(default=None, init=False, repr=False)
+    mean_: Floats | None = field(default=None, init=False, repr=False)
+    scale_: Floats | None = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        check_protocol(self.tokenizer, Tokenizer)
 
     @property
     def vocab_size(self) -> int:
@@ -68,17 +75,17 @@ class ContinuousInputs:
         return self.tokenizer.factors
 
     @property
-    def digits(self) -> NDArray[np.int64]:
-        """Digit of each id for each factor, -1 where it has none, shape (vocab_size, n_factors)."""
+    def digits(self) -> Ints:
+        """Digit of each id for each factor, -1 where it has none: (vocab_size, n_factors)."""
         return self.tokenizer.digits
 
     @property
     def supervised(self) -> bool:
-        """Whether the tokenizer has learned from signal."""
-        return bool(getattr(self.tokenizer, "supervised", False))
+        """Whether signal is used in the training of the tokenizer."""
+        return self.tokenizer.supervised
 
     def fit(self, events: ak.Array) -> Self:
-        """Fit the tokenizer, and mean and width of the features, on background training events, shape (n_events,).
+        """Fit the tokenizer, and mean and width of the features, on background training events.
 
         Raises
         ------
@@ -104,18 +111,16 @@ class ContinuousInputs:
         TokenError
             if the tokenizer does not give one token for each particle.
         """
-        if self.mean_ is None or self.scale_ is None:
-            raise NotFittedError(
-                "these ContinuousInputs have no means yet: call fit(background events) first"
-            )
+        mean, scale = fitted(self.mean_, self), fitted(self.scale_, self)
         tokens = self.tokenizer.encode(events)
         met, met_phi = (self._has(tokens, name) for name in ("MET", "METphi"))
         particle = ~(met | met_phi)
         found = np.bincount(tokens.owner[particle], minlength=len(tokens))
-        if not np.array_equal(found, ak.to_numpy(ak.num(events.Particle))):
+        counts = ak.to_numpy(ak.num(events.Particle))
+        if not np.array_equal(found, counts):
             raise TokenError(
-                f"{type(self.tokenizer).__name__} gives {found.sum()} tokens for {ak.sum(ak.num(events.Particle))} particles: "
-                "continuous inputs need one for each particle"
+                f"{type(self.tokenizer).__name__} gives {found.sum()} tokens for {counts.sum()} "
+                "particles: continuous inputs need one for each particle"
             )
         features = np.zeros((len(tokens.values), len(COLUMNS)))
         n = len(PARTICLE_FEATURES)
@@ -125,23 +130,18 @@ class ContinuousInputs:
             (met, slice(n, n + 1), of_met[tokens.owner[met], :1]),
             (met_phi, slice(n + 1, n + 3), of_met[tokens.owner[met_phi], 1:]),
         ):
-            features[rows, columns] = (values - self.mean_[columns]) / self.scale_[columns]
+            features[rows, columns] = (values - mean[columns]) / scale[columns]
         return TokenBatch(tokens.values, tokens.offsets, features.astype(np.float32))
 
     def decode(self, tokens: TokenBatch) -> ak.Array:
-        """Events that encode to the same ids, as the tokenizer decodes them; features are not used."""
+        """Events that encode to the same ids, as the tokenizer decodes them, without features."""
         return self.tokenizer.decode(tokens)
 
     def save(self, path: str | Path) -> None:
         """Write means, widths and the tokenizer to a folder."""
-        if self.mean_ is None or self.scale_ is None:
-            raise NotFittedError(
-                "these ContinuousInputs have no means yet: call fit(background events) first"
-            )
+        arrays = {"mean": fitted(self.mean_, self), "scale": fitted(self.scale_, self)}
         with storage.new_folder(path) as folder:
-            storage.write(
-                folder, storage.kind_of(self), {}, {"mean": self.mean_, "scale": self.scale_}
-            )
+            storage.write(folder, storage.kind_of(self), {}, arrays)
             self.tokenizer.save(folder / "tokenizer")
 
     @classmethod
@@ -152,7 +152,7 @@ class ContinuousInputs:
         inputs.mean_, inputs.scale_ = arrays["mean"], arrays["scale"]
         return inputs
 
-    def _has(self, tokens: TokenBatch, factor: str) -> NDArray[np.bool_]:
+    def _has(self, tokens: TokenBatch, factor: str) -> Bools:
         """Which tokens have a digit of this factor, shape (n_tokens,)."""
         names = [name for name, _ in self.factors]
         if factor not in names:

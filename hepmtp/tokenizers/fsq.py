@@ -1,7 +1,7 @@
 """FSQ tokens: every particle becomes a point of a small lattice that an autoencoder fills.
 
-The rule: there is no codebook to learn, so nothing can collapse; the digits of an id are the coordinates in the lattice, so a
-model may predict them apart (product form).
+The rule: there is no codebook to learn, so nothing can collapse. The digits of an id are the
+coordinates in the lattice, so a model may predict them apart (product form).
 """
 
 from __future__ import annotations
@@ -13,29 +13,30 @@ import torch
 from torch import Tensor
 from vector_quantize_pytorch import FSQ
 
-from hepmtp.errors import TokenError
-from hepmtp.tokenizers.autoencoder import Quantiser
+from hepmtp.errors import OptionError
 from hepmtp.tokenizers.learned import LearnedTokenizer
+from hepmtp.tokenizers.networks import Quantiser
 
 
 @dataclass(eq=False, kw_only=True)
 class FSQTokenizer(LearnedTokenizer):
     """Tokens of an autoencoder with finite scalar quantisation (Mentzer et al., arXiv:2309.15505).
 
-    Trained on the embedded background, the default has 544 of its 600 codes in use on the held-out part of it, with a
-    perplexity of 472: some corners of the lattice stay empty.
+    Some corners of the lattice stay empty. Trained on the embedded background, the default has 544
+    of its 600 codes in use on the held-out part of it, with a perplexity of 472.
 
     Parameters
     ----------
     levels
-        values that each coordinate of the lattice can take, 3 or more each; their product is the number of codes.
+        values that each coordinate of the lattice can take, 3 or more each; their product is the
+        number of codes.
     options, met_bins, met_phi_bins
         of `LearnedTokenizer`.
 
     Examples
     --------
-    >>> FSQTokenizer().factors
-    (('type', 7), ('level1', 8), ('level2', 5), ('level3', 5), ('level4', 3), ('MET', 5), ('METphi', 5))
+    >>> FSQTokenizer(levels=(8, 5)).factors
+    (('type', 7), ('level1', 8), ('level2', 5), ('MET', 5), ('METphi', 5))
     """
 
     levels: Sequence[int] = (8, 5, 5, 3)
@@ -44,7 +45,7 @@ class FSQTokenizer(LearnedTokenizer):
         super().__post_init__()
         self.levels = tuple(int(level) for level in self.levels)
         if not self.levels or min(self.levels) < 3:
-            raise TokenError(
+            raise OptionError(
                 f"levels must be one number or more, each 3 or more, found {self.levels}"
             )
 

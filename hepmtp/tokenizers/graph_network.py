@@ -1,14 +1,15 @@
-"""The network of graph tokens: attention between the particles of an event, codes of each type, and their training.
+"""The network of graph tokens: attention between particles, codes of each type, and training.
 
-The rule: an event is a graph whose edges say which particle sees which, itself always among them; the graphs of a batch lie in flat
-arrays, so that nothing is padded.
+The rule: an event is a graph whose edges say which particle sees which, itself always among
+them. The graphs of a batch lie in flat arrays, so that nothing is padded.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from typing import cast
+from dataclasses import dataclass, field
+from typing import Unpack, cast
 
 import awkward as ak
 import numpy as np
@@ -18,10 +19,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from vector_quantize_pytorch import VectorQuantize
 
-from hepmtp.errors import TrainingError
 from hepmtp.events.observables import PARTICLE_FEATURES, particle_features
+from hepmtp.events.ragged import Floats, Ints, owner, ragged_arange, starts, wrap_phi
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.tokenizers.binning import flat
+from hepmtp.training import loop
+from hepmtp.training.loop import History, LoopOptions, Watch, device_of
 
 with warnings.catch_warnings():
     # torch_geometric marks code with torch.jit.script when it is imported, which torch has given up
@@ -29,8 +32,6 @@ with warnings.catch_warnings():
         "ignore", message=r"`torch\.jit\.script` is deprecated", category=DeprecationWarning
     )
     from torch_geometric.nn import GATConv
-
-Floats = NDArray[np.float64]
 
 #: Columns of the features that are numbers; the others say the type.
 NUMBERS = PARTICLE_FEATURES.index("is jet")
@@ -40,12 +41,15 @@ CODE_WIDTH = 16
 FIRST_EVENTS = 8000
 #: At most so many pairs of particles at a time, for memory.
 MAX_EDGES = 200_000
-#: A batch: features (n_particles, n_features), edges (2, n_edges), number of particles of each event (n_events,).
+#: A batch: features (n_particles, n_features), edges (2, n_edges), number of particles of each
+#: event (n_events,).
 Graph = tuple[Tensor, Tensor, Tensor]
 
 
 class GraphNetwork(nn.Module):
-    """Graph attention, codes of each type, and what is learned from them: the class of the event, and the particle itself.
+    """Graph attention, codes of each type, and what is learned from them.
+
+    That is the class of the event, and the particle itself.
 
     Parameters
     ----------
@@ -69,8 +73,8 @@ class GraphNetwork(nn.Module):
         )
         self.leave = nn.Linear(width, CODE_WIDTH)
         self.quantise = nn.ModuleList(
-            VectorQuantize(dim=CODE_WIDTH, codebook_size=size, use_cosine_sim=True, kmeans_init=True, decay=0.95,
-                           threshold_ema_dead_code=0.1)
+            VectorQuantize(dim=CODE_WIDTH, codebook_size=size, use_cosine_sim=True,
+                           kmeans_init=True, decay=0.95, threshold_ema_dead_code=0.1)
             for size in sizes
         )  # fmt: skip
         self.classify = nn.Sequential(
@@ -84,7 +88,7 @@ class GraphNetwork(nn.Module):
         self.register_buffer("std", torch.ones(n_features))
 
     def standardise(self, x: NDArray[np.float32]) -> None:
-        """Take mean and standard deviation of the numbers among these features, shape (n_particles, n_features)."""
+        """Take mean and standard deviation of the numbers in x, (n_particles, n_features)."""
         self.mean[:NUMBERS] = torch.from_numpy(x[:, :NUMBERS].mean(axis=0, dtype=np.float64))
         self.std[:NUMBERS] = torch.from_numpy(
             np.maximum(x[:, :NUMBERS].std(axis=0, dtype=np.float64), 1e-6)
@@ -104,7 +108,7 @@ class GraphNetwork(nn.Module):
         return z
 
     def ids(self, x: Tensor, edges: Tensor) -> Tensor:
-        """Id of each particle, int64, (n_particles,): the code of its type with the closest direction."""
+        """Id of each particle, int64, (n_particles,): its type's code of the closest direction."""
         z, kind = self.features(x, edges), x[:, NUMBERS:].argmax(dim=1)
         ids = torch.zeros(len(x), dtype=torch.int64)
         start = 0
@@ -120,7 +124,7 @@ class GraphNetwork(nn.Module):
     def loss(
         self, x: Tensor, edges: Tensor, counts: Tensor, label: Tensor, reconstruction: float
     ) -> Tensor:
-        """Cross-entropy of the classes, commitment to the codes and, so weighted, error of the particles."""
+        """Cross-entropy of the classes, commitment to codes and, weighted, error of particles."""
         z, kind = self.features(x, edges), x[:, NUMBERS:].argmax(dim=1)
         codes, commitment = torch.zeros_like(z), z.new_zeros(())
         for i, quantise in enumerate(self.quantise):
@@ -129,8 +133,8 @@ class GraphNetwork(nn.Module):
                 found, _, loss = quantise(z[where][None])
                 codes = codes.index_copy(0, where, found[0])
                 commitment = commitment + loss.sum() * len(where) / len(x)
-        owner = torch.repeat_interleave(torch.arange(len(counts)), counts)
-        total = codes.new_zeros(len(counts), codes.shape[1]).index_add(0, owner, codes)
+        of = torch.repeat_interleave(torch.arange(len(counts), device=x.device), counts)
+        total = codes.new_zeros(len(counts), codes.shape[1]).index_add(0, of, codes)
         # sum and mean: the number of particles is part of what an event is
         pooled = torch.cat([total, total / counts.clamp(min=1)[:, None]], dim=1)
         loss = F.binary_cross_entropy_with_logits(self.classify(pooled)[:, 0], label) + commitment
@@ -150,7 +154,7 @@ class Graphs:
         self.particles = TokenBatch.from_counts(np.arange(len(self.x)), self.counts)
         self.direction = np.stack([flat(events, "eta"), flat(events, "phi")], axis=1)
 
-    def batch(self, events: NDArray[np.int64]) -> Graph:
+    def batch(self, events: Ints) -> Graph:
         """These events, in this order."""
         chosen = self.particles.select(events)
         edges = pairs(chosen.counts, self.direction[chosen.values], self.neighbours)
@@ -160,15 +164,13 @@ class Graphs:
             torch.from_numpy(chosen.counts),
         )
 
-    def portions(self, max_edges: int) -> Iterator[NDArray[np.int64]]:
-        """Indices of events, in their order, so that each portion has at most so many pairs (or is one event)."""
+    def portions(self, max_edges: int) -> Iterator[Ints]:
+        """Indices of events, in order, at most so many pairs (or one event) in each portion."""
         portion = np.cumsum(self.counts**2) // max_edges
         yield from np.split(np.arange(len(self.counts)), np.flatnonzero(np.diff(portion)) + 1)
 
 
-def pairs(
-    counts: NDArray[np.int64], direction: Floats, neighbours: int | None = None
-) -> NDArray[np.int64]:
+def pairs(counts: Ints, direction: Floats, neighbours: int | None = None) -> Ints:
     """Which particle (row 1) sees which (row 0), itself always among them; shape (2, n_edges).
 
     Parameters
@@ -188,17 +190,14 @@ def pairs(
     [[0, 2, 1, 0, 2, 0], [0, 0, 1, 1, 2, 2]]
     """
     n = np.repeat(counts, counts)
-    first = np.repeat(np.cumsum(counts) - counts, counts)
-    seeing = np.repeat(np.arange(len(n)), n)
-    within = np.arange(len(seeing)) - np.repeat(np.cumsum(n) - n, n)
-    seen = np.repeat(first, n) + within
+    seeing, within = owner(n), ragged_arange(n)
+    seen = ragged_arange(n, np.repeat(starts(counts), counts))
     if neighbours is not None:
         d_eta, d_phi = (direction[seeing] - direction[seen]).T
-        distance = np.hypot(d_eta, np.abs((d_phi + np.pi) % (2 * np.pi) - np.pi))
+        distance = np.hypot(d_eta, wrap_phi(d_phi))
         order = np.lexsort((np.where(seeing == seen, -1.0, distance), seeing))
-        order = order[
-            within <= neighbours
-        ]  # within is the rank too: both count from the start of each particle's pairs
+        # within is the rank too: both count from the start of each particle's pairs
+        order = order[within <= neighbours]
         seeing, seen = seeing[order], seen[order]
     return np.asarray(np.stack([seen, seeing]))
 
@@ -213,14 +212,12 @@ def train(
     network: GraphNetwork,
     events: ak.Array,
     others: Callable[[np.random.Generator], ak.Array],
+    options: LoopOptions,
     *,
     neighbours: int | None,
     reconstruction: float,
-    epochs: int,
-    batch_events: int,
-    learning_rate: float,
-    seed: int,
-) -> None:
+    **watch: Unpack[Watch],
+) -> History:
     """Minimise the loss on batches that hold as many events of both classes.
 
     Parameters
@@ -230,47 +227,73 @@ def train(
     events
         of the first class, shape (n_events,).
     others
-        gives the events of the second class for each epoch, from a generator; they are repeated, or left out, to be as many.
+        gives the events of the second class for each epoch, from a generator; they are repeated, or
+        left out, to be as many.
+    watch
+        ``checkpoint`` and ``progress`` of :func:`hepmtp.training.loop.train`.
 
     Raises
     ------
     TrainingError
-        if the loss is not finite.
+        if the loss is not finite, or the checkpoint belongs to another training.
     """
-    steps = -(-len(events) // batch_events)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, learning_rate, total_steps=steps * epochs
-    )
-    first = Graphs(events, neighbours)
-    network.train()
-    with torch.no_grad():  # k-means of the first codes sees far more particles than a batch holds
-        some = np.random.default_rng(seed).permutation(len(events))[:FIRST_EVENTS]
-        network.loss(*first.batch(some), torch.zeros(len(some)), 0.0)
-    for epoch in range(epochs):
-        rng = np.random.default_rng([seed, epoch])
-        second = Graphs(others(rng), neighbours)
-        chosen = rng.permutation(np.resize(np.arange(len(second.counts)), len(events)))
-        order = rng.permutation(len(events))
-        for step in range(steps):
-            part = slice(step * batch_events, (step + 1) * batch_events)
-            graphs = join(first.batch(order[part]), second.batch(chosen[part]))
-            label = torch.repeat_interleave(torch.tensor([0.0, 1.0]), len(order[part]))
-            loss = network.loss(*graphs, label, reconstruction)
-            if not torch.isfinite(loss):
-                raise TrainingError(
-                    f"the loss became {loss.item()} in epoch {epoch + 1}: lower learning_rate"
-                )
-            optimizer.zero_grad(set_to_none=True)
-            torch.autograd.backward(loss)
-            torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
+    task = _TwoClasses(network, Graphs(events, neighbours), others, reconstruction)
+    task.first_codes(options.seed)
+    return loop.train(task, options, **watch)
+
+
+@dataclass(eq=False)
+class _TwoClasses:
+    """The task: tell two classes of events apart by the codes of their particles."""
+
+    model: GraphNetwork
+    first: Graphs
+    others: Callable[[np.random.Generator], ak.Array]
+    reconstruction: float
+    second: Graphs = field(init=False)
+    partner: Ints = field(init=False)  # of each event, in the second class
+
+    @torch.no_grad()
+    def first_codes(self, seed: int) -> None:
+        """K-means sees far more particles than a batch holds."""
+        n = len(self.first.counts)
+        some = np.random.default_rng(seed).permutation(n)[:FIRST_EVENTS]
+        self.model.train().loss(*self.first.batch(some), torch.zeros(len(some)), 0.0)
+
+    def draw(self, _: int, rng: np.random.Generator) -> int:
+        """Events of the second class, and which of them goes with which of the first."""
+        self.second, n = self._drawn(rng), len(self.first.counts)
+        self.partner = rng.permutation(np.resize(np.arange(len(self.second.counts)), n))
+        return n
+
+    def loss(self, events: Ints, _: np.random.Generator) -> tuple[Tensor, int]:
+        """Over these events and as many of the second class."""
+        device = device_of(self.model)
+        graphs = join(self.first.batch(events), self.second.batch(self.partner[events]))
+        x, edges, counts = (one.to(device) for one in graphs)
+        label = torch.tensor([0.0, 1.0], device=device).repeat_interleave(len(events))
+        loss = self.model.loss(x, edges, counts, label, self.reconstruction)
+        return loss * len(label), len(label)
+
+    def validation_loss(self) -> None:
+        """Nothing is held out."""
+
+    def identity(self) -> Iterator[object]:
+        """Both classes; one draw stands for the function that draws."""
+        yield (self.first.neighbours, self.reconstruction)
+        for graphs in (self.first, self._drawn(np.random.default_rng(0))):
+            yield from (graphs.x, graphs.counts)
+
+    def _drawn(self, rng: np.random.Generator) -> Graphs:
+        return Graphs(self.others(rng), self.first.neighbours)
 
 
 @torch.no_grad()
-def ids(network: GraphNetwork, events: ak.Array, neighbours: int | None) -> NDArray[np.int64]:
-    """Id of each particle, shape (n_particles,), by a network in float64, so that the portion an event is in decides no code."""
+def ids(network: GraphNetwork, events: ak.Array, neighbours: int | None) -> Ints:
+    """Id of each particle, shape (n_particles,).
+
+    By a network in float64, so that the portion an event is in decides no code.
+    """
     graphs = Graphs(events, neighbours)
     parts = [np.zeros(0, dtype=np.int64)]
     for chosen in graphs.portions(MAX_EDGES):

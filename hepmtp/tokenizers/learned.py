@@ -1,17 +1,16 @@
-"""What learned tokenizers share: a code per particle by an autoencoder, then MET and METphi tokens from bins.
+"""What learned tokenizers share: a code per particle by an autoencoder.
 
-The rule: an id decodes to its centre, a real training particle that has this id, so decoding and encoding again gives
-the same ids exactly (but see `AutoencoderOptions.context`). A code that no training particle has is never given: its particles
-take the nearest code that one has.
+The rule: an id decodes to its centre, a real training particle that has this id. Decoding and
+encoding again then gives the same ids exactly (but see `AutoencoderOptions.context`). A code that
+no training particle has is never given: its particles take the nearest code that one has.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
-from typing import Any, Self
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self, Unpack
 
 import awkward as ak
 import numpy as np
@@ -19,52 +18,34 @@ import torch
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
-from hepmtp import storage
-from hepmtp.errors import NotFittedError, StorageError
+from hepmtp.errors import fitted
 from hepmtp.events.observables import particle_features
-from hepmtp.events.record import make_events
-from hepmtp.events.split import check_background, in_one_order
-from hepmtp.events.tokens import TokenBatch
+from hepmtp.events.ragged import Floats, Ints
+from hepmtp.events.split import in_one_order
 from hepmtp.tokenizers import autoencoder
-from hepmtp.tokenizers.autoencoder import (
-    N_KINEMATIC,
-    N_TYPES,
-    Autoencoder,
-    AutoencoderOptions,
-    Quantiser,
-)
-from hepmtp.tokenizers.binning import (
-    Bins,
-    behind_particles,
-    check_bins,
-    check_ids,
-    digit_table,
-    fit_bins,
-    flat,
-    met_ids,
-    met_values,
-    n_bins,
-)
+from hepmtp.tokenizers.autoencoder import N_KINEMATIC, N_TYPES, Autoencoder, AutoencoderOptions
+from hepmtp.tokenizers.binning import flat
+from hepmtp.tokenizers.networks import Quantiser
+from hepmtp.tokenizers.particles_then_met import ParticleTokenizer
+from hepmtp.training.loop import Watch
 
 #: What is stored of a centre.
 CENTRE = ("pt", "eta", "phi", "energy", "type")
 
 
 @dataclass(eq=False, kw_only=True)
-class LearnedTokenizer(ABC):
-    """A tokenizer whose particle codes are learned by an autoencoder; a subclass says which quantiser.
+class LearnedTokenizer(ParticleTokenizer, ABC):
+    """A tokenizer whose particle codes an autoencoder learns; a subclass says the quantiser.
 
-    Ids of particles come first: ``code``, or ``type * n_codes + code`` where the type is the autoencoder's condition; then one
-    id per MET bin and one per METphi bin, as `LookupTokenizer` has them.
+    The id of a particle is its code, or ``type * n_codes + code`` where the type is the
+    autoencoder's condition.
 
     Parameters
     ----------
     options
         shape and training of the autoencoder.
-    met_bins
-        number of equal-population bins of MET, or their inner quantiles; 0 leaves the MET token out.
-    met_phi_bins
-        number of bins of METphi; 0 leaves the METphi token out.
+    met_bins, met_phi_bins
+        of :class:`hepmtp.tokenizers.particles_then_met.ParticleTokenizer`.
 
     Attributes
     ----------
@@ -73,9 +54,11 @@ class LearnedTokenizer(ABC):
     history_
         mean training loss of each epoch.
     given_
-        int64, shape (n_particle_ids,): the id that is given for each, itself where a training particle has it.
+        int64, shape (n_particle_ids,): the id that is given for each, itself where a training
+        particle has it.
     centres_
-        pt, eta, phi, energy and type of the training particle that each id decodes to, shape (n_particle_ids,) each.
+        pt, eta, phi, energy and type of the training particle that each id decodes to, shape
+        (n_particle_ids,) each.
     """
 
     options: AutoencoderOptions = field(default_factory=AutoencoderOptions)
@@ -83,15 +66,10 @@ class LearnedTokenizer(ABC):
     met_phi_bins: int = 5
     model_: Autoencoder | None = field(default=None, init=False, repr=False)
     history_: list[float] = field(default_factory=list, init=False, repr=False)
-    given_: NDArray[np.int64] = field(
+    given_: Ints = field(
         default_factory=lambda: np.zeros(0, dtype=np.int64), init=False, repr=False
     )
-    centres_: dict[str, NDArray[np.float64]] = field(default_factory=dict, init=False, repr=False)
-    met_: Bins | None = field(default=None, init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        for name in ("met_bins", "met_phi_bins"):
-            setattr(self, name, check_bins(name, getattr(self, name)))
+    centres_: dict[str, Floats] = field(default_factory=dict, init=False, repr=False)
 
     @property
     @abstractmethod
@@ -103,167 +81,99 @@ class LearnedTokenizer(ABC):
         """A new quantiser whose codes count through `code_factors`."""
 
     @property
-    def factors(self) -> tuple[tuple[str, int], ...]:
-        """Names and sizes of an id's digits; MET and METphi only if there are such tokens."""
-        missing = {"MET": n_bins(self.met_bins), "METphi": self.met_phi_bins}
-        return self._particle_factors + tuple(
-            (name, size) for name, size in missing.items() if size
-        )
+    def particle_factors(self) -> tuple[tuple[str, int], ...]:
+        """The type, unless the codes say it, and the digits of the code."""
+        types = (("type", N_TYPES),) if self.options.condition == "type" else ()
+        return types + self.code_factors
 
-    @property
-    def vocab_size(self) -> int:
-        """Number of ids."""
-        return len(self.digits)
-
-    @property
-    def digits(self) -> NDArray[np.int64]:
-        """Digit of each id for each factor, -1 where it has none, shape (vocab_size, n_factors)."""
-        sizes = [size for _, size in self._particle_factors]
-        missing = [np.arange(size)[:, None] for _, size in self.factors[len(sizes) :]]
-        return digit_table(np.indices(sizes).reshape(len(sizes), -1).T, *missing)
-
-    def fit(self, events: ak.Array) -> Self:
+    def fit(self, events: ak.Array, **watch: Unpack[Watch]) -> Self:
         """Train on background training events, shape (n_events,); their order has no effect.
+
+        `watch` is that of :class:`hepmtp.training.loop.Watch`.
 
         Raises
         ------
         TrainingError
-            if the events are not background, there are fewer particles than codes, or the training fails.
+            if the events are not background, there are fewer particles than codes, or the training
+            fails.
         """
-        check_background(events)
+        super().fit(events)
         events = in_one_order(events)
-        features, counts = particle_features(events), _counts(events)
-        met = (
-            fit_bins("MET", ak.to_numpy(events.MET.pt), self.met_bins)
-            if n_bins(self.met_bins)
-            else None
+        features = particle_features(events)
+        self.model_, self.history_ = autoencoder.fit(
+            self.quantiser,
+            self.options,
+            features,
+            _counts(events),
+            **watch,
         )
-        self.model_, self.history_ = autoencoder.fit(self.quantiser, self.options, features, counts)
-        self.met_ = met
         self._find_centres(events, features)
         return self
 
-    def encode(self, events: ak.Array) -> TokenBatch:
-        """Tokens of each event: its particles in their order, then MET, then METphi."""
-        self._fitted()
-        ids = self.given_[self._ids(particle_features(events), _counts(events))]
-        return behind_particles(
-            ids, _counts(events), met_ids(events, len(self.given_), self.met_, self.met_phi_bins)
-        )
+    def _particle_ids(self, events: ak.Array) -> Ints:
+        return self.given_[self._ids(particle_features(events), _counts(events))]
 
-    def decode(self, tokens: TokenBatch) -> ak.Array:
-        """Events of the centres of the ids, weight 1; where codes depend on the event, of what the decoder makes of them.
+    def _particles(self, ids: Ints, counts: Ints) -> dict[str, NDArray[Any]]:
+        """Centres of the ids; where codes depend on the event, what the decoder makes of them."""
+        model = fitted(self.model_, self)
+        if not self.options.context:
+            return {name: column[ids] for name, column in self.centres_.items()}
+        types, codes = np.divmod(ids, model.quantiser.n_codes)
+        return _columns(autoencoder.decode(model, codes, types, counts))
 
-        Raises
-        ------
-        TokenError
-            if an id is outside the vocabulary or an event does not hold one MET and one METphi token where there are any.
-        """
-        model = self._fitted()
-        check_ids(tokens, self.vocab_size)
-        digits = dict(
-            zip((name for name, _ in self.factors), self.digits[tokens.values].T, strict=True)
-        )
-        is_particle = tokens.values < len(self.given_)
-        ids = tokens.values[is_particle]
-        counts = np.bincount(tokens.owner[is_particle], minlength=len(tokens))
-        met, met_phi = met_values(tokens, digits, self.met_, self.met_phi_bins)
-        if self.options.context:
-            types, codes = np.divmod(ids, model.quantiser.n_codes)
-            particles = _particles(autoencoder.decode(model, codes, types, counts))
-        else:
-            particles = {name: column[ids] for name, column in self.centres_.items()}
-        pt, eta, phi, energy, kind = (particles[name] for name in CENTRE)
-        return make_events(
-            counts=counts,
-            pt=pt,
-            eta=eta,
-            phi=phi,
-            energy=energy,
-            type=kind,
-            met=met,
-            met_phi=met_phi,
-        )
+    def _options(self) -> dict[str, Any]:
+        return super()._options() | {"options": asdict(self.options)}
 
-    def save(self, path: str | Path) -> None:
-        """Write options, network, centres and MET bins to a folder."""
-        model = self._fitted()
-        options = {one.name: getattr(self, one.name) for one in fields(self) if one.init}
-        options["options"] = asdict(self.options)
-        # all was trained in float32: nothing is lost
-        weights = {f"model.{name}": value.numpy() for name, value in model.state_dict().items()}
-        arrays = {
-            name: w.astype(np.float32) if w.dtype == np.float64 else w
-            for name, w in weights.items()
-        }
-        arrays |= {f"centre.{name}": column for name, column in self.centres_.items()} | {
-            "given": self.given_
-        }
-        if self.met_ is not None:
-            arrays |= {"met.edges": self.met_.edges, "met.centres": self.met_.centres}
-        with storage.new_folder(path) as folder:
-            storage.write(
-                folder,
-                storage.kind_of(self),
-                {"tokenizer": options, "history": self.history_},
-                arrays,
-            )
+    def _meta(self) -> dict[str, Any]:
+        return {"tokenizer": self._options(), "history": self.history_}
 
     @classmethod
-    def load(cls, path: str | Path) -> Self:
-        """Read what `save` wrote."""
-        meta, arrays = storage.read(path, storage.kind_of(cls))
+    def _from_meta(cls, meta: dict[str, Any]) -> Self:
         options = meta["tokenizer"]
-        tokenizer = cls(**{**options, "options": AutoencoderOptions(**options["options"])})
+        options["options"] = AutoencoderOptions.from_saved(options["options"])
+        tokenizer = cls(**options)
+        tokenizer.history_ = meta["history"]
+        return tokenizer
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        model = fitted(self.model_, self)
+        arrays: dict[str, NDArray[Any]] = {"given": self.given_}
+        arrays |= {f"centre.{name}": column for name, column in self.centres_.items()}
+        for name, value in model.state_dict().items():
+            array = value.numpy()
+            # all was trained in float32: nothing is lost
+            arrays[f"model.{name}"] = array.astype(np.float32) if array.dtype == float else array
+        return arrays
+
+    def _restore(self, arrays: dict[str, NDArray[Any]]) -> None:
+        self.given_ = arrays["given"]
+        self.centres_ = {name: arrays[f"centre.{name}"] for name in CENTRE}
         weights = {
-            name[6:]: torch.as_tensor(array)
+            name.removeprefix("model."): torch.as_tensor(array)
             for name, array in arrays.items()
             if name.startswith("model.")
         }
-        try:
-            tokenizer.model_ = autoencoder.restored(tokenizer.quantiser, tokenizer.options, weights)
-        except RuntimeError as error:
-            raise StorageError(
-                f"{path}: the weights do not fit the options ({error}); save it again"
-            ) from None
-        tokenizer.history_, tokenizer.given_ = meta["history"], arrays["given"]
-        tokenizer.centres_ = {name: arrays[f"centre.{name}"] for name in CENTRE}
-        if "met.edges" in arrays:
-            tokenizer.met_ = Bins(arrays["met.edges"], arrays["met.centres"])
-        return tokenizer
+        self.model_ = autoencoder.restored(self.quantiser, self.options, weights)
 
-    @property
-    def _particle_factors(self) -> tuple[tuple[str, int], ...]:
-        types = (("type", N_TYPES),) if self.options.condition == "type" else ()
-        return types + self.code_factors
-
-    def _fitted(self) -> Autoencoder:
-        if self.model_ is None:
-            raise NotFittedError(
-                f"this {type(self).__name__} is not trained yet: call fit(background events) first"
-            )
-        return self.model_
-
-    def _ids(self, features: NDArray[np.float32], counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _ids(self, features: NDArray[np.float32], counts: Ints) -> Ints:
         """The id of each particle, those that no training particle has included."""
-        model = self._fitted()
+        model = fitted(self.model_, self)
         codes = autoencoder.encode(model, features, counts)
         if self.options.condition == "none":
             return codes
-        return np.asarray(
-            features[:, N_KINEMATIC:].argmax(axis=1) * model.quantiser.n_codes + codes
-        )
+        types = features[:, N_KINEMATIC:].argmax(axis=1)
+        return np.asarray(types * model.quantiser.n_codes + codes)
 
     def _find_centres(self, events: ak.Array, features: NDArray[np.float32]) -> None:
-        """Of each id the training particle nearest to the mean of its particles; an id without any gets the nearest that has."""
-        model = self._fitted()
+        """Of each id the training particle nearest to the mean of its particles.
+
+        An id without any gets the nearest that has.
+        """
+        model = fitted(self.model_, self)
         particles, counts = {name: flat(events, name) for name in CENTRE}, _counts(events)
         if self.options.condition == "type":
             features, particles, counts = _with_all_types(features, particles, counts)
-        n_codes, n_ids = (
-            model.quantiser.n_codes,
-            int(np.prod([size for _, size in self._particle_factors])),
-        )
+        n_codes, n_ids = model.quantiser.n_codes, len(self.particle_digits)
         standard = model.standard(torch.as_tensor(features, dtype=torch.float64)).numpy()
         medoid = _medoids(self._ids(features, counts), standard, n_ids)
         vectors = model.quantiser.vectors().numpy()
@@ -275,12 +185,12 @@ class LearnedTokenizer(ABC):
         self.centres_ = {name: column[medoid[self.given_]] for name, column in particles.items()}
 
 
-def _counts(events: ak.Array) -> NDArray[np.int64]:
+def _counts(events: ak.Array) -> Ints:
     return np.asarray(ak.to_numpy(ak.num(events.Particle)), dtype=np.int64)
 
 
-def _medoids(ids: NDArray[np.int64], x: NDArray[np.float64], n: int) -> NDArray[np.int64]:
-    """Index of the particle nearest to the mean of the particles with its id, for each of n ids, -1 where there is none.
+def _medoids(ids: Ints, x: Floats, n: int) -> Ints:
+    """For each of n ids the index of its particle nearest to their mean, -1 where it has none.
 
     Of several types the most frequent is taken: types weigh more than everything else.
     """
@@ -295,9 +205,12 @@ def _medoids(ids: NDArray[np.int64], x: NDArray[np.float64], n: int) -> NDArray[
 
 
 def _with_all_types(
-    features: NDArray[np.float32], particles: dict[str, NDArray[Any]], counts: NDArray[np.int64]
-) -> tuple[NDArray[np.float32], dict[str, NDArray[Any]], NDArray[np.int64]]:
-    """The particles and, for each type that none of them has, the first particle as if it were one, alone in its event."""
+    features: NDArray[np.float32], particles: dict[str, NDArray[Any]], counts: Ints
+) -> tuple[NDArray[np.float32], dict[str, NDArray[Any]], Ints]:
+    """The particles, and one of each type that none of them has, alone in its event.
+
+    The latter are copies of the first particle but for the type.
+    """
     absent = np.setdiff1d(np.arange(N_TYPES), particles["type"])
     more = np.tile(features[:1], (len(absent), 1))
     more[:, N_KINEMATIC:] = np.eye(N_TYPES)[absent]
@@ -313,7 +226,7 @@ def _with_all_types(
     )
 
 
-def _particles(features: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
+def _columns(features: Floats) -> dict[str, NDArray[Any]]:
     """Columns of particles with these features."""
     log_pt, eta, sin, cos, log_energy = features[:, :N_KINEMATIC].T
     kind = features[:, N_KINEMATIC:].argmax(axis=1)

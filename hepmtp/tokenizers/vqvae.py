@@ -1,7 +1,7 @@
 """VQ-VAE tokens: every particle becomes the nearest of a few hundred learned vectors.
 
-The rule: codes that fall out of use are moved to where particles are while training goes on, so that the codebook is in use as
-a whole; without that most of it dies.
+The rule: while training goes on, codes that fall out of use are moved to where particles are. The
+codebook then is in use as a whole; without that most of it dies.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from torch import Tensor
 from torch.nn import functional as F
 from vector_quantize_pytorch import VectorQuantize
 
-from hepmtp.errors import TokenError
-from hepmtp.tokenizers.autoencoder import Quantiser
+from hepmtp.errors import OptionError
 from hepmtp.tokenizers.learned import LearnedTokenizer
+from hepmtp.tokenizers.networks import Quantiser
 
-#: A code that fewer particles of a batch take, in its moving average, is dead; 512 codes get about eight each.
+#: A code that fewer particles of a batch take, in its moving average, is dead. With 512 codes each
+#: gets about eight.
 DEAD_BELOW = 2
 
 
@@ -24,9 +25,10 @@ DEAD_BELOW = 2
 class VQVAETokenizer(LearnedTokenizer):
     """Tokens of a vector-quantised autoencoder (van den Oord et al., arXiv:1711.00937).
 
-    The codebook starts from k-means on the encoder's output, follows the particles by moving averages and compares by cosine
-    (Yu et al., arXiv:2110.04627); dead codes are replaced by particles of the batch. Trained on the embedded background, the
-    default has all 512 codes in use on the held-out part of it, with a perplexity of 504.
+    The codebook starts from k-means on the encoder's output, follows the particles by moving
+    averages and compares by cosine (Yu et al., arXiv:2110.04627). Dead codes are replaced by
+    particles of the batch. Trained on the embedded background, the default has all 512 codes in use
+    on the held-out part of it, with a perplexity of 504.
 
     Parameters
     ----------
@@ -49,8 +51,9 @@ class VQVAETokenizer(LearnedTokenizer):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.codebook_size < 2 or self.codebook_dim < 2:
-            raise TokenError(
-                f"codebook_size and codebook_dim must be 2 or more, found {self.codebook_size} and {self.codebook_dim}"
+            raise OptionError(
+                "codebook_size and codebook_dim must be 2 or more, "
+                f"found {self.codebook_size} and {self.codebook_dim}"
             )
 
     @property

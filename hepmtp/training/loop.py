@@ -1,27 +1,27 @@
-"""Training of the masked-token model: epochs, early stopping, checkpoints.
+"""One loop for every training: optimiser, early stopping, checkpoints, device, progress.
 
-The rule: the same seed gives the same model, also when training was interrupted: every epoch draws from a generator of its
-own (seed, epoch), and a checkpoint is written, under a temporary name and renamed, after each.
+The rule: the loop knows no model; a task does. The same seed gives the same model, also when
+training was interrupted. Each epoch draws from generators of its own, numpy's of (seed, epoch)
+and torch's seeded from that one. All else that an epoch starts from is in the checkpoint.
 """
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import logging
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, Self, TypedDict
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from hepmtp import storage
-from hepmtp.errors import TrainingError
-from hepmtp.events.tokens import TokenBatch
-from hepmtp.models.masked import MaskedTokenModel
-from hepmtp.training.masking import TrainingOptions, batch_loss, tokens_to_predict
+from hepmtp.errors import OptionError, TrainingError
+from hepmtp.events.ragged import Ints
+from hepmtp.training.checkpoint import State, fingerprint
+from hepmtp.training.schedules import Schedule, warm_up_cosine
 from hepmtp.training.threads import torch_threads
 
 log = logging.getLogger(__name__)
@@ -31,214 +31,237 @@ log = logging.getLogger(__name__)
 Progress = Callable[[int, int, int, float], None]
 
 
-#: One row an epoch: epoch, train_loss, validation_loss, learning_rate.
+#: One row an epoch: epoch, train_loss, validation_loss (where there is one), and the learning_rate
+#: that the next epoch would start with.
 History = list[dict[str, float]]
 
 
-def train(
-    model: MaskedTokenModel,
-    training: TokenBatch,
-    validation: TokenBatch,
-    *,
-    options: TrainingOptions | None = None,
-    checkpoint: str | Path | None = None,
-    progress: Progress | None = None,
-) -> History:
-    """Train in place; the model ends with the weights of its best epoch.
+@dataclass(frozen=True, kw_only=True)
+class LoopOptions:
+    """How anything is trained.
 
     Parameters
     ----------
-    training, validation
-        background events; the second only decides when to stop.
-    checkpoint
-        folder that is written after each epoch; if it holds an unfinished training of the same model, tokens and options,
-        that is taken up where it ended and gives the same numbers.
+    epochs, patience
+        at most so many epochs; stop after `patience` epochs without a lower validation loss.
+    batch_events
+        events of mixed multiplicity in one optimiser step.
+    learning_rate, weight_decay
+        of AdamW (Loshchilov and Hutter, arXiv:1711.05101); the rate falls to zero along a cosine.
+    seed
+        of everything that is random.
+    threads
+        torch threads; more than one is many times slower on a busy machine.
+    device
+        where to train, e.g. "cpu" or "cuda"; what was trained comes back to the CPU.
 
     Raises
     ------
-    TrainingError
-        if there is nothing to train on, the loss is not finite, or the checkpoint belongs to another training.
+    OptionError
+        if a number is out of its range. Whether the device can be used is seen when training
+        starts.
     """
-    options = options or TrainingOptions()
-    if not len(training.values) or not len(validation.values):
-        raise TrainingError(
-            f"training needs events: found {len(training)} training and {len(validation)} validation events with tokens"
-        )
+
+    epochs: int = 8
+    patience: int = 3
+    batch_events: int = 512
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.01
+    seed: int = 0
+    threads: int = 1
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        if min(self.epochs, self.patience, self.batch_events, self.threads) < 1:
+            raise OptionError(
+                f"epochs, patience, batch_events and threads must be 1 or more, found {self}"
+            )
+        if not (self.learning_rate > 0 and self.weight_decay >= 0):
+            raise OptionError(
+                f"learning_rate must be above 0 and weight_decay must be 0 or more, found {self}"
+            )
+
+    @classmethod
+    def from_saved(cls, saved: Mapping[str, Any]) -> Self:
+        """From a saved record of any version.
+
+        What it lacks takes its default; what is unknown today is left out.
+        """
+        return cls(**{one.name: saved[one.name] for one in fields(cls) if one.name in saved})
+
+
+class Watch(TypedDict, total=False):
+    """Keyword arguments of everything that trains; :func:`train` says what they do."""
+
+    checkpoint: str | Path | None
+    progress: Progress | None
+
+
+class Task(Protocol):
+    """What the loop trains: a model, its data and its loss."""
+
+    @property
+    def model(self) -> nn.Module:
+        """The model, trained in place; the loop moves it to the device, a task its batches."""
+
+    def draw(self, epoch: int, rng: np.random.Generator, /) -> int:
+        """Make the training events of this epoch (1, 2, ...) ready and tell how many there are."""
+
+    def loss(self, events: Ints, rng: np.random.Generator, /) -> tuple[Tensor, int]:
+        """Summed loss of some events of this epoch, and how many terms it has, for the mean.
+
+        The optimiser lowers that mean; there is no step if there are none.
+        """
+
+    def validation_loss(self) -> float | None:
+        """Mean loss of held-out events; None: there are none, and the last epoch is the best."""
+
+    def identity(self) -> Iterable[object]:
+        """All data (arrays) and settings (by repr) that a checkpoint must share with this task."""
+
+
+def train(
+    task: Task,
+    options: LoopOptions,
+    *,
+    schedule: Schedule = warm_up_cosine,
+    betas: tuple[float, float] = (0.9, 0.98),
+    checkpoint: str | Path | None = None,
+    progress: Progress | None = None,
+) -> History:
+    """Train the model of a task in place; it ends on the CPU with the weights of its best epoch.
+
+    Parameters
+    ----------
+    schedule
+        of the learning rate (:mod:`hepmtp.training.schedules`).
+    betas
+        of AdamW.
+    checkpoint
+        folder that is written after each epoch. If it holds an unfinished training of the same task
+        and options, that is taken up where it ended and gives the same numbers.
+    progress
+        called after each batch.
+
+    Raises
+    ------
+    OptionError
+        if the device cannot be used.
+    TrainingError
+        if the loss is not finite, or the checkpoint belongs to another training.
+    """
     with torch_threads(options.threads):
-        run = _Run(model.to(options.device), training, validation, options)
+        run = _Run(task, options, schedule, betas)
         if checkpoint is not None:
-            run.resume(Path(checkpoint))
+            path, of = Path(checkpoint), fingerprint(task.model, options, task.identity())
+            if path.exists():
+                run.state.read(path, of)
+                log.info("training goes on from %s after epoch %d", path, len(run.state.history))
         while not run.finished:
             run.epoch(progress)
             if checkpoint is not None:
-                run.save(Path(checkpoint))
-        model.load_state_dict(run.best)
-        model.to("cpu").eval()
-    return run.history
+                run.state.write(path, of)
+        task.model.load_state_dict(run.state.best)
+        task.model.to("cpu").eval()
+    return run.state.history
+
+
+@contextlib.contextmanager
+def seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
+    """Seed torch's global generators within the block, and leave them as they were behind it."""
+    cuda = [device] if device is not None and device.type == "cuda" else []
+    with torch.random.fork_rng(devices=cuda):
+        torch.manual_seed(seed)
+        yield
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where the weights of a model are."""
+    return next(model.parameters()).device
+
+
+def _usable(name: str) -> torch.device:
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:  # torch raises the latter if built without CUDA
+        reason = str(error).partition("\n")[0]
+        raise OptionError(f"device {name!r} cannot be used here ({reason}): try 'cpu'") from None
 
 
 class _Run:
-    """The state of one training: model, optimiser, history, best weights."""
+    """One training: a task, its options and the state that epochs move on."""
 
     def __init__(
-        self,
-        model: MaskedTokenModel,
-        training: TokenBatch,
-        validation: TokenBatch,
-        options: TrainingOptions,
+        self, task: Task, options: LoopOptions, schedule: Schedule, betas: tuple[float, float]
     ) -> None:
-        self.model, self.training, self.validation, self.options = (
-            model,
-            training,
-            validation,
-            options,
-        )
-        self.steps = -(-len(training) // options.batch_events)  # of an epoch
-        self.optimizer = torch.optim.AdamW(
+        self.task, self.options, self.schedule = task, options, schedule
+        self.device = _usable(options.device)
+        model = task.model.to(self.device)
+        optimizer = torch.optim.AdamW(
             model.parameters(),
             lr=options.learning_rate,
             weight_decay=options.weight_decay,
-            betas=(0.9, 0.98),
+            betas=betas,
         )
-        self.history: History = []
-        self.best = _copy(model.state_dict())
-        # hidden validation tokens are the same in every epoch, so that losses can be compared
-        self.hidden = tokens_to_predict(
-            model, validation, options, np.random.default_rng([options.seed, 0])
-        )
-        if (
-            not self.hidden.any()
-            or not tokens_to_predict(model, training, options, np.random.default_rng(0)).any()
-        ):
-            raise TrainingError(
-                f"there is no token of kind {' or '.join(options.hide)} to predict: give other events"
-            )
+        self.state = State(model, optimizer)
 
     @property
     def finished(self) -> bool:
-        losses = [row["validation_loss"] for row in self.history]
+        history = self.state.history
+        losses = [row["validation_loss"] for row in history if "validation_loss" in row]
         stale = len(losses) - 1 - int(np.argmin(losses)) if losses else 0
-        return len(losses) >= self.options.epochs or stale >= self.options.patience
+        return len(history) >= self.options.epochs or stale >= self.options.patience
 
     def epoch(self, progress: Progress | None) -> None:
-        number = len(self.history) + 1
+        number, size = len(self.state.history) + 1, self.options.batch_events
         rng = np.random.default_rng([self.options.seed, number])
-        order = rng.permutation(len(self.training))
-        total, tokens = 0.0, 0
-        self.model.train()
-        device = self.model.embedding.device
-        # dropout draws from torch's global generator: leave it as it was
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            torch.manual_seed(int(rng.integers(2**63)))
-            for step in range(self.steps):
-                chosen = order[
-                    step * self.options.batch_events : (step + 1) * self.options.batch_events
-                ]
-                batch = self.training.select(chosen)
-                loss, n_hidden = batch_loss(
-                    self.model, batch, tokens_to_predict(self.model, batch, self.options, rng)
-                )
-                if n_hidden:
-                    self._step(loss / n_hidden, (number - 1) * self.steps + step)
-                total, tokens = total + float(loss.detach()), tokens + n_hidden
+        order = rng.permutation(self.task.draw(number, rng))
+        batches = [order[first : first + size] for first in range(0, len(order), size)]
+        steps, total, counted = len(batches), 0.0, 0
+        self.state.model.train()
+        # dropout, noise and the replacing of dead codes draw from torch's global generators
+        with seeded(int(rng.integers(2**63)), self.device):
+            for step, events in enumerate(batches):
+                loss, n = self.task.loss(events, rng)
+                if n:
+                    self._step(loss / n, self._rate((number - 1) * steps + step, steps))
+                total, counted = total + float(loss.detach()), counted + n
                 if not np.isfinite(total):
                     raise TrainingError(
-                        f"the loss became {total} in epoch {number}, step {step + 1}: lower learning_rate"
+                        f"the loss became {total} in epoch {number}, step {step + 1}:"
+                        " lower learning_rate"
                     )
                 if progress is not None:
-                    progress(number, step + 1, self.steps, total / max(tokens, 1))
-        row = {"epoch": number, "train_loss": total / tokens, "validation_loss": self._validate()}
-        if not np.isfinite(row["validation_loss"]):
-            raise TrainingError(
-                f"the validation loss became {row['validation_loss']} in epoch {number}"
-            )
-        if all(row["validation_loss"] < old["validation_loss"] for old in self.history):
-            self.best = _copy(self.model.state_dict())
-        self.history.append({**row, "learning_rate": self._rate(number * self.steps)})
-        log.info(
-            "epoch %d: train %.4f, validation %.4f",
-            number,
-            row["train_loss"],
-            row["validation_loss"],
-        )
+                    progress(number, step + 1, steps, total / max(counted, 1))
+        row = {"epoch": number, "train_loss": total / counted, **self._validate(number)}
+        self.state.history.append({**row, "learning_rate": self._rate(number * steps, steps)})
+        log.info("%s", self.state.history[-1])
 
-    def _rate(self, step: int) -> float:
-        total = self.steps * self.options.epochs
-        warm = max(1, total // 20)
-        shape = min(1.0, (step + 1) / warm) * 0.5 * (1 + np.cos(np.pi * min(step / total, 1.0)))
-        return float(self.options.learning_rate * shape)
-
-    def _step(self, loss: Tensor, step: int) -> None:
-        for group in self.optimizer.param_groups:
-            group["lr"] = self._rate(step)
-        self.optimizer.zero_grad(set_to_none=True)
+    def _step(self, loss: Tensor, rate: float) -> None:
+        for group in self.state.optimizer.param_groups:
+            group["lr"] = rate
+        self.state.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimizer.step()
+        torch.nn.utils.clip_grad_norm_(self.state.model.parameters(), 1.0)
+        self.state.optimizer.step()
 
-    @torch.no_grad()
-    def _validate(self) -> float:
-        self.model.eval()
-        total, tokens = 0.0, 0
-        for first in range(0, len(self.validation), self.options.batch_events):
-            events = np.arange(first, min(first + self.options.batch_events, len(self.validation)))
-            span = slice(
-                self.validation.offsets[events[0]], self.validation.offsets[events[-1] + 1]
-            )
-            loss, n_hidden = batch_loss(
-                self.model, self.validation.select(events), self.hidden[span]
-            )
-            total, tokens = total + float(loss), tokens + n_hidden
-        return total / tokens
+    def _rate(self, step: int, steps: int) -> float:
+        return self.options.learning_rate * self.schedule(step, steps, self.options.epochs)
 
-    def fingerprint(self) -> str:
-        """Changes with the data, the model's shape or the options: a checkpoint is of use for the same only."""
-        digest = hashlib.sha256(
-            repr((asdict(self.options), self.model.config(), self.model.heads)).encode()
-        )
-        for batch in (self.training, self.validation):
-            digest.update(batch.values.tobytes() + batch.offsets.tobytes())
-            digest.update(b"" if batch.features is None else batch.features.tobytes())
-        return digest.hexdigest()
-
-    def save(self, path: Path) -> None:
-        arrays = {
-            f"model.{name}": value.numpy(force=True)
-            for name, value in self.model.state_dict().items()
-        }
-        arrays |= {f"best.{name}": value.numpy(force=True) for name, value in self.best.items()}
-        for index, state in self.optimizer.state_dict()["state"].items():
-            arrays |= {
-                f"optimizer.{index}.{name}": value.numpy(force=True)
-                for name, value in state.items()
+    def _validate(self, epoch: int) -> dict[str, float]:
+        """The validation loss, if there is one; weights that are the best so far are kept."""
+        model, history = self.state.model.eval(), self.state.history
+        # the same noise in every epoch, so that losses can be compared
+        with torch.no_grad(), seeded(self.options.seed, self.device):
+            loss = self.task.validation_loss()
+        if loss is None or all(loss < row["validation_loss"] for row in history):
+            self.state.best = {
+                name: value.detach().clone() for name, value in model.state_dict().items()
             }
-        with storage.new_folder(path) as folder:
-            storage.write(
-                folder, "checkpoint", {"of": self.fingerprint(), "history": self.history}, arrays
-            )
-
-    def resume(self, path: Path) -> None:
-        if not path.exists():
-            return
-        meta, arrays = storage.read(path, "checkpoint")
-        if meta["of"] != self.fingerprint():
+        if loss is None:
+            return {}
+        if not np.isfinite(loss):
             raise TrainingError(
-                f"checkpoint {path} is of other events, options or model: choose another folder or remove it"
+                f"the validation loss became {loss} in epoch {epoch}: lower learning_rate"
             )
-        self.history = meta["history"]
-        groups: dict[str, dict[str, Any]] = {"model": {}, "best": {}, "optimizer": {}}
-        for name, array in arrays.items():
-            group, _, rest = name.partition(".")
-            groups[group][rest] = torch.as_tensor(array)
-        self.model.load_state_dict(groups["model"])
-        self.best = groups["best"]
-        states: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in groups["optimizer"].items():
-            index, _, key = name.partition(".")
-            states.setdefault(int(index), {})[key] = tensor
-        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": states})
-        log.info("training goes on from %s after epoch %d", path, len(self.history))
-
-
-def _copy(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: value.detach().clone() for name, value in state.items()}
+        return {"validation_loss": loss}

@@ -1,83 +1,139 @@
-"""Training: hide tokens at random, let the model predict them, stop when the validation loss no longer falls.
-
-The rule: the same seed gives the same model, also when training was interrupted: every epoch draws from a generator of its
-own (seed, epoch), and a checkpoint is written, under a temporary name and renamed, after each.
-"""
+"""Training of the masked-token model: hide tokens at random, and let the model predict them."""
 
 from __future__ import annotations
 
-import logging
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Unpack
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import nll_loss
 
-from hepmtp.errors import TrainingError
+from hepmtp.errors import OptionError, TrainingError
+from hepmtp.events.ragged import Bools, Ints
 from hepmtp.events.tokens import TokenBatch
+from hepmtp.models import TokenModel, check_model
 from hepmtp.models.attention import sort_by_multiplicity
-from hepmtp.models.masked import MaskedTokenModel
+from hepmtp.training import loop
+from hepmtp.training.loop import History, LoopOptions, Watch
 
-log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class TrainingOptions:
-    """How a model is trained.
+@dataclass(frozen=True, kw_only=True)
+class TrainingOptions(LoopOptions):
+    """How a masked-token model is trained.
 
     Parameters
     ----------
-    epochs, patience
-        at most so many epochs; stop after `patience` epochs without a lower validation loss.
-    batch_events
-        events of mixed multiplicity in one optimiser step.
-    learning_rate, weight_decay
-        of AdamW (Loshchilov and Hutter, arXiv:1711.05101); the rate rises over the first 5 % of the steps and falls to
-        zero along a cosine.
     mask_fraction
-        share of an event's tokens that is hidden, at random; at least one is. The default, one token an event as in
-        scoring, comes from a scan on background (benchmarks/mask_fraction.py). Models of the attention "leave_one_out" do not
-        use it: they predict every token of every event in each pass.
+        share of an event's tokens that is hidden, at random; at least one is. The default, one
+        token an event as in scoring, comes from a scan on background
+        (benchmarks/mask_fraction.py). Models of the attention "leave_one_out" do not use it: they
+        predict every token of every event in each pass.
     hide
         kinds of tokens to predict, of "particle", "MET" and "METphi"; none named: all.
-    seed
-        of everything that is random.
-    threads
-        torch threads; more than one is many times slower on a busy machine.
-    device
-        where to train, e.g. "cpu" or "cuda".
+    epochs, patience, batch_events, learning_rate, weight_decay, seed, threads, device
+        of :class:`hepmtp.training.loop.LoopOptions`.
     """
 
-    epochs: int = 8
-    patience: int = 3
-    batch_events: int = 512
-    learning_rate: float = 2e-3
-    weight_decay: float = 0.01
     mask_fraction: float = 0.0
     hide: tuple[str, ...] = ()
-    seed: int = 0
-    threads: int = 1
-    device: str = "cpu"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         object.__setattr__(self, "hide", tuple(self.hide))
-        if (
-            min(self.epochs, self.patience, self.batch_events, self.threads) < 1
-            or not 0 <= self.mask_fraction <= 1
-        ):
+        if not 0 <= self.mask_fraction <= 1:
+            raise OptionError(f"mask_fraction must be in 0..1, found {self}")
+
+
+def train(
+    model: TokenModel,
+    training: TokenBatch,
+    validation: TokenBatch,
+    *,
+    options: TrainingOptions | None = None,
+    **watch: Unpack[Watch],
+) -> History:
+    """Train in place; the model ends with the weights of its best epoch.
+
+    Parameters
+    ----------
+    training, validation
+        background events; the second only decides when to stop.
+    watch
+        ``checkpoint`` and ``progress`` of :func:`hepmtp.training.loop.train`.
+
+    Raises
+    ------
+    OptionError
+        if `model` is no token model.
+    TrainingError
+        if there is nothing to train on, the loss is not finite, or the checkpoint belongs to
+        another training.
+    """
+    options = options or TrainingOptions()
+    task = _MaskedTokens(check_model(model), training, validation, options)
+    return loop.train(task, options, **watch)
+
+
+@dataclass(eq=False)
+class _MaskedTokens:
+    """The task: cross-entropy of what is hidden."""
+
+    model: TokenModel
+    training: TokenBatch
+    validation: TokenBatch
+    options: TrainingOptions
+
+    def __post_init__(self) -> None:
+        n, m = len(self.training), len(self.validation)
+        if not len(self.training.values) or not len(self.validation.values):
             raise TrainingError(
-                f"epochs, patience, batch_events and threads must be 1 or more and mask_fraction in 0..1, found {self}"
+                f"training needs events: found {n} training and {m} validation events with tokens"
             )
+        # the same tokens in every epoch, so that losses can be compared
+        self.hidden = self._targets(self.validation, np.random.default_rng([self.options.seed, 0]))
+        some = self._targets(self.training, np.random.default_rng(0))
+        if not self.hidden.any() or not some.any():
+            kinds = " or ".join(self.options.hide)
+            raise TrainingError(f"there is no token of kind {kinds} to predict: give other events")
+
+    def _targets(self, tokens: TokenBatch, rng: np.random.Generator) -> Bools:
+        return tokens_to_predict(self.model, tokens, self.options, rng)
+
+    def draw(self, _: int, __: np.random.Generator) -> int:
+        """The same events in every epoch."""
+        return len(self.training)
+
+    def loss(self, events: Ints, rng: np.random.Generator) -> tuple[Tensor, int]:
+        """Over all digits of the hidden tokens, and the number of these tokens."""
+        batch = self.training.select(events)
+        return batch_loss(self.model, batch, self._targets(batch, rng))
+
+    def validation_loss(self) -> float:
+        """Per hidden token."""
+        total, tokens = 0.0, 0
+        for first in range(0, len(self.validation), self.options.batch_events):
+            events = np.arange(first, min(first + self.options.batch_events, len(self.validation)))
+            span = slice(*self.validation.offsets[[first, events[-1] + 1]])
+            loss, n = batch_loss(self.model, self.validation.select(events), self.hidden[span])
+            total, tokens = total + float(loss), tokens + n
+        return total / tokens
+
+    def identity(self) -> Iterator[object]:
+        """The tokens and the shape of the model."""
+        yield from (repr(self.model), self.model.heads, self.model.targets, self.model.one_pass)
+        for batch in (self.training, self.validation):
+            yield from (batch.values, batch.offsets, batch.features)
 
 
 def mask_tokens(
-    tokens: TokenBatch,
-    fraction: float,
-    rng: np.random.Generator,
-    among: NDArray[np.bool_] | None = None,
-) -> NDArray[np.bool_]:
-    """Which tokens to hide, bool, shape (n_tokens,): each with this probability, and one at random where none fell.
+    tokens: TokenBatch, fraction: float, rng: np.random.Generator, among: Bools | None = None
+) -> Bools:
+    """Which tokens to hide, bool, shape (n_tokens,): each with this probability.
+
+    Where none fell in an event, it is one at random.
 
     Parameters
     ----------
@@ -93,9 +149,8 @@ def mask_tokens(
     if among is not None:
         hidden = np.zeros(len(tokens.values), dtype=bool)
         counts = np.bincount(tokens.owner[among], minlength=len(tokens))
-        hidden[among] = mask_tokens(
-            TokenBatch.from_counts(tokens.values[among], counts), fraction, rng
-        )
+        allowed = TokenBatch.from_counts(tokens.values[among], counts)
+        hidden[among] = mask_tokens(allowed, fraction, rng)
         return hidden
     hidden = rng.random(len(tokens.values)) < fraction
     some = np.bincount(tokens.owner[hidden], minlength=len(tokens)) > 0
@@ -105,49 +160,38 @@ def mask_tokens(
 
 
 def tokens_to_predict(
-    model: MaskedTokenModel, tokens: TokenBatch, options: TrainingOptions, rng: np.random.Generator
-) -> NDArray[np.bool_]:
-    """The targets of one pass, bool, shape (n_tokens,): all that `options` allow, or some at random if they must be hidden."""
+    model: TokenModel, tokens: TokenBatch, options: TrainingOptions, rng: np.random.Generator
+) -> Bools:
+    """The targets of one pass, bool, shape (n_tokens,), of the kinds that `options` allow.
+
+    All of them for a model that needs one pass; otherwise some at random, which must be hidden.
+    """
     among = None
-    if options.hide:
-        unknown = set(options.hide) - set(model.kinds)
-        if unknown:
-            raise TrainingError(
-                f"there are no tokens of kind {', '.join(sorted(unknown))} to hide, only {model.kinds}"
-            )
-        kind = (
-            model.mask_id(torch.as_tensor(tokens.values, device=model.embedding.device))
-            - model.vocab_size
+    if unknown := set(options.hide) - set(model.kinds):
+        raise TrainingError(
+            f"there are no tokens of kind {', '.join(sorted(unknown))} to hide, only {model.kinds}"
         )
-        among = np.isin(model.kinds, options.hide)[kind.numpy(force=True)]
+    if options.hide:
+        among = model.is_kind(options.hide, tokens.values)
     if model.one_pass:
         return np.ones(len(tokens.values), dtype=bool) if among is None else among
     return mask_tokens(tokens, options.mask_fraction, rng, among)
 
 
-def batch_loss(
-    model: MaskedTokenModel, tokens: TokenBatch, hidden: NDArray[np.bool_]
-) -> tuple[Tensor, int]:
-    """Summed cross-entropy of all digits of the tokens to predict, and their number; they are hidden unless one pass does it."""
-    order, groups = sort_by_multiplicity(tokens.counts)
-    device = model.embedding.device
+def batch_loss(model: TokenModel, tokens: TokenBatch, hidden: Bools) -> tuple[Tensor, int]:
+    """Summed cross-entropy of all digits of the tokens to predict, and the number of these tokens.
+
+    They are hidden from a model that needs it.
+    """
+    order, _ = sort_by_multiplicity(tokens.counts)
     flat = TokenBatch(np.arange(len(tokens.values)), tokens.offsets).select(order).values
-    truth = torch.as_tensor(tokens.values[flat], device=device)
-    mask = torch.as_tensor(hidden[flat], device=device)
-    masked = model.mask_id(truth)
-    values = truth if model.one_pass else torch.where(mask, masked, truth)
-    told = (
-        None if tokens.features is None else torch.as_tensor(tokens.features[flat], device=device)
-    )
-    at = mask.nonzero()[:, 0]
-    if np.array_equal(np.bincount(tokens.owner[hidden], minlength=len(tokens)), tokens.counts > 0):
-        features = model.encode_sorted(
-            values, groups, at, told
-        )  # one an event: the last block looks at these alone
-    else:
-        features = model.encode_sorted(values, groups, None, told)[at]
-    targets = model.targets[truth[mask]]
-    loss = torch.zeros((), device=device)
-    for log_p, target in zip(model.log_probabilities(features), targets.T, strict=True):
-        loss = loss + torch.nn.functional.nll_loss(log_p, target, ignore_index=-1, reduction="sum")
-    return loss, int(mask.sum())
+    batch, at = tokens.select(order), np.flatnonzero(hidden[flat])
+    masks = model.mask_ids(batch.values)
+    targets = torch.as_tensor(model.targets[batch.values[at]])
+    if not model.one_pass:
+        batch = replace(batch, values=np.where(hidden[flat], masks, batch.values))
+    losses = [
+        nll_loss(log_p, target.to(log_p.device), ignore_index=-1, reduction="sum")
+        for log_p, target in zip(model.predict(batch, at), targets.T, strict=True)
+    ]
+    return sum(losses, torch.zeros(())), len(at)

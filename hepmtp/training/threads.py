@@ -1,6 +1,7 @@
 """The number of threads that torch uses.
 
-The rule: one. Work is spread over processes, and several threads on busy cores are many times slower.
+The rule: one. Work is spread over processes, and several threads on busy cores are many times
+slower.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import torch
 
 @contextlib.contextmanager
 def torch_threads(n: int) -> Iterator[None]:
-    """Let torch use this many threads within the block; more than one is many times slower on a busy machine."""
+    """Let torch use this many threads within the block."""
     before = torch.get_num_threads()
     torch.set_num_threads(n)
     try:

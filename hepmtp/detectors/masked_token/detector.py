@@ -1,17 +1,7 @@
-"""The masked-token detector: how badly a transformer, trained on background, predicts each particle from the others.
+"""The masked-token detector: how badly a model, trained on background, predicts each token.
 
-The rule: every form of the score is larger for stranger events. With s the surprise -log p of a hidden token's digit, t the tail
-surprise -log P(d or more), H and V expected value and variance of s under the model's own prediction (:mod:`hepmtp.detectors.masked_token.surprise`):
-
-- ``"sum"``: all s of the event; grows with the particle count by itself;
-- ``"mean"``: the sum over the number of tokens;
-- ``"excess"``: (sum s - sum H) / sqrt(sum V), over all factors: centred and scaled;
-- a factor's name (``"type"``, ``"pt"``, ``"eta"``, ``"MET"``, ...): the sum of that factor alone, of t for pt and MET, where new
-  physics lies above and not below what is expected, of s for the others;
-- ``"joined"``, the default: three questions, each answered by the share of background that is at least as strange, and Fisher's
-  combination of the three (:mod:`hepmtp.detectors.masked_token.tails`). What the particles are (sum of s of the type), how hard they are (sum of t of
-  pt), and what is missing (t of MET). Directions (eta, phi, METphi) are not asked for: nothing says where new physics would
-  point. What has no such name (a code, a joint token) is asked for by its s as one question.
+Tokenizer, model and the form of the score (:mod:`hepmtp.detectors.masked_token.forms`) are parts
+that a user may exchange.
 """
 
 from __future__ import annotations
@@ -19,65 +9,72 @@ from __future__ import annotations
 import functools
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 import awkward as ak
 import numpy as np
 import torch
 from hist.axis import Regular
-from numpy.typing import NDArray
 
 from hepmtp import storage
-from hepmtp.detectors import axis_from, plain_axis, score_axis, training_events
+from hepmtp.detectors import BaseDetector, axis_from, plain_axis, score_axis, training_events
+from hepmtp.detectors.masked_token.forms import DESCRIPTIONS, description, label, questions, sums
 from hepmtp.detectors.masked_token.surprise import Surprises, surprises
 from hepmtp.detectors.masked_token.tails import TailCombination
-from hepmtp.errors import NotFittedError, OptionError, StorageError
+from hepmtp.errors import OptionError, StorageError, check_protocol, fitted
+from hepmtp.events.ragged import Floats
 from hepmtp.events.tokens import TokenBatch
-from hepmtp.models.masked import MaskedTokenModel, ModelOptions, output_heads
+from hepmtp.models import ModelConfig, TokenModel, build, check_config
+from hepmtp.models.masked import ModelOptions
 from hepmtp.tokenizers import Tokenizer, load_tokenizer
 from hepmtp.tokenizers.lookup import LookupTokenizer
-from hepmtp.training.loop import History, Progress, train
-from hepmtp.training.masking import TrainingOptions
+from hepmtp.training.loop import History, Watch, seeded
+from hepmtp.training.masking import TrainingOptions, train
 from hepmtp.training.threads import torch_threads
-
-Floats = NDArray[np.float64]
-
-#: Factors of which only a large value is strange.
-UPWARDS = ("pt", "MET")
-#: Factors that the joined score does not ask for: directions.
-NOT_ASKED = ("eta", "phi", "METphi")
 
 
 @dataclass(eq=False)
-class MaskedTokenDetector:
+class MaskedTokenDetector(BaseDetector):
     """Tokenizer, masked-token model and background tail probabilities as one detector.
 
     Parameters
     ----------
     tokenizer
         default: the look-up table "no_azimuth".
-    model, training
-        shape of the model and how it is trained.
+    model
+        what the model is made from (:class:`hepmtp.models.ModelConfig`); default: a transformer.
+    training
+        how it is trained.
     form
-        of the score; this module's docstring lists them.
+        of the score (:mod:`hepmtp.detectors.masked_token.forms`).
     tail_events
-        at most so many training events are scored to fit the tail probabilities and the ranges of the axes.
+        at most so many training events are scored to fit the tail probabilities and the ranges of
+        the axes.
 
     Attributes
     ----------
     model_, history_
         the trained model and its training curve.
+
+    Raises
+    ------
+    OptionError
+        if `model` is no dataclass with a method ``build``.
     """
 
     tokenizer: Tokenizer = field(default_factory=lambda: LookupTokenizer.preset("no_azimuth"))
-    model: ModelOptions = field(default_factory=ModelOptions)
+    model: ModelConfig = field(default_factory=ModelOptions)
     training: TrainingOptions = field(default_factory=TrainingOptions)
     form: str = "joined"
     tail_events: int = 50_000
     history_: History = field(default_factory=list, init=False, repr=False)
-    model_: MaskedTokenModel | None = field(default=None, init=False, repr=False)
+    model_: TokenModel | None = field(default=None, init=False, repr=False)
     _state: _State | None = field(default=None, init=False, repr=False)
     _saved: tuple[str, str] | None = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        check_protocol(self.tokenizer, Tokenizer)
+        check_config(self.model)
 
     @property
     def name(self) -> str:
@@ -90,97 +87,77 @@ class MaskedTokenDetector:
         return axis_from(self._fitted().axes[self.form])
 
     @property
-    def fitted_model(self) -> MaskedTokenModel:
+    def fitted_model(self) -> TokenModel:
         """The trained model."""
-        if self.model_ is None:
-            raise NotFittedError(
-                "this MaskedTokenDetector is not trained yet: call fit(background events) first"
-            )
-        return self.model_
+        return fitted(self.model_, self)
 
     @property
     def description(self) -> str:
         """What this form of the score is, in a sentence."""
-        plain = {
-            "joined": "How badly a transformer, trained on background, predicts what the particles are, how hard they are and what is "
-            "missing from the rest of the event: for each of the three the share of background that is at least as strange, and Fisher's "
-            "combination of these.",
-            "sum": "Sum of -log p over everything that the transformer predicts; grows with the particle count by itself.",
-            "mean": "The sum divided by the number of tokens.",
-            "excess": "The sum minus what the model expects, over the spread that it expects.",
-        }
-        above = "a value as large or larger" if self.form in UPWARDS else "the value"
-        return plain.get(
-            self.form,
-            f"Sum of -log of the probability that the transformer gives to {above} of {self.form}.",
-        )
+        return description(self.form)
 
     @property
     def forms(self) -> tuple[str, ...]:
         """The forms that the score can have."""
-        return ("joined", "sum", "mean", "excess", *self._heads())
+        return _forms_of(self._new_model() if self.model_ is None else self.model_)
+
+    @property
+    def n_parameters(self) -> int:
+        """Trainable parameters of the model."""
+        return sum(one.numel() for one in self.fitted_model.parameters())
+
+    @property
+    def supervised(self) -> bool:
+        """Whether signal is used in the training of the tokenizer."""
+        return self.tokenizer.supervised
 
     def with_score(self, form: str) -> Self:
-        """The same detector with another form of the score; both share the model and what it has computed."""
-        self._check_form(form)
+        """The same detector with another form of the score.
+
+        Both share the model and what it has computed.
+        """
+        _check_form(form, self.forms)
         other = type(self)(self.tokenizer, self.model, self.training, form, self.tail_events)
         for name in ("history_", "model_", "_state", "_saved"):
             setattr(other, name, getattr(self, name))
         return other
 
-    def fit(
-        self,
-        events: ak.Array,
-        *,
-        checkpoint: str | Path | None = None,
-        progress: Progress | None = None,
-    ) -> Self:
-        """Fit tokenizer, model and tail probabilities on background events; only their train and validation parts are used.
+    def fit(self, events: ak.Array, **watch: Unpack[Watch]) -> Self:
+        """Fit tokenizer, model and tail probabilities on background events.
+
+        Only their train and validation parts are used.
 
         Parameters
         ----------
         events
             background, shape (n_events,).
-        checkpoint
-            folder from which an interrupted training goes on (:func:`hepmtp.training.loop.train`).
-        progress
-            called after each batch.
+        watch
+            ``checkpoint`` and ``progress`` of :func:`hepmtp.training.loop.train`.
         """
         training, validation = (training_events(events, part) for part in ("train", "validation"))
         self.tokenizer.fit(training)
         tokens = [self.tokenizer.encode(part) for part in (training, validation)]
-        return self.fit_tokens(*tokens, checkpoint=checkpoint, progress=progress)
+        return self.fit_tokens(*tokens, **watch)
 
     def fit_tokens(
-        self,
-        training: TokenBatch,
-        validation: TokenBatch,
-        *,
-        checkpoint: str | Path | None = None,
-        progress: Progress | None = None,
+        self, training: TokenBatch, validation: TokenBatch, **watch: Unpack[Watch]
     ) -> Self:
-        """As `fit`, for tokens of the fitted tokenizer, such as :class:`processors.corpus.CorpusProcessor` gives."""
-        self._check_form(self.form)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.training.seed)
-            model = MaskedTokenModel(self.tokenizer.factors, self.tokenizer.digits, self.model)
-        self.history_ = train(
-            model,
-            training,
-            validation,
-            options=self.training,
-            checkpoint=checkpoint,
-            progress=progress,
-        )
+        """As `fit`, for tokens of the fitted tokenizer.
+
+        :class:`processors.corpus.CorpusProcessor` gives such.
+        """
+        model = self._new_model()
+        _check_form(self.form, _forms_of(model))
+        self.history_ = train(model, training, validation, options=self.training, **watch)
         self.model_ = model
         rng = np.random.default_rng(self.training.seed)
         some = np.sort(rng.permutation(len(training))[: self.tail_events])
         state = _State()
         self._state, self._saved = state, None
-        parts = self._parts(training.select(some))
-        state.tails.fit(parts["questions"])
+        forms = self._sums(training.select(some))
+        state.tails.fit(questions(forms, _heads(self.fitted_model)))
         state.axes = {
-            form: plain_axis(score_axis(self._form(parts, form), label=_label(form)))
+            form: plain_axis(score_axis(self._form(forms, form), label=label(form)))
             for form in self.forms
         }
         return self
@@ -188,10 +165,13 @@ class MaskedTokenDetector:
     def score(self, events: ak.Array) -> Floats:
         """Score of each event, shape (n_events,)."""
         self._fitted()
-        return self._form(self._parts(self.tokenizer.encode(events)), self.form)
+        return self._form(self._sums(self.tokenizer.encode(events)), self.form)
 
     def surprises(self, tokens: TokenBatch) -> Surprises:
-        """Leave-one-out surprises of each token; the last batch is remembered, so that forms share the work."""
+        """Leave-one-out surprises of each token.
+
+        Those of the last batch are remembered, so that forms share the work.
+        """
         state = self._fitted()
         if state.last is None or state.last[0] != tokens:
             with torch_threads(1):
@@ -202,6 +182,7 @@ class MaskedTokenDetector:
         """Write model, tail probabilities, axes, training curve and tokenizer to a folder."""
         state = self._fitted()
         meta = {
+            "model_kind": storage.kind_of(self.model),
             "model": asdict(self.model),
             "training": asdict(self.training),
             "form": self.form,
@@ -225,15 +206,12 @@ class MaskedTokenDetector:
         meta, arrays = storage.read(path, storage.kind_of(cls))
         detector = cls(
             load_tokenizer(Path(path) / "tokenizer"),
-            ModelOptions(**meta["model"]),
-            TrainingOptions(**meta["training"]),
+            _saved_config(path, meta),
+            TrainingOptions.from_saved(meta["training"]),
             meta["form"],
             meta["tail_events"],
         )
-        with torch.random.fork_rng(devices=[]):  # the weights drawn here are replaced at once
-            model = MaskedTokenModel(
-                detector.tokenizer.factors, detector.tokenizer.digits, detector.model
-            )
+        model = detector._new_model()
         weights = {
             key[6:]: torch.as_tensor(value)
             for key, value in arrays.items()
@@ -243,7 +221,8 @@ class MaskedTokenDetector:
             model.load_state_dict(weights)
         except RuntimeError as error:
             raise StorageError(
-                f"{path}: the weights do not fit the tokenizer's vocabulary ({error}); save it again"
+                f"{path}: the weights do not fit the model or the tokenizer's vocabulary "
+                f"({error}); save it again"
             ) from None
         tails = {key[6:]: value for key, value in arrays.items() if key.startswith("tails.")}
         detector._state = _State(TailCombination.from_arrays(tails), meta["axes"])
@@ -252,50 +231,26 @@ class MaskedTokenDetector:
         return detector
 
     def __reduce__(self) -> Any:
-        """A saved detector travels to workers as its path and digest, and is opened once in each."""
+        """A saved detector travels to workers as path and digest, and is opened once in each."""
         if self._saved is None:
             return super().__reduce__()
         return _open, (*self._saved, self.form)
 
     def _fitted(self) -> _State:
-        if self._state is None:
-            raise NotFittedError(
-                "this MaskedTokenDetector is not trained yet: call fit(background events) first"
-            )
-        return self._state
+        return fitted(self._state, self)
 
-    def _check_form(self, form: str) -> None:
-        if form not in self.forms:
-            raise OptionError(f"score form {form!r} is unknown; there are {', '.join(self.forms)}")
+    def _new_model(self) -> TokenModel:
+        """The model with the random weights of the training's seed."""
+        with seeded(self.training.seed):
+            return build(self.model, self.tokenizer.factors, self.tokenizer.digits)
 
-    def _heads(self) -> list[str]:
-        heads, _ = output_heads(self.model.form, self.tokenizer.factors, self.tokenizer.digits)
-        return [head.name for head in heads]
+    def _sums(self, tokens: TokenBatch) -> dict[str, Floats]:
+        return sums(self.surprises(tokens), tokens, _heads(self.fitted_model))
 
-    def _parts(self, tokens: TokenBatch) -> dict[str, Floats]:
-        """Every form but the joined one, each shape (n_events,), and the components of that, (n_events, n_components)."""
-        found = self.surprises(tokens)
-
-        def total(part: Floats) -> Floats:
-            return np.bincount(tokens.owner, part, minlength=len(tokens)).astype(np.float64)
-
-        s, expected, variance = (
-            total(part.sum(axis=1)) for part in (found.surprise, found.expected, found.variance)
-        )
-        parts = {"sum": s, "mean": s / np.maximum(tokens.counts, 1)}
-        parts["excess"] = (s - expected) / np.sqrt(np.maximum(variance, 1e-9))
-        heads = self._heads()
-        for column, name in enumerate(heads):
-            parts[name] = total((found.tail if name in UPWARDS else found.surprise)[:, column])
-        named = [parts[name] for name in heads if name in ("type", *UPWARDS)]
-        other = [parts[name] for name in heads if name not in ("type", *UPWARDS, *NOT_ASKED)]
-        parts["questions"] = np.stack([*named, *([np.sum(other, axis=0)] if other else [])], axis=1)
-        return parts
-
-    def _form(self, parts: dict[str, Floats], form: str) -> Floats:
+    def _form(self, forms: dict[str, Floats], form: str) -> Floats:
         if form != "joined":
-            return parts[form]
-        return self._fitted().tails.score(parts["questions"])
+            return forms[form]
+        return self._fitted().tails.score(questions(forms, _heads(self.fitted_model)))
 
 
 @dataclass
@@ -304,21 +259,44 @@ class _State:
 
     tails: TailCombination = field(default_factory=TailCombination)
     axes: dict[str, dict[str, Any]] = field(default_factory=dict)
-    last: tuple[TokenBatch, Surprises] | None = None  # stays at home when pickled: it is large
+    last: tuple[TokenBatch, Surprises] | None = None  # not pickled: it is large
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "last": None}
 
 
-def _label(form: str) -> str:
-    return "masked-token score" if form == "joined" else f"masked-token score ({form})"
+def _heads(model: TokenModel) -> list[str]:
+    return [name for name, _ in model.heads]
+
+
+def _forms_of(model: TokenModel) -> tuple[str, ...]:
+    return (*DESCRIPTIONS, *_heads(model))
+
+
+def _check_form(form: str, forms: tuple[str, ...]) -> None:
+    if form not in forms:
+        raise OptionError(f"score form {form!r} is unknown; there are {', '.join(forms)}")
+
+
+def _saved_config(path: str | Path, meta: dict[str, Any]) -> ModelConfig:
+    """What the model of a saved detector is made from; older folders have no kind."""
+    kind = meta.get("model_kind", storage.kind_of(ModelOptions))
+    try:
+        config: ModelConfig = storage.resolve(kind)(**meta["model"])
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        raise StorageError(
+            f"{path} holds a model of {kind!r}, which cannot be made here ({error}): install the "
+            "package that it was saved with"
+        ) from None
+    return config
 
 
 @functools.lru_cache(maxsize=4)
 def _open_once(path: str, digest: str) -> MaskedTokenDetector:
     if storage.digest(path) != digest:
         raise StorageError(
-            f"{path} is not the detector that the processor was made with (its sha256 differs): copy it again"
+            f"{path} is not the detector that the processor was made with (its sha256 differs): "
+            "copy it again"
         )
     return MaskedTokenDetector.load(path)
 

@@ -1,7 +1,9 @@
-"""Results in the form of the Dark Machines challenge (arXiv:2105.14027), to set beside its published models.
+"""Results in the form of the Dark Machines challenge (arXiv:2105.14027), to set beside its
+published models.
 
-The rule: a working point that :mod:`hepmtp.statistics.metrics` does not quote stays an empty field. A place among published models is
-no contest: they saw other events, other cuts and another detector simulation.
+The rule: a working point that :mod:`hepmtp.statistics.metrics` does not quote stays an empty field.
+A place among published models is no contest: they saw other events, other cuts and another detector
+simulation.
 """
 
 from __future__ import annotations
@@ -21,7 +23,10 @@ COLUMNS = ("Signal", "Model", "Chan", "AUC", "1e-2", "1e-3", "1e-4")
 
 
 class ChallengeRow(NamedTuple):
-    """A row of the Dark Machines challenge tables (arXiv:2105.14027); `eps_s` at eps_B = 1e-2, 1e-3, 1e-4."""
+    """A row of the Dark Machines challenge tables (arXiv:2105.14027).
+
+    `eps_s` at eps_B = 1e-2, 1e-3, 1e-4.
+    """
 
     signal: str
     model: str
@@ -31,7 +36,7 @@ class ChallengeRow(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where a row of ours would stand among the published rows of one signal and channel, by AUC."""
+    """Where a row would stand among the published rows of one signal and channel, by AUC."""
 
     row: ChallengeRow
     chan: str  #: channel of the published rows
@@ -41,7 +46,10 @@ class Place(NamedTuple):
 
 
 def total_improvement(curves: Mapping[str, Roc]) -> float | None:
-    """TI of a signal: the largest `max_sic` over its channels (arXiv:2105.14027); None if no channel has enough events."""
+    """TI of a signal: the largest `max_sic` over its channels (arXiv:2105.14027).
+
+    None if no channel has enough events.
+    """
     best = [
         point.si
         for point in map(max_sic, curves.values())
@@ -62,7 +70,8 @@ def challenge_table(rows: Iterable[ChallengeRow]) -> str:
 
     Examples
     --------
-    >>> print(challenge_table([ChallengeRow("4top", "multiplicity", "3", 0.72, (0.05, None, None))]), end="")
+    >>> row = ChallengeRow("4top", "multiplicity", "3", 0.72, (0.05, None, None))
+    >>> print(challenge_table([row]), end="")
     Signal,Model,Chan,AUC,1e-2,1e-3,1e-4
     4top,multiplicity,3,0.7200,0.0500,,
     """
@@ -74,7 +83,8 @@ def challenge_table(rows: Iterable[ChallengeRow]) -> str:
 
 
 def read_challenge(path: str | Path) -> list[ChallengeRow]:
-    """Rows of a table in the challenge's format, such as `challenge_table` writes or its authors published.
+    """Rows of a table in the challenge's format, such as `challenge_table` writes or its authors
+    published.
 
     Columns are found by name, others may stand beside them; an empty working point is None.
 
@@ -89,8 +99,8 @@ def read_challenge(path: str | Path) -> list[ChallengeRow]:
             names = [name.strip() for name in reader.fieldnames or ()]
             if missing := [name for name in COLUMNS if name not in names]:
                 raise HepmtpError(
-                    f"{path} line 1: no column {', '.join(missing)}; found {', '.join(names) or 'nothing'}, expected "
-                    f"{','.join(COLUMNS)}"
+                    f"{path} line 1: no column {', '.join(missing)}; found "
+                    f"{', '.join(names) or 'nothing'}, expected {','.join(COLUMNS)}"
                 )
             reader.fieldnames = names
             return [_row(row, f"{path} line {reader.line_num}") for row in reader]
@@ -99,12 +109,16 @@ def read_challenge(path: str | Path) -> list[ChallengeRow]:
 
 
 def places(ours: Iterable[ChallengeRow], published: Iterable[ChallengeRow]) -> list[Place]:
-    """Places of our rows among the published ones of the same signal, channel by channel; other signals have none.
+    """Places of our rows among the published ones of the same signal, channel by channel.
+
+    Other signals have none.
 
     Examples
     --------
-    >>> published = [ChallengeRow("glgl", name, "3", auc, (None,) * 3) for name, auc in (("a", 0.9), ("b", 0.7))]
-    >>> [(p.place, p.of, p.best.model) for p in places([ChallengeRow("glgl", "m", "SR", 0.8, (None,) * 3)], published)]
+    >>> aucs = (("a", 0.9), ("b", 0.7))
+    >>> published = [ChallengeRow("glgl", name, "3", auc, (None,) * 3) for name, auc in aucs]
+    >>> ours = [ChallengeRow("glgl", "m", "SR", 0.8, (None,) * 3)]
+    >>> [(one.place, one.of, one.best.model) for one in places(ours, published)]
     [(2, 3, 'a')]
     """
     groups: dict[tuple[str, str], list[ChallengeRow]] = {}
@@ -125,7 +139,8 @@ def _row(fields: Mapping[str | None, str | None], where: str) -> ChallengeRow:
     if None in fields or None in fields.values():
         expected = sum(name is not None for name in fields)
         raise HepmtpError(
-            f"{where}: {'more' if None in fields else 'less'} than {expected} fields; the header has so many"
+            f"{where}: {'more' if None in fields else 'less'} than {expected} fields; the header "
+            "has so many"
         )
     text = {name: (value or "").strip() for name, value in fields.items() if name is not None}
     if empty := [name for name in COLUMNS[:4] if not text[name]]:

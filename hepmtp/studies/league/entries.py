@@ -1,77 +1,26 @@
 """Who takes part in a league: a table of all detectors, and how a user's own joins them.
 
-The rule: an entry is a name and a function of the seed that makes a detector, not fitted; what needs libraries beyond
-hepmtp's own is imported when it is made. All options are the detectors' defaults.
+The rule: an entry is a name and a function of the seed that makes a detector, not fitted. What
+needs libraries beyond hepmtp's own is imported when it is made. All options are the detectors'
+defaults.
 """
 
 from __future__ import annotations
 
 import difflib
-import inspect
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from hepmtp import storage
-from hepmtp.detectors import Detector, load_detector
+from hepmtp.detectors import Detector
 from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
 from hepmtp.detectors.observables import OBSERVABLES, Observable
 from hepmtp.detectors.token_rarity import TokenRarity
 from hepmtp.errors import HepmtpError
-from hepmtp.models.masked import Form, ModelOptions
+from hepmtp.models.masked import ModelOptions, Output
+from hepmtp.studies.league.entry import Entry, Kind, Make, entry_of, made_of, tiny
 from hepmtp.tokenizers.lookup import PRESETS, LookupTokenizer
 from hepmtp.training.masking import TrainingOptions
-
-Kind = Literal["observable", "background-only", "supervised"]
-#: ``make(seed)`` gives a detector that is not fitted.
-Make = Callable[..., Detector]
-
-
-@dataclass(frozen=True)
-class Entry:
-    """Who takes part: a name and how its detector is made.
-
-    Parameters
-    ----------
-    name
-        of its rows and folders.
-    make
-        ``make(seed)`` gives a detector that is not fitted. A supervised one is called ``make(seed, signal=events)``, once per
-        signal, with events outside the analysis part; one with `parts` ``make(seed, detectors=[...])``.
-    kind
-        "observable": nothing is learned; "background-only": fitted on background; "supervised": fitted with labels.
-    note
-        what a reader of the table should know.
-    forms
-        further forms of the score (``with_score``) that share the fit, each a row ``NAME_FORM``.
-    parts
-        names of entries whose fitted detectors of the same seed it is made from.
-    seeded
-        whether another seed gives another detector.
-    fitted
-        `make` gives a detector that is fitted already.
-    libraries
-        importable names that it needs beyond hepmtp's own dependencies.
-    small
-        `make` of a tiny detector, for a quick look.
-    """
-
-    name: str
-    make: Make
-    kind: Kind = "background-only"
-    note: str = ""
-    forms: tuple[str, ...] = ()
-    parts: tuple[str, ...] = ()
-    seeded: bool = True
-    fitted: bool = False
-    libraries: tuple[str, ...] = ()
-    small: Make | None = None
-
-    @property
-    def rows(self) -> dict[str, str]:
-        """Name of each row -> form of the score, "" for the detector's own."""
-        return {self.name: "", **{f"{self.name}_{form}": form for form in self.forms}}
 
 
 def choose(
@@ -103,101 +52,25 @@ def choose(
         if name not in ENTRIES:
             close = difflib.get_close_matches(name, ENTRIES, cutoff=0.4) or list(ENTRIES)
             raise HepmtpError(
-                f"entry {name!r} is unknown; there are {', '.join(close)}; your own ones join with --add"
+                f"entry {name!r} is unknown; there are {', '.join(close)}; your own ones join with "
+                "--add"
             )
     added = [entry_of(word) for word in add]
     chosen = [ENTRIES[name] for name in names] if names else list(GROUPS[group])
     return [tiny(entry) if quick else entry for entry in [*chosen, *added]]
 
 
-def tiny(entry: Entry) -> Entry:
-    """The entry with its tiny detector, if it has one."""
-    return replace(entry, make=entry.small) if entry.small else entry
-
-
-def entry_of(word: str) -> Entry:
-    """The user's own entry: ``pkg.module:Class``, called with the seed if it takes one, or a folder with a saved detector.
-
-    ``NAME=`` before it gives the entry a name, else it has that of the detector. Whether a saved detector has seen the
-    league's analysis events cannot be known here: it must have been fitted by hepmtp's split on files of the same names.
-
-    Examples
-    --------
-    >>> entry_of("mine=hepmtp:TokenRarity").name
-    'mine'
-    """
-    name, _, where = word.rpartition("=")
-    if (Path(where.partition("#")[0]) / storage.META).is_file():
-        found = load_detector(where)
-        note = f"saved before, sha256 {storage.digest(where.partition('#')[0])[:12]}: {found.description}"
-        return Entry(
-            name or found.name,
-            lambda *_, **__: load_detector(where),
-            _kind(found),
-            note,
-            seeded=False,
-            fitted=True,
-        )
-    try:
-        make = storage.resolve(where)
-        takes = inspect.signature(make).parameters
-
-        def of(seed: int, **given: Any) -> Detector:
-            detector: Detector = make(
-                **{key: value for key, value in {**given, "seed": seed}.items() if key in takes}
-            )
-            return detector
-
-        first = of(0)
-        return Entry(
-            name or first.name, of, _kind(first), first.description, seeded="seed" in takes
-        )
-    except (ImportError, AttributeError, ValueError, TypeError) as error:
-        raise HepmtpError(
-            f"{where!r} is neither the folder of a saved detector nor a pkg.module:Class that makes a detector from a seed "
-            f"or nothing: {error}"
-        ) from None
-
-
-def learned_from_signal(fitted: object) -> bool:
-    """Whether a detector, its tokenizer or whatever it is made from says of itself that it is fitted with labels."""
-    if any(getattr(fitted, name, False) is True for name in ("supervised", "supervised_")):
-        return True
-    within = (getattr(fitted, "tokenizer", None), *getattr(fitted, "members", ()))
-    return any(learned_from_signal(part) for part in within if part is not None)
-
-
-def _kind(detector: Detector) -> Kind:
-    return "supervised" if learned_from_signal(detector) else "background-only"
-
-
-def _made(path: str, within: str = "", **values: Any) -> Callable[..., Any]:
-    """A function of the seed that makes what `path` names with its defaults, but the seed and these values.
-
-    `within` names the field that holds the options with the seed, if it is not a field of its own.
-    """
-
-    def make(seed: int, **given: Any) -> Any:
-        found = storage.resolve(path)(**given)
-        changed: dict[str, Any] = {**values, "seed": seed}
-        return replace(
-            found, **({within: replace(getattr(found, within), **changed)} if within else changed)
-        )
-
-    return make
-
-
 def _masked_token(
-    tokenizer: Callable[[int], Any], *, form: Form = "product", small: bool = False
+    tokenizer: Callable[[int], Any], *, output: Output = "product", small: bool = False
 ) -> Make:
     def make(seed: int) -> Detector:
         if small:
-            model = ModelOptions(form=form, width=16, heads=2, layers=1, feedforward=32)
+            model = ModelOptions(output=output, width=16, heads=2, layers=1, feedforward=32)
             return MaskedTokenDetector(
                 tokenizer(seed), model, TrainingOptions(epochs=1, seed=seed), tail_events=500
             )
         return MaskedTokenDetector(
-            tokenizer(seed), ModelOptions(form=form), TrainingOptions(seed=seed)
+            tokenizer(seed), ModelOptions(output=output), TrainingOptions(seed=seed)
         )
 
     return make
@@ -219,7 +92,7 @@ def _network(
     kind: Kind = "background-only",
     libraries: tuple[str, ...] = (),
 ) -> Entry:
-    make, small = _made(path, "training"), _made(path, "training", epochs=1)
+    make, small = made_of(path, "training"), made_of(path, "training", epochs=1)
     return Entry(name, make, kind, note, libraries=libraries, small=small)
 
 
@@ -228,14 +101,22 @@ def _combination(rule: str) -> Entry:
         detector: Detector = storage.resolve("hepmtp:Combination")(detectors, rule)
         return detector
 
-    note = f"{rule.upper()} of the background ranks of flow and deep_svdd, as in arXiv:2105.14027; fit time of the ranks alone"
+    note = (
+        f"{rule.upper()} of the background ranks of flow and deep_svdd, as in arXiv:2105.14027; "
+        "fit time of the ranks alone"
+    )
     return Entry(
         f"combination_{rule}", make, note=note, parts=("flow", "deep_svdd"), libraries=("zuko",)
     )
 
 
-def _tokenizer_entry(name: str, tokenizer: Callable[[int], Any], note: str, small: Callable[[int], Any] | None = None,
-                     libraries: tuple[str, ...] = ()) -> Entry:  # fmt: skip
+def _tokenizer_entry(
+    name: str,
+    tokenizer: Callable[[int], Any],
+    note: str,
+    small: Callable[[int], Any] | None = None,
+    libraries: tuple[str, ...] = (),
+) -> Entry:
     return Entry(
         name,
         _masked_token(tokenizer),
@@ -244,6 +125,12 @@ def _tokenizer_entry(name: str, tokenizer: Callable[[int], Any], note: str, smal
         libraries=libraries,
         small=_masked_token(small or tokenizer, small=True),
     )
+
+
+def _autoencoder(name: str, path: str, note: str) -> Entry:
+    make = made_of(path, "options")
+    small = made_of(path, "options", width=16, layers=1, epochs=1)
+    return _tokenizer_entry(name, make, note, small, ("vector_quantize_pytorch",))
 
 
 #: Name of a group -> its entries.
@@ -261,17 +148,20 @@ GROUPS: dict[str, tuple[Entry, ...]] = {
         ),
         Entry(
             "masked_token_published",
-            _masked_token(_lookup("visive2025"), form="joint"),
-            note="masked tokens, look-up table 5 x 5 x 5 with MET and METphi and one embedding an id, as published",
+            _masked_token(_lookup("visive2025"), output="joint"),
+            note=(
+                "masked tokens, look-up table 5 x 5 x 5 with MET and METphi and one embedding an "
+                "id, as published"
+            ),
             forms=("sum", "mean"),
-            small=_masked_token(_lookup("visive2025"), form="joint", small=True),
+            small=_masked_token(_lookup("visive2025"), output="joint", small=True),
         ),
         Entry(
             "isolation_forest",
-            _made("hepmtp:IsolationForest"),
+            made_of("hepmtp:IsolationForest"),
             note="isolation forest on event features",
             libraries=("sklearn",),
-            small=_made("hepmtp:IsolationForest", trees=20),
+            small=made_of("hepmtp:IsolationForest", trees=20),
         ),
         Entry(
             "ecod",
@@ -314,30 +204,23 @@ GROUPS: dict[str, tuple[Entry, ...]] = {
             _tokenizer_entry(f"lookup_{name}", _lookup(name), f"look-up table {name!r}")
             for name in PRESETS
         ),
-        _tokenizer_entry(
-            "vqvae",
-            _made("hepmtp:VQVAETokenizer", "options"),
-            "VQ-VAE codes",
-            small=_made("hepmtp:VQVAETokenizer", "options", width=16, layers=1, epochs=1),
-            libraries=("vector_quantize_pytorch",),
-        ),
-        _tokenizer_entry(
-            "fsq",
-            _made("hepmtp:FSQTokenizer", "options"),
-            "FSQ codes",
-            small=_made("hepmtp:FSQTokenizer", "options", width=16, layers=1, epochs=1),
-            libraries=("vector_quantize_pytorch",),
-        ),
+        _autoencoder("vqvae", "hepmtp:VQVAETokenizer", "VQ-VAE codes"),
+        _autoencoder("fsq", "hepmtp:FSQTokenizer", "FSQ codes"),
         _tokenizer_entry(
             "graph_vq",
-            _made("hepmtp:GraphVQTokenizer"),
-            "codes of a graph-attention network, trained on background against distorted background",
-            small=_made("hepmtp:GraphVQTokenizer", codes=32, width=16, layers=1, epochs=1),
+            made_of("hepmtp:GraphVQTokenizer"),
+            "codes of a graph-attention network, trained on background against distorted "
+            "background",
+            small=made_of("hepmtp:GraphVQTokenizer", codes=32, width=16, layers=1, epochs=1),
             libraries=("torch_geometric", "vector_quantize_pytorch"),
         ),
     ),
 }
+
+
 #: All entries of all groups by name.
 ENTRIES: dict[str, Entry] = {entry.name: entry for group in GROUPS.values() for entry in group}
+
+
 #: Entry that the others of a group are compared with, whatever comes out best.
 AGAINST = {"main": "masked_token", "tokenizers": "lookup_visive2025"}

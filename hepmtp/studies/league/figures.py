@@ -33,7 +33,9 @@ class Bar(NamedTuple):
 
 @styled
 def auc_bars(bars: Sequence[Bar], *, title: str = "", caption: Caption = SIMULATION) -> Figure:
-    """AUC of each detector with its statistical error (black) and its spread over seeds (wide, grey), best on top."""
+    """AUC of each detector with its statistical error (black) and its spread over seeds (wide,
+    grey), best on top.
+    """
     apart = sorted((bar for bar in bars if bar.kind == "supervised"), key=lambda bar: -bar.auc)
     rest = sorted((bar for bar in bars if bar.kind != "supervised"), key=lambda bar: -bar.auc)
     gap = 0.6 if apart and rest else 0.0

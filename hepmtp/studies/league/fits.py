@@ -1,6 +1,7 @@
 """Fits of a league: who is fitted on which events, and what an earlier call has left.
 
-The rule: an entrant is fitted on background that is not of the analysis part, and scored on the analysis part.
+The rule: an entrant is fitted on background that is not of the analysis part, and scored on the
+analysis part.
 """
 
 from __future__ import annotations
@@ -26,12 +27,13 @@ from hepmtp import storage
 from hepmtp.datasets.files import read
 from hepmtp.datasets.manifest import Dataset
 from hepmtp.detectors import Detector, load_detector
-from hepmtp.errors import HepmtpError, ScoreError, StorageError, TrainingError
+from hepmtp.errors import HepmtpError, ScoreError, StorageError, TrainingError, check_protocol
+from hepmtp.events.ragged import Floats
 from hepmtp.events.record import PARTICLE_FIELDS, concatenate
 from hepmtp.events.regions import Region
 from hepmtp.events.split import analysis_scale, split_of
-from hepmtp.studies.league.entries import Entry, learned_from_signal
-from hepmtp.studies.league.table import Fit, Floats
+from hepmtp.studies.league.entry import Entry
+from hepmtp.studies.league.table import Fit
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,9 @@ class Fitting:
     registry: Mapping[str, Entry]
 
     def fit(self, entry: Entry, seed: int, signal: str = "", *, as_part: bool = False) -> Fit:
-        """The scores of one entry, from the folder if they are there (and its detector, if it is to be a part)."""
+        """The scores of one entry, from the folder if they are there (and its detector, if it is to
+        be a part).
+        """
         names = [*self.events.background, signal] if signal else list(self.events.held_out)
         detector = self.make(entry, seed, signal)
         mark = self.mark(entry, detector, seed, signal)
@@ -126,7 +130,7 @@ class Fitting:
                 start = time.perf_counter()
                 detector.fit(self.events.training)
                 seconds = time.perf_counter() - start
-        if entry.kind != "supervised" and learned_from_signal(detector):
+        if entry.kind != "supervised" and detector.supervised:
             raise TrainingError(
                 f"entry {entry.name!r} has learned from signal: its kind must be 'supervised'"
             )
@@ -139,7 +143,7 @@ class Fitting:
             "detector": storage.digest(stored),
             "fit_seconds": seconds,
             "events_per_second": speed,
-            "parameters": _parameters(detector),
+            "parameters": detector.n_parameters or None,
         }
         arrays = {
             f"{row}/{name}": one for row, found in table.items() for name, one in found.items()
@@ -154,12 +158,15 @@ class Fitting:
         if entry.parts:
             if unknown := [name for name in entry.parts if name not in self.registry]:
                 raise HepmtpError(
-                    f"entry {entry.name!r} is made from {', '.join(unknown)}, which is not in this league"
+                    f"entry {entry.name!r} is made from {', '.join(unknown)}, which is not in this "
+                    "league"
                 )
             parts = [self.registry[name] for name in entry.parts]
             given["detectors"] = [self.part(part, seed) for part in parts]
         with _missing_library(entry):
-            return entry.make(seed, **given)
+            detector = entry.make(seed, **given)
+        check_protocol(detector, Detector)
+        return detector
 
     def part(self, entry: Entry, seed: int) -> Detector:
         """A fitted detector that another entry is made from."""
@@ -167,7 +174,10 @@ class Fitting:
         return load_detector(self.folder / "detectors" / self.place(entry, seed))
 
     def mark(self, entry: Entry, detector: Detector, seed: int, signal: str) -> str:
-        """Says what would be fitted: another class, option, seed, event or hepmtp gives another mark."""
+        """Says what would be fitted.
+
+        Another class, option, seed, event or hepmtp gives another mark.
+        """
         what = re.sub(r" at 0x[0-9a-f]+", "", repr(detector))
         used = [
             self.events.digests["training"],
@@ -231,8 +241,7 @@ def _score(
 ) -> tuple[dict[str, dict[str, Floats]], float]:
     """Scores of every row of an entry, and events per second of the detector's own form."""
     forms = {
-        row: detector.with_score(form) if form else detector  # type: ignore[attr-defined]
-        for row, form in entry.rows.items()
+        row: detector.with_score(form) if form else detector for row, form in entry.rows.items()
     }
     found: dict[str, dict[str, Floats]] = {row: {} for row in forms}
     seconds = 0.0
@@ -246,18 +255,10 @@ def _score(
             seconds += (time.perf_counter() - start) * (row == entry.name)
             if found[row][name].shape != (len(events),) or not np.isfinite(found[row][name]).all():
                 raise ScoreError(
-                    f"entry {row!r} does not give each of {len(events)} events of {name} a finite score"
+                    f"entry {row!r} does not give each of {len(events)} events of {name} a finite "
+                    "score"
                 )
     return found, sum(map(len, held_out.values())) / seconds
-
-
-def _parameters(detector: Detector) -> int | None:
-    """Number of fitted parameters; None where it means nothing."""
-    known = getattr(detector, "n_parameters", None)
-    if known is not None:
-        return int(known) or None
-    weights = getattr(getattr(detector, "model_", None), "parameters", None)
-    return sum(one.numel() for one in weights()) if callable(weights) else None
 
 
 @contextlib.contextmanager
@@ -266,6 +267,6 @@ def _missing_library(entry: Entry) -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         raise HepmtpError(
-            f'entry {entry.name!r} needs {error.name}, which is not installed: run pip install "hepmtp[league]", or choose '
-            "others with --only"
+            f"entry {entry.name!r} needs {error.name}, which is not installed: run pip install "
+            '"hepmtp[league]", or choose others with --only'
         ) from None

@@ -9,17 +9,19 @@ from typing import NamedTuple
 
 from hepmtp import plotting, storage
 from hepmtp.plotting import SIMULATION, Caption
-from hepmtp.report.page import versions
+from hepmtp.report.info import versions
 from hepmtp.report.tables import Cells, markdown, write_csv
 from hepmtp.studies.league.challenge import ChallengeRow, Place, challenge_table
-from hepmtp.studies.league.entries import Entry
+from hepmtp.studies.league.entry import Entry
 from hepmtp.studies.league.figures import KINDS, Bar, auc_bars
 from hepmtp.studies.league.fits import LeagueEvents
 from hepmtp.studies.league.table import Entrant, LeagueRow
 
 
 class League(NamedTuple):
-    """What a league found: rows and tables, rows in the challenge's form, and the places of those without labels among published ones."""
+    """What a league found: rows and tables, rows in the challenge's form, and the places of those
+    without labels among published ones.
+    """
 
     folder: Path
     rows: list[LeagueRow]
@@ -29,16 +31,19 @@ class League(NamedTuple):
 
 
 _LEGEND = (
-    "± is the statistical error of one seed, 'over seeds' the standard deviation over trainings. 'Over the best other' and "
-    "'over the best observable' are differences of the balanced AUC on the same events to the best background-only entry and "
-    "the best plain observable that are not the row's own, 'over the chosen one' to an entry named beforehand; 'of the ceiling' is (AUC - 0.5) / (AUC with labels - 0.5). Working "
-    "points and SIC are weighted by cross-section and given where at least 25 raw background events pass."
+    "± is the statistical error of one seed, 'over seeds' the standard deviation over trainings. "
+    "'Over the best other' and 'over the best observable' are differences of the balanced AUC on "
+    "the same events to the best background-only entry and the best plain observable that are not "
+    "the row's own, 'over the chosen one' to an entry named beforehand; 'of the ceiling' is (AUC "
+    "- 0.5) / (AUC with labels - 0.5). Working points and SIC are weighted by cross-section and "
+    "given where at least 25 raw background events pass."
 )
 
 
 _BESIDE = (
-    "**Beside the published rows of the same signals** (arXiv:2105.14027): the place that each would have by AUC, weighted by "
-    "cross-section. That is no contest: those models saw other events, other cuts and another detector simulation."
+    "**Beside the published rows of the same signals** (arXiv:2105.14027): the place that each "
+    "would have by AUC, weighted by cross-section. That is no contest: those models saw other "
+    "events, other cuts and another detector simulation."
 )
 
 
@@ -54,8 +59,8 @@ def _places(found: Sequence[Place]) -> Cells:
         "Its AUC",
     ]
     return Cells(header, [
-        [one.row.signal, one.row.chan, one.row.model, f"{one.row.auc:.3f}", one.chan, f"{one.place} of {one.of}",
-         one.best.model, f"{one.best.auc:.3f}"]
+        [one.row.signal, one.row.chan, one.row.model, f"{one.row.auc:.3f}", one.chan,
+         f"{one.place} of {one.of}", one.best.model, f"{one.best.auc:.3f}"]
         for one in found
     ])  # fmt: skip
 
@@ -110,7 +115,9 @@ def draw_league(
     *,
     caption: Caption = SIMULATION,
 ) -> None:
-    """Draw ROC and SIC of the best of each kind and of the one compared with (first seed), and the AUC of all."""
+    """Draw ROC and SIC of the best of each kind and of the one compared with (first seed), and the
+    AUC of all.
+    """
     signal, region = rows[0].signal, rows[0].region
     title = f"{plotting.process_style([signal])[signal][0]}, {region}"
     best = {kind: [row.detector for row in rows if row.kind == kind] for kind in KINDS}

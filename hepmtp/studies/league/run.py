@@ -1,7 +1,9 @@
-"""The league: every detector against every signal in every region, on the same events, with errors and plain rivals.
+"""The league: every detector against every signal in every region, on the same events, with errors
+and plain rivals.
 
-The rule: an entrant is fitted on background that is not of the analysis part, and scored on the analysis part, which no
-entrant ever gets to see in ``fit``. A detector with labels is the ceiling: it is shown apart and is nobody's rival.
+The rule: an entrant is fitted on background that is not of the analysis part, and scored on the
+analysis part, which no entrant ever gets to see in ``fit``. A detector with labels is the ceiling:
+it is shown apart and is nobody's rival.
 
 What is written::
 
@@ -27,16 +29,18 @@ from hepmtp.errors import HepmtpError
 from hepmtp.events.regions import region_named
 from hepmtp.plotting import OWN_FILES, SIMULATION
 from hepmtp.studies.league.challenge import ChallengeRow, places
-from hepmtp.studies.league.entries import ENTRIES, Entry, tiny
+from hepmtp.studies.league.entries import ENTRIES
+from hepmtp.studies.league.entry import Entry, tiny
 from hepmtp.studies.league.fits import Fitting, LeagueEvents
 from hepmtp.studies.league.folder import League, draw_league, write_league
-from hepmtp.studies.league.table import Fit, challenge_mean, enter, league_rows, tables
+from hepmtp.studies.league.table import Fit, challenge_mean, enter, league_rows
+from hepmtp.studies.league.text import tables
 
 log = logging.getLogger(__name__)
 
 
 #: Called before each fit with what comes now, how many are done and how many there are.
-Progress = Callable[[str, int, int], None]
+FitProgress = Callable[[str, int, int], None]
 
 
 def run_league(
@@ -52,14 +56,15 @@ def run_league(
     against: str = "",
     quick: bool = False,
     figures: bool = True,
-    progress: Progress | None = None,
+    progress: FitProgress | None = None,
 ) -> League:
     """Fit and score every entry, compare them, and write tables and figures.
 
     Parameters
     ----------
     folder
-        if it holds a league of the same events and options, what that has fitted is not fitted again.
+        if it holds a league of the same events and options, what that has fitted is not fitted
+        again.
     datasets
         background and signals; all events are held in memory.
     entries
@@ -67,11 +72,13 @@ def run_league(
     stop
         only the first `stop` events of each file.
     published
-        rows of the challenge to be compared with (:func:`hepmtp.studies.league.challenge.read_challenge`).
+        rows of the challenge to be compared with
+        (:func:`hepmtp.studies.league.challenge.read_challenge`).
     command
         command line that makes this league again, for the reader.
     against
-        name of an entry that all others are compared with, too; its form of the score is theirs, if it has that.
+        name of an entry that all others are compared with, too; its form of the score is theirs, if
+        it has that.
     quick
         `parts` of entries that take no part themselves are tiny ones.
     figures
@@ -80,7 +87,8 @@ def run_league(
     Raises
     ------
     HepmtpError
-        if a library is missing, names repeat, nobody is called `against`, or there is no background or no signal in any of the regions.
+        if a library is missing, names repeat, nobody is called `against`, or there is no background
+        or no signal in any of the regions.
     """
     folder = Path(folder)
     _check(entries, seeds, against)
@@ -135,7 +143,8 @@ def _check(entries: Sequence[Entry], seeds: Sequence[int], against: str) -> None
     names = [row for entry in entries for row in entry.rows]
     if not names or len(set(names)) != len(names):
         raise HepmtpError(
-            f"a league needs entries, each with a name of its own; found {', '.join(names) or 'none'}"
+            "a league needs entries, each with a name of its own; found "
+            f"{', '.join(names) or 'none'}"
         )
     if against and against not in {
         *names,
@@ -152,7 +161,8 @@ def _check(entries: Sequence[Entry], seeds: Sequence[int], against: str) -> None
         if (missing := [name for name in entry.libraries if importlib.util.find_spec(name) is None])
     }
     if absent:
+        libraries = ", ".join(sorted({one for names in absent.values() for one in names}))
         raise HepmtpError(
-            f"{', '.join(absent)}: {', '.join(sorted({one for names in absent.values() for one in names}))} not installed; "
+            f"{', '.join(absent)}: {libraries} not installed; "
             'run pip install "hepmtp[league]", or choose others with --only'
         )

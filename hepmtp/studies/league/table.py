@@ -1,24 +1,24 @@
-"""The table of a league: every detector's numbers in every region, as means over seeds, with errors and differences.
+"""The table of a league.
 
-The rule: two detectors are compared on the same events and the same seed, so that what they share drops out of the error. A
-detector's rivals are other entries; a form of its own is none, and what was trained with labels is nobody's.
+Every detector's numbers in every region, as means over seeds, with errors and differences.
+
+The rule: two detectors are compared on the same events and the same seed, so that what they share
+drops out of the error. A detector's rivals are other entries; a form of its own is none, and what
+was trained with labels is nobody's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hepmtp.report.tables import Cells
-from hepmtp.statistics.metrics import Auc, auc_difference
+from hepmtp.events.ragged import Floats
+from hepmtp.statistics.metrics import Auc
 from hepmtp.statistics.performance import Columns, PerformanceRow, Scores, performance, scores
 from hepmtp.studies.league.challenge import ChallengeRow, challenge_row
-from hepmtp.studies.league.entries import Entry
-
-Floats = NDArray[np.float64]
+from hepmtp.studies.league.entry import Entry
 
 
 class Fit(NamedTuple):
@@ -31,7 +31,10 @@ class Fit(NamedTuple):
 
 
 class LeagueRow(NamedTuple):
-    """One detector, signal and region: means over seeds; errors are statistical, of one seed; see `PerformanceRow`."""
+    """One detector, signal and region: means over seeds.
+
+    Errors are statistical, of one seed; see `PerformanceRow`.
+    """
 
     detector: str
     kind: str
@@ -72,7 +75,10 @@ class LeagueRow(NamedTuple):
 
 
 class Entrant(NamedTuple):
-    """One row of the table in the making: a detector against one signal in one region, all lists one per seed."""
+    """One row of the table in the making.
+
+    A detector against one signal in one region, all lists one per seed.
+    """
 
     name: str
     entry: Entry
@@ -134,7 +140,9 @@ def _add_seed(
 
 
 def league_rows(entrants: Sequence[Entrant], *, against: str = "") -> list[LeagueRow]:
-    """Rows of one signal and region, the largest balanced AUC first, each compared with the entry `against`, too."""
+    """Rows of one signal and region, the largest balanced AUC first, each compared with the entry
+    `against`, too.
+    """
     return [
         _league_row(one, entrants, against) for one in sorted(entrants, key=lambda one: -one.auc)
     ]
@@ -218,16 +226,15 @@ def _same_seed(one: Entrant, other: Entrant) -> list[tuple[Scores, Scores]]:
 
 
 def _difference(a: Scores, b: Scores | None) -> Auc:
-    """Balanced AUC of `a` minus that of `b` (0.5 if None) on the same events, and its error (DeLong)."""
-    signal, background = (
-        (np.zeros(len(a.signal)), np.zeros(len(a.background))) if b is None else b[:2]
-    )
-    weights = {"signal_weight": a.signal_weight, "background_weight": a.balanced_weight}
-    return auc_difference((a.signal, signal), (a.background, background), **weights)
+    """Balanced AUC of `a` minus that of `b` (0.5 if None), same events, with DeLong's error."""
+    chance = a._replace(signal=np.zeros(len(a.signal)), background=np.zeros(len(a.background)))
+    return a.gain(chance if b is None else b)
 
 
 def _share_of(one: Scores, ceiling: Scores) -> tuple[float | None, float | None]:
-    """(AUC - 0.5) / (AUC of the ceiling - 0.5), and its error with the correlation of the two on the same events."""
+    """(AUC - 0.5) / (AUC of the ceiling - 0.5), and its error with the correlation of the two on
+    the same events.
+    """
     mine, full, gap = _difference(one, None), _difference(ceiling, None), _difference(one, ceiling)
     if full.value <= 0:
         return None, None
@@ -249,67 +256,3 @@ def challenge_mean(one: Entrant) -> ChallengeRow:
         float(np.mean([row.auc for row in rows])),
         (low, middle, high),
     )
-
-
-def tables(rows: Sequence[LeagueRow]) -> list[tuple[str, Cells]]:
-    """Heading and table of each signal and region for the reader; those with labels in a table of their own."""
-    found = []
-    for signal, region in dict.fromkeys((row.signal, row.region) for row in rows):
-        mine = [row for row in rows if (row.signal, row.region) == (signal, region)]
-        search, labels = (
-            [row for row in mine if (row.kind == "supervised") == apart] for apart in (False, True)
-        )
-        counts = f"{mine[0].n_signal} signal and {mine[0].n_background} background events"
-        found += [(f"{signal}, {region}: {counts}", _cells(search))] if search else []
-        found += (
-            [(f"{signal}, {region}: with labels, the ceiling", _cells(labels))] if labels else []
-        )
-    return found
-
-
-def _cells(rows: Sequence[LeagueRow]) -> Cells:
-    """Columns that no row fills are left out."""
-    columns = {name: [cell(row) for row in rows] for name, cell in _COLUMNS.items()}
-    filled = {name: column for name, column in columns.items() if set(column) != {"-"}}
-    return Cells(list(filled), [list(row) for row in zip(*filled.values(), strict=True)])
-
-
-def _number(value: float | None, error: float | None, digits: int = 3) -> str:
-    return "-" if value is None or error is None else f"{value:.{digits}f} ± {error:.{digits}f}"
-
-
-def _over(value: float | None, error: float | None, other: str, spread: float | None = None) -> str:
-    """A difference with its error, its spread over seeds, and to what."""
-    if value is None or error is None:
-        return "-"
-    return f"{value:+.3f} ± {error:.3f}{'' if spread is None else f', over seeds {spread:.3f}'} ({other})"
-
-
-_COLUMNS: dict[str, Callable[[LeagueRow], str]] = {
-    "Detector": lambda row: row.detector,
-    "Kind": lambda row: row.kind,
-    "AUC, balanced": lambda row: _number(row.auc_balanced, row.auc_balanced_error),
-    "Over seeds": lambda row: (
-        "-" if row.auc_balanced_spread is None else f"{row.auc_balanced_spread:.3f}"
-    ),
-    "AUC, by cross-section": lambda row: _number(row.auc, row.auc_error),
-    "Of the ceiling": lambda row: _number(row.of_ceiling, row.of_ceiling_error, 2),
-    "Over the best other": lambda row: _over(row.over_rival, row.over_rival_error, row.rival),
-    "Over the best observable": lambda row: _over(
-        row.over_observable, row.over_observable_error, row.observable
-    ),
-    "Over the chosen one": lambda row: _over(
-        row.over_against, row.over_against_error, row.against, row.over_against_spread
-    ),
-    "εS (εB=0.1)": lambda row: _number(row.eps_s_at_0p1, row.eps_s_at_0p1_error),
-    "εS (εB=0.01)": lambda row: _number(row.eps_s_at_0p01, row.eps_s_at_0p01_error),
-    "εS (εB=0.001)": lambda row: _number(row.eps_s_at_0p001, row.eps_s_at_0p001_error),
-    "max SIC": lambda row: _number(row.max_sic, row.max_sic_error, 2),
-    "Fit [s]": lambda row: "-" if row.fit_seconds is None else f"{row.fit_seconds:.3g}",
-    "Events/s": lambda row: (
-        f"{row.events_per_second:.2g}"
-        if row.events_per_second < 100
-        else f"{row.events_per_second:.0f}"
-    ),
-    "Parameters": lambda row: "-" if row.parameters is None else str(row.parameters),
-}

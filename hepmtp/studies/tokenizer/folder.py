@@ -1,7 +1,8 @@
 """A tokenizer's report as a folder, and the tokenizer that a word names.
 
-The rule: what was saved is taken as it is, anything else is fitted on the training part of the background; whether a saved one
-has seen the events of the report cannot be known here: it must have been fitted by hepmtp's split on files of the same names.
+The rule: what was saved is taken as it is, anything else is fitted on the training part of the
+background. Whether a saved one has seen the events of the report cannot be known here. It must have
+been fitted by hepmtp's split on files of the same names.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from hepmtp.errors import TokenError
 from hepmtp.plotting import SIMULATION, Caption
 from hepmtp.studies.tokenizer import figures
 from hepmtp.studies.tokenizer.measure import TokenizerReport, tokenizer_report
-from hepmtp.studies.tokenizer.text import write_report
+from hepmtp.studies.tokenizer.text import write_text
 from hepmtp.tokenizers import Tokenizer
 from hepmtp.tokenizers.lookup import PRESETS, LookupTokenizer
 
@@ -28,8 +29,8 @@ def tokenizer_of(word: str, background: ak.Array) -> tuple[str, Tokenizer]:
     Parameters
     ----------
     word
-        folder of a saved tokenizer, or of a saved detector that has one; the name of a look-up table (`PRESETS`); or
-        ``pkg.module:Class``, called without options.
+        folder of a saved tokenizer, or of a saved detector that has one; the name of a look-up
+        table (`PRESETS`); or ``pkg.module:Class``, called without options.
     background
         events, shape (n_events,), whose training part fits what was not saved.
 
@@ -43,7 +44,8 @@ def tokenizer_of(word: str, background: ak.Array) -> tuple[str, Tokenizer]:
         tokenizer = found if isinstance(found, Tokenizer) else getattr(found, "tokenizer", None)
         if not isinstance(tokenizer, Tokenizer):
             raise TokenError(
-                f"{word} holds a {storage.kind_of(found)!r}, expected a tokenizer or a detector with one"
+                f"{word} holds a {storage.kind_of(found)!r}, expected a tokenizer or a detector "
+                "with one"
             )
         return Path(word).name, tokenizer
     made = LookupTokenizer.preset(word) if word in PRESETS else _made(word)
@@ -55,8 +57,9 @@ def _made(word: str) -> Tokenizer:
         made = storage.resolve(word)()
     except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise TokenError(
-            f"{word!r} is neither the folder of a saved tokenizer or detector, nor a look-up table ({', '.join(PRESETS)}), nor a"
-            f" pkg.module:Class that makes a tokenizer from nothing: {error}"
+            f"{word!r} is neither the folder of a saved tokenizer or detector, nor a look-up table "
+            f"({', '.join(PRESETS)}), nor a pkg.module:Class that makes a tokenizer from nothing: "
+            f"{error}"
         ) from None
     if not isinstance(made, Tokenizer):
         raise TokenError(f"{word} makes a {storage.kind_of(made)!r}, expected a tokenizer")
@@ -72,7 +75,8 @@ def write_tokenizer_report(
     caption: Caption = SIMULATION,
     **options: Any,
 ) -> TokenizerReport:
-    """Measure a tokenizer and write report.md, report.json and, in ``figures``, each figure as png and pdf.
+    """Measure a tokenizer and write report.md, report.json and, in ``figures``, each figure as png
+    and pdf.
 
     Parameters
     ----------
@@ -80,7 +84,7 @@ def write_tokenizer_report(
         of :func:`hepmtp.studies.tokenizer.measure.tokenizer_report`.
     """
     report = tokenizer_report(tokenizer, background, signals, **options)
-    write_report(folder, report)
+    write_text(folder, report)
     for draw in (
         figures.residuals,
         figures.type_confusion,

@@ -1,7 +1,10 @@
-"""What a tokenizer keeps of an event: ids in use, residuals, correlations, and how well signal can still be told from background.
+"""What a tokenizer keeps of an event.
 
-The rule: everything is measured on analysis events, which neither the tokenizer nor the classifiers have seen; the classifiers
-read decoded events, so that tokens and continuous inputs are judged by the same observables of the same events.
+Ids in use, residuals, correlations, and how well signal can still be told from background.
+
+The rule: everything is measured on analysis events, which neither the tokenizer nor the classifiers
+have seen. The classifiers read decoded events, so that tokens and continuous inputs are judged by
+the same observables of the same events.
 """
 
 from __future__ import annotations
@@ -12,20 +15,14 @@ from typing import NamedTuple
 
 import awkward as ak
 import numpy as np
-from numpy.typing import NDArray
 
 from hepmtp.errors import TokenError, TrainingError
 from hepmtp.events.observables import EVENT_FEATURES, event_features, jets
 from hepmtp.events.particles import PARTICLE_TYPES
+from hepmtp.events.ragged import Floats, Ints, wrap_phi
 from hepmtp.events.split import check_background
 from hepmtp.studies.tokenizer.separation import CLASSIFIERS, Parts, Separation, separation
 from hepmtp.tokenizers import Tokenizer
-
-Floats = NDArray[np.float64]
-
-
-Counts = NDArray[np.int64]
-
 
 #: Axis of each residual: range (the outer bins take what lies beyond), and label.
 AXES: dict[str, tuple[float, float, str]] = {
@@ -41,7 +38,8 @@ AXES: dict[str, tuple[float, float, str]] = {
 BINS = 61  # odd, so that 0 lies within a bin
 
 
-#: Observables whose correlations are compared, those of `hepmtp.events.observables` and the distance of the two leading jets.
+#: Observables whose correlations are compared, those of `hepmtp.events.observables` and the
+#: distance of the two leading jets.
 CORRELATED = (
     "jet_pt_1",
     "jet_pt_2",
@@ -59,7 +57,7 @@ class Residual(NamedTuple):
 
     median: float
     half_width: float  #: half of the range that holds the central 68 %
-    counts: Counts  #: (n_bins,), the outer bins with all beyond
+    counts: Ints  #: (n_bins,), the outer bins with all beyond
     edges: Floats  #: (n_bins + 1,)
 
 
@@ -78,11 +76,13 @@ class TokenizerReport:
     in_use, perplexity
         share of the ids that occur in background, and exp(entropy) of their frequencies.
     residuals
-        of particles' pt (relative), eta, abs(eta) and phi, and of MET (relative) and METphi where there are such tokens.
+        of particles' pt (relative), eta, abs(eta) and phi, and of MET (relative) and METphi where
+        there are such tokens.
     type_confusion
         particles of each type (row) that are decoded as each type (column), shape (7, 7).
     correlation_before, correlation_after
-        of `CORRELATED`, over background events with two jets before and after; nan where an observable is the same in all events.
+        of `CORRELATED`, over background events with two jets before and after; nan where an
+        observable is the same in all events.
     token_counts
         how often each id occurs, shape (vocab_size,), in "background" and in each signal.
     separations
@@ -97,10 +97,10 @@ class TokenizerReport:
     in_use: float
     perplexity: float
     residuals: Mapping[str, Residual]
-    type_confusion: Counts
+    type_confusion: Ints
     correlation_before: Floats
     correlation_after: Floats
-    token_counts: Mapping[str, Counts]
+    token_counts: Mapping[str, Ints]
     separations: tuple[Separation, ...]
 
 
@@ -121,15 +121,17 @@ def tokenizer_report(
     tokenizer
         fitted on (the training part of) background.
     background, signals
-        all events, shape (n_events,), the signals by name; their parts are taken here: train (and validation) for the classifiers,
-        analysis for everything that is reported.
+        all events, shape (n_events,), the signals by name; their parts are taken here: train (and
+        validation) for the classifiers, analysis for everything that is reported.
     name
         of the tokenizer in tables; its class if not given.
     classifiers
-        "trees" (gradient-boosted trees on `hepmtp.events.observables.event_features`), "transformer"
-        (`hepmtp.models.classifier.EventClassifier` on all particles and MET; minutes).
+        "trees" (gradient-boosted trees on `hepmtp.events.observables.event_features`),
+        "transformer" (`hepmtp.models.classifier.EventClassifier` on all particles and MET;
+        minutes).
     max_events
-        at most so many events of each part of background and of each signal, drawn at random, for a quick look.
+        at most so many events of each part of background and of each signal, drawn at random, for a
+        quick look.
     seed
         of classifiers and draws.
 
@@ -170,7 +172,7 @@ def tokenizer_report(
     both = _correlations(shown, decoded)
     return TokenizerReport(
         name=name or type(tokenizer).__name__,
-        supervised=bool(getattr(tokenizer, "supervised", False)),
+        supervised=tokenizer.supervised,
         vocab_size=tokenizer.vocab_size,
         n_events=len(shown),
         n_tokens=len(tokens.values),
@@ -186,7 +188,8 @@ def tokenizer_report(
 
 
 def residuals(before: ak.Array, after: ak.Array) -> dict[str, Residual]:
-    """Residuals of the same particles, one to one, and of MET and METphi if `after` has any that is not 0.
+    """Residuals of the same particles, one to one, and of MET and METphi if `after` has any that is
+    not 0.
 
     Values of 0 have no relative residual and are left out.
     """
@@ -207,14 +210,14 @@ def _residual(name: str, before: Floats, after: Floats) -> Residual:
     relative = name in ("pt", "met")
     values = after[before > 0] / before[before > 0] - 1 if relative else after - before
     if name.endswith("phi"):
-        values = (values + np.pi) % (2 * np.pi) - np.pi
+        values = wrap_phi(values)
     edges = np.linspace(low, high, BINS + 1)
     counts = np.histogram(np.clip(values, low, high), edges)[0]
     lower, median, upper = np.quantile(values, (0.16, 0.5, 0.84))
     return Residual(float(median), float(upper - lower) / 2, counts, edges)
 
 
-def type_confusion(before: ak.Array, after: ak.Array) -> Counts:
+def type_confusion(before: ak.Array, after: ak.Array) -> Ints:
     """Particles of each type (row) that have become each type (column), shape (7, 7)."""
     n = len(PARTICLE_TYPES)
     rows, columns = (
@@ -229,7 +232,7 @@ def _correlations(before: ak.Array, after: ak.Array) -> tuple[Floats, Floats]:
     for events in (before[two], after[two]):
         by_pt = jets(events)[ak.argsort(jets(events).pt, axis=1, ascending=False, stable=True)]
         first, second = by_pt[:, 0], by_pt[:, 1]
-        d_phi = np.abs((first.phi - second.phi + np.pi) % (2 * np.pi) - np.pi)
+        d_phi = np.abs(wrap_phi(first.phi - second.phi))
         distance = {"delta_r_12": np.hypot(ak.to_numpy(first.eta - second.eta), ak.to_numpy(d_phi))}
         known = dict(zip(EVENT_FEATURES, event_features(events).T, strict=True)) | distance
         with np.errstate(

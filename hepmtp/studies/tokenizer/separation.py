@@ -1,6 +1,7 @@
 """How well signal is told from background before and after tokenising, by two classifiers.
 
-The rule: the classifiers read decoded events and are judged on analysis events, which they have not seen.
+The rule: the classifiers read decoded events and are judged on analysis events, which they have not
+seen.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ from typing import NamedTuple
 
 import awkward as ak
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from hepmtp.events.observables import event_features
+from hepmtp.events.ragged import Floats
 from hepmtp.events.split import FRACTIONS, Part, part_of
 from hepmtp.models.classifier import ClassifierOptions, inputs_of, labelled, new_classifier
 from hepmtp.statistics.metrics import auc, auc_difference
@@ -21,15 +22,15 @@ from hepmtp.tokenizers import Tokenizer
 from hepmtp.training.classify import ClassifierTraining, train_classifier
 from hepmtp.training.threads import torch_threads
 
-Floats = NDArray[np.float64]
-
-
-#: Scores of the analysis part of background and signal, from a classifier trained on their other parts.
+#: Scores of the analysis part of background and signal, from a classifier trained on their other
+#: parts.
 Scores = tuple[Floats, Floats]
 
 
 class Separation(NamedTuple):
-    """AUC of a classifier with labels on continuous inputs and on tokens, and the difference on the same events."""
+    """AUC of a classifier with labels on continuous inputs and on tokens, and the difference on the
+    same events.
+    """
 
     signal: str
     classifier: str
@@ -118,8 +119,8 @@ def _transformer(pair: Pair, seed: int) -> Scores:
         labelled(*(inputs_of(one[part]) for one in pair)) for part in ("train", "validation")
     )
     model = new_classifier(ClassifierOptions(), seed)
+    train_classifier(model, training, validation, options=ClassifierTraining(seed=seed))
     with torch_threads(1):
-        train_classifier(model, training, validation, options=ClassifierTraining(seed=seed))
         background, signal = (model.logits(inputs_of(one["analysis"])) for one in pair)
     return background, signal
 

@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hepmtp.events.particles import PARTICLE_NAMES
+from hepmtp.events.ragged import Ints
 from hepmtp.report.tables import Cells, markdown, rounded
 from hepmtp.storage import new_file
 from hepmtp.studies.tokenizer.measure import AXES, CORRELATED, TokenizerReport
-
-Counts = NDArray[np.int64]
 
 
 def report_markdown(report: TokenizerReport) -> str:
@@ -26,21 +24,25 @@ def report_markdown(report: TokenizerReport) -> str:
     )
     lines = [
         f"# Tokenizer report: {report.name}\n",
-        f"Measured on {report.n_events} background events with {report.n_tokens} tokens, none of which was trained on.{seen}\n",
+        (f"Measured on {report.n_events} background events with {report.n_tokens} tokens, none of "
+        f"which was trained on.{seen}\n"),
         f"- {report.vocab_size} ids, of which {100 * report.in_use:.1f} % occur",
         f"- perplexity {report.perplexity:.1f}\n",
         "## What decoding gives back\n",
         markdown(Cells(["residual", "median", "half of the central 68 %"], [
-            [AXES[name][2], f"{one.median:z.3f}", f"{one.half_width:.3f}"] for name, one in report.residuals.items()
+            [AXES[name][2], f"{one.median:z.3f}", f"{one.half_width:.3f}"]
+            for name, one in report.residuals.items()
         ])),
         _types(report.type_confusion),
         "\n## Correlations\n",
-        f"Of {', '.join(CORRELATED)} in background events with two jets: largest change {_largest_change(report)}.\n",
+        (f"Of {', '.join(CORRELATED)} in background events with two jets: largest change "
+        f"{_largest_change(report)}.\n"),
     ]  # fmt: skip
     if report.separations:
         rows = [
             [one.signal, one.classifier, rounded(one.continuous, one.continuous_error),
-             rounded(one.tokens, one.tokens_error), rounded(one.lost, one.lost_error), f"{one.n_signal} / {one.n_background}"]
+             rounded(one.tokens, one.tokens_error), rounded(one.lost, one.lost_error),
+             f"{one.n_signal} / {one.n_background}"]
             for one in report.separations
         ]  # fmt: skip
         header = [
@@ -55,7 +57,7 @@ def report_markdown(report: TokenizerReport) -> str:
     return "\n".join(lines)
 
 
-def _types(confusion: Counts) -> str:
+def _types(confusion: Ints) -> str:
     wrong = confusion.sum() - np.trace(confusion)
     if not wrong:
         return "Every particle keeps its type.\n"
@@ -77,7 +79,7 @@ def _largest_change(report: TokenizerReport) -> str:
     return f"{before:.2f} to {after:.2f} ({CORRELATED[row]} and {CORRELATED[column]})"
 
 
-def write_report(folder: str | Path, report: TokenizerReport) -> list[Path]:
+def write_text(folder: str | Path, report: TokenizerReport) -> list[Path]:
     """Write ``report.md`` and ``report.json`` (all numbers; nan is null) into a folder."""
     plain = {field.name: _plain(getattr(report, field.name)) for field in fields(report)}
     texts = {

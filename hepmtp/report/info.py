@@ -1,0 +1,113 @@
+"""What a run says of itself: the content of run.json."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hepmtp.errors import StorageError
+from hepmtp.events.regions import REGIONS, RegionInfo, described
+
+#: Said of every run on events that hepmtp simulated itself.
+SIMULATION_NOTE = (
+    "The events are hepmtp's own simulation; they are not ATLAS and not Dark Machines data."
+)
+
+
+class FigureText(NamedTuple):
+    """Words of a figure: name of its files, caption, and what one who cannot see it is told."""
+
+    name: str
+    caption: str
+    alt: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunInfo:
+    """What `run.json` holds.
+
+    Parameters
+    ----------
+    title, summary
+        heading, and paragraphs on what was done.
+    note
+        what kind of events these are; shown at the top and beside the data.
+    command
+        command line that makes this run again.
+    background, signals
+        names of the data sets of each role.
+    detector, reference
+        the score that the run is about, and the plain observable that it must beat.
+    datasets
+        one row per data set, column -> value, shown as a table.
+    scores
+        detector -> what its score is.
+    figures
+        in the order of the page; the first one stands at the top.
+    seconds
+        wall time.
+    versions
+        package -> version (see `versions`).
+    regions
+        the regions of the run, in their order.
+    remarks
+        sentences on what could not be made and why, shown with what was found.
+    """
+
+    title: str
+    summary: Sequence[str]
+    command: str
+    background: Sequence[str]
+    signals: Sequence[str]
+    detector: str
+    reference: str = "multiplicity"
+    note: str = SIMULATION_NOTE
+    datasets: Sequence[Mapping[str, Any]] = ()
+    scores: Mapping[str, str] = field(default_factory=dict)
+    figures: Sequence[FigureText] = ()
+    seconds: float | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    regions: Sequence[RegionInfo] = ()
+    remarks: Sequence[str] = ()
+
+
+def versions(
+    packages: Iterable[str] = ("awkward", "coffea", "hist", "numpy", "torch", "uproot"),
+) -> dict[str, str]:
+    """Versions of python, hepmtp and these packages, as installed."""
+    found = {name: importlib.metadata.version(name) for name in packages}
+    return {
+        "python": platform.python_version(),
+        "hepmtp": importlib.metadata.version("hepmtp"),
+        **found,
+    }
+
+
+def read_info(folder: str | Path) -> RunInfo:
+    """`run.json` of a run's folder; one that is missing or damaged raises StorageError."""
+    path = Path(folder) / "run.json"
+    content = read_json(path)
+    try:
+        figures = [FigureText(*one) for one in content.pop("figures", [])]
+        # a run of before regions were described has the shipped ones
+        regions = content.pop("regions", None) or sorted(described(REGIONS))
+        return RunInfo(**content, figures=figures, regions=[RegionInfo(*one) for one in regions])
+    except (TypeError, AttributeError) as error:
+        raise StorageError(
+            f"{path} does not describe a run of this hepmtp ({error}); run again to write it"
+        ) from None
+
+
+def read_json(path: Path) -> Any:
+    """Content of a json file of a run's folder; HepmtpError if it cannot be read."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StorageError(
+            f"{path.parent} is not a finished run: {path.name} cannot be read ({error})"
+        ) from None

@@ -1,11 +1,14 @@
-"""Speed of the readers of ROOT files against plain uproot, and their peak memory on a file ten times as large.
+"""Speed of the readers of ROOT files against plain uproot, and their peak memory on a file ten
+times as large.
 
-Real events (of the folder given, see its README) are repeated into a file of the branches that the reader needs, with the
-compression of the real files (ZLIB 1); every copy's numbers are scaled by a random factor of up to one per mille and have the
-precision of the real ones, for repeated numbers would be unpacked too fast. The Dark Machines ntuple is made of the embedded
-sample in the same way. Both read the whole file in chunks of the same size, opened once, in turns; CPU time of this process,
-the best of the rounds. Plain uproot is ``tree.arrays`` of the same branches and nothing else: no check, no energy, no
-selection. Each peak is that of a process of its own, in chunks of half the size, so that the small file has two.
+Real events (of the folder given, see its README) are repeated into a file of the branches that the
+reader needs, with the compression of the real files (ZLIB 1). Every copy's numbers are scaled by a
+random factor of up to one per mille and have the precision of the real ones: repeated numbers would
+be unpacked too fast. The Dark Machines ntuple is made of the embedded sample in the same way. Both
+read the whole file in chunks of the same size, opened once, in turns; CPU time of this process, the
+best of the rounds. Plain uproot is ``tree.arrays`` of the same branches and nothing else: no check,
+no energy, no selection. Each peak is that of a process of its own, in chunks of half the size, so
+that the small file has two.
 
     python benchmarks/readers.py ../shared/data/real --out benchmarks/results/readers.md
 """
@@ -34,7 +37,8 @@ from hepmtp.readers.formats import load_reader
 REQUIRED_SPEED, LARGEST_GROWTH = 0.5, 1.2
 B_TAGGING = "BTagging_AntiKt4EMPFlowAuxDyn:"
 DELPHES = {
-    "Jet": "PT Eta Phi Mass BTag", "Electron": "PT Eta Phi Charge", "Muon": "PT Eta Phi Charge", "Photon": "PT Eta Phi E",
+    "Jet": "PT Eta Phi Mass BTag", "Electron": "PT Eta Phi Charge",
+    "Muon": "PT Eta Phi Charge", "Photon": "PT Eta Phi E",
     "MissingET": "MET Phi", "Event": "Weight",
 }  # fmt: skip
 NANOAOD = {
@@ -44,7 +48,10 @@ NANOAOD = {
 }  # fmt: skip
 PHYSLITE = {
     "AnalysisJets": "pt eta phi m btaggingLink NNJvtPass",
-    "AnalysisElectrons": "pt eta phi charge DFCommonElectronsLHMedium ptvarcone30_Nonprompt_All_MaxWeightTTVALooseCone_pt1000",
+    "AnalysisElectrons": (
+        "pt eta phi charge DFCommonElectronsLHMedium "
+        "ptvarcone30_Nonprompt_All_MaxWeightTTVALooseCone_pt1000"
+    ),
     "AnalysisMuons": "pt eta phi charge quality ptvarcone30_Nonprompt_All_MaxWeightTTVA_pt1000",
     "AnalysisPhotons": "pt eta phi DFCommonPhotonsIsEMTight",
     "BTagging_AntiKt4EMPFlow": "GN2v01_pb GN2v01_pc GN2v01_pu GN2v01_ptau",
@@ -116,14 +123,19 @@ FORMATS = {
         "hepmtp:Delphes", "Delphes", False, branches("coffea/delphes.root", "Delphes", DELPHES, ".")
     ),
     "NanoAOD v15, TTree": Format(
-        "hepmtp:NanoAOD", "Events", False, branches("coffea/nano_tt_v15.root", "Events", NANOAOD, "_")
+        "hepmtp:NanoAOD", "Events", False,
+        branches("coffea/nano_tt_v15.root", "Events", NANOAOD, "_"),
     ),
     "NanoAOD v15, RNTuple": Format(
-        "hepmtp:NanoAOD", "Events", True, branches("coffea/nano_tt_v15.root", "Events", NANOAOD, "_")
+        "hepmtp:NanoAOD", "Events", True,
+        branches("coffea/nano_tt_v15.root", "Events", NANOAOD, "_"),
     ),
     "PHYSLITE, RNTuple": Format(
         "hepmtp:Physlite", "EventData", True,
-        branches("scikit-hep-testdata/uproot-physlite-rntuple_v1-0-0-0.root", "EventData", PHYSLITE, "AuxDyn:"),
+        branches(
+            "scikit-hep-testdata/uproot-physlite-rntuple_v1-0-0-0.root", "EventData", PHYSLITE,
+            "AuxDyn:",
+        ),
     ),
     "Dark Machines ntuple, TTree": Format("hepmtp:DMNtuple", "mytree", False, ntuple),
 }  # fmt: skip
@@ -144,7 +156,10 @@ def main() -> None:
         print(peak_of_this_process(*options.measure, chunk=options.chunk))
         return
     lines = [
-        "| format | events | branches | MB | uproot [ev/s] | reader [ev/s] | ratio | peak of a tenth [MiB] | peak [MiB] | ratio |",
+        (
+            "| format | events | branches | MB | uproot [ev/s] | reader [ev/s] | ratio | peak of a "
+            "tenth [MiB] | peak [MiB] | ratio |"
+        ),
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     failed = False
@@ -155,7 +170,10 @@ def main() -> None:
         failed |= not good
         print(line, flush=True)
     command = f"--events {options.events} --chunk {options.chunk} --rounds {options.rounds}"
-    goal = f"The ratio of the speeds must be at least {REQUIRED_SPEED:g}, that of the peaks at most {LARGEST_GROWTH:g}."
+    goal = (
+        f"The ratio of the speeds must be at least {REQUIRED_SPEED:g}, that of the peaks at most "
+        f"{LARGEST_GROWTH:g}."
+    )
     text = "\n".join(
         [
             f"Made by `python benchmarks/readers.py ../shared/data/real {command}`.",
@@ -204,7 +222,10 @@ def measure(name: str, form: Format, folder: Path, options: argparse.Namespace) 
 
 
 def write(path: Path, form: Format, columns: dict[str, Any], events: int) -> int:
-    """The events again and again in clusters of about 10 000, until there are that many; returns how many."""
+    """The events again and again in clusters of about 10 000, until there are that many.
+
+    Returns how many.
+    """
     n = len(next(iter(columns.values())))
     rng = np.random.default_rng(0)
     order = np.tile(np.arange(n), max(1, 10_000 // n))

@@ -4,7 +4,7 @@
 
 The model's attention is "full", that of the encoder; what one pass ("leave_one_out", the default)
 gains is in one_pass.py. Both have the same weights, hide the same tokens and must give the same
-numbers; they run in turns, in one thread, and the best CPU time of the rounds counts. The encoder
+numbers. They run in turns, in one thread, and the best CPU time of the rounds counts. The encoder
 is padded to the longest event of the sample and gets a key-padding mask. A further row, ours
 without the shortcut of the last block (which looks at the hidden token alone), tells what the
 buckets by themselves do.

@@ -73,13 +73,38 @@ def lookup(name: str) -> Callable[[], Tokenizer]:
 
 DEFAULT = lookup("no_azimuth")
 VARIANTS = {
-    "default": Variant("look-up table no_azimuth, one pass, tokens in", DEFAULT, forms=("joined", "sum", "mean", "excess", "type", "pt", "eta", "MET")),
+    "default": Variant(
+        "look-up table no_azimuth, one pass, tokens in",
+        DEFAULT,
+        forms=("joined", "sum", "mean", "excess", "type", "pt", "eta", "MET"),
+    ),
     "tails": Variant("with phi and METphi", lookup("tails")),
-    "visive2025": Variant("published bins: 20 %, phi and METphi", lookup("visive2025"), forms=("joined", "sum", "mean", "type", "pt", "MET")),
-    "joint": Variant("published bins, one embedding and output an id", lookup("visive2025"), ModelOptions(output="joint")),
-    "in_turn": Variant("each token hidden in turn, one an event in training", DEFAULT, ModelOptions(attention="full")),
-    "in_turn_30": Variant("each token hidden in turn, 30 % in training", DEFAULT, ModelOptions(attention="full"), TrainingOptions(mask_fraction=0.3)),
-    "continuous": Variant("continuous inputs, azimuth among them", lambda: ContinuousInputs(LookupTokenizer.preset("tails")), ModelOptions(inputs="continuous")),
+    "visive2025": Variant(
+        "published bins: 20 %, phi and METphi",
+        lookup("visive2025"),
+        forms=("joined", "sum", "mean", "type", "pt", "MET"),
+    ),
+    "joint": Variant(
+        "published bins, one embedding and output an id",
+        lookup("visive2025"),
+        ModelOptions(output="joint"),
+    ),
+    "in_turn": Variant(
+        "each token hidden in turn, one an event in training",
+        DEFAULT,
+        ModelOptions(attention="full"),
+    ),
+    "in_turn_30": Variant(
+        "each token hidden in turn, 30 % in training",
+        DEFAULT,
+        ModelOptions(attention="full"),
+        TrainingOptions(mask_fraction=0.3),
+    ),
+    "continuous": Variant(
+        "continuous inputs, azimuth among them",
+        lambda: ContinuousInputs(LookupTokenizer.preset("tails")),
+        ModelOptions(inputs="continuous"),
+    ),
     "two_epochs": Variant("2 epochs", DEFAULT, training=TrainingOptions(epochs=2)),
     "long": Variant("16 epochs", DEFAULT, training=TrainingOptions(epochs=16, patience=16)),
     "narrow": Variant("width 32", DEFAULT, ModelOptions(width=32, feedforward=64)),
@@ -87,7 +112,7 @@ VARIANTS = {
     "half": Variant("half of the training events", DEFAULT),
     "seed1": Variant("seed 1", DEFAULT, training=TrainingOptions(seed=1)),
     "seed2": Variant("seed 2", DEFAULT, training=TrainingOptions(seed=2)),
-}  # fmt: skip
+}
 
 
 class Judge:

@@ -100,9 +100,21 @@ def main() -> None:
             pool.submit(measure, name, options.max_events) for name in reversed(options.only)
         ]
         found = [future.result() for future in reversed(slowest_first)]
-    header = ["tokenizer", "ids", "in use [%]", "perplexity", "pt", "eta", "abs(eta)", "phi", "MET", "METphi",
-              *(f"AUC tokens, {name}" for name in SIGNALS.values()), *(f"lost, {name}" for name in SIGNALS.values()),
-              "fit [CPU s]"]  # fmt: skip
+    header = [
+        "tokenizer",
+        "ids",
+        "in use [%]",
+        "perplexity",
+        "pt",
+        "eta",
+        "abs(eta)",
+        "phi",
+        "MET",
+        "METphi",
+        *(f"AUC tokens, {name}" for name in SIGNALS.values()),
+        *(f"lost, {name}" for name in SIGNALS.values()),
+        "fit [CPU s]",
+    ]
     first = found[0][0]
     ceiling = ", ".join(
         f"{rounded(one.continuous, one.continuous_error)} on {SIGNALS[one.signal]} ({one.n_signal} "

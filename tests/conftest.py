@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 
-# one thread a process, before torch or OpenBLAS is first imported: several threads on busy cores are slower, by a lot
+# one thread a process, before torch or OpenBLAS is first imported: several threads on busy cores
+# are slower, by a lot
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MKL_NUM_THREADS", "1")
 
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 
-# no test fails because the machine is slow or busy; where CI is set, the examples are the same every time
+# no test fails because the machine is slow or busy; where CI is set, the examples are the same
+# every time
 settings.register_profile(
     "hepmtp",
     deadline=None,
@@ -69,7 +71,8 @@ def dask_client() -> Iterator[Client]:
         n_workers=2,
         threads_per_worker=1,
         processes=True,
-        dashboard_address="127.0.0.1:0",  # Dask serves its state even without a dashboard: on a free port
+        # Dask serves its state even without a dashboard: on a free port
+        dashboard_address="127.0.0.1:0",
         scheduler_kwargs={"dashboard": False},
     )
     with cluster, distributed.Client(cluster) as client:
@@ -78,7 +81,10 @@ def dask_client() -> Iterator[Client]:
 
 @pytest.fixture(scope="session")
 def in_every_format(sample: Path) -> Callable[..., dict[str, dict[str, Path]]]:
-    """A function (folder, events of each data set, chunk, rntuple) -> {format: {dataset: file}} of the same events."""
+    """A function (folder, events of each data set, chunk, rntuple) -> {format.
+
+    {dataset: file}} of the same events.
+    """
     from hepmtp.readers.convert import convert  # noqa: PLC0415 - most tests do not need it
 
     def write(

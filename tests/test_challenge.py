@@ -37,7 +37,8 @@ def test_total_improvement_is_the_best_channel():
     assert total_improvement({}) is None
 
 
-#: Made-up rows in the form of the published tables, with what they hold beside: other columns, long numbers, spaces.
+#: Made-up rows in the form of the published tables, with what they hold beside: other columns, long
+#: numbers, spaces.
 PUBLISHED = """Signal, Model,Chan,AUC,1e-2,1e-3,1e-4,Family
 glgl1600_neutralino800,VAE_b=1e-3_z=21,1,0.8561111111111111,0.216,0.102,0.045,VAE
 
@@ -79,7 +80,10 @@ def test_what_is_written_is_read_again(tmp_path):
     [
         (
             "",
-            r"bad.csv line 1: no column Signal, Model, .*; found nothing, expected Signal,Model,Chan,AUC,1e-2",
+            (
+                r"bad.csv line 1: no column Signal, Model, .*; found nothing, expected "
+                r"Signal,Model,Chan,AUC,1e-2"
+            ),
         ),
         (
             "Signal,Model,Chan,AUC,1e-2,1e-3\n",

@@ -29,7 +29,7 @@ CHANGES = {
 
 
 def momentum(events: Any) -> Any:
-    """Components of the transverse momentum of all particles and MET together, shape (2, n_events)."""
+    """Transverse momentum of all particles and MET together, shape (2, n_events)."""
     return np.stack(
         [
             ak.to_numpy(
@@ -63,7 +63,8 @@ def test_each_distortion_keeps_the_record(one: Distortion, background: Any) -> N
     changed = {name for name, values in after.items() if ak.to_list(values) != before[name]}
     assert changed == CHANGES[one.name]
     np.testing.assert_allclose(momentum(found), momentum(background), atol=1e-8)
-    # four-momenta: the files have six digits, so that energy falls short of momentum by 1e-5 at most, as it did before
+    # four-momenta: the files have six digits, so that energy falls short of momentum by 1e-5 at
+    # most, as it did before
     assert (
         ak.min(found.Particle.energy / (found.Particle.pt * np.cosh(found.Particle.eta))) > 1 - 2e-5
     )
@@ -130,9 +131,16 @@ def test_added_and_dropped_particles(background: Any) -> None:
 
 def test_overlay() -> None:
     events = make_events(
-        counts=[1, 1], pt=[50.0, 40.0], eta=[0.0, 1.0], phi=[0.0, np.pi / 2], energy=[50.0, 70.0], type=[0, 1],
-        met=[30.0, 70.0], met_phi=[0.0, np.pi / 2], role="background",
-    )  # fmt: skip
+        counts=[1, 1],
+        pt=[50.0, 40.0],
+        eta=[0.0, 1.0],
+        phi=[0.0, np.pi / 2],
+        energy=[50.0, 70.0],
+        type=[0, 1],
+        met=[30.0, 70.0],
+        met_phi=[0.0, np.pi / 2],
+        role="background",
+    )
     found = [apply("overlay", events, seed) for seed in range(20)]
     assert {len(one.Particle[0]) for one in found} == {1, 2}
     for one in found:
@@ -174,11 +182,21 @@ def test_met(background: Any) -> None:
 
 
 def test_particles_recoil_in_proportion_to_pt() -> None:
-    """MET along x doubles or more; jets along y of 300 and 100 GeV take three quarters and one quarter of it."""
+    """MET along x doubles or more.
+
+    Jets along y of 300 and 100 GeV take three quarters and one quarter of it.
+    """
     events = make_events(
-        counts=[2], pt=[300.0, 100.0], eta=[0.0, 1.0], phi=[np.pi / 2, -np.pi / 2], energy=[300.0, 200.0], type=[0, 1],
-        met=[40.0], met_phi=[0.0], role="background",
-    )  # fmt: skip
+        counts=[2],
+        pt=[300.0, 100.0],
+        eta=[0.0, 1.0],
+        phi=[np.pi / 2, -np.pi / 2],
+        energy=[300.0, 200.0],
+        type=[0, 1],
+        met=[40.0],
+        met_phi=[0.0],
+        role="background",
+    )
     found = next(
         one
         for one in (apply("met_scale", events, seed) for seed in range(9))

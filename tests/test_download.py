@@ -135,7 +135,10 @@ Fetch = Callable[..., list[str]]
 
 @pytest.fixture
 def get(zenodo: Zenodo, tmp_path: Path) -> Fetch:
-    """Fetch what a record of these files holds; the names of the files that are then in the folder."""
+    """Fetch what a record of these files holds.
+
+    The names of the files that are then in the folder.
+    """
 
     def get(
         files: dict[str, Any],
@@ -330,7 +333,10 @@ def test_a_file_that_changes_on_the_server_is_refused(
     zenodo.files = {"a.bin": b"another"}
     with pytest.raises(
         FetchError,
-        match=rf"expected {sha256(BIG)} but got {sha256(b'another')}.*{LOCK} has .*the file has changed.*correct .*{LOCK}",
+        match=(
+            rf"expected {sha256(BIG)} but got {sha256(b'another')}.*{LOCK} has .*the file has "
+            rf"changed.*correct .*{LOCK}"
+        ),
     ):
         get({"a.bin": None})
     assert left(tmp_path) == set()

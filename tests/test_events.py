@@ -83,7 +83,16 @@ def test_charges_and_names_are_in_the_order_of_the_types() -> None:
     assert PARTICLE_TYPES == ("j", "b", "e+", "e-", "m+", "m-", "g")
     assert PARTICLE_NAMES == ("jet", "b-jet", "e+", "e-", "mu+", "mu-", "photon")
     assert CHARGES.tolist() == [0, 0, 1, -1, 1, -1, 0]
-    every = make_events(counts=[1] * 7, pt=[9.0] * 7, eta=[0.0] * 7, phi=[0.0] * 7, energy=[9.0] * 7, type=range(7), met=[0.0] * 7, met_phi=[0.0] * 7)  # fmt: skip
+    every = make_events(
+        counts=[1] * 7,
+        pt=[9.0] * 7,
+        eta=[0.0] * 7,
+        phi=[0.0] * 7,
+        energy=[9.0] * 7,
+        type=range(7),
+        met=[0.0] * 7,
+        met_phi=[0.0] * 7,
+    )
     assert lepton_charge(every).tolist() == CHARGES.tolist()
 
 
@@ -103,10 +112,19 @@ def test_no_events_and_no_particles() -> None:
         ({"type": [[1, 2, 0, 5, 6]]}, r"type has shape \(1, 5\), expected \(5,\)"),
         ({"met": [1.0]}, r"met has shape \(1,\), expected \(3,\): one value per event"),
         ({"event": [1, 2]}, r"event has shape \(2,\), expected \(3,\)"),
-        ({"pt": [30.0, -40.0, 50.0, 25.0, 90.0]}, r"event 0: Particle\.pt is -40\.0, expected finite and >= 0 \(1 such values\)"),
+        (
+            {"pt": [30.0, -40.0, 50.0, 25.0, 90.0]},
+            r"event 0: Particle\.pt is -40\.0, expected finite and >= 0 \(1 such values\)",
+        ),
         ({"eta": [0.0, 1.0, -1.0, np.nan, 0.5]}, r"event 2: Particle\.eta is nan, expected finite"),
-        ({"energy": [0.0, 1.0, np.inf, np.inf, 0.5]}, r"event 2: Particle\.energy is inf, expected finite \(2 such values\)"),
-        ({"phi": [0.0, 3.15, 0.0, 0.0, 0.0]}, r"event 0: Particle\.phi is 3\.15, expected in \(-pi, pi\]"),
+        (
+            {"energy": [0.0, 1.0, np.inf, np.inf, 0.5]},
+            r"event 2: Particle\.energy is inf, expected finite \(2 such values\)",
+        ),
+        (
+            {"phi": [0.0, 3.15, 0.0, 0.0, 0.0]},
+            r"event 0: Particle\.phi is 3\.15, expected in \(-pi, pi\]",
+        ),
         ({"type": [1, 2, 0, 5, 7]}, r"event 2: Particle\.type is 7, expected 0\.\.6"),
         ({"type": [-1, 2, 0, 5, 6]}, r"event 0: Particle\.type is -1, expected 0\.\.6"),
         ({"met": [10.0, -1.0, 0.0]}, r"event 1: MET\.pt is -1\.0"),
@@ -114,7 +132,7 @@ def test_no_events_and_no_particles() -> None:
         ({"weight": [1.0, np.nan, 1.0]}, r"event 1: weight is nan, expected finite"),
         ({"role": "sginal"}, r"role 'sginal' is unknown; the roles are background, signal, data"),
     ],
-)  # fmt: skip
+)
 def test_what_is_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(EventError, match=message):
         make_events(**{**THREE, **change})
@@ -124,7 +142,10 @@ def test_missing_fields_are_named() -> None:
     events = make_events(**THREE)
     with pytest.raises(
         EventError,
-        match=r"events have no field 'weight' \(found: Particle, MET, event, source\); use make_events",
+        match=(
+            r"events have no field 'weight' \(found: Particle, MET, event, source\); use "
+            r"make_events"
+        ),
     ):
         check_events(ak.without_field(events, "weight"))
     with pytest.raises(
@@ -146,8 +167,9 @@ def test_types_for_what_knows_seven() -> None:
     assert particle_types(events[:0]).dtype == np.int64
     jet = constituents(types=["h+", "g", "h0", "h+"])
     message = (
-        r"data set 'jets': 3 of 4 particles are of type h\+, h0, known here are j, b, e\+, e-, m\+, m-, g\. Leave them out of"
-        r" events\.Particle \(Particle\[Particle\['type'\] < 7\]\), or use a tokenizer or detector of your own"
+        r"data set 'jets': 3 of 4 particles are of type h\+, h0, known here are j, b, e\+, e-, "
+        r"m\+, m-, g\. Leave them out of events\.Particle \(Particle\[Particle\['type'\] < 7\]\), "
+        r"or use a tokenizer or detector of your own"
     )
     with pytest.raises(EventError, match=message):
         particle_types(jet)
@@ -159,9 +181,18 @@ def constituents(types: list[str]) -> ak.Array:
     """One jet of these constituents as an event."""
     n = len(types)
     return make_events(
-        counts=[n], pt=[5.0] * n, eta=[0.1] * n, phi=[1.0] * n, energy=[6.0] * n, met=[0.0], met_phi=[0.0],
-        type=[CONSTITUENT_TYPES.index(one) for one in types], types=CONSTITUENT_TYPES, dataset="jets", role="background",
-    )  # fmt: skip
+        counts=[n],
+        pt=[5.0] * n,
+        eta=[0.1] * n,
+        phi=[1.0] * n,
+        energy=[6.0] * n,
+        met=[0.0],
+        met_phi=[0.0],
+        type=[CONSTITUENT_TYPES.index(one) for one in types],
+        types=CONSTITUENT_TYPES,
+        dataset="jets",
+        role="background",
+    )
 
 
 def test_metadata_travel_with_cuts_and_pickles() -> None:
@@ -223,8 +254,16 @@ def test_a_file_keeps_its_identity(path: str) -> None:
 @given(st.lists(st.integers(0, 5), max_size=8))
 def test_any_multiplicity(counts: list[int]) -> None:
     n = sum(counts)
-    events = make_events(counts=counts, pt=np.arange(n), eta=np.zeros(n), phi=np.zeros(n), energy=np.arange(n),
-                         type=np.zeros(n, int), met=np.zeros(len(counts)), met_phi=np.zeros(len(counts)))  # fmt: skip
+    events = make_events(
+        counts=counts,
+        pt=np.arange(n),
+        eta=np.zeros(n),
+        phi=np.zeros(n),
+        energy=np.arange(n),
+        type=np.zeros(n, int),
+        met=np.zeros(len(counts)),
+        met_phi=np.zeros(len(counts)),
+    )
     assert ak.num(events.Particle).to_list() == counts
     assert n_jets(events).tolist() == counts
     assert ak.flatten(events.Particle.pt).to_list() == list(range(n))

@@ -137,7 +137,7 @@ def test_a_model_is_opened_again(packages: Callable[[str], Path], bag: ModuleTyp
     code = (
         "import json, hepmtp as hm\n"
         "background = (one for one in hm.embedded() if one.name in ('ttbarW', 'ttbarZ'))\n"
-        "detector = hm.load_detector('detectors/masked_token')\n"
+        "detector = hm.load_detector('detectors/bag')\n"
         "print(json.dumps(detector.score(hm.read(background, stop=500)).tolist()))\n"
     )
     found = json.loads(run(packages("A model"), "-c", code))
@@ -146,7 +146,7 @@ def test_a_model_is_opened_again(packages: Callable[[str], Path], bag: ModuleTyp
 
 def test_a_model_that_cannot_be_imported(packages: Callable[[str], Path]) -> None:
     with pytest.raises(StorageError, match=r"model of 'mine.bag:Bag', which cannot be made here"):
-        hm.load_detector(packages("A model") / "detectors" / "masked_token")
+        hm.load_detector(packages("A model") / "detectors" / "bag")
 
 
 @pytest.mark.parametrize("executor", ["futures", "dask"])
@@ -159,7 +159,7 @@ def test_workers_open_the_saved_model(packages: Callable[[str], Path], executor:
         "if __name__ == '__main__':\n"
         "    names = ('ttbarW', 'ttbarZ', '4top')\n"
         "    files = hm.fileset([one for one in hm.embedded() if one.name in names])\n"
-        "    processor = AnomalyProcessor(['detectors/masked_token'])\n"
+        "    processor = AnomalyProcessor(['detectors/bag'])\n"
         f"    with hm.make_executor('{executor}', workers=2) as opened:\n"
         "        output = hm.HepRunner(opened)(files, processor)\n"
         f"    save('{executor}.json', output['scores'])\n"

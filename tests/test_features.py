@@ -48,17 +48,32 @@ def test_features_of_particles(three: Any) -> None:
 
 def test_a_particle_without_momentum_is_finite() -> None:
     events = make_events(
-        counts=[2], pt=[0.0, 0.0], eta=[0.0, 1.0], phi=[0.0, 1.0], energy=[0.0, -1.0], type=[0, 0], met=[0.0], met_phi=[0.0]
-    )  # fmt: skip
+        counts=[2],
+        pt=[0.0, 0.0],
+        eta=[0.0, 1.0],
+        phi=[0.0, 1.0],
+        energy=[0.0, -1.0],
+        type=[0, 0],
+        met=[0.0],
+        met_phi=[0.0],
+    )
     assert particle_features(events)[:, [0, 4]].tolist() == [[pytest.approx(np.log(1e-3))] * 2] * 2
     assert np.isfinite(event_features(events)).all()
 
 
 def test_hadrons_have_no_column() -> None:
     jet = make_events(
-        counts=[2], pt=[5.0, 4.0], eta=[0.1, 0.2], phi=[1.0, 1.1], energy=[6.0, 5.0], type=[6, 7], met=[0.0], met_phi=[0.0],
-        types=CONSTITUENT_TYPES, role="background",
-    )  # fmt: skip
+        counts=[2],
+        pt=[5.0, 4.0],
+        eta=[0.1, 0.2],
+        phi=[1.0, 1.1],
+        energy=[6.0, 5.0],
+        type=[6, 7],
+        met=[0.0],
+        met_phi=[0.0],
+        types=CONSTITUENT_TYPES,
+        role="background",
+    )
     with pytest.raises(EventError, match=r"1 of 2 particles are of type h\+, known here are j, b"):
         particle_features(jet)
 
@@ -80,14 +95,28 @@ def test_features_of_events(three: Any) -> None:
     assert found.dtype == np.float64
     # jets: b (40, 1.0, 3.0), (100, -2.0, -3.0), (60, 0.0, 1.0)
     expected = {
-        "n_jets": 3, "n_b": 1, "n_leptons": 2, "n_photons": 1, "jet_pt_1": 100, "jet_pt_2": 60, "jet_pt_3": 40, "jet_pt_4": 0,
-        "b_pt_1": 40, "b_pt_2": 0, "lepton_pt_1": 50, "lepton_pt_2": 30, "lepton_pt_3": 0, "ht": 300, "met": 25,
-        "lepton_ht": 80, "jet_abs_eta": 1.0,
+        "n_jets": 3,
+        "n_b": 1,
+        "n_leptons": 2,
+        "n_photons": 1,
+        "jet_pt_1": 100,
+        "jet_pt_2": 60,
+        "jet_pt_3": 40,
+        "jet_pt_4": 0,
+        "b_pt_1": 40,
+        "b_pt_2": 0,
+        "lepton_pt_1": 50,
+        "lepton_pt_2": 30,
+        "lepton_pt_3": 0,
+        "ht": 300,
+        "met": 25,
+        "lepton_ht": 80,
+        "jet_abs_eta": 1.0,
         "min_jet_delta_r": np.hypot(1.0, 2.0),
         "max_dijet_mass": np.sqrt(2 * 100 * 40 * (np.cosh(3.0) - np.cos(6.0))),
         "min_delta_phi_met": 0.1,
         "lepton_charge": 0,
-    }  # fmt: skip
+    }
     assert list(expected) == list(EVENT_FEATURES)
     np.testing.assert_allclose(found[0], list(expected.values()), rtol=1e-12)
     nothing = dict.fromkeys(expected, 0.0) | {"met": 10.0}

@@ -1,4 +1,6 @@
-"""Imports go down the floors of the house only, and each third-party library stays behind its fence."""
+"""Imports go down the floors of the house only, and each third-party library stays behind its
+fence.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-#: From the ground up; a folder or a module of the root is a room, and imports from its own floor only within itself.
+#: From the ground up; a folder or a module of the root is a room, and imports from its own floor
+#: only within itself.
 FLOORS = (
     ("errors",),
     ("storage",),
@@ -28,15 +31,31 @@ FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 #: Rooms of a family: the members do not know each other, only what they are made of.
 FAMILIES = {
     "readers": {
-        "columns", "darkmachines", "formats", "lines", "options", "particles", "trees",
-        "convert", "inspect_file", "root", "parquet",
+        "columns",
+        "darkmachines",
+        "formats",
+        "lines",
+        "options",
+        "particles",
+        "trees",
+        "convert",
+        "inspect_file",
+        "root",
+        "parquet",
     },
-    "tokenizers": {"binning", "particles_then_met", "autoencoder", "graph_network", "learned", "networks"},
+    "tokenizers": {
+        "binning",
+        "particles_then_met",
+        "autoencoder",
+        "graph_network",
+        "learned",
+        "networks",
+    },
     "models": {"attention"},
     "detectors": {"event_classifier", "event_features_input", "event_network"},
     "plotting": {"style"},
     "cli": {"options", "progress", "demo"},
-}  # fmt: skip
+}
 #: Third-party libraries and where they may be imported.
 FENCES = {
     "torch.optim": ("training/*",),
@@ -112,7 +131,8 @@ def _is_member(room: str, name: str) -> bool:
     return place.is_dir() or place.with_suffix(".py").is_file()
 
 
-#: All but the list of public names, which imports on first use: test_public_api.py says that it loads nothing.
+#: All but the list of public names, which imports on first use: test_public_api.py says that it
+#: loads nothing.
 MODULES = sorted(
     {p.relative_to(ROOT / "hepmtp").as_posix() for p in (ROOT / "hepmtp").rglob("*.py")}
     - {"__init__.py"}
@@ -128,29 +148,80 @@ def test_imports_go_down_and_fences_hold(path: str) -> None:
     ("path", "source", "broken"),
     [
         ("events/record.py", "import torch", "events/record.py must not use torch"),
-        ("detectors/vae.py", "from torch.optim import AdamW", "detectors/vae.py must not use torch.optim"),
-        ("tokenizers/fsq.py", "x = torch.optim.Adam(y)", "tokenizers/fsq.py must not use torch.optim"),
-        ("statistics/metrics.py", "def f():\n  from matplotlib import pyplot", "statistics/metrics.py must not use matplotlib"),
-        ("statistics/metrics.py", "import coffea.processor as p", "statistics/metrics.py must not use coffea"),
+        (
+            "detectors/vae.py",
+            "from torch.optim import AdamW",
+            "detectors/vae.py must not use torch.optim",
+        ),
+        (
+            "tokenizers/fsq.py",
+            "x = torch.optim.Adam(y)",
+            "tokenizers/fsq.py must not use torch.optim",
+        ),
+        (
+            "statistics/metrics.py",
+            "def f():\n  from matplotlib import pyplot",
+            "statistics/metrics.py must not use matplotlib",
+        ),
+        (
+            "statistics/metrics.py",
+            "import coffea.processor as p",
+            "statistics/metrics.py must not use coffea",
+        ),
         ("plotting/style.py", "import uproot", "plotting/style.py must not use uproot"),
         ("run/runner.py", "x = a.b.layout.form", "run/runner.py must not use .layout"),
-        ("report/folder.py", "from processors.anomaly import AnomalyProcessor", "report/folder.py must not use processors"),
+        (
+            "report/folder.py",
+            "from processors.anomaly import AnomalyProcessor",
+            "report/folder.py must not use processors",
+        ),
         ("run/train.py", "name = 'processors.corpus'", "run/train.py must not use processors"),
-        ("events/split.py", "from hepmtp.readers import Reader", "events/split.py (floor 2) must not import hepmtp.readers.Reader (floor 3)"),
-        ("run/train.py", "from hepmtp.report import page", "run/train.py (floor 8) must not import hepmtp.report.page (floor 8)"),
-        ("detectors/b.py", "import hepmtp.cli.demo", "detectors/b.py (floor 7) must not import hepmtp.cli.demo (floor 10)"),
-        ("report/page.py", "from hepmtp import __version__", "report/page.py must not import the face of the package (hepmtp.__version__)"),
-        ("readers/delphes.py", "import hepmtp.readers.nanoaod", "readers/delphes.py must not import its sibling nanoaod"),
-        ("readers/delphes.py", "from hepmtp.readers import nanoaod", "readers/delphes.py must not import its sibling nanoaod"),
-        ("detectors/vae.py", "import hepmtp.detectors.masked_token.tails", "detectors/vae.py must not import its sibling masked_token"),
+        (
+            "events/split.py",
+            "from hepmtp.readers import Reader",
+            "events/split.py (floor 2) must not import hepmtp.readers.Reader (floor 3)",
+        ),
+        (
+            "run/train.py",
+            "from hepmtp.report import page",
+            "run/train.py (floor 8) must not import hepmtp.report.page (floor 8)",
+        ),
+        (
+            "detectors/b.py",
+            "import hepmtp.cli.demo",
+            "detectors/b.py (floor 7) must not import hepmtp.cli.demo (floor 10)",
+        ),
+        (
+            "report/page.py",
+            "from hepmtp import __version__",
+            "report/page.py must not import the face of the package (hepmtp.__version__)",
+        ),
+        (
+            "readers/delphes.py",
+            "import hepmtp.readers.nanoaod",
+            "readers/delphes.py must not import its sibling nanoaod",
+        ),
+        (
+            "readers/delphes.py",
+            "from hepmtp.readers import nanoaod",
+            "readers/delphes.py must not import its sibling nanoaod",
+        ),
+        (
+            "detectors/vae.py",
+            "import hepmtp.detectors.masked_token.tails",
+            "detectors/vae.py must not import its sibling masked_token",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_module_that_breaks_the_law_is_caught(path: str, source: str, broken: str) -> None:
     assert broken_laws(path, source) == [broken]
 
 
 def test_a_module_that_keeps_the_law_passes() -> None:
-    source = "import torch\nfrom hepmtp import storage\nfrom hepmtp.detectors import Detector\nimport hepmtp.events"
+    source = (
+        "import torch\nfrom hepmtp import storage\nfrom hepmtp.detectors import Detector\nimport "
+        "hepmtp.events"
+    )
     assert broken_laws("detectors/masked_token/detector.py", source) == []
 
 

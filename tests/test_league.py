@@ -1,4 +1,6 @@
-"""A small league: its numbers by hand, what its detectors get to see, and what it does again when called again."""
+"""A small league: its numbers by hand, what its detectors get to see, and what it does again when
+called again.
+"""
 
 from __future__ import annotations
 
@@ -452,13 +454,21 @@ def test_a_region_without_events_makes_no_table(tmp_path, caplog):
         ([], {}, HepmtpError, "each with a name of its own; found none"),
         ([PLAIN[0], PLAIN[0]], {}, HepmtpError, "found multiplicity, multiplicity"),
         ([PLAIN[0]], {"seeds": ()}, HepmtpError, r"needs seeds, each once; found \[\]"),
-        ([PLAIN[0]], {"against": "nobody"}, HepmtpError, "there is no entry 'nobody' to compare with; there are multip"),
+        (
+            [PLAIN[0]],
+            {"against": "nobody"},
+            HepmtpError,
+            "there is no entry 'nobody' to compare with; there are multip",
+        ),
         ([PLAIN[0]], {"regions": ("XR",)}, RegionError, "region 'XR' is unknown"),
         (
             [replace(NOISY, libraries=("numpy", "no_such_library"))],
             {},
             HepmtpError,
-            r'noisy: no_such_library not installed; run pip install "hepmtp\[league\]", or choose others with --only',
+            (
+                r'noisy: no_such_library not installed; run pip install "hepmtp\[league\]", or choose '
+                r"others with --only"
+            ),
         ),
         (
             [Entry("x", no_library)],
@@ -467,7 +477,7 @@ def test_a_region_without_events_makes_no_table(tmp_path, caplog):
             r"entry 'x' needs no_such_library, which is not installed",
         ),
     ],
-)  # fmt: skip
+)
 def test_wrong_leagues(entries, options, error, message, tmp_path):
     with pytest.raises(error, match=message):
         small(tmp_path, entries, **options)

@@ -161,8 +161,10 @@ def test_a_missing_download_says_where_to_get_it(tmp_path: Path) -> None:
     (dataset,) = select(["fourtops-4top"], load_manifest(folder=tmp_path))
     with pytest.raises(
         ManifestError,
-        match=r"no file .*4top.csv; download it from https://doi.org/10.5281/zenodo.7277951; hepmtp fetch fourtops-4top downloads it.*"
-        r"option folder or the variable HEPMTP_DATA",
+        match=(
+            r"no file .*4top.csv; download it from https://doi.org/10.5281/zenodo.7277951; hepmtp "
+            r"fetch fourtops-4top downloads it.*option folder or the variable HEPMTP_DATA"
+        ),
     ):
         read([dataset])
 
@@ -258,7 +260,10 @@ def test_words_that_name_no_data_set(words: list[str], message: str) -> None:
         ({"files": {4: None}}, r"key 'files' is 4, expected a path"),
         (
             {"record": "r"},
-            r"line \d+: entry 1 \(mine\): key 'record' is 'r', expected the name of one of the records: there",
+            (
+                r"line \d+: entry 1 \(mine\): key 'record' is 'r', expected the name of one of the "
+                r"records: there"
+            ),
         ),
         ({"cross_section_pb": float("inf")}, r"key 'cross_section_pb' is inf"),
         ({"events": 2.0}, r"key 'events' is 2.0, expected a whole number"),

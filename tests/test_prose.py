@@ -13,6 +13,8 @@ ROOT = Path(__file__).parents[1]
 MOST_WORDS, MOST_CHARACTERS = 30, 100
 #: A full stop ends a sentence where a capital letter, a number or a quoted name follows.
 END = re.compile(r"(?<=[.!?]) (?=[A-Z0-9`*\"(])")
+#: What is said to a linter at the end of a line does not count.
+MARK = re.compile(r"  # (?=noqa|type: ignore)")
 CODE = (">>>", "...", "|", "===", "---")
 
 
@@ -67,7 +69,7 @@ def test_docstrings_have_short_sentences(path: str) -> None:
 @pytest.mark.parametrize("path", PYTHON)
 def test_lines_are_short(path: str) -> None:
     lines = (ROOT / path).read_text(encoding="utf-8").splitlines()
-    assert [line for line in lines if len(line) > MOST_CHARACTERS] == []
+    assert [line for line in lines if len(MARK.split(line)[0]) > MOST_CHARACTERS] == []
 
 
 def test_sentences_are_told_from_code_and_tables() -> None:

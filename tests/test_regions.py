@@ -7,7 +7,7 @@ import pickle
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hepmtp.errors import OptionError, RegionError
@@ -115,6 +115,7 @@ def test_every_cut(labels, pt, expected):
     assert names(event(labels, pt)) == expected
 
 
+@settings(deadline=None)  # how long it takes is not tested
 @given(
     st.lists(st.lists(st.sampled_from(PARTICLE_TYPES), max_size=14), max_size=6),
     st.sampled_from([40.0, 90.0]),

@@ -191,7 +191,9 @@ def test_regions_without_purpose_give_a_separation_and_say_what_is_missing(
     assert {row.region for row in result.performance} == {"mine"}
     info = read_info(tmp_path)
     assert [one.name for one in info.figures] == ["score", "roc_4top", "sic_4top"]
-    assert info.figures[0].caption == ("$H_T$ [GeV] in mine: background stacked, signal as lines.")
+    assert info.figures[0].caption == (
+        "The $H_T$ [GeV] in mine: background stacked, signal as lines."
+    )
     assert list(info.remarks) == [
         (
             "No region of this run has the purpose signal or control: there are no thresholds "

@@ -1,4 +1,7 @@
-"""The simulation recipe: numbers of the detector by hand, colour flows that close, and small samples that every reader takes."""
+"""The simulation recipe.
+
+Numbers of the detector by hand, colour flows that close, and small samples that every reader takes.
+"""
 
 from __future__ import annotations
 
@@ -316,7 +319,10 @@ def lhe_without_colours(n: int) -> str:
         outside: list[Any] = [pythia.process[i] for i in range(3, pythia.process.size())]
         lines += ["<event>", f"{len(outside)} 1 1 200 0.0078 0.118"]
         for one in outside:
-            head = f"{one.id()} {-1 if one.status() == -21 else 1} {'0 0' if one.status() == -21 else '1 2'} 0 0"
+            head = (
+                f"{one.id()} {-1 if one.status() == -21 else 1} "
+                f"{'0 0' if one.status() == -21 else '1 2'} 0 0"
+            )
             lines.append(
                 f"{head} {one.px()!r} {one.py()!r} {one.pz()!r} {one.e()!r} {one.m()!r} 0 9"
             )

@@ -1,4 +1,4 @@
-"""Tail probabilities of background and Fisher's combination, against scipy and against numbers by hand."""
+"""Tail probabilities and Fisher's combination, against scipy and against numbers by hand."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def background(seed: int, n_components: int, n: int = 3000) -> np.ndarray:
 
 
 def test_numbers_by_hand() -> None:
-    """Ten values 0..9: 9.5 of 10 are at least 0, the event itself counting half, and 0.5 of 10 are at least 9."""
+    """Of ten values 0..9, 9.5 are at least 0, the event itself counting half; 0.5 at least 9."""
     tails = TailCombination().fit(np.arange(10.0)[:, None])
     found = tails.surprises(np.array([[0.0], [9.0], [-5.0]]))[:, 0]
     np.testing.assert_allclose(found, -np.log([0.95, 0.05, 0.95]))
-    # beyond the largest: an exponential whose mean is that of the ten largest values over the tenth, here 4.5
+    # beyond the largest: an exponential, its mean that of the ten largest values over the tenth
     assert tails.surprises(np.array([[18.0]]))[0, 0] == pytest.approx(-np.log(0.05) + 9 / 4.5)
 
 

@@ -1,4 +1,6 @@
-"""The tokenizer report: numbers that can be checked by hand, analysis events only, and figures that show what was measured."""
+"""The tokenizer report: numbers that can be checked by hand, analysis events only, and figures that
+show what was measured.
+"""
 
 from __future__ import annotations
 
@@ -274,7 +276,10 @@ def test_markdown(report: TokenizerReport) -> None:
     for expected in (
         "# Tokenizer report: published",
         "885 ids",
-        f"| pt after / before - 1 | {report.residuals['pt'].median:z.3f} | {report.residuals['pt'].half_width:.3f} |",
+        (
+            f"| pt after / before - 1 | {report.residuals['pt'].median:z.3f} | "
+            f"{report.residuals['pt'].half_width:.3f} |"
+        ),
         "| abs(eta) after - before |",
         "Every particle keeps its type.",
         f"{one.n_signal} / {one.n_background}",

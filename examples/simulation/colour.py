@@ -2,9 +2,9 @@
 
 A leading-colour flow, drawn at random for each event of an LHE file.
 
-The rule: the colour of each quark or gluon ends in the anticolour of another; a ring of gluons
+The rule: the colour of each quark or gluon ends in the anticolour of another. A ring of gluons
 alone and a colour line from one incoming quark straight to the other do not occur at leading colour
-for what is generated here, and are drawn again. Events that have colours are left as they are.
+here. They are drawn again. Events that have colours are left as they are.
 """
 
 from __future__ import annotations

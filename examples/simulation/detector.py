@@ -64,13 +64,14 @@ def any_of(code: ak.Array, chosen: tuple[int, ...]) -> ak.Array:
 def resolution(code: Ints, energy: Floats, eta: Floats) -> Floats:
     """Relative energy resolution of particles with these PDG codes, shape (n_particles,).
 
-    Electrons and photons 10 %/sqrt(E); muons and charged hadrons with a track (|eta| < 2.5) 1 %, 2
-    % beyond |eta| 1.5; hadrons without one 52 %/sqrt(E) up to |eta| 1.7, 71 % up to 3.2, 94 %
+    Electrons and photons 10 %/sqrt(E). Muons and charged hadrons with a track (|eta| < 2.5) 1 %, 2
+    % beyond |eta| 1.5. Hadrons without one 52 %/sqrt(E) up to |eta| 1.7, 71 % up to 3.2, 94 %
     beyond.
 
     Examples
     --------
-    >>> resolution(np.array([22, 2112, 211]), np.array([100.0, 4.0, 4.0]), np.array([0.0, 0.0, -2.0])).tolist()
+    >>> kinds, energies = np.array([22, 2112, 211]), np.array([100.0, 4.0, 4.0])
+    >>> resolution(kinds, energies, np.array([0.0, 0.0, -2.0])).tolist()
     [0.01, 0.26, 0.02]
     """
     code, eta = np.abs(code), np.abs(eta)
@@ -105,7 +106,8 @@ def lepton_efficiency(code: Ints, pt: Floats, eta: Floats) -> Floats:
 
     Examples
     --------
-    >>> lepton_efficiency(np.array([11, -13, 22, 22]), np.array([20.0, 20, 50, 15]), np.array([2.0, 0, 0, 0])).round(4).tolist()
+    >>> kinds, pt = np.array([11, -13, 22, 22]), np.array([20.0, 20, 50, 15])
+    >>> lepton_efficiency(kinds, pt, np.array([2.0, 0, 0, 0])).round(4).tolist()
     [0.7055, 0.9405, 0.95, 0.0]
     """
     code, eta = np.abs(code), np.abs(eta)
@@ -128,7 +130,8 @@ def tag_efficiency(pt: Floats, eta: Floats, flavour: Ints) -> Floats:
 
     Examples
     --------
-    >>> tag_efficiency(np.full(4, 100.0), np.array([0.0, 0, 0, 2.6]), np.array([5, 4, 0, 5])).round(4).tolist()
+    >>> eta, flavour = np.array([0.0, 0, 0, 2.6]), np.array([5, 4, 0, 5])
+    >>> tag_efficiency(np.full(4, 100.0), eta, flavour).round(4).tolist()
     [0.7283, 0.1439, 0.0027, 0.0]
     """
     b = 0.80 * np.tanh(0.003 * pt) * 30 / (1 + 0.086 * pt)

@@ -1,6 +1,6 @@
 """Lepton filters: which events are worth a shower, and how many decays had to be drawn to find one.
 
-The rule: only the decays of a hard event are drawn again, never the event; the fraction of draws
+The rule: only the decays of a hard event are drawn again, never the event. The fraction of draws
 that pass goes into the weight, so that the filter changes the time that a run takes and not the
 yields.
 """

@@ -52,7 +52,7 @@ def start(settings: Iterable[str], *, seed: int, slha: str = "", hook: Any = Non
 def start_process(
     process: Process, *, seed: int, lhe: str | Path | None = None, hook: Any = None
 ) -> Any:
-    """An initialised Pythia for a process, from its own matrix elements or those of the file `lhe`."""
+    """An initialised Pythia for a process, from its own matrix elements or those of `lhe`."""
     if lhe is None:
         if not process.settings:
             raise ValueError(f"Pythia has no matrix elements for {process.name}: give an LHE file")

@@ -1,7 +1,7 @@
 """The command line: ``hepmtp --help`` lists its commands.
 
 The rule: thin. A command turns its words into calls of the library, shows how far it is, and says
-what came out; wrong input ends with exit code 2 and one line that says what to do. Commands import
+what came out. Wrong input ends with exit code 2 and one line that says what to do. Commands import
 what they need, so that --help is quick.
 """
 

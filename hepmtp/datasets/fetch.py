@@ -2,7 +2,7 @@
 
 In parallel, resumed where a transfer broke, checked by their digests.
 
-The rule: a file gets its name only when it is whole and its digest is right; the first download's
+The rule: a file gets its name only when it is whole and its digest is right. The first download's
 sha256 is locked, and from then on a file that differs is refused.
 """
 
@@ -55,9 +55,9 @@ def fetch(
     Parameters
     ----------
     names
-        each the name of a data set, the name or DOI of a record, or a group: what the names of
-        several data sets begin with (``chan1`` for ``chan1-background``, ...), or a pattern of
-        them.
+        each the name of a data set, the name or DOI of a record, or a group. A group is what the
+        names of several data sets begin with (``chan1`` for ``chan1-background``, ...), or a
+        pattern of them.
     datasets, records
         of a manifest, as `hepmtp.datasets.manifest.load_manifest` (with this folder) and
         `load_records` give them.
@@ -73,8 +73,8 @@ def fetch(
     ManifestError
         if a name is unknown, or a record does not hold what a data set needs.
     FetchError
-        if a file cannot be had, or a digest is not the one that is known. The other files are fetched all the same, and what came of a broken one is kept: the next call
-        goes on from there.
+        if a file cannot be had, or a digest is not the one that is known. The other files are
+        fetched all the same. What came of a broken one is kept: the next call goes on from there.
     """
     job = _Job(Path(folder), limit, transfer or Transfer(), progress)
     chosen, wanted = wanted_files(names, datasets, records)

@@ -26,8 +26,8 @@ def select(
     ----------
     names
         each the name of one of `datasets`; or ``NAME=FILE``, ``NAME=FILE,FILE``, ``NAME:ROLE=FILE``
-        or just ``FILE`` (the name is then that of the file) for files that are in no manifest;
-        patterns are fine.
+        or just ``FILE`` (the name is then that of the file) for files in no manifest. Patterns
+        are fine.
     role
         role of files that name none; but files under the name of one of `datasets`, such as a
         converted ``4top.root``, have its role and process.
@@ -40,7 +40,8 @@ def select(
     Examples
     --------
     >>> from hepmtp.datasets.manifest import embedded
-    >>> [(d.name, d.role, d.files) for d in select(["4top", "mine:signal=a.csv,b.csv", "c/d.csv.gz"], embedded())][1:]
+    >>> found = select(["4top", "mine:signal=a.csv,b.csv", "c/d.csv.gz"], embedded())
+    >>> [(d.name, d.role, d.files) for d in found][1:]
     [('mine', 'signal', ('a.csv', 'b.csv')), ('d', 'background', ('c/d.csv.gz',))]
     """
     known = {dataset.name: dataset for dataset in datasets}

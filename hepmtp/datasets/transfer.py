@@ -1,8 +1,8 @@
 """HTTP transfers that go on where they broke.
 
-The rule: what has come is kept beside the target in ``.NAME.part`` and continued by a Range request
-if the server says that its file is still the same one (or if a digest will be checked); else it is
-begun anew. Nothing waits for ever.
+The rule: what has come is kept beside the target in ``.NAME.part``. It is continued by a Range
+request if the server says that its file is still the same one (or if a digest will be checked).
+Else it is begun anew. Nothing waits for ever.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Deep SVDD on event features: how far a network puts an event from where it puts background.
 
-The rule: no layer has a bias and no activation is bounded, as a network could otherwise answer the
+The rule: no layer has a bias and no activation is bounded. Otherwise a network could answer the
 centre for every event (Ruff et al., ICML 2018, propositions 1 to 3).
 """
 
@@ -90,7 +90,7 @@ class DeepSVDD(NetworkDetector):
     longer the training, the more a network answers the centre for all events. Shape and epochs
     were chosen by how well members agree on validation background of the embedded sample. The mean
     rank correlation of their distances was 0.85 with one layer of 256, 0.79 with two of 128, 0.56
-    with 64 and 16 outputs, and did not rise after a few epochs.
+    with 64 and 16 outputs. It did not rise after a few epochs.
     """
 
     name: str = "deep_svdd"

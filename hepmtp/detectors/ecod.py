@@ -1,7 +1,8 @@
 """ECOD on event features: how far an event lies in the tails of each one in background.
 
-The rule: the distributions are those of background training events alone. pyod's implementation
-adds the events that it scores to them, so that its scores depend on the chunk (pyod issue 401).
+The rule: the distributions are those of background training events alone. The implementation of
+pyod adds the events that it scores to them, so that its scores depend on the chunk (pyod issue
+401).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What the networks on event features share: the scaling of their inputs and their training.
 
 The rule: everything is float64, so that a score does not depend on the chunk that its event comes
-in by more than rounding, 1e-9 of it; and the same seed gives the same network.
+in by more than rounding, 1e-9 of it. The same seed gives the same network.
 """
 
 from __future__ import annotations

@@ -60,9 +60,9 @@ class Flow(NetworkDetector):
 
     Notes
     -----
-    The kind was chosen by -log p of validation background of the embedded sample after 15 epochs:
-    13.5 for five affine transforms, 14.5 for two of splines with six bins (hidden layers of 64),
-    which took twice the time.
+    The kind was chosen by -log p of validation background of the embedded sample after 15 epochs.
+    It was 13.5 for five affine transforms, 14.5 for two of splines with six bins (hidden layers of
+    64), which took twice the time.
     """
 
     name: str = "flow"

@@ -7,9 +7,9 @@ the event record (order, event, source, weight, metadata) and energy over moment
 particle.
 
 It also keeps the transverse momentum of all particles and MET together. No collision breaks that
-balance, so a classifier must not win by it. Measured on background with an MET that does not follow
-the particles: the imbalance alone tells distorted events with an AUC of 0.78 to 0.91, all but those
-of swapped types.
+balance, so a classifier must not win by it. This was measured on background with an MET that does
+not follow the particles. The imbalance alone then tells distorted events with an AUC of 0.78 to
+0.91, except those of swapped types.
 
 The method is that of *DDD* (arXiv:2406.18469): a classifier of background against distorted
 background. That paper's list of distortions is not public. This one is ours, and what is made with

@@ -1,8 +1,9 @@
 """Attention over events of any multiplicity with no padding and no padding mask.
 
-The rule: tokens of all events lie in one flat array, sorted by the multiplicity of their event; every linear map runs on the
-flat array, and attention runs on each group of equal multiplicity n as a dense (events, n, n) block. The one mask that there is
-leaves out the diagonal of that block, in the leave-one-out kind, where no position may see itself: it hides no padding.
+The rule: tokens of all events lie in one flat array, sorted by the multiplicity of their event.
+Every linear map runs on the flat array; attention runs on each group of equal multiplicity n as a
+dense (events, n, n) block. Leave-one-out attention has the only mask: it leaves out the diagonal,
+so that no position sees itself. It hides no padding.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ class Group(NamedTuple):
 
 
 def sort_by_multiplicity(counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[Group]]:
-    """Order of the events by multiplicity (stable) and the groups that it forms; empty events form none.
+    """Order of the events by multiplicity (stable), and the groups that it forms.
+
+    Events without tokens form none.
 
     Examples
     --------
@@ -43,7 +46,8 @@ def sort_by_multiplicity(counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], 
 def buckets(counts: NDArray[np.int64], max_tokens: int = 4096) -> Iterator[NDArray[np.int64]]:
     """Indices of events of one multiplicity at a time, about `max_tokens` tokens in each bucket.
 
-    4096 tokens fit a core's cache; four times as many are slower. An event with more tokens is a bucket by itself.
+    4096 tokens fit a core's cache; four times as many are slower. An event with more tokens is a
+    bucket by itself.
     """
     order, groups = sort_by_multiplicity(counts)
     start = int(np.count_nonzero(counts == 0))
@@ -55,7 +59,10 @@ def buckets(counts: NDArray[np.int64], max_tokens: int = 4096) -> Iterator[NDArr
 
 
 def packs(counts: NDArray[np.int64], max_tokens: int = 4096) -> Iterator[NDArray[np.int64]]:
-    """Indices of events of mixed multiplicity, sorted by it, at most `max_tokens` tokens in each pack unless one event has more."""
+    """Indices of events of mixed multiplicity, sorted by it.
+
+    A pack has at most `max_tokens` tokens, unless one event has more.
+    """
     order = np.argsort(counts, kind="stable")
     order = order[counts[order] > 0]
     ends = np.cumsum(counts[order])
@@ -74,7 +81,8 @@ class SelfAttention(nn.Module):
     width
         features per token; a multiple of `heads`.
     rope
-        rotate queries and keys by their position (Su et al., arXiv:2104.09864); otherwise order has no effect.
+        rotate queries and keys by their position (Su et al., arXiv:2104.09864); otherwise order
+        has no effect.
     """
 
     def __init__(self, width: int, heads: int, *, rope: bool = False) -> None:
@@ -121,15 +129,17 @@ class SelfAttention(nn.Module):
     def leave_one_out(
         self, x: Tensor, memory: Tensor, rows: Tensor, groups: list[Group], at: Tensor | None = None
     ) -> Tensor:
-        """As `forward`, for queries that ask for all tokens of their event but the one at their own position, (n_tokens, width).
+        """As `forward`, for queries that see all tokens of their event but their own.
+
+        Gives (n_tokens, width).
 
         Parameters
         ----------
         x
             where queries come from, (n_tokens, width), sorted as `groups` says.
         memory
-            where keys and values come from, (n_rows, width): first the null token, which every position sees, so that an event
-            of one token has something to look at.
+            where keys and values come from, (n_rows, width). The first row is the null token,
+            which every position sees: an event of one token has something to look at.
         rows
             the row of memory that each token has, (n_tokens,); equal tokens may share one.
         at
@@ -142,9 +152,8 @@ class SelfAttention(nn.Module):
         parts, token = [], 0
         for n_events, n in groups:
             block = slice(token, token + n_events * n)
-            k, v = kv[F.pad(rows[block].reshape(n_events, n), (1, 0))].chunk(
-                2, dim=2
-            )  # the null token first
+            seen = F.pad(rows[block].reshape(n_events, n), (1, 0))  # the null token first
+            k, v = kv[seen].chunk(2, dim=2)
             # (n_events, heads, n or 1 + n, width of a head)
             queries, keys, values = (
                 part.reshape(n_events, -1, self.heads, width // self.heads).transpose(1, 2)
@@ -190,7 +199,9 @@ class Block(nn.Module):
     def leave_one_out(
         self, x: Tensor, memory: Tensor, rows: Tensor, groups: list[Group], at: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """One step of queries, to (n_tokens, width), and memory; a row of this moves by itself: it knows no other token.
+        """One step of the queries, to (n_tokens, width), and of the memory.
+
+        A row of the memory moves by itself: it knows no other token.
 
         Parameters
         ----------
@@ -208,7 +219,13 @@ class Block(nn.Module):
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, seen: Tensor | None = None) -> Tensor:
-    """softmax(q k^T / sqrt(width of a head)) v, every shape (..., n, width of a head); `seen`: which keys, bool (n, n_keys)."""
+    """softmax(q k^T / sqrt(width of a head)) v, every shape (..., n, width of a head).
+
+    Parameters
+    ----------
+    seen
+        which keys each query sees, bool, (n, n_keys); all of them if not given.
+    """
     return F.scaled_dot_product_attention(q, k, v, seen)
 
 
@@ -242,7 +259,10 @@ def attend_slowly(module: SelfAttention, x: Tensor) -> Tensor:
 
 
 def leave_one_out_slowly(module: SelfAttention, x: Tensor, memory: Tensor) -> Tensor:
-    """The reference: one event, x (n, width) and memory (1 + n, width), position by position, its own row really left out."""
+    """The reference: one event, position by position, its own row really left out.
+
+    x is (n, width), memory (1 + n, width).
+    """
     width = x.shape[1]
     q, (k, v) = module.qkv(x)[:, :width], module.qkv(memory)[:, width:].chunk(2, dim=1)
     size = width // module.heads
@@ -254,9 +274,7 @@ def leave_one_out_slowly(module: SelfAttention, x: Tensor, memory: Tensor) -> Te
             columns = slice(head * size, (head + 1) * size)
             query, keys = q[i, columns], k[others, columns]
             if module.rope:
-                place = torch.tensor(
-                    [0 if j == 0 else j - 1 for j in others]
-                )  # the null token has none
+                place = torch.tensor([max(j - 1, 0) for j in others])  # the null token has none
                 query, keys = rotate(query, torch.tensor(i)), rotate(keys, place)
             weights = torch.softmax(keys @ query / size**0.5, dim=0)
             outputs.append(weights @ v[others, columns])

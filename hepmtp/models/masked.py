@@ -1,13 +1,12 @@
 """The masked-token model: a small encoder-only transformer over the tokens of an event.
 
 The rule: particles are a set. No position is told by default, so the order of the tokens has no
-effect; what the model knows of a hidden token is only its kind (particle, MET or METphi), by a mask
-id of its own for each kind.
+effect. What the model knows of a hidden token is only its kind (particle, MET or METphi).
 
 There are two kinds of attention. In "full", every token sees every token, so what is to be
 predicted must be hidden, one token at a time. In "leave_one_out" (the idea of T-TA, Shin et al.,
-arXiv:2004.08097) a position starts from its mask embedding and sees all tokens but its own, whose
-embeddings never mix with each other: one pass predicts each of n tokens from the n - 1 others.
+arXiv:2004.08097) a position starts from its mask embedding and sees all tokens but its own. The
+embeddings of these never mix with each other: one pass predicts each of n tokens from the others.
 """
 
 from __future__ import annotations
@@ -56,9 +55,8 @@ class ModelOptions:
         "leave_one_out": all n are predicted in one pass. There, every token is a target in training
         and mask_fraction is not used.
     inputs
-        "tokens": the model reads ids; "continuous": it reads the features that
-        :class:`hepmtp.events.tokens.TokenBatch` brings, such as those of
-        :class:`hepmtp.tokenizers.continuous.ContinuousInputs`, and ids are targets only
+        "tokens": the model reads ids; "continuous": it reads the features of a token, such as
+        :class:`hepmtp.tokenizers.continuous.ContinuousInputs` gives, and ids are targets only
         (arXiv:2512.04149).
     n_features
         columns of these features.

@@ -1,6 +1,6 @@
 """The ntuple form of Dark Machines events: one list of objects an event, a flag for each type.
 
-The rule: an object is what exactly one of its flags says (isJet is set for a b-jet too); the
+The rule: an object is what exactly one of its flags says (isJet is set for a b-jet too). The
 missing energy is one of the objects, and every event has one. Tree ``mytree``, GeV.
 """
 

@@ -56,8 +56,8 @@ class NanoAOD(TreeReader):
         cuts (smallest pt [GeV], largest \|eta\|); None for the photons leaves them out, for files
         that have none.
     b_tag, working_point
-        branch of the b-tag discriminator without its ``Jet_``, and the value above which a jet is a
-        b-jet; by default the first of `MEDIUM` that the file has, and the value there.
+        branch of the b-tag discriminator without its ``Jet_``, and the value above which a jet
+        is a b-jet. By default the first of `MEDIUM` that the file has, and the value there.
     jet_id
         "tight", "tight lepton veto", or None for all jets. Version 15 has no branch for it: it is
         then computed from the energy fractions as CMS recommends for its PUPPI jets.

@@ -106,7 +106,7 @@ def _two_regions(
         h, comparison, thresholds={cut.rule: cut.value}, **_shown_with(info)
     )
     text = (
-        f"{comparison.label} in {regions[1]} and {regions[0]}: "
+        f"The {comparison.label} in {regions[1]} and {regions[0]}: "
         "background stacked, signal as lines, ratio of the background's shapes."
     )
     return figure, text
@@ -114,7 +114,9 @@ def _two_regions(
 
 def _every_region(h: Histogram, info: RunInfo, regions: Sequence[str]) -> Drawn:
     figure = plotting.score_panels(coarse(h), regions, **_shown_with(info))
-    text = f"{h.axes['score'].label} in {', '.join(regions)}: background stacked, signal as lines."
+    text = (
+        f"The {h.axes['score'].label} in {', '.join(regions)}: background stacked, signal as lines."
+    )
     return "score", figure, text
 
 

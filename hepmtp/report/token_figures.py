@@ -58,7 +58,7 @@ def draw_tokens(
                 detector.tokenizer.decode(tokens["background"]),
                 caption=caption,
             ),
-            "Background before and after encoding and decoding: all that the bins keep of an event.",
+            "Background before and after encoding and decoding: what the bins keep of an event.",
         ),
     ]
     texts = []

@@ -1,7 +1,8 @@
-"""The talk's three models: MET, METphi or a particle, predicted from the rest of the event, and how well that goes.
+"""The published models that predict MET, METphi or a particle from the rest of the event.
 
-The rule: a preset hides one kind of token, in training as in the report; the report looks at analysis events only. The published
-AUCs (EPS-HEP 2025, of four tops) are of other events and stand beside ours for comparison alone.
+The rule: a preset hides one kind of token, in training as in the report; the report looks at
+analysis events only. The published AUCs (EPS-HEP 2025, of four tops) are of other events and stand
+beside ours for comparison alone.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ from typing import Any, NamedTuple
 
 import awkward as ak
 import numpy as np
-from numpy.typing import NDArray
 
 from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
 from hepmtp.errors import OptionError, ScoreError
+from hepmtp.events.ragged import Floats, Ints
 from hepmtp.events.regions import Region
 from hepmtp.events.split import part_of
 from hepmtp.events.tokens import TokenBatch
+from hepmtp.models import ModelConfig
 from hepmtp.models.masked import ModelOptions
 from hepmtp.statistics.metrics import Auc, auc, balanced_weights
 from hepmtp.tokenizers.lookup import LookupTokenizer
@@ -27,7 +29,7 @@ from hepmtp.training.masking import TrainingOptions
 
 @dataclass(frozen=True)
 class Prediction:
-    """A named model: which tokens an event has, which of them are predicted, and what was published.
+    """A published model: the tokens of an event, which of them are predicted, and its AUC.
 
     Parameters
     ----------
@@ -47,9 +49,9 @@ class Prediction:
     published: tuple[float, float] | None
 
 
-#: The talk's three models, by name.
+#: The three published models, by name.
 PREDICTIONS: dict[str, Prediction] = {
-    # name                     tokens beside the particles            hidden      form      published AUC
+    # name: tokens beside the particles, hidden kind, form of the score, published AUC
     "MET-model": Prediction({"met_phi_bins": 0}, "MET", "MET", (0.544, 0.548)),
     "METphi-model": Prediction({"met_bins": 0}, "METphi", "METphi", (0.519, 0.521)),
     "4VECT-model": Prediction({"met_bins": 0, "met_phi_bins": 0}, "particle", "sum", None),
@@ -57,29 +59,34 @@ PREDICTIONS: dict[str, Prediction] = {
 
 
 class PredictionReport(NamedTuple):
-    """How well the hidden tokens are predicted; matrices have rows of true and columns of predicted digits."""
+    """How well the hidden tokens are predicted.
 
-    background: dict[
-        str, NDArray[np.int64]
-    ]  #: counts of each head that predicts them, shape (size, size)
-    signal: dict[str, NDArray[np.int64]]
-    auc: Auc  #: of the mean surprise of an event's hidden tokens, every background process the same weight
+    Matrices are counts with rows of true and columns of predicted classes, (size, size), by the
+    name of the head.
+    """
+
+    background: dict[str, Ints]
+    signal: dict[str, Ints]
+    #: Of the mean surprise of an event's hidden tokens; all background processes weigh the same.
+    auc: Auc
 
 
 def prediction_detector(
-    name: str, *, model: ModelOptions | None = None, training: TrainingOptions | None = None
+    name: str, *, model: ModelConfig | None = None, training: TrainingOptions | None = None
 ) -> MaskedTokenDetector:
     """The detector of this preset, not fitted yet; `hide` of the training options is the preset's.
 
     Raises
     ------
-    ScoreError
+    OptionError
         if there is no such preset.
 
     Examples
     --------
-    >>> prediction_detector("MET-model").training.hide, prediction_detector("4VECT-model").tokenizer.vocab_size
-    (('MET',), 875)
+    >>> prediction_detector("MET-model").training.hide
+    ('MET',)
+    >>> prediction_detector("4VECT-model").tokenizer.vocab_size
+    875
     """
     if name not in PREDICTIONS:
         raise OptionError(f"prediction {name!r} is unknown; there are {', '.join(PREDICTIONS)}")
@@ -89,7 +96,8 @@ def prediction_detector(
         model or ModelOptions(),
         replace(training or TrainingOptions(), hide=(preset.hide,)),
         preset.form,
-        tail_events=1000,  # for the ranges of the axes; the joined form asks for tokens that are never hidden here
+        # for the ranges of the axes; the joined form asks for tokens that are never hidden here
+        tail_events=1000,
     )
 
 
@@ -121,7 +129,8 @@ def prediction_report(
     both = TokenBatch.concatenate(tokens.values()), _tokens(detector, signal, region)
     if not all(len(batch) for batch in both):
         raise ScoreError(
-            f"found {len(both[0])} background and {len(both[1])} signal events to predict in: give more"
+            f"found {len(both[0])} background and {len(both[1])} signal events to predict in: "
+            "give more"
         )
     (confusion_b, score_b), (confusion_s, score_s) = (_predict(detector, batch) for batch in both)
     return PredictionReport(
@@ -129,7 +138,7 @@ def prediction_report(
     )
 
 
-def row_shares(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+def row_shares(counts: Ints) -> Floats:
     """A confusion matrix with each row divided by its sum; an empty row stays 0.
 
     Examples
@@ -145,10 +154,8 @@ def _tokens(detector: MaskedTokenDetector, events: ak.Array, region: Region | No
     return detector.tokenizer.encode(events if region is None else events[region.select(events)])
 
 
-def _predict(
-    detector: MaskedTokenDetector, tokens: TokenBatch
-) -> tuple[dict[str, NDArray[np.int64]], NDArray[np.float64]]:
-    """Confusion counts of each head, and the mean surprise of the hidden tokens of each event, shape (n_events,)."""
+def _predict(detector: MaskedTokenDetector, tokens: TokenBatch) -> tuple[dict[str, Ints], Floats]:
+    """Confusion counts of each head, and the mean surprise of the hidden tokens, (n_events,)."""
     model, found = detector.fitted_model, detector.surprises(tokens)
     hidden = model.is_kind(detector.training.hide or model.kinds, tokens.values)
     true = model.targets[tokens.values]

@@ -1,7 +1,7 @@
 """The network of graph tokens: attention between particles, codes of each type, and training.
 
-The rule: an event is a graph whose edges say which particle sees which, itself always among them;
-the graphs of a batch lie in flat arrays, so that nothing is padded.
+The rule: an event is a graph whose edges say which particle sees which, itself always among
+them. The graphs of a batch lie in flat arrays, so that nothing is padded.
 """
 
 from __future__ import annotations

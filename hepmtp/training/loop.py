@@ -1,8 +1,8 @@
 """One loop for every training: optimiser, early stopping, checkpoints, device, progress.
 
 The rule: the loop knows no model; a task does. The same seed gives the same model, also when
-training was interrupted: each epoch draws from generators of its own, numpy's of (seed, epoch) and
-torch's seeded from that one, and all else that an epoch starts from is in the checkpoint.
+training was interrupted. Each epoch draws from generators of its own, numpy's of (seed, epoch)
+and torch's seeded from that one. All else that an epoch starts from is in the checkpoint.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ def train(
     betas
         of AdamW.
     checkpoint
-        folder that is written after each epoch; if it holds an unfinished training of the same task
+        folder that is written after each epoch. If it holds an unfinished training of the same task
         and options, that is taken up where it ended and gives the same numbers.
     progress
         called after each batch.

@@ -1,3 +1,6 @@
-"""The masked-token detector: its score, the surprises of single tokens, and their tails in background."""
+"""The masked-token detector.
+
+Surprises of tokens, forms of the score, tail probabilities, detector.
+"""
 
 from __future__ import annotations

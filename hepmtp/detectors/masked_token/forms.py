@@ -1,14 +1,14 @@
 """Forms of the masked-token score: the surprises of an event's tokens become one number.
 
-The rule: every form is larger for stranger events. With s the surprise -log p of a hidden token's
-digit, t the tail surprise -log P(d or more), H and V expected value and variance of s under the
-model's own prediction (:mod:`hepmtp.detectors.masked_token.surprise`):
+The rule: every form is larger for stranger events. The surprise s of a hidden token's digit, its
+tail surprise t, and expected value H and variance V of s are those of
+:mod:`hepmtp.detectors.masked_token.surprise`. The forms are
 
 - ``"sum"``: all s of the event; grows with the particle count by itself;
 - ``"mean"``: the sum over the number of tokens;
 - ``"excess"``: (sum s - sum H) / sqrt(sum V), over all heads of the model;
-- the name of a head (``"type"``, ``"pt"``, ``"eta"``, ``"MET"``, ...): its own sum, of t for pt and
-  MET, where new physics lies above and not below what is expected, of s for the others;
+- the name of a head (``"type"``, ``"pt"``, ``"eta"``, ``"MET"``, ...): its own sum, of s. For pt
+  and MET it is the sum of t: new physics lies above what is expected;
 - ``"joined"``, the default: three questions, each answered by the share of background that is at
   least as strange, and Fisher's combination of the three
   (:mod:`hepmtp.detectors.masked_token.tails`).

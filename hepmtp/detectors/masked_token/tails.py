@@ -1,15 +1,16 @@
-r"""Tail probabilities of several components in background, and Fisher's combination of them into one score.
+r"""Tail probabilities of several components in background, and Fisher's combination of them.
 
-The rule: only values *larger* than those of background make an event strange, each component is asked for itself, and none has a
+The rule: only values *larger* than those of background make an event strange. No component has a
 weight: what is rare counts as much as it is rare.
 
-With :math:`p_k` the share of background training events whose component k is at least as large, the score is
+With :math:`p_k` the share of background training events whose component k is at least as large,
+the score is
 
 .. math:: \sum_k -\ln p_k
 
-(R. A. Fisher, Statistical Methods for Research Workers, 4th ed. (1932), section 21.1). Components that go together are no harm to
-the order of events, only to the chi-square distribution that the sum would have if they did not: thresholds come from the control
-region, never from that.
+(R. A. Fisher, Statistical Methods for Research Workers, 4th ed. (1932), section 21.1). Twice the
+sum would follow a chi-square distribution if components were independent. Correlations spoil that,
+but not the ranking of events: thresholds come from the control region, never from chi-square.
 """
 
 from __future__ import annotations
@@ -18,14 +19,12 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hepmtp.errors import NotFittedError, TrainingError
+from hepmtp.events.ragged import Floats
 
-Floats = NDArray[np.float64]
-
-#: At most so many points of a component's distribution are kept, and no more than one for each ten events: between points that
-#: one or two events tell apart, the map is so steep that rounding shows in the score.
+#: At most so many points of a component's distribution are kept, and one for each ten events: where
+#: one or two events tell points apart, the map is so steep that rounding shows in the score.
 POINTS, EVENTS_PER_POINT = 1001, 10
 #: Share of the largest training values from which the tail beyond all of them is taken.
 TAIL = 0.01
@@ -38,17 +37,18 @@ class TailCombination:
     Attributes
     ----------
     values_, surprise_
-        for each component, rising values and -ln of the share of background that is at least as large (an event of the same value
-        counts half).
+        for each component, rising values and -ln of the share of background that is at least as
+        large (an event of the same value counts half).
     slope_
-        rise of -ln p per unit beyond the largest value, shape (n_components,): the tail goes on as an exponential whose mean is
-        that of the largest hundredth of the training values, or the step to the next lower value if these are all the same
-        (1 if there is none).
+        rise of -ln p per unit beyond the largest value, shape (n_components,). The tail goes on as
+        an exponential. Its mean is that of the largest hundredth of the training values; where
+        these are all the same, the step to the next lower value (1 if there is none).
 
     Examples
     --------
     >>> x = np.random.default_rng(1).normal(size=(2000, 2))
-    >>> scores = TailCombination().fit(x).score(np.array([[3.0, 0.0], [3.0, 3.0], [-3.0, -3.0], [9.0, 9.0]]))
+    >>> asked = np.array([[3.0, 0.0], [3.0, 3.0], [-3.0, -3.0], [9.0, 9.0]])
+    >>> scores = TailCombination().fit(x).score(asked)
     >>> bool(scores[3] > scores[1] > scores[0] > scores[2] >= 0)
     True
     """
@@ -73,7 +73,8 @@ class TailCombination:
         """-ln p of each component, 0 or more, shape (n_events, n_components)."""
         if self.slope_ is None:
             raise NotFittedError(
-                "these tail probabilities are not fitted yet: call fit(components of background events) first"
+                "these tail probabilities are not fitted yet: call fit(components of background "
+                "events) first"
             )
         columns = []
         for column, values, surprise, slope in zip(
@@ -121,8 +122,6 @@ def _grid(column: Floats) -> tuple[Floats, Floats]:
 def _slope(column: Floats) -> float:
     top = np.sort(column)[-max(EVENTS_PER_POINT, round(TAIL * len(column))) :]
     excess = (top - top[0]).mean()
-    if (
-        excess == 0
-    ):  # the largest value is that of all of them, such as a count that is cut off: one step is a factor e
+    if excess == 0:  # all the same, such as a count that is cut off: one step is a factor e
         excess = top[0] - max(column[column < top[0]], default=top[0] - 1)
     return float(1 / excess)

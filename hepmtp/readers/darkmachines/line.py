@@ -14,7 +14,7 @@ Four layouts have been written over the years; energies in MeV::
 
 In the generator's files lines of ``===`` begin what one run of the generator wrote, and the bare
 number of events that it has accepted ends it. A fixed file was made from one of those. Its first
-line says how many columns each of MET, METphi, jets, b-jets, e+, e-, m+, m- and photons have, and a
+line says how many columns each of MET, METphi, jets, b-jets, e+, e-, m+, m- and photons have. A
 row of nothing but 0 stands where a line without event was. Source of the last two: the generation
 scripts of the challenge (``convert_to_csv.cc``, ``fixed_length.py``).
 """

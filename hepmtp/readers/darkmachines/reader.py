@@ -1,7 +1,7 @@
 """Dark Machines CSV: one line an event, any number of particles, plain or gzipped, in every layout.
 
 The rule: an entry's number is that of its line among the event lines, whatever is skipped, so it
-names an event for ever; in the challenge's layout line n is entry n - 1::
+names an event for ever. In the challenge's layout line n is entry n - 1::
 
     eventID;processID;weight;MET;METphi;label,E,pt,eta,phi;label,E,pt,eta,phi;...;
 
@@ -94,7 +94,7 @@ class DarkMachinesCSV(FileReader):
     In the layouts without energies a particle is massless: E = pt cosh(eta). In those with lines
     that are no events, "generator" and "fixed", entries are counted in events, and not in lines.
     The weight of an event of a generator's file is the cross-section divided by the number of
-    events of its run: divide by the number of runs if there are several. A fixed file has no
+    events of its run. Divide by the number of runs if there are several. A fixed file has no
     weights: each event counts 1.
 
     Parameters

@@ -36,7 +36,7 @@ class ChallengeRow(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where a row of ours would stand among the published rows of one signal and channel, by AUC."""
+    """Where a row would stand among the published rows of one signal and channel, by AUC."""
 
     row: ChallengeRow
     chan: str  #: channel of the published rows
@@ -70,7 +70,8 @@ def challenge_table(rows: Iterable[ChallengeRow]) -> str:
 
     Examples
     --------
-    >>> print(challenge_table([ChallengeRow("4top", "multiplicity", "3", 0.72, (0.05, None, None))]), end="")
+    >>> row = ChallengeRow("4top", "multiplicity", "3", 0.72, (0.05, None, None))
+    >>> print(challenge_table([row]), end="")
     Signal,Model,Chan,AUC,1e-2,1e-3,1e-4
     4top,multiplicity,3,0.7200,0.0500,,
     """
@@ -114,8 +115,10 @@ def places(ours: Iterable[ChallengeRow], published: Iterable[ChallengeRow]) -> l
 
     Examples
     --------
-    >>> published = [ChallengeRow("glgl", name, "3", auc, (None,) * 3) for name, auc in (("a", 0.9), ("b", 0.7))]
-    >>> [(p.place, p.of, p.best.model) for p in places([ChallengeRow("glgl", "m", "SR", 0.8, (None,) * 3)], published)]
+    >>> aucs = (("a", 0.9), ("b", 0.7))
+    >>> published = [ChallengeRow("glgl", name, "3", auc, (None,) * 3) for name, auc in aucs]
+    >>> ours = [ChallengeRow("glgl", "m", "SR", 0.8, (None,) * 3)]
+    >>> [(one.place, one.of, one.best.model) for one in places(ours, published)]
     [(2, 3, 'a')]
     """
     groups: dict[tuple[str, str], list[ChallengeRow]] = {}

@@ -1,6 +1,6 @@
 """Who takes part in a league: a table of all detectors, and how a user's own joins them.
 
-The rule: an entry is a name and a function of the seed that makes a detector, not fitted; what
+The rule: an entry is a name and a function of the seed that makes a detector, not fitted. What
 needs libraries beyond hepmtp's own is imported when it is made. All options are the detectors'
 defaults.
 """
@@ -110,8 +110,13 @@ def _combination(rule: str) -> Entry:
     )
 
 
-def _tokenizer_entry(name: str, tokenizer: Callable[[int], Any], note: str, small: Callable[[int], Any] | None = None,
-                     libraries: tuple[str, ...] = ()) -> Entry:  # fmt: skip
+def _tokenizer_entry(
+    name: str,
+    tokenizer: Callable[[int], Any],
+    note: str,
+    small: Callable[[int], Any] | None = None,
+    libraries: tuple[str, ...] = (),
+) -> Entry:
     return Entry(
         name,
         _masked_token(tokenizer),

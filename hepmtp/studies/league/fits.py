@@ -267,6 +267,6 @@ def _missing_library(entry: Entry) -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         raise HepmtpError(
-            f'entry {entry.name!r} needs {error.name}, which is not installed: run pip install "hepmtp[league]", or choose '
-            "others with --only"
+            f"entry {entry.name!r} needs {error.name}, which is not installed: run pip install "
+            '"hepmtp[league]", or choose others with --only'
         ) from None

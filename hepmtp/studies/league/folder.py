@@ -59,8 +59,8 @@ def _places(found: Sequence[Place]) -> Cells:
         "Its AUC",
     ]
     return Cells(header, [
-        [one.row.signal, one.row.chan, one.row.model, f"{one.row.auc:.3f}", one.chan, f"{one.place} of {one.of}",
-         one.best.model, f"{one.best.auc:.3f}"]
+        [one.row.signal, one.row.chan, one.row.model, f"{one.row.auc:.3f}", one.chan,
+         f"{one.place} of {one.of}", one.best.model, f"{one.best.auc:.3f}"]
         for one in found
     ])  # fmt: skip
 

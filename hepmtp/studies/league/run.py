@@ -161,7 +161,8 @@ def _check(entries: Sequence[Entry], seeds: Sequence[int], against: str) -> None
         if (missing := [name for name in entry.libraries if importlib.util.find_spec(name) is None])
     }
     if absent:
+        libraries = ", ".join(sorted({one for names in absent.values() for one in names}))
         raise HepmtpError(
-            f"{', '.join(absent)}: {', '.join(sorted({one for names in absent.values() for one in names}))} not installed; "
+            f"{', '.join(absent)}: {libraries} not installed; "
             'run pip install "hepmtp[league]", or choose others with --only'
         )

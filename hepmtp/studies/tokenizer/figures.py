@@ -67,7 +67,8 @@ def residuals(report: TokenizerReport, *, caption: Caption = SIMULATION) -> Figu
     height = 0.9 + 3.0 * rows
     figure = Figure(figsize=(12, height))
     axes = figure.subplots(rows, 3, squeeze=False, gridspec_kw={
-        "left": 0.075, "right": 0.985, "top": 1 - 0.45 / height, "bottom": 0.65 / height, "hspace": 0.36, "wspace": 0.27,
+        "left": 0.075, "right": 0.985, "top": 1 - 0.45 / height, "bottom": 0.65 / height,
+        "hspace": 0.36, "wspace": 0.27,
     })  # fmt: skip
     for axis, (name, one) in zip(axes.flat, report.residuals.items(), strict=False):
         share = 100 * one.counts / one.counts.sum()
@@ -121,8 +122,8 @@ def correlations(report: TokenizerReport, *, caption: Caption = SIMULATION) -> F
     """
     before, after = report.correlation_before, report.correlation_after
     figure = Figure(figsize=(17, 6.4))
-    axes = figure.subplots(1, 3, sharey=True, gridspec_kw={"left": 0.115, "right": 0.915, "top": 0.87, "bottom": 0.21,
-                                                           "wspace": 0.06})  # fmt: skip
+    margins = {"left": 0.115, "right": 0.915, "top": 0.87, "bottom": 0.21, "wspace": 0.06}
+    axes = figure.subplots(1, 3, sharey=True, gridspec_kw=margins)
     labels = list(OBSERVABLES.values())
     panels = {"before": before, "after encode, decode": after, "after $-$ before": after - before}
     for axis, (title, matrix) in zip(axes, panels.items(), strict=True):
@@ -153,8 +154,10 @@ def token_histogram(report: TokenizerReport, *, caption: Caption = SIMULATION) -
     shares = {name: 100 * one[order] / max(one.sum(), 1) for name, one in counts.items()}
     for name, line in zip(shares, (*LINES, *LINES), strict=False):
         label, colour = styles.get(name, ("background", COLOURS[6]))
-        mplhep.histplot(shares[name], edges, ax=axes[0], color=colour, label=label, flow="none", yerr=False,
-                        linewidth=1.6 if name == "background" else 0.9, linestyle=line if len(order) < 60 else "-")  # fmt: skip
+        look = {"color": colour, "linestyle": line if len(order) < 60 else "-"}
+        width = 1.6 if name == "background" else 0.9
+        mplhep.histplot(shares[name], edges, ax=axes[0], label=label, flow="none", yerr=False,
+                        linewidth=width, **look)  # fmt: skip
     top = max(float(share.max()) for share in shares.values())
     axes[0].set(yscale="log", ylim=(1e-3, 40 * top), ylabel="Share of the tokens [%]", xlabel="")
     axes[0].legend(loc="upper right", fontsize="small", borderpad=0.6)

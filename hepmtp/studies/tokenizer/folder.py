@@ -1,7 +1,7 @@
 """A tokenizer's report as a folder, and the tokenizer that a word names.
 
 The rule: what was saved is taken as it is, anything else is fitted on the training part of the
-background; whether a saved one has seen the events of the report cannot be known here: it must have
+background. Whether a saved one has seen the events of the report cannot be known here. It must have
 been fitted by hepmtp's split on files of the same names.
 """
 

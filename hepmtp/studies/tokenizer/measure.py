@@ -3,7 +3,7 @@
 Ids in use, residuals, correlations, and how well signal can still be told from background.
 
 The rule: everything is measured on analysis events, which neither the tokenizer nor the classifiers
-have seen; the classifiers read decoded events, so that tokens and continuous inputs are judged by
+have seen. The classifiers read decoded events, so that tokens and continuous inputs are judged by
 the same observables of the same events.
 """
 

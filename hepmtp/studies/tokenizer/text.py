@@ -30,7 +30,8 @@ def report_markdown(report: TokenizerReport) -> str:
         f"- perplexity {report.perplexity:.1f}\n",
         "## What decoding gives back\n",
         markdown(Cells(["residual", "median", "half of the central 68 %"], [
-            [AXES[name][2], f"{one.median:z.3f}", f"{one.half_width:.3f}"] for name, one in report.residuals.items()
+            [AXES[name][2], f"{one.median:z.3f}", f"{one.half_width:.3f}"]
+            for name, one in report.residuals.items()
         ])),
         _types(report.type_confusion),
         "\n## Correlations\n",
@@ -40,7 +41,8 @@ def report_markdown(report: TokenizerReport) -> str:
     if report.separations:
         rows = [
             [one.signal, one.classifier, rounded(one.continuous, one.continuous_error),
-             rounded(one.tokens, one.tokens_error), rounded(one.lost, one.lost_error), f"{one.n_signal} / {one.n_background}"]
+             rounded(one.tokens, one.tokens_error), rounded(one.lost, one.lost_error),
+             f"{one.n_signal} / {one.n_background}"]
             for one in report.separations
         ]  # fmt: skip
         header = [

@@ -5,6 +5,7 @@ import importlib
 import importlib.metadata
 import inspect
 import pkgutil
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -108,3 +109,15 @@ def test_the_readme_shows_the_quickstart() -> None:
         example[example.index("datasets = ") :].replace("epochs=epochs", "epochs=8").strip()
     )
     assert statements in readme
+
+
+PAGES = [
+    *(Path(hepmtp.__file__).parents[1] / "docs").glob("*.md"),
+    Path(hepmtp.__file__).parents[1] / "README.md",
+]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_the_pages_name_exists(page: Path) -> None:
+    for name in set(re.findall(r"\bhepmtp(?:\.\w+)+", page.read_text(encoding="utf-8"))):
+        assert pkgutil.resolve_name(name) is not None, name

@@ -11,9 +11,7 @@ from hepmtp.events.ragged import Floats, owner, ragged_arange, wrap_phi
 
 
 class FlatParticles(NamedTuple):
-    """Particles of events as flat columns, each (n_particles,), and their number per event,
-    (n_events,).
-    """
+    """Columns of all particles, each (n_particles,), and their number per event, (n_events,)."""
 
     columns: dict[str, NDArray[Any]]
     counts: NDArray[np.int64]

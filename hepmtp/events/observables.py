@@ -32,8 +32,7 @@ from hepmtp.events.record import metadata
 
 
 def particle_types(events: ak.Array) -> NDArray[np.int64]:
-    """Type of each particle of all events, shape (n_particles,), for what knows the seven
-    `PARTICLE_TYPES` and no more.
+    """Type of each particle of all events, shape (n_particles,): one of the `PARTICLE_TYPES`.
 
     Raises
     ------
@@ -128,11 +127,10 @@ class Feature(NamedTuple):
 
 
 def particle_features(events: ak.Array) -> NDArray[np.float32]:
-    """Features of each particle, float32, shape (n_particles of all events, n_features), in the
-    order of the events.
+    """Features of each particle of all events, float32, shape (n_particles, n_features).
 
-    The columns are `PARTICLE_FEATURES`: natural logarithms of pt and energy in GeV, eta, sine
-    and cosine of phi. There is one more column per type, 1 for particles of this type.
+    The columns are `PARTICLE_FEATURES`: natural logarithms of pt and energy in GeV, eta, sine and
+    cosine of phi. One more column per particle type is 1 for particles of this type.
 
     Raises
     ------
@@ -172,12 +170,13 @@ def event_features(events: ak.Array) -> Floats:
     Examples
     --------
     >>> from hepmtp.events import make_events
-    >>> events = make_events(counts=[1, 0], pt=[50.0], eta=[0.1], phi=[1.0], energy=[60.0],
-    ...                      type=[1], met=[20.0, 30.0], met_phi=[0.0, 1.0])
-    >>> found = event_features(events)
-    >>> columns = [list(EVENT_FEATURES).index(name) for name in ("jet_pt_1", "jet_pt_2", "met")]
-    >>> found[:, columns].T.tolist()
-    [[50.0, 0.0], [0.0, 0.0], [20.0, 30.0]]
+    >>> events = make_events(
+    ...     counts=[1, 0], pt=[50.0], eta=[0.1], phi=[1.0], energy=[60.0], type=[1],
+    ...     met=[20.0, 30.0], met_phi=[0.0, 1.0],
+    ... )
+    >>> found = dict(zip(EVENT_FEATURES, event_features(events).T.tolist(), strict=True))
+    >>> found["jet_pt_1"], found["jet_pt_2"], found["met"]
+    ([50.0, 0.0], [0.0, 0.0], [20.0, 30.0])
     """
     columns = [
         np.asarray(feature.function(events), dtype=np.float64)
@@ -212,9 +211,7 @@ def _lepton_ht(events: ak.Array) -> Floats:
 
 
 def _pt_of(particles: Callable[[ak.Array], ak.Array], number: int) -> Callable[[ak.Array], Floats]:
-    """Function that gives the pt of the leading (1), second (2), ... of these particles [GeV], 0
-    where there are fewer.
-    """
+    """Gives pt of the leading (1), second (2), ... of these particles [GeV], else 0."""
 
     def pt(events: ak.Array) -> Floats:
         by_pt = ak.sort(particles(events).pt, axis=1, ascending=False)

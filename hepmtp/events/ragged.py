@@ -1,5 +1,4 @@
-"""Ragged idioms: values of many events in one flat array, told apart by the number that each event
-has.
+"""Ragged idioms: values of many events in one flat array, told apart by their number per event.
 
 The rule: `counts` has one number per event, 0 included; values of an event lie together, in the
 order of the events.
@@ -40,8 +39,7 @@ def starts(counts: Ints) -> Ints:
 
 
 def ragged_arange(counts: Ints, first: Ints | int = 0) -> Ints:
-    """For each event the numbers ``first, first + 1, ...``, as many as `counts` says, shape
-    (n_values,).
+    """``first, first + 1, ...`` for each event, as many as it has, shape (n_values,).
 
     Parameters
     ----------

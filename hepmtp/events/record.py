@@ -1,18 +1,17 @@
 """The event record: what every reader returns and everything else takes.
 
-The rule: GeV and radians, one row an event, any number of particles. The metadata (dataset,
-role) travels with the array, so that signal can be refused where only background may be used::
+The rule: GeV and radians, one row an event, any number of particles. The metadata (dataset, role)
+travels with the array, so that signal can be refused where only background may be used::
 
-    Particle: var * Momentum4D[pt, eta, phi, energy, type]   type indexes PARTICLE_TYPES; write
-    Particle["type"],
-                                                             for .type is awkward's own name for an
-                                                             array's type
+    Particle: var * Momentum4D[pt, eta, phi, energy, type]
     MET:      Momentum2D[pt, phi]
     weight:   float64, adds up to the expected yield
     event:    int64, entry number in the file that the event was first read from
     source:   int64, identity of that file (`source_id`); (source, event) names an event for ever
 
-Numbers are float64: a Dark Machines number has six digits, and masses stay usable.
+A particle's type is its index in `PARTICLE_TYPES`. Write ``Particle["type"]``: ``.type`` is
+awkward's own name for the type of an array. Numbers are float64: a Dark Machines number has six
+digits, and masses stay usable.
 """
 
 from __future__ import annotations
@@ -104,10 +103,12 @@ def make_events(
 
     Examples
     --------
-    >>> events = make_events(counts=[1, 0], pt=[50.0], eta=[0.1], phi=[1.0], energy=[60.0],
-    type=[1], ...                      met=[20.0, 30.0], met_phi=[0.0, 1.0], dataset="ttbarW",
-    role="background") >>> events.Particle.pt.to_list(), metadata(events)["role"] ([[50.0], []],
-    'background')
+    >>> events = make_events(
+    ...     counts=[1, 0], pt=[50.0], eta=[0.1], phi=[1.0], energy=[60.0], type=[1],
+    ...     met=[20.0, 30.0], met_phi=[0.0, 1.0], dataset="ttbarW", role="background",
+    ... )
+    >>> events.Particle.pt.to_list(), metadata(events)["role"]
+    ([[50.0], []], 'background')
     """
     n_particles = np.asarray(counts, dtype=np.int64)
     n = len(n_particles)
@@ -157,9 +158,9 @@ def metadata(events: ak.Array) -> dict[str, Any]:
 
     Empty if arrays of different metadata were glued together by awkward.
 
-    It is kept in the array's parameters: slices and cuts keep it, and ``ak.concatenate`` of
-    different data sets drops it. So a signal cannot take over the role of a background (use
-    `concatenate`).
+    It is kept in the array's parameters: slices and cuts keep it. ``ak.concatenate`` of different
+    data sets drops it, so that a signal cannot take over the role of a background: use
+    `concatenate`.
     """
     found: Mapping[str, Any] | None = events.layout.purelist_parameter("metadata")
     return dict(found or {})

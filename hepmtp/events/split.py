@@ -66,9 +66,7 @@ def check_background(events: ak.Array) -> None:
 
 
 def in_one_order(events: ak.Array) -> ak.Array:
-    """The events sorted by (source, event), so that the order in which they were read has no effect
-    on a fit.
-    """
+    """The events sorted by (source, event): a fit must not depend on the order of reading."""
     return events[np.lexsort((ak.to_numpy(events.event), ak.to_numpy(events.source)))]
 
 

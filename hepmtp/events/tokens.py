@@ -76,9 +76,7 @@ class TokenBatch:
     def from_counts(
         cls, values: ArrayLike, counts: ArrayLike, features: NDArray[np.float32] | None = None
     ) -> TokenBatch:
-        """From the flat ids, the number of tokens of each event and, if there are any, the
-        features.
-        """
+        """From the flat ids, the number of tokens of each event and the features, if any."""
         offsets = np.concatenate([[0], np.cumsum(np.asarray(counts, dtype=np.int64))])
         return cls(np.asarray(values), offsets, features)
 
@@ -115,9 +113,7 @@ class TokenBatch:
         )
 
     def select(self, events: ArrayLike) -> TokenBatch:
-        """The events under a bool mask of shape (n_events,) or at an array of indices, in that
-        order.
-        """
+        """The events under a bool mask of shape (n_events,), or at indices, in their order."""
         index = np.asarray(events)
         if index.dtype == np.bool_:
             if index.shape != (len(self),):

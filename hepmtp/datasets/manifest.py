@@ -1,8 +1,8 @@
 """data_manifest.yaml as a tuple of data sets, and from there to files, a coffea fileset or events.
 
-The rule: a data set is one row of the manifest and is checked before use: known keys, a name of its own, files that
-exist and, where a sha256 is known or was locked when they were fetched, have it. Nothing is downloaded here: the error
-says how to get the files.
+The rule: a data set is one row of the manifest and is checked before use: known keys, a name of its
+own, files that exist and, where a sha256 is known or was locked when they were fetched, have it.
+Nothing is downloaded here: the error says how to get the files.
 """
 
 from __future__ import annotations
@@ -145,7 +145,10 @@ class Record:
 
 
 def shipped_manifest() -> Path:
-    """Path of hepmtp's own manifest: in the wheel beside the data, in a source checkout at the top."""
+    """Path of hepmtp's own manifest.
+
+    In the wheel beside the data, in a source checkout at the top.
+    """
     wheel = EMBEDDED / "data_manifest.yaml"
     return wheel if wheel.is_file() else EMBEDDED.parents[1] / "data_manifest.yaml"
 
@@ -160,7 +163,8 @@ def load_manifest(
     path
         a manifest; hepmtp's own by default.
     folder
-        where the files that do not come with hepmtp lie; else the variable HEPMTP_DATA; else the manifest's folder.
+        where the files that do not come with hepmtp lie; else the variable HEPMTP_DATA; else the
+        manifest's folder.
 
     Raises
     ------
@@ -180,14 +184,17 @@ def load_manifest(
     for i, row in enumerate(rows):
         if (record := row.get("record")) is not None and record not in records:
             raise ManifestError(
-                f"{manifest.where('datasets', i, key='record')}: key 'record' is {record!r}, expected the name of one of"
-                f" the records: {', '.join(sorted(records)) or 'there are none'}"
+                f"{manifest.where('datasets', i, key='record')}: key 'record' is {record!r}, "
+                "expected the name of one of the records: "
+                f"{', '.join(sorted(records)) or 'there are none'}"
             )
     return tuple(_dataset(row, manifest.where("datasets", i), folder) for i, row in enumerate(rows))
 
 
 def data_folder(path: str | Path | None = None, folder: str | Path | None = None) -> Path:
-    """The folder that the files of a manifest are fetched into: where `load_manifest` looks for them.
+    """The folder that the files of a manifest are fetched into.
+
+    Where `load_manifest` looks for them.
 
     Raises
     ------
@@ -196,7 +203,8 @@ def data_folder(path: str | Path | None = None, folder: str | Path | None = None
     """
     if path is None and not folder and not os.environ.get(FOLDER_VARIABLE):
         raise ManifestError(
-            f"no folder to fetch into; name one with the option folder or the variable {FOLDER_VARIABLE}"
+            "no folder to fetch into; name one with the option folder or the variable "
+            f"{FOLDER_VARIABLE}"
         )
     return _folder(shipped_manifest() if path is None else Path(path), folder)
 
@@ -206,7 +214,9 @@ def _folder(path: Path, folder: str | Path | None) -> Path:
 
 
 def load_records(path: str | Path | None = None) -> tuple[Record, ...]:
-    """All records of a manifest, hepmtp's own by default; raises ManifestError as `load_manifest` does.
+    """All records of a manifest, hepmtp's own by default.
+
+    Raises ManifestError as `load_manifest` does.
 
     Examples
     --------
@@ -225,14 +235,15 @@ def load_records(path: str | Path | None = None) -> tuple[Record, ...]:
             kind = (given or {}).get("unpack")
             if kind is not None and not glob.has_magic(name) and not is_packed(name, kind):
                 raise ManifestError(
-                    f"{manifest.where('records', i, 'files', key=name)}: {name} is to be unpacked as {kind}, but has not"
-                    f" the name of such a file ({', '.join(TAR_ENDINGS) if kind == 'tar' else '.gz'})"
+                    f"{manifest.where('records', i, 'files', key=name)}: {name} is to be unpacked "
+                    f"as {kind}, but has not the name of such a file "
+                    f"({', '.join(TAR_ENDINGS) if kind == 'tar' else '.gz'})"
                 )
         patterns = [name for name in row["files"] if glob.has_magic(name)]
         if patterns and "url" in row:
             raise ManifestError(
-                f"{manifest.where('records', i, key='files')}: pattern {patterns[0]!r} needs the key 'listing'; with 'url'"
-                " name every file"
+                f"{manifest.where('records', i, key='files')}: pattern {patterns[0]!r} needs the "
+                "key 'listing'; with 'url' name every file"
             )
     return tuple(_record(row) for row in rows)
 
@@ -264,6 +275,6 @@ def _check_names(manifest: ManifestFile, key: str, many: str) -> None:
     for i, row in enumerate(manifest.content.get(key, ()), start=1):
         if (first := seen.setdefault(row["name"], i)) != i:
             raise ManifestError(
-                f"{manifest.path} line {manifest.line(key, i - 1, key='name')}: {many} {first} and {i} have the same name"
-                f" {row['name']!r}; a name is unique"
+                f"{manifest.path} line {manifest.line(key, i - 1, key='name')}: {many} {first} and "
+                f"{i} have the same name {row['name']!r}; a name is unique"
             )

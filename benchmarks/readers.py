@@ -2,13 +2,13 @@
 
 Real events (of the folder given, see its README) are repeated into a file of the branches that the
 reader needs, with the compression of the real files (ZLIB 1). Every copy's numbers are scaled by a
-random factor of up to one per mille and have the precision of the real ones, for repeated numbers
+random factor of up to one per mille and have the precision of the real ones: repeated numbers
 would be unpacked too fast. The Dark Machines ntuple is made of the embedded sample in the same way.
 
 Both read the whole file in chunks of the same size, opened once, in turns; CPU time of this
 process, the best of the rounds. Plain uproot is ``tree.arrays`` of the same branches and nothing
 else: no check, no energy, no selection. Each peak is that of a process of its own, of this file and
-of one a tenth as large, in chunks of half the size, so that the small file has two.
+of one a tenth as large. Both are read in chunks of half the size, so that the small file has two.
 
     python benchmarks/readers.py ../shared/data/real --out benchmarks/results/readers.md
 """

@@ -1,8 +1,8 @@
 """data_manifest.yaml as a tuple of data sets, and from there to files, a coffea fileset or events.
 
 The rule: a data set is one row of the manifest and is checked before use: known keys, a name of its
-own, files that exist and, where a sha256 is known or was locked when they were fetched, have it.
-Nothing is downloaded here: the error says how to get the files.
+own, files that exist. Where a sha256 is known or was locked when they were fetched, they must have
+it. Nothing is downloaded here: the error says how to get the files.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 The rule: MeV in the file, GeV in the events, and what the file does not hold is made in the open.
 There is no missing energy in it, only its soft term, so MET is that term minus the chosen
-particles. There are scores of b-taggers but no decision: a jet is a b-jet if b is the most
+particles. There are scores of b-taggers but no decision. A jet is a b-jet if b is the most
 probable of its flavours, or if its discriminant passes a cut that is given. Layout:
 ATL-PHYS-PUB-2020-013 and ATLAS open data (https://opendata.atlas.cern).
 """
@@ -61,7 +61,7 @@ class Physlite(TreeReader):
         jet a b-jet.
     b_cut
         smallest discriminant ``log(pb / (c pc + tau ptau + (1 - c - tau) pu))`` of a b-jet, as the
-        working points of ATLAS are given; by default a jet is a b-jet if pb is larger than each of
+        working points of ATLAS are given. By default a jet is a b-jet if pb is larger than each of
         the others.
     b_fractions
         c and tau in the discriminant.
@@ -71,7 +71,7 @@ class Physlite(TreeReader):
         worst quality: 0 tight, 1 medium, 2 loose, 3 very loose; None for all.
     lepton_isolation
         largest sum of the pt of tracks around an electron or muon (`ISOLATION`) in units of its own
-        pt, by default that of ATLAS's Loose; None for all, and then a b-jet with a muon of its
+        pt, by default that of ATLAS's Loose. None takes all; then a b-jet with a muon of its
         decay inside is lost to that muon.
     overlap
         jets nearer than this in (eta, phi) to a chosen electron, muon or photon are left out; 0

@@ -68,7 +68,7 @@ class ClassifierDetector(BaseDetector, ABC):
     def fit(self, events: ak.Array, **watch: Unpack[Watch]) -> Self:
         """Train on the train and validation parts of background events, shape (n_events,).
 
-        `watch` is that of :class:`hepmtp.training.loop.Watch`. TrainingError is raised if the events
+        `watch` is that of :class:`hepmtp.training.loop.Watch`. TrainingError is raised if events
         are not background, a part is empty, or the training fails.
         """
         training, validation = (training_events(events, part) for part in ("train", "validation"))

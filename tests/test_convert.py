@@ -11,8 +11,7 @@ import awkward as ak
 import numpy as np
 import pytest
 from contracts import columns
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from hepmtp.errors import OptionError, ReadError
 from hepmtp.events.particles import CONSTITUENT_TYPES

@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from contracts import check_reader, columns
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 import hepmtp.readers.darkmachines.reader
 import hepmtp.readers.darkmachines.scan

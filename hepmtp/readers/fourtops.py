@@ -26,9 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hepmtp.errors import EventError, ReadError
-from hepmtp.events.particles import PARTICLE_TYPES
+from hepmtp.events import PARTICLE_TYPES, concatenate, make_events, source_id, with_metadata
 from hepmtp.events.ragged import Bools, Floats, Ints
-from hepmtp.events.record import concatenate, make_events, source_id, with_metadata
 from hepmtp.readers import FileReader
 from hepmtp.readers.lines import check_file, check_range, damage
 from hepmtp.readers.options import refusal

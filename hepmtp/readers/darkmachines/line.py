@@ -27,8 +27,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hepmtp.events.particles import PARTICLE_TYPES
-from hepmtp.events.record import PHI_ROUNDING
+from hepmtp.events import PARTICLE_TYPES, PHI_ROUNDING
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _GLUED = re.compile(r"^[ \t]*g(?=[\d.+-])", re.ASCII)

@@ -1,7 +1,7 @@
 """Events per second of DarkMachinesCSV against the per-line split loop that today's readers use.
 
-Both read the same plain file, made of the embedded sample, in turns. What counts is the CPU time
-of this process in the best round.
+Both read the same plain file, made of the embedded sample, in turns; CPU time of this process, the
+best of the rounds.
 
     python benchmarks/csv_reading.py
 """

@@ -1,14 +1,14 @@
-"""Speed of the readers of ROOT files against plain uproot, and their peak memory on a file ten
-times as large.
+"""Speed of the readers of ROOT files against plain uproot, and their peak memory.
 
 Real events (of the folder given, see its README) are repeated into a file of the branches that the
 reader needs, with the compression of the real files (ZLIB 1). Every copy's numbers are scaled by a
-random factor of up to one per mille and have the precision of the real ones: repeated numbers would
-be unpacked too fast. The Dark Machines ntuple is made of the embedded sample in the same way. Both
-read the whole file in chunks of the same size, opened once, in turns; CPU time of this process, the
-best of the rounds. Plain uproot is ``tree.arrays`` of the same branches and nothing else: no check,
-no energy, no selection. Each peak is that of a process of its own, in chunks of half the size, so
-that the small file has two.
+random factor of up to one per mille and have the precision of the real ones: repeated numbers
+would be unpacked too fast. The Dark Machines ntuple is made of the embedded sample in the same way.
+
+Both read the whole file in chunks of the same size, opened once, in turns; CPU time of this
+process, the best of the rounds. Plain uproot is ``tree.arrays`` of the same branches and nothing
+else: no check, no energy, no selection. Each peak is that of a process of its own, of this file and
+of one a tenth as large. Both are read in chunks of half the size, so that the small file has two.
 
     python benchmarks/readers.py ../shared/data/real --out benchmarks/results/readers.md
 """
@@ -37,26 +37,30 @@ from hepmtp.readers.formats import load_reader
 REQUIRED_SPEED, LARGEST_GROWTH = 0.5, 1.2
 B_TAGGING = "BTagging_AntiKt4EMPFlowAuxDyn:"
 DELPHES = {
-    "Jet": "PT Eta Phi Mass BTag", "Electron": "PT Eta Phi Charge",
-    "Muon": "PT Eta Phi Charge", "Photon": "PT Eta Phi E",
-    "MissingET": "MET Phi", "Event": "Weight",
-}  # fmt: skip
+    "Jet": "PT Eta Phi Mass BTag",
+    "Electron": "PT Eta Phi Charge",
+    "Muon": "PT Eta Phi Charge",
+    "Photon": "PT Eta Phi E",
+    "MissingET": "MET Phi",
+    "Event": "Weight",
+}
 NANOAOD = {
     "Jet": "pt eta phi mass btagDeepFlavB neHEF neEmEF chHEF chMultiplicity neMultiplicity",
-    "Electron": "pt eta phi charge cutBased", "Muon": "pt eta phi charge mediumId pfRelIso04_all",
-    "Photon": "pt eta phi mvaID_WP90 electronVeto", "PuppiMET": "pt phi",
-}  # fmt: skip
+    "Electron": "pt eta phi charge cutBased",
+    "Muon": "pt eta phi charge mediumId pfRelIso04_all",
+    "Photon": "pt eta phi mvaID_WP90 electronVeto",
+    "PuppiMET": "pt phi",
+}
 PHYSLITE = {
     "AnalysisJets": "pt eta phi m btaggingLink NNJvtPass",
-    "AnalysisElectrons": (
-        "pt eta phi charge DFCommonElectronsLHMedium "
-        "ptvarcone30_Nonprompt_All_MaxWeightTTVALooseCone_pt1000"
-    ),
+    "AnalysisElectrons": "pt eta phi charge DFCommonElectronsLHMedium "
+    "ptvarcone30_Nonprompt_All_MaxWeightTTVALooseCone_pt1000",
     "AnalysisMuons": "pt eta phi charge quality ptvarcone30_Nonprompt_All_MaxWeightTTVA_pt1000",
     "AnalysisPhotons": "pt eta phi DFCommonPhotonsIsEMTight",
     "BTagging_AntiKt4EMPFlow": "GN2v01_pb GN2v01_pc GN2v01_pu GN2v01_ptau",
-    "MET_Core_AnalysisMET": "mpx mpy source", "EventInfo": "mcEventWeights",
-}  # fmt: skip
+    "MET_Core_AnalysisMET": "mpx mpy source",
+    "EventInfo": "mcEventWeights",
+}
 
 
 class Format(NamedTuple):
@@ -123,22 +127,30 @@ FORMATS = {
         "hepmtp:Delphes", "Delphes", False, branches("coffea/delphes.root", "Delphes", DELPHES, ".")
     ),
     "NanoAOD v15, TTree": Format(
-        "hepmtp:NanoAOD", "Events", False,
+        "hepmtp:NanoAOD",
+        "Events",
+        False,
         branches("coffea/nano_tt_v15.root", "Events", NANOAOD, "_"),
     ),
     "NanoAOD v15, RNTuple": Format(
-        "hepmtp:NanoAOD", "Events", True,
+        "hepmtp:NanoAOD",
+        "Events",
+        True,
         branches("coffea/nano_tt_v15.root", "Events", NANOAOD, "_"),
     ),
     "PHYSLITE, RNTuple": Format(
-        "hepmtp:Physlite", "EventData", True,
+        "hepmtp:Physlite",
+        "EventData",
+        True,
         branches(
-            "scikit-hep-testdata/uproot-physlite-rntuple_v1-0-0-0.root", "EventData", PHYSLITE,
+            "scikit-hep-testdata/uproot-physlite-rntuple_v1-0-0-0.root",
+            "EventData",
+            PHYSLITE,
             "AuxDyn:",
         ),
     ),
     "Dark Machines ntuple, TTree": Format("hepmtp:DMNtuple", "mytree", False, ntuple),
-}  # fmt: skip
+}
 
 
 def main() -> None:
@@ -157,8 +169,8 @@ def main() -> None:
         return
     lines = [
         (
-            "| format | events | branches | MB | uproot [ev/s] | reader [ev/s] | ratio | peak of a "
-            "tenth [MiB] | peak [MiB] | ratio |"
+            "| format | events | branches | MB | uproot [ev/s] | reader [ev/s] | ratio "
+            "| peak of a tenth [MiB] | peak [MiB] | ratio |"
         ),
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
@@ -222,10 +234,7 @@ def measure(name: str, form: Format, folder: Path, options: argparse.Namespace) 
 
 
 def write(path: Path, form: Format, columns: dict[str, Any], events: int) -> int:
-    """The events again and again in clusters of about 10 000, until there are that many.
-
-    Returns how many.
-    """
+    """The events again and again in clusters of about 10 000; returns how many there are."""
     n = len(next(iter(columns.values())))
     rng = np.random.default_rng(0)
     order = np.tile(np.arange(n), max(1, 10_000 // n))

@@ -11,8 +11,7 @@ import awkward as ak
 import numpy as np
 import pytest
 from contracts import columns
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from hepmtp.errors import OptionError, ReadError
 from hepmtp.events.particles import CONSTITUENT_TYPES
@@ -57,8 +56,14 @@ def test_all_formats_hold_the_same_numbers(source: Path, tmp_path: Path) -> None
 
 HUGGED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 particles = st.lists(
-    st.tuples(st.sampled_from(["j", "b", "e+", "e-", "m+", "m-", "g"]), *[st.floats(0, 1e12) for _ in range(2)],
-              st.floats(-10, 10), st.floats(-3.14, 3.14)), max_size=6)  # fmt: skip
+    st.tuples(
+        st.sampled_from(["j", "b", "e+", "e-", "m+", "m-", "g"]),
+        *[st.floats(0, 1e12) for _ in range(2)],
+        st.floats(-10, 10),
+        st.floats(-3.14, 3.14),
+    ),
+    max_size=6,
+)
 
 
 @settings(HUGGED, max_examples=25)
@@ -113,8 +118,17 @@ def test_csv_says_when_events_move(
 def test_csv_of_any_numbers(tmp_path: Path, numbers: list[float], single: bool) -> None:
     gev = np.array(numbers, dtype=np.float32 if single else np.float64).astype(np.float64)
     n = len(gev)
-    events = make_events(counts=[n], pt=gev, eta=-gev, phi=gev / 1e12, energy=gev, type=[i % 7 for i in range(n)],
-                         met=gev[:1], met_phi=[-3.1], weight=-gev[:1])  # fmt: skip
+    events = make_events(
+        counts=[n],
+        pt=gev,
+        eta=-gev,
+        phi=gev / 1e12,
+        energy=gev,
+        type=[i % 7 for i in range(n)],
+        met=gev[:1],
+        met_phi=[-3.1],
+        weight=-gev[:1],
+    )
     write_csv(tmp_path / "sim.csv", [events], process="sim", packed=False)
     found = DarkMachinesCSV().read(str(tmp_path / "sim.csv"))
     for name in ("eta", "phi", "type"):
@@ -124,12 +138,22 @@ def test_csv_of_any_numbers(tmp_path: Path, numbers: list[float], single: bool) 
     assert np.array_equal(pt, ak.to_numpy(found.Particle.energy[0]))
     if single:  # what float32 files hold has a text in MeV for each number
         assert np.array_equal(pt, gev)
-    else:  # of others one in forty has none: float64 is coarser above 1000 times a number than below it
+    else:  # of others one in forty has none: float64 is coarser above 1000 times a number
         assert (np.abs(pt - gev) <= np.spacing(gev)).all()
 
 
 def test_csv_cannot_hold_hadrons(tmp_path: Path) -> None:
-    events = make_events(counts=[1], pt=[1.0], eta=[0.0], phi=[0.0], energy=[1.0], type=[7], met=[0.0], met_phi=[0.0], types=CONSTITUENT_TYPES)  # fmt: skip
+    events = make_events(
+        counts=[1],
+        pt=[1.0],
+        eta=[0.0],
+        phi=[0.0],
+        energy=[1.0],
+        type=[7],
+        met=[0.0],
+        met_phi=[0.0],
+        types=CONSTITUENT_TYPES,
+    )
     write_root(tmp_path / "jets.root", [events])
     with pytest.raises(
         ReadError, match=r"jets\.csv: Dark Machines CSV has no label for hadrons; choose a \.root"
@@ -153,7 +177,7 @@ def test_bad_input_leaves_nothing_behind(source: Path, tmp_path: Path) -> None:
 def test_wrong_questions(source: Path, tmp_path: Path) -> None:
     with pytest.raises(
         OptionError,
-        match=r"4top\.h5: cannot write this kind of file; choose a name that ends in \.root, \.parquet, \.csv",
+        match=r"4top\.h5: cannot write this kind of file; .* ends in \.root, \.parquet, \.csv",
     ):
         convert(source, tmp_path / "4top.h5")
     with pytest.raises(OptionError, match=r"an RNTuple lives in a \.root file"):
@@ -170,7 +194,7 @@ def test_wrong_questions(source: Path, tmp_path: Path) -> None:
         convert("events.txt", tmp_path / "4top.root")
     with pytest.raises(
         ReadError,
-        match=r"a\.txt: no reader is known for this name, only for \.csv\.gz, \.parquet, \.hdf5",
+        match=r"a\.txt: no reader is known for this name, only for \.parquet, \.csv\.gz, \.hdf5",
     ):
         convert("https://b.c/a.txt", tmp_path / "4top.root")
 

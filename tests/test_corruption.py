@@ -1,7 +1,7 @@
-"""Five hundred damaged files of each text format and of HDF5: read as their bytes say, or refused where they are damaged.
+"""Five hundred damaged files of each text format and of HDF5: read as their bytes say, or refused.
 
-The rule: what a file says is read here once more, slowly and apart from the library; the reader must give just that, or
-refuse with the same line. It never raises anything but ReadError.
+The rule: what a file says is read here once more, slowly and apart from the library; the reader
+must give just that, or refuse with the same line. It never raises anything but ReadError.
 """
 
 from __future__ import annotations
@@ -391,7 +391,7 @@ def test_gzip(tmp_path: Path, lines: list[str]) -> None:
 def _check_text(
     path: Path, layout: Any, clean: bytes, unpack: Any, change: Any, refusals: tuple[int, int]
 ) -> None:
-    """`N` damaged files, of which this many must have been refused: a mutator that damages nothing tests nothing."""
+    """`N` damaged files, of which this many must have been refused, or nothing was damaged."""
     guessing, reader, refused = DarkMachinesCSV(), DarkMachinesCSV(variant=layout), 0
     path.write_bytes(clean)
     assert guessing.layout_of(str(path)).name == layout
@@ -415,7 +415,7 @@ def _check_text(
             place = rf" line {line}: " if line else r"is empty| line \d+"
             assert str(path) in error, seed
             assert re.search(place, error), f"seed {seed}: expected {place!r} in: {error}"
-        # without being told the layout: the same, or refused, unless the damage has turned it into another one
+        # without being told the layout: the same, or refused, unless it is now another one
         events, error = _read(guessing, path)
         if events is not None and guessing.layout_of(str(path)).name == layout:
             assert line is None, seed
@@ -521,7 +521,7 @@ def _tables(file: Any) -> list[tuple[list[list[float]], list[float]]]:
 
 
 def says_hdf5(path: Path) -> list[Event]:
-    """The events of an HDF5 file, number by number; raises Refused with the rows, 0 if there is none to name."""
+    """The events of an HDF5 file, number by number; raises Refused with the rows, 0 for none."""
     found: list[Event] = []
     try:
         with h5py.File(path, "r") as file:

@@ -1,4 +1,4 @@
-"""Dark Machines CSV: equal to the last bit to a plain per-line parser, or refused with the right line."""
+"""Dark Machines CSV: equal to a plain per-line parser, or refused with the right line."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from contracts import check_reader, columns
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 import hepmtp.readers.darkmachines.reader
 import hepmtp.readers.darkmachines.scan
@@ -219,38 +218,65 @@ def test_gzip_of_several_members_and_any_name(tmp_path: Path) -> None:
 
 
 BAD = {
-    "unknown label": ("1;p;1;2;3;j,4,3,2,1;a,4,3,2,1;", r"particle 2 has the label 'a', expected one of j b e\+ e- m\+ m- g"),
+    "unknown label": (
+        "1;p;1;2;3;j,4,3,2,1;a,4,3,2,1;",
+        r"particle 2 has the label 'a', expected one of j b e\+ e- m\+ m- g",
+    ),
     "label of three bytes": ("1;p;1;2;3;e+x,4,3,2,1;", r"particle 1 has the label 'e\+x'"),
     "label in capitals": ("1;p;1;2;3;J,4,3,2,1;", r"particle 1 has the label 'J'"),
     "no label": ("1;p;1;2;3;,4,3,2,1;", r"particle 1 has the label ''"),
-    "four fields": ("1;p;1;2;3;j,4,3,2,1;j,5.1e4,4.2e4,0.3;", r"particle 2 has 4 fields, expected 5 \(label,E,pt,eta,phi\): 'j,5\.1e4,4\.2e4,0\.3'"),
+    "four fields": (
+        "1;p;1;2;3;j,4,3,2,1;j,5.1e4,4.2e4,0.3;",
+        r"particle 2 has 4 fields, expected 5 \(label,E,pt,eta,phi\): 'j,5\.1e4,4\.2e4,0\.3'",
+    ),
     "six fields": ("1;p;1;2;3;j,4,3,2,1,0;", r"particle 1 has 6 fields, expected 5"),
     "photon of the first generator": ("1;p;1;2;3;g123.4,3,2,1;", r"particle 1 has 4 fields"),
     "two semicolons": ("1;p;1;2;3;;j,4,3,2,1;", r"particle 1 has 1 fields"),
-    "short head": ("1;p;1;2", r"4 fields, expected at least 5 \(event ID;process ID;weight;MET;METphi\): '1;p;1;2'"),
-    "commas in the head": ("1;p,1;2;3;j,4,3,2,1;", r"MET is '3', expected|weight is '2'|METphi is 'j,4,3,2,1'"),
-    "fields in another order": ("1;1,2,3,4;p;j,4,3,2,1;5", r"weight is 'p', expected a finite number"),
+    "short head": (
+        "1;p;1;2",
+        r"4 fields, expected at least 5 \(event ID;process ID;weight;MET;METphi\): '1;p;1;2'",
+    ),
+    "commas in the head": (
+        "1;p,1;2;3;j,4,3,2,1;",
+        r"MET is '3', expected|weight is '2'|METphi is 'j,4,3,2,1'",
+    ),
+    "fields in another order": (
+        "1;1,2,3,4;p;j,4,3,2,1;5",
+        r"weight is 'p', expected a finite number",
+    ),
     "semicolons in a particle": ("1;p;1;2;3;j;4;3;2;1;", r"particle 1 has 1 fields"),
     "no process": ("1;;1;2;3;", r"process ID is empty"),
     "no METphi": ("1;p;1;2;", r"METphi is '', expected a number in \(-pi, pi\]"),
     "weight is a word": ("1;p;heavy;2;3;", r"weight is 'heavy', expected a finite number"),
-    "underscore": ("1;p;1;2;3;j,4,3_0,2,1;", r"pt of particle 1 is '3_0', expected a finite number >= 0"),
+    "underscore": (
+        "1;p;1;2;3;j,4,3_0,2,1;",
+        r"pt of particle 1 is '3_0', expected a finite number >= 0",
+    ),
     "hexadecimal": ("1;p;0x10;2;3;", r"weight is '0x10'"),
     "two numbers": ("1;p;1 5;2;3;", r"weight is '1 5'"),
     "NaN": ("1;p;1;nan;3;", r"MET is 'nan', expected a finite number >= 0"),
     "infinity": ("1;p;1;2;3;j,inf,3,2,1;", r"E of particle 1 is 'inf', expected a finite number"),
     "too large": ("1;p;1e999;2;3;", r"weight is '1e999', expected a finite number"),
-    "negative pt": ("1;p;1;2;3;j,4,-3,2,1;", r"pt of particle 1 is '-3', expected a finite number >= 0"),
+    "negative pt": (
+        "1;p;1;2;3;j,4,-3,2,1;",
+        r"pt of particle 1 is '-3', expected a finite number >= 0",
+    ),
     "negative MET": ("1;p;1;-2;3;", r"MET is '-2', expected a finite number >= 0"),
-    "phi": ("1;p;1;2;3;j,4,3,2,3.15;", r"phi of particle 1 is '3\.15', expected a number in \(-pi, pi\]"),
+    "phi": (
+        "1;p;1;2;3;j,4,3,2,3.15;",
+        r"phi of particle 1 is '3\.15', expected a number in \(-pi, pi\]",
+    ),
     "METphi": ("1;p;1;2;-3.15;", r"METphi is '-3\.15'"),
-    "header": ("eventID;processID;weight;MET;METphi", r"event ID is 'eventID', expected a finite number \(a header line must be removed\)"),
+    "header": (
+        "eventID;processID;weight;MET;METphi",
+        r"event ID is 'eventID', expected a finite number \(a header line must be removed\)",
+    ),
     "separator": ("=====1234=====", r"1 fields, expected at least 5"),
     "count": ("152000", r"1 fields, expected at least 5"),
     "blank": ("", r"the line is blank"),
     "carriage return": ("1;p;1;2\r;3;", r"MET is '2\\r'"),
     "not text": ("1;p;1;2;3;j,4,3,2,\udcff;", r"phi of particle 1 is"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", BAD)
@@ -260,7 +286,8 @@ def test_bad_lines_are_named(tmp_path: Path, name: str, newline: str) -> None:
     text = newline.join([*GOOD, bad, *GOOD, ""])
     path = tmp_path / "ttbarW.csv"
     path.write_bytes(text.encode(errors="surrogateescape"))
-    where = rf"^{re.escape(str(path))} line 4: .*({message}).*; correct or remove the line, or read with on_bad='skip'$"
+    advice = "correct or remove the line, or read with on_bad='skip'"
+    where = rf"^{re.escape(str(path))} line 4: .*({message}).*; {advice}$"
     with pytest.raises(ReadError, match=where):
         READER.read(str(path))
     with pytest.raises(ReadError, match=where):
@@ -428,7 +455,7 @@ def test_the_fast_path_accepts_no_other_numbers(tmp_path: Path, number: str) -> 
         assert columns(READER.read(path)) == plain(line, source_id(path))
 
 
-# the other layouts: what the slow functions below write from the challenge's lines must be read as what those hold
+# the other layouts: what the slow functions below write must be read as the challenge's lines hold
 
 
 def bare(line: str) -> str:
@@ -457,7 +484,14 @@ def fixed(text: str) -> str:
             found[label] += numbers
         rows.append([met[:1], met[1:], *found.values()])
     widths = [max(len(row[i]) for row in rows) for i in range(9)]
-    padded = [[block[k] if k < len(block) else "0" for block, width in zip(row, widths, strict=True) for k in range(width)] for row in rows]  # fmt: skip
+    padded = [
+        [
+            block[k] if k < len(block) else "0"
+            for block, width in zip(row, widths, strict=True)
+            for k in range(width)
+        ]
+        for row in rows
+    ]
     return (
         "".join(f"{width} " for width in widths)
         + "\n"
@@ -468,7 +502,10 @@ def fixed(text: str) -> str:
 def massless(expected: dict[str, list[object]]) -> dict[str, list[object]]:
     """The same with E = pt cosh(eta)."""
     pairs = zip(expected["pt"], expected["eta"], strict=True)
-    energies = [[float(np.float64(p * 1000.0) * np.cosh(e) / 1000.0) for p, e in zip(pt, eta, strict=True)] for pt, eta in pairs]  # fmt: skip
+    energies = [
+        [float(np.float64(p * 1000.0) * np.cosh(e) / 1000.0) for p, e in zip(pt, eta, strict=True)]
+        for pt, eta in pairs
+    ]
     return expected | {"energy": energies}
 
 
@@ -518,9 +555,15 @@ def test_lines_of_the_generator(tmp_path: Path, lines_of_sample: list[str], newl
     assert columns(READER.read(write(tmp_path, slow))) == columns(READER.read(path))
     # with what stands between events, in several runs, in any chunking
     parts = [
-        "ttbar/run_01/tag_1_delphes_events.root", "=====1234===== xsec 0.59", *lines[:120], "120",
-        "===99===", "===100===", *lines[120:], "80",
-    ]  # fmt: skip
+        "ttbar/run_01/tag_1_delphes_events.root",
+        "=====1234===== xsec 0.59",
+        *lines[:120],
+        "120",
+        "===99===",
+        "===100===",
+        *lines[120:],
+        "80",
+    ]
     for text in (newline.join([*parts, ""]), newline.join(parts)):
         path = write(tmp_path, text)
         same(columns(READER.read(path)), dict(expected))
@@ -553,7 +596,8 @@ def test_blocks_of_any_size_give_the_same_events(
 
 
 def test_other_names_of_the_generator(tmp_path: Path) -> None:
-    line = "0.5;20000;1.5;j,50000,0.1,-2.5;mu+,30000,0,1;mu-,30000,0,1;a,20000,0,1;g,20000,0,1;g+2e4,0,1;"
+    line = "0.5;20000;1.5;j,50000,0.1,-2.5;mu+,30000,0,1;mu-,30000,0,1;"
+    line += "a,20000,0,1;g,20000,0,1;g+2e4,0,1;"
     for text in (line, line.replace(";", "; ", 1)):
         events = READER.read(write(tmp_path, text + "\n"))
         assert [LABELS[i] for i in events.Particle["type"][0]] == ["j", "m+", "m-", "g", "g", "g"]
@@ -619,7 +663,13 @@ def test_fixed_lengths(tmp_path: Path, lines_of_sample: list[str]) -> None:
     assert READER.layout_of(path).name == "fixed"
     assert READER.layout_of(path) == DarkMachinesCSV(variant="fixed").layout_of(path)
     # particles come type by type, and nothing else has changed
-    lines = ["1;p;1;" + ";".join(line.split(";")[3:5]) + ";" + ";".join(sorted(line.split(";")[5:-1], key=lambda p: LABELS.index(p.split(",")[0]))) for line in lines_of_sample]  # fmt: skip
+    lines = [
+        "1;p;1;"
+        + ";".join(line.split(";")[3:5])
+        + ";"
+        + ";".join(sorted(line.split(";")[5:-1], key=lambda p: LABELS.index(p.split(",")[0])))
+        for line in lines_of_sample
+    ]
     expected = massless(plain("\n".join(lines), source_id(path)))
     same(columns(READER.read(path)), dict(expected))
     slow = text.replace(",0\n", ", 0\n", 3)

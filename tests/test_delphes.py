@@ -24,18 +24,36 @@ Columns = dict[str, dict[str, list[list[float]]]]
 
 
 def three_events() -> Columns:
-    """Two jets, an electron and a photon; nothing; an electron, two muons of which the softer comes first, and two jets."""
+    """Jets, an electron, a photon; nothing; an electron, muons (the softer first) and jets."""
     return {
         "Jet": {
-            "PT": [[60.0, 40.0], [], [50.0, 30.0]], "Eta": [[0.5, -2.0], [], [1.0, 4.5]], "Phi": [[1.0, -3.0], [], [2.0, 0.0]],
-            "Mass": [[10.0, 5.0], [], [8.0, 4.0]], "BTag": [[1, 0], [], [0, 2]],
+            "PT": [[60.0, 40.0], [], [50.0, 30.0]],
+            "Eta": [[0.5, -2.0], [], [1.0, 4.5]],
+            "Phi": [[1.0, -3.0], [], [2.0, 0.0]],
+            "Mass": [[10.0, 5.0], [], [8.0, 4.0]],
+            "BTag": [[1, 0], [], [0, 2]],
         },
-        "Electron": {"PT": [[20.0], [], [25.0]], "Eta": [[0.1], [], [1.1]], "Phi": [[0.0], [], [2.1]], "Charge": [[-1], [], [1]]},
-        "Muon": {"PT": [[], [], [10.0, 15.0]], "Eta": [[], [], [0.0, 2.0]], "Phi": [[], [], [1.0, 1.5]], "Charge": [[], [], [1, -1]]},
-        "Photon": {"PT": [[12.0], [], []], "Eta": [[-1.0], [], []], "Phi": [[3.0], [], []], "E": [[18.6], [], []]},
+        "Electron": {
+            "PT": [[20.0], [], [25.0]],
+            "Eta": [[0.1], [], [1.1]],
+            "Phi": [[0.0], [], [2.1]],
+            "Charge": [[-1], [], [1]],
+        },
+        "Muon": {
+            "PT": [[], [], [10.0, 15.0]],
+            "Eta": [[], [], [0.0, 2.0]],
+            "Phi": [[], [], [1.0, 1.5]],
+            "Charge": [[], [], [1, -1]],
+        },
+        "Photon": {
+            "PT": [[12.0], [], []],
+            "Eta": [[-1.0], [], []],
+            "Phi": [[3.0], [], []],
+            "E": [[18.6], [], []],
+        },
         "MissingET": {"MET": [[30.0], [0.0], [80.0]], "Phi": [[1.0], [0.0], [-2.0]]},
         "Event": {"Weight": [[0.5], [-1.0], [2.0]]},
-    }  # fmt: skip
+    }
 
 
 def write(path: Path, groups: Columns, *, tree: str = "Delphes") -> str:
@@ -53,7 +71,10 @@ def write(path: Path, groups: Columns, *, tree: str = "Delphes") -> str:
             "counter_name": "{0}_size".format,
         }
         if groups:
-            written = {name: ak.zip({f: _typed(v, kinds.get(f, "float64")) for f, v in fields.items()}) for name, fields in groups.items()}  # fmt: skip
+            written = {
+                name: ak.zip({f: _typed(v, kinds.get(f, "float64")) for f, v in fields.items()})
+                for name, fields in groups.items()
+            }
             file.mktree(tree, types, **options).extend(written)
         else:
             file.mktree(tree, {"x": "int64"})
@@ -190,19 +211,43 @@ def test_weights(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("group", "field", "entry", "value", "message"),
     [
-        ("Jet", "PT", 2, np.nan, r"entry 2: Jet\.PT is nan, expected a pt from 0 to 100000 \(1 such values in entries 0-2\)"),
+        (
+            "Jet",
+            "PT",
+            2,
+            np.nan,
+            r"entry 2: Jet\.PT is nan, expected a pt from 0 to 100000 \(1 such values in ent",
+        ),
         ("Jet", "PT", 0, -1.0, r"entry 0: Jet\.PT is -1\.0, expected a pt"),
         ("Jet", "PT", 0, 2e5, r"entry 0: Jet\.PT is 200000\.0, expected a pt from 0 to 100000"),
-        ("Electron", "Eta", 2, -999.0, r"entry 2: Electron\.Eta is -999\.0, expected a number from -30 to 30"),
-        ("Muon", "Phi", 2, 4.0, r"entry 2: Muon\.Phi is 4\.0, expected a number from -3\.14\d+ to 3\.14\d+"),
+        (
+            "Electron",
+            "Eta",
+            2,
+            -999.0,
+            r"entry 2: Electron\.Eta is -999\.0, expected a number from -30 to 30",
+        ),
+        (
+            "Muon",
+            "Phi",
+            2,
+            4.0,
+            r"entry 2: Muon\.Phi is 4\.0, expected a number from -3\.14\d+ to 3\.14\d+",
+        ),
         ("Photon", "E", 0, np.inf, r"entry 0: Photon\.E is inf, expected a finite number"),
         ("Jet", "Mass", 2, np.nan, r"entry 2: Jet\.Mass is nan, expected a finite number"),
         ("Electron", "Charge", 2, 0, r"entry 2: Electron\.Charge is 0, expected 1 or -1"),
         ("MissingET", "MET", 1, -5.0, r"entry 1: MissingET\.MET is -5\.0, expected a MET from 0"),
-        ("MissingET", "Phi", 1, np.nan, r"entry 1: MissingET\.Phi is nan, expected a finite number"),
+        (
+            "MissingET",
+            "Phi",
+            1,
+            np.nan,
+            r"entry 1: MissingET\.Phi is nan, expected a finite number",
+        ),
         ("Event", "Weight", 2, np.inf, r"entry 2: Event\.Weight is inf, expected a finite number"),
     ],
-)  # fmt: skip
+)
 def test_impossible_values_are_named(
     tmp_path: Path, group: str, field: str, entry: int, value: float, message: str
 ) -> None:
@@ -319,7 +364,8 @@ def test_unknown_layouts_are_described(tmp_path: Path, shared: Path) -> None:
     real = shared / "data" / "real"
     with pytest.raises(
         ReadError,
-        match=r"HZZ\.root has no events of a known layout; found: events with 51 branches \(Electron_Charge, .*, \.\.\.\)",
+        match=r"HZZ\.root has no events of a known layout; found: events with 51 branches "
+        r"\(Electron_Charge, .*, \.\.\.\)",
     ):
         reader_for(str(real / "scikit-hep-testdata" / "uproot-HZZ.root"))
     groups = three_events()

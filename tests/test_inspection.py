@@ -1,4 +1,4 @@
-"""What a file is: every format told by its bytes, the reader that takes it, and a clear word where nothing does."""
+"""What a file is: every format told by its bytes, and a clear word where nothing takes it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def write(path: Path, lines: list[str]) -> Path:
 
 
 def fourtops(path: Path, scale: float = 1.0) -> Path:
-    """Two events: two jets and an electron, and a b-jet; natural logarithms of MeV times `scale`."""
+    """Two jets and an electron, and a b-jet; natural logarithms of MeV times `scale`."""
     rows = np.zeros((2, 92))
     rows[:, 18:20] = np.log(80e3 * scale), 1.0
     for row, ids in zip(rows, ([1, 1, 3], [2]), strict=True):

@@ -1,4 +1,4 @@
-"""JetClass: what plain uproot reads, as events; labels of any type; what is missing or contradicts itself is named."""
+"""JetClass: what plain uproot reads, as events; what is missing or contradicts itself is named."""
 
 from __future__ import annotations
 
@@ -100,7 +100,12 @@ def test_our_jets_equal_plain_uproot(shared: Path, name: str, label: str) -> Non
     assert events.weight.to_list() == plain.event_weight.to_list()
     assert events.Particle.energy.to_list() == plain.part_energy.to_list()
     for axis in ("px", "py", "pz"):
-        np.testing.assert_allclose(ak.flatten(getattr(events.Particle, axis)), ak.flatten(plain[f"part_{axis}"]), rtol=1e-6, atol=1e-6)  # fmt: skip
+        np.testing.assert_allclose(
+            ak.flatten(getattr(events.Particle, axis)),
+            ak.flatten(plain[f"part_{axis}"]),
+            rtol=1e-6,
+            atol=1e-6,
+        )
     names = np.array(CONSTITUENT_TYPES)[ak.to_numpy(ak.flatten(events.Particle["type"]))]
     for flag, mine in zip(
         FLAGS, (("h+", "h-"), ("h0",), ("g",), ("e+", "e-"), ("m+", "m-")), strict=True
@@ -157,21 +162,51 @@ def jagged(*values: float) -> ak.Array:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"label_Hbb": np.array([0, 0, 0, 0])}, r"entry 1: expected exactly one label that is 1, found label_QCD 0, label_Hbb 0, label_Tbqq 0"),
-        ({"label_Hbb": np.array([0, 1, 1, 0])}, r"entry 2: expected exactly one label .* label_Hbb 1, label_Tbqq 1"),
+        (
+            {"label_Hbb": np.array([0, 0, 0, 0])},
+            r"entry 1: expected exactly one label that is 1, found label_QCD 0, label_Hbb 0",
+        ),
+        (
+            {"label_Hbb": np.array([0, 1, 1, 0])},
+            r"entry 2: expected exactly one label .* label_Hbb 1, label_Tbqq 1",
+        ),
         ({"label_QCD": np.array([np.nan, 0, 0, 0])}, r"entry 0: expected exactly one label"),
         ({"label_QCD": np.array([0.5, 0, 0, 0])}, r"entry 0: expected exactly one label"),
-        ({"part_charge": jagged(1, 0, 0, 0, 1, -1, 1, -1)}, r"entry 0: a particle of charge 0 with part_isChargedHadron 1, part_isNeutralHadron 0"),
-        ({"part_charge": jagged(1, -1, 0, 0, 2, -1, 1, -1)}, r"entry 1: a particle of charge 2 with .*part_isElectron 1"),
-        ({"part_charge": jagged(1, -1, 0, 0, 1, -1, 1, np.nan)}, r"entry 3: a particle of charge nan"),
-        ({"part_isPhoton": jagged(1, 0, 0, 1, 0, 0, 0, 0)}, r"entry 0: a particle of charge 1 with part_isChargedHadron 1, .*part_isPhoton 1"),
-        ({"part_isChargedHadron": jagged(0, 0, 0, 0, 0, 0, 0, 0)}, r"entry 0: .*expected one flag that is 1 and a charge that fits it"),
-        ({"part_energy": jagged(1, 2, 3, np.inf, 3, 4, 5, 6)}, r"entry 1: part_energy is inf, expected a finite number"),
-        ({"part_pz": jagged(1, 2, 3, 4, 5, 6, 7, np.nan)}, r"entry 3: part_pz is nan, expected a finite number"),
+        (
+            {"part_charge": jagged(1, 0, 0, 0, 1, -1, 1, -1)},
+            r"entry 0: a particle of charge 0 with part_isChargedHadron 1, part_isNeutralHadron 0",
+        ),
+        (
+            {"part_charge": jagged(1, -1, 0, 0, 2, -1, 1, -1)},
+            r"entry 1: a particle of charge 2 with .*part_isElectron 1",
+        ),
+        (
+            {"part_charge": jagged(1, -1, 0, 0, 1, -1, 1, np.nan)},
+            r"entry 3: a particle of charge nan",
+        ),
+        (
+            {"part_isPhoton": jagged(1, 0, 0, 1, 0, 0, 0, 0)},
+            r"entry 0: a particle of charge 1 with part_isChargedHadron 1, .*part_isPhoton 1",
+        ),
+        (
+            {"part_isChargedHadron": jagged(0, 0, 0, 0, 0, 0, 0, 0)},
+            r"entry 0: .*expected one flag that is 1 and a charge that fits it",
+        ),
+        (
+            {"part_energy": jagged(1, 2, 3, np.inf, 3, 4, 5, 6)},
+            r"entry 1: part_energy is inf, expected a finite number",
+        ),
+        (
+            {"part_pz": jagged(1, 2, 3, 4, 5, 6, 7, np.nan)},
+            r"entry 3: part_pz is nan, expected a finite number",
+        ),
         ({"jet_pt": np.array([1, 2, -3.0, 4])}, r"entry 2: jet_pt is -3\.0"),
-        ({"event_weight": np.array([1, 2, np.inf, 4])}, r"entry 2: event_weight is inf, expected a finite number"),
+        (
+            {"event_weight": np.array([1, 2, np.inf, 4])},
+            r"entry 2: event_weight is inf, expected a finite number",
+        ),
     ],
-)  # fmt: skip
+)
 def test_contradictions_are_refused(tmp_path: Path, change: dict[str, Any], message: str) -> None:
     path = write(tmp_path, content(**change))
     with pytest.raises(ReadError, match=rf"^{re.escape(path)}.*({message})"):
@@ -185,3 +220,16 @@ def test_a_file_that_is_cut_short(tmp_path: Path) -> None:
         path.write_bytes(data[:size])
         with pytest.raises(ReadError, match=r"jets\.root"):
             READER.read(str(path))
+
+
+def test_a_type_that_allows_missing_values_is_fine_if_none_is(tmp_path: Path) -> None:
+    expected = columns(READER.read(write(tmp_path, content())))
+    charge = content()["part_charge"]
+    optional = ak.mask(charge, charge < 5)
+    assert "?" in str(optional.type)
+    path = write(tmp_path, content(part_charge=optional))
+    assert columns(READER.read(path)) == expected
+    path = write(tmp_path, content(part_px=ak.mask(content()["part_px"], np.ones(4, dtype=bool))))
+    assert columns(READER.read(path)) == expected
+    with pytest.raises(ReadError, match=r"'part_charge' is 4 \* var \* \?float32, expected a list"):
+        READER.read(write(tmp_path, content(part_charge=ak.mask(charge, charge > 0))))

@@ -474,7 +474,8 @@ def test_a_region_without_events_makes_no_table(tmp_path, caplog):
             {},
             HepmtpError,
             (
-                r'noisy: no_such_library not installed; run pip install "hepmtp\[league\]", or choose '
+                r'noisy: no_such_library not installed; run pip install "hepmtp\[league\]", or '
+                r"choose "
                 r"others with --only"
             ),
         ),

@@ -11,8 +11,7 @@ import awkward as ak
 import numpy as np
 import pytest
 from contracts import check_particle_tokenizer, no_particles
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from hepmtp import storage
 from hepmtp.detectors import training_events

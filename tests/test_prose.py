@@ -1,4 +1,4 @@
-"""Docstrings are written in sentences of at most 30 words, and lines have at most 100 characters."""
+"""Docstrings have sentences of at most 30 words, and lines at most 100 characters."""
 
 from __future__ import annotations
 

@@ -75,7 +75,10 @@ def test_type_checkers_see_the_names_of_the_lazy_table() -> None:
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
     ]
     seen = {
-        node.names[0].asname: node.module for node in block.body if isinstance(node, ast.ImportFrom)
+        alias.asname: node.module
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
     }
     assert seen == {name: f"hepmtp.{home}" for name, home in hepmtp._HOMES.items()}
     assert dir(hepmtp) == sorted(hepmtp.__all__)

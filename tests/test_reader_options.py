@@ -1,4 +1,4 @@
-"""Options of readers: from numbers and from text, and refused with their name before a file is read."""
+"""Options of readers: from numbers and from text, and refused before a file is read."""
 
 from __future__ import annotations
 
@@ -33,24 +33,44 @@ def test_text_and_numbers_mean_the_same() -> None:
 @pytest.mark.parametrize(
     ("cls", "options", "message"),
     [
-        (NanoAOD, {"jets": 30.0}, r"NanoAOD: option jets is 30\.0, expected the smallest pt \[GeV\] and the largest \|eta\|"),
+        (
+            NanoAOD,
+            {"jets": 30.0},
+            r"NanoAOD: option jets is 30\.0, expected the smallest pt \[GeV\] and the large",
+        ),
         (NanoAOD, {"jets": None}, r"option jets is None, expected the smallest pt"),
         (NanoAOD, {"jets": (30, -2.4)}, r"option jets is \(30, -2\.4\), expected"),
         (NanoAOD, {"photons": "20,2.5,3"}, r"option photons is '20,2\.5,3', expected .* or None"),
-        (NanoAOD, {"electron_id": "tight"}, r"option electron_id is 'tight', expected a whole number or None"),
-        (NanoAOD, {"muon_isolation": float("nan")}, r"option muon_isolation is nan, expected a number or None"),
+        (
+            NanoAOD,
+            {"electron_id": "tight"},
+            r"option electron_id is 'tight', expected a whole number or None",
+        ),
+        (
+            NanoAOD,
+            {"muon_isolation": float("nan")},
+            r"option muon_isolation is nan, expected a number or None",
+        ),
         (NanoAOD, {"weight": 1}, r"option weight is 1, expected a name or None"),
         (NanoAOD, {"photon_id": (1,)}, r"option photon_id is \(1,\), expected names, as text a,b"),
-        (Physlite, {"b_fractions": "0.2"}, r"Physlite: option b_fractions is '0\.2', expected two numbers, as text 0\.2,0\.1"),
+        (
+            Physlite,
+            {"b_fractions": "0.2"},
+            r"Physlite: option b_fractions is '0\.2', expected two numbers, as text 0\.2,0\.1",
+        ),
         (Delphes, {"b_tag_bits": 1.5}, r"option b_tag_bits is 1\.5, expected a whole number"),
         (Delphes, {"overlap": True}, r"option overlap is True, expected a number"),
         (DarkMachinesCSV, {"check_count": 1}, r"option check_count is 1, expected True or False"),
         (DarkMachinesCSV, {"on_bad": None}, r"option on_bad is None, expected 'raise' or 'skip'"),
-        (FourTopsHDF5, {"lepton_order": 3}, r"option lepton_order is 3, expected names, .* or None"),
+        (
+            FourTopsHDF5,
+            {"lepton_order": 3},
+            r"option lepton_order is 3, expected names, .* or None",
+        ),
         (RootReader, {"tree": 1}, r"RootReader: option tree is 1, expected a name"),
         (JetClass, {"tree": None}, r"JetClass: option tree is None, expected a name"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_is_refused_by_name(
     cls: type, options: dict[str, Any], message: str
 ) -> None:

@@ -7,8 +7,7 @@ import pickle
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from hepmtp.errors import OptionError, RegionError
 from hepmtp.events.particles import PARTICLE_TYPES

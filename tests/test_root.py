@@ -36,9 +36,13 @@ def three_events(name: str = "sim") -> ak.Array:
 
 def nano(file: object, start: int | None = None, stop: int | None = None) -> ak.Array:
     return NanoEventsFactory.from_root(
-        {file: TREE}, schemaclass=HepmtpSchema, mode="virtual", metadata={"dataset": "x", "role": "signal"},
-        entry_start=start, entry_stop=stop,
-    ).events()  # fmt: skip
+        {file: TREE},
+        schemaclass=HepmtpSchema,
+        mode="virtual",
+        metadata={"dataset": "x", "role": "signal"},
+        entry_start=start,
+        entry_stop=stop,
+    ).events()
 
 
 @pytest.mark.parametrize("rntuple", [False, True])
@@ -97,7 +101,7 @@ def test_schema_refuses_other_trees(shared: Path) -> None:
         nano(str(path))
     with pytest.raises(
         ReadError,
-        match=r"nano_dy\.root, tree Events, has no column 'source' \(found: run, .*, \.\.\. \d+ in all\);",
+        match=r"nano_dy\.root, tree Events, has no column 'source' \(found: run, .*, \.\.\. \d+ in",
     ):
         RootReader().read(str(path))
 

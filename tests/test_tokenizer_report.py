@@ -417,7 +417,7 @@ def test_what_was_not_saved_is_fitted_on_the_training_part(
 def test_a_word_that_names_no_tokenizer(background: ak.Array, tmp_path: Path) -> None:
     with pytest.raises(
         OptionError,
-        match=r"'nothing' is neither the folder .* nor a look-up table \(particles, met3, .*No module",
+        match=r"'nothing' is neither the folder .* a look-up table \(particles, met3, .*No module",
     ):
         tokenizer_of("nothing", background)
     with pytest.raises(

@@ -7,8 +7,7 @@ import pickle
 import awkward as ak
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from hepmtp.errors import TokenError
 from hepmtp.events.tokens import TokenBatch

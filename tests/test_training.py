@@ -15,8 +15,7 @@ import awkward as ak
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from test_masked import events_of, make_model
 
 from hepmtp.detectors import training_events

@@ -135,8 +135,7 @@ def inspect(
 
     Example: `hepmtp inspect ttbarW.csv.gz`
     """
-    from hepmtp.readers.inspect_file import inspect as inspect_file
-    from hepmtp.readers.inspect_file import summary, to_json
+    from hepmtp.readers.inspect_file import inspect as inspect_file, summary, to_json
 
     found = inspect_file(file, reader=reader, options=_options_of(option))
     if as_json:

@@ -1,9 +1,8 @@
 """data_manifest.yaml as a tuple of data sets, and from there to files, a coffea fileset or events.
 
-The rule: a data set is one row of the manifest and is checked before use: known keys, a name of
-its own, files that exist. Where a sha256 is known or was locked when they were fetched, they
-must have it.
-Nothing is downloaded here: the error says how to get the files.
+The rule: a data set is one row of the manifest and is checked before use: known keys, a name of its
+own, files that exist. Where a sha256 is known or was locked when they were fetched, they must have
+it. Nothing is downloaded here: the error says how to get the files.
 """
 
 from __future__ import annotations
@@ -42,8 +41,7 @@ class Dataset:
     files
         paths or patterns, as they are opened.
     reader
-        ``"package.module:Class"`` of a `Reader`; if not given, the one that the files' names end
-        in.
+        ``"package.module:Class"`` of a `Reader`; if not given, what is in the files tells.
     reader_options
         options that the reader is made with, as plain data.
     sha256

@@ -66,25 +66,14 @@ class ClassifierDetector(BaseDetector, ABC):
         """What is learned from, and what decides when to stop; both parts are background."""
 
     def fit(self, events: ak.Array, **watch: Unpack[Watch]) -> Self:
-        """Train on background events; only their train and validation parts are used.
+        """Train on the train and validation parts of background events, shape (n_events,).
 
-        Parameters
-        ----------
-        events
-            background, shape (n_events,).
-        watch
-            ``checkpoint`` and ``progress`` of :func:`hepmtp.training.loop.train`.
-
-        Raises
-        ------
-        TrainingError
-            if the events are not background, a part is empty, or the training fails.
+        `watch` is that of :class:`hepmtp.training.loop.Watch`. TrainingError is raised if events
+        are not background, a part is empty, or the training fails.
         """
         training, validation = (training_events(events, part) for part in ("train", "validation"))
-        sets, model = (
-            self._sets(training, validation),
-            new_classifier(self.model, self.training.seed),
-        )
+        sets = self._sets(training, validation)
+        model = new_classifier(self.model, self.training.seed)
         self.history_ = train_classifier(model, *sets, options=self.training, **watch)
         self.model_ = model
         self.axis_ = score_axis(self.score(training), label=self.label)

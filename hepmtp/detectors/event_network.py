@@ -137,14 +137,9 @@ class NetworkDetector(EventFeatureDetector, ABC):
         return sum(one.numel() for one in self._fitted()[0].parameters())
 
     def fit(self, events: ak.Array, **watch: Unpack[Watch]) -> Self:
-        """Fit on background events; only their train and validation parts are used.
+        """Fit on the train and validation parts of background events, shape (n_events,).
 
-        Parameters
-        ----------
-        events
-            background, shape (n_events,).
-        watch
-            ``checkpoint`` and ``progress`` of :func:`hepmtp.training.loop.train`.
+        `watch` is that of :class:`hepmtp.training.loop.Watch`.
         """
         training = chosen_features(training_events(events), self.features)
         self._fit(training, events, **watch)

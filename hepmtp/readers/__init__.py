@@ -51,7 +51,13 @@ class ChunkReader(Reader, Protocol):
 class FileReader:
     """What the readers of hepmtp share: they check their options and declare what they read.
 
-    A subclass is a frozen dataclass, its fields are the options, and it overrides what differs:
+    A subclass is a frozen dataclass whose fields are its options; it overrides what differs.
+
+    Examples
+    --------
+    >>> from hepmtp.readers.delphes import Delphes
+    >>> Delphes.endings, Delphes.magic, Delphes.branches[:2], Delphes.unit
+    (('.root',), b'root', ('Jet.PT', 'Jet.BTag'), 1.0)
     """
 
     #: What such a file is called.

@@ -11,8 +11,7 @@ import awkward as ak
 import numpy as np
 
 from hepmtp.errors import EventError, ReadError
-from hepmtp.events.particles import CONSTITUENT_TYPES
-from hepmtp.events.record import PARTICLE_FIELDS, make_events
+from hepmtp.events import CONSTITUENT_TYPES, PARTICLE_FIELDS, make_events
 
 #: Columns of events in files: one value an event, or one list an event for ``Particle_*``.
 COLUMNS: tuple[str, ...] = (

@@ -17,8 +17,7 @@ import numpy as np
 
 from hepmtp import storage
 from hepmtp.errors import OptionError, ReadError
-from hepmtp.events.particles import PARTICLE_TYPES
-from hepmtp.events.record import source_id
+from hepmtp.events import PARTICLE_TYPES, source_id
 from hepmtp.readers import ChunkReader, Reader
 from hepmtp.readers.formats import reader_for
 from hepmtp.readers.lines import split

@@ -26,9 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hepmtp.errors import EventError, ReadError
-from hepmtp.events.particles import PARTICLE_TYPES
+from hepmtp.events import PARTICLE_TYPES, concatenate, make_events, source_id, with_metadata
 from hepmtp.events.ragged import Bools, Floats, Ints
-from hepmtp.events.record import concatenate, make_events, source_id, with_metadata
 from hepmtp.readers import FileReader
 from hepmtp.readers.lines import check_file, check_range, damage
 from hepmtp.readers.options import refusal
@@ -303,11 +302,9 @@ def _parts(path: str, file: Any) -> list[_Part]:
             if (kind, split) not in found:
                 raise ReadError(f"{path} has no data set {kind.upper()}_{split} (found: {keys})")
         rows, labels = file[found["x", split]], file[found["y", split]]
-        if not _is_table(rows) or rows.shape[1:] != (_WIDTH,):
-            raise ReadError(f"{path}, {_what(rows)}, expected (n, {_WIDTH}) numbers")
-        n = len(rows)
-        if not _is_table(labels) or labels.shape not in ((n,), (n, 1)):
-            raise ReadError(f"{path}, {_what(labels)}, expected one label for each of {n} rows")
+        n = len(rows) if getattr(rows, "ndim", 0) else 0  # a group has none
+        _check(path, rows, [(n, _WIDTH)], f"(n, {_WIDTH}) numbers")
+        _check(path, labels, [(n,), (n, 1)], f"one label for each of {n} rows")
         parts.append(_Part(split, first, rows, labels))
         first += n
     if not parts:
@@ -315,10 +312,8 @@ def _parts(path: str, file: Any) -> list[_Part]:
     return parts
 
 
-def _is_table(found: Any) -> bool:
-    return isinstance(found, h5py.Dataset) and found.dtype.kind in "iuf"
-
-
-def _what(found: Any) -> str:
-    is_data = isinstance(found, h5py.Dataset)
-    return f"{found.name}: {f'{found.shape} of {found.dtype}' if is_data else 'a group'}"
+def _check(path: str, data: Any, shapes: list[tuple[int, ...]], expected: str) -> None:
+    is_data = isinstance(data, h5py.Dataset)
+    if not is_data or data.shape not in shapes or data.dtype.kind not in "iuf":
+        found = f"{data.shape} of {data.dtype}" if is_data else "a group"
+        raise ReadError(f"{path}, {data.name}: {found}, expected {expected}")

@@ -15,8 +15,7 @@ import awkward as ak
 import numpy as np
 
 from hepmtp.errors import ReadError
-from hepmtp.events.particles import CONSTITUENT_TYPES
-from hepmtp.events.record import metadata
+from hepmtp.events import CONSTITUENT_TYPES, metadata
 from hepmtp.readers import FileReader
 from hepmtp.readers.formats import load_reader, reader_name
 from hepmtp.readers.lines import size_of

@@ -20,9 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hepmtp.errors import ReadError
-from hepmtp.events.particles import CONSTITUENT_TYPES
+from hepmtp.events import CONSTITUENT_TYPES, make_events, source_id
 from hepmtp.events.ragged import Floats
-from hepmtp.events.record import make_events, source_id
 from hepmtp.readers.particles import finite, per_event, weights
 from hepmtp.readers.trees import Branches, TreeReader
 

@@ -208,6 +208,7 @@ def pieces(path: str, chunks: Iterable[Chunk]) -> Iterator[tuple[Chunk, bytes]]:
 
 def scan(path: str, start: int, size: int, stop: int | None) -> Iterator[Chunk]:
     """Chunks of `size` lines of [start, stop), blank lines at the end of the file left out."""
+    check_range(path, start, stop)
     if start == stop:
         return
     line = position = lines = (

@@ -37,13 +37,7 @@ class ParquetReader(FileReader):
             return int(file.metadata.num_rows)
 
     def read(self, path: str, start: int = 0, stop: int | None = None) -> ak.Array:
-        """Events [start, stop) of a file; the whole file by default.
-
-        Raises
-        ------
-        ReadError
-            naming file, entry or column, what was found and what to do.
-        """
+        """Events [start, stop) of a file, all by default; ReadError names file, entry or column."""
         check_range(path, start, stop)
         with _open(path) as file:
             n = file.metadata.num_rows

@@ -3,7 +3,7 @@
 The rule: MeV in the file, GeV in the events, and what the file does not hold is made in the open.
 There is no missing energy in it, only its soft term, so MET is that term minus the chosen
 particles. There are scores of b-taggers but no decision. A jet is a b-jet if b is the most
-probable of its flavours, or if the discriminant passes a cut that is given. Layout:
+probable of its flavours, or if its discriminant passes a cut that is given. Layout:
 ATL-PHYS-PUB-2020-013 and ATLAS open data (https://opendata.atlas.cern).
 """
 

@@ -69,8 +69,7 @@ class RootReader(TreeReader):
         check_columns(f"{branches.path}, tree {self.tree},", branches.known)
 
     def _events(self, branches: Branches) -> ak.Array:
-        columns = {name: branches.array(name) for name in COLUMNS}
-        return events_of(branches.path, branches.start, columns)
+        return events_of(branches.path, branches.start, branches.arrays(COLUMNS))
 
 
 def write_root(path: str | Path, chunks: Iterable[ak.Array], *, rntuple: bool = False) -> None:

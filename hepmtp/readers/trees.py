@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
@@ -95,6 +95,15 @@ class Branches:
                 entry_start=min(self.start, stop), entry_stop=stop, library="ak"
             )
 
+    def arrays(self, names: Iterable[str]) -> dict[str, ak.Array]:
+        """Branches as they are, all at once: faster where the tree has few others."""
+        files = {name: self.known[name] for name in names}
+        with damage(self.path, _ROOT):
+            found = self.tree.arrays(
+                list(files.values()), entry_start=self.start, entry_stop=self.stop, library="ak"
+            )
+            return {name: found[file] for name, file in files.items()}
+
     def numbers(self, name: str) -> NDArray[Any]:
         """A branch with one number per event, shape (n_events,)."""
         return self.lists(name, depth=1).values
@@ -103,7 +112,7 @@ class Branches:
         """A branch with a list of numbers per event; read once, however often it is asked for."""
         if name not in self._read:
             array = self.array(name)
-            found = _flat(array) if array.ndim == depth else None
+            found = (_flat(array) or _flat(_present(array))) if array.ndim == depth else None
             if found is None:
                 expected = "a list of numbers" if depth == 2 else "a number"
                 raise ReadError(
@@ -174,6 +183,14 @@ def _flat(array: ak.Array) -> Lists | None:
     offsets = np.asarray(buffers["node0-offsets"], dtype=np.int64)[: length + 1]
     values = np.asarray(buffers["node1-data"])[offsets[0] : offsets[-1]]
     return Lists(np.diff(offsets), values)
+
+
+def _present(array: ak.Array) -> ak.Array:
+    """The same values of a type that allows no missing ones, if none is missing."""
+    for axis in range(array.ndim):
+        if not ak.any(ak.is_none(array, axis=axis), axis=None):
+            array = ak.to_packed(ak.drop_none(array, axis=axis))
+    return array
 
 
 class TreeReader(FileReader, ABC):

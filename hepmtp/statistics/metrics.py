@@ -160,9 +160,8 @@ def auc_difference(
     Parameters
     ----------
     signal, background
-        (first score, second score) of the same events, shapes (n_signal,) and (n_background,) each.
-    signal_weight, background_weight
-        as in `roc`.
+        (first score, second score) of the same events, shapes (n_signal,) and (n_background,) each;
+        weights as in `roc`.
 
     Notes
     -----

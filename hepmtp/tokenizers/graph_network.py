@@ -230,12 +230,7 @@ def train(
         gives the events of the second class for each epoch, from a generator; they are repeated, or
         left out, to be as many.
     watch
-        ``checkpoint`` and ``progress`` of :func:`hepmtp.training.loop.train`.
-
-    Raises
-    ------
-    TrainingError
-        if the loss is not finite, or the checkpoint belongs to another training.
+        of :class:`hepmtp.training.loop.Watch`; errors are those of the loop.
     """
     task = _TwoClasses(network, Graphs(events, neighbours), others, reconstruction)
     task.first_codes(options.seed)

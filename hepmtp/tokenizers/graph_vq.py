@@ -27,11 +27,10 @@ import torch
 from numpy.typing import NDArray
 
 from hepmtp.errors import OptionError, TrainingError, fitted
+from hepmtp.events import PARTICLE_TYPES, metadata, particle_types
 from hepmtp.events.distortions import DISTORTIONS, distort
-from hepmtp.events.observables import particle_features, particle_types
-from hepmtp.events.particles import PARTICLE_TYPES
+from hepmtp.events.observables import particle_features
 from hepmtp.events.ragged import Bools, Floats, Ints, owner, ragged_arange
-from hepmtp.events.record import metadata
 from hepmtp.events.split import in_one_order, part_of
 from hepmtp.tokenizers.binning import flat
 from hepmtp.tokenizers.graph_network import GraphNetwork, ids, train

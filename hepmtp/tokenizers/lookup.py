@@ -22,8 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hepmtp.errors import OptionError, fitted
-from hepmtp.events.observables import particle_types
-from hepmtp.events.particles import PARTICLE_TYPES
+from hepmtp.events import PARTICLE_TYPES, particle_types
 from hepmtp.events.ragged import Floats, Ints
 from hepmtp.tokenizers.binning import Bins, fit_bins, flat, n_bins, phi_bin, phi_centre
 from hepmtp.tokenizers.particles_then_met import ParticleTokenizer

@@ -18,9 +18,8 @@ from numpy.typing import NDArray
 
 from hepmtp import storage
 from hepmtp.errors import StorageError, TokenError, TrainingError, fitted
-from hepmtp.events.observables import particle_types
+from hepmtp.events import make_events, particle_types
 from hepmtp.events.ragged import Ints
-from hepmtp.events.record import make_events
 from hepmtp.events.split import check_background
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.tokenizers.binning import Bins, check_bins, fit_bins, n_bins, phi_bin, phi_centre

@@ -123,16 +123,10 @@ class MaskedTokenDetector(BaseDetector):
         return other
 
     def fit(self, events: ak.Array, **watch: Unpack[Watch]) -> Self:
-        """Fit tokenizer, model and tail probabilities on background events.
+        """Fit tokenizer, model and tail probabilities on background events, shape (n_events,).
 
-        Only their train and validation parts are used.
-
-        Parameters
-        ----------
-        events
-            background, shape (n_events,).
-        watch
-            ``checkpoint`` and ``progress`` of :func:`hepmtp.training.loop.train`.
+        Only their train and validation parts are used. `watch` is that of
+        :class:`hepmtp.training.loop.Watch`.
         """
         training, validation = (training_events(events, part) for part in ("train", "validation"))
         self.tokenizer.fit(training)

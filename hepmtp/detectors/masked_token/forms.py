@@ -35,10 +35,10 @@ UPWARDS = ("pt", "MET")
 NOT_ASKED = ("eta", "phi", "METphi")
 #: Forms that every model has, and what they are.
 DESCRIPTIONS = {
-    "joined": "How badly a transformer, trained on background, predicts what the particles are, "
+    "joined": "How badly a model, trained on background, predicts what the particles are, "
     "how hard they are and what is missing from the rest of the event: for each of the three the "
     "share of background that is at least as strange, and Fisher's combination of these.",
-    "sum": "Sum of -log p over everything that the transformer predicts; grows with the particle "
+    "sum": "Sum of -log p over everything that the model predicts; grows with the particle "
     "count by itself.",
     "mean": "The sum divided by the number of tokens.",
     "excess": "The sum minus what the model expects, over the spread that it expects.",
@@ -50,7 +50,7 @@ def description(form: str) -> str:
     what = "a value as large or larger" if form in UPWARDS else "the value"
     return DESCRIPTIONS.get(
         form,
-        f"Sum of -log of the probability that the transformer gives to {what} of {form}.",
+        f"Sum of -log of the probability that the model gives to {what} of {form}.",
     )
 
 

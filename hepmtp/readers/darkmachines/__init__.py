@@ -7,9 +7,9 @@ The rule: a line means what `line` says. Whatever `chunk` gives must be that to 
 what it does not take goes to `line`, which says what is wrong with it. The way of one path::
 
     path
-     |   DarkMachinesCSV.read        reader.py   which layout, which chunks
+     |   DarkMachinesCSV.read        reader.py   which layout the file has
      v
-    scan                             lines.py    where chunks begin and end: their bytes
+    scan, pieces                     lines.py    where its chunks begin and end, and their bytes
      |
      v   bytes of a chunk
     parse                            chunk.py    all lines at once

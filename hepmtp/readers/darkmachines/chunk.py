@@ -16,9 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from hepmtp.events.particles import PARTICLE_TYPES
+from hepmtp.events import PARTICLE_TYPES, PHI_ROUNDING
 from hepmtp.events.ragged import Bools, Floats, Ints, ragged_arange, starts
-from hepmtp.events.record import PHI_ROUNDING
 from hepmtp.readers.darkmachines.line import CHALLENGE, FIXED, MAX_ETA, SYNONYMS, Layout, Line
 
 # what a byte is: part of a field, one of the separators, or a reason to look at each line by itself

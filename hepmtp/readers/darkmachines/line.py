@@ -14,8 +14,8 @@ Four layouts have been written over the years; energies in MeV::
 
 In the generator's files lines of ``===`` begin what one run of the generator wrote, and the bare
 number of events that it has accepted ends it. A fixed file was made from one of those. Its first
-line says how many columns each of MET, METphi, jets, b-jets, e+, e-, m+, m- and photons have. A
-row of nothing but 0 stands where a line without event was. Source of the last two: the generation
+line says how many columns MET, METphi, jets, b-jets, e+, e-, m+, m- and photons have each. A row of
+nothing but 0 stands where a line without event was. Source of the last two: the generation
 scripts of the challenge (``convert_to_csv.cc``, ``fixed_length.py``).
 """
 
@@ -27,8 +27,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hepmtp.events.particles import PARTICLE_TYPES
-from hepmtp.events.record import PHI_ROUNDING
+from hepmtp.events import PARTICLE_TYPES, PHI_ROUNDING
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _GLUED = re.compile(r"^[ \t]*g(?=[\d.+-])", re.ASCII)
@@ -53,17 +52,13 @@ class Layout(NamedTuple):
     head: tuple[str, ...] = ()
     particle: tuple[str, ...] = ()
     widths: tuple[int, ...] = ()
-
-    @property
-    def every_line(self) -> bool:
-        """Whether every line is an event."""
-        return self.name in ("challenge", "bare")
+    every_line: bool = False  # is an event
 
 
 _HEAD = ("event ID", "process ID", "weight", "MET", "METphi")
 _PARTICLE = ("label", "E", "pt", "eta", "phi")
-CHALLENGE = Layout("challenge", _HEAD, _PARTICLE)
-BARE = Layout("bare", _HEAD[2:], _PARTICLE)
+CHALLENGE = Layout("challenge", _HEAD, _PARTICLE, every_line=True)
+BARE = Layout("bare", _HEAD[2:], _PARTICLE, every_line=True)
 GENERATOR = Layout("generator", _HEAD[2:], ("label", "pt", "eta", "phi"))
 LAYOUTS = {layout.name: layout for layout in (CHALLENGE, BARE, GENERATOR)}
 FIXED = "fixed"

@@ -39,7 +39,7 @@ from hepmtp.readers.darkmachines.line import (
     weight_of,
 )
 from hepmtp.readers.darkmachines.scan import events_only, lines_before, scan_events
-from hepmtp.readers.lines import Chunk, check_range, head, open_file, pieces, scan
+from hepmtp.readers.lines import Chunk, head, open_file, pieces, scan
 
 logger = logging.getLogger(__name__)
 
@@ -125,9 +125,8 @@ class DarkMachinesCSV(FileReader):
         It must be asked last: bytes of other formats may have these too.
         """
         lines = head(path).split(b"\n")[:20]
-        widths = lines[0].split()
-        fixed = len(widths) == 9 and all(width.isdigit() for width in widths)
-        return fixed or any(line.count(b";") >= 2 for line in lines)
+        is_fixed = fixed_layout(lines[0]) is not None
+        return is_fixed or any(line.count(b";") >= 2 for line in lines)
 
     def format_of(self, path: str) -> str:
         """The layout, and whether the file is gzipped."""
@@ -148,12 +147,12 @@ class DarkMachinesCSV(FileReader):
         if self.variant in LAYOUTS:
             return LAYOUTS[self.variant]
         start = head(path)
-        binary = next((kind for magic, kind in _BINARY.items() if start.startswith(magic)), None)
-        if binary is not None:
-            raise ReadError(
-                f"{path} holds {binary} data and no lines of text; unpack it if it is packed, or "
-                "name another reader"
-            )
+        for magic, kind in _BINARY.items():
+            if start.startswith(magic):
+                raise ReadError(
+                    f"{path} holds {kind} data and no lines of text; unpack it if it is packed, or "
+                    "name another reader"
+                )
         if self.variant == "auto":
             return layout_of(start)
         found = fixed_layout(start.removeprefix(_BOM).split(b"\n")[0])
@@ -197,7 +196,6 @@ class DarkMachinesCSV(FileReader):
         self, path: str, start: int = 0, stop: int | None = None
     ) -> tuple[ak.Array, SkipReport]:
         """The same events, and what was skipped."""
-        check_range(path, start, stop)
         layout = self.layout_of(path)
         events, report = self._read(path, layout, self._scan(path, layout, start, _PIECE, stop))
         if not len(events) and not report.lines:
@@ -243,6 +241,8 @@ class DarkMachinesCSV(FileReader):
             numbers = {i: before + 1 + int(i if which is None else which[i]) for i in left}
             slow, report = self._parse_lines(path, layout, lines, numbers)
             columns = join([columns, slow])
+        if len(columns.entry) + report.lines != chunk.n_entries:
+            raise ReadError(f"{path} has changed since its lines were counted; run again")
         return columns._replace(entry=columns.entry + chunk.first_entry), report
 
     def _parse_lines(

@@ -13,7 +13,7 @@ import numpy as np
 from hepmtp.errors import ReadError
 from hepmtp.events.ragged import Bools, Ints
 from hepmtp.readers.darkmachines.line import FIXED, Layout, is_between
-from hepmtp.readers.lines import Chunk, open_file, take
+from hepmtp.readers.lines import Chunk, check_range, open_file, take
 
 _BLOCK = 1 << 20  # bytes looked at in one go
 # what makes a line an event
@@ -68,6 +68,7 @@ def scan_events(
         at a line that is neither an event nor belongs between them, and where a run of the
         generator holds another number of events than it says at its end.
     """
+    check_range(path, start, stop)
     if start == stop:
         return
     line = events = 0  # lines and events so far

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hepmtp.errors import HepmtpError
+from hepmtp.errors import ReadError
 from hepmtp.statistics.metrics import roc
 from hepmtp.studies.league.challenge import (
     ChallengeRow,
@@ -112,18 +112,18 @@ def test_what_is_written_is_read_again(tmp_path):
 def test_bad_tables_are_named_with_file_and_line(text, message, tmp_path):
     path = tmp_path / "bad.csv"
     path.write_text(text.replace("H\n", "Signal,Model,Chan,AUC,1e-2,1e-3,1e-4\n"))
-    with pytest.raises(HepmtpError, match=message):
+    with pytest.raises(ReadError, match=message):
         read_challenge(path)
 
 
 def test_files_that_are_no_text(tmp_path):
     with pytest.raises(
-        HepmtpError,
+        ReadError,
         match=r"nothing\.csv cannot be read as a table of the challenge: .*No such file",
     ):
         read_challenge(tmp_path / "nothing.csv")
     (tmp_path / "bytes.csv").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(HepmtpError, match=r"bytes\.csv cannot be read as a table of the challenge"):
+    with pytest.raises(ReadError, match=r"bytes\.csv cannot be read as a table of the challenge"):
         read_challenge(tmp_path / "bytes.csv")
 
 

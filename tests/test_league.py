@@ -28,7 +28,15 @@ from hepmtp.detectors import (
 from hepmtp.detectors.combination import Combination
 from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
 from hepmtp.detectors.observables import Observable
-from hepmtp.errors import HepmtpError, NotFittedError, RegionError, ScoreError, TrainingError
+from hepmtp.errors import (
+    HepmtpError,
+    ManifestError,
+    NotFittedError,
+    OptionError,
+    RegionError,
+    ScoreError,
+    TrainingError,
+)
 from hepmtp.events.observables import ht
 from hepmtp.events.record import metadata
 from hepmtp.events.regions import SR
@@ -427,7 +435,7 @@ def test_parts_are_fitted_once_and_given_to_who_needs_them(tmp_path):
     assert Noisy.fits == [*fits, 0, 1, 0, 1]
     assert row_of(league, "joined").auc_balanced == row_of(league, "noisy").auc_balanced
     with pytest.raises(
-        HepmtpError, match="entry 'joined' is made from noisy, which is not in this league"
+        OptionError, match="entry 'joined' is made from noisy, which is not in this league"
     ):
         small(tmp_path / "other", [joined])
 
@@ -451,13 +459,13 @@ def test_a_region_without_events_makes_no_table(tmp_path, caplog):
 @pytest.mark.parametrize(
     ("entries", "options", "error", "message"),
     [
-        ([], {}, HepmtpError, "each with a name of its own; found none"),
-        ([PLAIN[0], PLAIN[0]], {}, HepmtpError, "found multiplicity, multiplicity"),
-        ([PLAIN[0]], {"seeds": ()}, HepmtpError, r"needs seeds, each once; found \[\]"),
+        ([], {}, OptionError, "each with a name of its own; found none"),
+        ([PLAIN[0], PLAIN[0]], {}, OptionError, "found multiplicity, multiplicity"),
+        ([PLAIN[0]], {"seeds": ()}, OptionError, r"needs seeds, each once; found \[\]"),
         (
             [PLAIN[0]],
             {"against": "nobody"},
-            HepmtpError,
+            OptionError,
             "there is no entry 'nobody' to compare with; there are multip",
         ),
         ([PLAIN[0]], {"regions": ("XR",)}, RegionError, "region 'XR' is unknown"),
@@ -523,9 +531,9 @@ def test_a_score_that_is_not_a_number_is_named(tmp_path, monkeypatch):
 
 
 def test_background_and_signal_are_needed(tmp_path):
-    with pytest.raises(HepmtpError, match="no data set with role signal among ttbarW"):
+    with pytest.raises(ManifestError, match="no data set with role signal among ttbarW"):
         run_league(tmp_path, sets(), PLAIN)
-    with pytest.raises(HepmtpError, match="no data set with role background among 4top"):
+    with pytest.raises(ManifestError, match="no data set with role background among 4top"):
         run_league(tmp_path, [one for one in embedded() if one.name == "4top"], PLAIN)
 
 
@@ -543,10 +551,10 @@ def test_choosing_entries():
     assert all(AGAINST[group] in ENTRIES for group in GROUPS)
     assert set(ENTRIES) == {entry.name for group in GROUPS.values() for entry in group}
     with pytest.raises(
-        HepmtpError, match="entry 'masked_tokens' is unknown; there are masked_token"
+        OptionError, match="entry 'masked_tokens' is unknown; there are masked_token"
     ):
         choose(only=["masked_tokens"])
-    with pytest.raises(HepmtpError, match="group 'mine' is unknown; there are main, tokenizers"):
+    with pytest.raises(OptionError, match="group 'mine' is unknown; there are main, tokenizers"):
         choose("mine")
 
 
@@ -588,7 +596,7 @@ def test_your_own_entries(tmp_path, league):
     assert row_of(found, "told").kind == "supervised"
     for word in ("nothing", "no_such_module:Class", "test_league:Nothing", "math:cos"):
         with pytest.raises(
-            HepmtpError, match=r"neither the folder of a saved detector nor a pkg\.module:Class"
+            OptionError, match=r"neither the folder of a saved detector nor a pkg\.module:Class"
         ):
             entry_of(word)
 

@@ -21,7 +21,7 @@ from hepmtp.datasets.manifest import embedded
 from hepmtp.detectors import training_events
 from hepmtp.detectors.observables import Observable
 from hepmtp.detectors.token_rarity import TokenRarity
-from hepmtp.errors import TokenError, TrainingError
+from hepmtp.errors import OptionError, StorageError, TokenError, TrainingError
 from hepmtp.events.record import make_events
 from hepmtp.events.split import part_of
 from hepmtp.events.tokens import TokenBatch
@@ -246,7 +246,7 @@ def test_refusals(
     with pytest.raises(TrainingError, match=r"only background may be fitted on"):
         tokenizer_report(tokenizer, signals["glgl1600_neutralino800"])
     with pytest.raises(
-        TrainingError, match=r"classifiers \['forest'\] are unknown; there are trees, transformer"
+        OptionError, match=r"classifiers \['forest'\] are unknown; there are trees, transformer"
     ):
         tokenizer_report(tokenizer, background, classifiers=["forest"])
     with pytest.raises(
@@ -416,19 +416,19 @@ def test_what_was_not_saved_is_fitted_on_the_training_part(
 
 def test_a_word_that_names_no_tokenizer(background: ak.Array, tmp_path: Path) -> None:
     with pytest.raises(
-        TokenError,
+        OptionError,
         match=r"'nothing' is neither the folder .* a look-up table \(particles, met3, .*No module",
     ):
         tokenizer_of("nothing", background)
     with pytest.raises(
-        TokenError,
+        OptionError,
         match=r"'hepmtp.events.tokens:TokenBatch' is neither .* from nothing: .*required",
     ):
         tokenizer_of("hepmtp.events.tokens:TokenBatch", background)
-    with pytest.raises(TokenError, match=r"makes a 'hepmtp:ParquetReader', expected a tokenizer"):
+    with pytest.raises(OptionError, match=r"makes a 'hepmtp:ParquetReader', expected a tokenizer"):
         tokenizer_of("hepmtp:ParquetReader", background)
     Observable("ht").fit(background).save(tmp_path / "ht")
     with pytest.raises(
-        TokenError, match=r"ht holds a 'hepmtp:Observable', expected a tokenizer or a"
+        StorageError, match=r"ht holds a 'hepmtp:Observable', expected a tokenizer or a"
     ):
         tokenizer_of(str(tmp_path / "ht"), background)

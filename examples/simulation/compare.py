@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hepmtp.events.observables import EVENT_FEATURES
+from hepmtp.events.particles import ELECTRONS
 from hepmtp.readers.formats import reader_for
 
 #: Observables that are compared: names of `EVENT_FEATURES`.
@@ -75,7 +76,7 @@ def multiplicity(events: ak.Array) -> NDArray[np.int64]:
 def electrons(events: ak.Array) -> NDArray[np.int64]:
     """Number of electrons of each event."""
     kind = events.Particle["type"]
-    return ak.to_numpy(ak.sum((kind == 2) | (kind == 3), axis=1))
+    return ak.to_numpy(ak.sum(sum(kind == one for one in ELECTRONS), axis=1))
 
 
 def mean(values: NDArray[np.float64], weight: ak.Array) -> tuple[float, float]:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hepmtp.events.particles import PARTICLE_TYPES
+from hepmtp.events.ragged import wrap_phi
 from hepmtp.events.record import behavior
 
 Floats = NDArray[np.float64]
@@ -146,7 +147,7 @@ def delta_r(first: ak.Array, second: ak.Array) -> ak.Array:
     Events * first * second.
     """
     a, b = ak.unzip(ak.cartesian([first[["eta", "phi"]], second[["eta", "phi"]]], nested=True))
-    return np.hypot(a.eta - b.eta, (a.phi - b.phi + np.pi) % (2 * np.pi) - np.pi)
+    return np.hypot(a.eta - b.eta, wrap_phi(a.phi - b.phi))
 
 
 def near(first: ak.Array, second: ak.Array, distance: float) -> ak.Array:

@@ -26,6 +26,7 @@ from showers import batches, start_process
 from hepmtp import storage
 from hepmtp.cli.progress import progress_bar
 from hepmtp.events.observables import ht, n_b, n_jets
+from hepmtp.events.particles import ELECTRONS, MUONS
 from hepmtp.events.record import make_events
 from hepmtp.readers.darkmachines.write import write_csv
 
@@ -55,12 +56,11 @@ class Sample(NamedTuple):
 
 
 def preselected(events: ak.Array, leptons: str) -> NDArray[np.bool_]:
-    """Whether events have the leptons (a name of `LEPTONS`), at least 3 jets, one of them b, and HT
-    > 300 GeV.
-    """
+    """Whether events have 3 jets, one of them b, HT > 300 GeV, and leptons as `LEPTONS` says."""
     kind = events.Particle["type"]
     positive, negative = (
-        ak.to_numpy(ak.sum((kind == e) | (kind == mu), axis=1)) for e, mu in ((2, 4), (3, 5))
+        ak.to_numpy(ak.sum((kind == e) | (kind == mu), axis=1))
+        for e, mu in zip(ELECTRONS, MUONS, strict=True)
     )
     enough = (n_jets(events) >= MIN_JETS) & (n_b(events) >= MIN_B) & (ht(events) > MIN_HT)
     return np.asarray(LEPTONS[leptons](positive, negative) & enough)

@@ -22,6 +22,7 @@ from showers import batches, start
 
 from hepmtp import storage
 from hepmtp.cli.progress import progress_bar
+from hepmtp.events.ragged import wrap_phi
 
 RADIUS, MATCH = 0.8, 0.6
 JET_PT, JET_ETA = (500.0, 1000.0), 2.0
@@ -151,7 +152,7 @@ def columns(jets: ak.Array, weight: ak.Array, label: str) -> dict[str, Any]:
         "part_pz": inside.pt * np.sinh(inside.eta),
         "part_energy": inside.energy,
         "part_deta": (inside.eta - jets.eta) * side,
-        "part_dphi": (inside.phi - jets.phi + np.pi) % (2 * np.pi) - np.pi,
+        "part_dphi": wrap_phi(inside.phi - jets.phi),
         "part_charge": ak.where(lepton, -sign, ak.where(hadron, sign, 0)),
         **{f"jet_{name}": jets[name] for name in ("pt", "eta", "phi", "energy")},
         "jet_mass": np.sqrt(np.maximum(mass2, 0)),

@@ -20,7 +20,7 @@ from rich.text import Text
 
 from hepmtp.cli.options import Folder, Manifest, ReaderOption, ReaderOptions
 from hepmtp.cli.progress import download_bars, progress_bar
-from hepmtp.errors import ManifestError, ReadError
+from hepmtp.errors import ManifestError, OptionError
 
 
 def datasets(folder: Folder = None, manifest: Manifest = None) -> None:
@@ -205,7 +205,7 @@ def _options_of(words: Iterable[str] | None) -> dict[str, object]:
     for word in words or ():
         key, equals, value = word.partition("=")
         if not (equals and key.isidentifier()):
-            raise ReadError(f"--option {word}: expected KEY=VALUE, for instance scale=log_mev")
+            raise OptionError(f"--option {word}: expected KEY=VALUE, for instance scale=log_mev")
         try:
             found[key] = ast.literal_eval(value)
         except (ValueError, SyntaxError):

@@ -144,14 +144,11 @@ class _Job:
             _check_published(path, wanted)
         else:
             self._retrieve(item, path)
-        found = Locked(digest(path), path.stat().st_size, item.url)
         entry = self.locked.get(wanted.target)
-        if entry is not None and entry.sha256 != found.sha256:
-            raise FetchError(
-                f"{path} has sha256 {found.sha256}, but {LOCK} has {entry.sha256} from when it was "
-                "first fetched: the file has changed. Move it away and fetch it again; or, if the "
-                f"new one is wanted, remove its entry from {self.folder / LOCK}"
-            )
+        if entry is not None:
+            check_locked(path, entry, self.folder)
+        sha256 = digest(path) if entry is None else entry.sha256
+        found = Locked(sha256, path.stat().st_size, item.url)
         if wanted.unpack is None:
             self._lock({wanted.target: found})
             return [path]

@@ -176,7 +176,7 @@ def load_manifest(
     >>> [dataset.name for dataset in load_manifest() if dataset.embedded]
     ['ttbarW', 'ttbarWW', 'ttbarZ', 'ttbarHiggs', '4top', 'glgl1600_neutralino800']
     """
-    manifest = read_manifest(shipped_manifest() if path is None else Path(path))
+    manifest = read_manifest(_path(path))
     folder = _folder(manifest.path, folder)
     rows = manifest.content["datasets"]
     _check_names(manifest, "datasets", "entries")
@@ -206,7 +206,11 @@ def data_folder(path: str | Path | None = None, folder: str | Path | None = None
             "no folder to fetch into; name one with the option folder or the variable "
             f"{FOLDER_VARIABLE}"
         )
-    return _folder(shipped_manifest() if path is None else Path(path), folder)
+    return _folder(_path(path), folder)
+
+
+def _path(path: str | Path | None) -> Path:
+    return shipped_manifest() if path is None else Path(path)
 
 
 def _folder(path: Path, folder: str | Path | None) -> Path:
@@ -223,7 +227,7 @@ def load_records(path: str | Path | None = None) -> tuple[Record, ...]:
     >>> [record.name for record in load_records()]
     ['fourtops', 'challenge', 'challenge-secret', 'challenge-sm', 'challenge-bsm']
     """
-    manifest = read_manifest(shipped_manifest() if path is None else Path(path))
+    manifest = read_manifest(_path(path))
     rows = manifest.content.get("records", [])
     _check_names(manifest, "records", "records")
     for i, row in enumerate(rows):

@@ -12,9 +12,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from hepmtp.datasets.archives import is_packed
-from hepmtp.datasets.lockfile import (
-    names_in,
-)
+from hepmtp.datasets.lockfile import names_in
 from hepmtp.datasets.manifest import Dataset, Download, Record
 from hepmtp.datasets.transfer import Transfer, get_json
 from hepmtp.errors import ManifestError

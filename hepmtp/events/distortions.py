@@ -27,7 +27,16 @@ from numpy.typing import NDArray
 
 from hepmtp.events.flat import FlatParticles
 from hepmtp.events.observables import particle_types
-from hepmtp.events.particles import PARTICLE_TYPES
+from hepmtp.events.particles import (
+    ANTIMUON,
+    B_JET,
+    ELECTRON,
+    JET,
+    MUON,
+    PARTICLE_TYPES,
+    PHOTON,
+    POSITRON,
+)
 from hepmtp.events.ragged import Floats
 from hepmtp.events.record import PARTICLE_FIELDS, behavior, metadata
 
@@ -57,10 +66,12 @@ OVERLAID = 0.5
 
 #: The type that each type is taken for: jet and b-jet, electron and muon of the same charge; a
 #: photon stays what it is.
-SWAPPED: NDArray[np.int8] = np.array([1, 0, 4, 5, 2, 3, 6], dtype=np.int8)
+SWAPPED: NDArray[np.int8] = np.array(
+    [B_JET, JET, ANTIMUON, MUON, POSITRON, ELECTRON, PHOTON], dtype=np.int8
+)
 
 
-#: Share of the particles of each type that are swapped.
+#: Share of the particles of each type that are swapped, in the order of the types.
 SWAP_SHARE: Floats = np.array([0.25, 0.15, 0.3, 0.3, 0.3, 0.3, 0.0])
 
 

@@ -21,6 +21,7 @@ from hepmtp.events.particles import (
     B_JET,
     CONSTITUENT_TYPES,
     ELECTRON,
+    LEPTONS,
     MUON,
     PARTICLE_NAMES,
     PARTICLE_TYPES,
@@ -71,8 +72,7 @@ def n_b(events: ak.Array) -> NDArray[np.int64]:
 
 def n_leptons(events: ak.Array) -> NDArray[np.int64]:
     """Number of electrons and muons, shape (n_events,)."""
-    kind = events.Particle["type"]
-    return _per_event((kind >= POSITRON) & (kind <= MUON))
+    return _per_event(_is_lepton(events))
 
 
 def lepton_charge(events: ak.Array) -> NDArray[np.int64]:
@@ -194,12 +194,16 @@ def _b_jets(events: ak.Array) -> ak.Array:
 
 
 def _leptons(events: ak.Array) -> ak.Array:
+    return events.Particle[_is_lepton(events)]
+
+
+def _is_lepton(events: ak.Array) -> ak.Array:
     kind = events.Particle["type"]
-    return events.Particle[(kind >= POSITRON) & (kind <= MUON)]
+    return (kind >= LEPTONS[0]) & (kind <= LEPTONS[-1])
 
 
 def _n_photons(events: ak.Array) -> NDArray[np.int64]:
-    return np.asarray(ak.sum(events.Particle["type"] == PHOTON, axis=1), dtype=np.int64)
+    return _per_event(events.Particle["type"] == PHOTON)
 
 
 def _met(events: ak.Array) -> Floats:

@@ -9,6 +9,10 @@ from numpy.typing import NDArray
 PARTICLE_TYPES: tuple[str, ...] = ("j", "b", "e+", "e-", "m+", "m-", "g")
 JET, B_JET, POSITRON, ELECTRON, ANTIMUON, MUON, PHOTON = range(7)
 
+#: Leptons of both charges, positive ones first; their types lie side by side.
+ELECTRONS, MUONS = (POSITRON, ELECTRON), (ANTIMUON, MUON)
+LEPTONS = (*ELECTRONS, *MUONS)
+
 
 #: The same types as text for axes and tables.
 PARTICLE_NAMES: tuple[str, ...] = ("jet", "b-jet", "e+", "e-", "mu+", "mu-", "photon")

@@ -2,7 +2,7 @@
 published models.
 
 The rule: a working point that :mod:`hepmtp.statistics.metrics` does not quote stays an empty field.
-A place among published models is no contest: they saw other events, other cuts and another detector
+A place among published models is no ranking: they saw other events, other cuts and another detector
 simulation.
 """
 
@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hepmtp.errors import HepmtpError
+from hepmtp.errors import ReadError
 from hepmtp.statistics.metrics import Roc, max_sic, working_point
 
 #: Columns of the challenge's tables, in their order.
@@ -90,7 +90,7 @@ def read_challenge(path: str | Path) -> list[ChallengeRow]:
 
     Raises
     ------
-    HepmtpError
+    ReadError
         naming file and line of what is missing or no number.
     """
     try:
@@ -98,14 +98,14 @@ def read_challenge(path: str | Path) -> list[ChallengeRow]:
             reader = csv.DictReader(file, strict=True)
             names = [name.strip() for name in reader.fieldnames or ()]
             if missing := [name for name in COLUMNS if name not in names]:
-                raise HepmtpError(
+                raise ReadError(
                     f"{path} line 1: no column {', '.join(missing)}; found "
                     f"{', '.join(names) or 'nothing'}, expected {','.join(COLUMNS)}"
                 )
             reader.fieldnames = names
             return [_row(row, f"{path} line {reader.line_num}") for row in reader]
     except (OSError, UnicodeError, csv.Error) as error:
-        raise HepmtpError(f"{path} cannot be read as a table of the challenge: {error}") from None
+        raise ReadError(f"{path} cannot be read as a table of the challenge: {error}") from None
 
 
 def places(ours: Iterable[ChallengeRow], published: Iterable[ChallengeRow]) -> list[Place]:
@@ -138,13 +138,13 @@ def places(ours: Iterable[ChallengeRow], published: Iterable[ChallengeRow]) -> l
 def _row(fields: Mapping[str | None, str | None], where: str) -> ChallengeRow:
     if None in fields or None in fields.values():
         expected = sum(name is not None for name in fields)
-        raise HepmtpError(
+        raise ReadError(
             f"{where}: {'more' if None in fields else 'less'} than {expected} fields; the header "
             "has so many"
         )
     text = {name: (value or "").strip() for name, value in fields.items() if name is not None}
     if empty := [name for name in COLUMNS[:4] if not text[name]]:
-        raise HepmtpError(
+        raise ReadError(
             f"{where}: {empty[0]} is empty; only the working points {', '.join(COLUMNS[4:])} may be"
         )
     one, two, three = (
@@ -165,5 +165,5 @@ def _share(text: str, name: str, where: str) -> float:
     except ValueError:
         value = float("nan")
     if not 0 <= value <= 1:
-        raise HepmtpError(f"{where}: {name} is {text!r}, expected a number from 0 to 1")
+        raise ReadError(f"{where}: {name} is {text!r}, expected a number from 0 to 1")
     return value

@@ -16,7 +16,7 @@ from hepmtp.detectors import Detector
 from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
 from hepmtp.detectors.observables import OBSERVABLES, Observable
 from hepmtp.detectors.token_rarity import TokenRarity
-from hepmtp.errors import HepmtpError
+from hepmtp.errors import OptionError
 from hepmtp.models.masked import ModelOptions, Output
 from hepmtp.studies.league.entry import Entry, Kind, Make, entry_of, made_of, tiny
 from hepmtp.tokenizers.lookup import PRESETS, LookupTokenizer
@@ -37,7 +37,7 @@ def choose(
 
     Raises
     ------
-    HepmtpError
+    OptionError
         if a name is unknown.
 
     Examples
@@ -46,12 +46,12 @@ def choose(
     ['ht', 'masked_token']
     """
     if group not in GROUPS:
-        raise HepmtpError(f"group {group!r} is unknown; there are {', '.join(GROUPS)}")
+        raise OptionError(f"group {group!r} is unknown; there are {', '.join(GROUPS)}")
     names = tuple(only)
     for name in names:
         if name not in ENTRIES:
             close = difflib.get_close_matches(name, ENTRIES, cutoff=0.4) or list(ENTRIES)
-            raise HepmtpError(
+            raise OptionError(
                 f"entry {name!r} is unknown; there are {', '.join(close)}; your own ones join with "
                 "--add"
             )

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from hepmtp import storage
 from hepmtp.detectors import Detector, load_detector
-from hepmtp.errors import HepmtpError, check_protocol
+from hepmtp.errors import OptionError, check_protocol
 
 Kind = Literal["observable", "background-only", "supervised"]
 
@@ -76,12 +76,16 @@ def tiny(entry: Entry) -> Entry:
 
 
 def entry_of(word: str) -> Entry:
-    """The user's own entry: ``pkg.module:Class``, called with the seed if it takes one, or a folder
-    with a saved detector.
+    """The user's own entry: ``pkg.module:Class``, or the folder of a saved detector.
 
-    ``NAME=`` before it gives the entry a name, else it has that of the detector. Whether a saved
-    detector has seen the league's analysis events cannot be known here: it must have been fitted by
-    hepmtp's split on files of the same names.
+    A class is called with the seed if it takes one. ``NAME=`` before it gives the entry a name,
+    else it has that of the detector. Whether a saved detector has seen the league's analysis events
+    cannot be known here: it must have been fitted by hepmtp's split on files of the same names.
+
+    Raises
+    ------
+    OptionError
+        if it names neither.
 
     Examples
     --------
@@ -119,7 +123,7 @@ def entry_of(word: str) -> Entry:
             name or first.name, of, _kind(first), first.description, seeded="seed" in takes
         )
     except (ImportError, AttributeError, ValueError, TypeError) as error:
-        raise HepmtpError(
+        raise OptionError(
             f"{where!r} is neither the folder of a saved detector nor a pkg.module:Class that "
             f"makes a detector from a seed or nothing: {error}"
         ) from None
@@ -130,8 +134,7 @@ def _kind(detector: Detector) -> Kind:
 
 
 def made_of(path: str, within: str = "", **values: Any) -> Callable[..., Any]:
-    """A function of the seed that makes what `path` names with its defaults, but the seed and these
-    values.
+    """A function of the seed that makes what `path` names, with these values.
 
     `within` names the field that holds the options with the seed, if it is not a field of its own.
     """

@@ -1,7 +1,7 @@
-"""Fits of a league: who is fitted on which events, and what an earlier call has left.
+"""Fits of a league: each entry's detector fitted and scored, or taken from the folder.
 
-The rule: an entrant is fitted on background that is not of the analysis part, and scored on the
-analysis part.
+The rule: a detector is fitted on background outside the analysis part, and scored on the analysis
+part, which it never gets to see in ``fit``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,15 @@ from hepmtp import storage
 from hepmtp.datasets.files import read
 from hepmtp.datasets.manifest import Dataset
 from hepmtp.detectors import Detector, load_detector
-from hepmtp.errors import HepmtpError, ScoreError, StorageError, TrainingError, check_protocol
+from hepmtp.errors import (
+    HepmtpError,
+    ManifestError,
+    OptionError,
+    ScoreError,
+    StorageError,
+    TrainingError,
+    check_protocol,
+)
 from hepmtp.events.ragged import Floats
 from hepmtp.events.record import PARTICLE_FIELDS, concatenate
 from hepmtp.events.regions import Region
@@ -43,9 +51,7 @@ class LeagueEvents:
     training: ak.Array
     signals: dict[str, ak.Array]
     held_out: dict[str, ak.Array]  # analysis part, in any of the regions
-    columns: dict[
-        str, dict[str, NDArray[Any]]
-    ]  # "weight" and "region:<name>" of the held-out events
+    columns: dict[str, dict[str, NDArray[Any]]]  # "weight" and "region:<name>", held-out events
     background: list[str]
 
     @classmethod
@@ -70,7 +76,7 @@ class LeagueEvents:
                 name: mask[kept] for name, mask in masks.items()
             }
         if missing := [role for role, found in parts.items() if not found]:
-            raise HepmtpError(
+            raise ManifestError(
                 f"a league needs background and signal: no data set with role {missing[0]} among "
                 f"{', '.join(dataset.name for dataset in datasets) or 'none'}"
             )
@@ -92,15 +98,16 @@ class LeagueEvents:
 
 @dataclass(frozen=True)
 class Fitting:
-    """Fits entries, or takes up what an earlier call has fitted."""
+    """Fits entries, unless their scores are in the folder already."""
 
     folder: Path
     events: LeagueEvents
     registry: Mapping[str, Entry]
 
     def fit(self, entry: Entry, seed: int, signal: str = "", *, as_part: bool = False) -> Fit:
-        """The scores of one entry, from the folder if they are there (and its detector, if it is to
-        be a part).
+        """The scores of one entry, from the folder if they are there.
+
+        As a part of another entry, its detector has to be there as well.
         """
         names = [*self.events.background, signal] if signal else list(self.events.held_out)
         detector = self.make(entry, seed, signal)
@@ -157,7 +164,7 @@ class Fitting:
         given: dict[str, Any] = {"signal": self.events.signals[signal]} if signal else {}
         if entry.parts:
             if unknown := [name for name in entry.parts if name not in self.registry]:
-                raise HepmtpError(
+                raise OptionError(
                     f"entry {entry.name!r} is made from {', '.join(unknown)}, which is not in this "
                     "league"
                 )
@@ -221,7 +228,7 @@ def _digest(events: ak.Array) -> str:
 
 
 def _kept(path: Path, mark: str) -> tuple[dict[str, Any], dict[str, Floats]] | None:
-    """Scores that an earlier call has left, if they are of the same fit; damaged ones are none."""
+    """Scores in the folder, if they are of the same fit; damaged ones are none."""
     try:
         meta, arrays = storage.read(path, _KIND)
     except StorageError:

@@ -1,4 +1,13 @@
-"""A league's folder: tables, and figures of each signal and region."""
+"""A league's folder: tables, and figures of each signal and region.
+
+What is in it::
+
+    league.csv .json .md    the table: one row per detector, signal and region
+    challenge.csv           the same in the form of the Dark Machines challenge
+    figures/                roc, sic and auc of each signal and region
+    detectors/NAME-SEED     the fitted detectors, for `hepmtp run`
+    scores/NAME-SEED        their scores: a league that was interrupted goes on from these
+"""
 
 from __future__ import annotations
 
@@ -19,8 +28,9 @@ from hepmtp.studies.league.table import Entrant, LeagueRow
 
 
 class League(NamedTuple):
-    """What a league found: rows and tables, rows in the challenge's form, and the places of those
-    without labels among published ones.
+    """Rows and tables, rows in the challenge's form, and places among published results.
+
+    Detectors trained with labels have no place.
     """
 
     folder: Path
@@ -115,8 +125,9 @@ def draw_league(
     *,
     caption: Caption = SIMULATION,
 ) -> None:
-    """Draw ROC and SIC of the best of each kind and of the one compared with (first seed), and the
-    AUC of all.
+    """Draw ROC and SIC of the best of each kind (first seed), and the AUC of all.
+
+    The entry that all others are compared with is among them.
     """
     signal, region = rows[0].signal, rows[0].region
     title = f"{plotting.process_style([signal])[signal][0]}, {region}"

@@ -1,19 +1,7 @@
-"""The league: every detector against every signal in every region, on the same events, with errors
-and plain rivals.
+"""Run a league: fit and score all entries, compare them, and write the result.
 
-The rule: an entrant is fitted on background that is not of the analysis part, and scored on the
-analysis part, which no entrant ever gets to see in ``fit``. A detector with labels is the ceiling:
-it is shown apart and is nobody's rival.
-
-What is written::
-
-    league.csv .json .md    the table: one row per detector, signal and region
-    challenge.csv           the same in the form of the Dark Machines challenge
-    figures/                roc, sic and auc of each signal and region
-    detectors/NAME-SEED     the fitted detectors, for `hepmtp run`
-    scores/NAME-SEED        their scores: a league that was interrupted goes on from these
-
-All events are held in memory.
+The rule: a detector trained with labels is an upper bound, shown apart; no other detector is
+compared with it. All events are held in memory.
 """
 
 from __future__ import annotations
@@ -25,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hepmtp.datasets.manifest import Dataset
-from hepmtp.errors import HepmtpError
+from hepmtp.errors import HepmtpError, OptionError
 from hepmtp.events.regions import region_named
 from hepmtp.plotting import OWN_FILES, SIMULATION
 from hepmtp.studies.league.challenge import ChallengeRow, places
@@ -87,8 +75,11 @@ def run_league(
     Raises
     ------
     HepmtpError
-        if a library is missing, names repeat, nobody is called `against`, or there is no background
-        or no signal in any of the regions.
+        if a library is missing, or no region has events of a signal and of the background.
+    ManifestError
+        if there is no data set of background or of signal.
+    OptionError
+        if names or seeds repeat or are missing, or no entry is called `against`.
     """
     folder = Path(folder)
     _check(entries, seeds, against)
@@ -142,7 +133,7 @@ def run_league(
 def _check(entries: Sequence[Entry], seeds: Sequence[int], against: str) -> None:
     names = [row for entry in entries for row in entry.rows]
     if not names or len(set(names)) != len(names):
-        raise HepmtpError(
+        raise OptionError(
             "a league needs entries, each with a name of its own; found "
             f"{', '.join(names) or 'none'}"
         )
@@ -150,11 +141,11 @@ def _check(entries: Sequence[Entry], seeds: Sequence[int], against: str) -> None
         *names,
         *(row for entry in ENTRIES.values() for row in entry.rows),
     }:
-        raise HepmtpError(
+        raise OptionError(
             f"there is no entry {against!r} to compare with; there are {', '.join(names)}"
         )
     if not seeds or len(set(seeds)) != len(seeds):
-        raise HepmtpError(f"a league needs seeds, each once; found {list(seeds)}")
+        raise OptionError(f"a league needs seeds, each once; found {list(seeds)}")
     absent = {
         entry.name: missing
         for entry in entries

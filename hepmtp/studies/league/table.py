@@ -3,8 +3,8 @@
 Every detector's numbers in every region, as means over seeds, with errors and differences.
 
 The rule: two detectors are compared on the same events and the same seed, so that what they share
-drops out of the error. A detector's rivals are other entries; a form of its own is none, and what
-was trained with labels is nobody's.
+drops out of the error. A detector is compared with other entries: not with another form of its own
+score, and not with what was trained with labels.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class LeagueRow(NamedTuple):
     of_ceiling: float | None  #: (AUC - 0.5) / (AUC with labels - 0.5), balanced
     of_ceiling_error: float | None
     rival: str  #: the best other background-only entry
-    over_rival: float | None  #: balanced AUC minus that of the rival on the same events
+    over_rival: float | None  #: balanced AUC minus its on the same events
     over_rival_error: float | None
     observable: str  #: the best other observable
     over_observable: float | None
@@ -75,9 +75,9 @@ class LeagueRow(NamedTuple):
 
 
 class Entrant(NamedTuple):
-    """One row of the table in the making.
+    """What a row of the table is made from: one detector, signal and region.
 
-    A detector against one signal in one region, all lists one per seed.
+    All lists have one item per seed.
     """
 
     name: str
@@ -101,7 +101,7 @@ def enter(
     signal: str,
     region: str,
 ) -> list[Entrant]:
-    """All rows of one signal and region in the making.
+    """What all rows of one signal and region are made from.
 
     Parameters
     ----------

@@ -14,7 +14,7 @@ import awkward as ak
 
 from hepmtp import plotting, storage
 from hepmtp.detectors import training_events
-from hepmtp.errors import TokenError
+from hepmtp.errors import OptionError, StorageError
 from hepmtp.plotting import SIMULATION, Caption
 from hepmtp.studies.tokenizer import figures
 from hepmtp.studies.tokenizer.measure import TokenizerReport, tokenizer_report
@@ -36,14 +36,16 @@ def tokenizer_of(word: str, background: ak.Array) -> tuple[str, Tokenizer]:
 
     Raises
     ------
-    TokenError
+    OptionError
         if the word names no tokenizer.
+    StorageError
+        if the folder holds something else.
     """
     if (Path(word) / storage.META).is_file():
         found = storage.load(word)
         tokenizer = found if isinstance(found, Tokenizer) else getattr(found, "tokenizer", None)
         if not isinstance(tokenizer, Tokenizer):
-            raise TokenError(
+            raise StorageError(
                 f"{word} holds a {storage.kind_of(found)!r}, expected a tokenizer or a detector "
                 "with one"
             )
@@ -56,13 +58,13 @@ def _made(word: str) -> Tokenizer:
     try:
         made = storage.resolve(word)()
     except (ImportError, AttributeError, ValueError, TypeError) as error:
-        raise TokenError(
+        raise OptionError(
             f"{word!r} is neither the folder of a saved tokenizer or detector, nor a look-up table "
             f"({', '.join(PRESETS)}), nor a pkg.module:Class that makes a tokenizer from nothing: "
             f"{error}"
         ) from None
     if not isinstance(made, Tokenizer):
-        raise TokenError(f"{word} makes a {storage.kind_of(made)!r}, expected a tokenizer")
+        raise OptionError(f"{word} makes a {storage.kind_of(made)!r}, expected a tokenizer")
     return made
 
 

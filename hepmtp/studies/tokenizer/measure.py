@@ -16,7 +16,7 @@ from typing import NamedTuple
 import awkward as ak
 import numpy as np
 
-from hepmtp.errors import TokenError, TrainingError
+from hepmtp.errors import OptionError, TokenError, TrainingError
 from hepmtp.events.observables import EVENT_FEATURES, event_features, jets
 from hepmtp.events.particles import PARTICLE_TYPES
 from hepmtp.events.ragged import Floats, Ints, wrap_phi
@@ -139,12 +139,14 @@ def tokenizer_report(
     ------
     TrainingError
         if the background is not of role background or has no analysis events.
+    OptionError
+        if a classifier is unknown.
     TokenError
         if decoding does not give one particle for each one.
     """
     check_background(background)
     if unknown := set(classifiers) - set(CLASSIFIERS):
-        raise TrainingError(
+        raise OptionError(
             f"classifiers {sorted(unknown)} are unknown; there are {', '.join(CLASSIFIERS)}"
         )
     before = Parts.of(background, max_events, seed)

@@ -91,11 +91,9 @@ class EventInputs(NamedTuple):
         learn from all of them.
         """
         n = len(self.counts)
-        angle, eta, phi = (
-            rng.uniform(0, 2 * np.pi, n),
-            rng.choice([-1.0, 1.0], n),
-            rng.choice([-1.0, 1.0], n),
-        )
+        angle = rng.uniform(0, 2 * np.pi, n)
+        eta = rng.choice([-1.0, 1.0], n)
+        phi = rng.choice([-1.0, 1.0], n)
         of = owner(self.counts)
         particles, met = self.particles.copy(), self.met.copy()
         particles[:, _ETA] *= eta[of]

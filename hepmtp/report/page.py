@@ -108,12 +108,11 @@ def _conclusion(row: Record, performance: Sequence[Record], info: RunInfo) -> st
     ]
     best = max(others, key=lambda one: float(one["auc_balanced"]))
     return (
-        f"{row['signal']} in {row['region']}: {info.detector} sees {verdict}. "
-        f"Its balanced AUC is {_pair(row, 'auc_balanced')}, "
-        f"and the difference to {info.reference} on the same events is {rounded(gain, error)} "
-        f"({sigmas:.1f} standard deviations). The best score without this model is "
-        f"{best['detector']} with {_pair(best, 'auc_balanced')}. "
-        f"Raw events: {row['n_signal']} signal, {row['n_background']} background."
+        f"{row['signal']} in {row['region']}: {info.detector} sees {verdict}. Its balanced AUC is "
+        f"{_pair(row, 'auc_balanced')}, and the difference to {info.reference} on the same events "
+        f"is {rounded(gain, error)} ({sigmas:.1f} standard deviations). The best score without "
+        f"this model is {best['detector']} with {_pair(best, 'auc_balanced')}. Raw events: "
+        f"{row['n_signal']} signal, {row['n_background']} background."
     )
 
 

@@ -114,10 +114,8 @@ class Autoencoder(nn.Module):
     def loss(self, features: Tensor, groups: list[Group]) -> Tensor:
         """Mean loss of these particles, sorted as `groups` says."""
         vectors, own = self.quantiser(self.latent(features, groups))
-        found, wanted = (
-            self._decoded(vectors, features[:, N_KINEMATIC:], groups),
-            self.standard(features),
-        )
+        found = self._decoded(vectors, features[:, N_KINEMATIC:], groups)
+        wanted = self.standard(features)
         loss: Tensor = own + F.mse_loss(found[:, :N_KINEMATIC], wanted[:, :N_KINEMATIC])
         if self.options.condition == "none":
             loss = loss + F.cross_entropy(found[:, N_KINEMATIC:], wanted[:, N_KINEMATIC:])
@@ -242,10 +240,8 @@ def encode(model: Autoencoder, features: NDArray[np.float32], counts: Ints) -> I
     In the float64 of the fitted model, so that rounding decides no code.
     """
     codes = np.empty(len(features), dtype=np.int64)
-    x, particles = (
-        torch.as_tensor(features, dtype=torch.float64),
-        TokenBatch.from_counts(np.arange(len(features)), counts),
-    )
+    x = torch.as_tensor(features, dtype=torch.float64)
+    particles = TokenBatch.from_counts(np.arange(len(features)), counts)
     with torch_threads(1):
         for events in _blocks(counts):
             flat, groups = _sorted(particles.select(events))

@@ -62,10 +62,8 @@ class TailCombination:
         if len(x) < EVENTS_PER_POINT:
             raise TrainingError(f"{len(x)} events are too few for tail probabilities; give more")
         grids = [_grid(column) for column in x.T]
-        self.values_, self.surprise_ = (
-            tuple(values for values, _ in grids),
-            tuple(surprise for _, surprise in grids),
-        )
+        self.values_ = tuple(values for values, _ in grids)
+        self.surprise_ = tuple(surprise for _, surprise in grids)
         self.slope_ = np.array([_slope(column) for column in x.T])
         return self
 

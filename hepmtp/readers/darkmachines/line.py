@@ -228,10 +228,8 @@ def _number(text: str, name: str, *, massless: bool = False) -> float:
     elif name == "MET" or name.startswith("pt"):
         expected, legal = "a finite number >= 0", 0 <= value < np.inf
     elif massless and name.startswith("eta"):
-        expected, legal = (
-            f"at most {MAX_ETA:g} in size, for E is pt cosh(eta)",
-            abs(value) <= MAX_ETA,
-        )
+        expected = f"at most {MAX_ETA:g} in size, for E is pt cosh(eta)"
+        legal = abs(value) <= MAX_ETA
     else:
         legal = bool(np.isfinite(value))
     if not legal:

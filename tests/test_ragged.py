@@ -7,8 +7,7 @@ import math
 import awkward as ak
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from hepmtp.events.ragged import owner, ragged_arange, starts, wrap_phi
 

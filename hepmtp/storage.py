@@ -32,34 +32,25 @@ META, ARRAYS = "hepmtp.json", "arrays.safetensors"
 #: Modules whose names were once saved, in folders and in manifests, and the public names of the
 #: classes that they held.
 _FORMER_HOMES = {
-    "detectors.combination": "Combination",
-    "detectors.deep_svdd": "DeepSVDD",
-    "detectors.distortion": "DistortionDetector",
-    "detectors.ecod": "ECOD",
-    "detectors.flow": "Flow",
-    "detectors.isolation_forest": "IsolationForest",
-    "detectors.masked_token": "MaskedTokenDetector",
-    "detectors.observables": "Observable",
-    "detectors.supervised": "SupervisedDetector",
-    "detectors.token_rarity": "TokenRarity",
-    "detectors.vae": "VAE",
-    "readers.darkmachines_csv": "DarkMachinesCSV",
-    "readers.delphes": "Delphes",
-    "readers.dm_ntuple": "DMNtuple",
-    "readers.fourtops_hdf5": "FourTopsHDF5",
-    "readers.jetclass": "JetClass",
-    "readers.nanoaod": "NanoAOD",
-    "readers.parquet": "ParquetReader",
-    "readers.physlite": "Physlite",
-    "readers.root": "RootReader",
-    "tokenizers.continuous": "ContinuousInputs",
-    "tokenizers.fsq": "FSQTokenizer",
-    "tokenizers.graph_vq": "GraphVQTokenizer",
-    "tokenizers.lookup": "LookupTokenizer",
-    "tokenizers.vqvae": "VQVAETokenizer",
+    "detectors": (
+        "combination:Combination deep_svdd:DeepSVDD distortion:DistortionDetector ecod:ECOD "
+        "flow:Flow isolation_forest:IsolationForest masked_token:MaskedTokenDetector "
+        "observables:Observable supervised:SupervisedDetector token_rarity:TokenRarity vae:VAE"
+    ),
+    "readers": (
+        "darkmachines_csv:DarkMachinesCSV delphes:Delphes dm_ntuple:DMNtuple "
+        "fourtops_hdf5:FourTopsHDF5 jetclass:JetClass nanoaod:NanoAOD parquet:ParquetReader "
+        "physlite:Physlite root:RootReader"
+    ),
+    "tokenizers": (
+        "continuous:ContinuousInputs fsq:FSQTokenizer graph_vq:GraphVQTokenizer "
+        "lookup:LookupTokenizer vqvae:VQVAETokenizer"
+    ),
 }
 FORMER_NAMES = {
-    f"hepmtp.{module}:{name}": f"hepmtp:{name}" for module, name in _FORMER_HOMES.items()
+    f"hepmtp.{room}.{name}": f"hepmtp:{name.partition(':')[2]}"
+    for room, names in _FORMER_HOMES.items()
+    for name in names.split()
 } | {"hepmtp.readers.darkmachines_csv:SKIP_BAD": "hepmtp.readers.darkmachines.reader:SKIP_BAD"}
 #: What stands around the hash that ends META; it is that of the text before it and of ARRAYS.
 _SIGNED, _END = ',\n "sha256": "', '"\n}\n'

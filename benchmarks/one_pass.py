@@ -1,5 +1,6 @@
-"""Events per second and AUC of one-pass scoring (attention "leave_one_out") against hiding each
-token in turn (attention "full").
+"""One-pass scoring against hiding each token in turn: events per second and AUC.
+
+The attention is "leave_one_out" in one pass and "full" in turn.
 
 Models of the same size and training length; speed is measured on the same events, in turns, in one
 thread, best CPU time of the rounds. AUCs are of the plain forms of the score, in the SR, on events

@@ -173,9 +173,7 @@ def trained(name: str, variant: Variant, judge: Judge, folder: Path) -> MaskedTo
 
 
 def joins(components: dict[str, np.ndarray], judge: Judge) -> dict[str, dict[str, np.ndarray]]:
-    """Other ways to make one score of the components, each fitted on the background training part
-    unless it says labels.
-    """
+    """Other ways to join the components, each fitted on background unless it says labels."""
 
     def with_labels(model: Any, one: str, zero: str = "train") -> dict[str, np.ndarray]:
         x = np.concatenate([components[zero], components[one]])

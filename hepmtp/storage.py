@@ -58,9 +58,7 @@ _SIGNED, _END = ',\n "sha256": "', '"\n}\n'
 
 @contextlib.contextmanager
 def new_folder(path: str | Path) -> Iterator[Path]:
-    """A temporary folder beside `path` that takes its name, and replaces an older one, when the
-    block succeeds.
-    """
+    """A temporary folder that takes the name `path`, and replaces it, when the block succeeds."""
     path = Path(path)
     if path.exists() and not (path / META).is_file():
         raise StorageError(
@@ -180,8 +178,7 @@ def kind_of(fitted: object) -> str:
 
 
 def current_name(name: str) -> str:
-    """The name that is used today for what older folders and manifests call by its former module
-    (`FORMER_NAMES`).
+    """Today's name of what older folders and manifests name otherwise (`FORMER_NAMES`).
 
     Examples
     --------

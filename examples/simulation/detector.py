@@ -1,5 +1,6 @@
-"""Detector: particles of Pythia become jets, b-jets, leptons, photons and MET, with the resolutions
-of Delphes' ATLAS card.
+"""Detector: particles of Pythia become jets, b-jets, leptons, photons and MET.
+
+Resolutions are those of Delphes' ATLAS card.
 
 The rule: a parametrisation, not a simulation: every particle is smeared by itself, efficiencies and
 tags are drawn, there is neither magnetic field nor material. Functions take flat numpy arrays of
@@ -211,8 +212,9 @@ def as_pt_eta_phi(jets: ak.Array) -> ak.Array:
 
 
 def heavy_hadrons(prt: ak.Array, quark: int) -> ak.Array:
-    """Hadrons with a quark of this flavour (4 or 5) and none heavier, excited ones and those that
-    decay later included.
+    """Hadrons with a quark of this flavour (4 or 5) and none heavier.
+
+    Excited ones and those that decay later are included.
     """
     code = np.abs(prt.id)
     digits = [code // 100 % 10, code // 1000 % 10]
@@ -234,9 +236,7 @@ def tagged(jets: ak.Array, prt: ak.Array, rng: np.random.Generator) -> ak.Array:
 
 
 def reconstruct(prt: ak.Array, rng: np.random.Generator) -> tuple[ak.Array, ak.Array]:
-    """Particles (pt, eta, phi, energy, type; by falling pt) and MET (pt, phi) of a batch of events
-    of Pythia.
-    """
+    """Particles (pt, eta, phi, energy, type; by falling pt) and MET (pt, phi) of a batch."""
     seen = smear(visible(prt), rng)
     found = leptons_and_photons(seen, rng)
     jets = as_pt_eta_phi(cluster(seen[~found], RADIUS).inclusive_jets(min_pt=JET_PT))

@@ -46,8 +46,7 @@ LEPTONS: dict[str, Callable[[ArrayLike, ArrayLike], NDArray[np.bool_]]] = {
 
 
 class LeptonFilter(pythia8mc.UserHooks):  # type: ignore[misc]
-    """Hook of Pythia that draws the resonance decays of an event again until its charged leptons
-    pass.
+    """Hook of Pythia: decays of resonances are drawn again until the charged leptons pass.
 
     `draws` and `passed` count; `efficiency` is the fraction that passed.
     """

@@ -146,8 +146,9 @@ def six_digits(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def weighted(sample: Sample, cross_section: float) -> ak.Array:
-    """The events numbered from 1, with the weight cross-section [pb] x luminosity / equivalent
-    generated events.
+    """The events numbered from 1, with their weight.
+
+    It is cross-section [pb] x luminosity / equivalent generated events.
     """
     weight = six_digits(
         ak.to_numpy(sample.events.weight) * (cross_section * LUMINOSITY / sample.generated)

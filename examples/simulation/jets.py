@@ -42,8 +42,9 @@ BATCH, ROWS = 100, 1000
 
 
 class Kind(NamedTuple):
-    """Jets of one file: settings of Pythia, PDG codes of what they come from (none: any outgoing
-    parton), label.
+    """Jets of one file: settings of Pythia, PDG codes of their origin, and a label.
+
+    Without codes they come from any outgoing parton.
     """
 
     settings: tuple[str, ...]
@@ -201,8 +202,9 @@ def generate(
 
 
 def write(path: str | Path, pieces: Iterator[dict[str, Any]]) -> None:
-    """Write branches to the TTree ``tree`` of a new ROOT file, which takes its name when it is
-    complete.
+    """Write branches to the TTree ``tree`` of a new ROOT file.
+
+    The file takes its name when it is complete.
     """
     with storage.new_file(path) as temporary, uproot.recreate(temporary) as file:
         for i, branches in enumerate(pieces):

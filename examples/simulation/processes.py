@@ -21,8 +21,7 @@ LUMINOSITY = 139_000.0
 
 
 class Process(NamedTuple):
-    """Name and cross-section [pb], settings of Pythia's own matrix elements, and an SLHA spectrum
-    if it needs one.
+    """Name, cross-section [pb], settings of Pythia's own matrix elements, SLHA spectrum if any.
 
     `leptons` names what the hard decays and then the reconstructed event must have: see
     `filters.LEPTONS`.

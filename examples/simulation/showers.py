@@ -1,5 +1,4 @@
-"""Pythia: events from matrix elements, Pythia's own or those of a file, through decays, showers and
-underlying event.
+"""Pythia: decays, showers and underlying event, from its own matrix elements or a file's.
 
 The rule: the seed is given, and whole batches come as awkward arrays, so that nothing loops over
 particles in Python.
@@ -64,8 +63,9 @@ def start_process(
 
 
 def batches(pythia: Any, size: int) -> Iterator[ak.Array]:
-    """Batches of at most `size` events with the fields ``prt`` and ``info`` of Pythia, until a file
-    of events ends.
+    """Batches of at most `size` events, with the fields ``prt`` and ``info`` of Pythia.
+
+    They end with a file of events.
     """
     while len(events := pythia.nextBatch(size)):
         yield events

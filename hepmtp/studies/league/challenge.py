@@ -1,5 +1,6 @@
-"""Results in the form of the Dark Machines challenge (arXiv:2105.14027), to set beside its
-published models.
+"""Results in the form of the Dark Machines challenge, beside its published models.
+
+The challenge is that of arXiv:2105.14027.
 
 The rule: a working point that :mod:`hepmtp.statistics.metrics` does not quote stays an empty field.
 A place among published models is no ranking: they saw other events, other cuts and another detector
@@ -83,8 +84,7 @@ def challenge_table(rows: Iterable[ChallengeRow]) -> str:
 
 
 def read_challenge(path: str | Path) -> list[ChallengeRow]:
-    """Rows of a table in the challenge's format, such as `challenge_table` writes or its authors
-    published.
+    """Rows of a table in the challenge's format, our own or its authors'.
 
     Columns are found by name, others may stand beside them; an empty working point is None.
 

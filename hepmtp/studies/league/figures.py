@@ -33,8 +33,9 @@ class Bar(NamedTuple):
 
 @styled
 def auc_bars(bars: Sequence[Bar], *, title: str = "", caption: Caption = SIMULATION) -> Figure:
-    """AUC of each detector with its statistical error (black) and its spread over seeds (wide,
-    grey), best on top.
+    """AUC of each detector, best on top.
+
+    The statistical error is black, the spread over seeds wide and grey.
     """
     apart = sorted((bar for bar in bars if bar.kind == "supervised"), key=lambda bar: -bar.auc)
     rest = sorted((bar for bar in bars if bar.kind != "supervised"), key=lambda bar: -bar.auc)

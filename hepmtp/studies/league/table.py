@@ -140,8 +140,9 @@ def _add_seed(
 
 
 def league_rows(entrants: Sequence[Entrant], *, against: str = "") -> list[LeagueRow]:
-    """Rows of one signal and region, the largest balanced AUC first, each compared with the entry
-    `against`, too.
+    """Rows of one signal and region, the largest balanced AUC first.
+
+    Each is compared with the entry `against`, too.
     """
     return [
         _league_row(one, entrants, against) for one in sorted(entrants, key=lambda one: -one.auc)
@@ -232,8 +233,9 @@ def _difference(a: Scores, b: Scores | None) -> Auc:
 
 
 def _share_of(one: Scores, ceiling: Scores) -> tuple[float | None, float | None]:
-    """(AUC - 0.5) / (AUC of the ceiling - 0.5), and its error with the correlation of the two on
-    the same events.
+    """(AUC - 0.5) / (AUC of the ceiling - 0.5), and its error.
+
+    The error has the correlation of the two on the same events.
     """
     mine, full, gap = _difference(one, None), _difference(ceiling, None), _difference(one, ceiling)
     if full.value <= 0:

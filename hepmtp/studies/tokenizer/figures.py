@@ -143,8 +143,9 @@ def correlations(report: TokenizerReport, *, caption: Caption = SIMULATION) -> F
 
 @styled
 def token_histogram(report: TokenizerReport, *, caption: Caption = SIMULATION) -> Figure:
-    """How often each id occurs in background and in the signals, ids by falling share in
-    background, and the ratios.
+    """How often each id occurs in background and in the signals, and the ratios.
+
+    Ids stand by falling share in background.
     """
     counts = report.token_counts
     order = np.argsort(-counts["background"], kind="stable")

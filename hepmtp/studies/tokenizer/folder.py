@@ -77,8 +77,7 @@ def write_tokenizer_report(
     caption: Caption = SIMULATION,
     **options: Any,
 ) -> TokenizerReport:
-    """Measure a tokenizer and write report.md, report.json and, in ``figures``, each figure as png
-    and pdf.
+    """Measure a tokenizer and write report.md, report.json and ``figures`` as png and pdf.
 
     Parameters
     ----------

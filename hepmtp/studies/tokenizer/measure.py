@@ -190,8 +190,9 @@ def tokenizer_report(
 
 
 def residuals(before: ak.Array, after: ak.Array) -> dict[str, Residual]:
-    """Residuals of the same particles, one to one, and of MET and METphi if `after` has any that is
-    not 0.
+    """Residuals of the same particles, one to one, and of MET and METphi.
+
+    Those of MET are left out if `after` has none but 0.
 
     Values of 0 have no relative residual and are left out.
     """

@@ -28,8 +28,9 @@ Scores = tuple[Floats, Floats]
 
 
 class Separation(NamedTuple):
-    """AUC of a classifier with labels on continuous inputs and on tokens, and the difference on the
-    same events.
+    """AUC of a classifier with labels on continuous inputs and on tokens.
+
+    The difference is that on the same events.
     """
 
     signal: str

@@ -15,6 +15,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from outcome import show
+
 from hepmtp.datasets.manifest import embedded
 from hepmtp.studies.league.entries import AGAINST, GROUPS, choose
 from hepmtp.studies.league.run import run_league
@@ -57,10 +59,7 @@ def main() -> None:
         ),
     )
     text = (league.folder / "league.md").read_text(encoding="utf-8")
-    print(text)
-    if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(text, encoding="utf-8")
+    show(text, options.out)
 
 
 if __name__ == "__main__":

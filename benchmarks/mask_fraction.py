@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from outcome import show
 
 from hepmtp.datasets.files import read
 from hepmtp.datasets.manifest import embedded
@@ -69,10 +70,7 @@ def main() -> None:
             *lines,
         ]
     )
-    print(text)
-    if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(text + "\n")
+    show(text + "\n", options.out)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from outcome import show
+
 from hepmtp.datasets.files import read
 from hepmtp.datasets.manifest import embedded
 from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
@@ -75,10 +77,7 @@ def main() -> None:
     command = f"--repeats {options.repeats} --chunksize {options.chunksize}"
     command += f" --forms {' '.join(options.forms)}"
     text = "\n".join([f"Made by `python benchmarks/memory.py {command}`.", "", *lines, "", found])
-    print(text)
-    if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(text + "\n")
+    show(text + "\n", options.out)
     if ratio > LIMIT:
         sys.exit(1)
 

@@ -20,6 +20,7 @@ from pathlib import Path
 import awkward as ak
 import numpy as np
 import torch
+from outcome import show
 
 from hepmtp.datasets.files import read
 from hepmtp.datasets.manifest import embedded
@@ -167,10 +168,7 @@ def main() -> None:
     lines, ratio = speed(options.events, options.rounds)
     if options.epochs:
         lines += ["", *quality(options.epochs, options.seed)]
-    print("\n".join(lines))
-    if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text("\n".join(lines) + "\n")
+    show("\n".join(lines) + "\n", options.out)
     sys.exit(bool(ratio < REQUIRED))
 
 

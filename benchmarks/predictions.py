@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from outcome import show
 
 from hepmtp import plotting
 from hepmtp.datasets.files import read
@@ -102,10 +103,7 @@ def main() -> None:
         *rows,
         *matrices,
     ]
-    print("\n".join(lines))
-    if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text("\n".join(lines) + "\n")
+    show("\n".join(lines) + "\n", options.out)
 
 
 if __name__ == "__main__":

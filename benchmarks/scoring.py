@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from outcome import show
 from torch import Tensor, nn
 
 from hepmtp.datasets.files import read
@@ -38,6 +39,7 @@ TOKENS = 4096  # about so many in one pass of each
 #: Surprise, expected surprise and its variance of each token and head, shape (3, n_tokens,
 #: n_heads).
 Score = Callable[[TokenBatch], np.ndarray]
+Given = Tensor | None
 
 
 class AllPositions(MaskedTokenModel):
@@ -196,10 +198,7 @@ def main() -> None:
     ]
     lines = [sample, "", "| method | events/s | times hepmtp's time |", "|---|---|---|", *rows, ""]
     lines.append(f"hepmtp against the faster padded encoder: {ratio:.2f} (required {REQUIRED:g}).")
-    print("\n".join(lines))
-    if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text("\n".join(lines) + "\n")
+    show("\n".join(lines) + "\n", options.out)
     sys.exit(bool(ratio < REQUIRED))
 
 

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 import awkward as ak
 import numpy as np
+from outcome import show
 from sklearn.covariance import EmpiricalCovariance
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
@@ -280,9 +281,7 @@ def main() -> None:
         "What is trained:", "", *models, "",
     ]  # fmt: skip
     text = "\n".join(lines)
-    print(text)
-    if options.out is not None:
-        options.out.write_text(text, encoding="utf-8")
+    show(text, options.out)
 
 
 if __name__ == "__main__":

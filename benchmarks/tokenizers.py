@@ -20,6 +20,8 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
+from outcome import show
+
 from hepmtp.datasets.files import read
 from hepmtp.datasets.manifest import embedded
 from hepmtp.events.split import part_of
@@ -137,10 +139,7 @@ def main() -> None:
             markdown(Cells(header, [row(*one) for one in found])),
         ]
     )
-    print(text)
-    if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(text)
+    show(text, options.out)
 
 
 if __name__ == "__main__":

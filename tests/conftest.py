@@ -63,6 +63,23 @@ def background() -> ak.Array:
 
 
 @pytest.fixture(scope="session")
+def few(background: ak.Array) -> ak.Array:
+    """Every third event of `background`, for networks that train in every test."""
+    return background[::3]
+
+
+@pytest.fixture(scope="session")
+def events(background: ak.Array) -> ak.Array:
+    """Background training events, two without particles among them; for tokenizers."""
+    from contracts import no_particles  # noqa: PLC0415 - most tests do not need it
+
+    from hepmtp.detectors import training_events  # noqa: PLC0415 - most tests do not need it
+    from hepmtp.events.record import concatenate  # noqa: PLC0415 - most tests do not need it
+
+    return concatenate([training_events(background), no_particles([50.0, 50.0])])
+
+
+@pytest.fixture(scope="session")
 def dask_client() -> Iterator[Client]:
     """A client of a real cluster: two worker processes of one thread on the loopback interface."""
     distributed = pytest.importorskip("distributed")
@@ -80,16 +97,19 @@ def dask_client() -> Iterator[Client]:
 
 
 @pytest.fixture(scope="session")
-def in_every_format(sample: Path) -> Callable[..., dict[str, dict[str, Path]]]:
-    """A function (folder, events of each data set, chunk, rntuple) -> {format.
+def in_every_format(
+    sample: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., dict[str, dict[str, Path]]]:
+    """A function (events of each data set, chunk, rntuple) -> files of the same events, new ones.
 
-    {dataset: file}} of the same events.
+    What it returns is {format: {dataset: file}}.
     """
     from hepmtp.readers.convert import convert  # noqa: PLC0415 - most tests do not need it
 
     def write(
-        folder: Path, n: dict[str, int], *, chunk: int, rntuple: bool = False
+        n: dict[str, int], *, chunk: int, rntuple: bool = False
     ) -> dict[str, dict[str, Path]]:
+        folder = tmp_path_factory.mktemp("formats")
         names = ("csv", "csv.gz", "root", *(("rntuple",) if rntuple else ()), "parquet")
         found: dict[str, dict[str, Path]] = {name: {} for name in names}
         for dataset, events in n.items():

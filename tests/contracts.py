@@ -7,7 +7,7 @@ The rule: the test file of each such class calls its contract first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import awkward as ak
@@ -16,6 +16,7 @@ import pytest
 import torch
 from hist.axis import Regular
 
+from hepmtp.cli import main
 from hepmtp.detectors import Detector
 from hepmtp.detectors.masked_token.surprise import surprises
 from hepmtp.errors import (
@@ -69,6 +70,51 @@ def no_particles(met: Sequence[float], role: Role = "background") -> ak.Array:
         met_phi=[1.0] * n,
         role=role,
     )
+
+
+def photon_and_hadron() -> ak.Array:
+    """An event of a photon and a charged hadron, as a jet has them among its constituents."""
+    return make_events(
+        counts=[2],
+        pt=[5.0, 4.0],
+        eta=[0.1, 0.2],
+        phi=[1.0, 1.1],
+        energy=[6.0, 5.0],
+        type=[6, 7],
+        met=[0.0],
+        met_phi=[0.0],
+        types=CONSTITUENT_TYPES,
+        role="background",
+    )
+
+
+def one_each(**columns: list[float]) -> ak.Array:
+    """Events of one particle: by default a jet of pt 50, eta and phi 0, and MET 50 at phi 0."""
+    n = len(next(iter(columns.values())))
+    default = {
+        "pt": 50.0,
+        "eta": 0.0,
+        "phi": 0.0,
+        "energy": 100.0,
+        "type": 0,
+        "met": 50.0,
+        "met_phi": 0.0,
+    }
+    return make_events(
+        counts=[1] * n, **{name: columns.get(name, [value] * n) for name, value in default.items()}
+    )
+
+
+def damaged(data: bytes, rng: np.random.Generator, n: int) -> Iterator[bytes]:
+    """These bytes cut somewhere, n // 2 times, and then with 50 of them overwritten."""
+    for i in range(n):
+        some = bytearray(data)
+        if i < n // 2:
+            del some[int(rng.integers(1, len(some))) :]
+        else:
+            at = int(rng.integers(len(some) - 50))
+            some[at : at + 50] = rng.bytes(50)
+        yield bytes(some)
 
 
 def check_reader(reader: Reader, path: str, tmp_path: Path) -> None:
@@ -173,6 +219,19 @@ def check_detector(
     return detector
 
 
+def check_seed(make: Callable[..., Detector], fitted: Detector, events: ak.Array) -> None:
+    """A seed gives the same scores, another one others; torch's own generator stays as it was."""
+    import torch  # noqa: PLC0415 - detectors without it use this module too
+
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    again = make().fit(events)
+    assert torch.equal(torch.rand(3), expected)
+    np.testing.assert_array_equal(again.score(events), fitted.score(events))
+    assert not np.array_equal(make(seed=1).fit(events).score(events), fitted.score(events))
+
+
 def _check_forms(detector: Detector, events: ak.Array) -> None:
     with pytest.raises(OptionError, match=r"nonsense"):
         detector.with_score("nonsense")
@@ -233,6 +292,13 @@ def _check_damage(cls: type[Detector], folder: Path) -> None:
     cls.load(folder)
     with pytest.raises(StorageError, match=r"cannot be read as a"):
         cls.load(folder / "nothing")
+
+
+def hepmtp(*words: str | Path) -> int:
+    """Exit code of a command, run in this process as the entry point runs it."""
+    with pytest.raises(SystemExit) as exit_:
+        main([str(word) for word in words])
+    return int(exit_.value.code or 0)
 
 
 #: Share of the ids that encoding decoded events must give again, where codes are contextual.
@@ -317,10 +383,7 @@ def check_particle_tokenizer(
     tokenizer: ParticleTokenizer, events: ak.Array, tmp_path: Path, *, contextual: bool = False
 ) -> None:
     """The contract of a `ParticleTokenizer`: that of a tokenizer, and what it refuses."""
-    hadrons = make_events(
-        counts=[2], pt=[5.0, 4.0], eta=[0.1, 0.2], phi=[1.0, 1.1], energy=[6.0, 5.0], type=[6, 7],
-        met=[0.0], met_phi=[0.0], types=CONSTITUENT_TYPES, role="background",
-    )  # fmt: skip
+    hadrons = photon_and_hadron()
     unknown = r"1 of 2 particles are of type h\+, known here are j, b"
     with pytest.raises(EventError, match=unknown):
         tokenizer.fit(hadrons)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # a worker cannot import a test module
+Files = dict[str, dict[str, Path]]  # of a format, of a data set
 N = {"4top": 500, "ttbarW": 600}
 NAMES = ("masked_token", "masked_token_pt", "token_rarity", "multiplicity", "ht")
 
@@ -79,14 +80,8 @@ def fileset(paths: dict[str, Path], **roles: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def files(
-    in_every_format: Any, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, dict[str, Path]]:
-    """{format: {dataset: file}} of the same events."""
-    written: dict[str, dict[str, Path]] = in_every_format(
-        tmp_path_factory.mktemp("anomaly"), N, chunk=250
-    )
-    return written
+def files(in_every_format: Callable[..., Files]) -> Files:
+    return in_every_format(N, chunk=250)
 
 
 @pytest.fixture(scope="module")

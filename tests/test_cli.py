@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from contracts import hepmtp
 from typer.testing import CliRunner
 
 from hepmtp import __version__
@@ -33,13 +34,6 @@ COMMANDS = (
     "tokenizer-report",
     "league",
 )
-
-
-def hepmtp(*words: str | Path) -> int:
-    """Exit code of a command, run in this process as the entry point runs it."""
-    with pytest.raises(SystemExit) as exit_:
-        main([str(word) for word in words])
-    return int(exit_.value.code or 0)
 
 
 def fails(capsys: pytest.CaptureFixture[str], *words: str | Path) -> str:

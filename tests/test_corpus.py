@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,18 +27,13 @@ if TYPE_CHECKING:
     from distributed import Client
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # a worker cannot import a test module
+Files = dict[str, dict[str, Path]]  # of a format, of a data set
 N = {"ttbarW": 400, "ttbarZ": 300}
 
 
 @pytest.fixture(scope="module")
-def files(
-    in_every_format: Any, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, dict[str, Path]]:
-    """{format: {dataset: file}} of the same events."""
-    written: dict[str, dict[str, Path]] = in_every_format(
-        tmp_path_factory.mktemp("corpus"), N, chunk=150
-    )
-    return written
+def files(in_every_format: Callable[..., Files]) -> Files:
+    return in_every_format(N, chunk=150)
 
 
 @pytest.fixture(scope="module")

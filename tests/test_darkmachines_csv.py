@@ -217,60 +217,42 @@ def test_gzip_of_several_members_and_any_name(tmp_path: Path) -> None:
     assert columns(READER.read(str(tmp_path / "sim.csv"))) == plain(text, source_id("sim.csv"))
 
 
+#: What messages say at their ends.
+KNOWN = r"expected one of j b e\+ e- m\+ m- g"
+FIVE = r"expected 5 \(label,E,pt,eta,phi\)"
+HEAD = r"expected at least 5 \(event ID;process ID;weight;MET;METphi\)"
+HEADER = r"\(a header line must be removed\)"
+FINITE, AZIMUTH = r"expected a finite number", r"expected a number in \(-pi, pi\]"
 BAD = {
-    "unknown label": (
-        "1;p;1;2;3;j,4,3,2,1;a,4,3,2,1;",
-        r"particle 2 has the label 'a', expected one of j b e\+ e- m\+ m- g",
-    ),
+    "unknown label": ("1;p;1;2;3;j,4,3,2,1;a,4,3,2,1;", rf"particle 2 has the label 'a', {KNOWN}"),
     "label of three bytes": ("1;p;1;2;3;e+x,4,3,2,1;", r"particle 1 has the label 'e\+x'"),
     "label in capitals": ("1;p;1;2;3;J,4,3,2,1;", r"particle 1 has the label 'J'"),
     "no label": ("1;p;1;2;3;,4,3,2,1;", r"particle 1 has the label ''"),
     "four fields": (
         "1;p;1;2;3;j,4,3,2,1;j,5.1e4,4.2e4,0.3;",
-        r"particle 2 has 4 fields, expected 5 \(label,E,pt,eta,phi\): 'j,5\.1e4,4\.2e4,0\.3'",
+        rf"particle 2 has 4 fields, {FIVE}: 'j,5\.1e4,4\.2e4,0\.3'",
     ),
     "six fields": ("1;p;1;2;3;j,4,3,2,1,0;", r"particle 1 has 6 fields, expected 5"),
     "photon of the first generator": ("1;p;1;2;3;g123.4,3,2,1;", r"particle 1 has 4 fields"),
     "two semicolons": ("1;p;1;2;3;;j,4,3,2,1;", r"particle 1 has 1 fields"),
-    "short head": (
-        "1;p;1;2",
-        r"4 fields, expected at least 5 \(event ID;process ID;weight;MET;METphi\): '1;p;1;2'",
-    ),
-    "commas in the head": (
-        "1;p,1;2;3;j,4,3,2,1;",
-        r"MET is '3', expected|weight is '2'|METphi is 'j,4,3,2,1'",
-    ),
-    "fields in another order": (
-        "1;1,2,3,4;p;j,4,3,2,1;5",
-        r"weight is 'p', expected a finite number",
-    ),
+    "short head": ("1;p;1;2", rf"4 fields, {HEAD}: '1;p;1;2'"),
+    "commas": ("1;p,1;2;3;j,4,3,2,1;", r"MET is '3', expected|weight is '2'|METphi is 'j,4,3,2,1'"),
+    "fields in another order": ("1;1,2,3,4;p;j,4,3,2,1;5", rf"weight is 'p', {FINITE}"),
     "semicolons in a particle": ("1;p;1;2;3;j;4;3;2;1;", r"particle 1 has 1 fields"),
     "no process": ("1;;1;2;3;", r"process ID is empty"),
-    "no METphi": ("1;p;1;2;", r"METphi is '', expected a number in \(-pi, pi\]"),
-    "weight is a word": ("1;p;heavy;2;3;", r"weight is 'heavy', expected a finite number"),
-    "underscore": (
-        "1;p;1;2;3;j,4,3_0,2,1;",
-        r"pt of particle 1 is '3_0', expected a finite number >= 0",
-    ),
+    "no METphi": ("1;p;1;2;", rf"METphi is '', {AZIMUTH}"),
+    "weight is a word": ("1;p;heavy;2;3;", rf"weight is 'heavy', {FINITE}"),
+    "underscore": ("1;p;1;2;3;j,4,3_0,2,1;", rf"pt of particle 1 is '3_0', {FINITE} >= 0"),
     "hexadecimal": ("1;p;0x10;2;3;", r"weight is '0x10'"),
     "two numbers": ("1;p;1 5;2;3;", r"weight is '1 5'"),
-    "NaN": ("1;p;1;nan;3;", r"MET is 'nan', expected a finite number >= 0"),
-    "infinity": ("1;p;1;2;3;j,inf,3,2,1;", r"E of particle 1 is 'inf', expected a finite number"),
-    "too large": ("1;p;1e999;2;3;", r"weight is '1e999', expected a finite number"),
-    "negative pt": (
-        "1;p;1;2;3;j,4,-3,2,1;",
-        r"pt of particle 1 is '-3', expected a finite number >= 0",
-    ),
-    "negative MET": ("1;p;1;-2;3;", r"MET is '-2', expected a finite number >= 0"),
-    "phi": (
-        "1;p;1;2;3;j,4,3,2,3.15;",
-        r"phi of particle 1 is '3\.15', expected a number in \(-pi, pi\]",
-    ),
+    "NaN": ("1;p;1;nan;3;", rf"MET is 'nan', {FINITE} >= 0"),
+    "infinity": ("1;p;1;2;3;j,inf,3,2,1;", rf"E of particle 1 is 'inf', {FINITE}"),
+    "too large": ("1;p;1e999;2;3;", rf"weight is '1e999', {FINITE}"),
+    "negative pt": ("1;p;1;2;3;j,4,-3,2,1;", rf"pt of particle 1 is '-3', {FINITE} >= 0"),
+    "negative MET": ("1;p;1;-2;3;", rf"MET is '-2', {FINITE} >= 0"),
+    "phi": ("1;p;1;2;3;j,4,3,2,3.15;", rf"phi of particle 1 is '3\.15', {AZIMUTH}"),
     "METphi": ("1;p;1;2;-3.15;", r"METphi is '-3\.15'"),
-    "header": (
-        "eventID;processID;weight;MET;METphi",
-        r"event ID is 'eventID', expected a finite number \(a header line must be removed\)",
-    ),
+    "header": ("eventID;processID;weight;MET;METphi", rf"event ID is 'eventID', {FINITE} {HEADER}"),
     "separator": ("=====1234=====", r"1 fields, expected at least 5"),
     "count": ("152000", r"1 fields, expected at least 5"),
     "blank": ("", r"the line is blank"),

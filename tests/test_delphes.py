@@ -10,7 +10,7 @@ import awkward as ak
 import numpy as np
 import pytest
 import uproot
-from contracts import check_reader, columns
+from contracts import check_reader, columns, damaged
 
 from hepmtp.errors import OptionError, ReadError
 from hepmtp.readers import Reader
@@ -326,13 +326,7 @@ def test_cut_and_damaged_files(tmp_path: Path) -> None:
     }
     write(path, groups)
     whole, rng, refused = path.read_bytes(), np.random.default_rng(3), 0
-    for i in range(30):
-        data = bytearray(whole)
-        if i < 15:
-            del data[int(rng.integers(1, len(data))) :]
-        else:
-            at = int(rng.integers(len(data) - 50))
-            data[at : at + 50] = rng.bytes(50)
+    for data in damaged(whole, rng, 30):
         path.write_bytes(data)
         for act in (Delphes().read, reader_name):
             try:

@@ -11,18 +11,10 @@ import pytest
 from contracts import check_detector
 from hist.axis import Regular
 
-from hepmtp import storage
+from hepmtp import detectors, storage
 from hepmtp.datasets.files import fileset
 from hepmtp.datasets.manifest import embedded
-from hepmtp.detectors import (
-    BaseDetector,
-    Detector,
-    axis_from,
-    load_detector,
-    plain_axis,
-    score_axis,
-    training_events,
-)
+from hepmtp.detectors import BaseDetector, Detector, load_detector, training_events
 from hepmtp.detectors.combination import Combination
 from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
 from hepmtp.detectors.observables import Observable
@@ -67,14 +59,14 @@ class Alone:
         raise OptionError(f"there is no form {form!r}")
 
     def fit(self, events: ak.Array) -> Alone:
-        self.found = score_axis(self.score(training_events(events)), label="MET")
+        self.found = detectors.score_axis(self.score(training_events(events)), label="MET")
         return self
 
     def score(self, events: ak.Array) -> np.ndarray:
         return np.asarray(events.MET.pt, dtype=np.float64)
 
     def save(self, path: str | Path) -> None:
-        meta = {"axis": plain_axis(self.axis)}
+        meta = {"axis": detectors.plain_axis(self.axis)}
         with storage.new_folder(path) as folder:
             storage.write(folder, storage.kind_of(self), meta, {})
 
@@ -82,7 +74,7 @@ class Alone:
     def load(cls, path: str | Path) -> Alone:
         meta, _ = storage.read(path, storage.kind_of(cls))
         detector = cls()
-        detector.found = axis_from(meta["axis"])
+        detector.found = detectors.axis_from(meta["axis"])
         return detector
 
 
@@ -104,10 +96,10 @@ def test_a_detector_without_the_base_goes_the_whole_way(
 ) -> None:
     detector = check_detector(Alone, background[::4], tmp_path)
     detector.save(tmp_path / "alone")
-    detectors = [load_detector(tmp_path / "alone"), Observable("met").fit(background)]
+    both = [load_detector(tmp_path / "alone"), Observable("met").fit(background)]
     with make_executor("iterative", status=False) as executor:
         run = HepRunner(executor, maxchunks=1)
-        scores = run(fileset(DATASETS), AnomalyProcessor(detectors))["scores"]
+        scores = run(fileset(DATASETS), AnomalyProcessor(both))["scores"]
     found, expected = (float(h.values(flow=True).sum()) for h in scores.values())
     assert found > 0
     assert found == pytest.approx(expected)

@@ -11,21 +11,22 @@ import pytest
 from hypothesis import given, strategies as st
 
 from hepmtp.errors import EventError
-from hepmtp.events.observables import (
+from hepmtp.events import (
+    CHARGES,
+    CONSTITUENT_TYPES,
+    PARTICLE_NAMES,
+    PARTICLE_TYPES,
+    check_events,
+    concatenate,
     ht,
     jets,
     lepton_charge,
+    make_events,
+    metadata,
     n_b,
     n_jets,
     n_leptons,
     particle_types,
-)
-from hepmtp.events.particles import CHARGES, CONSTITUENT_TYPES, PARTICLE_NAMES, PARTICLE_TYPES
-from hepmtp.events.record import (
-    check_events,
-    concatenate,
-    make_events,
-    metadata,
     source_id,
     with_metadata,
 )

@@ -7,6 +7,7 @@ from typing import Any
 import awkward as ak
 import numpy as np
 import pytest
+from contracts import photon_and_hadron
 
 from hepmtp.errors import EventError
 from hepmtp.events.observables import (
@@ -16,7 +17,6 @@ from hepmtp.events.observables import (
     met_features,
     particle_features,
 )
-from hepmtp.events.particles import CONSTITUENT_TYPES
 from hepmtp.events.record import make_events
 
 
@@ -62,20 +62,8 @@ def test_a_particle_without_momentum_is_finite() -> None:
 
 
 def test_hadrons_have_no_column() -> None:
-    jet = make_events(
-        counts=[2],
-        pt=[5.0, 4.0],
-        eta=[0.1, 0.2],
-        phi=[1.0, 1.1],
-        energy=[6.0, 5.0],
-        type=[6, 7],
-        met=[0.0],
-        met_phi=[0.0],
-        types=CONSTITUENT_TYPES,
-        role="background",
-    )
     with pytest.raises(EventError, match=r"1 of 2 particles are of type h\+, known here are j, b"):
-        particle_features(jet)
+        particle_features(photon_and_hadron())
 
 
 def test_features_of_met(three: Any) -> None:

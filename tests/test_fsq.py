@@ -8,11 +8,10 @@ import awkward as ak
 import numpy as np
 import pytest
 import torch
-from contracts import check_particle_tokenizer, no_particles
+from contracts import check_particle_tokenizer
 
 from hepmtp.detectors import training_events
 from hepmtp.errors import OptionError, TrainingError
-from hepmtp.events.record import concatenate
 from hepmtp.tokenizers import load_tokenizer
 from hepmtp.tokenizers.autoencoder import AutoencoderOptions, Condition
 from hepmtp.tokenizers.fsq import FSQTokenizer, Lattice
@@ -23,12 +22,6 @@ def small(condition: Condition = "type", **options: object) -> FSQTokenizer:
         condition, width=32, layers=1, epochs=4, batch_events=64, learning_rate=5e-3
     )
     return FSQTokenizer(levels=(4, 3, 5), options=autoencoder, **options)  # type: ignore[arg-type]
-
-
-@pytest.fixture(scope="module")
-def events(background: ak.Array) -> ak.Array:
-    """Background training events, and two without particles among them."""
-    return concatenate([training_events(background), no_particles([50.0, 50.0])])
 
 
 @pytest.mark.parametrize("condition", ["type", "none"])

@@ -9,15 +9,14 @@ import awkward as ak
 import numpy as np
 import pytest
 import torch
-from contracts import check_particle_tokenizer, columns, no_particles
+from contracts import check_particle_tokenizer, columns, no_particles, one_each
 
 from hepmtp.datasets.files import read
 from hepmtp.datasets.manifest import embedded
-from hepmtp.detectors import training_events
 from hepmtp.errors import OptionError, TrainingError
 from hepmtp.events.observables import particle_features
 from hepmtp.events.particles import PARTICLE_TYPES
-from hepmtp.events.record import concatenate, make_events, with_metadata
+from hepmtp.events.record import concatenate, with_metadata
 from hepmtp.events.split import part_of
 from hepmtp.tokenizers import load_tokenizer
 from hepmtp.tokenizers.graph_network import pairs
@@ -31,12 +30,6 @@ SMALL: dict[str, Any] = {
     "epochs": 3,
     "batch_events": 128,
 }
-
-
-@pytest.fixture(scope="module")
-def events(background: ak.Array) -> ak.Array:
-    """Background training events, and two without particles among them."""
-    return concatenate([training_events(background), no_particles([50.0, 50.0])])
 
 
 @pytest.fixture(scope="module")
@@ -269,16 +262,7 @@ def test_a_type_that_training_never_saw_is_encoded_and_decoded(events: ak.Array)
     tokenizer = GraphVQTokenizer(**SMALL | {"epochs": 1}).fit(
         with_metadata(no_photons, dataset="x", role="background")
     )
-    photon = make_events(
-        counts=[1],
-        pt=[50.0],
-        eta=[0.1],
-        phi=[1.0],
-        energy=[60.0],
-        type=[6],
-        met=[20.0],
-        met_phi=[0.0],
-    )
+    photon = one_each(eta=[0.1], phi=[1.0], energy=[60.0], type=[6], met=[20.0])
     decoded = tokenizer.decode(tokenizer.encode(photon))
     assert decoded.Particle["type"].to_list() == [[6]]
 

@@ -24,18 +24,14 @@ from hepmtp.statistics.histograms import (
     yields,
 )
 
+IN_SR = {"score": [1.0, 2.5, 99.0, -1.0], "weight": [0.1, 0.2, 0.3, 0.4]}
+
 
 @pytest.fixture
 def h():
     """In the SR of ttbarZ one event beyond each end of the axis; one event in its CR."""
     one = book(Regular(4, 0, 4, name="score", label="stranger [nat]"), name="surprise")
-    fill(
-        one,
-        dataset="ttbarZ",
-        region="SR",
-        score=[1.0, 2.5, 99.0, -1.0],
-        weight=[0.1, 0.2, 0.3, 0.4],
-    )
+    fill(one, dataset="ttbarZ", region="SR", **IN_SR)
     fill(one, dataset="ttbarZ", region="CR", score=[2.0], weight=7)
     fill(one, dataset="4top", region="SR", score=[3.0, 3.5], weight=0.5)
     return one
@@ -89,13 +85,7 @@ def test_order_of_filling_does_not_matter(h):
     other = book(h.axes["score"], name="surprise")
     fill(other, dataset="4top", region="SR", score=[3.0, 3.5], weight=0.5)
     fill(other, dataset="ttbarZ", region="CR", score=[2.0], weight=7)
-    fill(
-        other,
-        dataset="ttbarZ",
-        region="SR",
-        score=[1.0, 2.5, 99.0, -1.0],
-        weight=[0.1, 0.2, 0.3, 0.4],
-    )
+    fill(other, dataset="ttbarZ", region="SR", **IN_SR)
     assert list(other.axes["dataset"]) != list(h.axes["dataset"])
     assert canonical(other) == canonical(h)
     assert canonical(h).name == "surprise"

@@ -10,8 +10,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from contracts import hepmtp
 
-from hepmtp.cli import main
 from hepmtp.errors import ReadError
 from hepmtp.readers.convert import convert
 from hepmtp.readers.formats import load_reader, reader_name
@@ -30,13 +30,6 @@ LINES = [
     "2;ttbarW;-0.25;30000;1.5;",
     "3;4top;1;10000;1.5;e+,80000,70000,0.1,-2.5;g,20000,10000,0.1,-2.5;b,60000,40000,0.1,-2.5;",
 ]
-
-
-def hepmtp(*words: str | Path) -> int:
-    """Exit code of a command, run in this process as the entry point runs it."""
-    with pytest.raises(SystemExit) as exit_:
-        main([str(word) for word in words])
-    return int(exit_.value.code or 0)
 
 
 def write(path: Path, lines: list[str]) -> Path:

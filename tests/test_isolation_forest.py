@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 import sklearn.ensemble
-from contracts import check_detector, no_particles
+from contracts import check_detector, no_particles, one_each
 
 from hepmtp.detectors import load_detector, training_events
 from hepmtp.detectors.isolation_forest import IsolationForest
 from hepmtp.errors import NotFittedError, OptionError
 from hepmtp.events.observables import EVENT_FEATURES, event_features
-from hepmtp.events.record import make_events
 
 
 @pytest.fixture(scope="module")
@@ -59,16 +58,7 @@ def test_a_seed_gives_the_same_forest(events: Any) -> None:
 
 def test_absurd_numbers_score(events: Any) -> None:
     detector = IsolationForest(trees=5).fit(events)
-    event = make_events(
-        counts=[1],
-        pt=[1e200],
-        eta=[0.0],
-        phi=[0.0],
-        energy=[1e200],
-        type=[0],
-        met=[1e300],
-        met_phi=[0.0],
-    )
+    event = one_each(pt=[1e200], energy=[1e200], met=[1e300])
     assert np.isfinite(detector.score(event)).all()
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import awkward as ak
 import numpy as np
 import pytest
-from contracts import check_particle_tokenizer, no_particles
+from contracts import check_particle_tokenizer, one_each
 from hypothesis import given, settings, strategies as st
 
 from hepmtp import storage
@@ -39,31 +39,8 @@ Digits = dict[str, np.ndarray]
 
 
 @pytest.fixture(scope="module")
-def events(background: ak.Array) -> ak.Array:
-    """Background training events, and two without particles among them."""
-    return concatenate([training_events(background), no_particles([50.0, 50.0])])
-
-
-@pytest.fixture(scope="module")
 def tokenizer(events: ak.Array) -> LookupTokenizer:
     return LookupTokenizer().fit(events)
-
-
-def one_each(**columns: list[float]) -> ak.Array:
-    """Events of one particle: by default a jet of pt 50, eta and phi 0, and MET 50 at phi 0."""
-    n = len(next(iter(columns.values())))
-    default = {
-        "pt": 50.0,
-        "eta": 0.0,
-        "phi": 0.0,
-        "energy": 100.0,
-        "type": 0,
-        "met": 50.0,
-        "met_phi": 0.0,
-    }
-    return make_events(
-        counts=[1] * n, **{name: columns.get(name, [value] * n) for name, value in default.items()}
-    )
 
 
 def all_bins(tokenizer: LookupTokenizer) -> dict[str, Bins]:

@@ -10,8 +10,7 @@ from typing import Any
 import awkward as ak
 import numpy as np
 import pytest
-import torch
-from contracts import check_detector
+from contracts import check_detector, check_seed
 
 from hepmtp.datasets.files import read
 from hepmtp.datasets.manifest import embedded
@@ -139,13 +138,7 @@ def test_unseen_multiplicities_score_ever_higher(fitted: MaskedTokenDetector, ev
 def test_a_seed_gives_the_same_detector_and_leaves_torch_alone(
     events: Any, fitted: MaskedTokenDetector
 ) -> None:
-    torch.manual_seed(5)
-    expected = torch.rand(3)
-    torch.manual_seed(5)
-    again = tiny().fit(events)
-    assert torch.equal(torch.rand(3), expected)
-    np.testing.assert_array_equal(again.score(events), fitted.score(events))
-    assert not np.array_equal(tiny(seed=1).fit(events).score(events), fitted.score(events))
+    check_seed(tiny, fitted, events)
 
 
 def test_surprises_are_shared_by_forms_and_not_stale(

@@ -7,14 +7,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from hepmtp.errors import OptionError, ScoreError
-from hepmtp.statistics.metrics import (
-    auc,
-    auc_difference,
-    balanced_weights,
-    max_sic,
-    roc,
-    working_point,
-)
+from hepmtp.statistics import metrics
+from hepmtp.statistics.metrics import auc, auc_difference, max_sic, roc, working_point
 from hepmtp.statistics.uncertainties import effective_events, hanley_mcneil
 
 SCORES = st.lists(st.integers(0, 4), min_size=1, max_size=12)
@@ -120,11 +114,11 @@ def test_auc_difference_knows_the_correlation():
 
 
 def test_balanced_weights():
-    weight = balanced_weights(["a", "b", "a", "c"], [3.0, 7.0, 1.0, 0.2])
+    weight = metrics.balanced_weights(["a", "b", "a", "c"], [3.0, 7.0, 1.0, 0.2])
     assert weight == pytest.approx([0.25, 1 / 3, 1 / 12, 1 / 3])
     assert effective_events(np.array([2.0, 2.0, 2.0])) == 3
     with pytest.raises(ScoreError, match="process b has no positive"):
-        balanced_weights(["a", "b"], [1.0, 0.0])
+        metrics.balanced_weights(["a", "b"], [1.0, 0.0])
 
 
 def test_working_point_is_the_exact_randomised_cut():

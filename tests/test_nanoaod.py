@@ -17,6 +17,7 @@ from hepmtp.errors import OptionError, ReadError
 from hepmtp.readers.formats import reader_name
 from hepmtp.readers.nanoaod import NanoAOD
 
+Options = dict[str, Any]
 MASSES = {"Electron": 0.00051099895, "Muon": 0.1056583755, "Photon": 0.0}
 #: Branches of a version 9 file, with values for three events; a list of lists is one of particles.
 EVENTS: dict[str, Any] = {
@@ -121,9 +122,7 @@ def test_three_events(tmp_path: Path, rntuple: bool) -> None:
         ({"b_tag": "btagDeepFlavB", "working_point": 0.7}, [1, 0, 0, 3, 6], [0, 2, 4, 5]),
     ],
 )
-def test_options(
-    tmp_path: Path, options: dict[str, Any], first: list[int], third: list[int]
-) -> None:
+def test_options(tmp_path: Path, options: Options, first: list[int], third: list[int]) -> None:
     events = NanoAOD(**options).read(write(tmp_path / "sim.root"))
     assert events.Particle["type"].to_list() == [first, [], third]
 

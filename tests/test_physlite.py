@@ -18,6 +18,7 @@ from hepmtp.errors import ReadError
 from hepmtp.readers.formats import reader_name
 from hepmtp.readers.physlite import Physlite
 
+Options = dict[str, Any]
 MASSES = {"Electrons": 0.00051099895, "Muons": 0.1056583755, "Photons": 0.0}
 IDS = {
     "Jets": "NNJvtPass",
@@ -172,9 +173,7 @@ def test_three_events(tmp_path: Path) -> None:
         ({"jets": (35.0, 2.5), "electrons": (25.0, 2.5)}, [1, 0], [0, 4]),
     ],
 )
-def test_options(
-    tmp_path: Path, options: dict[str, Any], first: list[int], third: list[int]
-) -> None:
+def test_options(tmp_path: Path, options: Options, first: list[int], third: list[int]) -> None:
     events = Physlite(**options).read(small(tmp_path / "sim.root"))
     assert events.Particle["type"].to_list() == [first, [], third]
 

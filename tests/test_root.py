@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import uproot
 from coffea.nanoevents import NanoEventsFactory
-from contracts import check_reader, columns
+from contracts import check_reader, columns, damaged
 
 from hepmtp.errors import ReadError
 from hepmtp.events.observables import n_b
@@ -183,13 +183,7 @@ def test_cut_and_damaged_files(tmp_path: Path) -> None:
         write_root(path, [three_events()] * 300, rntuple=rntuple)
         whole = path.read_bytes()
         refused = 0
-        for i in range(60):
-            data = bytearray(whole)
-            if i < 30:
-                del data[int(rng.integers(1, len(data))) :]
-            else:
-                at = int(rng.integers(len(data) - 50))
-                data[at : at + 50] = rng.bytes(50)
+        for data in damaged(whole, rng, 60):
             path.write_bytes(data)
             try:
                 assert columns(RootReader().read(str(path))).keys() == expected.keys()

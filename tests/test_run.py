@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # a worker cannot import a test module
+Files = dict[str, dict[str, Path]]  # of a format, of a data set
 N = {"4top": 700, "ttbarW": 501}
 
 
@@ -69,14 +70,8 @@ def break_down(events: ak.Array) -> dict[str, int]:
 
 
 @pytest.fixture(scope="module")
-def files(
-    in_every_format: Any, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, dict[str, Path]]:
-    """{format: {dataset: file}} of the same events."""
-    written: dict[str, dict[str, Path]] = in_every_format(
-        tmp_path_factory.mktemp("files"), N, chunk=300, rntuple=True
-    )
-    return written
+def files(in_every_format: Callable[..., Files]) -> Files:
+    return in_every_format(N, chunk=300, rntuple=True)
 
 
 def fileset(paths: dict[str, Path], **more: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from contracts import check_detector
+from contracts import check_detector, one_each
 from torch import Tensor, nn
 
 from hepmtp.detectors.event_features_input import chosen_features
@@ -21,7 +21,6 @@ from hepmtp.detectors.event_network import (
 )
 from hepmtp.detectors.vae import SMALLEST_SIGMA, VAE, VariationalAutoencoder
 from hepmtp.errors import OptionError, TrainingError
-from hepmtp.events.record import make_events
 from hepmtp.training.loop import train
 
 FEW = ("n_jets", "ht", "met", "lepton_pt_3", "jet_pt_1", "jet_pt_2")
@@ -31,25 +30,20 @@ def tiny(*, epochs: int = 2, seed: int = 0) -> VAE:
     return VAE(FEW, hidden=(8,), latent=3, training=NetworkTraining(epochs=epochs, seed=seed))
 
 
-@pytest.fixture(scope="module")
-def events(background: Any) -> Any:
-    return background[::3]
+def test_contract(few: Any, tmp_path: Path) -> None:
+    check_detector(tiny, few, tmp_path, rtol=1e-9)
 
 
 @pytest.fixture(scope="module")
-def fitted(events: Any) -> VAE:
-    return tiny().fit(events)
+def fitted(few: Any) -> VAE:
+    return tiny().fit(few)
 
 
-def test_contract(events: Any, tmp_path: Path) -> None:
-    check_detector(tiny, events, tmp_path, rtol=1e-9)
-
-
-def test_the_score_is_the_bound_at_the_mean(fitted: VAE, events: Any) -> None:
+def test_the_score_is_the_bound_at_the_mean(fitted: VAE, few: Any) -> None:
     network, scaling = fitted.network_, fitted.scaling_
     assert isinstance(network, VariationalAutoencoder)
     assert scaling is not None
-    x = torch.as_tensor(scaling(chosen_features(events[:6], fitted.features)))
+    x = torch.as_tensor(scaling(chosen_features(few[:6], fitted.features)))
     with torch.no_grad():
         mean, log_sigma = network.encoder(x).split(3, dim=1)
         posterior = torch.distributions.Normal(mean, log_sigma.exp())
@@ -60,15 +54,14 @@ def test_the_score_is_the_bound_at_the_mean(fitted: VAE, events: Any) -> None:
             network.decoder(mean), network.log_sigma.exp() + SMALLEST_SIGMA
         )
         expected = divergence - seen.log_prob(x).sum(dim=1)
-    np.testing.assert_allclose(fitted.score(events[:6]), expected.numpy(), rtol=1e-12)
-    np.testing.assert_array_equal(fitted.score(events[:6]), fitted.score(events[:6]))
+    np.testing.assert_allclose(fitted.score(few[:6]), expected.numpy(), rtol=1e-12)
+    np.testing.assert_array_equal(fitted.score(few[:6]), fitted.score(few[:6]))
 
 
-def test_training_lowers_the_bound(events: Any) -> None:
+def test_training_lowers_the_bound(few: Any) -> None:
     training = NetworkTraining(epochs=10, batch_events=32, learning_rate=1e-2)
     losses = [
-        row["validation_loss"]
-        for row in VAE(FEW, hidden=(8,), training=training).fit(events).history_
+        row["validation_loss"] for row in VAE(FEW, hidden=(8,), training=training).fit(few).history_
     ]
     independent = (
         6 * 0.5 * (np.log(2 * np.pi) + 1)
@@ -77,16 +70,7 @@ def test_training_lowers_the_bound(events: Any) -> None:
 
 
 def test_absurd_numbers_score(fitted: VAE) -> None:
-    event = make_events(
-        counts=[1],
-        pt=[1e300],
-        eta=[0.0],
-        phi=[0.0],
-        energy=[1e300],
-        type=[0],
-        met=[1e300],
-        met_phi=[0.0],
-    )
+    event = one_each(pt=[1e300], energy=[1e300], met=[1e300])
     assert np.isfinite(fitted.score(event)).all()
 
 

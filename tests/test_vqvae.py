@@ -9,7 +9,7 @@ import awkward as ak
 import numpy as np
 import pytest
 import torch
-from contracts import check_particle_tokenizer, columns, no_particles
+from contracts import check_particle_tokenizer, columns
 
 from hepmtp import storage
 from hepmtp.detectors import training_events
@@ -18,7 +18,7 @@ from hepmtp.errors import (
     StorageError,
     TrainingError,
 )
-from hepmtp.events.record import concatenate, make_events
+from hepmtp.events.record import make_events
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.tokenizers import load_tokenizer
 from hepmtp.tokenizers.autoencoder import AutoencoderOptions, Condition
@@ -39,12 +39,6 @@ def small(
         learning_rate=5e-3,
     )
     return VQVAETokenizer(codebook_size=64, codebook_dim=8, options=autoencoder, **options)  # type: ignore[arg-type]
-
-
-@pytest.fixture(scope="module")
-def events(background: ak.Array) -> ak.Array:
-    """Background training events, and two without particles among them."""
-    return concatenate([training_events(background), no_particles([50.0, 50.0])])
 
 
 @pytest.fixture(scope="module")

@@ -198,17 +198,15 @@ def cluster(particles: ak.Array, radius: float) -> Any:
     return fastjet.ClusterSequence(array, fastjet.JetDefinition(fastjet.antikt_algorithm, radius))
 
 
-def as_pt_eta_phi(jets: ak.Array) -> ak.Array:
-    """Jets of fastjet with the fields pt, eta, phi and energy, by falling pt."""
+def pt_eta_phi(jets: ak.Array) -> dict[str, ak.Array]:
+    """The columns pt, eta, phi and energy of jets of fastjet."""
     pt = np.hypot(jets.px, jets.py)
-    fields = {
+    return {
         "pt": pt,
         "eta": np.arcsinh(jets.pz / pt),
         "phi": np.arctan2(jets.py, jets.px),
         "energy": jets.E,
     }
-    found = ak.zip(fields)
-    return found[ak.argsort(found.pt, axis=1, ascending=False)]
 
 
 def heavy_hadrons(prt: ak.Array, quark: int) -> ak.Array:
@@ -239,7 +237,8 @@ def reconstruct(prt: ak.Array, rng: np.random.Generator) -> tuple[ak.Array, ak.A
     """Particles (pt, eta, phi, energy, type; by falling pt) and MET (pt, phi) of a batch."""
     seen = smear(visible(prt), rng)
     found = leptons_and_photons(seen, rng)
-    jets = as_pt_eta_phi(cluster(seen[~found], RADIUS).inclusive_jets(min_pt=JET_PT))
+    jets = ak.zip(pt_eta_phi(cluster(seen[~found], RADIUS).inclusive_jets(min_pt=JET_PT)))
+    jets = jets[ak.argsort(jets.pt, axis=1, ascending=False)]
     jets = jets[np.abs(jets.eta) < JET_ETA]
     jets = ak.with_field(jets, ak.values_astype(tagged(jets, prt, rng), np.int8), "type")
     single = seen[found]

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import awkward as ak
 import numpy as np
 import uproot
-from detector import CHARGED_HADRONS, any_of, cluster, delta_r, log_normal, visible
+from detector import CHARGED_HADRONS, any_of, cluster, delta_r, log_normal, pt_eta_phi, visible
 from showers import batches, start
 
 from hepmtp import storage
@@ -119,14 +119,7 @@ def matched_jets(prt: ak.Array, kind: Kind, rng: np.random.Generator) -> ak.Arra
     sizes = ak.flatten(ak.num(index, axis=2))
     inside = ak.unflatten(seen[ak.flatten(index, axis=2)], sizes, axis=1)
     inside = inside[ak.argsort(inside.pt, axis=2, ascending=False)]
-    pt = np.hypot(jets.px, jets.py)
-    fields = {
-        "pt": pt,
-        "eta": np.arcsinh(jets.pz / pt),
-        "phi": np.arctan2(jets.py, jets.px),
-        "energy": jets.E,
-    }
-    found = ak.zip({**fields, "particles": inside}, depth_limit=2)
+    found = ak.zip({**pt_eta_phi(jets), "particles": inside}, depth_limit=2)
     sources = origins(prt, kind.codes)
     distances = delta_r(found, sources)
     found = ak.with_field(found, sources[ak.argmin(distances, axis=2)], "origin")

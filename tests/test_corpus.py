@@ -135,7 +135,7 @@ def test_only_background_trains(events: Any, tokenizer: Any, role: Any) -> None:
 
 
 def test_a_tokenizer_that_is_not_fitted(events: Any) -> None:
-    with pytest.raises(NotFittedError, match=r"this LookupTokenizer has no bin edges yet"):
+    with pytest.raises(NotFittedError, match=r"this LookupTokenizer is not fitted yet"):
         CorpusProcessor(LookupTokenizer()).process(events)
 
 

@@ -94,7 +94,8 @@ def _paths(dataset: Dataset, *, digests: bool) -> list[str]:
             found.append(file)
             continue
         pattern = glob.has_magic(file) and not Path(file).exists()
-        paths = sorted(glob.glob(file, recursive=True)) if pattern else [file]  # noqa: PTH207 - Path.glob takes no absolute pattern
+        # Path.glob takes no absolute pattern
+        paths = sorted(glob.glob(file, recursive=True)) if pattern else [file]  # noqa: PTH207
         missing = [path for path in paths if not Path(path).is_file()]
         if missing or not paths:
             raise ManifestError(f"data set {dataset.name!r}: no file {file}{_advice(dataset)}")

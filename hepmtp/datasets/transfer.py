@@ -91,7 +91,8 @@ class Resumed:
     name: str = ""
     progress: ByteProgress | None = None
 
-    def __call__(self, url: str, output_file: str, pooch: object) -> None:  # noqa: ARG002 (how pooch calls it)
+    # pooch calls it so
+    def __call__(self, url: str, output_file: str, pooch: object) -> None:  # noqa: ARG002
         """Download `url` to `output_file`.
 
         Raises

@@ -148,7 +148,9 @@ class TokenBatch:
         ids = np.array_equal(self.values, other.values) and np.array_equal(
             self.offsets, other.offsets
         )
-        return ids and (self.features is None or np.array_equal(self.features, other.features))  # type: ignore[arg-type]
+        if self.features is None or other.features is None:
+            return ids
+        return ids and np.array_equal(self.features, other.features)
 
     __hash__ = None  # type: ignore[assignment]
 

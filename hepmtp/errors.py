@@ -4,6 +4,7 @@ The rule: the text says what was asked, what was found, where, and what to do::
 
     HepmtpError
     ├── ReadError        a file that is not what its reader expects        (also ValueError)
+    │   └── NetworkError a remote file, or a disk, that does not answer now
     ├── ManifestError    data_manifest.yaml, one of its data sets          (also ValueError)
     ├── FetchError       a download that failed
     ├── EventError       events that break the event record                (also ValueError)
@@ -30,6 +31,10 @@ class HepmtpError(Exception):
 
 class ReadError(HepmtpError, ValueError):
     """A file cannot be read as events; names file, line (or entry), what was found, what to do."""
+
+
+class NetworkError(ReadError):
+    """A remote file or a disk did not answer; the same request may succeed a little later."""
 
 
 class ManifestError(HepmtpError, ValueError):

@@ -31,6 +31,7 @@ from hepmtp.events.record import (
     concatenate as concatenate,
     make_events as make_events,
     metadata as metadata,
+    role_of as role_of,
     source_id as source_id,
     with_metadata as with_metadata,
 )

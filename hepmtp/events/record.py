@@ -19,7 +19,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import awkward as ak
 import numpy as np
@@ -37,6 +37,10 @@ ROLES: tuple[str, ...] = get_args(Role)
 
 PARTICLE_FIELDS: tuple[str, ...] = ("pt", "eta", "phi", "energy", "type")
 
+
+# keys that say whether events are simulated, and how their values are written
+_SIMULATED = {"isMC": True, "is_mc": True, "isData": False, "is_data": False}
+_TRUTH = {"true": True, "1": True, "false": False, "0": False}
 
 #: phi written with four digits can exceed pi by this much.
 PHI_ROUNDING = 5e-4
@@ -145,10 +149,44 @@ def make_events(
     return with_metadata(ak.zip(record, depth_limit=1), dataset=dataset, role=role)
 
 
-def with_metadata(events: ak.Array, *, dataset: str, role: str | None) -> ak.Array:
-    """The same events with this dataset name and role, and vector's behaviours."""
+def role_of(found: Mapping[str, Any]) -> Role | None:
+    """The role that metadata of events, of a data set or of a fileset give; None if none.
+
+    It is their "role", or follows from "isMC", as CMS users write it: false is data. Simulation
+    (``isMC: true``) may be background or signal, which only "role" says.
+
+    Raises
+    ------
+    EventError
+        for a role that does not exist, an isMC that is not true or false, or a role against it.
+
+    Examples
+    --------
+    >>> role_of({"role": "signal"}), role_of({"isMC": False}), role_of({})
+    ('signal', 'data', None)
+    >>> role_of({"role": "Data"})
+    Traceback (most recent call last):
+    hepmtp.errors.EventError: role 'Data' is unknown; the roles are background, signal, data
+    """
+    role = found.get("role")
     if role is not None and role not in ROLES:
         raise EventError(f"role {role!r} is unknown; the roles are {', '.join(ROLES)}")
+    for key, simulated in _SIMULATED.items():
+        if key not in found:
+            continue
+        value = str(found[key]).lower()
+        if value not in _TRUTH:
+            raise EventError(f"{key} is {found[key]!r}, expected true or false")
+        is_data = _TRUTH[value] is not simulated
+        if role is not None and is_data != (role == "data"):
+            raise EventError(f"{key} is {found[key]!r}, but the role is {role!r}: correct one")
+        role = "data" if is_data else role
+    return cast("Role | None", role)
+
+
+def with_metadata(events: ak.Array, *, dataset: str, role: str | None) -> ak.Array:
+    """The same events with this dataset name and role, and vector's behaviours."""
+    role_of({"role": role})
     fields = {"dataset": dataset} if role is None else {"dataset": dataset, "role": role}
     return ak.with_parameter(events, "metadata", fields, behavior=behavior)
 

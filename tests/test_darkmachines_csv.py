@@ -18,7 +18,7 @@ import hepmtp.readers.darkmachines.reader
 import hepmtp.readers.darkmachines.scan
 import hepmtp.readers.lines
 from hepmtp.errors import OptionError, ReadError
-from hepmtp.events.record import source_id
+from hepmtp.events import source_id
 from hepmtp.readers.darkmachines.chunk import Columns, parse
 from hepmtp.readers.darkmachines.line import BadLineError, Layout, parse_line
 from hepmtp.readers.darkmachines.reader import SKIP_BAD, Chunk, DarkMachinesCSV, SkipReport
@@ -214,7 +214,9 @@ def test_gzip_of_several_members_and_any_name(tmp_path: Path) -> None:
     text = "\n".join(GOOD) + "\n"
     data = gzip.compress(text.encode()[:70]) + gzip.compress(text.encode()[70:])
     (tmp_path / "sim.csv").write_bytes(data)
-    assert columns(READER.read(str(tmp_path / "sim.csv"))) == plain(text, source_id("sim.csv"))
+    assert columns(READER.read(str(tmp_path / "sim.csv"))) == plain(
+        text, source_id(str(tmp_path / "sim.csv"))
+    )
 
 
 #: What messages say at their ends.

@@ -18,7 +18,7 @@ from hepmtp.cli import main
 from hepmtp.datasets.files import fileset, read
 from hepmtp.datasets.manifest import load_manifest
 from hepmtp.errors import ReadError
-from hepmtp.events.record import make_events, source_id
+from hepmtp.events import make_events, source_id
 from hepmtp.readers import FileReader, Reader, formats
 from hepmtp.readers.formats import endings, reader_for, reader_name, shipped
 from hepmtp.run.runner import HepRunner

@@ -16,9 +16,7 @@ digits, and masses stay usable.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
-from pathlib import PurePosixPath
 from typing import Any, Literal, cast, get_args
 
 import awkward as ak
@@ -48,23 +46,6 @@ PHI_ROUNDING = 5e-4
 
 #: Vector's behaviours: ``events.Particle.mass``, ``.deltaR(...)``, ``+`` work on every event array.
 behavior: dict[Any, Any] = vector.backends.awkward.behavior
-
-
-def source_id(path: str) -> int:
-    """Identity of a file: a hash of its name without folder and extensions, in [0, 2**63).
-
-    ``a/ttbarW.csv.gz`` and ``b/ttbarW.root`` have the same identity, so a converted or moved file
-    keeps its events' place in the train / validation / analysis split.
-
-    Examples
-    --------
-    >>> source_id("a/ttbarW.csv.gz") == source_id("/b/ttbarW.root") != source_id("ttbarZ.root")
-    True
-    """
-    name = PurePosixPath(path.replace("\\", "/").split("?", 1)[0]).name
-    for suffix in (".gz", ".csv", ".root", ".parquet", ".h5", ".hdf5"):
-        name = name.removesuffix(suffix)
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") >> 1
 
 
 def make_events(

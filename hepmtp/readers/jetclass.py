@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hepmtp.errors import ReadError
-from hepmtp.events import CONSTITUENT_TYPES, make_events, source_id
+from hepmtp.events import CONSTITUENT_TYPES, make_events
 from hepmtp.events.ragged import Floats
 from hepmtp.readers.particles import finite, per_event, weights
 from hepmtp.readers.trees import Branches, TreeReader
@@ -90,7 +90,7 @@ class JetClass(TreeReader):
             met_phi=nothing,
             weight=weights(branches, self.weight),
             event=np.arange(branches.start, branches.stop),
-            source=source_id(branches.path),
+            source=branches.source,
             types=CONSTITUENT_TYPES,
         )
         names = {name: f"jet_{name}" for name in ("pt", "eta", "phi", "energy")}

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hepmtp.events.particles import POSITRON
 from hepmtp.events.ragged import Bools, Floats, Ints, owner, ragged_arange, starts, wrap_phi
-from hepmtp.events.record import PHI_ROUNDING, make_events, source_id
+from hepmtp.events.record import PHI_ROUNDING, make_events
 from hepmtp.readers.options import Cut
 from hepmtp.readers.trees import Branches
 
@@ -181,7 +181,7 @@ def events_from(
         met_phi=met_phi,
         weight=weight,
         event=np.arange(branches.start, branches.stop),
-        source=source_id(branches.path),
+        source=branches.source,
     )
 
 

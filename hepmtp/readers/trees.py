@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from hepmtp.errors import EventError, ReadError
 from hepmtp.events.ragged import Bools, Ints
+from hepmtp.events.source import root_source, source_id
 from hepmtp.readers import FileReader
 from hepmtp.readers.lines import Chunk, check_file, check_range, damage, is_remote, split
 
@@ -54,6 +55,12 @@ class Branches:
     def __len__(self) -> int:
         """Number of events."""
         return self.stop - self.start
+
+    @property
+    def source(self) -> int:
+        """Identity of the file that the events come from."""
+        uuid: bytes = self.tree.file.uuid.bytes
+        return root_source(uuid) if any(uuid) else source_id(self.path)
 
     def __contains__(self, name: str) -> bool:
         """Whether there is a branch of this name."""

@@ -25,7 +25,8 @@ import awkward as ak
 import numpy as np
 
 from hepmtp.errors import OptionError, ReadError
-from hepmtp.events.record import make_events, source_id
+from hepmtp.events.record import make_events
+from hepmtp.events.source import source_id
 from hepmtp.readers import FileReader
 from hepmtp.readers.darkmachines.chunk import Columns, columns_of, join, parse
 from hepmtp.readers.darkmachines.line import (

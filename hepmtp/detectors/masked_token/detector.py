@@ -138,18 +138,21 @@ class MaskedTokenDetector(BaseDetector):
         :class:`hepmtp.training.loop.Watch`.
         """
         training, validation = (training_events(events, part) for part in ("train", "validation"))
-        self.trained_ = trained_by(events)
         self.tokenizer.fit(training)
         tokens = [self.tokenizer.encode(part) for part in (training, validation)]
-        return self.fit_tokens(*tokens, **watch)
+        self.fit_tokens(*tokens, **watch)
+        self.trained_ = trained_by(events)
+        return self
 
     def fit_tokens(
         self, training: TokenBatch, validation: TokenBatch, **watch: Unpack[Watch]
     ) -> Self:
         """As `fit`, for tokens of the fitted tokenizer.
 
-        :class:`processors.corpus.CorpusProcessor` gives such.
+        :class:`processors.corpus.CorpusProcessor` gives such. Which events they are of is not
+        known here: whoever knows sets ``trained_``.
         """
+        self.trained_ = None
         model = self._new_model()
         _check_form(self.form, _forms_of(model))
         self.history_ = train(model, training, validation, options=self.training, **watch)

@@ -105,7 +105,7 @@ def test_datasets_lists_the_embedded_sample_and_the_records(
     assert hepmtp("datasets") == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["ttbarW", "background", "10522", "0.722", "139", "hepmtp", "simulation"] in lines
-    assert ["fourtops-4top", "signal", "152000", "0.0096", "zenodo.7277951"] in lines
+    assert ["fourtops-4top", "signal", "152000", "zenodo.7277951"] in lines
 
 
 def test_datasets_sees_what_was_downloaded(
@@ -114,7 +114,7 @@ def test_datasets_sees_what_was_downloaded(
     (tmp_path / "4top.csv").write_text("")
     assert hepmtp("datasets", "--folder", tmp_path) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert ["fourtops-4top", "signal", "152000", "0.0096", "here"] in lines
+    assert ["fourtops-4top", "signal", "152000", "here"] in lines
 
 
 @pytest.fixture(scope="module")

@@ -6,26 +6,32 @@ Nothing is downloaded here: the error says how to get the files.
 
 from __future__ import annotations
 
-import glob
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import awkward as ak
 
+from hepmtp.datasets.filesets import Wanted
 from hepmtp.datasets.lockfile import check_locked, digest, names_in, read_lock
 from hepmtp.datasets.manifest import FOLDER_VARIABLE, Dataset
-from hepmtp.errors import ManifestError
+from hepmtp.datasets.metadata import check_metadata, check_once
+from hepmtp.datasets.paths import expand, split_tree
+from hepmtp.errors import ManifestError, ReadError
 from hepmtp.events.record import concatenate, with_metadata
 from hepmtp.readers import Reader
 from hepmtp.readers.formats import load_reader, reader_name
 from hepmtp.readers.lines import is_remote
+from hepmtp.storage import current_name, resolve
+
+_LOG = logging.getLogger(__name__)
 
 
 def check_files(datasets: Iterable[Dataset], *, digests: bool = True) -> dict[str, list[str]]:
-    """Paths of each data set's files, patterns filled in.
+    """Paths of each data set's files, absolute, patterns filled in.
 
-    Raises ManifestError if one is missing or has changed.
+    Raises ManifestError if one is missing, has changed or is there twice.
 
     Parameters
     ----------
@@ -33,37 +39,68 @@ def check_files(datasets: Iterable[Dataset], *, digests: bool = True) -> dict[st
         also compare the files with their sha256, where it is known or was locked when they were
         fetched; this reads them. What is remote (``https://``, ``root://``) is taken as it is.
     """
-    return {dataset.name: _paths(dataset, digests=digests) for dataset in datasets}
-
-
-def fileset(datasets: Iterable[Dataset], *, treename: str = "Events") -> dict[str, dict[str, Any]]:
-    """What coffea's runners take.
-
-    ``{name: {"files": [path, ...], "treename": ..., "metadata": {...}}}``.
-
-    The metadata (role, process, reader and its options) arrives in ``events.metadata``; coffea
-    itself adds the data set's name.
-    """
-    datasets = tuple(datasets)
-    paths = check_files(datasets)
     return {
-        dataset.name: {
-            "files": paths[dataset.name],
-            "treename": treename,
-            "metadata": {"role": dataset.role, "process": dataset.process, "reader": dataset.reader}
-            | ({"reader_options": dict(dataset.reader_options)} if dataset.reader_options else {}),
-        }
+        dataset.name: [one.path for one in wanted_files(dataset, digests=digests)]
         for dataset in datasets
     }
 
 
-def read(datasets: Iterable[Dataset], *, stop: int | None = None) -> ak.Array:
+def fileset(
+    datasets: Iterable[Dataset], *, treename: str | None = None
+) -> dict[str, dict[str, Any]]:
+    """What coffea's runners and `HepRunner` take.
+
+    ``{name: {"files": [path, ...], "metadata": {...}}}``, with a treename only where a tree is
+    named. Files with steps or trees of their own are ``{path: {"object_path": tree, "steps":
+    ...}}``.
+
+    The metadata arrives in ``events.metadata``: role, process, reader and its options, as far as
+    they are known. So do cross-section, luminosity, sum of weights and energy. Coffea itself adds
+    the data set's name.
+
+    Parameters
+    ----------
+    treename
+        tree of data sets that name none, which coffea's own Runner needs for lists of files.
+
+    Raises
+    ------
+    ManifestError
+        if a file is missing, has changed or is there twice, or units are not those of the reader.
+    """
+    return {dataset.name: _entry(dataset, treename) for dataset in datasets}
+
+
+def _entry(dataset: Dataset, treename: str | None) -> dict[str, Any]:
+    wanted = wanted_files(dataset)
+    own = any(one.tree or one.steps is not None for one in wanted)
+    options = _options(dataset, [one.path for one in wanted])
+    metadata = dataset.known | ({"reader_options": options} if options else {})
+    tree = dataset.tree or (None if own else treename)
+    files = {
+        one.path: {"object_path": one.tree or treename}
+        | ({} if one.steps is None else {"steps": [list(step) for step in one.steps]})
+        for one in wanted
+    }
+    return (
+        {"files": files if own else [one.path for one in wanted]}
+        | ({} if tree is None else {"treename": tree})
+        | {"metadata": check_metadata(dataset.name, metadata)}
+        | ({} if dataset.preload is None else {"preload": sorted(dataset.preload)})
+    )
+
+
+def read(
+    datasets: Iterable[Dataset], *, stop: int | None = None, skip_bad: bool = False
+) -> ak.Array:
     """Events of these data sets, shape (n_events,), in GeV, with name and role in their metadata.
 
     Parameters
     ----------
     stop
         only the first `stop` events of each file, for a fit that needs no more; all by default.
+    skip_bad
+        leave out files that cannot be read, with a warning for each.
 
     Raises
     ------
@@ -73,40 +110,116 @@ def read(datasets: Iterable[Dataset], *, stop: int | None = None) -> ak.Array:
         if a file is not what its reader expects.
     """
     datasets = tuple(datasets)
-    paths = check_files(datasets)
+    wanted = {dataset.name: wanted_files(dataset) for dataset in datasets}
     return concatenate(
-        with_metadata(
-            _reader(dataset, path).read(path, 0, stop), dataset=dataset.name, role=dataset.role
-        )
+        with_metadata(part, dataset=dataset.name, role=dataset.role)
         for dataset in datasets
-        for path in paths[dataset.name]
+        for one in wanted[dataset.name]
+        for part in _parts(dataset, one, stop, skip_bad=skip_bad)
     )
 
 
-def _reader(dataset: Dataset, path: str) -> Reader:
-    return load_reader(dataset.reader or reader_name(path), **dataset.reader_options)
+def _parts(dataset: Dataset, wanted: Wanted, stop: int | None, *, skip_bad: bool) -> list[ak.Array]:
+    """Events of one file, a part for each range of entries."""
+    try:
+        reader = _reader(dataset, wanted)
+        return [reader.read(wanted.path, start, end) for start, end in _ranges(wanted, stop)]
+    except ReadError as error:
+        if not skip_bad:
+            raise
+        _LOG.warning("data set %r: %s is left out: %s", dataset.name, wanted.path, error)
+        return []
 
 
-def _paths(dataset: Dataset, *, digests: bool) -> list[str]:
-    found: list[str] = []
-    for file, sha256 in zip(dataset.files, dataset.sha256, strict=True):
-        if is_remote(file):
-            found.append(file)
+def _ranges(wanted: Wanted, stop: int | None) -> Iterator[tuple[int, int | None]]:
+    """The ranges of entries of a file, the first `stop` of them."""
+    if wanted.steps is None:
+        yield 0, stop
+        return
+    left = stop
+    for start, end in wanted.steps:
+        n = end - start if left is None else min(end - start, left)
+        yield start, start + n
+        left = None if left is None else left - n
+
+
+def _reader(dataset: Dataset, wanted: Wanted) -> Reader:
+    """The reader of a file, told the tree that was named for it."""
+    name = dataset.reader or reader_name(wanted.path)
+    options = _options(dataset, [wanted.path])
+    tree = wanted.tree or dataset.tree
+    if tree is not None and options.setdefault("tree", tree) != tree:
+        raise ManifestError(
+            f"data set {dataset.name!r}: the tree is {tree!r}, but the reader's option tree is "
+            f"{options['tree']!r}; keep one"
+        )
+    return load_reader(name, **options)
+
+
+def _options(dataset: Dataset, paths: Iterable[str]) -> dict[str, Any]:
+    """Options of a data set's reader, that of its units included.
+
+    Raises
+    ------
+    ManifestError
+        if the reader can neither be told the units nor has these.
+    """
+    options = dict(dataset.reader_options)
+    if dataset.units is None:
+        return options
+    told = set()
+    for name in {dataset.reader or reader_name(path): None for path in paths}:
+        reader = resolve(current_name(name))
+        if "units" in getattr(reader, "__dataclass_fields__", {}):
+            told.add(options.get("units", dataset.units))
             continue
-        pattern = glob.has_magic(file) and not Path(file).exists()
-        # Path.glob takes no absolute pattern
-        paths = sorted(glob.glob(file, recursive=True)) if pattern else [file]  # noqa: PTH207
-        missing = [path for path in paths if not Path(path).is_file()]
+        unit = getattr(reader, "unit", None)
+        its = {1e-3: "MeV", 1.0: "GeV"}.get(unit) if unit is not None else None
+        if its != dataset.units:
+            raise ManifestError(
+                f"data set {dataset.name!r}: key 'units' is {dataset.units!r}, but its reader "
+                f"{name} {'takes energies for ' + its if its else 'cannot be told units'} and has "
+                "no option units; correct the key, or leave it out"
+            )
+        told.add(None)
+    if len(told) > 1:
+        raise ManifestError(
+            f"data set {dataset.name!r}: only some of its readers can be told units; make it data "
+            "sets of one format each"
+        )
+    for units in told - {None, dataset.units}:
+        raise ManifestError(
+            f"data set {dataset.name!r}: key 'units' is {dataset.units!r}, but the reader's option "
+            f"units is {units!r}; keep one"
+        )
+    return options if told == {None} else options | {"units": dataset.units}
+
+
+def wanted_files(dataset: Dataset, *, digests: bool = True) -> list[Wanted]:
+    """The files of a data set, each with its tree and steps; see `check_files`."""
+    found: list[Wanted] = []
+    rows = zip(dataset.files, dataset.sha256, dataset.trees, dataset.steps, strict=True)
+    for written, sha256, given, steps in rows:
+        file, own = split_tree(written)
+        if own and given and own != given:
+            raise ManifestError(
+                f"data set {dataset.name!r}: {written} names the tree {own!r}, but {given!r} is "
+                "given for it; keep one"
+            )
+        paths = expand(file)
+        missing = [path for path in paths if not is_remote(path) and not Path(path).is_file()]
         if missing or not paths:
             raise ManifestError(f"data set {dataset.name!r}: no file {file}{_advice(dataset)}")
-        if digests and sha256 and (found_sha256 := digest(file)) != sha256:
+        if digests and sha256 and (found_sha256 := digest(paths[0])) != sha256:
             raise ManifestError(
                 f"data set {dataset.name!r}: {file} has sha256 {found_sha256}, expected {sha256}; "
                 "the file has changed: fetch it again, or correct the manifest"
             )
-        found += paths
+        found += [Wanted(path, own or given, steps) for path in paths]
+    paths = [one.path for one in found]
+    check_once(dataset.name, paths)
     if digests and dataset.folder:
-        _check_lock(dataset.folder, found)
+        _check_lock(dataset.folder, [path for path in paths if not is_remote(path)])
     return found
 
 

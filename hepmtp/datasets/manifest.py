@@ -15,15 +15,19 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from hepmtp.datasets.archives import TAR_ENDINGS, is_packed
+from hepmtp.datasets.filesets import Steps
+from hepmtp.datasets.metadata import check_metadata
 from hepmtp.datasets.schema import ManifestFile, read_manifest
-from hepmtp.errors import ManifestError
-from hepmtp.events.record import Role
+from hepmtp.errors import ManifestError, OptionError
+from hepmtp.events.record import ROLES, Role
 from hepmtp.readers.lines import is_remote
 
 #: Variable that names the folder of downloaded data.
 FOLDER_VARIABLE = "HEPMTP_DATA"
 
 
+#: Numbers of a data set that its metadata take over.
+NUMBERS = ("cross_section_pb", "luminosity_ifb", "sum_weights", "n_generated", "energy_tev")
 #: Folder of the embedded sample, inside the package.
 EMBEDDED = Path(__file__).parents[1] / "data"
 
@@ -49,11 +53,13 @@ class Dataset:
     embedded
         whether the files come with hepmtp.
     units
-        energies in the files, "MeV" or "GeV"; events in memory are always GeV.
+        energies in the files, "MeV" or "GeV", which their reader is told or must agree with; if not
+        given, the reader knows. Events in memory are always GeV.
     events
-        number of events, if known.
+        number of events, if known; only shown.
     cross_section_pb, luminosity_ifb
-        cross-section [pb]; luminosity that the weights stand for [fb-1].
+        cross-section [pb]; luminosity [fb-1] that is wanted or, without a cross-section, the one
+        that the weights in the files stand for.
     label
         TeX text for plots; the process if not given.
     doi, licence, note
@@ -62,6 +68,19 @@ class Dataset:
         name of the `Record` that the files are fetched from.
     folder
         folder that the files were looked for in, where the lock file of what was fetched is.
+    sum_weights, n_generated
+        sum of the weights, or number, of all generated events before any selection; see
+        :mod:`hepmtp.statistics.normalisation`.
+    energy_tev
+        collision energy [TeV], for captions.
+    tree
+        name of the tree in ROOT files; if not given, their reader knows.
+    trees, steps
+        of a fileset: the tree, and the ranges of entries, of each file; None where not given.
+    preload
+        of a fileset: branches that coffea reads together.
+    metadata
+        of a fileset: what else its metadata say; events get it too.
     """
 
     name: str
@@ -72,7 +91,7 @@ class Dataset:
     reader_options: Mapping[str, Any] = field(default_factory=dict, hash=False)
     sha256: tuple[str | None, ...] = ()
     embedded: bool = False
-    units: str = "MeV"
+    units: Literal["MeV", "GeV"] | None = None
     events: int | None = None
     cross_section_pb: float | None = None
     luminosity_ifb: float | None = None
@@ -82,10 +101,31 @@ class Dataset:
     note: str = ""
     record: str | None = None
     folder: str = ""
+    sum_weights: float | None = None
+    n_generated: float | None = None
+    energy_tev: float | None = None
+    tree: str | None = None
+    trees: tuple[str | None, ...] = ()
+    steps: tuple[Steps | None, ...] = ()
+    preload: frozenset[str] | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "sha256", self.sha256 or (None,) * len(self.files))
+        if self.role not in ROLES:
+            raise ManifestError(
+                f"data set {self.name!r}: key 'role' is {self.role!r}, expected one of "
+                f"{', '.join(ROLES)}"
+            )
+        for name in ("sha256", "trees", "steps"):
+            object.__setattr__(self, name, getattr(self, name) or (None,) * len(self.files))
         object.__setattr__(self, "label", self.label or self.process)
+
+    @property
+    def known(self) -> dict[str, Any]:
+        """What is known of it, as the metadata of a fileset say it."""
+        named = ("role", "process", *NUMBERS, "reader", "reader_options")
+        values = {name: getattr(self, name) for name in named}
+        return {**self.metadata, **{name: one for name, one in values.items() if one}}
 
 
 @dataclass(frozen=True)
@@ -265,7 +305,13 @@ def _dataset(row: Mapping[str, Any], where: str, folder: Path) -> Dataset:
                 f"{where}: {file} has a sha256, but only a file on disk can have one, not a pattern"
             )
     start = EMBEDDED if row.get("embedded") else folder
-    paths = tuple(file if is_remote(file) else str(start / file) for file in files)
+    paths = tuple(
+        file if is_remote(file) else str(start / Path(file).expanduser()) for file in files
+    )
+    try:
+        check_metadata(row["name"], {key: row[key] for key in NUMBERS if key in row})
+    except (ManifestError, OptionError) as error:
+        raise ManifestError(f"{where}: {error}") from None
     return Dataset(**{**row, "files": paths, "sha256": tuple(files.values()), "folder": str(start)})
 
 

@@ -1,0 +1,108 @@
+"""What the metadata of a data set, and the list of its files, must be before anything is read.
+
+The rule: roles, numbers and names are checked here, wherever they come from (manifest, fileset,
+command line).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from hepmtp.errors import EventError, ManifestError, ReadError
+from hepmtp.events.record import role_of
+from hepmtp.readers.lines import is_remote
+from hepmtp.statistics.normalisation import known
+
+#: What coffea itself writes into the metadata of events.
+RESERVED = frozenset({
+    "dataset", "filename", "treename", "metadata", "entrystart", "entrystop", "fileuuid",
+    "numentries", "uuid", "clusters", "preload",
+})  # fmt: skip
+#: No collider has more: such a number is in GeV [TeV].
+_LARGEST_ENERGY = 1000.0
+
+
+def check_metadata(dataset: str, given: Any) -> dict[str, Any]:
+    """Metadata of a data set: role, normalisation, energy, reader and its options are legal.
+
+    Raises
+    ------
+    ManifestError
+        for what is no mapping, and a role, energy or reader that cannot be.
+    OptionError
+        for numbers of the normalisation that cannot be.
+    ReadError
+        for names that coffea itself writes into metadata.
+    """
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise ManifestError(
+            f"data set {dataset!r}: key 'metadata' is {short(given)}, expected a mapping"
+        )
+    metadata = dict(given)
+    if clash := sorted(RESERVED & metadata.keys()):
+        raise ReadError(
+            f"data set {dataset!r}: metadata {clash} are coffea's own; choose other names"
+        )
+    try:
+        role_of(metadata)
+    except EventError as error:
+        raise ManifestError(f"data set {dataset!r}: {error}") from None
+    known(metadata, dataset)
+    energy = metadata.get("energy_tev")
+    if energy is not None and not (
+        isinstance(energy, int | float)
+        and not isinstance(energy, bool)
+        and isfinite(energy)
+        and 0 < energy <= _LARGEST_ENERGY
+    ):
+        raise ManifestError(
+            f"data set {dataset!r}: energy_tev is {energy!r}, expected the collision energy in TeV"
+        )
+    kinds: tuple[tuple[str, type, str], ...] = (
+        ("reader", str, "'package.module:Class'"),
+        ("reader_options", Mapping, "a mapping of options to their values"),
+        ("process", str, "text"),
+    )
+    for key, kind, expected in kinds:
+        if metadata.get(key) is not None and not isinstance(metadata[key], kind):
+            raise ManifestError(
+                f"data set {dataset!r}: {key} is {short(metadata[key])}, expected {expected}"
+            )
+    return metadata
+
+
+def check_there(dataset: str, path: str) -> None:
+    """Raise ReadError if this is no file on disk."""
+    if Path(path).is_dir():
+        raise ReadError(f"data set {dataset!r}: {path} is a folder; name the files in it")
+    if not Path(path).exists():
+        raise ReadError(
+            f"data set {dataset!r}: {path} does not exist; check the name, or fetch the file"
+        )
+
+
+def check_once(dataset: str, paths: Iterable[str]) -> None:
+    """Raise ManifestError if there is no file, or one file twice, by links too."""
+    seen: dict[str, str] = {}
+    for path in paths:
+        real = path if is_remote(path) else str(Path(path).resolve())
+        if real in seen:
+            also = "" if seen[real] == path else f", also as {seen[real]}"
+            raise ManifestError(
+                f"data set {dataset!r}: {path} is there twice{also}; its events would count twice: "
+                "keep one"
+            )
+        seen[real] = path
+    if not seen:
+        raise ManifestError(f"data set {dataset!r} has no files; name at least one")
+
+
+def short(thing: Any) -> str:
+    """How a value is shown in an error."""
+    text = repr(thing)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -5,8 +5,9 @@ names an event for ever. In the challenge's layout line n is entry n - 1::
 
     eventID;processID;weight;MET;METphi;label,E,pt,eta,phi;label,E,pt,eta,phi;...;
 
-MeV in the file, GeV in the events. A ``;`` at the end of a line, CRLF, a byte order mark, blank
-lines at the end and scientific notation are fine; there is no header. A last line without newline
+MeV in the file, unless the option units says GeV; GeV in the events. A ``;`` at the end of a line,
+CRLF, a byte order mark, blank lines at the end and scientific notation are fine; there is no
+header. A last line without newline
 is refused, for nobody can tell whether it is whole. Format: arXiv:2105.14027; the other layouts:
 :mod:`hepmtp.readers.darkmachines.line`.
 """
@@ -109,14 +110,21 @@ class DarkMachinesCSV(FileReader):
     check_count
         whether the number of events that a generator's run says that it wrote must be that of its
         lines. It counts events of negative weight too, and writes none of them.
+    units
+        what E, pt and MET in the file are: "MeV" or "GeV".
     """
 
     on_bad: Literal["raise", "skip"] = "raise"
     variant: Literal["auto", "challenge", "bare", "generator", "fixed"] = "auto"
     check_count: bool = True
+    units: Literal["MeV", "GeV"] = "MeV"
 
     endings = (".csv", ".csv.gz")
     unit = 1e-3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "unit", 1e-3 if self.units == "MeV" else 1.0)
 
     @classmethod
     def knows(cls, path: str) -> bool:
@@ -204,7 +212,11 @@ class DarkMachinesCSV(FileReader):
 
     def read_chunk(self, path: str, chunk: Chunk) -> ak.Array:
         """Events of one of the `chunks`, of which a plain file gives the bytes alone."""
-        return self._read(path, self.layout_of(path), [chunk])[0]
+        return self.read_chunk_with_report(path, chunk)[0]
+
+    def read_chunk_with_report(self, path: str, chunk: Chunk) -> tuple[ak.Array, SkipReport]:
+        """The same events, and what was skipped."""
+        return self._read(path, self.layout_of(path), [chunk])
 
     def iterate(self, path: str, size: int) -> Iterator[ak.Array]:
         """Events of each chunk in turn, the file unpacked once."""
@@ -280,14 +292,15 @@ class DarkMachinesCSV(FileReader):
         energy, pt, eta, phi = columns.particles
         if "E" not in layout.particle:
             energy = pt * np.cosh(eta)
+        scale = _MEV if self.units == "MeV" else 1.0
         events = make_events(
             counts=columns.counts,
-            pt=pt / _MEV,
+            pt=pt / scale,
             eta=eta,
             phi=phi,
-            energy=energy / _MEV,
+            energy=energy / scale,
             type=columns.type,
-            met=met / _MEV,
+            met=met / scale,
             met_phi=met_phi,
             weight=weight,
             event=columns.entry,

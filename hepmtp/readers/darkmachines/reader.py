@@ -1,4 +1,4 @@
-"""Dark Machines CSV: one line an event, any number of particles, plain or gzipped, in every layout.
+"""Dark Machines CSV: one line an event, any number of particles, plain or packed, in every layout.
 
 The rule: an entry's number is that of its line among the event lines, whatever is skipped, so it
 names an event for ever. In the challenge's layout line n is entry n - 1::
@@ -14,13 +14,12 @@ is refused, for nobody can tell whether it is whole. Format: arXiv:2105.14027; t
 
 from __future__ import annotations
 
-import gzip
 import itertools
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal
 
 import awkward as ak
 import numpy as np
@@ -40,7 +39,7 @@ from hepmtp.readers.darkmachines.line import (
     weight_of,
 )
 from hepmtp.readers.darkmachines.scan import events_only, lines_before, scan_events
-from hepmtp.readers.lines import Chunk, head, open_file, pieces, scan
+from hepmtp.readers.lines import Chunk, head, open_file, packing, pieces, scan
 
 logger = logging.getLogger(__name__)
 
@@ -53,8 +52,6 @@ _BINARY = {
     b"PAR1": "parquet",
     b"\x89HDF": "HDF5",
     b"PK\x03\x04": "zip",
-    b"BZh": "bzip2",
-    b"\xfd7zXZ": "xz",
 }
 
 
@@ -87,10 +84,11 @@ class SkipReport:
 
 @dataclass(frozen=True)
 class DarkMachinesCSV(FileReader):
-    """Reader of Dark Machines CSV files, ``.csv`` or ``.csv.gz`` (several gzip members are fine).
+    """Reader of Dark Machines CSV files, plain or packed by gzip, bzip2, xz or zstd.
 
-    A gzipped file has no random access: each chunk unpacks what lies before it and throws it away.
-    Use ``hepmtp convert`` on files that are read more than once.
+    Several members one after the other are fine. A packed file has no random access: each chunk
+    unpacks what lies before it and throws it away. Use ``hepmtp convert`` on files that are read
+    more than once.
 
     In the layouts without energies a particle is massless: E = pt cosh(eta). In those with lines
     that are no events, "generator" and "fixed", entries are counted in events, and not in lines.
@@ -102,7 +100,7 @@ class DarkMachinesCSV(FileReader):
     ----------
     on_bad
         what happens to a line that is not an event: "raise" a ReadError that names it, or "skip"
-        it, with a warning in the log and a `SkipReport` from `read_with_report`. A damaged gzip
+        it, with a warning in the log and a `SkipReport` from `read_with_report`. A damaged packed
         file always raises.
     variant
         "auto": what the first lines look like; or "challenge", "bare", "generator" or "fixed" (see
@@ -119,7 +117,7 @@ class DarkMachinesCSV(FileReader):
     check_count: bool = True
     units: Literal["MeV", "GeV"] = "MeV"
 
-    endings = (".csv", ".csv.gz")
+    endings = (".csv", ".csv.gz", ".csv.bz2", ".csv.xz", ".csv.zst")
     unit = 1e-3
 
     def __post_init__(self) -> None:
@@ -138,9 +136,12 @@ class DarkMachinesCSV(FileReader):
 
     def format_of(self, path: str) -> str:
         """The layout, and whether the file is gzipped."""
-        with open_file(path) as file:
-            packed = ", gzipped" if isinstance(cast("object", file), gzip.GzipFile) else ""
-        return f"Dark Machines CSV, layout {self.layout_of(path).name}{packed}"
+        how = {None: "", "gzip": ", gzipped"}
+        packed = packing(path)
+        return (
+            f"Dark Machines CSV, layout {self.layout_of(path).name}"
+            f"{how.get(packed, f', packed by {packed}')}"
+        )
 
     def processes(self, path: str, events: ak.Array) -> dict[str, int] | None:
         """Number of lines of each process ID among the first ones, in the challenge's layout."""

@@ -374,6 +374,10 @@ def test_skipping_reports_lines_and_weights(
     ]
     assert "skipped 3 lines with weights 0.75 (1 unreadable)" in caplog.text
     assert SKIP_BAD.read_with_report(path, 1, 2)[1] == SkipReport()
+    parts = [SKIP_BAD.read_chunk_with_report(path, chunk) for chunk in SKIP_BAD.chunks(path, 2)]
+    whole, report = SKIP_BAD.read_with_report(path)
+    assert sum((one for _, one in parts), SkipReport()) == report
+    assert [entry for events, _ in parts for entry in events.event] == whole.event.to_list()
     assert len(SKIP_BAD.read(path, 4, 5)) == 0
 
 

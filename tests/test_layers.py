@@ -35,6 +35,8 @@ FAMILIES = {
         "darkmachines",
         "formats",
         "lines",
+        "failures",
+        "packing",
         "options",
         "particles",
         "trees",

@@ -129,7 +129,7 @@ def load_reader(name: str, **options: Any) -> Reader:
     Examples
     --------
     >>> load_reader("hepmtp:DarkMachinesCSV")
-    DarkMachinesCSV(on_bad='raise', variant='auto', check_count=True)
+    DarkMachinesCSV(on_bad='raise', variant='auto', check_count=True, units='MeV')
     """
     try:
         found = storage.resolve(name)

@@ -42,6 +42,9 @@ def check_options(reader: Any) -> None:
         hint, value = hints[field.name], getattr(reader, field.name)
         kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
         none = [None] if NoneType in kinds else []
+        if none and isinstance(value, str) and value.strip().lower() == "none":
+            value = None  # as it is written on a command line
+            object.__setattr__(reader, field.name, None)
         if value is None and none:
             continue
         if get_origin(kinds[0]) is Literal:
@@ -52,7 +55,7 @@ def check_options(reader: Any) -> None:
             make, expected = KINDS[kinds[0]]
             try:
                 made = make(value)
-            except (TypeError, ValueError):
+            except (KeyError, TypeError, ValueError):
                 raise refusal(reader, field.name, _either([expected, *map(str, none)])) from None
             object.__setattr__(reader, field.name, made)  # as a frozen dataclass is set
 
@@ -65,7 +68,8 @@ def refusal(reader: Any, name: str, expected: str) -> OptionError:
 
 def check_names(name: str, cls: type, options: Iterable[str]) -> None:
     """Raise OptionError if a dataclass, known by this name, does not have one of these options."""
-    known = [field.name for field in fields(cls) if field.init]
+    own_first = sorted(fields(cls), key=lambda field: bool(field.kw_only))
+    known = [field.name for field in own_first if field.init]
     for option in options:
         if option not in known:
             raise OptionError(
@@ -91,9 +95,9 @@ def _whole(value: Any) -> int:
 
 
 def _truth(value: Any) -> bool:
-    if str(value) not in ("True", "False"):
-        raise ValueError
-    return str(value) == "True"
+    if not isinstance(value, (bool, int, str)):
+        raise TypeError
+    return _TRUTH[str(value).strip().lower()]
 
 
 def _text(value: Any) -> str:
@@ -119,12 +123,13 @@ def _texts(value: Any) -> tuple[str, ...]:
     return tuple(_text(one) for one in words)
 
 
+_TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 #: Annotations of options: what makes a value one, and what it is called.
 KINDS: dict[Any, tuple[Callable[[Any], Any], str]] = {
     Cut: (_cut, r"the smallest pt [GeV] and the largest |eta|, as text 30,2.4"),
     float: (_number, "a number"),
     int: (_whole, "a whole number"),
-    bool: (_truth, "True or False"),
+    bool: (_truth, "true or false (also yes, no, 1, 0)"),
     str: (_text, "a name"),
     tuple[float, float]: (_numbers, "two numbers, as text 0.2,0.1"),
     tuple[str, ...]: (_texts, "names, as text a,b (an empty text for none)"),

@@ -1,0 +1,169 @@
+"""Disks and servers that fail: told as that, never as damage, and what may pass is marked."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hepmtp.errors import NetworkError, ReadError
+from hepmtp.events.record import make_events
+from hepmtp.readers.darkmachines.reader import DarkMachinesCSV
+from hepmtp.readers.lines import check_file, damage, size_of
+from hepmtp.readers.root import RootReader, write_root
+
+LINE = "1;ttbarW;0.5;20000;-1.5;j,60000,50000,0.1,1.0;\n"
+
+
+class Playing(ThreadingHTTPServer):
+    """Files on loopback; `status` answers everything, `cut` ends every body half way."""
+
+    folder: Path
+    status = 0
+    cut = False
+
+    def url(self, name: str) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/{name}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Playing
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+    def do_HEAD(self) -> None:
+        self.answer(with_body=False)
+
+    def do_GET(self) -> None:
+        self.answer(with_body=True)
+
+    def answer(self, *, with_body: bool) -> None:
+        path = self.server.folder / self.path.partition("?")[0].strip("/")
+        data = path.read_bytes() if path.is_file() else b""
+        status = self.server.status or (206 if path.is_file() else 404)
+        start, stop = 0, len(data)
+        if status == 206:
+            first, _, last = (
+                self.headers.get("Range", "bytes=0-").removeprefix("bytes=").partition("-")
+            )
+            start, stop = int(first), min(int(last or stop), stop - 1) + 1
+        body = data[start:stop] if status == 206 else b""
+        self.send_response(status)
+        if status == 206:
+            self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{len(data)}")
+            self.send_header("Accept-Ranges", "bytes")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if with_body:
+            self.wfile.write(body[: len(body) // 2] if self.server.cut else body)
+            self.close_connection = self.close_connection or self.server.cut
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Playing]:
+    server = Playing(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True  # fsspec keeps its connections open
+    server.block_on_close = False
+    server.folder = tmp_path
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    (tmp_path / "a.csv").write_text(LINE * 1000)
+    events = make_events(
+        counts=[1],
+        pt=[50.0],
+        eta=[0.0],
+        phi=[0.0],
+        energy=[50.0],
+        type=[0],
+        met=[1.0],
+        met_phi=[0.0],
+    )
+    write_root(tmp_path / "a.root", [events])
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+READERS = {"a.csv": DarkMachinesCSV(), "a.root": RootReader()}
+
+
+@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("status", [500, 502, 503, 504, 429])
+def test_a_busy_server_may_answer_later(server: Playing, name: str, status: int) -> None:
+    server.status = status
+    for ask in (READERS[name].num_events, READERS[name].read):
+        with pytest.raises(
+            NetworkError, match=rf"{name} cannot be read in place .*try again lat"
+        ) as e:
+            ask(server.url(name))
+        assert "damaged" not in str(e.value)
+        assert "fetch it again" not in str(e.value)
+    server.status = 0
+    assert READERS[name].num_events(server.url(name)) == (1000 if name == "a.csv" else 1)
+
+
+@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize(
+    ("status", "advice"),
+    [
+        (404, "there is no such file: check the address"),
+        (403, "you may not read it: log in"),
+        (401, "you may not read it: log in"),
+    ],
+)
+def test_what_stays_wrong_is_said(server: Playing, name: str, status: int, advice: str) -> None:
+    server.status = status
+    with pytest.raises(ReadError, match=rf"{name} cannot be read in place .*{advice}") as error:
+        READERS[name].num_events(server.url(name))
+    assert not isinstance(error.value, NetworkError)
+    assert "damaged" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_connection_that_is_cut(server: Playing, name: str) -> None:
+    server.cut = True
+    with pytest.raises(NetworkError, match=rf"{name} cannot be read in place .*does not answer"):
+        READERS[name].read(server.url(name))
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_server_that_is_not_there(name: str) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(NetworkError, match=rf"{name} cannot be read in place .*does not answer"):
+        READERS[name].read(f"http://127.0.0.1:{port}/{name}")
+    with pytest.raises(NetworkError, match=r"a\.csv cannot be read in place"):
+        size_of(f"http://127.0.0.1:{port}/a.csv")
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.ESTALE, errno.ETIMEDOUT])
+def test_a_disk_that_does_not_answer(tmp_path: Path, code: int) -> None:
+    path = str(tmp_path / "a.root")
+    with (
+        pytest.raises(NetworkError, match=r"a\.root cannot be read now .*; its disk does not ans"),
+        damage(path, "a ROOT file"),
+    ):
+        raise OSError(code, "as the system says it")
+
+    with (
+        pytest.raises(ReadError, match=r"a\.root is not a ROOT file, or is cut short or damaged"),
+        damage(path, "a ROOT file"),
+    ):
+        raise OSError("not a magic number")
+
+
+def test_names_that_the_system_refuses(tmp_path: Path) -> None:
+    with pytest.raises(
+        ReadError, match=r"cannot be read \(OSError: .*File name too long.*check its"
+    ):
+        check_file(str(tmp_path / ("a" * 5000)))

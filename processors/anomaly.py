@@ -22,7 +22,7 @@ from hepmtp.events.record import as_events, metadata
 from hepmtp.events.regions import REGIONS, Region, described, region_named
 from hepmtp.events.split import unseen
 from hepmtp.statistics.histograms import axis_with, book, fill, scale
-from hepmtp.statistics.normalisation import normalisation, tally
+from hepmtp.statistics.normalisation import Normalisation, normalisation, tally
 
 logger = logging.getLogger(__name__)
 
@@ -151,10 +151,9 @@ class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
         found = {
             dataset: normalisation(one, luminosity=self.luminosity)
             for dataset, one in accumulator["normalisation"].items()
+            if not isinstance(one, Normalisation)
         }
         for dataset, one in found.items():
-            if one.factor == 1.0:
-                continue
             for h in accumulator["scores"].values():
                 scale(h, dataset, one.factor)
             for counts in accumulator["cutflow"][dataset].values():
@@ -163,7 +162,8 @@ class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
             if self.columns:
                 columns = accumulator["columns"][dataset]
                 columns["weight"] = column_accumulator(columns["weight"].value * one.factor)
-        return {**accumulator, "normalisation": found}
+        accumulator["normalisation"] |= found
+        return accumulator
 
     def _selection(self, name: str) -> Callable[[ak.Array], Bools]:
         """That of a region of this processor, or of those that hepmtp has."""

@@ -57,11 +57,11 @@ def damaged(path: Path, folder: Path) -> Path:
         lines = bytes(data).splitlines(keepends=True)
         lines[45] = b"45;ttbarW;0.1;what;0.1;j,1,2,3,4\n"
         copy.write_bytes(b"".join(lines))
-    elif path.suffix == ".gz":
+    elif path.suffix == ".gz" or path.parent.name == "rntuple":
         copy.write_bytes(data[: len(data) * 2 // 3])
     else:
-        middle = len(data) // 2
-        data[middle : middle + 400] = bytes(400)
+        first, last = len(data) // 4, len(data) // 2
+        data[first:last] = bytes(last - first)
         copy.write_bytes(data)
     return copy
 
@@ -154,9 +154,17 @@ def test_every_executor_accounts_alike(
     assert [len(one.losses) for one in other.accounting.values()] == [1, 1]
 
 
-def test_a_mistake_of_the_processor_is_never_left_out(files: Any, executor: Any) -> None:
+def no_file(events: Any) -> dict[str, Any]:
+    return {"n": len(events), "model": Path("/no/such/model").read_text()}
+
+
+@pytest.mark.parametrize("kind", ["csv", "root"])
+def test_a_mistake_of_the_processor_is_never_left_out(files: Any, executor: Any, kind: str) -> None:
+    fileset = {"x": [str(files[kind]["ttbarW"])]}
     with pytest.raises(Exception, match="a mistake of the processor"):
-        HepRunner(executor, skipbadfiles=True)({"x": [str(files["csv"]["ttbarW"])]}, broken)
+        HepRunner(executor, skipbadfiles=True)(fileset, broken)
+    with pytest.raises(Exception, match="FileNotFoundError"):
+        HepRunner(executor, skipbadfiles=True)(fileset, no_file)
 
 
 def test_nothing_that_can_be_read_is_an_error(executor: Any, tmp_path: Path) -> None:

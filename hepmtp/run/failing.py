@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -23,7 +24,17 @@ logger = logging.getLogger(__name__)
 #: Pauses before the next tries [s].
 PAUSES = (1.0, 4.0, 16.0)
 # modules whose errors come from bytes that are not what they should be
-_OF_BYTES = ("uproot", "cramjam", "zlib", "lzma", "struct", "xxhash", "awkward_cpp", "pyarrow")
+_OF_BYTES = (
+    "uproot",
+    "fsspec",
+    "cramjam",
+    "zlib",
+    "lzma",
+    "struct",
+    "xxhash",
+    "awkward_cpp",
+    "pyarrow",
+)
 
 
 def tried(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -80,10 +91,22 @@ def is_left_out(error: BaseException, skip: bool | tuple[type[BaseException], ..
 
 
 def _is_of_bytes(error: BaseException) -> bool:
-    """Whether an error comes from a file that is not what it should be."""
+    """Whether an error comes from a file that is not what it should be.
+
+    An OSError of the processor, which may open files of its own, does not.
+    """
     return any(
-        isinstance(one, (OSError, EOFError)) or type(one).__module__.startswith(_OF_BYTES)
+        type(one).__module__.startswith(_OF_BYTES)
+        or (isinstance(one, (OSError, EOFError)) and _passed_through(one, _OF_BYTES))
         for one in chain(error)
+    )
+
+
+def _passed_through(error: BaseException, modules: tuple[str, ...]) -> bool:
+    """Whether an error was raised inside one of these libraries."""
+    return any(
+        str(frame.f_globals.get("__name__")).startswith(modules)
+        for frame, _ in traceback.walk_tb(error.__traceback__)
     )
 
 

@@ -60,7 +60,7 @@ def damaged(path: Path, folder: Path) -> Path:
     elif path.suffix == ".gz" or path.parent.name == "rntuple":
         copy.write_bytes(data[: len(data) * 2 // 3])
     else:
-        first, last = len(data) // 4, len(data) // 2
+        first, last = len(data) // 3, len(data) * 3 // 4
         data[first:last] = bytes(last - first)
         copy.write_bytes(data)
     return copy

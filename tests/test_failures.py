@@ -14,6 +14,7 @@ import pytest
 
 from hepmtp.errors import NetworkError, ReadError
 from hepmtp.events.record import make_events
+from hepmtp.readers import Reader
 from hepmtp.readers.darkmachines.reader import DarkMachinesCSV
 from hepmtp.readers.lines import check_file, damage, size_of
 from hepmtp.readers.root import RootReader, write_root
@@ -93,7 +94,7 @@ def server(tmp_path: Path) -> Iterator[Playing]:
     thread.join()
 
 
-READERS = {"a.csv": DarkMachinesCSV(), "a.root": RootReader()}
+READERS: dict[str, Reader] = {"a.csv": DarkMachinesCSV(), "a.root": RootReader()}
 
 
 @pytest.mark.parametrize("name", READERS)

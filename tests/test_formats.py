@@ -138,13 +138,15 @@ def test_a_new_reader_is_a_class_and_its_name_in_the_list(
 
 
 def test_every_reader_declares_what_its_files_are_known_by() -> None:
-    assert endings() == (".parquet", ".csv.gz", ".hdf5", ".root", ".csv", ".h5")
+    lines = (".csv.bz2", ".csv.zst", ".csv.gz", ".csv.xz")
+    assert set(endings()) == {*lines, ".parquet", ".hdf5", ".root", ".csv", ".h5"}
+    assert [len(ending) for ending in endings()] == sorted(map(len, endings()), reverse=True)
     roots = [name for name, cls in shipped().items() if ".root" in cls.endings]
     assert len({shipped()[name].branches for name in roots}) == len(roots) == 6
     for name, cls in shipped().items():
         assert isinstance(cls(), Reader), name
         assert cls.endings, name
-        assert bool(cls.branches) == (name in roots)
+        assert bool(cls.branches) == (name in [*roots, "hepmtp:ParquetReader"])
 
 
 def test_a_file_is_told_by_its_content(tmp_path: Path) -> None:
@@ -154,7 +156,7 @@ def test_a_file_is_told_by_its_content(tmp_path: Path) -> None:
     assert reader_name("https://a.b/c.h5") == "hepmtp:FourTopsHDF5"
     for path, message in (
         ("not/there.txt", r"there\.txt does not exist"),
-        ("https://a.b/c.txt", r"c\.txt: no reader is known for this name, only for \.parquet"),
+        ("https://a.b/c.txt", r"c\.txt: no reader is known for this name, only for \.csv\.bz2"),
         (str(tmp_path), r"is a folder; name the files in it"),
     ):
         with pytest.raises(ReadError, match=message):

@@ -76,7 +76,22 @@ def test_text_and_numbers_mean_the_same() -> None:
             r"option lepton_order is 3, expected names, .* or None",
         ),
         (RootReader, {"tree": 1}, r"RootReader: option tree is 1, expected a name"),
-        (JetClass, {"tree": None}, r"JetClass: option tree is None, expected a name"),
+        (JetClass, {"tree": ""}, r"JetClass: option tree is '', expected a name or None"),
+        (NanoAOD, {"names": "jets"}, r"option names is 'jets', expected names, as text jets=JetP"),
+        (NanoAOD, {"names": "jets=a=b"}, r"option names is 'jets=a=b', expected names"),
+        (NanoAOD, {"names": {"jets": 1}}, r"option names is \{'jets': 1\}, expected names"),
+        (
+            NanoAOD,
+            {"names": "taus=Tau"},
+            r"NanoAOD: option names has no key 'taus'; it has jets, .*, jet_pt, .*, met, weight",
+        ),
+        (NanoAOD, {"names": "met=none"}, r"met cannot be none; jets, .*, photons, weight can"),
+        (RootReader, {"names": "weight=none"}, r"weight cannot be none; nothing of this layout"),
+        (
+            Delphes,
+            {"names": "weight=Event.W", "weight": "Event.X"},
+            r"Delphes: option weight is 'Event.X', but names says 'Event.W'; say it once",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import awkward as ak
@@ -77,10 +76,9 @@ class FileReader:
         check_options(self)
 
     @classmethod
-    def knows(cls, path: str) -> bool:
-        """Whether a local file is one of these, as far as its first bytes tell."""
-        with Path(path).open("rb") as file:
-            return file.read(len(cls.magic)) == cls.magic
+    def knows(cls, start: bytes) -> bool:
+        """Whether a file that begins so is one of these; its first 64 KiB, unpacked if packed."""
+        return start.startswith(cls.magic)
 
     def format_of(self, path: str) -> str:  # noqa: ARG002 (for formats that have several)
         """What this file is called."""

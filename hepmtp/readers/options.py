@@ -5,7 +5,7 @@ The rule: an option that cannot be is refused when the reader is made, and not w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -16,6 +16,8 @@ from hepmtp.errors import OptionError
 
 #: Smallest pt [GeV] and largest \|eta\|.
 Cut = Annotated[tuple[float, float], "cut"]
+#: Names of branches that differ from those of a layout, by key; None for what there is not.
+Renamed = Annotated[Mapping[str, str | None], "names"]
 
 
 def check_options(reader: Any) -> None:
@@ -55,7 +57,7 @@ def check_options(reader: Any) -> None:
             make, expected = KINDS[kinds[0]]
             try:
                 made = make(value)
-            except (KeyError, TypeError, ValueError):
+            except (AttributeError, KeyError, TypeError, ValueError):
                 raise refusal(reader, field.name, _either([expected, *map(str, none)])) from None
             object.__setattr__(reader, field.name, made)  # as a frozen dataclass is set
 
@@ -123,6 +125,17 @@ def _texts(value: Any) -> tuple[str, ...]:
     return tuple(_text(one) for one in words)
 
 
+def _names(value: Any) -> dict[str, str | None]:
+    if isinstance(value, str):
+        pairs = [word.split("=") for word in value.split(",") if word.strip()]
+        value = {key: name for key, name in pairs}  # noqa: C416 (pairs of two, or an error)
+    found = {}
+    for key, name in value.items():
+        is_none = name is None or _text(name).strip().lower() == "none"
+        found[_text(key).strip()] = None if is_none else name.strip()
+    return found
+
+
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 #: Annotations of options: what makes a value one, and what it is called.
 KINDS: dict[Any, tuple[Callable[[Any], Any], str]] = {
@@ -132,5 +145,6 @@ KINDS: dict[Any, tuple[Callable[[Any], Any], str]] = {
     bool: (_truth, "true or false (also yes, no, 1, 0)"),
     str: (_text, "a name"),
     tuple[float, float]: (_numbers, "two numbers, as text 0.2,0.1"),
+    Renamed: (_names, "names, as text jets=JetPUPPI,jet_pt=Jet_pt_nom,photons=none"),
     tuple[str, ...]: (_texts, "names, as text a,b (an empty text for none)"),
 }

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import awkward as ak
 import numpy as np
@@ -20,6 +20,7 @@ import numpy as np
 from hepmtp.errors import ReadError
 from hepmtp.events.particles import ANTIMUON, PHOTON, POSITRON
 from hepmtp.events.ragged import Bools, Floats, Ints, starts
+from hepmtp.readers.naming import Collection
 from hepmtp.readers.options import Cut
 from hepmtp.readers.particles import (
     Momenta,
@@ -79,6 +80,8 @@ class Physlite(TreeReader):
     weight
         branch of the event weights, of which the first counts; None for 1. Data have none and get
         1.
+    tree, names
+        as of every `hepmtp.readers.trees.TreeReader`.
     """
 
     jets: Cut = (20.0, 4.5)
@@ -99,6 +102,15 @@ class Physlite(TreeReader):
     unit = 1e-3
     trees = ("CollectionTree", "EventData")
     branches = ("AnalysisJetsAuxDyn.pt", "AnalysisElectronsAuxDyn.pt")
+    collections: ClassVar[dict[str, Collection]] = {
+        "jets": Collection("AnalysisJetsAuxDyn.", "pt eta phi mass:m"),
+        "electrons": Collection("AnalysisElectronsAuxDyn.", "pt eta phi charge"),
+        "muons": Collection("AnalysisMuonsAuxDyn.", "pt eta phi charge quality"),
+        "photons": Collection("AnalysisPhotonsAuxDyn.", "pt eta phi"),
+        "b_tagging": Collection(f"{_B_TAGGING}.", ""),
+        "met": Collection("MET_Core_AnalysisMETAuxDyn.", "x:mpx y:mpy"),
+    }
+    through: ClassVar[dict[str, str]] = {"weight": "EventInfoAuxDyn.{}"}
 
     def _events(self, branches: Branches) -> ak.Array:
         others = [self._electrons(branches), self._muons(branches), self._photons(branches)]

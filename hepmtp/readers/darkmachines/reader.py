@@ -126,12 +126,12 @@ class DarkMachinesCSV(FileReader):
         object.__setattr__(self, "unit", 1e-3 if self.units == "MeV" else 1.0)
 
     @classmethod
-    def knows(cls, path: str) -> bool:
+    def knows(cls, start: bytes) -> bool:
         """Whether one of the first lines has the semicolons of an event, or the first nine widths.
 
         It must be asked last: bytes of other formats may have these too.
         """
-        lines = head(path).split(b"\n")[:20]
+        lines = start.split(b"\n")[:20]
         is_fixed = fixed_layout(lines[0]) is not None
         return is_fixed or any(line.count(b";") >= 2 for line in lines)
 

@@ -38,6 +38,7 @@ def train_detectors(
     sample_events: int = 100_000,
     checkpoint: str | Path | None = None,
     progress: Progress | None = None,
+    skip_bad: bool = False,
 ) -> list[Detector]:
     """Train the masked-token detector, and fit what it is compared with.
 
@@ -59,10 +60,13 @@ def train_detectors(
         fitted on.
     checkpoint, progress
         of :func:`hepmtp.training.loop.train`.
+    skip_bad
+        leave out files that cannot be read.
     """
-    sample = read(datasets, stop=sample_events)
+    sample = read(datasets, stop=sample_events, skip_bad=skip_bad)
     detector.tokenizer.fit(training_events(sample))
-    output = HepRunner(executor, chunksize=chunksize)(fileset(datasets), corpus(detector.tokenizer))
+    runner = HepRunner(executor, chunksize=chunksize, skipbadfiles=skip_bad)
+    output = runner(fileset(datasets), corpus(detector.tokenizer))
     training, validation = training_tokens(output)
     detector.fit_tokens(training, validation, checkpoint=checkpoint, progress=progress)
     plain: list[Detector] = [

@@ -103,7 +103,7 @@ def write(
     (folder / ARRAYS).write_bytes(data)
     head = {"format": FORMAT, "kind": kind, **meta}
     body = json.dumps(head, indent=1).removesuffix("\n}")
-    (folder / META).write_text(body + _SIGNED + _sha256(body, data) + _END)
+    (folder / META).write_text(body + _SIGNED + _sha256(body, data) + _END, encoding="utf-8")
 
 
 def read(
@@ -119,7 +119,7 @@ def read(
     folder = Path(folder)
     what = kind or "hepmtp folder"
     try:
-        text = (folder / META).read_text()
+        text = (folder / META).read_text(encoding="utf-8")
         meta: Any = json.loads(text)
         data = (folder / ARRAYS).read_bytes()
     except (OSError, ValueError) as error:

@@ -259,19 +259,34 @@ ONE = {"object_path": "Events"}
         ({"x": {"files": {}}}, r"data set 'x' has no files"),
         ({"x": None}, r"'x': key 'files' is None, expected a path, a list of paths, or a mapping"),
         ({"x": {"metadata": {}}}, r"data set 'x' has no key 'files', only metadata"),
-        ({"x": {"files": ["a.root"], "xsec": 1}}, (r"'x': key 'xsec' is unknown; allowed are files, "
-         r"treename, metadata, preload .* of your own belong into 'metadata'")),
+        (
+            {"x": {"files": ["a.root"], "xsec": 1}},
+            (
+                r"'x': key 'xsec' is unknown; allowed are files, "
+                r"treename, metadata, preload .* of your own belong into 'metadata'"
+            ),
+        ),
         ({"x": {"files": ["a.root"], "tree": "T"}}, r"key 'tree' is unknown; .*write 'treename'"),
         ({"x": {"files": ["a.root"], "treename": 4}}, r"'x': treename is 4, expected the name of"),
         ({"x": ["a.root", 4]}, r"data set 'x': file 4, expected a path"),
         ({"x": ["a.root", " "]}, r"data set 'x': file ' ', expected a path"),
         ({"x": ["a.root", "./a.root"]}, r"a.root is there twice; its events would count twice"),
         ({"x": ["a.root", "[ab].root"]}, r"a.root is there twice"),
-        ({"x": {"a.root": {**ONE, "weight": 1}}}, (r"file 'a.root': key 'weight' is unknown; allowed"
-         r" are object_path, steps, num_entries")),
+        (
+            {"x": {"a.root": {**ONE, "weight": 1}}},
+            (
+                r"file 'a.root': key 'weight' is unknown; allowed"
+                r" are object_path, steps, num_entries"
+            ),
+        ),
         ({"x": {"a.root": ["Events"]}}, r"'x', file 'a.root': found \['Events'\], expected a tree"),
-        ({"x": {"files": {"a.root": "A"}, "treename": "B"}}, (r"its tree is 'A', but the data set's "
-         r"treename is 'B'; keep one")),
+        (
+            {"x": {"files": {"a.root": "A"}, "treename": "B"}},
+            (
+                r"its tree is 'A', but the data set's "
+                r"treename is 'B'; keep one"
+            ),
+        ),
         ({"x": {"a.root:A": "B"}}, r"'a.root:A' names the tree 'A', but 'B' is given"),
         ({"x": {"a.root": {**ONE, "steps": []}}}, r"its list of steps is empty; leave the file"),
         ({"x": {"a.root": {**ONE, "steps": [3]}}}, r"steps are \[3\], expected \[\[start, stop\]"),
@@ -280,24 +295,43 @@ ONE = {"object_path": "Events"}
         ({"x": {"a.root": {**ONE, "steps": [[-1, 3]]}}}, r"steps are \[\[-1, 3\]\], expected"),
         ({"x": {"a.root": {**ONE, "steps": [[5, 3]]}}}, r"step \[5, 3\] ends before it begins"),
         ({"x": {"a.root": {**ONE, "steps": [[0, 5], [4, 8]]}}}, r"step \[4, 8\] .*overlaps"),
-        ({"x": {"a.root": {**ONE, "steps": [[0, 50]], "num_entries": 40}}},
-         r"step \[0, 50\] ends behind the file's 40 entries; preprocess it again"),
+        (
+            {"x": {"a.root": {**ONE, "steps": [[0, 50]], "num_entries": 40}}},
+            r"step \[0, 50\] ends behind the file's 40 entries; preprocess it again",
+        ),
         ({"x": {"a.root": {**ONE, "num_entries": "40"}}}, r"num_entries is '40', expected a whole"),
         ({"x": {"[ab].root": {**ONE, "steps": [[0, 5]]}}}, r"is a pattern and has steps"),
         ({"x": {"files": ["a.root"], "metadata": 4}}, r"'x': key 'metadata' is 4, expected"),
-        ({"x": {"files": ["a.root"], "metadata": {"role": "Data"}}}, (r"data set 'x': role 'Data' is"
-         r" unknown; the roles are background, signal, data")),
+        (
+            {"x": {"files": ["a.root"], "metadata": {"role": "Data"}}},
+            (
+                r"data set 'x': role 'Data' is"
+                r" unknown; the roles are background, signal, data"
+            ),
+        ),
         ({"x": {"files": ["a.root"], "metadata": {"isMC": "perhaps"}}}, r"'x': isMC is 'perhaps'"),
-        ({"x": {"files": ["a.root"], "metadata": {"isMC": False, "role": "background"}}},
-         r"'x': isMC is False, but the role is 'background': correct one"),
-        ({"x": {"files": ["a.root"], "metadata": {"energy_tev": 13000}}}, (r"energy_tev is 13000, "
-         r"expected the collision energy in TeV")),
+        (
+            {"x": {"files": ["a.root"], "metadata": {"isMC": False, "role": "background"}}},
+            r"'x': isMC is False, but the role is 'background': correct one",
+        ),
+        (
+            {"x": {"files": ["a.root"], "metadata": {"energy_tev": 13000}}},
+            (
+                r"energy_tev is 13000, "
+                r"expected the collision energy in TeV"
+            ),
+        ),
         ({"x": {"files": ["a.root"], "metadata": {"reader": 4}}}, r"'x': reader is 4, expected"),
         ({"x": {"files": ["a.root"], "metadata": {"reader_options": "a=b"}}}, r"reader_options is"),
-        ({"x": {"files": ["a.root"], "preload": "Jet_pt"}}, (r"key 'preload' is 'Jet_pt', expected "
-         r"a list of branches")),
+        (
+            {"x": {"files": ["a.root"], "preload": "Jet_pt"}},
+            (
+                r"key 'preload' is 'Jet_pt', expected "
+                r"a list of branches"
+            ),
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_is_named(folder: Path, form: Any, message: str) -> None:
     with pytest.raises(ManifestError, match=message):
         read_fileset(form)

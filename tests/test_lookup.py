@@ -331,9 +331,11 @@ def test_unknown_preset() -> None:
 def test_too_few_or_too_equal_events(events: ak.Array) -> None:
     one = events[ak.num(events.Particle) > 0][:1]
     few = ak.with_field(one, one.Particle[:, :1], "Particle")
-    with pytest.raises(TrainingError, match=r"1 values of pt cannot fill 5 bins: give more events"):
+    with pytest.raises(
+        TrainingError, match=r"1 particles are too few for 5 bins of pt: give more events"
+    ):
         LookupTokenizer(met_bins=0).fit(few)
-    with pytest.raises(TrainingError, match=r"4 values of MET cannot fill 5 bins"):
+    with pytest.raises(TrainingError, match=r"4 events are too few for 5 bins of MET"):
         LookupTokenizer().fit(events[:4])
     same = concatenate([events[:1]] * 10)
     with pytest.raises(TrainingError, match=r"a bin of MET is empty: too many equal values"):

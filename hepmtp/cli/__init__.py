@@ -8,14 +8,14 @@ what they need, so that --help is quick.
 from __future__ import annotations
 
 import importlib.metadata
+import io
 import logging
 import sys
 from typing import Annotated
 
 import typer
 
-from hepmtp.cli import analysis, files, studies
-from hepmtp.errors import HepmtpError
+from hepmtp.cli import analysis, failures, files, studies
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -29,27 +29,34 @@ app = typer.Typer(
 def main(arguments: list[str] | None = None) -> None:
     """Entry point of ``hepmtp``; always raises SystemExit.
 
-    Exit codes: 0 done, 1 an error of hepmtp's own, 2 wrong input.
+    Exit codes: 0 done; 1 an empty or incomplete result, or an error that nobody foresaw; 2 wrong
+    input, or what a user can mend; 130 stopped by Ctrl-C.
     """
     words = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in words  # it may stand anywhere
     words = [*["--debug"] * debug, *(word for word in words if word != "--debug")]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # in LC_ALL=C a sigma ends no command
+            stream.reconfigure(errors="backslashreplace")
     try:
         app(words, prog_name="hepmtp")
+    except KeyboardInterrupt:
+        _stop()
+    except SystemExit as exit_:
+        if exit_.code == failures.STOPPED:
+            _stop()
+        raise
     except Exception as error:
         if debug:
             raise
-        expected = isinstance(error, (HepmtpError, OSError))
-        what = (
-            "error"
-            if expected
-            else (
-                f"error: unexpected {type(error).__name__} (hepmtp --debug says more; please "
-                "report it)"
-            )
-        )
-        typer.secho(f"{what}: {' '.join(str(error).split())}", fg="red", err=True)
-        sys.exit(2 if expected else 1)
+        line, code = failures.told(error)
+        typer.secho(line, fg="red", err=True)
+        sys.exit(code)
+
+
+def _stop() -> None:
+    typer.secho("stopped; what was written before is kept", fg="red", err=True)
+    sys.exit(failures.STOPPED)
 
 
 def _show_version(wanted: bool) -> None:

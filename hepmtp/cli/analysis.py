@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.box import SIMPLE
@@ -20,16 +20,27 @@ from rich.table import Table
 from hepmtp.cli.options import (
     Executor,
     Folder,
+    Lists,
     Manifest,
     Names,
     Output,
+    ReaderOption,
+    ReaderOptions,
     RoleOption,
     Scheduler,
     Seed,
+    SkipBad,
+    TreeOption,
     Workers,
+    at_luminosity,
+    chosen_datasets,
+    opened_executor,
 )
 from hepmtp.cli.progress import epoch_bars
-from hepmtp.errors import OptionError
+from hepmtp.errors import OptionError, ScoreError
+
+if TYPE_CHECKING:
+    from hepmtp.statistics.accounting import Account
 
 
 def demo(
@@ -54,9 +65,14 @@ def demo(
 
 
 def train(
-    names: Names,
+    names: Names = None,
     output: Output = Path("detectors"),
     role: RoleOption = "background",
+    files: Lists = None,
+    reader: ReaderOption = None,
+    option: ReaderOptions = None,
+    tree: TreeOption = None,
+    skip_bad: SkipBad = False,
     model_output: Annotated[
         Literal["product", "joint"],
         typer.Option(
@@ -82,7 +98,7 @@ def train(
         ),
     ] = None,
     executor: Executor = "iterative",
-    workers: Workers = 2,
+    workers: Workers = None,
     scheduler: Scheduler = None,
     folder: Folder = None,
     manifest: Manifest = None,
@@ -95,23 +111,33 @@ def train(
 
     Example: `hepmtp train ttbarW ttbarWW ttbarZ ttbarHiggs --output detectors`
     """
-    from hepmtp.datasets.manifest import load_manifest
-    from hepmtp.datasets.names import select
     from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
     from hepmtp.models.masked import ModelOptions
-    from hepmtp.run.executors import make_executor
     from hepmtp.run.train import train_detectors
     from hepmtp.tokenizers.lookup import LookupTokenizer
+    from hepmtp.training.loop import usable
     from hepmtp.training.masking import TrainingOptions
     from processors.corpus import CorpusProcessor
 
-    chosen = select(names, load_manifest(manifest, folder=folder), role=role)
+    usable(device)
+    _try(output)
+    chosen = chosen_datasets(
+        names,
+        role=role,
+        folder=folder,
+        manifest=manifest,
+        lists=files,
+        reader=reader,
+        option=option,
+        tree=tree,
+        skip_bad=skip_bad,
+    )
     masked = MaskedTokenDetector(
         LookupTokenizer.preset(tokens),
         ModelOptions(output=model_output),
         TrainingOptions(epochs=epochs, seed=seed, device=device),
     )
-    with make_executor(executor, workers=workers, client=scheduler) as opened, epoch_bars() as show:
+    with opened_executor(executor, workers, scheduler) as opened, epoch_bars() as show:
         detectors = train_detectors(
             chosen,
             masked,
@@ -119,6 +145,7 @@ def train(
             executor=opened,
             checkpoint=checkpoint,
             progress=show,
+            skip_bad=skip_bad,
         )
     for detector in detectors:
         detector.save(output / detector.name)
@@ -130,7 +157,6 @@ def train(
 
 
 def run(
-    names: Names,
     detectors: Annotated[
         list[str],
         typer.Option(
@@ -139,10 +165,32 @@ def run(
             help="Folder that `hepmtp train` wrote, or one detector's; may be repeated.",
         ),
     ],
+    names: Names = None,
     output: Output = Path("results"),
     role: RoleOption = "background",
+    files: Lists = None,
+    reader: ReaderOption = None,
+    option: ReaderOptions = None,
+    tree: TreeOption = None,
+    skip_bad: SkipBad = False,
+    luminosity: Annotated[
+        float | None,
+        typer.Option(help="Luminosity [1/fb] that yields are for; by default that of each row."),
+    ] = None,
+    bins: Annotated[
+        int | None, typer.Option(help="Bins of each score; by default the detector's.", min=1)
+    ] = None,
+    limits: Annotated[
+        tuple[float, float] | None,
+        typer.Option(
+            "--range", metavar="LOW HIGH", help="Range of each score; by default the detector's."
+        ),
+    ] = None,
+    unblind: Annotated[
+        bool, typer.Option("--unblind", help="Show data in signal regions, too.")
+    ] = False,
     executor: Executor = "iterative",
-    workers: Workers = 2,
+    workers: Workers = None,
     scheduler: Scheduler = None,
     chunksize: Annotated[int, typer.Option(help="Events in one piece of work.", min=1)] = 20_000,
     folder: Folder = None,
@@ -157,22 +205,53 @@ def run(
     Example: `hepmtp run ttbarW ttbarZ 4top --detectors detectors --output results`
     """
     from hepmtp.datasets.files import fileset
-    from hepmtp.datasets.manifest import load_manifest
-    from hepmtp.datasets.names import select
     from hepmtp.report.folder import write_run
-    from hepmtp.run.executors import make_executor
     from hepmtp.run.runner import HepRunner
+    from hepmtp.statistics.accounting import incomplete
     from processors.anomaly import AnomalyProcessor
 
     start = time.perf_counter()
-    chosen = select(names, load_manifest(manifest, folder=folder), role=role)
-    processor = AnomalyProcessor(_saved(detectors), columns=True)
-    files = fileset(chosen)
-    with make_executor(executor, workers=workers, client=scheduler) as opened:
-        found = HepRunner(opened, chunksize=chunksize)(files, processor)
+    _try(output)
+    if limits is not None and not limits[0] < limits[1]:
+        raise OptionError(f"--range {limits[0]:g} {limits[1]:g}: expected LOW below HIGH")
+    chosen = chosen_datasets(
+        names,
+        role=role,
+        folder=folder,
+        manifest=manifest,
+        lists=files,
+        reader=reader,
+        option=option,
+        tree=tree,
+        skip_bad=skip_bad,
+    )
+    chosen = at_luminosity(chosen, luminosity)
+    axis: dict[str, Any] = {"bins": bins, "range": limits}
+    axis = {name: value for name, value in axis.items() if value is not None}
+    processor = AnomalyProcessor(_saved(detectors), columns=True, **axis)
+    found_files = fileset(chosen)
+    with opened_executor(executor, workers, scheduler) as opened:
+        runner = HepRunner(opened, chunksize=chunksize, skipbadfiles=skip_bad)
+        found = runner(found_files, processor)
+    accounting: dict[str, Account] = getattr(runner, "accounting", {})
+    more: dict[str, Any] = {"accounting": accounting} if accounting else {}
+    if unblind:
+        more["unblind"] = True
     command = f"hepmtp {shlex.join(sys.argv[1:])}"
-    write_run(output, found, chosen, command=command, started=start)
-    _found(output)
+    lost = any(one.kind == "lost" for account in accounting.values() for one in account.losses)
+    try:
+        result = write_run(output, found, chosen, command=command, started=start, **more)
+    except ScoreError as error:
+        if found.get("scores"):
+            raise
+        typer.echo(f"problem: {error}", err=True)
+        raise typer.Exit(1) from None
+    problems = tuple(getattr(result, "problems", ()))
+    _found(output, but=problems)
+    for sentence in [*incomplete(accounting), *problems]:
+        typer.echo(f"problem: {sentence}", err=True)
+    if problems or (lost and not skip_bad):
+        raise typer.Exit(1)
 
 
 def compare(
@@ -249,15 +328,23 @@ def report(
     typer.echo(write_page(run))
 
 
-def _found(folder: Path) -> None:
-    """Say what a run has found."""
+def _try(folder: Path) -> None:
+    """Refuse a folder that cannot be written before any work is done."""
+    from hepmtp.report import folder as places
+
+    if can_write := getattr(places, "can_write", None):
+        can_write(folder)
+
+
+def _found(folder: Path, *, but: Iterable[str] = ()) -> None:
+    """Say what a run has found, but for the sentences that are said elsewhere."""
     from hepmtp.report.info import read_info
     from hepmtp.report.page import conclusions
     from hepmtp.report.tables import read_csv
 
     table, info = folder / "performance.csv", read_info(folder)
     found = conclusions(read_csv(table), info) if table.exists() else []
-    for sentence in [*found, *info.remarks]:
+    for sentence in [*found, *(one for one in info.remarks if one not in but)]:
         typer.echo(f"- {sentence}")
     typer.echo(f"The report: {folder / 'report.html'}")
 

@@ -5,10 +5,8 @@ The rule: a file is what its content says, not its name.
 
 from __future__ import annotations
 
-import ast
 import shlex
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -18,9 +16,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hepmtp.cli.options import Folder, Manifest, ReaderOption, ReaderOptions
+from hepmtp.cli.options import Folder, Manifest, ReaderOption, ReaderOptions, options_of
 from hepmtp.cli.progress import download_bars, progress_bar
-from hepmtp.errors import ManifestError, OptionError
+from hepmtp.errors import ManifestError
 
 
 def datasets(folder: Folder = None, manifest: Manifest = None) -> None:
@@ -137,7 +135,7 @@ def inspect(
     """
     from hepmtp.readers.inspect_file import inspect as inspect_file, summary, to_json
 
-    found = inspect_file(file, reader=reader, options=_options_of(option))
+    found = inspect_file(file, reader=reader, options=options_of(option))
     if as_json:
         typer.echo(to_json(found))
         return
@@ -182,7 +180,7 @@ def convert(
     from hepmtp.readers.convert import convert as convert_file
     from hepmtp.readers.formats import load_reader, reader_name
 
-    options = _options_of(option) | ({"on_bad": "skip"} if skip_bad else {})
+    options = options_of(option) | ({"on_bad": "skip"} if skip_bad else {})
     made = load_reader(reader or reader_name(source), **options)
     with progress_bar(f"{Path(source).name} -> {target.name}", "events") as (bar, task):
         n_events = convert_file(
@@ -194,20 +192,3 @@ def convert(
             progress=lambda n: bar.advance(task, n),
         )
     typer.echo(f"{target}: {n_events} events")
-
-
-def _options_of(words: Iterable[str] | None) -> dict[str, object]:
-    """``key=value`` words as options of a reader.
-
-    Numbers, True, False and None, and all else as text.
-    """
-    found: dict[str, object] = {}
-    for word in words or ():
-        key, equals, value = word.partition("=")
-        if not (equals and key.isidentifier()):
-            raise OptionError(f"--option {word}: expected KEY=VALUE, for instance scale=log_mev")
-        try:
-            found[key] = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
-            found[key] = value
-    return found

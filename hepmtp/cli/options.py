@@ -1,22 +1,32 @@
-"""Arguments and options that several commands share.
+"""Arguments and options that several commands share, and what they stand for.
 
-The rule: one word means the same in every command.
+The rule: one word means the same in every command, and has an effect or is refused.
 """
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from hepmtp.errors import OptionError, ReadError
+
+if TYPE_CHECKING:
+    from hepmtp.datasets.manifest import Dataset
+    from hepmtp.events.record import Role
+
 Names = Annotated[
-    list[str],
+    list[str] | None,
     typer.Argument(
         metavar="DATASET...",
         help=(
-            "Names from `hepmtp datasets`, or files of your own: FILE, NAME=FILE,FILE or "
-            "NAME:ROLE=FILE; roles are background, signal and data."
+            "Names from `hepmtp datasets`, files of your own: FILE, NAME=FILE,FILE or "
+            "NAME:ROLE=FILE (roles are background, signal and data), or a coffea fileset (JSON)."
         ),
         show_default=False,
     ),
@@ -36,7 +46,12 @@ Executor = Annotated[
     Literal["iterative", "futures", "dask"],
     typer.Option(help="Where the work is done: this process, several, or a Dask cluster."),
 ]
-Workers = Annotated[int, typer.Option(help="Number of processes, for futures and dask.", min=1)]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        help="Number of processes, for futures and dask; 2 if not given.", min=1, show_default=False
+    ),
+]
 Scheduler = Annotated[
     str | None, typer.Option(help="Address of a Dask scheduler (tcp://host:8786) to be used.")
 ]
@@ -58,4 +73,173 @@ ReaderOptions = Annotated[
         help="Option of the reader, scale=log_mev for instance; may be repeated.",
     ),
 ]
+TreeOption = Annotated[
+    str | None,
+    typer.Option("--tree", help="Tree in your ROOT files, nominal/Delphes for instance."),
+]
+SkipBad = Annotated[
+    bool,
+    typer.Option(
+        "--skip-bad", help="Leave out files and lines that cannot be read; the result says so."
+    ),
+]
+Lists = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--files",
+        metavar="LIST",
+        help=(
+            "Text file with one path a line: a data set of the list's name, or NAME=LIST or "
+            "NAME:ROLE=LIST; may be repeated."
+        ),
+    ),
+]
 Manifest = Annotated[Path | None, typer.Option(help="A manifest of your own instead of hepmtp's.")]
+
+_WORDS = {"true": True, "false": False, "none": None}
+
+
+def options_of(words: Iterable[str] | None) -> dict[str, object]:
+    """``key=value`` words as options of a reader.
+
+    Numbers, true, false and none in any case, and all else as text.
+
+    Examples
+    --------
+    >>> options_of(["check_count=false", "overlap=0.2", "jets=30,2.4", "scale=log_mev"])
+    {'check_count': False, 'overlap': 0.2, 'jets': (30, 2.4), 'scale': 'log_mev'}
+    """
+    found: dict[str, object] = {}
+    for word in words or ():
+        key, equals, value = word.partition("=")
+        if not (equals and key.isidentifier()):
+            raise OptionError(f"--option {word}: expected KEY=VALUE, for instance scale=log_mev")
+        if key in found:
+            raise OptionError(f"--option {key} is given twice: keep one")
+        found[key] = _value(value)
+    return found
+
+
+def _value(text: str) -> object:
+    if text.lower() in _WORDS:
+        return _WORDS[text.lower()]
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+    return value if isinstance(value, int | float | str | tuple | list) else text
+
+
+def chosen_datasets(
+    names: Iterable[str] | None,
+    *,
+    role: Role,
+    folder: Path | None,
+    manifest: Path | None,
+    lists: Iterable[str] | None = None,
+    reader: str | None = None,
+    option: Iterable[str] | None = None,
+    tree: str | None = None,
+    skip_bad: bool = False,
+) -> tuple[Dataset, ...]:
+    """The data sets that the words of a command name, with what its options say of their files.
+
+    Reader, options and tree are for files of your own: rows of a manifest say theirs themselves.
+    """
+    from hepmtp.datasets.manifest import load_manifest
+    from hepmtp.datasets.names import select
+
+    if not names and not lists:
+        raise OptionError("no data set is named: give names, files, a fileset, or --files LIST")
+    known = load_manifest(manifest, folder=folder)
+    chosen = select(names or (), known, role=role, lists=lists or ())
+    options = options_of(option)
+    if reader or options or tree:
+        own = [one.name for one in chosen if one not in known]
+        given = [
+            word
+            for word, value in (("--reader", reader), ("--option", options), ("--tree", tree))
+            if value
+        ]
+        if not own:
+            raise OptionError(
+                f"{' and '.join(given)}: only files of your own take it, and "
+                f"{', '.join(one.name for one in chosen)} are rows of the manifest: say it there"
+            )
+        chosen = tuple(
+            one
+            if one.name not in own
+            else replace(
+                one,
+                reader=reader or one.reader,
+                reader_options={**one.reader_options, **options},
+                tree=tree or one.tree,
+            )
+            for one in chosen
+        )
+    return tuple(map(_skipping, chosen)) if skip_bad else chosen
+
+
+def _skipping(dataset: Dataset) -> Dataset:
+    """The data set, whose reader leaves out bad lines if it can."""
+    from hepmtp.datasets.files import wanted_files
+    from hepmtp.readers.formats import reader_name
+    from hepmtp.storage import current_name, resolve
+
+    if "on_bad" in dataset.reader_options:
+        return dataset
+    able: dict[str, bool] = {}
+    for path in [one.path for one in wanted_files(dataset, digests=False)]:
+        try:
+            name = dataset.reader or reader_name(path)
+        except ReadError:
+            continue  # the run will say so
+        fields = getattr(resolve(current_name(name)), "__dataclass_fields__", {})
+        able[name] = "on_bad" in fields
+        if dataset.reader:
+            break
+    if not any(able.values()):
+        return dataset
+    if not all(able.values()):
+        raise OptionError(
+            f"--skip-bad: data set {dataset.name!r} has files for {' and '.join(able)}, of which "
+            "only some can leave out lines; make it data sets of one format each"
+        )
+    return replace(dataset, reader_options={**dataset.reader_options, "on_bad": "skip"})
+
+
+def at_luminosity(datasets: Iterable[Dataset], luminosity: float | None) -> tuple[Dataset, ...]:
+    """The same data sets at another luminosity [1/fb]; data stay what was observed."""
+    from hepmtp.statistics.normalisation import known
+
+    datasets = tuple(datasets)
+    if luminosity is None:
+        return datasets
+    known({"luminosity_ifb": luminosity}, "--luminosity")
+    simulated = [one for one in datasets if one.role != "data"]
+    without = [one.name for one in simulated if one.cross_section_pb is None]
+    if without or not simulated:
+        what = f"{', '.join(without)} have no cross-section" if without else "there are only data"
+        raise OptionError(
+            f"--luminosity {luminosity:g}: {what}, so there is nothing to scale; say "
+            "cross_section_pb in a manifest, or in the metadata of a fileset"
+        )
+    return tuple(
+        one if one.role == "data" else replace(one, luminosity_ifb=luminosity) for one in datasets
+    )
+
+
+def opened_executor(
+    executor: Literal["iterative", "futures", "dask"], workers: int | None, scheduler: str | None
+) -> AbstractContextManager[Any]:
+    """The executor of these options; raises OptionError if it does not use one that is given."""
+    from hepmtp.run.executors import make_executor
+
+    if scheduler is not None and executor != "dask":
+        raise OptionError(f"--scheduler {scheduler} needs --executor dask, found {executor}")
+    if scheduler is not None and "://" not in scheduler:
+        raise OptionError(f"--scheduler {scheduler}: expected an address such as tcp://host:8786")
+    if workers is not None and (executor == "iterative" or scheduler is not None):
+        why = "the scheduler has its workers" if scheduler else "iterative is this process only"
+        raise OptionError(f"--workers {workers} has no effect: {why}; leave it out")
+    return make_executor(executor, workers=workers or 2, client=scheduler)

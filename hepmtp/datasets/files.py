@@ -51,8 +51,8 @@ def fileset(
     """What coffea's runners and `HepRunner` take.
 
     ``{name: {"files": [path, ...], "metadata": {...}}}``, with a treename only where a tree is
-    named. Files with steps or trees of their own are ``{path: {"object_path": tree, "steps":
-    ...}}``.
+    named. Files with trees of their own are ``{path: tree}``, or with steps
+    ``{path: {"object_path": tree, "steps": ...}}``.
 
     The metadata arrives in ``events.metadata``: role, process, reader and its options, as far as
     they are known. So do cross-section, luminosity, sum of weights and energy. Coffea itself adds
@@ -78,8 +78,9 @@ def _entry(dataset: Dataset, treename: str | None) -> dict[str, Any]:
     metadata = dataset.known | ({"reader_options": options} if options else {})
     tree = dataset.tree or (None if own else treename)
     files = {
-        one.path: {"object_path": one.tree or treename}
-        | ({} if one.steps is None else {"steps": [list(step) for step in one.steps]})
+        one.path: (one.tree or treename)
+        if one.steps is None
+        else {"object_path": one.tree or treename, "steps": [list(step) for step in one.steps]}
         for one in wanted
     }
     return (

@@ -35,6 +35,15 @@ Inputs = Literal["tokens", "continuous"]
 LEARNED_POSITIONS = 64
 
 
+class _Default(str):
+    """A text that tells that nobody gave it."""
+
+    __slots__ = ()
+
+
+_DEFAULT_OUTPUT = cast("Output", _Default("product"))
+
+
 @dataclass(frozen=True)
 class ModelOptions:
     """Shape of a model; the default has about 270 000 parameters.
@@ -61,7 +70,7 @@ class ModelOptions:
     n_features
         columns of these features.
     form
-        former name of `output`.
+        former name of `output`; both at once are refused.
 
     Raises
     ------
@@ -69,7 +78,7 @@ class ModelOptions:
         if a value is none of these, a size is below 1, or the width does not fit the heads.
     """
 
-    output: Output = "product"
+    output: Output = _DEFAULT_OUTPUT
     position: Position = "none"
     width: int = 128
     heads: int = 4
@@ -82,8 +91,12 @@ class ModelOptions:
     form: InitVar[Output | None] = None
 
     def __post_init__(self, form: Output | None) -> None:
-        if form is not None:
-            object.__setattr__(self, "output", form)
+        if form is not None and self.output is not _DEFAULT_OUTPUT:
+            raise OptionError(
+                f"a model has both output={self.output!r} and form={form!r}, its former name: "
+                "give output only"
+            )
+        object.__setattr__(self, "output", form if form is not None else str(self.output))
         for name, allowed in (
             ("output", get_args(Output)),
             ("position", get_args(Position)),

@@ -40,6 +40,7 @@ def train_detectors(
     sideband: Region | None = None,
     checkpoint: str | Path | None = None,
     progress: Progress | None = None,
+    skip_bad: bool = False,
 ) -> list[Detector]:
     """Train the masked-token detector, and fit what it is compared with.
 
@@ -63,13 +64,15 @@ def train_detectors(
         region of data that may train, said explicitly; its name is remembered.
     checkpoint, progress
         of :func:`hepmtp.training.loop.train`.
+    skip_bad
+        leave out files that cannot be read.
     """
-    sample = read(datasets, stop=sample_events)
+    sample = read(datasets, stop=sample_events, skip_bad=skip_bad)
     options: dict[str, Any] = {}
     if sideband is not None:
         sample, options = sideband_of(sample, sideband), {"sideband": sideband}
     detector.tokenizer.fit(training_events(sample))
-    runner = HepRunner(executor, chunksize=chunksize)
+    runner = HepRunner(executor, chunksize=chunksize, skipbadfiles=skip_bad)
     output = runner(fileset(datasets), corpus(detector.tokenizer, **options))
     training, validation = training_tokens(output)
     detector.fit_tokens(training, validation, checkpoint=checkpoint, progress=progress)

@@ -66,13 +66,19 @@ def fit_bins(name: str, values: NDArray[Any], bins: int | Sequence[float]) -> Bi
         if isinstance(bins, int)
         else np.asarray(bins, dtype=np.float64)
     )
+    what = "events" if name == "MET" else "particles"
+    few = (
+        f"{len(values)} {what} are too few for {len(inner) + 1} bins of {name}: give more events, "
+        "or fewer bins"
+    )
     if len(values) <= len(inner):
-        raise TrainingError(
-            f"{len(values)} values of {name} cannot fill {len(inner) + 1} bins: give more events"
-        )
+        raise TrainingError(few)
     edges = np.quantile(values, inner)
     index = np.digitize(values, edges)
     if (np.bincount(index, minlength=len(inner) + 1) == 0).any():
+        different = len(np.unique(values)) > 0.9 * len(values)
+        if different and len(np.unique(edges)) == len(edges):
+            raise TrainingError(few)
         raise TrainingError(
             f"a bin of {name} is empty: too many equal values for {len(inner) + 1} bins"
         )

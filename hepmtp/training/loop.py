@@ -180,10 +180,12 @@ def device_of(model: nn.Module) -> torch.device:
     return next(model.parameters()).device
 
 
-def _usable(name: str) -> torch.device:
+def usable(name: str) -> torch.device:
+    """A device by its name; raises OptionError if it cannot be used here."""
     try:
         return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError) as error:  # torch raises the latter if built without CUDA
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        # torch raises an AssertionError if it is built without CUDA
         reason = str(error).partition("\n")[0]
         raise OptionError(f"device {name!r} cannot be used here ({reason}): try 'cpu'") from None
 
@@ -195,7 +197,7 @@ class _Run:
         self, task: Task, options: LoopOptions, schedule: Schedule, betas: tuple[float, float]
     ) -> None:
         self.task, self.options, self.schedule = task, options, schedule
-        self.device = _usable(options.device)
+        self.device = usable(options.device)
         model = task.model.to(self.device)
         optimizer = torch.optim.AdamW(
             model.parameters(),

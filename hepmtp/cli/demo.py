@@ -13,6 +13,7 @@ from hepmtp.datasets.files import fileset, read
 from hepmtp.datasets.manifest import embedded
 from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
 from hepmtp.models.masked import ModelOptions
+from hepmtp.plotting import SIMULATION
 from hepmtp.report.folder import RunResult, write_run
 from hepmtp.report.token_figures import draw_tokens
 from hepmtp.run.executors import make_executor
@@ -99,7 +100,7 @@ def run_demo(
         title="Masked-token anomaly search: four tops and gluino pairs over ttW, ttZ, ttH, ttWW",
         summary=summary,
         scores={one.name: one.description for one in detectors},
-        figures=draw_tokens(folder, detector, *shown),
+        figures=draw_tokens(folder, detector, *shown, caption=SIMULATION),
         started=start,
     )
     shutil.rmtree(checkpoint)

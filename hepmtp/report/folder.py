@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hepmtp.datasets.manifest import Dataset
-from hepmtp.errors import StorageError
+from hepmtp.errors import ScoreError, StorageError
 from hepmtp.events.regions import regions_of
 from hepmtp.plotting import Caption
 from hepmtp.report.attempts import Attempts
@@ -152,7 +152,17 @@ def write_run(
         also show data where a signal could be; see :mod:`hepmtp.report.blind`.
     caption
         what the figures claim; by default what all data sets say alike.
+
+    Raises
+    ------
+    ScoreError
+        if the output holds no histogram, as nothing was read.
     """
+    if not output.get("scores"):
+        raise ScoreError(
+            f"no event of {', '.join(one.name for one in datasets)} was read, so there is nothing "
+            f"to report. {' '.join(incomplete(accounting or {}))}".rstrip()
+        )
     regions, data = regions_of(output), names_of(datasets, "data")
     blind = blind_regions(output, regions) if data and not unblind else []
     output = blinded(output, data, blind)

@@ -102,23 +102,24 @@ def doubts(
             f"The sum of weights of {', '.join(counted)} was counted in the files that were read: "
             "right only if these hold every generated event."
         )
-    for known, what, unit in (
-        (_luminosities(normalisation), "stand for different luminosities", "/fb"),
-        (_energies(datasets), "are of different energies", "TeV"),
+    for what, unit, known in (
+        ("luminosity", "/fb", _luminosities(normalisation)),
+        ("energy", "TeV", _energies(datasets)),
     ):
         given = {value: names for value, names in known.items() if value is not None}
+        found = "; ".join(f"{value:g} {unit}: {', '.join(of)}" for value, of in given.items())
         if len(given) > 1:
-            found = "; ".join(f"{value:g} {unit}: {', '.join(of)}" for value, of in given.items())
-            yield f"The data sets {what} ({found}): no figure claims one."
+            yield f"The data sets are not of one {what} ({found}): no figure claims any."
+        elif given and None in known:
+            yield f"The {what} of {', '.join(known[None])} is not known: no figure claims any."
 
 
 def _luminosities(normalisation: Mapping[str, Normalisation]) -> Values:
-    """Luminosity -> data sets; data whose luminosity is not known have that of the others."""
+    """Luminosity -> data sets; sums of weights stand for none."""
     found: Values = {}
     for name, one in normalisation.items():
         luminosity = None if one.kind == "none" else one.luminosity_ifb
-        if one.kind != "data" or luminosity is not None:
-            found.setdefault(luminosity, []).append(name)
+        found.setdefault(luminosity, []).append(name)
     return found
 
 

@@ -88,7 +88,7 @@ class Selection(NamedTuple):
 class Observation(NamedTuple):
     """Observed events above a threshold, beside the expected background.
 
-    `ratio` is observed over background; None if no background is left.
+    `ratio` is observed over background; None if there is nothing of one of them.
     """
 
     detector: str
@@ -264,7 +264,7 @@ def observe(
         (float(sums[above]) for sums in _sums(h, names, region)) for names in (data, background)
     )
     ratio, ratio_error = None, None
-    if b > 0:
+    if n > 0 and b > 0:
         ratio = n / b
         ratio_error = float(np.sqrt(n2 + ratio**2 * b2)) / b
     return Observation(
@@ -272,7 +272,7 @@ def observe(
         region=region,
         rule=cut.rule,
         threshold=cut.value,
-        observed=n,
+        observed=int(n) if n == n2 and n.is_integer() else n,  # no weights but 1
         b=b,
         b_error=float(np.sqrt(b2)),
         ratio=ratio,

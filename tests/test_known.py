@@ -44,8 +44,8 @@ def test_own_files_claim_nothing() -> None:
     assert note_of(datasets) == "These are the events of your own files."
     assert list(doubts(datasets, found)) == [
         (
-            "The normalisation of a, b is not known, so sums of weights are no expected events: give "
-            "cross_section_pb, luminosity_ifb and sum_weights."
+            "The normalisation of a, b is not known, so sums of weights are no expected events: "
+            "give cross_section_pb, luminosity_ifb and sum_weights."
         )
     ]
 
@@ -77,8 +77,10 @@ def test_what_all_data_sets_say_alike_is_claimed() -> None:
         (
             (3.2, 139.0),
             (13, 13),
-            "The data sets are not of one luminosity (3.2 /fb: a; 139 /fb: b): "
-            "no figure claims any.",
+            (
+                "The data sets are not of one luminosity (3.2 /fb: a; 139 /fb: b): "
+                "no figure claims any."
+            ),
         ),
         ((3.2, None), (13, 13), "The luminosity of b is not known: no figure claims any."),
         (

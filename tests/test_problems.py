@@ -51,8 +51,8 @@ def test_a_selection_that_nothing_passes_shows_the_cutflow_in_one_line() -> None
     output["cutflow"]["a"]["all"]["raw"] = output["cutflow"]["s"]["all"]["raw"] = 10
     assert problems(output, ["a", "s"], REGIONS, background=["a"]) == [
         (
-            "No event passed a region that is shown. Cutflow: a: all 10, CR 0, SR 0; s: all 10, CR 0, "
-            "SR 0."
+            "No event passed a region that is shown. "
+            "Cutflow: a: all 10, CR 0, SR 0; s: all 10, CR 0, SR 0."
         )
     ]
 

@@ -129,8 +129,10 @@ def test_without_scores_event_by_event_the_rest_is_written(
     info = read_info(tmp_path)
     assert [one.name for one in info.figures] == ["score", "shape"]
     assert list(info.remarks) == [
-        "There are no scores event by event, so there is no separation and no ROC: run "
-        "AnomalyProcessor with columns=True."
+        (
+            "There are no scores event by event, so there is no separation and no ROC: run "
+            "AnomalyProcessor with columns=True."
+        )
     ]
     assert separation(bare, info) == []
     assert not (tmp_path / COLUMNS).exists()
@@ -203,12 +205,13 @@ def test_regions_without_purpose_give_a_separation_and_say_what_is_missing(
         "The $H_T$ [GeV] in mine: background stacked, signal as lines."
     )
     assert list(info.remarks) == [
+        "Regions without background events: none.",
         (
             "No region of this run has the purpose signal or control: there are no thresholds "
             "and no comparison of regions."
         ),
-        "Regions without background events: none.",
     ]
+    assert result.problems == ("Regions without background events: none.",)
     page = (tmp_path / "report.html").read_text()
     assert all(remark in page for remark in info.remarks)
     assert set(json.loads((tmp_path / "cutflow.json").read_text())["4top"]) == {
@@ -401,15 +404,13 @@ def test_an_incomplete_run_says_so_everywhere(
     options: dict[str, Any] = {"command": "x", "started": 0.0, "accounting": accounting}
     result = write_run(tmp_path, with_data, everything, **options)
     assert not result.complete
-    sentence = "ttbarW: 4000 events in 1 of 2 files were lost; first: truncated at byte 12"
+    lost = "ttbarW: 4000 events in 1 of 2 files were lost; first: truncated at byte 12"
     info = read_info(tmp_path)
-    assert list(info.incomplete) == [sentence]
+    assert list(info.incomplete) == [lost]
     assert caption_of(info).text == "incomplete"
     assert all(one.caption.endswith("Incomplete: not everything was read.") for one in info.figures)
     for name in ("performance", "selection", "observed"):
-        assert (
-            (tmp_path / f"{name}.md").read_text().startswith(f"Incomplete. {sentence}\n\n| Score")
-        )
+        assert (tmp_path / f"{name}.md").read_text().startswith(f"Incomplete. {lost}\n\n| Score")
         assert {row["incomplete"] for row in read_csv(tmp_path / f"{name}.csv")} == {"True"}
     page = (tmp_path / "report.html").read_text()
     assert page.index("This result is incomplete") < page.index("What was found</h2>")
@@ -536,7 +537,7 @@ def test_weights_that_sum_to_nothing_are_remarks(
         "The ROC of 4top in SR could not be made",
     ]
     assert "a positive one is needed" in info.remarks[0]
-    assert "the weights of 4top in region SR sum to -" in info.remarks[2]
+    assert "the weights of 4top in region CR sum to -" in info.remarks[2]
     page = (tmp_path / "report.html").read_text()
     assert "The ROC of 4top in SR could not be made" in page
 

@@ -25,7 +25,7 @@ from hepmtp.plotting import OWN_FILES, SIMULATION, Caption
 from hepmtp.report.columns import COLUMNS, load_columns
 from hepmtp.report.figures import caption_of, coarse, draw_scores
 from hepmtp.report.folder import SUMMARY, RunResult, can_write, names_of, write_run
-from hepmtp.report.info import SIMULATION_NOTE, read_info
+from hepmtp.report.info import SIMULATION_NOTE, FigureText, read_info
 from hepmtp.report.page import write_page
 from hepmtp.report.problems import remarks
 from hepmtp.report.rows import passing, separation
@@ -546,14 +546,22 @@ def test_a_figure_that_cannot_be_drawn_is_a_warning_and_numbers_are_there_first(
     output: Any, datasets: list[Dataset], tmp_path: Path
 ) -> None:
     (tmp_path / "figures").write_text("a file where the folder must be")
-    result = write_run(tmp_path, output, datasets, command="x", started=0.0)
+    result = write_run(tmp_path, output, datasets, command="x", started=0.0, figures=broken)
     assert {"histograms.json", "cutflow.json", COLUMNS, "performance.csv", "run.json"} <= {
         path.name for path in tmp_path.iterdir()
     }
     info = read_info(tmp_path)
     assert list(info.figures) == []
     assert len([one for one in info.remarks if one.startswith("Figure ")]) == 4
+    assert info.remarks[-1] == (
+        "The figures beside those of the scores could not be made: ZeroDivisionError: division by "
+        "zero."
+    )
     assert result.report.exists()
+
+
+def broken() -> list[FigureText]:
+    return [FigureText(str(1 / 0), "", "")]
 
 
 def test_a_selection_that_nothing_passes_is_a_problem(

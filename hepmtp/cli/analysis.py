@@ -224,7 +224,6 @@ def compare(
     shape = compare_regions(coarse(h), *regions, datasets=info.background)
     rows = passing(h, info, regions, quantile=quantile)
     name = f"{detector}-{regions[0]}-{regions[1]}"
-    draw_regions(run, h, info, regions, quantile=quantile, name=name)
     for sentence in info.incomplete:
         typer.echo(f"incomplete: {sentence}")
     typer.echo(f"background, shape in {regions[0]} against {regions[1]}: {shape.verdict}")
@@ -234,7 +233,8 @@ def compare(
         table = Table(box=SIMPLE, show_header=False)
         for line in zip(text.header, *text.rows, strict=True):
             table.add_row(*line)
-        Console().print(table)
+        Console(width=None if sys.stdout.isatty() else 200).print(table)
+    draw_regions(run, h, info, regions, quantile=quantile, name=name)
     typer.echo(run / "figures" / f"{name}.png")
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from functools import partial
 from pathlib import Path
 
 from hepmtp.datasets.files import fileset, read
@@ -100,7 +101,7 @@ def run_demo(
         title="Masked-token anomaly search: four tops and gluino pairs over ttW, ttZ, ttH, ttWW",
         summary=summary,
         scores={one.name: one.description for one in detectors},
-        figures=draw_tokens(folder, detector, *shown, caption=SIMULATION),
+        figures=partial(draw_tokens, folder, detector, *shown, caption=SIMULATION),
         started=start,
     )
     shutil.rmtree(checkpoint)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -119,7 +119,7 @@ def write_run(
     title: str = "",
     summary: Sequence[str] = SUMMARY,
     scores: Mapping[str, str] | None = None,
-    figures: Sequence[FigureText] = (),
+    figures: Sequence[FigureText] | Callable[[], Sequence[FigureText]] = (),
     detector: str = "masked_token",
     reference: str = "multiplicity",
     accounting: Accounting | None = None,
@@ -142,7 +142,7 @@ def write_run(
     title, summary, scores
         words of the report: heading, paragraphs, what each score is.
     figures
-        drawn already into the run's folder, shown behind those of the scores.
+        drawn already into the run's folder, or what draws them; shown behind those of the scores.
     detector, reference
         the score that the run is about (the first one if it is not there), and the observable that
         it must beat.
@@ -197,6 +197,8 @@ def write_run(
     attempt = Attempts()
     separated, selected, observed = _tables(folder, output, histograms, info, attempt)
     drawn = draw_scores(folder, output, histograms, info, attempt)
+    if callable(figures):
+        figures = attempt("the figures beside those of the scores", figures) or ()
     seconds = time.perf_counter() - started
     info = replace(
         info,

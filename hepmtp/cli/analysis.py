@@ -284,7 +284,7 @@ def compare(
     from hepmtp.report.figures import coarse, draw_regions, pairs
     from hepmtp.report.info import read_info
     from hepmtp.report.page import titles
-    from hepmtp.report.rows import passing, write_table
+    from hepmtp.report.rows import passing, said_of_data, write_table
     from hepmtp.report.tables import cells, records
     from hepmtp.statistics.comparison import compare as compare_regions
     from hepmtp.statistics.histograms import load
@@ -313,6 +313,8 @@ def compare(
         for line in zip(text.header, *text.rows, strict=True):
             table.add_row(*line)
         Console(width=None if sys.stdout.isatty() else 200).print(table)
+    if observed := said_of_data(h, info, regions, quantile=quantile):
+        typer.echo(observed)
     draw_regions(run, h, info, regions, quantile=quantile, name=name)
     typer.echo(run / "figures" / f"{name}.png")
 

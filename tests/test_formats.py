@@ -142,7 +142,7 @@ def test_every_reader_declares_what_its_files_are_known_by() -> None:
     assert set(endings()) == {*lines, ".parquet", ".hdf5", ".root", ".csv", ".h5"}
     assert [len(ending) for ending in endings()] == sorted(map(len, endings()), reverse=True)
     roots = [name for name, cls in shipped().items() if ".root" in cls.endings]
-    assert len({shipped()[name].branches for name in roots}) == len(roots) == 6
+    assert len({shipped()[name].branches for name in roots}) == len(roots) == 7
     for name, cls in shipped().items():
         assert isinstance(cls(), Reader), name
         assert cls.endings, name

@@ -89,6 +89,14 @@ class FileReader:
         counts = Counter(events.label.to_list() if self.labels else ())
         return {self.labels[i]: counts[i] for i in sorted(counts)} if self.labels else None
 
+    def generated_weight(self, path: str) -> float | None:  # noqa: ARG002 (for those that say it)
+        """Sum of the weights of all events that were generated for this file.
+
+        That is before any selection, and of the weights that the events have by the options of
+        this reader; None if the file does not say it, as data do not.
+        """
+        return None
+
     def guess(self, path: str) -> tuple[dict[str, Any], tuple[str, ...]]:  # noqa: ARG002
         """Options that must be given, as they fit this file, and notes on those that may not."""
         return {}, ()

@@ -27,19 +27,7 @@ from hepmtp.readers import FileReader
 from hepmtp.readers.lines import Chunk, check_range, damage, split
 from hepmtp.readers.lists import Lists, lists_of
 from hepmtp.readers.naming import Collection, Known, Layout, near, renamed
-from hepmtp.readers.opening import (
-    PARQUET,
-    ROOT,
-    asked,
-    choose,
-    friend,
-    is_table,
-    names_of,
-    no_friend,
-    open_root,
-    trees_of,
-    where_of,
-)
+from hepmtp.readers.opening import PARQUET, ROOT, Wanted, is_table, names_of, open_tree, where_of
 from hepmtp.readers.options import Renamed
 
 
@@ -77,7 +65,7 @@ class Branches:
         """Whether there is no branch of this name, and it was not said that there is none."""
         return name not in self and not name.startswith(self.known.empty)
 
-    def first_of(self, names: Mapping[str, Any], what: str, advice: str) -> str:
+    def first_of(self, names: Iterable[str], what: str, advice: str) -> str:
         """The first of these names that is a branch."""
         for name in names:
             if not self.lacks(name):
@@ -285,55 +273,27 @@ class TreeReader(FileReader, ABC):
 
     @contextlib.contextmanager
     def _open(self, path: str) -> Iterator[Branches]:
-        with contextlib.ExitStack() as stack:
-            if is_table(path):
-                tree = stack.enter_context(self._table(path))
-                known = self._known(path, tree, lambda name: no_friend(path, name))
-            else:
-                file = stack.enter_context(open_root(path))
-
-                tree = self._tree(path, file)
-                known = self._known(path, tree, lambda name: friend(path, file, tree, name, stack))
-            with damage(path, ROOT):
-                branches = Branches(path, tree, 0, int(tree.num_entries), known)
+        with open_tree(path, self._wanted) as opened:
+            branches = _branches(path, opened.tree, opened.known)
             self._check(branches)
             yield branches
 
     @contextlib.contextmanager
-    def _table(self, path: str) -> Iterator[Any]:
-        from hepmtp.readers.tables import open_table  # noqa: PLC0415 (pyarrow only when asked)
+    def _beside(self, path: str, name: str) -> Iterator[tuple[Known, Branches | None]]:
+        """The names of the events' branches, and the tree of this name beside theirs, if any."""
+        with open_tree(path, self._wanted) as opened:
+            tree = opened.beside(name)
+            found = None if tree is None else _branches(path, tree, Known(names_of(tree)))
+            yield opened.known, found
 
-        if self.tree is not None:
-            raise ReadError(
-                f"{path} is a parquet file and has no trees; leave out the option tree={self.tree}"
-            )
-        with open_table(path) as table:
-            yield table
+    @property
+    def _wanted(self) -> Wanted:
+        def known(where: str, found: Mapping[str, str], friend: Callable[[str], Any]) -> Known:
+            return renamed(where, found, self.nameable, self.names, friend)
 
-    def _known(self, path: str, tree: Any, friend: Callable[[str], Any]) -> Known:
-        with damage(path, ROOT):
-            found = names_of(tree)
-        return renamed(where_of(path, tree), found, self.nameable, self.names, friend)
+        return Wanted(type(self).__name__, self.tree, self.trees, self.branches, known)
 
-    def _tree(self, path: str, file: Any) -> Any:
-        """The tree that was named, or that is of this layout."""
 
-        def opened(name: str) -> Any:
-            with damage(path, ROOT):
-                return file[name]
-
-        def fits(name: str) -> bool:
-            try:
-                return self._known(path, opened(name), lambda _: None).fits(self.branches)
-            except ReadError:  # it has not what was named
-                return False
-
-        found = trees_of(file)
-        if self.tree is not None:
-            return opened(asked(path, found, self.tree))
-
-        def entries(name: str) -> int:
-            with damage(path, ROOT):
-                return int(opened(name).num_entries)
-
-        return opened(choose(path, found, type(self).__name__, self.trees, fits, entries))
+def _branches(path: str, tree: Any, known: Known) -> Branches:
+    with damage(path, ROOT):
+        return Branches(path, tree, 0, int(tree.num_entries), known)

@@ -476,3 +476,22 @@ def test_the_sum_of_weights_of_real_files(shared: Path) -> None:
     assert Physlite().generated_weight(path) == 81567.26385498047
     assert Physlite(weight=None).generated_weight(path) == 100.0
     assert Physlite().generated_weight(str(folder / FILES["TTree"][0])) is None
+
+
+@pytest.mark.parametrize("jets", ["OtherJets", "OtherJetsAuxDyn"])
+def test_names(tmp_path: Path, jets: str) -> None:
+    others = {
+        name.replace("AnalysisJetsAuxDyn.", "OtherJetsAuxDyn__"): values
+        for name, values in EVENTS.items()
+        if name.startswith("AnalysisJetsAuxDyn.") and name != LINK
+    }
+    others["OtherJetsAuxDyn__pt"] = [[81e3, 41e3, 31e3], [], [51e3]]
+    others["EventInfoAuxDyn__more"] = [[2.0, 9.0], [3.0, 9.0], [4.0, 9.0]]
+    path = small(tmp_path / "a.root", **others)
+    names = {"jets": jets, "muons": None, "weight": "more"}
+    events = Physlite(names=names, b_tagger=None, overlap=0.0).read(path)
+    assert [one[0] for one in events.Particle.pt.to_list() if one] == [81.0, 51.0]
+    assert not ak.any((events.Particle["type"] == 4) | (events.Particle["type"] == 5))
+    assert events.weight.to_list() == [2.0, 3.0, 4.0]
+    with pytest.raises(ReadError, match=r"no collection 'OtherJetz' \(near it are OtherJets"):
+        Physlite(names={"jets": "OtherJetz"}).read(path)

@@ -135,6 +135,7 @@ def test_our_own_tree_in_a_folder(tmp_path: Path) -> None:
     write(tmp_path / "sim.root", nominal__mine={**particles, **others, **kinds})
     assert reader_name(str(tmp_path / "sim.root")) == "hepmtp:RootReader"
     assert columns(RootReader().read(str(tmp_path / "sim.root"))) == columns(events)
+    assert RootReader().tree_name(str(tmp_path / "sim.root")) == "nominal/mine"
 
 
 def test_trees_of_several_layouts_are_not_chosen_from(tmp_path: Path) -> None:

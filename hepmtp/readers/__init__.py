@@ -92,8 +92,8 @@ class FileReader:
     def generated_weight(self, path: str) -> float | None:  # noqa: ARG002 (for those that say it)
         """Sum of the weights of all events that were generated for this file.
 
-        That is before any selection, and of the weights that the events have by the options of
-        this reader; None if the file does not say it, as data do not.
+        That is before any selection. The weights are those that the events have by the options of
+        this reader. None if the file does not say it, as data do not.
         """
         return None
 

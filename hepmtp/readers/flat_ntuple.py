@@ -5,7 +5,8 @@ order, the choice stands in the log, and the option names tells the rest. What n
 the units, must be said. Nothing is cut or cleaned that is not asked for.
 
 Names are those of AnalysisTop (``jet_pt``, ``el_pt``, ``mu_pt``, ``met_met``, ``weight_mc``) and of
-ATLAS open data (``lep_pt`` with ``lep_type``, ``met_et``, ``mcWeight``; https://opendata.atlas.cern).
+ATLAS open data (``lep_pt`` with ``lep_type``, ``met_et``, ``mcWeight``):
+https://opendata.atlas.cern.
 """
 
 from __future__ import annotations

@@ -265,4 +265,5 @@ def _names_of(tree: Any) -> dict[str, str]:
 
 
 def where_of(path: str, tree: Any) -> str:
+    """File and tree, for errors."""
     return f"{path}, tree {tree.name}," if tree.name else path

@@ -116,8 +116,8 @@ class Physlite(TreeReader):
     def generated_weight(self, path: str) -> float | None:
         """Sum of the first weights of all generated events, from the CutBookkeepers of the file.
 
-        The number of events if the option weight is None; None for any other weight, and if there
-        are incomplete bookkeepers, for then the file was made from a part of its input.
+        The number of events if the option weight is None; None for any other weight. None too if
+        there are incomplete bookkeepers, for then the file was made from a part of its input.
         """
         what = {None: "nAcceptedEvents", "mcEventWeights": "sumOfEventWeights"}.get(self.weight)
         if what is None:

@@ -83,8 +83,8 @@ class Branches:
                 return record[part]
         if name not in self:
             raise ReadError(
-                f"{self.where} has no branch {name!r}{near(name, self.known)}; name another reader "
-                "or branch"
+                f"{self.where} has no branch {name!r}{near(name, self.known)}; name another "
+                "reader, or the branch with the option names"
             )
         with damage(self.path, ROOT):
             branch = self.known.elsewhere.get(name)
@@ -233,6 +233,11 @@ class TreeReader(FileReader, ABC):
         """What this file is called."""
         kind = "parquet" if is_table(path) else "ROOT"
         return self.format or f"{kind}, layout {type(self).__name__}"
+
+    def tree_name(self, path: str) -> str:
+        """Name of the tree that is read of a file, with its folder; empty for a parquet file."""
+        with open_tree(path, self._wanted) as opened:
+            return opened.name
 
     def num_events(self, path: str) -> int:
         """Number of entries of the tree."""

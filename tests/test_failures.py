@@ -16,6 +16,7 @@ from hepmtp.errors import NetworkError, ReadError
 from hepmtp.events.record import make_events
 from hepmtp.readers import Reader
 from hepmtp.readers.darkmachines.reader import DarkMachinesCSV
+from hepmtp.readers.formats import reader_name
 from hepmtp.readers.lines import check_file, damage, size_of
 from hepmtp.readers.root import RootReader, write_root
 
@@ -168,3 +169,31 @@ def test_names_that_the_system_refuses(tmp_path: Path) -> None:
         ReadError, match=r"cannot be read \(OSError: .*File name too long.*check its"
     ):
         check_file(str(tmp_path / ("a" * 5000)))
+
+
+@pytest.mark.parametrize("end", ["", "?token=a/b.h5", "?file=x"])
+def test_a_remote_file_is_what_its_content_says(server: Playing, end: str) -> None:
+    for name, reader in (("a.csv", "DarkMachinesCSV"), ("a.root", "RootReader")):
+        wrong = server.folder / "data"
+        wrong.write_bytes((server.folder / name).read_bytes())
+        assert reader_name(server.url(f"data{end}")) == f"hepmtp:{reader}"
+        wrong.rename(server.folder / "b.parquet")
+        assert reader_name(server.url(f"b.parquet{end}")) == f"hepmtp:{reader}"
+    (server.folder / "data").write_bytes(b"PAR1 and more")
+    assert reader_name(server.url("data")) == "hepmtp:ParquetReader"
+    (server.folder / "data").write_bytes(b"nothing that is known")
+    with pytest.raises(ReadError, match=r"data is of no known kind: it begins with b'nothing"):
+        reader_name(server.url("data"))
+
+
+def test_the_ending_tells_where_the_content_cannot_be_had(server: Playing) -> None:
+    server.status = 503
+    assert reader_name(server.url("a.csv.xz?x=1.root#y.h5")) == "hepmtp:DarkMachinesCSV"
+    assert reader_name(server.url("a.parquet?x=1")) == "hepmtp:ParquetReader"
+    with pytest.raises(NetworkError, match=r"a\.root cannot be read in place .*try again later"):
+        reader_name(server.url("a.root"))
+    with pytest.raises(NetworkError, match=r"no reader is known for this name.*cannot be had: "):
+        reader_name(server.url("data"))
+    server.status = 404
+    with pytest.raises(ReadError, match=r"cannot be had: .*data cannot be .*there is no such file"):
+        reader_name(server.url("data"))

@@ -33,6 +33,7 @@ SHIPPED: tuple[str, ...] = (
     "hepmtp:Physlite",
     "hepmtp:DMNtuple",
     "hepmtp:JetClass",
+    "hepmtp:FlatNtuple",
     "hepmtp:ParquetReader",
     "hepmtp:FourTopsHDF5",
     "hepmtp:DarkMachinesCSV",

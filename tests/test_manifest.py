@@ -488,7 +488,9 @@ def test_the_manifest_of_the_checkout_is_found() -> None:
 def test_the_embedded_sample_is_normalised_to_what_its_weights_are() -> None:
     for name, entry in fileset(embedded()).items():
         given = known(entry["metadata"], name)
-        assert given.cross_section_pb and given.luminosity_ifb and given.sum_weights
+        assert given.cross_section_pb is not None
+        assert given.luminosity_ifb is not None
+        assert given.sum_weights is not None
         # exactly 1: its numbers do not change in the last bit
         factor = given.cross_section_pb * 1000 * given.luminosity_ifb / given.sum_weights
         assert (given.luminosity_ifb, factor) == (139.0, 1.0)
@@ -544,6 +546,11 @@ def test_units_are_those_of_the_reader_or_told_to_it_or_refused(folder: Path) ->
     (other,) = load_manifest(write(folder, {**ROW, "units": "GeV"}))
     if told:
         assert np.allclose(read([other]).MET.pt, 1000 * read([none]).MET.pt)
+        (twice,) = load_manifest(
+            write(folder, {**ROW, "units": "GeV", "reader_options": {"units": "MeV"}})
+        )
+        with pytest.raises(ManifestError, match=r"but the reader's option units is 'MeV'; keep"):
+            fileset([twice])
     else:
         with pytest.raises(ManifestError, match=r"'mine': key 'units' is 'GeV', but its reader"):
             fileset([other])

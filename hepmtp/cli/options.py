@@ -6,6 +6,7 @@ The rule: one word means the same in every command, and has an effect or is refu
 from __future__ import annotations
 
 import ast
+import contextlib
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -173,31 +174,46 @@ def chosen_datasets(
                 one,
                 reader=reader or one.reader,
                 reader_options={**one.reader_options, **options},
-                tree=tree or one.tree,
             )
             for one in chosen
         )
+    if tree:
+        chosen = tuple(one if one in known else _with_tree(one, tree) for one in chosen)
     return tuple(map(_skipping, chosen)) if skip_bad else chosen
 
 
-def _skipping(dataset: Dataset) -> Dataset:
-    """The data set, whose reader leaves out bad lines if it can."""
+def _able(dataset: Dataset, option: str) -> dict[str, bool]:
+    """Whether each reader of a data set's files has this option; bad files are left to the run."""
     from hepmtp.datasets.files import wanted_files
     from hepmtp.readers.formats import reader_name
     from hepmtp.storage import current_name, resolve
 
+    names = [dataset.reader] if dataset.reader else []
+    for one in wanted_files(dataset, digests=False) if not names else ():
+        with contextlib.suppress(ReadError):
+            names.append(reader_name(one.path))
+    return {
+        name: option in getattr(resolve(current_name(name)), "__dataclass_fields__", {})
+        for name in dict.fromkeys(names)
+    }
+
+
+def _with_tree(dataset: Dataset, tree: str) -> Dataset:
+    """The data set, of whose ROOT files this tree is read."""
+    for name, able in _able(dataset, "tree").items():
+        if not able:
+            raise OptionError(
+                f"--tree {tree}: data set {dataset.name!r} has files for {name}, which has no "
+                "option tree; leave it out"
+            )
+    return replace(dataset, tree=tree)
+
+
+def _skipping(dataset: Dataset) -> Dataset:
+    """The data set, whose reader leaves out bad lines if it can."""
     if "on_bad" in dataset.reader_options:
         return dataset
-    able: dict[str, bool] = {}
-    for path in [one.path for one in wanted_files(dataset, digests=False)]:
-        try:
-            name = dataset.reader or reader_name(path)
-        except ReadError:
-            continue  # the run will say so
-        fields = getattr(resolve(current_name(name)), "__dataclass_fields__", {})
-        able[name] = "on_bad" in fields
-        if dataset.reader:
-            break
+    able = _able(dataset, "on_bad")
     if not any(able.values()):
         return dataset
     if not all(able.values()):

@@ -168,32 +168,33 @@ def _options(dataset: Dataset, paths: Iterable[str]) -> dict[str, Any]:
     options = dict(dataset.reader_options)
     if dataset.units is None:
         return options
-    told = set()
+    told: dict[str, bool] = {}  # whether each reader must be told
     for name in {dataset.reader or reader_name(path): None for path in paths}:
         reader = resolve(current_name(name))
-        if "units" in getattr(reader, "__dataclass_fields__", {}):
-            told.add(options.get("units", dataset.units))
-            continue
+        option = getattr(reader, "__dataclass_fields__", {}).get("units")
         unit = getattr(reader, "unit", None)
-        its = {1e-3: "MeV", 1.0: "GeV"}.get(unit) if unit is not None else None
-        if its != dataset.units:
+        its = {1e-3: "MeV", 1.0: "GeV"}.get(unit) if isinstance(unit, float) else None
+        if option is None and its != dataset.units:
             raise ManifestError(
                 f"data set {dataset.name!r}: key 'units' is {dataset.units!r}, but its reader "
                 f"{name} {'takes energies for ' + its if its else 'cannot be told units'} and has "
                 "no option units; correct the key, or leave it out"
             )
-        told.add(None)
-    if len(told) > 1:
-        raise ManifestError(
-            f"data set {dataset.name!r}: only some of its readers can be told units; make it data "
-            "sets of one format each"
-        )
-    for units in told - {None, dataset.units}:
+        told[name] = option is not None and option.default != dataset.units
+    given = options.get("units", dataset.units)
+    if given != dataset.units:
         raise ManifestError(
             f"data set {dataset.name!r}: key 'units' is {dataset.units!r}, but the reader's option "
-            f"units is {units!r}; keep one"
+            f"units is {given!r}; keep one"
         )
-    return options if told == {None} else options | {"units": dataset.units}
+    if not any(told.values()):
+        return options
+    if not all(told.values()):
+        raise ManifestError(
+            f"data set {dataset.name!r} has files for {' and '.join(told)}, of which only some "
+            "must be told units; make it data sets of one format each"
+        )
+    return options | {"units": dataset.units}
 
 
 def wanted_files(dataset: Dataset, *, digests: bool = True) -> list[Wanted]:

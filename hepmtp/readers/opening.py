@@ -80,32 +80,28 @@ def open_tree(path: str, wanted: Wanted) -> Iterator[Opened]:
             yield Opened(path, "", table, wanted.known(path, table.names(), _no_friend(path)))
             return
         file = stack.enter_context(open_root(path))
-        name = choose(path, file, wanted)
+        seen: dict[str, dict[str, str]] = {}
+        name = _choose(path, file, wanted, seen)
         tree = tree_of(path, file, name)
+        names = seen.get(name) or names_of(tree)
 
         def friend(branch: str) -> Any:
             return _friend(path, file, tree, branch, stack)
 
-        known = wanted.known(where_of(path, tree), names_of(tree), friend)
+        known = wanted.known(where_of(path, tree), names, friend)
         yield Opened(path, name, tree, known, file)
 
 
-def choose(path: str, file: Any, wanted: Wanted) -> str:
-    """Name of the tree that is wanted.
-
-    Raises
-    ------
-    ReadError
-        if there is none, or several with entries.
-    """
+def _choose(path: str, file: Any, wanted: Wanted, seen: dict[str, dict[str, str]]) -> str:
+    """Name of the tree that is wanted; names of the branches that were looked at go into `seen`."""
     found = trees_of(file)
     if wanted.tree is not None:
         return asked(path, found, wanted.tree)
 
     def fits(name: str) -> bool:
-        names = names_of(tree_of(path, file, name))
+        seen[name] = names_of(tree_of(path, file, name))
         try:
-            return wanted.known("", names, lambda _: None).fits(wanted.branches)
+            return wanted.known("", seen[name], lambda _: None).fits(wanted.branches)
         except ReadError:  # it has not what was named
             return False
 
@@ -252,16 +248,20 @@ def names_of(tree: Any) -> dict[str, str]:
 
 
 def _names_of(tree: Any) -> dict[str, str]:
-    top: list[str] = tree.keys(recursive=False)
-    # every field of an RNTuple with many is slow to look at; those have a field for each branch
-    some = tree.classname == "TTree" or len(top) <= _FEW
-    keys: list[str] = tree.keys(recursive=True) if some else top
-    found = {key.rpartition("/")[2].replace(":", "."): key for key in keys}
     if tree.classname == "TTree":
+        keys: list[str] = tree.keys(recursive=True)
+        return {key.rpartition("/")[2].replace(":", "."): key for key in keys}
+    top: list[str] = tree.keys(recursive=False)
+    found = {key.replace(":", "."): key for key in top}
+    if len(top) > _FEW:  # to look at every field is slow, and these have one for each branch
         return found
     # the part pt of records Jet is Jet_pt, as in parquet
-    parts = {key.replace(".", "_"): key for key in keys if "." in key and key not in top}
-    return parts | found
+    parts = {
+        key.replace(":", "."): key
+        for key in tree.keys(recursive=True)
+        if "." in key and key not in top
+    }
+    return {name.replace(".", "_"): key for name, key in parts.items()} | parts | found
 
 
 def where_of(path: str, tree: Any) -> str:

@@ -17,8 +17,8 @@ import fsspec
 import numpy as np
 
 from hepmtp.errors import OptionError, ReadError
+from hepmtp.events.packing import ERRORS, packing_of, unpacked
 from hepmtp.readers.failures import failure, reason_of
-from hepmtp.readers.packing import ERRORS, packing_of, unpacked
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

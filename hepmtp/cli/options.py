@@ -184,12 +184,12 @@ def chosen_datasets(
 
 def _able(dataset: Dataset, option: str) -> dict[str, bool]:
     """Whether each reader of a data set's files has this option; bad files are left to the run."""
-    from hepmtp.datasets.files import wanted_files
+    from hepmtp.datasets.files import files_of
     from hepmtp.readers.formats import reader_name
     from hepmtp.storage import current_name, resolve
 
     names = [dataset.reader] if dataset.reader else []
-    for one in wanted_files(dataset, digests=False) if not names else ():
+    for one in files_of(dataset, digests=False) if not names else ():
         with contextlib.suppress(ReadError):
             names.append(reader_name(one.path))
     return {

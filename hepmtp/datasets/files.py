@@ -40,7 +40,7 @@ def check_files(datasets: Iterable[Dataset], *, digests: bool = True) -> dict[st
         fetched; this reads them. What is remote (``https://``, ``root://``) is taken as it is.
     """
     return {
-        dataset.name: [one.path for one in wanted_files(dataset, digests=digests)]
+        dataset.name: [one.path for one in files_of(dataset, digests=digests)]
         for dataset in datasets
     }
 
@@ -72,7 +72,7 @@ def fileset(
 
 
 def _entry(dataset: Dataset, treename: str | None) -> dict[str, Any]:
-    wanted = wanted_files(dataset)
+    wanted = files_of(dataset)
     own = any(one.tree or one.steps is not None for one in wanted)
     options = _options(dataset, [one.path for one in wanted])
     metadata = dataset.known | ({"reader_options": options} if options else {})
@@ -111,7 +111,7 @@ def read(
         if a file is not what its reader expects.
     """
     datasets = tuple(datasets)
-    wanted = {dataset.name: wanted_files(dataset) for dataset in datasets}
+    wanted = {dataset.name: files_of(dataset) for dataset in datasets}
     return concatenate(
         with_metadata(part, dataset=dataset.name, role=dataset.role)
         for dataset in datasets
@@ -197,7 +197,7 @@ def _options(dataset: Dataset, paths: Iterable[str]) -> dict[str, Any]:
     return options | {"units": dataset.units}
 
 
-def wanted_files(dataset: Dataset, *, digests: bool = True) -> list[Wanted]:
+def files_of(dataset: Dataset, *, digests: bool = True) -> list[Wanted]:
     """The files of a data set, each with its tree and steps; see `check_files`."""
     found: list[Wanted] = []
     rows = zip(dataset.files, dataset.sha256, dataset.trees, dataset.steps, strict=True)

@@ -86,7 +86,7 @@ def main() -> None:
                 if len(counts) <= LARGEST:
                     matrices += matrix(counts, title)
                 if options.figures:
-                    figure = plotting.confusion(counts, title=title)
+                    figure = plotting.confusion(counts, title=title, caption=plotting.SIMULATION)
                     plotting.save(figure, options.figures, f"confusion_{name}_{head}_{events}")
         print(rows[-1], flush=True)
     lines = [

@@ -27,8 +27,12 @@ detector = hm.MaskedTokenDetector(training=hm.TrainingOptions(epochs=epochs)).fi
 output = hm.HepRunner(IterativeExecutor())(hm.fileset(datasets), AnomalyProcessor([detector]))
 scores = hm.rebin(output["scores"][detector.name], 10)
 comparison = hm.compare(scores, "SR", "CR", datasets=background)
-plotting.save(
-    plotting.score_regions(scores, comparison, background=background, signals=signals),
-    "figures",
-    "score",
+figure = plotting.score_regions(
+    scores,
+    comparison,
+    background=background,
+    signals=signals,
+    content="Events",
+    caption=plotting.SIMULATION,
 )
+plotting.save(figure, "figures", "score")

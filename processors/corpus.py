@@ -1,7 +1,8 @@
 """CorpusProcessor: background events to the tokens that a model is trained on, with a cutflow.
 
-The rule: train and validation parts of background data sets only; a signal raises TrainingError on
-the first chunk. :func:`hepmtp.run.train.training_tokens` makes the training's input of its output.
+The rule: train and validation parts of background data sets only, or of a sideband of data that is
+named; a signal raises TrainingError on the first chunk.
+:func:`hepmtp.run.train.training_tokens` makes the training's input of its output.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import awkward as ak
 import numpy as np
 from coffea.processor import ProcessorABC, column_accumulator
 
-from hepmtp.events.record import metadata
-from hepmtp.events.split import check_background, split_of
+from hepmtp.events.record import as_events, metadata
+from hepmtp.events.regions import Region, sideband_of
+from hepmtp.events.split import check_background, split_of, trained_by
 from hepmtp.run.train import PARTS, training_tokens
 from hepmtp.tokenizers import Tokenizer
 
@@ -27,6 +29,8 @@ class CorpusProcessor(ProcessorABC):  # type: ignore[misc]
     ----------
     tokenizer
         fitted on background training events; the features that it may give go with the tokens.
+    sideband
+        region of data that may train; by default data may not.
 
     Notes
     -----
@@ -34,13 +38,17 @@ class CorpusProcessor(ProcessorABC):  # type: ignore[misc]
 
         corpus   {part: {"tokens": TokenBatch, "source" and "event": column_accumulator}}
         cutflow  {dataset: {part: raw number of events}}
+        trained  what was given to train on, a set of :class:`hepmtp.events.split.Trained`
     """
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        self.tokenizer = tokenizer
+    def __init__(self, tokenizer: Tokenizer, *, sideband: Region | None = None) -> None:
+        self.tokenizer, self.sideband = tokenizer, sideband
 
     def process(self, events: ak.Array) -> dict[str, Any]:
         """Accumulator of one chunk, shape (n_events,); zero events are fine."""
+        events = as_events(events)
+        if self.sideband is not None:
+            events = sideband_of(events, self.sideband)
         check_background(events)
         part = split_of(events)
         corpus = {}
@@ -52,7 +60,12 @@ class CorpusProcessor(ProcessorABC):  # type: ignore[misc]
             }
             corpus[name] = {"tokens": self.tokenizer.encode(chosen), **columns}
         counts = {name: int((part == name).sum()) for name in (*PARTS, "analysis")}
-        return {"corpus": corpus, "cutflow": {str(metadata(events).get("dataset", "")): counts}}
+        dataset = str(metadata(events).get("dataset", ""))
+        return {
+            "corpus": corpus,
+            "cutflow": {dataset: counts},
+            "trained": set(trained_by(events)),
+        }
 
     def postprocess(self, accumulator: dict[str, Any]) -> dict[str, Any]:
         """Nothing is left to do: sums of chunks are the result."""

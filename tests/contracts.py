@@ -7,6 +7,7 @@ The rule: the test file of each such class calls its contract first.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -34,7 +35,6 @@ from hepmtp.events.record import (
     Role,
     check_events,
     make_events,
-    source_id,
     with_metadata,
 )
 from hepmtp.events.split import part_of, split_of
@@ -125,7 +125,11 @@ def check_reader(reader: Reader, path: str, tmp_path: Path) -> None:
     assert n == len(whole) >= 3
     check_events(whole)
     assert whole.event.to_list() == list(range(n))
-    assert set(whole.source.to_list()) == {source_id(path)}
+    copy = tmp_path / "elsewhere" / f"another {Path(path).name}"
+    copy.parent.mkdir()
+    shutil.copy(path, copy)
+    assert len(set(whole.source.to_list())) == 1
+    assert set(reader.read(str(copy)).source.to_list()) == set(whole.source.to_list())
     assert {
         str(ak.type(whole.Particle[name])).rsplit(" ", 1)[-1]
         for name in ("pt", "eta", "phi", "energy")

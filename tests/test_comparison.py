@@ -8,7 +8,7 @@ from hist.axis import Regular
 from scipy.stats import chi2 as chi2_distribution
 
 from hepmtp.errors import OptionError, RegionError, ScoreError
-from hepmtp.statistics.comparison import apply, best_separation, compare, threshold
+from hepmtp.statistics.comparison import apply, best_separation, compare, observe, threshold
 from hepmtp.statistics.histograms import book, fill
 from hepmtp.statistics.significance import asimov
 
@@ -116,11 +116,83 @@ def test_threshold_is_the_background_quantile(h):
     assert threshold(h, background="b", region="CR", quantile=0.1).value == 1
     with pytest.raises(
         ScoreError,
-        match=r"0\.0244 of the background in CR lies above the score axis, more than 0\.01",
+        match=r"0\.0244 of the background in CR lies above the score axis, which ends at 4, more "
+        r"than 0\.01; book a wider axis \(hepmtp run --bins N --range LOW HIGH\)",
     ):
         threshold(h, background="b", region="CR", quantile=0.99)
     with pytest.raises(OptionError, match="not between 0 and 1"):
         threshold(h, background="b", region="CR", quantile=99)
+
+
+@pytest.fixture
+def negative():
+    """CR of "b": 10, 4, -2, 1, sum 13; SR: 3, -1, 0, 0; of "n": -3 and 2 events of weight 1."""
+    one = book(AXIS, name="surprise")
+    cr = np.repeat([0.5, 1.5, 2.5, 2.5, 3.5], [10, 4, 1, 3, 1])
+    fill(
+        one,
+        dataset="b",
+        region="CR",
+        score=cr,
+        weight=np.repeat([1.0, 1.0, 1.0, -1.0, 1.0], [10, 4, 1, 3, 1]),
+    )
+    fill(one, dataset="b", region="SR", score=[0.5, 0.5, 0.5, 1.5], weight=[1, 1, 1, -1])
+    fill(one, dataset="n", region="SR", score=[0.5, 1.5], weight=[2, -3])
+    return one
+
+
+def test_a_threshold_of_negative_weights_leaves_no_more_above_any_higher_edge(negative):
+    # shares above 0, 1, 2, 3, 4: 13, 3, -1, 1, 0 of 13; less than nothing above 2, more above 3
+    cut = threshold(negative, background="b", region="CR", quantile=0.95)
+    assert cut.value == 4
+    assert cut.eps_b == 0
+    cut = threshold(negative, background="b", region="CR", quantile=0.9)
+    assert cut.value == 2
+    assert cut.eps_b == pytest.approx(-1 / 13)
+    # (1 + 1/13)^2 of the 5 events that pass, 1/13^2 of the 14 that fail, and Wilson's n = 13^2 / 19
+    n = 13**2 / 19
+    variance = ((14 / 13) ** 2 * 5 + (1 / 13) ** 2 * 14) / 13**2
+    assert cut.eps_b_error == pytest.approx(np.sqrt(variance + 0.25 / n**2) / (1 + 1 / n))
+
+
+def test_negative_weights_keep_sums_and_squares(negative):
+    found = compare(negative, "SR", "CR", datasets="b", normalise=False)
+    assert found.first.tolist() == [3, -1, 0, 0]
+    assert found.first_error == pytest.approx(np.sqrt([3, 1, 0, 0]))
+    assert found.second.tolist() == [10, 4, -2, 1]
+    assert found.second_error == pytest.approx([np.sqrt(10), 2, 2, 1])
+    assert found.ratio[:2] == pytest.approx([0.3, -0.25])
+    assert np.isnan(found.ratio[2])  # nothing is divided by a negative content
+    passed = apply(negative, 1.0, background="b", signal="b", region="SR")
+    assert (passed.b, passed.eps_b, passed.z, passed.s_over_b) == (-1, -0.5, None, None)
+
+
+def test_weights_that_sum_to_nothing_are_refused_with_a_sentence(negative):
+    text = (
+        r"detector 'surprise': the weights of n in region SR sum to -1, and shares need a positive "
+        "sum: analyse more events"
+    )
+    with pytest.raises(ScoreError, match=text):
+        threshold(negative, background="n", region="SR")
+    with pytest.raises(ScoreError, match=text):
+        apply(negative, 1.0, background="b", signal="n", region="SR")
+    assert compare(negative, "SR", "CR", normalise=False).first.tolist() == [5, -4, 0, 0]
+
+
+def test_observed_events_stand_beside_the_background(h):
+    fill(h, dataset="run2", region="SR", score=[0.5, 3.5, 3.5, 9.0], weight=1)
+    cut = threshold(h, background="b", region="CR", quantile=0.9)
+    found = observe(h, cut, data="run2", background="b", region="SR")
+    assert found[:5] == ("surprise", "SR", "90 % of CR background below", 3, 3)
+    assert isinstance(found.observed, int)
+    assert (found.b, found.b_error) == (pytest.approx(2), pytest.approx(1))
+    assert found.ratio == pytest.approx(1.5)
+    assert found.ratio_error == pytest.approx(1.5 * np.hypot(1 / np.sqrt(3), 0.5))
+    fill(h, dataset="run3", region="SR", score=[0.5], weight=1)
+    nothing = observe(h, cut, data="run3", background="b", region="SR")
+    assert (nothing.observed, nothing.ratio, nothing.ratio_error) == (0, None, None)
+    weighted = observe(h, cut, data="s", background="run3", region="SR")
+    assert (weighted.observed, weighted.b, weighted.ratio) == (pytest.approx(1.5), 0, None)
 
 
 def test_best_separation_uses_labels(h):

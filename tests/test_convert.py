@@ -107,9 +107,11 @@ def test_csv_gives_back_what_came_from_csv(source: Path, tmp_path: Path, ending:
 def test_csv_says_when_events_move(
     source: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    convert(source, tmp_path / "new" / "4top.csv", chunk=100)
-    assert not caplog.records
     convert(source, tmp_path / "other.csv", chunk=100)
+    assert not caplog.records
+    events = DarkMachinesCSV().read(str(source))
+    write_root(tmp_path / "mixed.root", [events[3:]])
+    convert(tmp_path / "mixed.root", tmp_path / "mixed.csv", chunk=100)
     assert caplog.text.count("they are numbered anew, and fall into other parts of the train") == 1
 
 
@@ -194,7 +196,7 @@ def test_wrong_questions(source: Path, tmp_path: Path) -> None:
         convert("events.txt", tmp_path / "4top.root")
     with pytest.raises(
         ReadError,
-        match=r"a\.txt: no reader is known for this name, only for \.parquet, \.csv\.gz, \.hdf5",
+        match=r"a\.txt: no reader is known for this name, only for \.csv\.bz2, .*, \.hdf5",
     ):
         convert("https://b.c/a.txt", tmp_path / "4top.root")
 

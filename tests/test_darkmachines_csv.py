@@ -18,7 +18,7 @@ import hepmtp.readers.darkmachines.reader
 import hepmtp.readers.darkmachines.scan
 import hepmtp.readers.lines
 from hepmtp.errors import OptionError, ReadError
-from hepmtp.events.record import source_id
+from hepmtp.events import source_id
 from hepmtp.readers.darkmachines.chunk import Columns, parse
 from hepmtp.readers.darkmachines.line import BadLineError, Layout, parse_line
 from hepmtp.readers.darkmachines.reader import SKIP_BAD, Chunk, DarkMachinesCSV, SkipReport
@@ -214,7 +214,9 @@ def test_gzip_of_several_members_and_any_name(tmp_path: Path) -> None:
     text = "\n".join(GOOD) + "\n"
     data = gzip.compress(text.encode()[:70]) + gzip.compress(text.encode()[70:])
     (tmp_path / "sim.csv").write_bytes(data)
-    assert columns(READER.read(str(tmp_path / "sim.csv"))) == plain(text, source_id("sim.csv"))
+    assert columns(READER.read(str(tmp_path / "sim.csv"))) == plain(
+        text, source_id(str(tmp_path / "sim.csv"))
+    )
 
 
 #: What messages say at their ends.
@@ -372,6 +374,10 @@ def test_skipping_reports_lines_and_weights(
     ]
     assert "skipped 3 lines with weights 0.75 (1 unreadable)" in caplog.text
     assert SKIP_BAD.read_with_report(path, 1, 2)[1] == SkipReport()
+    parts = [SKIP_BAD.read_chunk_with_report(path, chunk) for chunk in SKIP_BAD.chunks(path, 2)]
+    whole, report = SKIP_BAD.read_with_report(path)
+    assert sum((one for _, one in parts), SkipReport()) == report
+    assert [entry for events, _ in parts for entry in events.event] == whole.event.to_list()
     assert len(SKIP_BAD.read(path, 4, 5)) == 0
 
 

@@ -89,6 +89,7 @@ def test_the_folder_is_what_the_docs_say(demo: Demo) -> None:
         "run.json",
         "histograms.json",
         "cutflow.json",
+        "columns.safetensors",
         "report.html",
         "figures",
         "detector",

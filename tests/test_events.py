@@ -27,7 +27,6 @@ from hepmtp.events import (
     n_jets,
     n_leptons,
     particle_types,
-    source_id,
     with_metadata,
 )
 
@@ -231,24 +230,6 @@ def test_a_signal_cannot_take_over_the_role_of_a_background() -> None:
     assert concatenate([background, signal]).Particle.mass.ndim == 2
     with pytest.raises(EventError, match=r"there is nothing to concatenate"):
         concatenate([])
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        "ttbarW.csv",
-        "a/ttbarW.csv.gz",
-        "C:\\data\\ttbarW.root",
-        "/b.csv/ttbarW.parquet",
-        "ttbarW.csv?entries=0-5&bytes=0-9",
-    ],
-)
-def test_a_file_keeps_its_identity(path: str) -> None:
-    assert (
-        source_id(path) == 5_367_773_698_015_894_397
-    )  # for ever: the split of every data set hangs on it
-    assert 0 <= source_id(path) < 2**63
-    assert source_id(path) != source_id("ttbarWW.csv")
 
 
 @given(st.lists(st.integers(0, 5), max_size=8))

@@ -1,266 +1,199 @@
-"""What a user of the command line meets when something is wrong: one line, and its exit code."""
+"""Disks and servers that fail: told as that, never as damage, and what may pass is marked."""
 
 from __future__ import annotations
 
 import errno
-import gzip
-import itertools
-import os
-import re
-import signal
-import subprocess
-import sys
+import socket
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
-from contracts import hepmtp
 
-from hepmtp.cli.failures import told
-from hepmtp.errors import EXTRAS, ReadError, missing_library
+from hepmtp.errors import NetworkError, ReadError
+from hepmtp.events.record import make_events
+from hepmtp.readers import Reader
+from hepmtp.readers.darkmachines.reader import DarkMachinesCSV
+from hepmtp.readers.formats import reader_name
+from hepmtp.readers.lines import check_file, damage, size_of
+from hepmtp.readers.root import RootReader, write_root
 
-COMMAND = str(Path(sys.executable).with_name("hepmtp"))
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, sample: Path) -> Path:
-    """The first 1500 events of a background, and fitted detectors."""
-    folder = tmp_path_factory.mktemp("failures")
-    with gzip.open(sample / "ttbarZ.csv.gz", "rt") as file:
-        (folder / "ttbarZ.csv").write_text("".join(itertools.islice(file, 1500)))
-    words = ["train", folder / "ttbarZ.csv", "--epochs", "1", "-o", folder / "detectors"]
-    assert hepmtp(*words) == 0
-    return folder
+LINE = "1;ttbarW;0.5;20000;-1.5;j,60000,50000,0.1,1.0;\n"
 
 
-def line(capsys: pytest.CaptureFixture[str], *words: str | Path) -> str:
-    """The one line that a command with wrong input ends with."""
-    assert hepmtp(*words) == 2
-    error = capsys.readouterr().err
-    assert error.startswith("error: ")
-    assert error.count("\n") == 1
-    return error
+class Playing(ThreadingHTTPServer):
+    """Files on loopback; `status` answers everything, `cut` ends every body half way."""
+
+    folder: Path
+    status = 0
+    cut = False
+
+    def url(self, name: str) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/{name}"
 
 
-def started(
-    *words: str | Path, before: str = "", **environment: str
-) -> subprocess.CompletedProcess[str]:
-    """A command in a process of its own, behind a shell's `before`."""
-    given = " ".join(f"'{word}'" for word in (COMMAND, *words))
-    return subprocess.run(
-        ["bash", "-c", f"{before} {given}"],
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-        env={**os.environ, **environment},
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Playing
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+    def do_HEAD(self) -> None:
+        self.answer(with_body=False)
+
+    def do_GET(self) -> None:
+        self.answer(with_body=True)
+
+    def answer(self, *, with_body: bool) -> None:
+        path = self.server.folder / self.path.partition("?")[0].strip("/")
+        data = path.read_bytes() if path.is_file() else b""
+        status = self.server.status or (206 if path.is_file() else 404)
+        start, stop = 0, len(data)
+        if status == 206:
+            first, _, last = (
+                self.headers.get("Range", "bytes=0-").removeprefix("bytes=").partition("-")
+            )
+            start, stop = int(first), min(int(last or stop), stop - 1) + 1
+        body = data[start:stop] if status == 206 else b""
+        self.send_response(status)
+        if status == 206:
+            self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{len(data)}")
+            self.send_header("Accept-Ranges", "bytes")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if with_body:
+            self.wfile.write(body[: len(body) // 2] if self.server.cut else body)
+            self.close_connection = self.close_connection or self.server.cut
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Playing]:
+    server = Playing(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True  # fsspec keeps its connections open
+    server.block_on_close = False
+    server.folder = tmp_path
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    (tmp_path / "a.csv").write_text(LINE * 1000)
+    events = make_events(
+        counts=[1],
+        pt=[50.0],
+        eta=[0.0],
+        phi=[0.0],
+        energy=[50.0],
+        type=[0],
+        met=[1.0],
+        met_phi=[0.0],
     )
+    write_root(tmp_path / "a.root", [events])
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
 
 
+READERS: dict[str, Reader] = {"a.csv": DarkMachinesCSV(), "a.root": RootReader()}
+
+
+@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("status", [500, 502, 503, 504, 429])
+def test_a_busy_server_may_answer_later(server: Playing, name: str, status: int) -> None:
+    server.status = status
+    for ask in (READERS[name].num_events, READERS[name].read):
+        with pytest.raises(
+            NetworkError, match=rf"{name} cannot be read in place .*try again lat"
+        ) as e:
+            ask(server.url(name))
+        assert "damaged" not in str(e.value)
+        assert "fetch it again" not in str(e.value)
+    server.status = 0
+    assert READERS[name].num_events(server.url(name)) == (1000 if name == "a.csv" else 1)
+
+
+@pytest.mark.parametrize("name", READERS)
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("status", "advice"),
     [
-        (("--device", "cuda"), "device 'cuda' cannot be used here"),
-        (("--device", "gpu"), "device 'gpu' cannot be used here"),
-        (("--scheduler", "tcp://a:1"), "--scheduler tcp://a:1 needs --executor dask, found itera"),
-        (("--scheduler", "a", "--executor", "dask"), "expected an address such as tcp://host:8786"),
-        (("--workers", "3"), "--workers 3 has no effect: iterative is this process only"),
-        (
-            ("--workers", "3", "--executor", "dask", "--scheduler", "tcp://a:1"),
-            "--workers 3 has no effect: the scheduler has its workers",
-        ),
+        (404, "there is no such file: check the address"),
+        (403, "you may not read it: log in"),
+        (401, "you may not read it: log in"),
     ],
 )
-def test_options_that_would_have_no_effect(
-    folder: Path, words: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    import torch  # noqa: PLC0415 (only here)
-
-    if "cuda" in words and torch.cuda.is_available():
-        pytest.skip("this machine has CUDA")
-    output = folder / "nothing"
-    assert message in line(capsys, "train", folder / "ttbarZ.csv", *words, "-o", output)
-    assert not output.exists()
+def test_what_stays_wrong_is_said(server: Playing, name: str, status: int, advice: str) -> None:
+    server.status = status
+    with pytest.raises(ReadError, match=rf"{name} cannot be read in place .*{advice}") as error:
+        READERS[name].num_events(server.url(name))
+    assert not isinstance(error.value, NetworkError)
+    assert "damaged" not in str(error.value)
 
 
-def test_options_of_a_run_that_would_have_no_effect(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    output = folder / "nothing"
-    common = ("-d", folder / "detectors", "-o", output)
-
-    def error(*words: str | Path) -> str:
-        return line(capsys, "run", *words, *common)
-
-    own = folder / "ttbarZ.csv"
-    assert "--range 3 1: expected LOW below HIGH" in error(own, "--range", "3", "1")
-    assert "ttbarZ have no cross-section, so there is nothing to scale" in error(
-        own, "--luminosity", "300"
-    )
-    assert "luminosity_ifb is -3.0, expected a number above 0" in error(
-        "ttbarW", "--luminosity", "-3"
-    )
-    assert "looks like 1/pb" in error("ttbarW", "--luminosity", "139000")
-    assert "there are only data" in error(f"x:data={own}", "--luminosity", "3")
-    assert "--tree: only files of your own take it, and ttbarW are rows of the manifest" in error(
-        "ttbarW", "--tree", "x"
-    )
-    assert "--option check_count is given twice" in error(
-        own, "--option", "check_count=true", "--option", "check_count=false"
-    )
-    assert "has files for hepmtp:DarkMachinesCSV, which has no option tree" in error(
-        own, "--tree", "Events"
-    )
-    assert "no data set is named: give names, files, a fileset" in error()
-    assert not output.exists()
+@pytest.mark.parametrize("name", READERS)
+def test_a_connection_that_is_cut(server: Playing, name: str) -> None:
+    server.cut = True
+    with pytest.raises(NetworkError, match=rf"{name} cannot be read in place .*does not answer"):
+        READERS[name].read(server.url(name))
 
 
-def test_too_few_events(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    few = tmp_path / "few.csv"
-    few.write_text("".join((folder / "ttbarZ.csv").read_text().splitlines(True)[:100]))
-    error = line(capsys, "train", few, "-o", tmp_path / "detectors")
-    assert "55 events are too few for 10 bins of MET: give more events, or fewer bins" in error
+@pytest.mark.parametrize("name", READERS)
+def test_a_server_that_is_not_there(name: str) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(NetworkError, match=rf"{name} cannot be read in place .*does not answer"):
+        READERS[name].read(f"http://127.0.0.1:{port}/{name}")
+    with pytest.raises(NetworkError, match=r"a\.csv cannot be read in place"):
+        size_of(f"http://127.0.0.1:{port}/a.csv")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("library", "words"),
-    [
-        ("sklearn", ("tokenizer-report", "visive2025")),
-        ("vector_quantize_pytorch", ("tokenizer-report", "hepmtp:VQVAETokenizer")),
-        ("zuko", ("league", "--only", "ht", "--add", "hepmtp:Flow")),
-    ],
-)
-def test_a_missing_extra_is_named(
-    folder: Path, tmp_path: Path, library: str, words: tuple[str, ...]
-) -> None:
-    program = tmp_path / "without.py"
-    program.write_text(
-        f"import sys\nsys.modules[{library!r}] = None\n"
-        "from hepmtp.cli import main\nmain(sys.argv[1:])\n"
-    )
-    files = [folder / "ttbarZ.csv", f"s:signal={folder / 'ttbarZ.csv'}"]
-    run = subprocess.run(
-        [sys.executable, program, *words, *files, "-o", tmp_path / "out"],
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-    )
-    assert run.returncode == 2
-    assert run.stderr.count("\n") == 1
-    assert run.stderr.startswith("error: ")
-    assert f'{library} is not installed: run pip install "hepmtp[league]"' in run.stderr
-
-
-def test_every_extra_is_one_of_the_project() -> None:
-    text = (Path(__file__).parents[1] / "pyproject.toml").read_text()
-    extras = text.partition("[project.optional-dependencies]")[2].partition("[project.scripts]")[0]
-    assert {f"{name} =" in extras for name in EXTRAS.values()} == {True}
-    assert missing_library(ImportError("no", name="mine.own")) is None
-    assert missing_library(ImportError("no")) is None
-
-
-@pytest.mark.slow
-def test_ascii_terminals(folder: Path, tmp_path: Path) -> None:
-    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": ""}
-    files = (folder / "ttbarZ.csv", f"4top={folder / 'ttbarZ.csv'}")
-    results = tmp_path / "results"
-    for words in (
-        ("datasets",),
-        ("inspect", files[0]),
-        ("run", *files, "-d", folder / "detectors", "-o", results),
-        ("compare", results, "--detector", "ht", "--threshold-quantile", "0.9"),
-        ("report", results),
+@pytest.mark.parametrize("code", [errno.EIO, errno.ESTALE, errno.ETIMEDOUT])
+def test_a_disk_that_does_not_answer(tmp_path: Path, code: int) -> None:
+    path = str(tmp_path / "a.root")
+    with (
+        pytest.raises(NetworkError, match=r"a\.root cannot be read now .*; its disk does not ans"),
+        damage(path, "a ROOT file"),
     ):
-        run = started(*words, **ascii_only)
-        assert run.returncode == 0, run.stderr
-        assert "Traceback" not in run.stderr
-    run = started("compare", results, "--detector", "ht", **ascii_only)
-    assert " +- " in run.stdout
-    assert "epsB" in run.stdout
-    run = started("inspect", tmp_path / "größe.csv", **ascii_only)
-    assert run.returncode == 2
-    assert run.stderr.startswith("error: ")
+        raise OSError(code, "as the system says it")
 
-
-@pytest.mark.slow
-def test_a_full_disk(folder: Path, tmp_path: Path) -> None:
-    run = started("datasets", before="exec >/dev/full;")
-    assert (run.returncode, run.stderr) == (
-        2,
-        "error: the disk is full; make room, or choose another folder\n",
-    )
-    for words in (
-        ("convert", folder / "ttbarZ.csv", tmp_path / "x.root"),
-        ("run", folder / "ttbarZ.csv", "-d", folder / "detectors", "-o", tmp_path / "results"),
+    with (
+        pytest.raises(ReadError, match=r"a\.root is not a ROOT file, or is cut short or damaged"),
+        damage(path, "a ROOT file"),
     ):
-        run = started(*words, before="ulimit -f 20;")
-        assert run.returncode == 2
-        assert run.stderr == (
-            "error: the file is larger than it may be here; make room, or choose another folder\n"
-        )
-    assert not (tmp_path / "x.root").exists()
+        raise OSError("not a magic number")
 
 
-def test_folders_that_cannot_be_written(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    taken = folder / "ttbarZ.csv"  # a file, where a folder is wanted
-    for words in (
-        ("run", taken, "-d", folder / "detectors", "-o", taken),
-        ("train", taken, "--epochs", "1", "-o", taken / "x"),
-        ("convert", taken, taken / "x.root"),
+def test_names_that_the_system_refuses(tmp_path: Path) -> None:
+    with pytest.raises(
+        ReadError, match=r"cannot be read \(OSError: .*File name too long.*check its"
     ):
-        assert hepmtp(*words) == 2
-        error = capsys.readouterr().err.splitlines()[-1]
-        assert error.startswith("error: ")
-        assert re.search("not a directory|file exists", error, re.IGNORECASE)
+        check_file(str(tmp_path / ("a" * 5000)))
 
 
-#: A command started from a script may ignore Ctrl-C; one that a user starts does not.
-INTERRUPTIBLE = """\
-import signal, sys
-signal.signal(signal.SIGINT, signal.default_int_handler)
-from hepmtp.cli import main
-main(sys.argv[1:])
-"""
+@pytest.mark.parametrize("end", ["", "?token=a/b.h5", "?file=x"])
+def test_a_remote_file_is_what_its_content_says(server: Playing, end: str) -> None:
+    for name, reader in (("a.csv", "DarkMachinesCSV"), ("a.root", "RootReader")):
+        wrong = server.folder / "data"
+        wrong.write_bytes((server.folder / name).read_bytes())
+        assert reader_name(server.url(f"data{end}")) == f"hepmtp:{reader}"
+        wrong.rename(server.folder / "b.parquet")
+        assert reader_name(server.url(f"b.parquet{end}")) == f"hepmtp:{reader}"
+    (server.folder / "data").write_bytes(b"PAR1 and more")
+    assert reader_name(server.url("data")) == "hepmtp:ParquetReader"
+    (server.folder / "data").write_bytes(b"nothing that is known")
+    with pytest.raises(ReadError, match=r"data is of no known kind: it begins with b'nothing"):
+        reader_name(server.url("data"))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("executor", ["iterative", "futures"])
-def test_ctrl_c_ends_with_one_line(folder: Path, tmp_path: Path, executor: str) -> None:
-    words = ["train", folder / "ttbarZ.csv", "--epochs", "500", "-o", tmp_path / "detectors"]
-    with subprocess.Popen(
-        [sys.executable, "-c", INTERRUPTIBLE, *words, "--executor", executor],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-        start_new_session=True,
-    ) as process:
-        assert process.stderr is not None
-        first = process.stderr.readline()
-        os.killpg(process.pid, signal.SIGINT)
-        rest = [one for one in process.stderr if not one.startswith("epoch ")]
-    assert first.startswith("epoch 1: ")
-    assert rest == ["stopped; what was written before is kept\n"]
-    assert process.returncode == 130
-
-
-def test_what_errors_say() -> None:
-    assert told(ReadError("a.csv is\n empty")) == ("error: a.csv is empty", 2)
-    full = OSError(errno.ENOSPC, "No space left on device", "/x/y.root")
-    assert told(full) == (
-        "error: the disk is full where /x/y.root is written; make room, or choose another folder",
-        2,
-    )
-    wrapped = RuntimeError("a library failed")
-    wrapped.__cause__ = full
-    assert told(wrapped) == told(full)
-    denied = PermissionError(errno.EACCES, "Permission denied", "/x")
-    assert told(denied) == (
-        "error: /x: permission denied; choose another place, or change its mode",
-        2,
-    )
-    assert told(TimeoutError("the scheduler is silent"))[0] == "error: the scheduler is silent"
-    assert told(OSError())[0] == "error: OSError"
-    assert "a smaller --chunksize" in told(MemoryError())[0]
-    line, code = told(TypeError("x"))
-    assert line.startswith("error: unexpected TypeError (hepmtp --debug says more; please report")
-    assert code == 1
-    assert told(ModuleNotFoundError("No module named 'q'", name="q"))[1] == 1
+def test_the_ending_tells_where_the_content_cannot_be_had(server: Playing) -> None:
+    server.status = 503
+    assert reader_name(server.url("a.csv.xz?x=1.root#y.h5")) == "hepmtp:DarkMachinesCSV"
+    assert reader_name(server.url("a.parquet?x=1")) == "hepmtp:ParquetReader"
+    with pytest.raises(NetworkError, match=r"a\.root cannot be read in place .*try again later"):
+        reader_name(server.url("a.root"))
+    with pytest.raises(NetworkError, match=r"no reader is known for this name.*cannot be had: "):
+        reader_name(server.url("data"))
+    server.status = 404
+    with pytest.raises(ReadError, match=r"cannot be had: .*data cannot be .*there is no such file"):
+        reader_name(server.url("data"))

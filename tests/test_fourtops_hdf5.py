@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from hepmtp.datasets.files import read
 from hepmtp.datasets.manifest import embedded
 from hepmtp.errors import OptionError, ReadError
+from hepmtp.events import make_events, metadata, source_id
 from hepmtp.events.particles import PARTICLE_TYPES
-from hepmtp.events.record import make_events, metadata, source_id
 from hepmtp.readers.formats import load_reader
 from hepmtp.readers.fourtops import PROCESSES, FourTopsHDF5
 

@@ -156,3 +156,13 @@ def test_pickle_and_foreign_files_are_refused(h, tmp_path):
 def test_what_is_booked_pickles_for_coffea(h):
     assert pickle.loads(pickle.dumps(h)) == h
     assert isinstance(h, hist.Hist)
+
+
+@pytest.mark.parametrize("suffix", ["json", "root"])
+def test_negative_weights_are_kept_with_their_squares(h, tmp_path, suffix):
+    fill(h, dataset="ttbarW", region="SR", score=[0.5, 0.5, 1.5, 9.0], weight=[-1, 0.25, -2, -3])
+    found = load(save(tmp_path / f"h.{suffix}", {"surprise": h}))["surprise"]
+    bins = spectrum(found, "ttbarW", "SR").view(flow=True)
+    assert bins["value"].tolist() == [0, -0.75, -2, 0, 0, -3]
+    assert bins["variance"].tolist() == [0, 1.0625, 4, 0, 0, 9]
+    assert yields(found, "ttbarW", "SR") == (-5.75, np.sqrt(14.0625))

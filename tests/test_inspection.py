@@ -270,6 +270,35 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         assert capsys.readouterr().err.startswith(error)
 
 
+GENERATOR = ["===1===", "0.5;20000;1.5;j,50000,0.1,-2.5;", "2"]  # two events are announced
+
+
+@pytest.mark.parametrize("word", ["false", "False", "no", "0"])
+def test_an_option_that_says_no_means_no(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], word: str
+) -> None:
+    path = write(tmp_path / "some.csv", GENERATOR)
+    assert hepmtp("inspect", path) == 2
+    assert "2" in capsys.readouterr().err
+    assert hepmtp("inspect", path, "--option", f"check_count={word}", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["events"] == 1
+    for yes in ("true", "YES", "1"):
+        assert hepmtp("inspect", path, "--option", f"check_count={yes}") == 2
+    capsys.readouterr()
+    assert hepmtp("inspect", path, "--option", "check_count=off") == 2
+    assert "option check_count is 'off', expected true or false" in capsys.readouterr().err
+
+
+def test_units_that_are_told_are_the_units_that_are_said(tmp_path: Path) -> None:
+    path = write(tmp_path / "some.csv", ["1;p;1;20;1.5;j,60,50,0.1,-2.5;"])
+    found = inspect(path)
+    assert (found.units, found.pt) == ("GeV", Spread(0.05, 0.05, 0.05))
+    assert found.notes[0].startswith("the reader takes energies for MeV, but they look like")
+    found = inspect(path, options={"units": "GeV"})
+    assert (found.units, found.pt, found.met) == ("GeV", Spread(50, 50, 50), Spread(20, 20, 20))
+    assert found.notes == ()
+
+
 def test_convert_takes_any_reader(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = fourtops(tmp_path / "4tops.h5")
     assert hepmtp("convert", source, tmp_path / "4tops.root") == 2

@@ -223,13 +223,17 @@ def test_a_file_that_is_cut_short(tmp_path: Path) -> None:
 
 
 def test_a_type_that_allows_missing_values_is_fine_if_none_is(tmp_path: Path) -> None:
-    expected = columns(READER.read(write(tmp_path, content())))
+    def of(path: str) -> dict[str, Any]:
+        """All columns but the identity of the file, which is another each time."""
+        return {**columns(READER.read(path)), "source": None}
+
+    expected = of(write(tmp_path, content()))
     charge = content()["part_charge"]
     optional = ak.mask(charge, charge < 5)
     assert "?" in str(optional.type)
     path = write(tmp_path, content(part_charge=optional))
-    assert columns(READER.read(path)) == expected
+    assert of(path) == expected
     path = write(tmp_path, content(part_px=ak.mask(content()["part_px"], np.ones(4, dtype=bool))))
-    assert columns(READER.read(path)) == expected
+    assert of(path) == expected
     with pytest.raises(ReadError, match=r"'part_charge' is 4 \* var \* \?float32, expected a list"):
         READER.read(write(tmp_path, content(part_charge=ak.mask(charge, charge > 0))))

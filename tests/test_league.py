@@ -41,6 +41,7 @@ from hepmtp.events.observables import ht
 from hepmtp.events.record import metadata
 from hepmtp.events.regions import SR
 from hepmtp.events.split import FRACTIONS, part_of, split_of
+from hepmtp.plotting import SIMULATION
 from hepmtp.report.tables import read_csv
 from hepmtp.statistics.metrics import auc_difference
 from hepmtp.statistics.performance import performance, scores
@@ -607,7 +608,7 @@ def test_bars():
         Bar("told", "supervised", 0.9, 0.005, 0.01),
         Bar("b", "background-only", 0.4, 0.02),
     ]
-    figure = auc_bars(bars, title="SR")
+    figure = auc_bars(bars, title="SR", caption=SIMULATION)
     (axis,) = figure.axes
     names = [label.get_text() for label in axis.get_yticklabels()]
     assert names == ["told", "ht", "b"]

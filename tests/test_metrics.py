@@ -185,3 +185,21 @@ def test_bad_input_is_refused():
         roc([], [1.0])
     with pytest.raises(ScoreError, match="do not fit"):
         roc([1.0], [1.0], signal_weight=[1.0, 2.0])
+
+
+def test_negative_weights_that_make_no_chance_are_refused():
+    # the area is (1 x 3 + 0 x -2) / (1 x 1) = 3
+    with pytest.raises(ScoreError, match="negative weights make an area of 3 under the ROC"):
+        auc([1.0], [0.0, 2.0], background_weight=[3, -2])
+    found = auc([1.0, 2.0], [0.0, 3.0, 3.0], background_weight=[4, 2, -1])
+    assert found.value == pytest.approx(0.8)
+
+
+def test_an_efficiency_that_negative_weights_cancel_makes_no_significance():
+    # above 3: 26 events of sum 2; above 2: 52 of sum 0.01; above 0: 92 of sum 40.01
+    score = np.repeat([3.0, 2.0, 0.0], [26, 26, 40])
+    weight = np.repeat([1, -1, 1, -1, -0.99, 1], [14, 12, 12, 13, 1, 40])
+    curve = roc(np.full(40, 2.0), score, background_weight=weight)
+    assert curve.eps_b == pytest.approx([0, 2 / 40.01, 0.01 / 40.01, 1])
+    point = max_sic(curve)  # 1 / sqrt(0.01 / 40.01) = 63 at the second would be no significance
+    assert (point.eps_b, point.si) == (1, 1)

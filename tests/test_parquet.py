@@ -13,7 +13,7 @@ import pytest
 from contracts import check_reader, columns
 
 from hepmtp.errors import ReadError
-from hepmtp.events.record import make_events, source_id
+from hepmtp.events.record import make_events
 from hepmtp.readers.parquet import ParquetReader, write_parquet
 
 READER = ParquetReader()
@@ -33,7 +33,7 @@ def some_events(n: int = 7) -> ak.Array:
         met=rng.exponential(50, n),
         met_phi=rng.uniform(-3, 3, n),
         weight=rng.normal(0, 1, n),
-        source=source_id("sim"),
+        source=5,
     )
 
 

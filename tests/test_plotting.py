@@ -57,6 +57,8 @@ def test_scores_of_the_regions(h):
         signals=SIGNALS,
         signal_scale=10,
         thresholds={"99 % quantile": 1.0},
+        caption=plotting.SIMULATION,
+        content="Events",
     )
     found = texts(figure)
     for expected in (
@@ -68,9 +70,11 @@ def test_scores_of_the_regions(h):
         r"$t\bar{t}W$",
         "x 10",
         "99 % quantile",
+        "Events / bin",
     ):
         assert expected in found
     assert "ATLAS" not in found
+    assert "Sum of weights" not in found
     # the largest stack of the control region's panel is its content, the last step of the stack
     drawn = max(
         np.max(patch.get_data().values) for patch in figure.axes[0].patches if patch.get_fill()
@@ -78,6 +82,125 @@ def test_scores_of_the_regions(h):
     yields = compare(h, "CR", "SR", datasets=BACKGROUND, normalise=False)
     assert drawn >= yields.first.max()
     assert drawn <= np.max(yields.first + yields.first_error) + 1e-9
+
+
+CLAIMS = ("hepmtp", "simulation", "own files", "fb", "TeV", "Events")
+
+
+def test_nothing_is_claimed_that_the_caller_has_not_said(h, curves):
+    comparison = compare(h, "SR", "CR", datasets=BACKGROUND)
+    drawn = [
+        plotting.score_regions(h, comparison, background=BACKGROUND),
+        plotting.score_panels(h, ["CR"], background=BACKGROUND),
+        plotting.data_and_background(h, "CR", data=["4top"], background=BACKGROUND),
+        plotting.shape_comparison(comparison),
+        plotting.shape_comparison(compare(h, "SR", "CR", normalise=False)),
+        plotting.roc(curves),
+        plotting.sic(curves, title="mine"),
+        plotting.token_occupancy([10, 30], [20, 20]),
+        plotting.confusion(np.eye(2)),
+    ]
+    for figure in drawn:
+        found = texts(figure)
+        assert not [claim for claim in CLAIMS if claim in found], found
+    assert "Sum of weights / bin" in texts(drawn[0])
+
+
+@pytest.mark.parametrize(
+    ("caption", "text"),
+    [
+        (plotting.Caption(energy=13.6), r"$\sqrt{s}$ = 13.6 TeV"),
+        (plotting.Caption(luminosity=3.2), r"3.2 fb$^{-1}$"),
+        (plotting.Caption("mine", "incomplete"), "mine"),
+        (plotting.Caption("", "incomplete", 5, 13), r"$\sqrt{s}$ = 13 TeV, 5 fb$^{-1}$"),
+    ],
+)
+def test_a_caption_says_what_it_knows_and_nothing_else(h, caption, text):
+    figure = plotting.score_panels(h, ["CR"], background=BACKGROUND, caption=caption)
+    found = texts(figure)
+    assert text in found
+    assert ("incomplete" in found) == (caption.text == "incomplete")
+    assert ("TeV" in found) == (caption.energy is not None)
+    assert ("fb" in found) == (caption.luminosity is not None)
+
+
+@pytest.fixture
+def counted():
+    """Background of 4, 2, 0 and 3 - 4 in the CR; data of 4, 0, 1 and 1 there, 9 in the SR."""
+    one = book(Regular(4, 0, 4, name="score", label="stranger"), name="surprise")
+    fill(
+        one,
+        dataset="ttbarW",
+        region="CR",
+        score=[0.5, 1.5, 3.5, 9.0],
+        weight=[4.0, 2.0, 3.0, -4.0],
+    )
+    fill(one, dataset="ttbarW", region="SR", score=[0.5], weight=2.0)
+    fill(one, dataset="run2", region="CR", score=[-1.0, 0.1, 0.2, 0.3, 2.5, 3.5], weight=1)
+    fill(one, dataset="run2", region="SR", score=[1.5] * 9, weight=1)
+    return one
+
+
+def points(axis):
+    """x, y and the ends of the vertical error bars of the points on an axis."""
+    (container,) = axis.containers[-1:]
+    line, _, (bars,) = container
+    return line.get_xdata(), line.get_ydata(), [one[:, 1].tolist() for one in bars.get_segments()]
+
+
+def test_data_are_points_with_poisson_errors_where_they_are_not_blind(counted):
+    shown = {"background": ["ttbarW"], "data": ["run2"], "blind": ["SR"], "names": {"run2": "2022"}}
+    figure = plotting.score_panels(counted, ["CR", "SR"], **shown)
+    x, y, bars = points(figure.axes[0])
+    assert x.tolist() == [0.5, 2.5, 3.5]
+    assert y.tolist() == [4, 1, 1]
+    # central intervals of 68.27 % (Garwood): 4 -1.91 +3.16 and 1 -0.83 +2.30
+    assert np.array(bars) == pytest.approx(
+        np.array([[2.0857, 7.1628], [0.1727, 3.2995], [0.1727, 3.2995]]), abs=2e-4
+    )
+    assert "2022" in texts(figure)
+    panels = [" ".join(text.get_text() for text in axis.texts) for axis in figure.axes]
+    assert panels[1].endswith("(data blind)")
+    assert figure.axes[1].containers == []
+    assert all(np.max(axis.get_ylim()) < 3000 for axis in figure.axes)  # not that of 9 events
+
+
+def test_data_over_background(counted):
+    figure = plotting.data_and_background(
+        counted, "CR", data=["run2"], background=["ttbarW"], content="Events"
+    )
+    x, y, bars = points(figure.axes[1])
+    # no ratio without background in the third bin, nor with -1 in the fourth, its overflow included
+    assert x.tolist() == [0.5]
+    assert y.tolist() == [1]
+    assert np.array(bars) == pytest.approx(np.array([[2.0857 / 4, 7.1628 / 4]]), abs=1e-4)
+    assert figure.axes[1].get_ylabel() == "Data / bkg."
+
+
+def test_data_without_background_are_drawn_alone(counted):
+    figure = plotting.score_panels(counted, ["SR"], background=[], data=["run2"])
+    assert points(figure.axes[0])[1].tolist() == [9]
+
+
+def test_stacks_of_negative_weights_are_drawn(counted, tmp_path):
+    fill(counted, dataset="ttbarZ", region="CR", score=[0.5, 1.5, 2.5], weight=[-1, 1, -2])
+    fill(counted, dataset="ttbarZ", region="SR", score=[0.5, 1.5, 2.5], weight=[-3, 1, -2])
+    figure = plotting.score_panels(counted, ["CR", "SR"], background=["ttbarW", "ttbarZ"])
+    plotting.save(figure, tmp_path, "negative")
+    shape = plotting.shape_comparison(compare(counted, "CR", "SR", datasets=["ttbarW", "run2"]))
+    plotting.save(shape, tmp_path, "shape")
+    low = compare(counted, "CR", "SR", datasets="ttbarW")
+    assert low.first.tolist() == pytest.approx([0.8, 0.4, 0, -0.2])
+    bottom, top = plotting.shape_comparison(low).axes[0].get_ylim()
+    assert bottom < -0.2 - 1.0  # its error is 5 / 5
+    assert top > 0.8
+
+
+def test_a_stack_that_is_negative_everywhere_is_drawn(counted, tmp_path):
+    fill(counted, dataset="ttbarZ", region="SR", score=[0.5], weight=-3)
+    figure = plotting.score_panels(counted, ["SR"], background=["ttbarZ"])
+    plotting.save(figure, tmp_path, "negative")
+    assert figure.axes[0].get_ylim() == (2e-3, 3e2)
 
 
 def test_scores_of_any_number_of_regions(h):
@@ -187,7 +310,8 @@ def test_the_style_stays_inside(h, tmp_path, caplog):
 
 
 def test_processes_keep_their_colours():
-    style = plotting.process_style(["4top", "mine", "ttbarW"])
+    style = plotting.process_style(["4top", "mine", "ttbarW"], {"ttbarW": "own"})
+    assert style["ttbarW"] == ("own", plotting.PROCESSES["ttbarW"][1])
     assert style["4top"] == plotting.PROCESSES["4top"]
     assert style["mine"][0] == "mine"
     colours = [to_hex(colour) for _, colour in plotting.PROCESSES.values()]

@@ -26,7 +26,7 @@ def test_text_and_numbers_mean_the_same() -> None:
     assert Physlite(b_cut="1.5", b_fractions="0.2,0.1") == Physlite(
         b_cut=1.5, b_fractions=(0.2, 0.1)
     )
-    assert DarkMachinesCSV(check_count="False") == DarkMachinesCSV(check_count=False)
+    assert NanoAOD(photons="None", weight="none") == NanoAOD(photons=None, weight=None)
     assert Delphes(b_tag_bits="2", muons=[10, 2.5]) == Delphes(b_tag_bits=2, muons=(10.0, 2.5))
 
 
@@ -60,7 +60,15 @@ def test_text_and_numbers_mean_the_same() -> None:
         ),
         (Delphes, {"b_tag_bits": 1.5}, r"option b_tag_bits is 1\.5, expected a whole number"),
         (Delphes, {"overlap": True}, r"option overlap is True, expected a number"),
-        (DarkMachinesCSV, {"check_count": 1}, r"option check_count is 1, expected True or False"),
+        (
+            DarkMachinesCSV,
+            {"check_count": 2},
+            r"option check_count is 2, expected true or false \(also yes, no, 1, 0\)",
+        ),
+        (DarkMachinesCSV, {"check_count": "off"}, r"option check_count is 'off', expected true"),
+        (DarkMachinesCSV, {"check_count": 0.0}, r"option check_count is 0\.0, expected true"),
+        (DarkMachinesCSV, {"check_count": None}, r"option check_count is None, expected true"),
+        (DarkMachinesCSV, {"units": "TeV"}, r"option units is 'TeV', expected 'MeV' or 'GeV'"),
         (DarkMachinesCSV, {"on_bad": None}, r"option on_bad is None, expected 'raise' or 'skip'"),
         (
             FourTopsHDF5,
@@ -68,7 +76,22 @@ def test_text_and_numbers_mean_the_same() -> None:
             r"option lepton_order is 3, expected names, .* or None",
         ),
         (RootReader, {"tree": 1}, r"RootReader: option tree is 1, expected a name"),
-        (JetClass, {"tree": None}, r"JetClass: option tree is None, expected a name"),
+        (JetClass, {"tree": ""}, r"JetClass: option tree is '', expected a name or None"),
+        (NanoAOD, {"names": "jets"}, r"option names is 'jets', expected names, as text jets=JetP"),
+        (NanoAOD, {"names": "jets=a=b"}, r"option names is 'jets=a=b', expected names"),
+        (NanoAOD, {"names": {"jets": 1}}, r"option names is \{'jets': 1\}, expected names"),
+        (
+            NanoAOD,
+            {"names": "taus=Tau"},
+            r"NanoAOD: option names has no key 'taus'; it has jets, .*, jet_pt, .*, met, weight",
+        ),
+        (NanoAOD, {"names": "met=none"}, r"met cannot be none; jets, .*, photons, weight can"),
+        (RootReader, {"names": "weight=none"}, r"weight cannot be none; nothing of this layout"),
+        (
+            Delphes,
+            {"names": "weight=Event.W", "weight": "Event.X"},
+            r"Delphes: option weight is 'Event.X', but names says 'Event.W'; say it once",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(
@@ -78,6 +101,19 @@ def test_what_cannot_be_is_refused_by_name(
         cls(**options)
     with pytest.raises(OptionError, match=message):
         load_reader(f"{cls.__module__}:{cls.__name__}", **options)
+
+
+@pytest.mark.parametrize(
+    ("value", "meaning"),
+    [
+        *((value, True) for value in (True, "true", "True", "YES", "yes", "1", 1)),
+        *((value, False) for value in (False, "false", "False", "No", "NO", "0", 0, " false ")),
+    ],
+)
+def test_truth_is_what_it_says_however_it_is_written(value: Any, meaning: bool) -> None:
+    reader = load_reader("hepmtp:DarkMachinesCSV", check_count=value)
+    assert isinstance(reader, DarkMachinesCSV)
+    assert reader.check_count is meaning
 
 
 def test_an_unknown_option_is_answered_with_those_that_there_are() -> None:

@@ -12,10 +12,11 @@ from hist.axis import Regular
 
 from hepmtp import plotting
 from hepmtp.errors import StorageError
-from hepmtp.report.folder import write_numbers
 from hepmtp.report.info import FigureText, RunInfo, read_info, versions
-from hepmtp.report.page import _plain, conclusions, write_page
+from hepmtp.report.page import MOST_LOSSES, _plain, conclusions, write_page
+from hepmtp.report.rows import write_numbers
 from hepmtp.report.tables import records
+from hepmtp.statistics.accounting import Account, Loss
 from hepmtp.statistics.comparison import apply, compare, threshold
 from hepmtp.statistics.histograms import book, fill
 from hepmtp.statistics.performance import performance
@@ -253,6 +254,22 @@ def test_a_run_without_signal_has_a_page(folder, tmp_path):
         cutflow={"data": {"all": {"raw": 1, "sumw": 1.0, "sumw2": 1.0}}},
     )
     assert "makes no statement on separation" in write_page(tmp_path).read_text(encoding="utf-8")
+
+
+def test_losses_are_listed_as_far_as_a_page_allows(tmp_path):
+    small_run(tmp_path)
+    losses = [Loss("lost", f"{i}.csv", 1, None, None, "is empty") for i in range(MOST_LOSSES + 3)]
+    accounting = {"ttbarW": Account(files=30, files_read=7, losses=losses).as_dict()}
+    (tmp_path / "accounting.json").write_text(json.dumps(accounting))
+    page = Page(write_page(tmp_path).read_text(encoding="utf-8"))
+    assert "ttbarW: 19.csv, lost: is empty" in page.text
+    assert "20.csv" not in page.text
+    assert "and 3 more, in accounting.json" in page.text
+    assert "7 of 30" in page.text
+    assert "0 or more" in page.text
+    (tmp_path / "accounting.json").write_text('{"ttbarW": {"files": 1}}')
+    with pytest.raises(StorageError, match=r"accounting\.json is no accounting of this hepmtp"):
+        write_page(tmp_path)
 
 
 def test_what_is_missing_is_named(tmp_path):

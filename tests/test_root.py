@@ -13,13 +13,13 @@ from contracts import check_reader, columns, damaged
 
 from hepmtp.errors import ReadError
 from hepmtp.events.observables import n_b
-from hepmtp.events.record import make_events, metadata, source_id
+from hepmtp.events.record import make_events, metadata
 from hepmtp.readers.columns import flat
 from hepmtp.readers.root import TREE, HepmtpSchema, RootReader, write_root
 from hepmtp.run.chunks import ChunkSource, tree_bytes
 
 
-def three_events(name: str = "sim") -> ak.Array:
+def three_events(source: int = 5) -> ak.Array:
     return make_events(
         counts=[2, 0, 3],
         pt=[289.774, 72.757, 50.0, 25.0, 1 / 3],
@@ -30,7 +30,7 @@ def three_events(name: str = "sim") -> ak.Array:
         met=[317.922, 0.0, 1056.28],
         met_phi=[-2.82482, 0.0, 3.1416],
         weight=[0.127349, -2.97e-8, 1.0],
-        source=source_id(name),
+        source=source,
     )
 
 

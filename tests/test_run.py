@@ -325,18 +325,11 @@ def test_root_files_of_others_are_read_by_their_readers(
     out = HepRunner(iterative)(mixed, fill)
     assert out["n"] == {**N, "delphes": 3}
     assert out["n_b"] == {**expected["n_b"], "delphes": 2}
-    # with a schema of its own, or if bad files are skipped, coffea opens every ROOT file itself
+    # with a schema of its own coffea opens every ROOT file itself
     own = HepRunner(iterative, schema=BaseSchema)
     assert own(
         fileset({"x": path}), lambda events: {"n": len(events["Jet.PT"])}, treename="Delphes"
     ) == {"n": 3}
-    junk = tmp_path / "junk.root"
-    junk.write_bytes(b"junk" * 100)
-    with pytest.warns(UserWarning, match=r"Skipping bad file after 1 attempts(?s:.*)junk\.root"):
-        out = HepRunner(iterative, skipbadfiles=(OSError, ValueError))(
-            {"x": [str(files["root"]["4top"]), str(junk)]}, fill
-        )
-    assert out["n"] == {"x": N["4top"]}
 
 
 def test_files_may_be_given_as_coffea_allows(files: Any, expected: Any, iterative: Any) -> None:

@@ -39,6 +39,20 @@ def test_markdown_is_rounded(tmp_path):
     ]
 
 
+def test_tables_of_an_incomplete_run_say_so(tmp_path):
+    path = write_csv(tmp_path / "t.csv", ROWS, incomplete=True)
+    assert path.read_text().splitlines()[::2] == [
+        "detector,auc,auc_error,n,incomplete",
+        "ht,,,3,True",
+    ]
+    path = write_markdown(tmp_path / "t.md", ROWS, note="Incomplete. a: 3 events were lost")
+    assert path.read_text().splitlines()[:3] == [
+        "Incomplete. a: 3 events were lost",
+        "",
+        "| detector | auc | n |",
+    ]
+
+
 @pytest.mark.parametrize(
     ("value", "error", "text"),
     [

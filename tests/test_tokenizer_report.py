@@ -25,6 +25,7 @@ from hepmtp.errors import OptionError, StorageError, TokenError, TrainingError
 from hepmtp.events.record import make_events
 from hepmtp.events.split import part_of
 from hepmtp.events.tokens import TokenBatch
+from hepmtp.plotting import SIMULATION
 from hepmtp.studies.tokenizer import figures
 from hepmtp.studies.tokenizer.figures import OBSERVABLES, RESIDUALS
 from hepmtp.studies.tokenizer.folder import tokenizer_of, write_tokenizer_report
@@ -319,7 +320,8 @@ def test_figure_of_residuals(report: TokenizerReport) -> None:
     assert drawn == pytest.approx(100 * expected / expected.sum())
     found = texts(figure)
     assert f"half of 68 %: {report.residuals['phi'].half_width:.3f}" in found
-    assert "hepmtp" in found
+    assert "hepmtp" not in found
+    assert "hepmtp" in texts(figures.residuals(report, caption=SIMULATION))
     assert "ATLAS" not in found
     few = dataclasses.replace(
         report, residuals={"pt": report.residuals["pt"], "phi": report.residuals["phi"]}

@@ -282,10 +282,10 @@ def compare(
     Example: `hepmtp compare results --regions SR CR --threshold-quantile 0.95`
     """
     from hepmtp.report.figures import coarse, draw_regions, pairs
-    from hepmtp.report.folder import passing
     from hepmtp.report.info import read_info
-    from hepmtp.report.page import TITLES
-    from hepmtp.report.tables import cells, records, write_csv, write_markdown
+    from hepmtp.report.page import titles
+    from hepmtp.report.rows import passing, said_of_data, write_table
+    from hepmtp.report.tables import cells, records
     from hepmtp.statistics.comparison import compare as compare_regions
     from hepmtp.statistics.histograms import load
 
@@ -303,16 +303,19 @@ def compare(
     shape = compare_regions(coarse(h), *regions, datasets=info.background)
     rows = passing(h, info, regions, quantile=quantile)
     name = f"{detector}-{regions[0]}-{regions[1]}"
-    draw_regions(run, h, info, regions, quantile=quantile, name=name)
+    for sentence in info.incomplete:
+        typer.echo(f"incomplete: {sentence}")
     typer.echo(f"background, shape in {regions[0]} against {regions[1]}: {shape.verdict}")
     if rows:
-        write_csv(run / f"{name}.csv", rows)
-        write_markdown(run / f"{name}.md", rows, titles=TITLES)
-        text = cells(records(rows), titles=TITLES)
+        write_table(run / name, rows, info)
+        text = cells(records(rows), titles=titles(info.content))
         table = Table(box=SIMPLE, show_header=False)
         for line in zip(text.header, *text.rows, strict=True):
             table.add_row(*line)
-        Console().print(table)
+        Console(width=None if sys.stdout.isatty() else 200).print(table)
+    if observed := said_of_data(h, info, regions, quantile=quantile):
+        typer.echo(observed)
+    draw_regions(run, h, info, regions, quantile=quantile, name=name)
     typer.echo(run / "figures" / f"{name}.png")
 
 

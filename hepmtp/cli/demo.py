@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import shutil
 import time
+from functools import partial
 from pathlib import Path
 
 from hepmtp.datasets.files import fileset, read
 from hepmtp.datasets.manifest import embedded
 from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
 from hepmtp.models.masked import ModelOptions
+from hepmtp.plotting import SIMULATION
 from hepmtp.report.folder import RunResult, write_run
 from hepmtp.report.token_figures import draw_tokens
 from hepmtp.run.executors import make_executor
@@ -85,8 +87,8 @@ def run_demo(
             "predicts badly get a large score."
         ),
         (
-            "All numbers are from events that trained nothing: the analysis part, 30 %, "
-            "weighted to stand for all."
+            "All numbers are from events that trained nothing: of the background 30 %, weighted "
+            "to stand for all, and all events of the signals."
         ),
     ]
     if quick:
@@ -99,7 +101,7 @@ def run_demo(
         title="Masked-token anomaly search: four tops and gluino pairs over ttW, ttZ, ttH, ttWW",
         summary=summary,
         scores={one.name: one.description for one in detectors},
-        figures=draw_tokens(folder, detector, *shown),
+        figures=partial(draw_tokens, folder, detector, *shown, caption=SIMULATION),
         started=start,
     )
     shutil.rmtree(checkpoint)

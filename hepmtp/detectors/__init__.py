@@ -7,6 +7,7 @@ histogram shows was never used.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
 
@@ -17,7 +18,15 @@ from hist.axis import Regular
 from hepmtp import storage
 from hepmtp.errors import OptionError, TrainingError, fitted
 from hepmtp.events.ragged import Floats
-from hepmtp.events.split import Part, check_background, in_one_order, part_of
+from hepmtp.events.record import as_events
+from hepmtp.events.split import (
+    Part,
+    Trained,
+    check_background,
+    in_one_order,
+    joined,
+    part_of,
+)
 
 
 @runtime_checkable
@@ -87,9 +96,13 @@ class BaseDetector:
     ----------
     axis_
         axis of the score; None before `fit`.
+    trained_
+        which events it was given to train on; None if nobody knows, as of a detector that was saved
+        before this was remembered.
     """
 
     axis_: Regular | None = None
+    trained_: tuple[Trained, ...] | None = None
 
     @property
     def axis(self) -> Regular:
@@ -129,12 +142,33 @@ def training_events(events: ak.Array, part: Part = "train") -> ak.Array:
         if the events are not background, or none of them is in this part.
     """
     check_background(events)
+    events = as_events(events)
     chosen = part_of(events, part)
     if len(chosen) == 0:
         raise TrainingError(
             f"none of the {len(events)} events is in the {part} part: give more events"
         )
     return in_one_order(chosen)
+
+
+def trained_on(detectors: Iterable[Detector]) -> tuple[Trained, ...] | None:
+    """Which events any of these detectors was given to train on; None if one does not know.
+
+    One that was trained with labels, or has a tokenizer that was, does not know of its signal.
+    """
+    spans: list[Trained] = []
+    for one in detectors:
+        found = getattr(one, "trained_", None)
+        if found is None or one.supervised:
+            return None
+        spans += found
+    return joined(spans)
+
+
+def trained_from(meta: Mapping[str, Any]) -> tuple[Trained, ...] | None:
+    """What a saved detector remembers; one of before this was kept remembers nothing."""
+    found = meta.get("trained")
+    return None if found is None else tuple(Trained(*one) for one in found)
 
 
 def score_axis(values: Floats, *, label: str, bins: int = 200) -> Regular:

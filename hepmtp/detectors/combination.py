@@ -22,10 +22,12 @@ from hepmtp.detectors import (
     load_detector,
     plain_axis,
     score_axis,
+    trained_from,
     training_events,
 )
 from hepmtp.errors import NotFittedError, OptionError, check_protocol, fitted
 from hepmtp.events.ragged import Floats
+from hepmtp.events.split import trained_by
 
 Rule = Literal["and", "or", "prod", "avg"]
 
@@ -104,7 +106,7 @@ class Combination(BaseDetector):
 
     def fit(self, events: ak.Array) -> Self:
         """Fit the members that are not fitted yet, and the ranks of all, on background events."""
-        training = training_events(events)
+        training, self.trained_ = training_events(events), trained_by(events)
         for member in self.members:
             if not _is_fitted(member):
                 member.fit(events)
@@ -121,7 +123,12 @@ class Combination(BaseDetector):
 
     def save(self, path: str | Path) -> None:
         """Write ranks and axis to a folder, and each member to a folder within it."""
-        meta = {"rule": self.rule, "members": len(self.members), "axis": plain_axis(self.axis)}
+        meta = {
+            "rule": self.rule,
+            "members": len(self.members),
+            "axis": plain_axis(self.axis),
+            "trained": self.trained_,
+        }
         arrays = {f"ranks.{i}": ranks for i, ranks in enumerate(self.ranks_)}
         arrays["spread"] = fitted(self.spread_, self)
         with storage.new_folder(path) as folder:
@@ -137,6 +144,7 @@ class Combination(BaseDetector):
         combination = cls(members, meta["rule"])
         combination.ranks_ = tuple(arrays[f"ranks.{i}"] for i in range(len(members)))
         combination.spread_, combination.axis_ = arrays["spread"], axis_from(meta["axis"])
+        combination.trained_ = trained_from(meta)
         return combination
 
     def _scores(self, events: ak.Array) -> Floats:

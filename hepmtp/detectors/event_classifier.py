@@ -13,9 +13,18 @@ from typing import ClassVar, Self, Unpack
 import awkward as ak
 
 from hepmtp import storage
-from hepmtp.detectors import BaseDetector, axis_from, plain_axis, score_axis, training_events
+from hepmtp.detectors import (
+    BaseDetector,
+    axis_from,
+    plain_axis,
+    score_axis,
+    trained_from,
+    training_events,
+)
 from hepmtp.errors import fitted
 from hepmtp.events.ragged import Floats
+from hepmtp.events.record import as_events
+from hepmtp.events.split import trained_by
 from hepmtp.models.classifier import (
     ClassifierOptions,
     EventClassifier,
@@ -72,6 +81,7 @@ class ClassifierDetector(BaseDetector, ABC):
         are not background, a part is empty, or the training fails.
         """
         training, validation = (training_events(events, part) for part in ("train", "validation"))
+        self.trained_ = trained_by(events)
         sets = self._sets(training, validation)
         model = new_classifier(self.model, self.training.seed)
         self.history_ = train_classifier(model, *sets, options=self.training, **watch)
@@ -83,7 +93,7 @@ class ClassifierDetector(BaseDetector, ABC):
         """Logit of the class that is not background of each event, shape (n_events,)."""
         model = self.fitted_model
         with torch_threads(self.training.threads):
-            return model.logits(inputs_of(events))
+            return model.logits(inputs_of(as_events(events)))
 
     def save(self, path: str | Path) -> None:
         """Write classifier, axis and training curve to a folder, but no events."""
@@ -93,6 +103,7 @@ class ClassifierDetector(BaseDetector, ABC):
             "training": asdict(self.training),
             "history": self.history_,
             "axis": plain_axis(self.axis),
+            "trained": self.trained_,
         }
         with storage.new_folder(path) as folder:
             storage.write(folder, storage.kind_of(self), meta, self.fitted_model.arrays())
@@ -106,4 +117,5 @@ class ClassifierDetector(BaseDetector, ABC):
         detector = cls(model=options, training=training, name=meta["name"])
         detector.model_ = EventClassifier.from_arrays(options, arrays)
         detector.history_, detector.axis_ = meta["history"], axis_from(meta["axis"])
+        detector.trained_ = trained_from(meta)
         return detector

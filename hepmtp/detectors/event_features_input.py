@@ -15,10 +15,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hepmtp import storage
-from hepmtp.detectors import BaseDetector, axis_from, plain_axis, score_axis, training_events
+from hepmtp.detectors import (
+    BaseDetector,
+    axis_from,
+    plain_axis,
+    score_axis,
+    trained_from,
+    training_events,
+)
 from hepmtp.errors import OptionError, StorageError
 from hepmtp.events.observables import EVENT_FEATURES
 from hepmtp.events.ragged import Floats
+from hepmtp.events.record import as_events
+from hepmtp.events.split import trained_by
 
 #: Events that are scored at once.
 CHUNK = 4096
@@ -86,6 +95,7 @@ class EventFeatureDetector(BaseDetector, ABC):
     def fit(self, events: ak.Array) -> Self:
         """Fit on background events; only their train and validation parts are used."""
         training = chosen_features(training_events(events), self.features)
+        self.trained_ = trained_by(events)
         self._fit(training, events)
         self.axis_ = score_axis(self._score(training), label=self.label)
         return self
@@ -93,11 +103,15 @@ class EventFeatureDetector(BaseDetector, ABC):
     def score(self, events: ak.Array) -> Floats:
         """Score of each event, shape (n_events,)."""
         _ = self.axis  # before the features, which cost time
-        return self._score(chosen_features(events, self.features))
+        return self._score(chosen_features(as_events(events), self.features))
 
     def save(self, path: str | Path) -> None:
         """Write options, axis and what was fitted to a folder."""
-        meta = {"options": self._options(), "axis": plain_axis(self.axis)}
+        meta = {
+            "options": self._options(),
+            "axis": plain_axis(self.axis),
+            "trained": self.trained_,
+        }
         with storage.new_folder(path) as folder:
             storage.write(folder, storage.kind_of(self), meta, self._arrays())
 
@@ -116,7 +130,7 @@ class EventFeatureDetector(BaseDetector, ABC):
             raise StorageError(
                 f"{path}: what was saved does not fit the options ({error}); save it again"
             ) from None
-        detector.axis_ = axis_from(meta["axis"])
+        detector.axis_, detector.trained_ = axis_from(meta["axis"]), trained_from(meta)
         return detector
 
     def _options(self) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from hepmtp.detectors.event_features_input import (
 )
 from hepmtp.errors import fitted
 from hepmtp.events.ragged import Floats, Ints
+from hepmtp.events.split import trained_by
 from hepmtp.training.loop import History, LoopOptions, Watch, device_of, seeded, train
 from hepmtp.training.schedules import cosine_by_epoch
 from hepmtp.training.threads import torch_threads
@@ -142,6 +143,7 @@ class NetworkDetector(EventFeatureDetector, ABC):
         `watch` is that of :class:`hepmtp.training.loop.Watch`.
         """
         training = chosen_features(training_events(events), self.features)
+        self.trained_ = trained_by(events)
         self._fit(training, events, **watch)
         self.axis_ = score_axis(self._score(training), label=self.label)
         return self

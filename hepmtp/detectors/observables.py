@@ -15,10 +15,19 @@ import numpy as np
 from hist.axis import Regular
 
 from hepmtp import storage
-from hepmtp.detectors import BaseDetector, axis_from, plain_axis, score_axis, training_events
+from hepmtp.detectors import (
+    BaseDetector,
+    axis_from,
+    plain_axis,
+    score_axis,
+    trained_from,
+    training_events,
+)
 from hepmtp.errors import OptionError
 from hepmtp.events.observables import ht, n_b, n_jets
 from hepmtp.events.ragged import Floats, Ints
+from hepmtp.events.record import as_events
+from hepmtp.events.split import trained_by
 
 
 class Definition(NamedTuple):
@@ -82,7 +91,7 @@ class Observable(BaseDetector):
     def fit(self, events: ak.Array) -> Self:
         """Set the range of the axis; what counts gets one bin a number."""
         definition = OBSERVABLES[self.name]
-        values = self.score(training_events(events))
+        values, self.trained_ = self.score(training_events(events)), trained_by(events)
         if definition.counts:
             top = int(values.max()) + 10
             self.axis_ = Regular(top + 1, -0.5, top + 0.5, name="score", label=definition.label)
@@ -92,11 +101,11 @@ class Observable(BaseDetector):
 
     def score(self, events: ak.Array) -> Floats:
         """The observable, shape (n_events,)."""
-        return np.asarray(OBSERVABLES[self.name].function(events), dtype=np.float64)
+        return np.asarray(OBSERVABLES[self.name].function(as_events(events)), dtype=np.float64)
 
     def save(self, path: str | Path) -> None:
         """Write name and axis to a folder."""
-        meta = {"name": self.name, "axis": plain_axis(self.axis)}
+        meta = {"name": self.name, "axis": plain_axis(self.axis), "trained": self.trained_}
         with storage.new_folder(path) as folder:
             storage.write(folder, storage.kind_of(self), meta, {})
 
@@ -105,5 +114,5 @@ class Observable(BaseDetector):
         """Read what `save` wrote."""
         meta, _ = storage.read(path, storage.kind_of(cls))
         observable = cls(meta["name"])
-        observable.axis_ = axis_from(meta["axis"])
+        observable.axis_, observable.trained_ = axis_from(meta["axis"]), trained_from(meta)
         return observable

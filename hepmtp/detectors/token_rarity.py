@@ -14,9 +14,18 @@ import awkward as ak
 import numpy as np
 
 from hepmtp import storage
-from hepmtp.detectors import BaseDetector, axis_from, plain_axis, score_axis, training_events
+from hepmtp.detectors import (
+    BaseDetector,
+    axis_from,
+    plain_axis,
+    score_axis,
+    trained_from,
+    training_events,
+)
 from hepmtp.errors import NotFittedError, check_protocol, fitted
 from hepmtp.events.ragged import Floats
+from hepmtp.events.record import as_events
+from hepmtp.events.split import trained_by
 from hepmtp.tokenizers import Tokenizer, load_tokenizer
 from hepmtp.tokenizers.lookup import LookupTokenizer
 
@@ -58,7 +67,7 @@ class TokenRarity(BaseDetector):
 
     def fit(self, events: ak.Array) -> Self:
         """Count tokens in the training part of background events."""
-        training = training_events(events)
+        training, self.trained_ = training_events(events), trained_by(events)
         try:
             tokens = self.tokenizer.encode(training)
         except NotFittedError:
@@ -70,13 +79,13 @@ class TokenRarity(BaseDetector):
 
     def score(self, events: ak.Array) -> Floats:
         """Mean rarity of each event's tokens, shape (n_events,)."""
-        rarity, tokens = fitted(self.rarity_, self), self.tokenizer.encode(events)
+        rarity, tokens = fitted(self.rarity_, self), self.tokenizer.encode(as_events(events))
         total = np.bincount(tokens.owner, rarity[tokens.values], minlength=len(tokens))
         return np.asarray(total / np.maximum(tokens.counts, 1))
 
     def save(self, path: str | Path) -> None:
         """Write rarities, axis and tokenizer to a folder."""
-        meta = {"name": self.name, "axis": plain_axis(self.axis)}
+        meta = {"name": self.name, "axis": plain_axis(self.axis), "trained": self.trained_}
         arrays = {"rarity": fitted(self.rarity_, self)}
         with storage.new_folder(path) as folder:
             storage.write(folder, storage.kind_of(self), meta, arrays)
@@ -88,4 +97,5 @@ class TokenRarity(BaseDetector):
         meta, arrays = storage.read(path, storage.kind_of(cls))
         detector = cls(load_tokenizer(Path(path) / "tokenizer"), name=meta["name"])
         detector.rarity_, detector.axis_ = arrays["rarity"], axis_from(meta["axis"])
+        detector.trained_ = trained_from(meta)
         return detector

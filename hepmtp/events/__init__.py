@@ -32,6 +32,6 @@ from hepmtp.events.record import (
     make_events as make_events,
     metadata as metadata,
     role_of as role_of,
-    source_id as source_id,
     with_metadata as with_metadata,
 )
+from hepmtp.events.source import source_id as source_id

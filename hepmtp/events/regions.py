@@ -16,6 +16,8 @@ import numpy as np
 from hepmtp.errors import OptionError, RegionError
 from hepmtp.events.observables import ht, lepton_charge, n_b, n_jets, n_leptons
 from hepmtp.events.ragged import Bools
+from hepmtp.events.record import metadata, role_of
+from hepmtp.events.split import sideband
 
 #: What a region is for: "" says nothing, as for a preselection that holds the other regions.
 Purpose = Literal["control", "validation", "signal", ""]
@@ -66,6 +68,22 @@ class Region:
                 f"expected bool ({len(events)},)"
             )
         return mask
+
+
+def sideband_of(events: ak.Array, region: Region) -> ak.Array:
+    """Data of a region, which may train (see :func:`hepmtp.events.split.sideband`).
+
+    Events of other roles, which train without it or not at all, stay as they are. A signal region
+    is refused.
+    """
+    if region.purpose == "signal":
+        raise RegionError(
+            f"region {region.name} is a signal region: data of it must not train; name a control "
+            "region"
+        )
+    if role_of(metadata(events)) != "data":
+        return events
+    return sideband(events, region.name, region.select(events))
 
 
 def same_sign_or_three_leptons(events: ak.Array) -> Bools:

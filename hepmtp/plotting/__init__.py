@@ -1,23 +1,38 @@
 """Figures in the ATLAS style: of histograms, comparisons, curves and counts.
 
-The rule: nothing is computed here but shares and ratios of what is given. Every figure says whose
-events it shows, never "ATLAS". The style holds inside these functions only; write figures with
-`save`, which uses it too.
+The rule: nothing is computed here but shares and ratios of what is given. A figure claims what its
+caption says and nothing else, never "ATLAS". The style holds inside these functions only; write
+figures with `save`, which uses it too.
 """
 
 from __future__ import annotations
 
 from hepmtp.plotting.curves import roc, sic, training_curve
-from hepmtp.plotting.regions import score_panels, score_regions, shape_comparison
-from hepmtp.plotting.style import OWN_FILES, PROCESSES, SIMULATION, Caption, process_style, save
+from hepmtp.plotting.regions import (
+    data_and_background,
+    score_panels,
+    score_regions,
+    shape_comparison,
+)
+from hepmtp.plotting.style import (
+    OWN_FILES,
+    PROCESSES,
+    SIMULATION,
+    UNKNOWN,
+    Caption,
+    process_style,
+    save,
+)
 from hepmtp.plotting.tokens import confusion, token_occupancy, tokens_before_after
 
 __all__ = [
     "OWN_FILES",
     "PROCESSES",
     "SIMULATION",
+    "UNKNOWN",
     "Caption",
     "confusion",
+    "data_and_background",
     "process_style",
     "roc",
     "save",

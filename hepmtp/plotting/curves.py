@@ -13,12 +13,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from hepmtp.plotting.style import COLOURS, LINES, SIMULATION, Caption, legend_above, panels, styled
+from hepmtp.plotting.style import COLOURS, LINES, UNKNOWN, Caption, legend_above, panels, styled
 from hepmtp.statistics.metrics import MIN_RAW, Roc, WorkingPoint, working_point
 
 
 @styled
-def roc(curves: Mapping[str, Roc], *, title: str = "", caption: Caption = SIMULATION) -> Figure:
+def roc(curves: Mapping[str, Roc], *, title: str = "", caption: Caption = UNKNOWN) -> Figure:
     """eps_S against eps_B with error bands, one curve per name."""
     figure, axis = _against_eps_b(
         curves, r"Signal efficiency $\epsilon_S$", lambda point: (point.eps_s, point.eps_s_error), 1
@@ -29,7 +29,7 @@ def roc(curves: Mapping[str, Roc], *, title: str = "", caption: Caption = SIMULA
 
 
 @styled
-def sic(curves: Mapping[str, Roc], *, title: str = "", caption: Caption = SIMULATION) -> Figure:
+def sic(curves: Mapping[str, Roc], *, title: str = "", caption: Caption = UNKNOWN) -> Figure:
     """Significance improvement eps_S / sqrt(eps_B) against eps_B with error bands."""
     figure, axis = _against_eps_b(
         curves, "Significance improvement", lambda point: (point.si, point.si_error), 0.5
@@ -40,9 +40,7 @@ def sic(curves: Mapping[str, Roc], *, title: str = "", caption: Caption = SIMULA
 
 
 @styled
-def training_curve(
-    history: Sequence[Mapping[str, Any]], *, caption: Caption = SIMULATION
-) -> Figure:
+def training_curve(history: Sequence[Mapping[str, Any]], *, caption: Caption = UNKNOWN) -> Figure:
     """Loss per epoch, the best one marked; `history` holds epoch, train_loss, validation_loss."""
     figure, (axis,) = panels(5.0, (1,))
     epoch = [int(one["epoch"]) for one in history]

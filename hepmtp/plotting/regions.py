@@ -1,25 +1,27 @@
-"""Figures of a score in regions: stacked histograms and the comparison of shapes.
+"""Figures of a score in regions: stacked histograms, data as points, the comparison of shapes.
 
-The rule: contents come from histograms and comparisons; flow bins are drawn in the outer bins.
+The rule: contents come from histograms and comparisons; flow bins are drawn in the outer bins. What
+is drawn is a sum of weights, unless the caller knows that these are events.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import mplhep
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from mplhep.error_estimation import poisson_interval
 
 from hepmtp.events.ragged import Floats
 from hepmtp.events.regions import REGIONS
 from hepmtp.plotting.style import (
     COLOURS,
     LINES,
-    SIMULATION,
+    UNKNOWN,
     Caption,
     corner,
     panels,
@@ -34,6 +36,18 @@ from hepmtp.statistics.histograms import Histogram, folded, spectrum
 LABELS: Mapping[str, str] = {region.name: region.label for region in REGIONS}
 
 
+class _Shown(NamedTuple):
+    """What the panels of a figure show, and how it is called; see `score_regions`."""
+
+    background: Sequence[str]
+    signals: Sequence[str]
+    data: Sequence[str]
+    blind: Sequence[str]
+    names: Mapping[str, str]
+    content: str
+    signal_scale: float = 1.0
+
+
 @styled
 def score_regions(
     h: Histogram,
@@ -41,10 +55,14 @@ def score_regions(
     *,
     background: Sequence[str],
     signals: Sequence[str] = (),
+    data: Sequence[str] = (),
+    blind: Sequence[str] = (),
     signal_scale: float = 1.0,
     thresholds: Mapping[str, float] | None = None,
     labels: Mapping[str, str] = LABELS,
-    caption: Caption = SIMULATION,
+    names: Mapping[str, str] | None = None,
+    content: str = "Sum of weights",
+    caption: Caption = UNKNOWN,
 ) -> Figure:
     """Score in two regions, one above the other, and the ratio of the background's shapes.
 
@@ -54,19 +72,24 @@ def score_regions(
         score histogram of one detector; events beyond the axis are drawn in the outer bins.
     comparison
         what ``compare(h, "SR", "CR", datasets=background)`` gave; its regions are the panels.
-    background, signals
-        data sets that are stacked, and drawn as lines.
+    background, signals, data
+        data sets that are stacked, drawn as lines, and drawn as points with Poisson errors.
+    blind
+        regions without the points of the data.
     signal_scale
         factor on the signals, stated in the legend if it is not 1.
     thresholds
         name -> score of cuts that are marked.
     labels
         name -> TeX text of each region; its name stands before it.
+    names
+        name -> TeX text of data sets that have one of their own.
+    content
+        what a sum of the weights is: "Events" where that is known.
     """
     figure, axes = panels(8.0, (3, 3, 1.5))
-    _stacks(
-        axes[:2], h, comparison.regions[::-1], background, signals, signal_scale, labels, caption
-    )
+    shown = _Shown(background, signals, data, blind, names or {}, content, signal_scale)
+    _stacks(axes[:2], h, comparison.regions[::-1], shown, labels, caption)
     _ratio(axes[2], comparison)
     place: dict[str, Any] = {"transform": axes[2].transAxes, "va": "top", "fontsize": "x-small"}
     axes[2].text(0.025, 0.88, "shape of the background", **place)
@@ -92,20 +115,62 @@ def score_panels(
     *,
     background: Sequence[str],
     signals: Sequence[str] = (),
+    data: Sequence[str] = (),
+    blind: Sequence[str] = (),
     labels: Mapping[str, str] = LABELS,
-    caption: Caption = SIMULATION,
+    names: Mapping[str, str] | None = None,
+    content: str = "Sum of weights",
+    caption: Caption = UNKNOWN,
 ) -> Figure:
     """Score in any number of regions, one above the other; parameters as in `score_regions`."""
     figure, axes = panels(1.5 + 2.5 * len(regions), (1,) * len(regions))
-    _stacks(axes, h, regions, background, signals, 1.0, labels, caption)
+    shown = _Shown(background, signals, data, blind, names or {}, content)
+    _stacks(axes, h, regions, shown, labels, caption)
     axes[-1].set_xlabel(h.axes["score"].label)
     axes[-1].set_xlim(h.axes["score"].edges[0], h.axes["score"].edges[-1])
     return figure
 
 
 @styled
+def data_and_background(
+    h: Histogram,
+    region: str,
+    *,
+    data: Sequence[str],
+    background: Sequence[str],
+    signals: Sequence[str] = (),
+    labels: Mapping[str, str] = LABELS,
+    names: Mapping[str, str] | None = None,
+    content: str = "Sum of weights",
+    caption: Caption = UNKNOWN,
+) -> Figure:
+    """Data and background of one region, and their ratio; parameters as in `score_regions`.
+
+    The band of the ratio is the statistical error of the background, that of the points is the
+    data's alone. A bin without background has no ratio.
+    """
+    figure, axes = panels(6.0, (3, 1.3))
+    shown = _Shown(background, signals, data, (), names or {}, content)
+    _stacks(axes[:1], h, [region], shown, labels, caption)
+    (n, spread), (b, variance) = _points(h, data, region), folded(spectrum(h, background, region))
+    scale = np.where(b > 0, b, np.nan)
+    error = np.nan_to_num(np.sqrt(variance) / scale)
+    edges = np.asarray(h.axes["score"].edges)
+    _band(axes[1], edges, np.ones_like(b), error)
+    axes[1].axhline(1, color="0.4", linewidth=1)
+    _errorbar(axes[1], edges, n / scale, spread / scale)
+    axes[1].set(ylabel="Data / bkg.", xlabel=h.axes["score"].label, xlim=(edges[0], edges[-1]))
+    ratio_limits(axes[1], n / scale)
+    return figure
+
+
+@styled
 def shape_comparison(
-    comparison: Comparison, *, caption: Caption = SIMULATION, what: str = "Background"
+    comparison: Comparison,
+    *,
+    caption: Caption = UNKNOWN,
+    what: str = "Background",
+    content: str = "Sum of weights",
 ) -> Figure:
     """Score of two regions on top of each other, their ratio and pulls; chi2 in the corner."""
     figure, axes = panels(7.0, (3, 1.2, 1.2))
@@ -118,9 +183,11 @@ def shape_comparison(
     ):
         how: dict[str, Any] = {"color": colour, "linestyle": line, "linewidth": 1.8, "label": name}
         mplhep.histplot(values, comparison.edges, ax=axes[0], yerr=errors, flow="none", **how)
-    what_is_drawn = "Share of the region / bin" if comparison.normalised else "Events / bin"
-    axes[0].set(ylabel=what_is_drawn, xlabel="")
-    axes[0].set_ylim(0, 1.75 * max(float(np.max(values + errors)) for values, errors in pairs))
+    what_is_drawn = "Share of the region" if comparison.normalised else content
+    axes[0].set(ylabel=f"{what_is_drawn} / bin", xlabel="")
+    lowest = min(float(np.min(values - errors * (values < 0))) for values, errors in pairs)
+    highest = max(float(np.max(values + errors)) for values, errors in pairs)
+    axes[0].set_ylim(1.1 * min(lowest, 0.0), 1.75 * highest)
     verdict = comparison.verdict.replace("chi2", r"$\chi^2$")
     corner(axes[0], caption, f"{what}, {verdict}")
     axes[0].legend(loc="upper right", fontsize="small", borderpad=0.6)
@@ -139,59 +206,96 @@ def _stacks(
     axes: Sequence[Axes],
     h: Histogram,
     regions: Sequence[str],
-    background: Sequence[str],
-    signals: Sequence[str],
-    scale: float,
+    shown: _Shown,
     labels: Mapping[str, str],
     caption: Caption,
 ) -> None:
     """One panel per region, on one scale; what is largest in the first region on top of all."""
-    first = {name: float(spectrum(h, name, regions[0]).sum(flow=True).value) for name in background}
-    order = sorted(background, key=first.__getitem__)
+    first = {
+        name: float(spectrum(h, name, regions[0]).sum(flow=True).value) for name in shown.background
+    }
+    shown = shown._replace(background=sorted(shown.background, key=first.__getitem__))
     tops = []
     for axis, region in zip(axes, regions, strict=True):
-        tops.append(_stack(axis, h, region, order, signals, scale))
+        tops.append(_stack(axis, h, region, shown))
         text = labels.get(region, "")
         if not text.startswith(region):
             text = f"{region}: {text}".removesuffix(": ")
+        if shown.data and region in shown.blind:
+            text += " (data blind)"
         corner(axis, caption if axis is axes[0] else None, text)
+    top = max(tops) if max(tops) > 0 else 1.0
     for axis in axes:
-        axis.set_ylim(max(max(tops) * 1e-5, 2e-3), max(tops) * 3e2)
-    axes[0].legend(loc="upper right", ncols=2, fontsize="x-small", borderpad=0.6)
+        axis.set_ylim(max(top * 1e-5, 2e-3), top * 3e2)
+    handles = dict(
+        pair
+        for axis in axes
+        for pair in zip(*reversed(axis.get_legend_handles_labels()), strict=True)
+    )  # a data set that is blind in the first panel has its handle in another
+    place: dict[str, Any] = {"loc": "upper right", "fontsize": "x-small", "borderpad": 0.6}
+    axes[0].legend(handles.values(), handles.keys(), ncols=2, **place)
 
 
-def _stack(
-    axis: Axes,
-    h: Histogram,
-    region: str,
-    background: Sequence[str],
-    signals: Sequence[str],
-    scale: float,
-) -> float:
-    """Stacked background with its error and signals as lines, logarithmic; the highest content."""
-    style = process_style([*background, *signals])
-    labels, colours = zip(*(style[name] for name in background), strict=True)
-    fill: dict[str, Any] = {"histtype": "fill", "edgecolor": "black", "linewidth": 0.5}
-    stack = [spectrum(h, name, region) for name in background]
-    mplhep.histplot(stack, ax=axis, stack=True, color=colours, label=labels, flow="sum", **fill)
-    content, variance = folded(spectrum(h, background, region))
-    edges = np.asarray(h.axes["score"].edges)
-    _band(axis, edges, content, np.sqrt(variance), label="MC stat. unc.")
+def _stack(axis: Axes, h: Histogram, region: str, shown: _Shown) -> float:
+    """Stacked background with its error, signals as lines, data as points; the highest content.
+
+    The axis is logarithmic: contents of negative weight lie below it.
+    """
+    style = process_style([*shown.background, *shown.signals], shown.names)
+    edges, tops = np.asarray(h.axes["score"].edges), [0.0]
+    if shown.background:
+        labels, colours = zip(*(style[name] for name in shown.background), strict=True)
+        fill: dict[str, Any] = {"histtype": "fill", "edgecolor": "black", "linewidth": 0.5}
+        stack = [spectrum(h, name, region) for name in shown.background]
+        mplhep.histplot(stack, ax=axis, stack=True, color=colours, label=labels, flow="sum", **fill)
+        content, variance = folded(spectrum(h, shown.background, region))
+        _band(axis, edges, content, np.sqrt(variance), label="MC stat. unc.")
+        tops.append(float(content.max()))
     step: dict[str, Any] = {"histtype": "step", "linewidth": 2, "yerr": False, "flow": "sum"}
-    for name, line in zip(signals, itertools.cycle(LINES), strict=False):
+    for name, line in zip(shown.signals, itertools.cycle(LINES), strict=False):
         label, colour = style[name]
-        label += "" if scale == 1 else f" x {scale:g}"
-        lines = spectrum(h, name, region) * scale
+        label += "" if shown.signal_scale == 1 else f" x {shown.signal_scale:g}"
+        lines = spectrum(h, name, region) * shown.signal_scale
         mplhep.histplot(lines, ax=axis, color=colour, label=label, linestyle=line, **step)
+    if shown.data and region not in shown.blind:
+        points, errors = _points(h, shown.data, region)
+        _errorbar(axis, edges, points, errors, label=_name_of_data(shown))
+        tops.append(float(points.max()))
     axis.set_yscale("log")
-    axis.set(ylabel="Events / bin", xlabel="")
-    return float(content.max())
+    axis.set(ylabel=f"{shown.content} / bin", xlabel="")
+    return max(tops)
+
+
+def _name_of_data(shown: _Shown) -> str:
+    return ", ".join(label for label, _ in process_style(shown.data, shown.names).values())
+
+
+def _points(h: Histogram, data: Sequence[str], region: str) -> tuple[Floats, Floats]:
+    """Contents of the data and their errors below and above, shapes (n_bins,) and (2, n_bins).
+
+    The errors are Poisson's; those of data with weights are scaled by the mean weight of the bin.
+    """
+    content, variance = folded(spectrum(h, data, region))
+    errors, seen = np.zeros((2, len(content))), content > 0
+    if seen.any():
+        low, high = poisson_interval(content[seen], variance[seen])
+        errors[:, seen] = content[seen] - low, high - content[seen]
+    return content, errors
+
+
+def _errorbar(
+    axis: Axes, edges: Floats, values: Floats, errors: Floats, label: str | None = None
+) -> None:
+    """Points where something was seen."""
+    seen, centres = values > 0, (edges[1:] + edges[:-1]) / 2
+    how: dict[str, Any] = {"fmt": "o", "color": "black", "markersize": 4, "linewidth": 1.4}
+    axis.errorbar(centres[seen], values[seen], errors[:, seen], label=label, zorder=5, **how)
 
 
 def _band(
     axis: Axes, edges: Floats, values: Floats, errors: Floats, label: str | None = None
 ) -> None:
-    low, high = np.maximum(values - errors, 1e-9), values + errors
+    low, high = np.maximum(values - errors, 1e-9), np.maximum(values + errors, 1e-9)
     hatched: dict[str, Any] = {"facecolor": "none", "edgecolor": "0.25", "hatch": "//////"}
     axis.stairs(high, edges, baseline=low, fill=True, linewidth=0, label=label, **hatched)
 

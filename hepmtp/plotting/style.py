@@ -6,7 +6,7 @@ The rule: the style holds inside functions marked `styled` only, and leaves the 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
@@ -54,17 +54,30 @@ CHANGES: dict[str, Any] = {
 
 
 class Caption(NamedTuple):
-    """What stands in a figure's corner: whose events, luminosity [1/fb] if known, energy [TeV]."""
+    """What stands in a figure's corner; what is not known is not said.
 
-    experiment: str = "hepmtp"
-    text: str = "simulation"
-    luminosity: float | None = 139
-    energy: float = 13
+    Parameters
+    ----------
+    experiment, text
+        whose events these are, and what to know of them.
+    luminosity
+        what the weights stand for [1/fb].
+    energy
+        of the collisions [TeV].
+    """
+
+    experiment: str = ""
+    text: str = ""
+    luminosity: float | None = None
+    energy: float | None = None
 
 
-SIMULATION = Caption()
+#: Nothing is known, and nothing is claimed.
+UNKNOWN = Caption()
+#: Caption of the embedded sample alone.
+SIMULATION = Caption("hepmtp", "simulation", luminosity=139, energy=13)
 #: Caption of a user's own events.
-OWN_FILES = Caption("own files", "", luminosity=None)
+OWN_FILES = Caption("own files")
 
 
 def styled(function: Callable[P, R]) -> Callable[P, R]:
@@ -78,11 +91,19 @@ def styled(function: Callable[P, R]) -> Callable[P, R]:
     return run
 
 
-def process_style(datasets: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """(TeX label, colour) of each data set; unknown ones get their name and a spare colour."""
+def process_style(
+    datasets: Iterable[str], labels: Mapping[str, str] | None = None
+) -> dict[str, tuple[str, str]]:
+    """(TeX label, colour) of each data set; unknown ones get their name and a spare colour.
+
+    `labels` holds TeX labels that some of them have of their own.
+    """
     unknown = sorted(set(datasets := list(datasets)) - set(PROCESSES))
     extra = {name: (name, EXTRA[i % len(EXTRA)]) for i, name in enumerate(unknown)}
-    return {name: PROCESSES.get(name) or extra[name] for name in datasets}
+    known = {name: PROCESSES.get(name) or extra[name] for name in datasets}
+    return {
+        name: ((labels or {}).get(name, label), colour) for name, (label, colour) in known.items()
+    }
 
 
 @styled
@@ -115,28 +136,33 @@ def panels(height: float, ratios: Sequence[float]) -> tuple[Figure, list[Axes]]:
 
 def corner(axis: Axes, caption: Caption | None, text: str) -> None:
     """Whose events, energy and luminosity, and a line of text, in the upper left corner."""
-    if caption is None:
+    conditions = "" if caption is None else _conditions(caption)
+    if caption is None or not (caption.experiment or caption.text):
+        text = "\n".join(filter(None, (conditions, text)))
         mplhep.label.add_text(text, loc="upper left", ax=axis, fontsize=12, ypad=6, xpad=3.5)
         return
-    _label(axis, caption, _conditions(caption), loc=4, supp=text or None)
+    _label(axis, caption, conditions or None, loc=4, supp=text or None)
 
 
 def above(axis: Axes, caption: Caption, title: str) -> None:
     """The same above the axes, and the title on their right."""
-    lumi = f"{title}, {_conditions(caption)}".removeprefix(", ")
+    lumi = ", ".join(filter(None, (title, _conditions(caption))))
     _label(axis, caption, lumi, loc=0, scilocator_adjust=False)
 
 
-def _label(axis: Axes, caption: Caption, lumi: str, **options: Any) -> None:
+def _label(axis: Axes, caption: Caption, lumi: str | None, **options: Any) -> None:
     names, sizes = (caption.experiment, caption.text), (17, 16, 13, 12)
     mplhep.label.exp_text(*names, lumi=lumi, ax=axis, fontsize=sizes, **options)
 
 
 def _conditions(caption: Caption) -> str:
-    energy = rf"$\sqrt{{s}}$ = {caption.energy:g} TeV"
-    return (
-        energy if caption.luminosity is None else rf"{energy}, {caption.luminosity:g} fb$^{{-1}}$"
-    )
+    """Energy and luminosity, as far as they are known."""
+    known = []
+    if caption.energy is not None:
+        known.append(rf"$\sqrt{{s}}$ = {caption.energy:g} TeV")
+    if caption.luminosity is not None:
+        known.append(rf"{caption.luminosity:g} fb$^{{-1}}$")
+    return ", ".join(known)
 
 
 def legend_above(axis: Axes, caption: Caption, title: str) -> None:

@@ -18,7 +18,7 @@ from hepmtp.events.ragged import Floats
 from hepmtp.plotting.style import (
     COLOURS,
     LINES,
-    SIMULATION,
+    UNKNOWN,
     Caption,
     above,
     corner,
@@ -36,7 +36,7 @@ def token_occupancy(
     labels: Sequence[str] | None = None,
     xlabel: str = "Token",
     names: tuple[str, str] = ("background", "signal"),
-    caption: Caption = SIMULATION,
+    caption: Caption = UNKNOWN,
 ) -> Figure:
     """How often each token (or digit) occurs in background and signal, and the ratio with errors.
 
@@ -94,7 +94,7 @@ def confusion(
     *,
     labels: Sequence[str] | None = None,
     title: str = "",
-    caption: Caption = SIMULATION,
+    caption: Caption = UNKNOWN,
 ) -> Figure:
     """True token (row) against predicted token (column), each row divided by its sum.
 
@@ -138,9 +138,7 @@ def confusion(
 
 
 @styled
-def tokens_before_after(
-    before: ak.Array, after: ak.Array, *, caption: Caption = SIMULATION
-) -> Figure:
+def tokens_before_after(before: ak.Array, after: ak.Array, *, caption: Caption = UNKNOWN) -> Figure:
     """pt, abs(eta), phi and MET of events before tokenisation and after encode and decode."""
     figure = Figure(figsize=(10, 7.6))
     margins = {"left": 0.09, "right": 0.98, "top": 0.88, "bottom": 0.09}

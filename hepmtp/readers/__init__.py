@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import awkward as ak
@@ -77,10 +76,9 @@ class FileReader:
         check_options(self)
 
     @classmethod
-    def knows(cls, path: str) -> bool:
-        """Whether a local file is one of these, as far as its first bytes tell."""
-        with Path(path).open("rb") as file:
-            return file.read(len(cls.magic)) == cls.magic
+    def knows(cls, start: bytes) -> bool:
+        """Whether a file that begins so is one of these; its first 64 KiB, unpacked if packed."""
+        return start.startswith(cls.magic)
 
     def format_of(self, path: str) -> str:  # noqa: ARG002 (for formats that have several)
         """What this file is called."""
@@ -90,6 +88,14 @@ class FileReader:
         """Number of events of each process among the first ones; None if the file names none."""
         counts = Counter(events.label.to_list() if self.labels else ())
         return {self.labels[i]: counts[i] for i in sorted(counts)} if self.labels else None
+
+    def generated_weight(self, path: str) -> float | None:  # noqa: ARG002 (for those that say it)
+        """Sum of the weights of all events that were generated for this file.
+
+        That is before any selection. The weights are those that the events have by the options of
+        this reader. None if the file does not say it, as data do not.
+        """
+        return None
 
     def guess(self, path: str) -> tuple[dict[str, Any], tuple[str, ...]]:  # noqa: ARG002
         """Options that must be given, as they fit this file, and notes on those that may not."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import awkward as ak
@@ -27,6 +28,10 @@ logger = logging.getLogger(__name__)
 #: What the names of new files end in.
 TARGETS: tuple[str, ...] = (".root", ".parquet", ".csv", ".csv.gz")
 _RECORD = {"Particle", "MET", "weight", "event", "source"}
+_ANEW = (
+    "CSV has no place for the file and entry that events were first read from: they are numbered "
+    "anew, and fall into other parts of the train / validation / analysis split than before"
+)
 
 
 def convert(
@@ -90,45 +95,50 @@ def convert(
         nonlocal written
         said: set[str] = set()
         for events in iterate(reader, source, chunk):
-            for text in _lost(events, target, ending, written) - said:
+            for text in _lost(events, target, ending) - said:
                 logger.warning("%s: %s", target, text)
                 said.add(text)
+            moved.sources.update(np.unique(ak.to_numpy(events.source)).tolist())
+            moved.numbered |= bool(ak.any(events.event != written + np.arange(len(events))))
             yield events
             written += len(events)
             if progress is not None:
                 progress(len(events))
 
+    moved = _Moved()
     with storage.new_file(target) as temporary:
         if ending == ".parquet":
             write_parquet(temporary, counted())
         elif ending.startswith(".csv"):
             process = target.name.removesuffix(ending)
             write_csv(temporary, counted(), process=process, packed=ending == ".csv.gz")
+            if written and (moved.numbered or moved.sources != {source_id(str(temporary))}):
+                logger.warning("%s: %s", target, _ANEW)
         else:
             write_root(temporary, counted(), rntuple=rntuple)
     return written
 
 
-def _lost(events: ak.Array, target: Path, ending: str, first: int) -> set[str]:
-    """What a new file does not keep of these events, of which the first is its entry `first`."""
+@dataclass
+class _Moved:
+    """Files that events were first read from, and whether an entry has another number now."""
+
+    sources: set[int] = field(default_factory=set)
+    numbered: bool = False
+
+
+def _lost(events: ak.Array, target: Path, ending: str) -> set[str]:
+    """What a new file does not keep of these events."""
     found = set()
     if more := sorted(set(events.fields) - _RECORD):
         found.add(
             f"the fields {', '.join(more)} are not written: they are no part of the event record"
         )
-    if ending.startswith(".csv") and len(events):
-        if ak.max(events.Particle["type"], initial=0) >= len(PARTICLE_TYPES):
-            raise ReadError(
-                f"{target}: Dark Machines CSV has no label for hadrons; choose a .root or .parquet "
-                "file"
-            )
-        entries = first + np.arange(len(events))
-        if ak.any(events.source != source_id(str(target))) or ak.any(events.event != entries):
-            found.add(
-                "CSV has no place for the file and entry that events were first read from: they "
-                "are numbered anew, and fall into other parts of the train / validation / analysis "
-                "split than before"
-            )
+    highest = ak.max(events.Particle["type"], axis=None, initial=0)
+    if ending.startswith(".csv") and highest >= len(PARTICLE_TYPES):
+        raise ReadError(
+            f"{target}: Dark Machines CSV has no label for hadrons; choose a .root or .parquet file"
+        )
     return found
 
 

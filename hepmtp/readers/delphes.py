@@ -8,11 +8,13 @@ tree ``Delphes``, GeV.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import awkward as ak
 import numpy as np
 
 from hepmtp.events.particles import ANTIMUON, PHOTON, POSITRON
+from hepmtp.readers.naming import Collection
 from hepmtp.readers.options import Cut
 from hepmtp.readers.particles import (
     NO_CUT,
@@ -43,6 +45,8 @@ class Delphes(TreeReader):
         all.
     weight
         branch of the event weight; None for 1.
+    tree, names
+        as of every `hepmtp.readers.trees.TreeReader`.
     """
 
     jets: Cut = NO_CUT
@@ -55,6 +59,14 @@ class Delphes(TreeReader):
 
     trees = ("Delphes",)
     branches = ("Jet.PT", "Jet.BTag", "MissingET.MET")
+    collections: ClassVar[dict[str, Collection]] = {
+        "jets": Collection("Jet.", "pt:PT eta:Eta phi:Phi mass:Mass btag:BTag"),
+        "electrons": Collection("Electron.", "pt:PT eta:Eta phi:Phi charge:Charge"),
+        "muons": Collection("Muon.", "pt:PT eta:Eta phi:Phi charge:Charge"),
+        "photons": Collection("Photon.", "pt:PT eta:Eta phi:Phi energy:E"),
+        "met": Collection("MissingET.", "pt:MET phi:Phi"),
+    }
+    through: ClassVar[dict[str, str]] = {"weight": "{}"}
 
     def _events(self, branches: Branches) -> ak.Array:
         photon = momenta(branches, "Photon.PT", "Photon.Eta", "Photon.Phi")

@@ -7,6 +7,7 @@ missing energy is one of the objects, and every event has one. Tree ``mytree``, 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import awkward as ak
 import numpy as np
@@ -43,12 +44,22 @@ class DMNtuple(TreeReader):
     ----------
     weight
         branch of the event weight; None for 1, for the layout has none.
+    tree, names
+        as of every `hepmtp.readers.trees.TreeReader`.
     """
 
     weight: str | None = None
 
     trees = ("mytree",)
     branches = ("obj_px", "isBJet", "isMET")
+    singles: ClassVar[dict[str, str]] = {
+        name: name
+        for name in (
+            *("obj_px", "obj_py", "obj_Energy", "obj_eta", "obj_phi", "isMET", "isBJet"),
+            *_FLAGS,
+        )
+    }
+    through: ClassVar[dict[str, str]] = {"weight": "{}"}
 
     def _events(self, branches: Branches) -> ak.Array:
         px, py, energy = (

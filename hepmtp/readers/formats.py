@@ -1,23 +1,28 @@
-"""Which reader takes a file: by what is in it, and for a remote one by the end of its name.
+"""Which reader takes a file: by what is in it, wherever it is, packed or not.
 
 The rule: each reader declares what its files are known by (`hepmtp.readers.FileReader`); a new one
-is its file and its name in `SHIPPED`. Readers are imported when a file is asked about.
+is its file and its name in `SHIPPED`. Readers are imported when a file is asked about. The end of a
+name tells only where the content cannot be had: of a file that is not there, or whose server gives
+no part of it.
 """
 
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from hepmtp import storage
 from hepmtp.errors import OptionError, ReadError
 from hepmtp.readers import FileReader, Reader
-from hepmtp.readers.lines import check_file, head, is_remote
+from hepmtp.readers.lines import check_file, head, is_remote, packing
 from hepmtp.readers.options import check_names
 
+_ROOT = b"root"
 #: The reader of what hepmtp writes, which coffea can open by itself.
 OWN_ROOT = "hepmtp:RootReader"
 #: The readers that come with hepmtp, in the order in which they are asked whether they know a file.
@@ -28,6 +33,7 @@ SHIPPED: tuple[str, ...] = (
     "hepmtp:Physlite",
     "hepmtp:DMNtuple",
     "hepmtp:JetClass",
+    "hepmtp:FlatNtuple",
     "hepmtp:ParquetReader",
     "hepmtp:FourTopsHDF5",
     "hepmtp:DarkMachinesCSV",
@@ -54,55 +60,90 @@ def reader_for(path: str) -> Reader:
 def reader_name(path: str) -> str:
     """Name of the reader for a file, by what is in it.
 
-    Of a file that is remote, or not there, the end of the name tells; for a remote ROOT file that
-    leaves several layouts, of which its branches tell one.
-
     Raises
     ------
     ReadError
-        saying what the file begins with or, of a ROOT file, which trees and branches it has.
+        saying what the file begins with or, of one with trees or columns, which it has.
     """
-    there = Path(path).exists() and not is_remote(path)
-    if there:
-        check_file(path)
-        known = {name: cls for name, cls in shipped().items() if cls.knows(path)}
-    else:
-        known = {name: cls for name, cls in shipped().items() if path.endswith(cls.endings)}
-    layouts = {name: cls.branches for name, cls in known.items() if cls.branches}
-    if layouts and (there or is_remote(path)):
-        return _by_branches(path, layouts)
-    if known:
-        return next(iter(known))
-    if not is_remote(path):
-        check_file(path)
+    if not is_remote(path) and not Path(path).exists():
+        known = _by_ending(path)
+        if not known:
+            check_file(path)  # it does not exist
+        return known[0]
+    try:
+        packed, start = packing(path), head(path)
+    except ReadError as error:
+        if not is_remote(path):
+            raise
+        return _unseen(path, error)
+    found = {name: cls for name, cls in shipped().items() if cls.knows(start)}
+    layouts = {name: cls for name, cls in found.items() if cls.branches}
+    if packed and (binary := {cls.endings[0] for cls in found.values() if cls.magic}):
         raise ReadError(
-            f"{path} is of no known kind: it begins with {head(path)[:8]!r}; known are the files "
-            f"of {_names(shipped())}; name a reader of your own for it"
+            f"{path} is a {' or '.join(sorted(binary))} file packed by {packed}; only text is read "
+            "as it is packed: unpack it first"
         )
+    if layouts and (start.startswith(_ROOT) or not is_remote(path)):
+        return _by_branches(path, layouts)
+    if found:
+        # a parquet file of a layout is not read in place either, and the reader of ours says so
+        return next(iter([name for name in found if start.startswith(found[name].magic)] or found))
     raise ReadError(
-        f"{path}: no reader is known for this name, only for {', '.join(endings())}; "
-        "name a reader for it"
+        f"{path} is of no known kind: it begins with {start[:8]!r}; known are the files of "
+        f"{_names(shipped())}; name a reader of your own for it"
     )
 
 
-def _by_branches(path: str, layouts: Mapping[str, tuple[str, ...]]) -> str:
-    """The reader whose branches a tree of this ROOT file has."""
-    from hepmtp.readers.trees import names_of_branches  # noqa: PLC0415 (uproot only when asked)
+def _by_ending(path: str) -> list[str]:
+    """Readers of files whose names end like this one; an address without what follows its path."""
+    name = urlsplit(path).path if is_remote(path) else path
+    return [reader for reader, cls in shipped().items() if name.endswith(cls.endings)]
 
-    found = []
-    for tree, known in names_of_branches(path):
-        missing = {name: [one for one in layouts[name] if one not in known] for name in layouts}
-        for name, absent in missing.items():
-            if not absent:
-                return name
-        nearest = min(missing, key=lambda name: len(missing[name]) / len(layouts[name]))
+
+def _unseen(path: str, error: ReadError) -> str:
+    """The reader of a remote file whose content cannot be had, for the reason given."""
+    known = _by_ending(path)
+    layouts = {name: shipped()[name] for name in known if shipped()[name].branches}
+    if len(layouts) > 1 and layouts.keys() == set(known):
+        return _by_branches(path, layouts)  # or the reason why it cannot be opened
+    if known:
+        return known[0]
+    raise type(error)(
+        f"{path}: no reader is known for this name, only for {', '.join(endings())}; name a reader "
+        f"for it. Its content cannot be had: {error}"
+    )
+
+
+def _by_branches(path: str, layouts: Mapping[str, type[FileReader]]) -> str:
+    """The reader whose branches a tree of this file, or its columns, have."""
+    from hepmtp.readers.opening import names_of_branches  # noqa: PLC0415 (uproot only when asked)
+
+    found: list[str] = []
+    fitting: dict[str, str] = {}
+    usual = {name: getattr(cls, "trees", ()) for name, cls in layouts.items()}
+    for tree, known in names_of_branches(path, itertools.chain.from_iterable(usual.values())):
+        missing = {
+            name: [one for one in cls.branches if one not in known] for name, cls in layouts.items()
+        }
+        first = next((name for name, absent in missing.items() if not absent), None)
+        if first is not None and (not tree or tree in usual[first]):
+            return first
+        if first is not None:
+            fitting.setdefault(first, tree)
+        nearest = min(missing, key=lambda name: len(missing[name]) / len(layouts[name].branches))
         near = (
             f"; {_names([nearest])} needs {', '.join(missing[nearest])} too"
-            if len(missing[nearest]) < len(layouts[nearest])
+            if len(missing[nearest]) < len(layouts[nearest].branches)
             else ""
         )
         some = ", ".join(sorted(known)[:8]) + (", ..." if len(known) > 8 else "")
-        found.append(f"{tree} with {len(known)} branches ({some}{near})")
+        what = f"{tree} with {len(known)} branches" if tree else f"{len(known)} columns"
+        found.append(f"{what} ({some}{near})")
+    if len(fitting) == 1:
+        return next(iter(fitting))
+    if fitting:
+        trees = ", ".join(f"{tree} of {_names([name])}" for name, tree in fitting.items())
+        raise ReadError(f"{path} has trees of several layouts: {trees}; name the reader")
     raise ReadError(
         f"{path} has no events of a known layout; found: {'; '.join(found) or 'no tree'}; known "
         f"are the layouts of {_names(layouts)}; name a reader of your own for it"
@@ -129,7 +170,7 @@ def load_reader(name: str, **options: Any) -> Reader:
     Examples
     --------
     >>> load_reader("hepmtp:DarkMachinesCSV")
-    DarkMachinesCSV(on_bad='raise', variant='auto', check_count=True)
+    DarkMachinesCSV(on_bad='raise', variant='auto', check_count=True, units='MeV')
     """
     try:
         found = storage.resolve(name)

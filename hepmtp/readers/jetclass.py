@@ -14,13 +14,14 @@ photons of every other event.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
 from hepmtp.errors import ReadError
-from hepmtp.events import CONSTITUENT_TYPES, make_events, source_id
+from hepmtp.events import CONSTITUENT_TYPES, make_events
 from hepmtp.events.ragged import Floats
 from hepmtp.readers.particles import finite, per_event, weights
 from hepmtp.readers.trees import Branches, TreeReader
@@ -56,18 +57,23 @@ class JetClass(TreeReader):
     ----------
     weight
         branch of the weight of each jet, ``"event_weight"`` for instance; by default each counts 1.
-    tree
-        name of the TTree.
+    tree, names
+        as of every `hepmtp.readers.trees.TreeReader`.
     """
 
     weight: str | None = None
-    tree: str = "tree"
 
     labels = JET_LABELS
+    trees = ("tree",)
     branches = ("part_px", "part_energy", "label_QCD")
-
-    def _trees(self) -> tuple[str, ...]:
-        return (self.tree,)
+    singles: ClassVar[dict[str, str]] = {
+        name: name
+        for name in (
+            *("part_px", "part_py", "part_pz", "part_energy", "part_charge", *_FLAGS),
+            *("jet_pt", "jet_eta", "jet_phi", "jet_energy"),
+        )
+    }
+    through: ClassVar[dict[str, str]] = {"weight": "{}"}
 
     def _events(self, branches: Branches) -> ak.Array:
         label, types = _labels(branches), _types(branches)
@@ -90,7 +96,7 @@ class JetClass(TreeReader):
             met_phi=nothing,
             weight=weights(branches, self.weight),
             event=np.arange(branches.start, branches.stop),
-            source=source_id(branches.path),
+            source=branches.source,
             types=CONSTITUENT_TYPES,
         )
         names = {name: f"jet_{name}" for name in ("pt", "eta", "phi", "energy")}
@@ -108,9 +114,7 @@ def _labels(branches: Branches) -> NDArray[np.int8]:
     known = {f"label_{name}": i for i, name in enumerate(JET_LABELS)}
     names = [name for name in known if name in branches]
     if not names:
-        raise ReadError(
-            f"{branches.path}, tree {branches.tree.name}, has no label: none of {', '.join(known)}"
-        )
+        raise ReadError(f"{branches.where} has no label: none of {', '.join(known)}")
     table = np.stack([branches.numbers(name) for name in names]).astype(np.float64)
     bad = np.flatnonzero(((table != 0) & (table != 1)).any(axis=0) | (table.sum(axis=0) != 1))
     if len(bad):

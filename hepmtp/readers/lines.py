@@ -1,4 +1,4 @@
-"""Files: what must be true before one is read, and the lines of a plain or gzipped one in chunks.
+"""Files: what must be true before one is read, and the lines of a plain or packed one in chunks.
 
 The rule: bounded memory, and a chunk knows its entries and its bytes, so that it can be read by
 itself. A remote file of lines is read in place, part by part, if its server gives parts.
@@ -7,10 +7,8 @@ itself. A remote file of lines is read in place, part by part, if its server giv
 from __future__ import annotations
 
 import contextlib
-import gzip
 import io
 import os
-import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
@@ -19,6 +17,8 @@ import fsspec
 import numpy as np
 
 from hepmtp.errors import OptionError, ReadError
+from hepmtp.readers.failures import failure, reason_of
+from hepmtp.readers.packing import ERRORS, packing_of, unpacked
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -48,14 +48,19 @@ def check_file(path: str) -> None:
             "the copy"
         )
     file = Path(path)
-    if file.is_dir():
-        raise ReadError(f"{path} is a folder; name the files in it")
-    if not file.exists():
-        raise ReadError(f"{path} does not exist; check the name, or fetch the file")
-    if not os.access(file, os.R_OK):
-        raise ReadError(f"{path} may not be read by you; ask its owner, or change its mode")
-    if file.stat().st_size == 0:
-        raise ReadError(f"{path} is empty: 0 bytes; fetch or make it again")
+    try:
+        if file.is_dir():
+            raise ReadError(f"{path} is a folder; name the files in it")
+        if not file.exists():
+            raise ReadError(f"{path} does not exist; check the name, or fetch the file")
+        if not os.access(file, os.R_OK):
+            raise ReadError(f"{path} may not be read by you; ask its owner, or change its mode")
+        if file.stat().st_size == 0:
+            raise ReadError(f"{path} is empty: 0 bytes; fetch or make it again")
+    except OSError as error:
+        raise failure(path, error, remote=False) or ReadError(
+            f"{path} cannot be read ({reason_of(error)}); check its name"
+        ) from None
 
 
 @contextlib.contextmanager
@@ -63,6 +68,8 @@ def damage(
     path: str, kind: str, errors: tuple[type[Exception], ...] = (Exception,)
 ) -> Iterator[None]:
     """Turn what a library raises on damaged bytes into a ReadError.
+
+    What comes from the disk or the server is told as that (`hepmtp.readers.failures`).
 
     Parameters
     ----------
@@ -76,17 +83,17 @@ def damage(
     except ReadError:
         raise
     except errors as error:
-        reason = f"{type(error).__name__}: {error}".strip().split("\n", maxsplit=1)[0]
-        raise ReadError(
-            f"{path} is not {kind}, or is cut short or damaged ({reason}); fetch it again, or name "
-            "another reader"
+        raise failure(path, error, remote=is_remote(path)) or ReadError(
+            f"{path} is not {kind}, or is cut short or damaged ({reason_of(error)}); fetch it "
+            "again, or name another reader"
         ) from None
 
 
 def size_of(path: str) -> int:
     """Bytes of a file, also of one at an address; 0 if the server does not say."""
     if is_remote(path):
-        return int(fsspec.core.url_to_fs(path)[0].size(path) or 0)
+        with damage(path, "a file"):
+            return int(fsspec.core.url_to_fs(path)[0].size(path) or 0)
     return Path(path).stat().st_size
 
 
@@ -107,18 +114,31 @@ def split(path: str, n_events: int, size: int) -> list[Chunk]:
 
 
 def open_file(path: str) -> IO[bytes]:
-    """The file as uncompressed bytes; gzip is known by its first two bytes, not by the name.
+    """The file as unpacked bytes; how it is packed is known by its first bytes, not by the name.
 
     An address such as ``https://...`` is opened through fsspec.
     """
+    file, packing = _opened(path)
+    return unpacked(file, packing) if packing else file
+
+
+def packing(path: str) -> str | None:
+    """How a file is packed: gzip, bzip2, xz or zstd; None if it is not."""
+    file, found = _opened(path)
+    file.close()
+    return found
+
+
+def _opened(path: str) -> tuple[IO[bytes], str | None]:
+    """A file as it is, and how it is packed."""
     if is_remote(path):
-        remote = io.BufferedReader(_Remote(path), 1 << 20)
-        packed = remote.peek(2)[:2] == b"\x1f\x8b"
-        return cast("IO[bytes]", gzip.GzipFile(fileobj=remote) if packed else remote)
-    check_file(path)
-    with Path(path).open("rb") as file:
-        packed = file.read(2) == b"\x1f\x8b"
-    return cast("IO[bytes]", gzip.open(path)) if packed else Path(path).open("rb")
+        file = cast("IO[bytes]", io.BufferedReader(_Remote(path), 1 << 20))
+    else:
+        check_file(path)
+        with damage(path, "a file", (OSError,)):
+            file = Path(path).open("rb")  # noqa: SIM115 (the caller closes it)
+    with damage(path, "a file", (OSError,)):
+        return file, packing_of(cast("io.BufferedReader", file).peek(8)[:8])
 
 
 class _Remote(io.RawIOBase):
@@ -166,10 +186,9 @@ class _Remote(io.RawIOBase):
         super().close()
 
     def _failed(self, error: Exception) -> ReadError:
-        reason = f"{type(error).__name__}: {error}".split("\n", maxsplit=1)[0]
-        return ReadError(
-            f"{self.path} cannot be read in place ({reason}); check the address, or download the "
-            "file"
+        return failure(self.path, error, remote=True) or ReadError(
+            f"{self.path} cannot be read in place ({reason_of(error)}); check the address, or "
+            "download the file"
         )
 
 
@@ -177,12 +196,12 @@ def take(path: str, file: IO[bytes], n: int, *, line: int, at: int | None = None
     """The next `n` bytes, or those from byte `at` on; `line` is what an error names."""
     try:
         if at is not None:
-            file.seek(at)  # of a gzipped file: unpacks what is before and throws it away
+            file.seek(at)  # of a packed file: unpacks what is before and throws it away
         return file.read(n)
-    except (EOFError, OSError, zlib.error) as error:
-        raise ReadError(
-            f"{path} line {line + 1} or later: the gzip data are damaged or cut short ({error}); "
-            "fetch the file again"
+    except ERRORS as error:
+        raise failure(path, error, remote=is_remote(path)) or ReadError(
+            f"{path} line {line + 1} or later: the {packing(path) or 'file'} data are damaged or "
+            f"cut short ({error}); fetch the file again"
         ) from None
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import awkward as ak
 import numpy as np
@@ -19,6 +19,7 @@ import numpy as np
 from hepmtp.errors import ReadError
 from hepmtp.events.particles import ANTIMUON, PHOTON, POSITRON
 from hepmtp.events.ragged import Bools, Floats
+from hepmtp.readers.naming import Collection
 from hepmtp.readers.options import Cut, refusal
 from hepmtp.readers.particles import (
     Particles,
@@ -27,6 +28,7 @@ from hepmtp.readers.particles import (
     leptons,
     missing,
     momenta,
+    per_event,
     weights,
     without_overlap,
 )
@@ -77,6 +79,8 @@ class NanoAOD(TreeReader):
     weight
         branch of the event weight; None for 1. Data have no genWeight and get 1; a simulated file
         without one is refused.
+    tree, names
+        as of every `hepmtp.readers.trees.TreeReader`.
     """
 
     jets: Cut = (25.0, 4.7)
@@ -96,6 +100,13 @@ class NanoAOD(TreeReader):
 
     trees = ("Events",)
     branches = ("Jet_pt", "Electron_pt", "Muon_pt")
+    collections: ClassVar[dict[str, Collection]] = {
+        "jets": Collection("Jet_", "pt eta phi mass id:jetId"),
+        "electrons": Collection("Electron_", "pt eta phi charge id:cutBased"),
+        "muons": Collection("Muon_", "pt eta phi charge isolation:pfRelIso04_all"),
+        "photons": Collection("Photon_", "pt eta phi"),
+    }
+    through: ClassVar[dict[str, str]] = {"met": "{}_pt {}_phi", "weight": "{}"}
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -103,6 +114,23 @@ class NanoAOD(TreeReader):
             raise refusal(self, "b_tag", f"a working_point with it, or one of {', '.join(MEDIUM)}")
         if self.b_tag is None and self.working_point is not None:
             raise refusal(self, "working_point", "the b_tag that it is of with it")
+
+    def generated_weight(self, path: str) -> float | None:
+        """Sum of genWeight over all generated events, from the tree Runs beside that of the events.
+
+        The number of events if the option weight is None; None for any other weight.
+        """
+        wanted = {None: "genEventCount", "genWeight": "genEventSumw"}.get(self.weight)
+        if wanted is None:
+            return None
+        with self._beside(path, "Runs") as (_, runs):
+            if runs is None or not len(runs):
+                return None
+            # older versions have an underscore at the end
+            name = next((name for name in (wanted, f"{wanted}_") if name in runs), None)
+            if name is None:
+                return None
+            return float(per_event(runs, name, runs.numbers(name)).sum())
 
     def _events(self, branches: Branches) -> ak.Array:
         others = [self._electrons(branches), self._muons(branches), *self._photons(branches)]
@@ -160,10 +188,10 @@ class NanoAOD(TreeReader):
     def _photons(self, branches: Branches) -> list[Particles]:
         if self.photons is None:
             return []
-        if "Photon_pt" not in branches:
+        if branches.lacks("Photon_pt"):
             raise ReadError(
-                f"{branches.path}, tree {branches.tree.name}, has no branch 'Photon_pt'; a skim "
-                "without photons is read with the option photons=None"
+                f"{branches.where} has no branch 'Photon_pt'; a skim without photons is read with "
+                "the option photons=None"
             )
         photons = momenta(branches, "Photon_pt", "Photon_eta", "Photon_phi")
         keep = photons.passes(self.photons)

@@ -5,7 +5,7 @@ The rule: an option that cannot be is refused when the reader is made, and not w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -16,6 +16,8 @@ from hepmtp.errors import OptionError
 
 #: Smallest pt [GeV] and largest \|eta\|.
 Cut = Annotated[tuple[float, float], "cut"]
+#: Names of branches that differ from those of a layout, by key; None for what there is not.
+Renamed = Annotated[Mapping[str, str | None], "names"]
 
 
 def check_options(reader: Any) -> None:
@@ -42,6 +44,9 @@ def check_options(reader: Any) -> None:
         hint, value = hints[field.name], getattr(reader, field.name)
         kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
         none = [None] if NoneType in kinds else []
+        if none and isinstance(value, str) and value.strip().lower() == "none":
+            value = None  # as it is written on a command line
+            object.__setattr__(reader, field.name, None)
         if value is None and none:
             continue
         if get_origin(kinds[0]) is Literal:
@@ -52,7 +57,7 @@ def check_options(reader: Any) -> None:
             make, expected = KINDS[kinds[0]]
             try:
                 made = make(value)
-            except (TypeError, ValueError):
+            except (AttributeError, KeyError, TypeError, ValueError):
                 raise refusal(reader, field.name, _either([expected, *map(str, none)])) from None
             object.__setattr__(reader, field.name, made)  # as a frozen dataclass is set
 
@@ -65,7 +70,8 @@ def refusal(reader: Any, name: str, expected: str) -> OptionError:
 
 def check_names(name: str, cls: type, options: Iterable[str]) -> None:
     """Raise OptionError if a dataclass, known by this name, does not have one of these options."""
-    known = [field.name for field in fields(cls) if field.init]
+    own_first = sorted(fields(cls), key=lambda field: bool(field.kw_only))
+    known = [field.name for field in own_first if field.init]
     for option in options:
         if option not in known:
             raise OptionError(
@@ -91,9 +97,9 @@ def _whole(value: Any) -> int:
 
 
 def _truth(value: Any) -> bool:
-    if str(value) not in ("True", "False"):
-        raise ValueError
-    return str(value) == "True"
+    if not isinstance(value, (bool, int, str)):
+        raise TypeError
+    return _TRUTH[str(value).strip().lower()]
 
 
 def _text(value: Any) -> str:
@@ -119,13 +125,26 @@ def _texts(value: Any) -> tuple[str, ...]:
     return tuple(_text(one) for one in words)
 
 
+def _names(value: Any) -> dict[str, str | None]:
+    if isinstance(value, str):
+        pairs = [word.split("=") for word in value.split(",") if word.strip()]
+        value = {key: name for key, name in pairs}  # noqa: C416 (pairs of two, or an error)
+    found = {}
+    for key, name in value.items():
+        is_none = name is None or _text(name).strip().lower() == "none"
+        found[_text(key).strip()] = None if is_none else name.strip()
+    return found
+
+
+_TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 #: Annotations of options: what makes a value one, and what it is called.
 KINDS: dict[Any, tuple[Callable[[Any], Any], str]] = {
     Cut: (_cut, r"the smallest pt [GeV] and the largest |eta|, as text 30,2.4"),
     float: (_number, "a number"),
     int: (_whole, "a whole number"),
-    bool: (_truth, "True or False"),
+    bool: (_truth, "true or false (also yes, no, 1, 0)"),
     str: (_text, "a name"),
     tuple[float, float]: (_numbers, "two numbers, as text 0.2,0.1"),
+    Renamed: (_names, "names, as text jets=JetPUPPI,jet_pt=Jet_pt_nom,photons=none"),
     tuple[str, ...]: (_texts, "names, as text a,b (an empty text for none)"),
 }

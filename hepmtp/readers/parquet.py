@@ -30,6 +30,7 @@ class ParquetReader(FileReader):
     format = "parquet that hepmtp wrote"
     endings = (".parquet",)
     magic = b"PAR1"
+    branches = COLUMNS
 
     def num_events(self, path: str) -> int:
         """Number of rows."""

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hepmtp.events.particles import POSITRON
 from hepmtp.events.ragged import Bools, Floats, Ints, owner, ragged_arange, starts, wrap_phi
-from hepmtp.events.record import PHI_ROUNDING, make_events, source_id
+from hepmtp.events.record import PHI_ROUNDING, make_events
 from hepmtp.readers.options import Cut
 from hepmtp.readers.trees import Branches
 
@@ -181,7 +181,7 @@ def events_from(
         met_phi=met_phi,
         weight=weight,
         event=np.arange(branches.start, branches.stop),
-        source=source_id(branches.path),
+        source=branches.source,
     )
 
 
@@ -197,10 +197,16 @@ def per_event(branches: Branches, name: str, values: NDArray[np.generic]) -> Flo
     return numbers
 
 
-def missing(branches: Branches, pt: str, phi: str, *, lists: bool = False) -> tuple[Floats, Floats]:
-    """MET and its phi from two branches, checked; of lists of one value, if they are such."""
+def missing(
+    branches: Branches, pt: str, phi: str, *, lists: bool = False, unit: float = 1.0
+) -> tuple[Floats, Floats]:
+    """MET, divided by `unit` to be in GeV, and its phi from two branches, checked.
+
+    They are lists of one value each, if `lists`.
+    """
     read = branches.single if lists else branches.numbers
     met, met_phi = (per_event(branches, name, read(name)) for name in (pt, phi))
+    met = met / unit if unit != 1.0 else met
     branches.require(
         (met >= 0) & (met <= _MAX_PT), pt, met, f"a MET from 0 to {_MAX_PT:g} GeV", per_event=True
     )

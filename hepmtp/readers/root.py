@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import awkward as ak
 import uproot
@@ -53,20 +53,22 @@ class RootReader(TreeReader):
 
     Parameters
     ----------
-    tree
-        name of the TTree or RNTuple.
+    tree, names
+        as of every `hepmtp.readers.trees.TreeReader`.
     """
 
-    tree: str = TREE
-
     format = "ROOT that hepmtp wrote"
+    trees = (TREE,)
     branches = COLUMNS
+    singles: ClassVar[dict[str, str]] = {name.lower(): name for name in COLUMNS}
 
-    def _trees(self) -> tuple[str, ...]:
-        return (self.tree,)
+    @classmethod
+    def knows(cls, start: bytes) -> bool:
+        """Whether it is a ROOT file; parquet that hepmtp wrote has a reader of its own."""
+        return start.startswith(cls.magic)
 
     def _check(self, branches: Branches) -> None:
-        check_columns(f"{branches.path}, tree {self.tree},", branches.known)
+        check_columns(branches.where, branches.known)
 
     def _events(self, branches: Branches) -> ak.Array:
         return events_of(branches.path, branches.start, branches.arrays(COLUMNS))

@@ -12,31 +12,24 @@ of them in a PHYSLITE file, 3 s).
 from __future__ import annotations
 
 import contextlib
-import difflib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, ClassVar
 
 import awkward as ak
 import numpy as np
-import uproot
 from numpy.typing import NDArray
 
-from hepmtp.errors import EventError, ReadError
-from hepmtp.events.ragged import Bools, Ints
+from hepmtp.errors import EventError, OptionError, ReadError
+from hepmtp.events.ragged import Bools
+from hepmtp.events.source import root_source, source_id
 from hepmtp.readers import FileReader
-from hepmtp.readers.lines import Chunk, check_file, check_range, damage, is_remote, split
-
-_KINDS = ("TTree", "ROOT::RNTuple")
-_ROOT = "a ROOT file"
-
-
-class Lists(NamedTuple):
-    """A branch with a list per event: how many values each has, and all values in a row."""
-
-    counts: Ints  # (n_events,)
-    values: NDArray[Any]  # (n_values,)
+from hepmtp.readers.lines import Chunk, check_range, damage, split
+from hepmtp.readers.lists import Lists, lists_of
+from hepmtp.readers.naming import Collection, Known, Layout, near, renamed
+from hepmtp.readers.opening import PARQUET, ROOT, Wanted, is_table, names_of, open_tree, where_of
+from hepmtp.readers.options import Renamed
 
 
 @dataclass(frozen=True)
@@ -48,7 +41,9 @@ class Branches:
     start: int
     stop: int
     #: Names as they are asked for, with "." before a part, to names in the file.
-    known: Mapping[str, str]
+    known: Known
+    #: Identity of the file that the events come from.
+    source: int
     _read: dict[str, Lists] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -62,16 +57,23 @@ class Branches:
     def part(self, start: int, stop: int | None) -> Branches:
         """The same branches for entries [start, stop), or as many of them as there are."""
         stop = self.stop if stop is None else min(stop, self.stop)
-        return Branches(self.path, self.tree, min(start, stop), stop, self.known)
+        return replace(self, start=min(start, stop), stop=stop, _read={})
 
-    def first_of(self, names: Mapping[str, Any], what: str, advice: str) -> str:
+    @property
+    def where(self) -> str:
+        """File and tree, for errors."""
+        return where_of(self.path, self.tree)
+
+    def lacks(self, name: str) -> bool:
+        """Whether there is no branch of this name, and it was not said that there is none."""
+        return name not in self and not name.startswith(self.known.empty)
+
+    def first_of(self, names: Iterable[str], what: str, advice: str) -> str:
         """The first of these names that is a branch."""
         for name in names:
-            if name in self:
+            if not self.lacks(name):
                 return name
-        raise ReadError(
-            f"{self.path}, tree {self.tree.name}, has no {what} ({', '.join(names)}); {advice}"
-        )
+        raise ReadError(f"{self.where} has no {what} ({', '.join(names)}); {advice}")
 
     def array(self, name: str, stop: int | None = None) -> ak.Array:
         """A branch as it is; up to `stop` only, if that comes first."""
@@ -83,22 +85,22 @@ class Branches:
             if part in record.fields:
                 return record[part]
         if name not in self:
-            close = difflib.get_close_matches(name, self.known, n=4, cutoff=0.5)
-            near = f"no name is near it among {len(self.known)}"
-            near = f"near it are {', '.join(close)}" if close else near
             raise ReadError(
-                f"{self.path}, tree {self.tree.name}, has no branch {name!r} ({near}); name "
-                "another reader or branch"
+                f"{self.where} has no branch {name!r}{near(name, self.known)}; name another "
+                "reader, or the branch with the option names"
             )
-        with damage(self.path, _ROOT):
-            return self.tree[self.known[name]].array(
-                entry_start=min(self.start, stop), entry_stop=stop, library="ak"
-            )
+        with damage(self.path, ROOT):
+            branch = self.known.elsewhere.get(name)
+            if branch is None:
+                branch = self.tree[self.known[name]]
+            return branch.array(entry_start=min(self.start, stop), entry_stop=stop, library="ak")
 
     def arrays(self, names: Iterable[str]) -> dict[str, ak.Array]:
         """Branches as they are, all at once: faster where the tree has few others."""
+        if self.known.elsewhere:
+            return {name: self.array(name) for name in names}
         files = {name: self.known[name] for name in names}
-        with damage(self.path, _ROOT):
+        with damage(self.path, ROOT):
             found = self.tree.arrays(
                 list(files.values()), entry_start=self.start, entry_stop=self.stop, library="ak"
             )
@@ -110,9 +112,11 @@ class Branches:
 
     def lists(self, name: str, *, depth: int = 2) -> Lists:
         """A branch with a list of numbers per event; read once, however often it is asked for."""
+        if name not in self._read and name.startswith(self.known.empty):
+            self._read[name] = Lists(np.zeros(len(self), np.int64), np.zeros(0, np.int64))
         if name not in self._read:
             array = self.array(name)
-            found = (_flat(array) or _flat(_present(array))) if array.ndim == depth else None
+            found = lists_of(array) if array.ndim == depth else None
             if found is None:
                 expected = "a list of numbers" if depth == 2 else "a number"
                 raise ReadError(
@@ -170,55 +174,73 @@ class Branches:
         return int(np.searchsorted(ends, place, side="right"))
 
 
-def _flat(array: ak.Array) -> Lists | None:
-    """The values of an array of numbers, or of lists of them, from its buffers; else None."""
-    form, length, buffers = ak.to_buffers(array)
-    numbers = form if array.ndim == 1 else getattr(form, "content", None)
-    if not isinstance(numbers, ak.forms.NumpyForm) or array.ndim > 2:
-        return None
-    if array.ndim == 1:
-        return Lists(np.ones(length, dtype=np.int64), np.asarray(buffers["node0-data"])[:length])
-    if not isinstance(form, ak.forms.ListOffsetForm):
-        return None
-    offsets = np.asarray(buffers["node0-offsets"], dtype=np.int64)[: length + 1]
-    values = np.asarray(buffers["node1-data"])[offsets[0] : offsets[-1]]
-    return Lists(np.diff(offsets), values)
-
-
-def _present(array: ak.Array) -> ak.Array:
-    """The same values of a type that allows no missing ones, if none is missing."""
-    for axis in range(array.ndim):
-        if not ak.any(ak.is_none(array, axis=axis), axis=None):
-            array = ak.to_packed(ak.drop_none(array, axis=axis))
-    return array
-
-
+@dataclass(frozen=True)
 class TreeReader(FileReader, ABC):
-    """What readers of ROOT trees share.
+    """What readers of trees share: those of ROOT files, and the columns of parquet ones.
 
     A subclass says in which tree its branches are and what events they make, and is a dataclass
     whose fields are its options.
+
+    Parameters
+    ----------
+    tree
+        name of the TTree or RNTuple, with its folder if it is in one. By default the one of
+        `trees`, in any folder, or the one that has the `branches`.
+    names
+        branches and collections of other names than those of the layout: a mapping, or as text
+        ``jets=JetPUPPI,jet_pt=Jet_pt_nom,photons=none`` (:mod:`hepmtp.readers.naming`).
     """
+
+    tree: str | None = field(default=None, kw_only=True)
+    names: Renamed = field(default_factory=dict, kw_only=True, hash=False)
 
     endings = (".root",)
     magic = b"root"
-    #: Names of the tree, the first that is in the file is taken.
+    #: Names of the tree.
     trees: ClassVar[tuple[str, ...]]
+    #: What may be named otherwise: collections, single branches, and options that name a branch.
+    collections: ClassVar[Mapping[str, Collection]] = {}
+    singles: ClassVar[Mapping[str, str]] = {}
+    through: ClassVar[Mapping[str, str]] = {}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.nameable.check(type(self).__name__, self.names)
+        default = {field.name: field.default for field in fields(self)}
+        for option in self.through.keys() & self.names.keys():
+            if getattr(self, option) not in (default[option], self.names[option]):
+                raise OptionError(
+                    f"{type(self).__name__}: option {option} is {getattr(self, option)!r}, but "
+                    f"names says {self.names[option]!r}; say it once"
+                )
+            object.__setattr__(self, option, self.names[option])
+
+    @property
+    def nameable(self) -> Layout:
+        """What may be named otherwise."""
+        return Layout(self.collections, self.singles, self.through)
+
+    @classmethod
+    def knows(cls, start: bytes) -> bool:
+        """Whether it is a ROOT or a parquet file."""
+        return start.startswith((cls.magic, PARQUET))
 
     @abstractmethod
     def _events(self, branches: Branches) -> ak.Array:
         """The events of these branches."""
 
-    def _trees(self) -> tuple[str, ...]:
-        """Names of the tree, where an option of the reader tells them."""
-        return self.trees
-
     def _check(self, branches: Branches) -> None:
         """Refuse a tree as soon as it is opened; the default takes any."""
 
-    def format_of(self, path: str) -> str:  # noqa: ARG002
+    def format_of(self, path: str) -> str:
         """What this file is called."""
-        return self.format or f"ROOT, layout {type(self).__name__}"
+        kind = "parquet" if is_table(path) else "ROOT"
+        return self.format or f"{kind}, layout {type(self).__name__}"
+
+    def tree_name(self, path: str) -> str:
+        """Name of the tree that is read of a file, with its folder; empty for a parquet file."""
+        with open_tree(path, self._wanted) as opened:
+            return opened.name
 
     def num_events(self, path: str) -> int:
         """Number of entries of the tree."""
@@ -259,51 +281,39 @@ class TreeReader(FileReader, ABC):
 
     @contextlib.contextmanager
     def _open(self, path: str) -> Iterator[Branches]:
-        with open_root(path) as file:
-            found, wanted = _trees_of(file), self._trees()
-            name = next((name for name in wanted if name in found), None)
-            if name is None:
-                raise ReadError(
-                    f"{path} has no tree {' or '.join(map(repr, wanted))} "
-                    f"(found: {', '.join(found) or 'none'}); name another reader"
-                )
-            with damage(path, _ROOT):
-                tree = file[name]
-                branches = Branches(path, tree, 0, int(tree.num_entries), _names(tree))
+        with open_tree(path, self._wanted) as opened:
+            branches = _branches(path, opened.tree, opened.known, self.trees)
             self._check(branches)
             yield branches
 
+    @contextlib.contextmanager
+    def _beside(self, path: str, name: str) -> Iterator[tuple[Known, Branches | None]]:
+        """The names of the events' branches, and the tree of this name beside theirs, if any."""
+        with open_tree(path, self._wanted) as opened:
+            tree = opened.beside(name)
+            found = (
+                None if tree is None else _branches(path, tree, Known(names_of(tree)), self.trees)
+            )
+            yield opened.known, found
 
-@contextlib.contextmanager
-def open_root(path: str) -> Iterator[Any]:
-    """A ROOT file, with nothing of what is read kept in memory; an address is read in place."""
-    # the plain source of local files: uproot's own choice asks an event loop for every branch
-    source = {} if is_remote(path) else {"handler": uproot.MultithreadedFileSource}
-    if not is_remote(path):
-        check_file(path)
-    with damage(path, _ROOT):
-        file = uproot.open({path: None}, array_cache=None, **source)
-    with file:
-        yield file
+    @property
+    def _wanted(self) -> Wanted:
+        def known(where: str, found: Mapping[str, str], friend: Callable[[str], Any]) -> Known:
+            return renamed(where, found, self.nameable, self.names, friend)
 
-
-def names_of_branches(path: str) -> Iterator[tuple[str, Mapping[str, str]]]:
-    """Each tree of a ROOT file and the names of its branches, as they are asked for."""
-    with open_root(path) as file:
-        for tree in _trees_of(file):
-            with damage(path, _ROOT):
-                names = _names(file[tree])
-            yield tree, names
+        return Wanted(type(self).__name__, self.tree, self.trees, self.branches, known)
 
 
-def _trees_of(file: Any) -> list[str]:
-    """Names of the TTrees and RNTuples of a file, without their cycle numbers."""
-    with damage(file.file_path, _ROOT):
-        found: dict[str, str] = file.classnames(cycle=False)
-    return [name for name, kind in found.items() if kind in _KINDS and not name.startswith("#")]
+def _branches(path: str, tree: Any, known: Known, trees: tuple[str, ...]) -> Branches:
+    with damage(path, ROOT):
+        return Branches(path, tree, 0, int(tree.num_entries), known, _source(path, tree, trees))
 
 
-def _names(tree: Any) -> dict[str, str]:
-    """Names of the branches as they are asked for, to those in the file."""
-    keys: list[str] = tree.keys(recursive=tree.classname == "TTree")
-    return {key.rpartition("/")[2].replace(":", "."): key for key in keys}
+def _source(path: str, tree: Any, trees: tuple[str, ...]) -> int:
+    """Identity of the file, and of the tree if it is another than those of the layout."""
+    if not tree.name:  # of a table
+        return source_id(path)
+    place = tree.object_path.partition(";")[0].strip("/")
+    part = "" if place in trees else place
+    uuid: bytes = tree.file.uuid.bytes
+    return root_source(uuid, part) if any(uuid) else source_id(path, part)

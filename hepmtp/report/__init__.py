@@ -1,13 +1,18 @@
 """Report: numbers become a folder for a reader.
 
-`folder` writes a run's folder, `figures` draws into it, `info` is what the run says of itself, and
-`page` makes one HTML page of all this. The folder::
+`folder` writes a run's folder: numbers first, then `rows` of tables and `figures` as far as they
+can be made. `info` is what the run says of itself, `known` what its data sets allow to claim,
+`blind` where data are not looked at, and `problems` what makes a result empty. `page` makes one
+HTML page of all this. The folder::
 
     run.json             what was run, on what, in which words (RunInfo)
     histograms.json      scores per detector (see hepmtp.statistics.histograms)
-    cutflow.json         data set -> region -> raw, sumw, sumw2
+    cutflow.json         data set -> region -> raw, sumw, sumw2; data have no blind regions
+    columns.safetensors  scores event by event (see hepmtp.report.columns)
+    accounting.json      what was read, skipped and lost (see hepmtp.statistics.accounting)
     performance.csv .md  AUC and working points of every detector
     selection.csv .md    what passes the thresholds
+    observed.csv .md     data above the thresholds
     figures/*.png .pdf   named in run.json with caption and alternative text
     detector/            the trained detector, if the run has trained one
     report.html          the page

@@ -1,12 +1,15 @@
-"""Figures of a run: its score in the regions, and how it separates each signal.
+"""Figures of a run: its score in the regions, data beside background, separation of each signal.
 
 Each is written into the run's folder ``figures`` and comes with the words that a reader needs.
+
+The rule: a figure claims what the run knows, and one that cannot be made stops no other.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +18,23 @@ from matplotlib.figure import Figure
 from hepmtp import plotting
 from hepmtp.events.regions import RegionInfo, named
 from hepmtp.plotting import OWN_FILES, SIMULATION, Caption
+from hepmtp.report.attempts import Attempts
 from hepmtp.report.info import SIMULATION_NOTE, FigureText, RunInfo
-from hepmtp.statistics.comparison import compare, threshold
-from hepmtp.statistics.histograms import Histogram, rebin, yields
-from hepmtp.statistics.metrics import MIN_RAW
-from hepmtp.statistics.performance import scores as per_event
+from hepmtp.report.problems import holds
+from hepmtp.statistics.comparison import Threshold, compare, threshold
+from hepmtp.statistics.histograms import Histogram, rebin
+from hepmtp.statistics.metrics import MIN_RAW, Roc
+from hepmtp.statistics.performance import Columns, scores as per_event
 
 Output = Mapping[str, Any]
-#: Name of a figure's files, the figure, its caption.
-Drawn = tuple[str, Figure, str]
+#: A figure and its caption.
+Drawn = tuple[Figure, str]
 #: Scores whose ROC and SIC are drawn beside the one that a run is about.
 CURVES = ("token_rarity", "multiplicity", "n_b", "ht", "met")
+#: Share of the background that the threshold in a figure leaves below.
+QUANTILE = 0.99
+#: How simulated events are drawn.
+SIMULATED = "background stacked, signal as lines"
 
 
 def pairs(regions: Iterable[RegionInfo]) -> list[tuple[str, str]]:
@@ -34,26 +43,32 @@ def pairs(regions: Iterable[RegionInfo]) -> list[tuple[str, str]]:
 
 
 def draw_scores(
-    folder: str | Path, output: Output, histograms: Mapping[str, Histogram], info: RunInfo
+    folder: str | Path,
+    output: Output,
+    histograms: Mapping[str, Histogram],
+    info: RunInfo,
+    attempt: Attempts | None = None,
 ) -> list[FigureText]:
     """Draw the score that a run is about, and how it separates each signal.
 
     For each pair of a signal and a control region: the score in both, and their shapes. Without
-    such a pair: the score in every region. For each signal region, or else each region without
-    purpose: ROC and SIC of each signal. Regions without background are left out.
+    such a pair: the score in every region. For each region in which data are not blind: the data
+    beside the background. For each signal region, or else each region without purpose: ROC and SIC
+    of each signal. Regions without background are left out, but for the data.
 
     Names of files end in those of the regions, but for the first pair and the first region.
+
+    Parameters
+    ----------
+    attempt
+        remembers what could not be drawn.
     """
-    h = histograms[info.detector]
-    filled = [one for one in info.regions if holds(h, info.background, one.name)]
-    drawn: list[Drawn] = []
-    for i, pair in enumerate(pairs(filled)):
-        drawn += _pair(h, info, pair, "-".join(["", *pair]) if i else "")
-    if filled and not drawn:
-        drawn.append(_every_region(h, info, [one.name for one in filled]))
-    for i, region in enumerate(named(filled, "signal") or named(filled, "")):
-        drawn += _curves(output, histograms, info, region, f"-{region}" if i else "")
-    return [_save(folder, *one) for one in drawn]
+    attempt = attempt or Attempts()
+    drawn = (
+        attempt(f"figure {name}", partial(_draw, folder, name, make, info))
+        for name, make in _figures(output, histograms, info, attempt)
+    )
+    return [text for text in drawn if text is not None]
 
 
 def draw_regions(
@@ -62,15 +77,18 @@ def draw_regions(
     info: RunInfo,
     regions: tuple[str, str],
     *,
-    quantile: float = 0.99,
+    quantile: float = QUANTILE,
     name: str = "score",
 ) -> FigureText:
     """Draw a score in two regions, with the threshold that the second gives."""
-    return _save(folder, name, *_two_regions(h, info, regions, quantile))
+    cut = threshold(h, background=info.background, region=regions[1], quantile=quantile)
+    return _draw(folder, name, partial(_two_regions, h, info, regions, cut), info)
 
 
 def caption_of(info: RunInfo) -> Caption:
-    """Whose events the figures of a run show."""
+    """What the figures of a run claim."""
+    if info.caption is not None:
+        return Caption(**info.caption)
     return SIMULATION if info.note == SIMULATION_NOTE else OWN_FILES
 
 
@@ -82,75 +100,152 @@ def coarse(h: Histogram, *, bins: int = 20) -> Histogram:
     )
 
 
-def holds(h: Histogram, names: Sequence[str], region: str) -> bool:
-    """Whether these data sets have an event in the region; one that was not filled has none."""
-    return bool(names) and region in h.axes["region"] and yields(h, names, region).error > 0
-
-
-def _pair(h: Histogram, info: RunInfo, regions: tuple[str, str], end: str) -> Iterator[Drawn]:
-    """Score and shape of a signal and a control region."""
-    yield f"score{end}", *_two_regions(h, info, regions, 0.99)
-    shape = compare(coarse(h), *regions, datasets=info.background)
-    where = f"{regions[0]} against {regions[1]}"
-    text = f"Shape of {shape.label} in {where}, background: {shape.verdict}."
-    yield f"shape{end}", plotting.shape_comparison(shape, caption=caption_of(info)), text
+def _figures(
+    output: Output, histograms: Mapping[str, Histogram], info: RunInfo, attempt: Attempts
+) -> Iterator[tuple[str, Callable[[], Drawn]]]:
+    """Name of each figure, and what draws it."""
+    h = histograms[info.detector]
+    filled = [one for one in info.regions if holds(h, info.background, one.name)]
+    for i, pair in enumerate(pairs(filled)):
+        end = "-".join(["", *pair]) if i else ""
+        where = f"the threshold of {info.detector} in {pair[1]}"
+        of_control: dict[str, Any] = {
+            "background": info.background,
+            "region": pair[1],
+            "quantile": QUANTILE,
+        }
+        cut = attempt(where, partial(threshold, h, **of_control))
+        yield f"score{end}", partial(_two_regions, h, info, pair, cut)
+        yield f"shape{end}", partial(_shapes, h, info, pair)
+    if filled and not pairs(filled):
+        yield "score", partial(_every_region, h, info, [one.name for one in filled])
+    for one in info.regions:
+        if one.name not in info.blind and holds(h, info.data, one.name):
+            yield f"data-{one.name}", partial(_data, h, info, one.name)
+    for i, region in enumerate(named(filled, "signal") or named(filled, "")):
+        yield from _separations(
+            output, histograms, info, region, f"-{region}" if i else "", attempt
+        )
 
 
 def _two_regions(
-    h: Histogram, info: RunInfo, regions: tuple[str, str], quantile: float
-) -> tuple[Figure, str]:
-    cut = threshold(h, background=info.background, region=regions[1], quantile=quantile)
+    h: Histogram, info: RunInfo, regions: tuple[str, str], cut: Threshold | None
+) -> Drawn:
+    """Score in a signal and a control region, with the threshold of the latter if it has one."""
     h = coarse(h)
     comparison = compare(h, *regions, datasets=info.background)
-    figure = plotting.score_regions(
-        h, comparison, thresholds={cut.rule: cut.value}, **_shown_with(info)
-    )
+    thresholds = {} if cut is None else {cut.rule: cut.value}
+    figure = plotting.score_regions(h, comparison, thresholds=thresholds, **_shown_with(info))
     text = (
         f"The {comparison.label} in {regions[1]} and {regions[0]}: "
-        "background stacked, signal as lines, ratio of the background's shapes."
+        f"{_what_is_drawn(info)}, ratio of the background's shapes."
     )
     return figure, text
 
 
+def _shapes(h: Histogram, info: RunInfo, regions: tuple[str, str]) -> Drawn:
+    """Shapes of the background in a signal and a control region."""
+    shape = compare(coarse(h), *regions, datasets=info.background)
+    where = f"{regions[0]} against {regions[1]}"
+    text = f"Shape of {shape.label} in {where}, background: {shape.verdict}."
+    return plotting.shape_comparison(shape, caption=caption_of(info)), text
+
+
 def _every_region(h: Histogram, info: RunInfo, regions: Sequence[str]) -> Drawn:
-    figure = plotting.score_panels(coarse(h), regions, **_shown_with(info))
+    h = coarse(h)
+    figure = plotting.score_panels(h, regions, **_shown_with(info))
+    text = f"The {h.axes['score'].label} in {', '.join(regions)}: {_what_is_drawn(info)}."
+    return figure, text
+
+
+def _data(h: Histogram, info: RunInfo, region: str) -> Drawn:
+    """Data in a region, beside the background if there is any."""
+    h = coarse(h)
+    label = h.axes["score"].label
+    shown = _shown_with(info)
+    if not holds(h, info.background, region):
+        alone = f"The {label} of the data in {region}, with Poisson errors."
+        return plotting.score_panels(h, [region], **shown), alone
+    del shown["blind"]
     text = (
-        f"The {h.axes['score'].label} in {', '.join(regions)}: background stacked, signal as lines."
+        f"The {label} in {region}: data as points with Poisson errors, {SIMULATED}, and the "
+        "ratio of data and background."
     )
-    return "score", figure, text
+    return plotting.data_and_background(h, region, **shown), text
+
+
+def _what_is_drawn(info: RunInfo) -> str:
+    if not info.data:
+        return SIMULATED
+    hidden = f" (blind in {', '.join(info.blind)})" if info.blind else ""
+    return f"{SIMULATED}, data as points{hidden}"
 
 
 def _shown_with(info: RunInfo) -> dict[str, Any]:
     return {
         "background": info.background,
         "signals": info.signals,
+        "data": info.data,
+        "blind": info.blind,
         "labels": {one.name: one.label for one in info.regions},
+        "names": info.labels,
+        "content": info.content,
         "caption": caption_of(info),
     }
 
 
-def _curves(
-    output: Output, histograms: Mapping[str, Histogram], info: RunInfo, region: str, end: str
-) -> Iterator[Drawn]:
+def _separations(
+    output: Output,
+    histograms: Mapping[str, Histogram],
+    info: RunInfo,
+    region: str,
+    end: str,
+    attempt: Attempts,
+) -> Iterator[tuple[str, Callable[[], Drawn]]]:
     """ROC and SIC of each signal in a region."""
+    if "columns" not in output:
+        return
+    names = [name for name in dict.fromkeys((info.detector, *CURVES)) if name in histograms]
     for signal in info.signals:
         if not holds(histograms[info.detector], [signal], region):
             continue
-        where: dict[str, Any] = {"signal": signal, "background": info.background, "region": region}
-        curves = {
-            name: per_event(output["columns"], name, **where).roc()
-            for name in dict.fromkeys((info.detector, *CURVES))
-            if name in histograms
-        }
-        for kind, draw in (("roc", plotting.roc), ("sic", plotting.sic)):
-            figure = draw(curves, title=f"{signal}, {region}", caption=caption_of(info))
-            text = (
-                f"{kind.upper()} of {signal} in {region}, weighted by cross-section, "
-                f"where at least {MIN_RAW} raw background events pass."
-            )
-            yield f"{kind}_{signal}{end}", figure, text
+        where = {"signal": signal, "background": info.background, "region": region}
+        make = partial(_rocs, output["columns"], names, where)
+        if curves := attempt(f"the ROC of {signal} in {region}", make):
+            for kind, draw in (("roc", plotting.roc), ("sic", plotting.sic)):
+                yield (
+                    f"{kind}_{signal}{end}",
+                    partial(_curves, curves, info, (signal, region), (kind, draw)),
+                )
 
 
-def _save(folder: str | Path, name: str, figure: Figure, text: str) -> FigureText:
+def _rocs(columns: Columns, names: Sequence[str], where: Mapping[str, Any]) -> dict[str, Roc]:
+    return {name: per_event(columns, name, **where).roc() for name in names}
+
+
+def _curves(
+    curves: Mapping[str, Roc],
+    info: RunInfo,
+    of_what: tuple[str, str],
+    how: tuple[str, Callable[..., Figure]],
+) -> Drawn:
+    (signal, region), (kind, draw) = of_what, how
+    title = f"{info.labels.get(signal, signal)}, {region}"
+    text = (
+        f"{kind.upper()} of {signal} in {region}, weighted by {weighted_by(info.content)}, "
+        f"where at least {MIN_RAW} raw background events pass."
+    )
+    return draw(curves, title=title, caption=caption_of(info)), text
+
+
+def weighted_by(content: str) -> str:
+    """What events are weighted by, if sums of their weights are this."""
+    return "cross-section" if content == "Events" else "the weights of the files"
+
+
+def _draw(folder: str | Path, name: str, make: Callable[[], Drawn], info: RunInfo) -> FigureText:
+    figure, text = make()
     plotting.save(figure, Path(folder) / "figures", name)
+    if info.incomplete:
+        text += " Incomplete: not everything was read."
     return FigureText(name, text, text)

@@ -1,30 +1,55 @@
 """From a processor's output to the folder of a run: numbers, tables, figures and the report.
 
 The rule: roles of data sets tell background, signal and data apart, and purposes of regions where
-thresholds come from and are applied. What holds no events makes no row.
+thresholds come from and are applied. What holds no events makes no row. Numbers are written before
+any table or figure is tried, and one that cannot be made is a remark.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import json
+import contextlib
+import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from hepmtp.datasets.manifest import Dataset
-from hepmtp.errors import ScoreError
-from hepmtp.events.regions import RegionInfo, named, regions_of
-from hepmtp.report.figures import Output, draw_scores, holds, pairs
-from hepmtp.report.info import SIMULATION_NOTE, FigureText, RunInfo, versions
-from hepmtp.report.page import TITLES, write_page
-from hepmtp.report.tables import write_csv, write_markdown
-from hepmtp.statistics.comparison import Selection, apply, best_separation, threshold
-from hepmtp.statistics.histograms import Histogram, canonical, save
-from hepmtp.statistics.performance import Columns, PerformanceRow, performance
-from hepmtp.storage import new_file
+from hepmtp.errors import ScoreError, StorageError
+from hepmtp.events.regions import regions_of
+from hepmtp.plotting import Caption
+from hepmtp.report.attempts import Attempts
+from hepmtp.report.blind import blind_regions, blinded
+from hepmtp.report.columns import COLUMNS, save_columns
+from hepmtp.report.figures import Output, draw_scores, pairs
+from hepmtp.report.info import FigureText, RunInfo, versions, write_json
+from hepmtp.report.known import (
+    INCOMPLETE,
+    KINDS,
+    caption_of,
+    content_of,
+    doubts,
+    labels_of,
+    normalisations,
+    note_of,
+)
+from hepmtp.report.page import write_page
+from hepmtp.report.problems import problems, remarks
+from hepmtp.report.rows import (
+    TABLES,
+    observations,
+    passing,
+    separation,
+    write_numbers,
+    write_tables,
+)
+from hepmtp.statistics.accounting import Accounting, incomplete
+from hepmtp.statistics.comparison import Observation, Selection
+from hepmtp.statistics.histograms import Histogram, canonical
+from hepmtp.statistics.normalisation import Normalisation
+from hepmtp.statistics.performance import PerformanceRow
 
 #: Said of a run that nothing more is known of.
 SUMMARY = (
@@ -33,12 +58,55 @@ SUMMARY = (
 
 
 class RunResult(NamedTuple):
-    """Where the report of a run lies, its tables, and the wall time [s]."""
+    """Where the report of a run lies, its tables, and what to know of it.
+
+    Parameters
+    ----------
+    report
+        the page.
+    performance, selection, observed
+        rows of the tables.
+    seconds
+        wall time.
+    problems
+        a sentence for each thing that makes the result empty; a run with any is no success.
+    complete
+        whether everything was read.
+    """
 
     report: Path
     performance: list[PerformanceRow]
     selection: list[Selection]
     seconds: float
+    problems: tuple[str, ...] = ()
+    complete: bool = True
+    observed: tuple[Observation, ...] = ()
+
+
+def can_write(folder: str | Path) -> None:
+    """Try the folder of a run before the run begins; nothing is left behind.
+
+    Raises
+    ------
+    StorageError
+        if no file can be written there, with the reason.
+    """
+    folder = Path(folder)
+    made = [one for one in (folder, *folder.parents) if not one.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(prefix=".hepmtp-", dir=folder) as file:
+            file.write(b"tried")
+            file.flush()
+    except OSError as error:
+        raise StorageError(
+            f"nothing can be written into the folder {folder} "
+            f"({error.strerror or type(error).__name__}): choose another one for the output"
+        ) from None
+    finally:
+        for one in made:
+            with contextlib.suppress(OSError):
+                one.rmdir()
 
 
 def write_run(
@@ -51,16 +119,20 @@ def write_run(
     title: str = "",
     summary: Sequence[str] = SUMMARY,
     scores: Mapping[str, str] | None = None,
-    figures: Sequence[FigureText] = (),
+    figures: Sequence[FigureText] | Callable[[], Sequence[FigureText]] = (),
     detector: str = "masked_token",
     reference: str = "multiplicity",
+    accounting: Accounting | None = None,
+    unblind: bool = False,
+    caption: Caption | None = None,
 ) -> RunResult:
     """Write the folder of a run and its report.
 
     Parameters
     ----------
     output
-        what `processors.anomaly.AnomalyProcessor` gave, with columns.
+        what `processors.anomaly.AnomalyProcessor` gave. Without columns there is no table of the
+        separation and no ROC.
     datasets
         what it ran on.
     command
@@ -70,162 +142,184 @@ def write_run(
     title, summary, scores
         words of the report: heading, paragraphs, what each score is.
     figures
-        drawn already into the run's folder, shown behind those of the scores.
+        drawn already into the run's folder, or what draws them; shown behind those of the scores.
     detector, reference
         the score that the run is about (the first one if it is not there), and the observable that
         it must beat.
+    accounting
+        what was read, skipped and lost, by data set; if anything was, everything says so.
+    unblind
+        also show data where a signal could be; see :mod:`hepmtp.report.blind`.
+    caption
+        what the figures claim; by default what all data sets say alike.
 
     Raises
     ------
     ScoreError
-        if the output has no columns.
+        if the output holds no histogram, as nothing was read.
     """
-    if "columns" not in output:
+    if not output.get("scores"):
         raise ScoreError(
-            "a report needs the scores event by event: run AnomalyProcessor with columns=True"
+            f"no event of {', '.join(one.name for one in datasets)} was read, so there is nothing "
+            f"to report. {' '.join(incomplete(accounting or {}))}".rstrip()
         )
+    regions, data = regions_of(output), names_of(datasets, "data")
+    blind = blind_regions(output, regions) if data and not unblind else []
+    output = blinded(output, data, blind)
     histograms = {name: canonical(h) for name, h in output["scores"].items()}
-    regions = regions_of(output)
-    detector = detector if detector in histograms else next(iter(histograms))
-    background, signals = (names_of(datasets, role) for role in ("background", "signal"))
-    own = "These are the events of your own files."
+    about = detector if detector in histograms else next(iter(histograms))
+    empty = problems(
+        output,
+        [one.name for one in datasets],
+        regions,
+        background=names_of(datasets, "background"),
+        accounting=accounting,
+    )
     info = RunInfo(
-        title=title or f"{detector} on {', '.join(dataset.name for dataset in datasets)}",
+        title=title or f"{about} on {', '.join(dataset.name for dataset in datasets)}",
         summary=summary,
-        note=SIMULATION_NOTE if all(one.embedded for one in datasets) else own,
         command=command,
-        background=background,
-        signals=signals,
-        detector=detector,
+        detector=about,
         reference=reference,
-        datasets=[_dataset_row(one) for one in datasets],
         scores=scores or {name: str(h.axes["score"].label) for name, h in histograms.items()},
         versions=versions(),
         regions=regions,
-        remarks=list(remarks(histograms[detector], regions, background)),
+        blind=blind,
+        incomplete=incomplete(accounting or {}),
+        **_of_datasets(datasets, normalisations(output, datasets), histograms[about]),
     )
-    drawn = draw_scores(folder, output, histograms, info)
-    table = separation(output, info)
-    selection = [
-        row
-        for pair in pairs(regions)
-        for h in histograms.values()
-        for row in passing(h, info, pair, columns=output["columns"])
-    ]
+    info = replace(
+        info,
+        caption=_claimed(caption, info),
+        remarks=list(dict.fromkeys([*empty, *_said(output, datasets, info, histograms[about])])),
+    )
+    _write_first(folder, info, histograms, output, accounting)
+    attempt = Attempts()
+    separated, selected, observed = _tables(folder, output, histograms, info, attempt)
+    drawn = draw_scores(folder, output, histograms, info, attempt)
+    if callable(figures):
+        figures = attempt("the figures beside those of the scores", figures) or ()
     seconds = time.perf_counter() - started
-    write_numbers(
-        folder,
-        info=dataclasses.replace(info, figures=[*drawn, *figures], seconds=seconds),
-        histograms=histograms,
-        cutflow=output["cutflow"],
-        performance=table,
-        selection=selection,
+    info = replace(
+        info,
+        figures=[*drawn, *figures],
+        seconds=seconds,
+        remarks=[*info.remarks, *attempt.remarks],
     )
-    return RunResult(write_page(folder), table, selection, seconds)
+    write_json(Path(folder) / "run.json", asdict(info))
+    attempt("the page", partial(write_page, folder))
+    return RunResult(
+        Path(folder) / "report.html",
+        separated,
+        selected,
+        seconds,
+        problems=tuple(empty),
+        complete=not info.incomplete,
+        observed=tuple(observed),
+    )
 
 
-def _dataset_row(dataset: Dataset) -> dict[str, Any]:
+def _of_datasets(
+    datasets: Sequence[Dataset], normalisation: Mapping[str, Normalisation], h: Histogram
+) -> dict[str, Any]:
+    """What `RunInfo` holds of the data sets; one that was not filled has no role in figures."""
+    filled = set(h.axes["dataset"])
+    return {
+        "note": note_of(datasets),
+        "datasets": [_dataset_row(one, normalisation[one.name]) for one in datasets],
+        "caption": caption_of(datasets, normalisation)._asdict(),
+        "content": content_of(normalisation),
+        "labels": labels_of(datasets),
+        **{
+            key: [name for name in names_of(datasets, role) if name in filled]
+            for key, role in (("background", "background"), ("signals", "signal"), ("data", "data"))
+        },
+    }
+
+
+def _claimed(caption: Caption | None, info: RunInfo) -> dict[str, Any]:
+    """What figures claim; those of an incomplete run say so."""
+    claimed = Caption(**(info.caption or {})) if caption is None else caption
+    if info.incomplete:
+        claimed = claimed._replace(text=", ".join(filter(None, (claimed.text, INCOMPLETE))))
+    return claimed._asdict()
+
+
+def _said(
+    output: Output, datasets: Sequence[Dataset], info: RunInfo, h: Histogram
+) -> Iterator[str]:
+    """Sentences on what the run does not allow, does not know, and does not show."""
+    yield from remarks(h, info.regions, names_of(datasets, "background"))
+    yield from doubts(datasets, normalisations(output, datasets))
+    if info.blind:
+        yield (
+            f"Data are blind in {', '.join(info.blind)}: no figure, table or file shows them "
+            "there. Regions of the purposes control and validation show them; so does unblind "
+            "(--unblind) everywhere."
+        )
+    if "columns" not in output:
+        yield (
+            "There are no scores event by event, so there is no separation and no ROC: run "
+            "AnomalyProcessor with columns=True."
+        )
+
+
+def _write_first(
+    folder: str | Path,
+    info: RunInfo,
+    histograms: Mapping[str, Histogram],
+    output: Output,
+    accounting: Accounting | None,
+) -> None:
+    """Write all that was computed, and remove what an earlier run left of what may not come."""
+    folder = Path(folder)
+    stale = [f"{name}.{kind}" for name in TABLES for kind in ("csv", "md")]
+    for name in (*stale, COLUMNS, "accounting.json", "report.html"):
+        (folder / name).unlink(missing_ok=True)
+    write_numbers(folder, info=info, histograms=histograms, cutflow=output["cutflow"])
+    if "columns" in output:
+        save_columns(folder, output["columns"])
+    if accounting is not None:
+        plain = {name: one.as_dict() for name, one in accounting.items()}
+        write_json(folder / "accounting.json", plain)
+
+
+def _tables(
+    folder: str | Path,
+    output: Output,
+    histograms: Mapping[str, Histogram],
+    info: RunInfo,
+    attempt: Attempts,
+) -> tuple[list[PerformanceRow], list[Selection], list[Observation]]:
+    """Make and write the tables, each as far as it can be made."""
+    separated = separation(output, info, attempt)
+    selected: list[Selection] = []
+    for pair in pairs(info.regions):
+        for h in histograms.values():
+            make = partial(passing, h, info, pair, columns=output.get("columns"))
+            selected += attempt(f"the selection by {h.name} in {pair[0]}", make) or []
+    observed: list[Observation] = []
+    for h in histograms.values():
+        of_data = partial(observations, h, info)
+        observed += attempt(f"the table of data above thresholds of {h.name}", of_data) or []
+    write = partial(write_tables, folder, info, separated, selected, observed)
+    attempt("a file of the tables", write)
+    return separated, selected, observed
+
+
+def _dataset_row(dataset: Dataset, normalisation: Normalisation) -> dict[str, Any]:
     return {
         "name": dataset.name,
         "role": dataset.role,
         "files": len(dataset.files),
         "events": dataset.events or "",
         "cross-section [pb]": dataset.cross_section_pb or "",
+        "luminosity [1/fb]": normalisation.luminosity_ifb or "",
+        "numbers are": KINDS[normalisation.kind],
         "from": "hepmtp simulation" if dataset.embedded else dataset.doi or "",
     }
-
-
-def remarks(
-    h: Histogram, regions: Sequence[RegionInfo], background: Sequence[str]
-) -> Iterator[str]:
-    """Sentences on what a run's regions and data sets do not allow."""
-    nothing = "there are no thresholds and no comparison of regions"
-    if not background:
-        yield f"No data set of this run is background: {nothing}."
-        return
-    missing = [purpose for purpose in ("signal", "control") if not named(regions, purpose)]
-    if missing:
-        yield f"No region of this run has the purpose {' or '.join(missing)}: {nothing}."
-    empty = [one.name for one in regions if not holds(h, background, one.name)]
-    if empty:
-        yield f"Regions without background events: {', '.join(empty)}."
 
 
 def names_of(datasets: Sequence[Dataset], role: str) -> list[str]:
     """Names of the data sets of this role."""
     return [dataset.name for dataset in datasets if dataset.role == role]
-
-
-def separation(output: Output, info: RunInfo) -> list[PerformanceRow]:
-    """How every detector separates every signal from the background.
-
-    In signal regions and those without a purpose, such as a preselection. Without columns no row.
-    """
-    h = next(iter(output["scores"].values()))
-    rows: list[PerformanceRow] = []
-    for region in named(info.regions, "signal", ""):
-        if "columns" in output and holds(h, info.background, region):
-            rows += performance(
-                output["columns"],
-                background=info.background,
-                signals=[name for name in info.signals if holds(h, [name], region)],
-                regions=[region],
-                reference=info.reference,
-            )
-    return rows
-
-
-def passing(
-    h: Histogram,
-    info: RunInfo,
-    regions: tuple[str, str],
-    *,
-    quantile: float = 0.99,
-    columns: Columns | None = None,
-) -> list[Selection]:
-    """What passes, in the first region, thresholds from the second; two rows per signal.
-
-    The first threshold is a quantile of the background and knows no signal. The second separates
-    labelled signal from background best, and is what the method's authors showed.
-    """
-    first, second = regions
-    background = info.background
-    found = [name for name in info.signals if holds(h, [name], first)]
-    if not (found and holds(h, background, first) and holds(h, background, second)):
-        return []
-    blind = threshold(h, background=background, region=second, quantile=quantile)
-    rows = []
-    for name in found:
-        cuts = [blind]
-        if holds(h, [name], second):
-            cuts.append(best_separation(h, background=background, signal=name, region=second))
-        rows += [
-            apply(h, cut, background=background, signal=name, region=first, columns=columns)
-            for cut in cuts
-        ]
-    return rows
-
-
-def write_numbers(
-    folder: str | Path,
-    *,
-    info: RunInfo,
-    histograms: Mapping[str, Histogram],
-    cutflow: Mapping[str, Mapping[str, Mapping[str, float]]],
-    performance: Sequence[PerformanceRow] = (),
-    selection: Sequence[Selection] = (),
-) -> None:
-    """Write everything of a run's folder but the figures, the detector and the page."""
-    folder = Path(folder)
-    save(folder / "histograms.json", histograms)
-    for name, content in (("cutflow.json", cutflow), ("run.json", asdict(info))):
-        with new_file(folder / name) as temporary:
-            temporary.write_text(
-                json.dumps(content, indent=1, ensure_ascii=False, default=dict) + "\n",
-                encoding="utf-8",
-            )
-    tables: dict[str, Sequence[Any]] = {"performance": performance, "selection": selection}
-    for name, rows in tables.items():
-        if rows:
-            write_csv(folder / f"{name}.csv", rows)
-            write_markdown(folder / f"{name}.md", rows, titles=TITLES)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from hepmtp.errors import StorageError
 from hepmtp.events.regions import REGIONS, RegionInfo, described
+from hepmtp.storage import new_file
 
 #: Said of every run on events that hepmtp simulated itself.
 SIMULATION_NOTE = (
@@ -39,7 +40,7 @@ class RunInfo:
         what kind of events these are; shown at the top and beside the data.
     command
         command line that makes this run again.
-    background, signals
+    background, signals, data
         names of the data sets of each role.
     detector, reference
         the score that the run is about, and the plain observable that it must beat.
@@ -57,6 +58,17 @@ class RunInfo:
         the regions of the run, in their order.
     remarks
         sentences on what could not be made and why, shown with what was found.
+    caption
+        what figures claim (`plotting.Caption`); a run of before this was kept claims what its note
+        says.
+    content
+        what sums of its weights are: "Events", or "Sum of weights"; the same.
+    labels
+        data set -> TeX label, of those that have one of their own.
+    blind
+        regions in which the data were not looked at.
+    incomplete
+        sentences on what was not read; a run without any is complete.
     """
 
     title: str
@@ -74,6 +86,25 @@ class RunInfo:
     versions: Mapping[str, str] = field(default_factory=dict)
     regions: Sequence[RegionInfo] = ()
     remarks: Sequence[str] = ()
+    data: Sequence[str] = ()
+    caption: Mapping[str, Any] | None = None
+    content: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    blind: Sequence[str] = ()
+    incomplete: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        if not self.content:
+            known = self.note == SIMULATION_NOTE
+            object.__setattr__(self, "content", "Events" if known else "Sum of weights")
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write plain data into a file of a run's folder."""
+    with new_file(path) as temporary:
+        temporary.write_text(
+            json.dumps(content, indent=1, ensure_ascii=False, default=dict) + "\n", encoding="utf-8"
+        )
 
 
 def versions(

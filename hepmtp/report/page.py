@@ -18,7 +18,8 @@ import jinja2
 from hepmtp.errors import StorageError
 from hepmtp.events.regions import RegionInfo
 from hepmtp.report.info import RunInfo, read_info, read_json
-from hepmtp.report.tables import Cells, Record, cells, read_csv, rounded
+from hepmtp.report.tables import MARK, Cells, Record, cells, read_csv, rounded
+from hepmtp.statistics.accounting import Account, Accounting
 from hepmtp.storage import new_file
 
 #: Column titles of the tables for the reader.
@@ -45,7 +46,23 @@ TITLES = {
     "z": "Asimov Z",
     "sigma_b": "Background error",
     "counts": "Counts",
+    "observed": "Observed events",
+    "ratio": "Observed / background",
 }
+
+#: So many losses are shown one by one; accounting.json holds all.
+MOST_LOSSES = 20
+
+
+def titles(content: str) -> dict[str, str]:
+    """Column titles where sums of weights are `content`."""
+    if content == "Events":
+        return TITLES
+    return TITLES | {
+        "auc": "AUC, by weight",
+        "s": f"Signal, {content.lower()}",
+        "b": f"Background, {content.lower()}",
+    }
 
 
 def write_page(folder: str | Path) -> Path:
@@ -58,10 +75,12 @@ def write_page(folder: str | Path) -> Path:
     """
     folder = Path(folder)
     info = read_info(folder)
-    performance, selection = (
+    performance, selection, observed = (
         read_csv(path) if (path := folder / f"{name}.csv").exists() else []
-        for name in ("performance", "selection")
+        for name in ("performance", "selection", "observed")
     )
+    named = titles(info.content)
+    accounts = read_accounting(folder)
     loader = jinja2.PackageLoader("hepmtp", "data")
     environment = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
@@ -73,9 +92,15 @@ def write_page(folder: str | Path) -> Path:
         conclusions=conclusions(performance, info),
         datasets=cells([{key: str(value) for key, value in row.items()} for row in info.datasets]),
         regions=[(one.name, _definition(one)) for one in info.regions],
-        cutflow=_cutflow(read_json(folder / "cutflow.json"), [*info.background, *info.signals]),
-        performance=_by(performance, ("region", "signal")),
-        selection=_by(selection, ("signal", "region", "rule", "counts"), hidden=("sigma_b",)),
+        cutflow=_cutflow(read_json(folder / "cutflow.json"), info),
+        performance=_by(performance, ("region", "signal"), named),
+        selection=_by(
+            selection, ("signal", "region", "rule", "counts"), named, hidden=("sigma_b",)
+        ),
+        observed=_by(observed, ("region", "rule"), named),
+        accounting=_accounting(accounts) if accounts else None,
+        losses=[(name, loss) for name, one in accounts.items() for loss in one.losses],
+        most_losses=MOST_LOSSES,
         figures=[(one, _image(folder / "figures" / f"{one.name}.png")) for one in info.figures],
     )
     with new_file(folder / "report.html") as temporary:
@@ -120,35 +145,98 @@ def _pair(row: Record, name: str) -> str:
     return rounded(float(row[name]), float(row[f"{name}_error"]))
 
 
-def _cutflow(
-    content: Mapping[str, Mapping[str, Mapping[str, float]]], order: Sequence[str]
-) -> Cells:
-    """Raw counts and yields per data set and region; data sets in this order, then others."""
+def _cutflow(content: Mapping[str, Mapping[str, Mapping[str, float]]], info: RunInfo) -> Cells:
+    """Raw counts and sums of weights per data set and region.
+
+    Data sets by role, then others.
+    """
+    order = [*info.background, *info.signals, *info.data]
     names = [name for name in order if name in content] + sorted(set(content) - set(order))
-    regions = list(dict.fromkeys(region for one in content.values() for region in one))
-    header = [text for region in regions for text in (f"{region}: raw", f"{region}: events")]
+    filled = (region for one in content.values() for region in one)
+    regions = list(dict.fromkeys([*filled, *info.blind]))
+    header = [
+        text
+        for region in regions
+        for text in (f"{region}: raw", f"{region}: {info.content.lower()}")
+    ]
     rows = []
     for name in names:
-        counts = [content[name].get(one, {"raw": 0, "sumw": 0.0, "sumw2": 0.0}) for one in regions]
-        pairs = [(str(n["raw"]), rounded(n["sumw"], math.sqrt(n["sumw2"]))) for n in counts]
+        pairs = [
+            ("blind", "blind")
+            if name in info.data and region in info.blind
+            else _count(content[name].get(region, {}), observed=name in info.data)
+            for region in regions
+        ]
         rows.append([name, *itertools.chain.from_iterable(pairs)])
     return Cells(["Data set", *header], rows)
 
 
+def _count(count: Mapping[str, float], *, observed: bool) -> tuple[str, str]:
+    """Raw events and their sum of weights; what was counted in data has no error."""
+    raw, sumw = count.get("raw", 0), count.get("sumw", 0.0)
+    if observed and sumw == raw:
+        return str(raw), str(raw)
+    return str(raw), rounded(sumw, math.sqrt(count.get("sumw2", 0.0)))
+
+
+def read_accounting(folder: Path) -> dict[str, Account]:
+    """What a run says that it read; nothing if it does not say so."""
+    path = folder / "accounting.json"
+    if not path.exists():
+        return {}
+    try:
+        return {name: Account.from_dict(one) for name, one in read_json(path).items()}
+    except (TypeError, KeyError, AttributeError) as error:
+        raise StorageError(
+            f"{path} is no accounting of this hepmtp ({error}); run again to write it"
+        ) from None
+
+
+def _accounting(accounts: Accounting) -> Cells:
+    """What was expected, read, skipped and lost, per data set."""
+    header = ["Data set", "Files", "Chunks", "Events", "Weight read", "Skipped", "Lost"]
+    rows = []
+    for name, one in accounts.items():
+        read = [
+            f"{done} of {wanted}"
+            for done, wanted in (
+                (one.files_read, one.files),
+                (one.chunks_read, one.chunks),
+                (one.events_read, one.events),
+            )
+        ]
+        weight = "-" if one.weight_read is None else f"{one.weight_read:.6g}"
+        rows.append([name, *read, weight, _missing(one, "skipped"), _missing(one, "lost")])
+    return Cells(header, rows)
+
+
+def _missing(one: Account, kind: str) -> str:
+    """Events that were skipped or lost, and their weight if it is known."""
+    losses = [loss for loss in one.losses if loss.kind == kind]
+    events, weight = one.total(kind)
+    known = all(loss.events is not None for loss in losses)
+    text = str(events) if known else f"{events} or more"
+    return text if weight is None or not losses else f"{text} (weight {weight:.6g})"
+
+
 def _by(
-    rows: Sequence[Record], keys: Sequence[str], *, hidden: Sequence[str] = ()
+    rows: Sequence[Record],
+    keys: Sequence[str],
+    titles: Mapping[str, str],
+    *,
+    hidden: Sequence[str] = (),
 ) -> list[tuple[str, Cells]]:
     """One table per value of `keys`, which become its heading, without its empty columns."""
     groups: dict[str, list[Record]] = {}
     for row in rows:
-        heading = ", ".join(f"{TITLES.get(key, key)}: {row[key]}" for key in keys)
-        left = {name: value for name, value in row.items() if name not in {*keys, *hidden}}
+        heading = ", ".join(f"{titles.get(key, key)}: {row[key]}" for key in keys)
+        left = {name: value for name, value in row.items() if name not in {*keys, *hidden, MARK}}
         groups.setdefault(heading, []).append(left)
     tables = []
     for heading, group in groups.items():
         filled = [name for name in group[0] if any(row[name] for row in group)]
         tables.append(
-            (heading, cells([{name: row[name] for name in filled} for row in group], titles=TITLES))
+            (heading, cells([{name: row[name] for name in filled} for row in group], titles=titles))
         )
     return tables
 

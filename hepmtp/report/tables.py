@@ -18,6 +18,8 @@ from hepmtp.errors import OptionError, StorageError
 from hepmtp.storage import new_file
 
 Record = dict[str, str]
+#: Column of a csv file whose numbers are those of a run that has not read everything.
+MARK = "incomplete"
 
 
 class Cells(NamedTuple):
@@ -32,12 +34,15 @@ def records(rows: Sequence[Any]) -> list[Record]:
     return [{name: _exact(value) for name, value in row._asdict().items()} for row in rows]
 
 
-def write_csv(path: str | Path, rows: Sequence[Any]) -> Path:
-    """Write rows (NamedTuples of one type) with full precision."""
+def write_csv(path: str | Path, rows: Sequence[Any], *, incomplete: bool = False) -> Path:
+    """Write rows (NamedTuples of one type) with full precision.
+
+    If not everything was read, a last column `MARK` says so in every row.
+    """
     if not rows:
         raise OptionError(f"{path}: a table without rows has no columns; there is nothing to write")
     text = io.StringIO()
-    found = records(rows)
+    found = [row | {MARK: "True"} if incomplete else row for row in records(rows)]
     writer = csv.DictWriter(text, fieldnames=list(found[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(found)
@@ -56,11 +61,19 @@ def read_csv(path: str | Path) -> list[Record]:
 
 
 def write_markdown(
-    path: str | Path, rows: Sequence[Any], *, titles: Mapping[str, str] | None = None
+    path: str | Path,
+    rows: Sequence[Any],
+    *,
+    titles: Mapping[str, str] | None = None,
+    note: str = "",
 ) -> Path:
-    """Write rows as a markdown table with rounded numbers; `titles` name columns for the reader."""
+    """Write rows as a markdown table with rounded numbers.
+
+    `titles` name columns for the reader, and `note` stands before the table.
+    """
+    text = f"{note}\n\n" if note else ""
     with new_file(path) as temporary:
-        temporary.write_text(markdown(cells(records(rows), titles=titles)), encoding="utf-8")
+        temporary.write_text(text + markdown(cells(records(rows), titles=titles)), encoding="utf-8")
     return Path(path)
 
 

@@ -17,7 +17,7 @@ from hepmtp import plotting
 from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
 from hepmtp.events.split import part_of
 from hepmtp.events.tokens import TokenBatch
-from hepmtp.plotting import SIMULATION, Caption
+from hepmtp.plotting import UNKNOWN, Caption
 from hepmtp.report.info import FigureText
 
 
@@ -28,7 +28,7 @@ def draw_tokens(
     signal: ak.Array,
     *,
     max_events: int = 3000,
-    caption: Caption = SIMULATION,
+    caption: Caption = UNKNOWN,
 ) -> list[FigureText]:
     """Draw the figures into the run's folder ``figures`` and return their words.
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
 
 import awkward as ak
@@ -18,9 +19,17 @@ from uproot.source.object import ObjectSource
 
 from hepmtp.errors import ReadError
 from hepmtp.readers import ChunkReader
+from hepmtp.readers.darkmachines.reader import DarkMachinesCSV
 from hepmtp.readers.formats import load_reader
 from hepmtp.readers.lines import Chunk
 from hepmtp.readers.root import write_tree
+
+# what `chunk_name` writes; a path may hold anything, so the name is matched from its end
+_NAME = re.compile(
+    r"(?P<path>.+)\?entries=(?P<start>\d+)-(?P<stop>\d+)(&bytes=(?P<first>\d+)-(?P<last>\d+))?"
+    r"(&options=(?P<options>[^&]+))?&reader=(?P<reader>[^&?]+)",
+    re.DOTALL,
+)
 
 
 def tree_bytes(events: ak.Array) -> bytes:
@@ -53,23 +62,58 @@ class ChunkSource(ObjectSource):  # type: ignore[misc]
     """
 
     def __new__(cls, file_path: str, **options: Any) -> Any:
-        return (
-            super().__new__(cls) if "?entries=" in file_path else FSSpecSource(file_path, **options)
-        )
+        if is_chunk(file_path):
+            return super().__new__(cls)
+        return FSSpecSource(file_path, **options)
 
     def __init__(self, file_path: str, **options: Any) -> None:
         super().__init__(io.BytesIO(tree_bytes(_read_named(file_path))), **options)
 
 
+class Skipped(NamedTuple):
+    """Events that the reader of a chunk left out as it was told."""
+
+    events: int
+    weight: float | None
+    reason: str
+
+
+# what was skipped of the chunks that this process has read and nobody has asked for yet
+_skipped: dict[str, Skipped] = {}
+
+
+def skipped_of(name: str) -> Skipped | None:
+    """What the reader left out of a chunk that this process has just read; told once."""
+    return _skipped.pop(name, None)
+
+
+def is_chunk(name: str) -> bool:
+    """Whether this is a `chunk_name`, and no file of that name."""
+    return _NAME.fullmatch(name) is not None
+
+
+def path_of(name: str) -> str:
+    """The file that a chunk is of; a name of another kind is a file itself."""
+    found = _NAME.fullmatch(name)
+    return name if found is None else found["path"]
+
+
 def _read_named(name: str) -> ak.Array:
-    path, _, query = name.rpartition("?entries=")
-    entries, *rest = query.split("&")
-    options = dict(option.split("=", 1) for option in rest)
-    reader = load_reader(options["reader"], **json.loads(unquote(options.get("options", "{}"))))
-    start, stop = (int(number) for number in entries.split("-"))
-    if "bytes" not in options:
+    found = _NAME.fullmatch(name)
+    if found is None:
+        raise ReadError(f"{name} is no chunk of a file")
+    path, start, stop = found["path"], int(found["start"]), int(found["stop"])
+    options = json.loads(unquote(found["options"] or "{}"))
+    reader = load_reader(found["reader"], **options)
+    if found["first"] is None:
         return reader.read(path, start, stop)
     if not isinstance(reader, ChunkReader):
-        raise ReadError(f"{path}: {options['reader']} does not read chunks")
-    byte_start, byte_stop = (int(number) for number in options["bytes"].split("-"))
-    return reader.read_chunk(path, Chunk(start, stop - start, byte_start, byte_stop))
+        raise ReadError(f"{path}: {found['reader']} does not read chunks")
+    chunk = Chunk(start, stop - start, int(found["first"]), int(found["last"]))
+    if not isinstance(reader, DarkMachinesCSV):
+        return reader.read_chunk(path, chunk)
+    events, report = reader.read_chunk_with_report(path, chunk)
+    if report.lines:
+        weight = None if report.unreadable else report.sumw
+        _skipped[name] = Skipped(report.lines, weight, report.reasons[0])
+    return events

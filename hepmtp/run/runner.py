@@ -7,25 +7,21 @@ that says which entries it holds.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from coffea.processor import Runner
 from coffea.processor.executor import WorkItem
 
-from hepmtp.errors import HepmtpError, ReadError
-from hepmtp.readers import ChunkReader
-from hepmtp.readers.formats import OWN_ROOT, load_reader, reader_name
-from hepmtp.readers.lines import is_remote, split
-from hepmtp.readers.root import TREE, HepmtpSchema, RootReader
-from hepmtp.run.chunks import ChunkSource, chunk_name
-from hepmtp.storage import current_name
-
-#: What coffea itself writes into the metadata of events.
-_RESERVED = {"dataset", "filename", "treename", "entrystart", "entrystop", "fileuuid"}
+from hepmtp.datasets.filesets import Wanted, read_fileset
+from hepmtp.errors import OptionError, ReadError
+from hepmtp.readers.root import HepmtpSchema
+from hepmtp.run.chunks import ChunkSource, path_of, skipped_of
+from hepmtp.run.failing import is_left_out, tried, tried_on_worker
+from hepmtp.run.plan import Plan, plan_of
+from hepmtp.statistics.accounting import Account, Loss
 
 
 class _Forgetful(dict[Any, Any]):
@@ -39,27 +35,47 @@ class _Forgetful(dict[Any, Any]):
 class HepRunner(Runner):  # type: ignore[misc]
     """Coffea's Runner that also takes every other format that has a reader, mixed with ROOT.
 
-    ``HepRunner(executor)(fileset, processor)`` takes a fileset of
-    ``{dataset: {"files": [...], "metadata": {...}}}``. The metadata "reader" of a data set names
-    its reader (``"package.module:Class"``); by default the files say it. Options of the reader are
-    the metadata "reader_options", a mapping of what JSON can hold.
+    ``HepRunner(executor)(fileset, processor)`` takes a fileset in any form that coffea takes or
+    gives (:mod:`hepmtp.datasets.filesets`). The metadata "reader" of a data set names its reader
+    (``"package.module:Class"``); by default what is in the files tells. Options of the reader are
+    the metadata "reader_options", a mapping of what JSON can hold. A tree that is named for a file
+    is the one that is read.
 
-    All other options are coffea's, but files are looked at anew in each run unless a metadata_cache
-    is given. An error of ours on a worker arrives as the same error.
+    All other options are coffea's, with these differences. Files are looked at anew in each run
+    unless a metadata_cache is given. `skipbadfiles` leaves out what cannot be read, whatever the
+    format: a file that cannot be opened, or a chunk of it, but never an error of the processor.
+    What may pass by itself is tried again after a pause. An error of ours on a worker arrives as
+    the same error. The format is always found from the file, so "format" stays "root".
+
+    Attributes
+    ----------
+    accounting
+        after a run: data set -> :class:`hepmtp.statistics.accounting.Account`.
     """
 
     schema: Any = HepmtpSchema
     chunksize: int = 20_000
     metadata_cache: Any = None
+    accounting: dict[str, Account] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.metadata_cache is None:
             self.metadata_cache = _Forgetful()
         super().__post_init__()
+        if self.format != "root":
+            raise OptionError(
+                f"format is {self.format!r}: HepRunner finds the format of every file itself; "
+                "leave it out"
+            )
+        if self.skipbadfiles and self.use_dataframes:
+            raise OptionError(
+                "skipbadfiles and a DaskExecutor with use_dataframes do not go together: a data "
+                "frame has no place for what was lost"
+            )
 
     def preprocess(
         self,
-        fileset: Mapping[str, Any],
+        fileset: Any,
         *,
         treename: str | None = None,
         uproot_options: dict[str, Any] | None = None,
@@ -67,107 +83,164 @@ class HepRunner(Runner):  # type: ignore[misc]
     ) -> list[WorkItem]:
         """The chunks of all files, data set by data set; counts the events of every file.
 
+        Parameters
+        ----------
+        fileset
+            in any form of :mod:`hepmtp.datasets.filesets`.
+        treename
+            tree of files that have trees and for which none is named.
+
         Raises
         ------
+        ManifestError
+            if the fileset is wrong, naming data set and key.
         ReadError
-            if a file is missing, empty or of no known kind.
+            if a file is missing, empty or of no known kind, unless `skipbadfiles` is set.
         """
-        roots: dict[str, Any] = {}
+        self.accounting = {}
         items: list[WorkItem] = []
-        for dataset, entry in fileset.items():
-            given = dict(entry) if isinstance(entry, Mapping) else {"files": entry}
-            tree = given.setdefault("treename", treename or TREE)
-            metadata = dict(given.get("metadata") or {})
-            if clash := _RESERVED & metadata.keys():
-                raise ReadError(
-                    f"data set {dataset!r}: metadata {sorted(clash)} are coffea's own; "
-                    "choose other names"
-                )
-            trees = given["files"]
-            if not isinstance(trees, Mapping):
-                trees = dict.fromkeys(trees, tree)
-            for path, local_tree in trees.items():
-                reader = current_name(metadata.get("reader") or self._reader(str(path)))
-                options = metadata.get("reader_options") or {}
-                if reader == OWN_ROOT and not options:
-                    self._check_root(str(path), local_tree)
-                    root = roots.setdefault(dataset, {**given, "files": {}, "treename": None})
-                    root["files"][str(path)] = local_tree
-                else:
-                    size = self.chunksize
-                    items += _work_items(dataset, str(path), reader, options, size, metadata)
-        if roots:
-            options = {"handler": ChunkSource, **(uproot_options or {})}
-            items += super().preprocess(roots, uproot_options=options, **kwargs)
-        of = {dataset: [item for item in items if item.dataset == dataset] for dataset in fileset}
-        return [item for mine in of.values() for item in mine[: self.maxchunks]]
+        options = {"handler": ChunkSource, **(uproot_options or {})}
+        for dataset, entry in read_fileset(fileset, missing_ok=bool(self.skipbadfiles)).items():
+            account = self.accounting[dataset] = Account(files=len(entry.files))
+            plans = [
+                plan
+                for wanted in entry.files
+                if (plan := self._planned(wanted, entry.metadata, treename, account)) is not None
+            ]
+            entries = sum(plan.events for plan in plans)
+            roots = {plan.path: plan.tree for plan in plans if plan.chunks is None}
+            found: dict[str, list[WorkItem]] = {}
+            if roots:
+                given: dict[str, Any] = {"files": roots, "metadata": entry.metadata}
+                given |= {} if entry.preload is None else {"preload": sorted(entry.preload)}
+                for item in super().preprocess({dataset: given}, uproot_options=options, **kwargs):
+                    found.setdefault(item.filename, []).append(item)
+            mine = []
+            for plan in plans:
+                chunks = found.get(plan.path, []) if plan.chunks is None else plan.items(dataset)
+                mine += [
+                    replace(item, usermeta=entry.metadata | plan.share(item, entries))
+                    for item in plan.within_steps(chunks)
+                ]
+            if self.maxchunks is not None:
+                mine = mine[: self.maxchunks]
+            account.chunks, account.events = len(mine), sum(map(len, mine))
+            items += mine
+        if not items:
+            raise ReadError(self._nothing())
+        return items
 
     def run(
         self,
         fileset: Any,
         processor_instance: Any,
         *,
+        treename: str | None = None,
         uproot_options: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> Any:
         """As coffea's `run`, with the source that opens our chunks.
 
-        Nothing is cached: each chunk is read once.
+        Nothing is cached: each chunk is read once. `fileset` may be what `preprocess` gave.
         """
         caches = {"array_cache": None, "object_cache": None}
         options = {"handler": ChunkSource, **caches, **(uproot_options or {})}
-        return super().run(fileset, processor_instance, uproot_options=options, **kwargs)
+        if isinstance(fileset, str | os.PathLike | Mapping):
+            more = {name: kwargs[name] for name in ("trace",) if name in kwargs}
+            if more:
+                more["processor_instance"] = processor_instance
+            items = self.preprocess(
+                fileset, treename=treename, uproot_options=uproot_options, **more
+            )
+        else:
+            items = list(fileset)
+        kwargs.pop("trace", None)
+        try:
+            result = super().run(items, processor_instance, uproot_options=options, **kwargs)
+        except KeyError as error:
+            if error.args != ("out",):  # what coffea asks for when no chunk gave a result
+                raise
+            raise ReadError(
+                "nothing of this run could be read; run without skipbadfiles (--skip-bad) to see "
+                "why"
+            ) from None
+        if not self.use_dataframes:
+            wrapped = result.unwrap() if hasattr(result, "is_ok") and result.is_ok() else result
+            if isinstance(wrapped, dict):
+                self._account(items, wrapped)
+                if "out" not in wrapped:
+                    raise ReadError(self._nothing())
+        return result
 
     @staticmethod
     def automatic_retries(
-        retries: int, skipbadfiles: Any, func: Callable[..., Any], *args: Any, **kwargs: Any
+        retries: int,  # noqa: ARG004 (of any error: only what may pass is tried again)
+        skipbadfiles: Any,
+        func: Callable[..., Any],
+        *args: Any,
+        use_result_type: bool = False,
+        **kwargs: Any,
     ) -> Any:
-        """As coffea's, but an error of ours is not wrapped: a pickle loses its cause."""
-        try:
-            return Runner.automatic_retries(retries, skipbadfiles, func, *args, **kwargs)
-        except Exception as error:
-            cause: BaseException | None = error
-            while cause is not None and not isinstance(cause, HepmtpError):
-                cause = cause.__cause__ or cause.__context__
-            if cause is None:
-                raise
-        raise cause  # out here, so that it is not its own context: Dask pickles those too
-
-    def _reader(self, path: str) -> str:
-        """Name of a file's reader; coffea's own if bad files are skipped or the schema is other."""
-        if path.endswith(".root") and (self.schema is not HepmtpSchema or self.skipbadfiles):
-            return OWN_ROOT
-        return reader_name(path)
-
-    def _check_root(self, path: str, tree: str) -> None:
-        """Say what is wrong with a file before a worker does; other schemas are coffea's matter."""
-        if self.schema is HepmtpSchema and not self.skipbadfiles and "://" not in path:
-            RootReader(tree=tree).num_events(path)
-
-
-def _work_items(
-    dataset: str,
-    path: str,
-    name: str,
-    options: Mapping[str, Any],
-    size: int,
-    metadata: dict[str, Any],
-) -> Iterator[WorkItem]:
-    """Chunks of a file that coffea does not open, for the reader of this name and options."""
-    reader = load_reader(name, **options)
-    if isinstance(reader, ChunkReader):
-        chunks = reader.chunks(path, size)
-    else:
-        chunks = split(path, reader.num_events(path), size)
-    where = path
-    if not is_remote(path):
-        stat = Path(path).stat()
-        where = f"{Path(path).absolute()} {stat.st_size} {stat.st_mtime_ns}"
-    for chunk in chunks:
-        named = chunk_name(
-            path, name, chunk, options=options, bytes_known=isinstance(reader, ChunkReader)
+        """As coffea's: see :mod:`hepmtp.run.failing` for what is tried again, and left out."""
+        skip = False if use_result_type else skipbadfiles
+        result = tried_on_worker(skip, func, *args, **kwargs)
+        names = (
+            {item: item.filename for item in result.get("processed", ())}
+            if (isinstance(result, dict))
+            else {}
         )
-        # coffea's checkpointer knows a chunk by this and its entries, which always start at 0
-        identity = f"{where} {named}"
-        uuid = hashlib.md5(identity.encode(), usedforsecurity=False).digest()
-        yield WorkItem(dataset, named, TREE, 0, chunk.n_entries, uuid, metadata, None)
+        found = {item: skipped_of(name) for item, name in names.items()}
+        if skipped := {item: one for item, one in found.items() if one is not None}:
+            result["skipped"] = {item: tuple(one) for item, one in skipped.items()}
+        return result
+
+    def _planned(
+        self,
+        wanted: Wanted,
+        metadata: Mapping[str, Any],
+        treename: str | None,
+        account: Account,
+    ) -> Plan | None:
+        """How a file is read; None if it cannot be and is left out."""
+        try:
+            plan: Plan = tried(plan_of, wanted, metadata, treename, self)
+        except Exception as error:
+            if not is_left_out(error, self.skipbadfiles):
+                raise
+            account.losses.append(Loss("lost", wanted.path, 0, None, None, str(error)))
+            return None
+        return plan
+
+    def _account(self, items: Sequence[WorkItem], wrapped: Mapping[str, Any]) -> None:
+        """Fill in what was read, skipped and lost."""
+        lost, skipped = (wrapped.get(name, {}) for name in ("lost", "skipped"))
+        of: dict[str, list[WorkItem]] = {}
+        for item in items:
+            of.setdefault(item.dataset, []).append(item)
+        output = wrapped.get("out")
+        tallies = output.get("normalisation") if isinstance(output, dict) else None
+        for dataset, mine in of.items():
+            account = self.accounting.setdefault(dataset, Account())
+            if not account.chunks:  # the chunks were made by somebody else
+                account.files = len({path_of(item.filename) for item in mine})
+                account.chunks, account.events = len(mine), sum(map(len, mine))
+            read = [item for item in mine if item not in lost]
+            account.chunks_read = len(read)
+            account.files_read = len({path_of(item.filename) for item in read})
+            account.events_read = sum(map(len, read))
+            for item in mine:
+                path = path_of(item.filename)
+                if item in lost:
+                    account.losses.append(Loss("lost", path, 1, len(item), None, lost[item]))
+                elif item in skipped:
+                    events, weight, reason = skipped[item]
+                    account.losses.append(Loss("skipped", path, 0, events, weight, reason))
+                    account.events_read -= events
+            if tallies and dataset in tallies:
+                account.weight_read = float(getattr(tallies[dataset], "weight", 0.0))
+
+    def _nothing(self) -> str:
+        lost = [loss for account in self.accounting.values() for loss in account.losses]
+        if lost:
+            return f"nothing of this run could be read; first: {lost[0].reason}"
+        return "the files of this run have no events: there is nothing to analyse"

@@ -19,9 +19,10 @@ from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
 from hepmtp.detectors.observables import OBSERVABLES, Observable
 from hepmtp.detectors.token_rarity import TokenRarity
 from hepmtp.errors import TrainingError
+from hepmtp.events.regions import Region, sideband_of
+from hepmtp.events.split import joined
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.run.runner import HepRunner
-from hepmtp.tokenizers import Tokenizer
 from hepmtp.training.loop import Progress
 
 #: Parts of the events that may train, as a corpus processor names them.
@@ -32,10 +33,11 @@ def train_detectors(
     datasets: Sequence[Dataset],
     detector: MaskedTokenDetector,
     *,
-    corpus: Callable[[Tokenizer], Any],
+    corpus: Callable[..., Any],
     executor: Any,
     chunksize: int = 20_000,
     sample_events: int = 100_000,
+    sideband: Region | None = None,
     checkpoint: str | Path | None = None,
     progress: Progress | None = None,
     skip_bad: bool = False,
@@ -47,28 +49,34 @@ def train_detectors(
     Parameters
     ----------
     datasets
-        background only; anything else raises TrainingError.
+        background only, or data only with a sideband; anything else raises TrainingError.
     detector
         not trained yet.
     corpus
-        makes a processor of the tokenizer: :class:`processors.corpus.CorpusProcessor`, or one with
-        the same output.
+        makes a processor of the tokenizer (and the sideband, as a keyword, if there is one):
+        :class:`processors.corpus.CorpusProcessor`, or one with the same output.
     executor
         of :func:`hepmtp.run.executors.make_executor`.
     sample_events
         number of first events of each file that bin edges, token frequencies and ranges of axes are
         fitted on.
+    sideband
+        region of data that may train, said explicitly; its name is remembered.
     checkpoint, progress
         of :func:`hepmtp.training.loop.train`.
     skip_bad
         leave out files that cannot be read.
     """
     sample = read(datasets, stop=sample_events, skip_bad=skip_bad)
+    options: dict[str, Any] = {}
+    if sideband is not None:
+        sample, options = sideband_of(sample, sideband), {"sideband": sideband}
     detector.tokenizer.fit(training_events(sample))
     runner = HepRunner(executor, chunksize=chunksize, skipbadfiles=skip_bad)
-    output = runner(fileset(datasets), corpus(detector.tokenizer))
+    output = runner(fileset(datasets), corpus(detector.tokenizer, **options))
     training, validation = training_tokens(output)
     detector.fit_tokens(training, validation, checkpoint=checkpoint, progress=progress)
+    detector.trained_ = joined(output["trained"]) if "trained" in output else None
     plain: list[Detector] = [
         TokenRarity(detector.tokenizer),
         *(Observable(name) for name in OBSERVABLES),
@@ -95,8 +103,8 @@ def training_tokens(output: Mapping[str, Any]) -> tuple[TokenBatch, TokenBatch]:
         key = np.stack([rows["source"].value, rows["event"].value])
         if np.unique(key, axis=1).shape[1] != key.shape[1]:
             raise TrainingError(
-                f"some {name} events were read twice: give each file once, either raw or "
-                "converted; two files with the same name count as one"
+                f"some {name} events were read twice: give each file once, raw or converted; a "
+                "copy counts as the same file, whatever its name"
             )
         batches.append(rows["tokens"].select(np.lexsort(key[::-1])))
     return batches[0], batches[1]

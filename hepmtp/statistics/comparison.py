@@ -1,7 +1,7 @@
 """Two regions of a score against each other: shapes, thresholds of one, what passes in the other.
 
 The rule: thresholds come from the control region alone. They are edges of the score's bins, so that
-a cut on the histogram is exact.
+a cut on the histogram is exact. Weights may be negative; a share is taken only of a positive sum.
 """
 
 from __future__ import annotations
@@ -85,6 +85,23 @@ class Selection(NamedTuple):
     counts: str  #: what the two before are: "raw" or "effective"
 
 
+class Observation(NamedTuple):
+    """Observed events above a threshold, beside the expected background.
+
+    `ratio` is observed over background; None if there is nothing of one of them.
+    """
+
+    detector: str
+    region: str
+    rule: str
+    threshold: float
+    observed: float
+    b: float
+    b_error: float
+    ratio: float | None
+    ratio_error: float | None
+
+
 def compare(
     h: Histogram, first: str, second: str, *, datasets: Names = None, normalise: bool = True
 ) -> Comparison:
@@ -139,25 +156,28 @@ def compare(
 def threshold(h: Histogram, *, background: Names, region: str, quantile: float = 0.99) -> Threshold:
     """The lowest bin edge with at most a share 1 - `quantile` of a region's background above it.
 
-    It needs no signal.
+    It needs no signal. With negative weights, no higher edge has a larger share above it either.
 
     Raises
     ------
     ScoreError
-        if more than that lies beyond the axis: it must be wider.
+        if more than that lies beyond the axis: it must be wider. Also if the weights of the
+        background sum to nothing.
     """
     if not 0 < quantile < 1:
         raise OptionError(f"quantile {quantile} is not between 0 and 1")
     passing, error = _efficiency(h, background, region)
-    enough = np.flatnonzero(passing <= 1 - quantile + 1e-12)
-    if not len(enough):
+    too_many = np.flatnonzero(passing > 1 - quantile + 1e-12)
+    edge = int(too_many[-1]) + 1 if len(too_many) else 0
+    if edge == len(passing):
         raise ScoreError(
             f"detector {h.name!r}: {passing[-1]:.3g} of the background in {region} lies above "
-            f"the score axis, more than {1 - quantile:.3g}; "
-            "book a wider axis or ask for a lower quantile"
+            f"the score axis, which ends at {h.axes['score'].edges[-1]:g}, more than "
+            f"{1 - quantile:.3g}; book a wider axis (hepmtp run --bins N --range LOW HIGH) "
+            "or ask for a lower quantile"
         )
     rule = f"{100 * quantile:g} % of {region} background below"
-    return _threshold(h, int(enough[0]), rule, region, passing, error)
+    return _threshold(h, edge, rule, region, passing, error)
 
 
 def best_separation(h: Histogram, *, background: Names, signal: Names, region: str) -> Threshold:
@@ -230,6 +250,36 @@ def apply(
     )
 
 
+def observe(
+    h: Histogram, cut: Threshold, *, data: Names, background: Names, region: str
+) -> Observation:
+    """What was observed above a threshold in a region, and the background that is expected there.
+
+    Notes
+    -----
+    The error of `ratio` holds that of the background and the square root of what was observed.
+    """
+    above = 1 + _edge(h, cut.value)
+    (n, n2), (b, b2) = (
+        (float(sums[above]) for sums in _sums(h, names, region)) for names in (data, background)
+    )
+    ratio, ratio_error = None, None
+    if n > 0 and b > 0:
+        ratio = n / b
+        ratio_error = float(np.sqrt(n2 + ratio**2 * b2)) / b
+    return Observation(
+        detector=str(h.name),
+        region=region,
+        rule=cut.rule,
+        threshold=cut.value,
+        observed=int(n) if n == n2 and n.is_integer() else n,  # no weights but 1
+        b=b,
+        b_error=float(np.sqrt(b2)),
+        ratio=ratio,
+        ratio_error=ratio_error,
+    )
+
+
 class _Passing(NamedTuple):
     value: float
     error: float
@@ -260,13 +310,25 @@ def _threshold(
     return Threshold(value, rule, region, float(eps_b[edge]), float(error[edge]))
 
 
-def _tails(h: Histogram, names: Names, region: str) -> tuple[Floats, Floats]:
+def _sums(h: Histogram, names: Names, region: str) -> tuple[Floats, Floats]:
     """Sums of weights and of their squares from each flow bin up, (n_bins + 2,); [0] is all."""
     bins = spectrum(h, names, region).view(flow=True)
     sumw, sumw2 = (np.cumsum(np.asarray(bins[part])[::-1])[::-1] for part in ("value", "variance"))
+    return sumw, sumw2
+
+
+def _tails(h: Histogram, names: Names, region: str) -> tuple[Floats, Floats]:
+    """The same of a region that shares can be taken of; any other raises ScoreError."""
+    sumw, sumw2 = _sums(h, names, region)
     if sumw[0] <= 0:
-        missing = ", ".join(dataset_names(h, names))
-        raise ScoreError(f"detector {h.name!r}: region {region} holds no events of {missing}")
+        of_whom = ", ".join(dataset_names(h, names))
+        if sumw2[0] <= 0:
+            raise ScoreError(f"detector {h.name!r}: region {region} holds no events of {of_whom}")
+        raise ScoreError(
+            f"detector {h.name!r}: the weights of {of_whom} in region {region} sum to "
+            f"{sumw[0]:.4g}, and shares need a positive sum: analyse more events, or join the "
+            "data sets or regions"
+        )
     return sumw, sumw2
 
 
@@ -279,8 +341,10 @@ def _efficiency(h: Histogram, names: Names, region: str) -> tuple[Floats, Floats
 
 def _contents(h: Histogram, names: Names, region: str, normalise: bool) -> tuple[Floats, Floats]:
     """Contents and variances, flow included, shapes (n_bins,)."""
-    sumw, _ = _tails(h, names, region)
-    total = sumw[0] if normalise else 1.0
+    if normalise or _sums(h, names, region)[1][0] <= 0:
+        total = float(_tails(h, names, region)[0][0])
+    else:
+        total = 1.0
     values, variances = folded(spectrum(h, names, region))
     return values / total, variances / total**2
 

@@ -65,6 +65,42 @@ def book(axis: Regular, *, name: str = "") -> Histogram:
     return hist.Hist(*categories, axis, storage=hist.storage.Weight(), name=name)
 
 
+def axis_with(
+    axis: Regular, *, bins: int | None = None, range: tuple[float, float] | None = None
+) -> Regular:
+    """The same score axis with other bins or another range.
+
+    An axis of whole numbers (steps of 1, edges between them) has no other number of bins.
+
+    Examples
+    --------
+    >>> axis_with(Regular(200, 0, 20, name="score"), bins=50, range=(0, 40)).edges[[1, -1]].tolist()
+    [0.8, 40.0]
+    """
+    start, stop = (float(axis.edges[0]), float(axis.edges[-1]))
+    counts = start % 1 == 0.5 and (stop - start) == axis.size
+    if bins is None and range is None:
+        return axis
+    if bins is not None and bins < 2:
+        raise OptionError(f"{bins} bins of a score say nothing: give at least 2")
+    if range is not None:
+        start, stop = range
+        if not (np.isfinite([start, stop]).all() and start < stop):
+            raise OptionError(f"the range of a score is {start:g} to {stop:g}: expected low < high")
+        if counts:
+            start, stop = np.floor(start) - 0.5, np.ceil(stop) + 0.5
+    n = round(stop - start) if counts else (bins or axis.size)
+    return Regular(n, start, stop, name=axis.name, label=axis.label)
+
+
+def scale(h: Histogram, dataset: str, factor: float) -> None:
+    """Multiply the weights of one data set; changed in place."""
+    row = h.axes["dataset"].index(dataset)
+    view = h.view(flow=True)
+    view["value"][row] *= factor
+    view["variance"][row] *= factor**2
+
+
 def fill(
     h: Histogram, *, dataset: str, region: str, score: ArrayLike, weight: ArrayLike | float
 ) -> None:

@@ -135,6 +135,11 @@ def auc(
     -----
     The error is that of `hanley_mcneil` with the effective numbers of events, (sum w)^2 / sum w^2.
 
+    Raises
+    ------
+    ScoreError
+        as in `roc`, or if negative weights make an area that is no chance: below 0 or above 1.
+
     Examples
     --------
     >>> auc([2.0, 1.0], [1.0, 0.0]).value
@@ -143,6 +148,11 @@ def auc(
     values, *both = _ranked(signal, background, signal_weight, background_weight)
     s, b = (np.bincount(rank, weights=w, minlength=len(values)) for rank, w in both)
     value = float(np.sum(s * (np.cumsum(b) - b / 2)) / (np.sum(s) * np.sum(b)))
+    if not -1e-9 < value < 1 + 1e-9:
+        raise ScoreError(
+            f"negative weights make an area of {value:.4g} under the ROC, which lies between 0 "
+            "and 1: analyse more events"
+        )
     (_, ws), (_, wb) = both
     error = hanley_mcneil(value, effective_events(ws), effective_events(wb))
     return Auc(value, error, len(ws), len(wb))
@@ -215,9 +225,11 @@ def max_sic(curve: Roc, *, min_raw: int = MIN_RAW) -> WorkingPoint | None:
     """The working point of largest significance improvement eps_S / sqrt(eps_B).
 
     None if fewer than `min_raw` raw background events exist at all. A maximum over points is biased
-    upwards by up to about its error.
+    upwards by up to about its error. With negative weights, an eps_B below twice its error counts
+    as nothing: it can be zero by chance, whatever passes.
     """
-    quoted = np.flatnonzero((curve.n_background >= min_raw) & (curve.eps_b > 0))
+    least = 2 * curve.eps_b_error if np.any(np.diff(curve.eps_b) < 0) else 0.0
+    quoted = np.flatnonzero((curve.n_background >= min_raw) & (curve.eps_b > least))
     if not len(quoted):
         return None
     best = int(quoted[np.argmax(curve.eps_s[quoted] / np.sqrt(curve.eps_b[quoted]))])

@@ -21,6 +21,8 @@ from math import isfinite
 from typing import Any, Literal, NamedTuple
 
 from hepmtp.errors import OptionError
+from hepmtp.events.ragged import Floats
+from hepmtp.events.record import role_of
 
 #: Keys of metadata, and the other spellings that users bring.
 KEYS: dict[str, tuple[str, ...]] = {
@@ -29,6 +31,9 @@ KEYS: dict[str, tuple[str, ...]] = {
     "sum_weights": ("sum_genweights",),
     "n_generated": ("nevts",),
 }
+#: Key of a chunk's metadata that a runner writes: the chunk's share of the sum of the weights of
+#: all generated events, so that chunks which are lost are accounted for.
+GENERATED = "generated_weight"
 #: No collider of this century gives more: such a number is in 1/pb [1/fb].
 _LARGEST_LUMINOSITY = 5000.0
 
@@ -63,6 +68,10 @@ class Normalisation(NamedTuple):
         sum of the weights of all generated events that the factor was made with; None without one.
     counted
         whether that sum was counted in the files, for nobody gave it.
+    events, weight
+        number of all events that were read, and the sum of their weights as the files have them.
+    note
+        what a reader must know: why a cross-section could not be used, or what it was taken for.
     """
 
     kind: Kind
@@ -71,6 +80,18 @@ class Normalisation(NamedTuple):
     cross_section_pb: float | None = None
     sum_weights: float | None = None
     counted: bool = False
+    events: int = 0
+    weight: float = 0.0
+    note: str = ""
+
+    def __add__(self, other: Any) -> Normalisation:
+        """As accumulators add up: runs that were scaled differently do not."""
+        if self != other:
+            raise OptionError(
+                "runs with different normalisations were added up: add the chunks of one run, or "
+                "give each run's data sets names of their own"
+            )
+        return self
 
 
 def known(metadata: Mapping[str, Any], dataset: str = "") -> Known:
@@ -124,3 +145,87 @@ def events_or_weights(rows: Iterable[Normalisation]) -> str:
     """
     rows = list(rows)
     return "Sum of weights" if any(one.kind == "none" for one in rows) or not rows else "Events"
+
+
+def tally(metadata: Mapping[str, Any], weight: Floats, *, events: int) -> dict[str, Any]:
+    """What `normalisation` needs of one chunk; adds up over chunks.
+
+    Parameters
+    ----------
+    metadata
+        of the chunk: what `known` reads, and `GENERATED` if the runner knows the chunk's share of
+        the sum over all generated events.
+    weight
+        of all events that were read, before any selection, as the files have it, shape (n_read,).
+    events
+        number of entries that the chunk has; those that a reader left out make the share smaller.
+    """
+    share = metadata.get(GENERATED)
+    given = known(metadata, str(metadata.get("dataset", "")))
+    read = len(weight) / events if events else 1.0
+    return {
+        "known": {given},
+        "role": {role_of(metadata)},
+        "events": len(weight),
+        "weight": float(weight.sum()),
+        "unweighted": int((weight == 1).sum()),
+        "generated": 0.0 if share is None else float(share) * read,
+        "shared": {share is not None},
+    }
+
+
+def normalisation(found: Mapping[str, Any], *, luminosity: float | None = None) -> Normalisation:
+    """How the weights of a data set become events.
+
+    Parameters
+    ----------
+    found
+        sum of `tally` over the chunks that were read.
+    luminosity
+        wanted [1/fb]; by default that of the data set.
+    """
+    read = {"events": found["events"], "weight": found["weight"]}
+    if found["role"] == {"data"}:
+        return Normalisation("data", **read)
+    if len(found["known"]) > 1:
+        return Normalisation(
+            "none", note="its files have different cross-sections or luminosities", **read
+        )
+    (given,) = found["known"]
+    wanted = luminosity or given.luminosity_ifb
+    if given.cross_section_pb is None:
+        if given.luminosity_ifb is None or wanted is None:
+            return Normalisation("none", **read)
+        return Normalisation("weights", wanted / given.luminosity_ifb, wanted, **read)
+    if wanted is None:
+        note = "it has a cross-section, but no luminosity: give luminosity_ifb"
+        return Normalisation("none", cross_section_pb=given.cross_section_pb, note=note, **read)
+    total, note = _generated(found, given)
+    counted = total is None and not note
+    total = found["weight"] if counted else total
+    if total is None or not total > 0:
+        note = note or f"the sum of its weights is {total:g}"
+        return Normalisation("none", cross_section_pb=given.cross_section_pb, note=note, **read)
+    if counted:
+        note = (
+            "its cross-section is shared out among the events in its files: right only if these "
+            "are all that were generated; give sum_weights if not"
+        )
+    factor = given.cross_section_pb * 1000 * wanted / total  # 1/fb = 1000 / pb
+    return Normalisation(
+        *("cross-section", factor, wanted, given.cross_section_pb, total, counted),
+        note=note,
+        **read,
+    )
+
+
+def _generated(found: Mapping[str, Any], given: Known) -> tuple[float | None, str]:
+    """The sum of weights of all generated events, or None and why it cannot be had."""
+    if given.n_generated is not None and found["unweighted"] != found["events"]:
+        return None, (
+            "n_generated (nevts) counts events, but the events have weights other than 1: give "
+            "sum_weights"
+        )
+    if found["shared"] == {True}:
+        return float(found["generated"]), ""
+    return given.sum_weights or given.n_generated, ""

@@ -17,12 +17,21 @@ import torch
 from hist.axis import Regular
 
 from hepmtp import storage
-from hepmtp.detectors import BaseDetector, axis_from, plain_axis, score_axis, training_events
+from hepmtp.detectors import (
+    BaseDetector,
+    axis_from,
+    plain_axis,
+    score_axis,
+    trained_from,
+    training_events,
+)
 from hepmtp.detectors.masked_token.forms import DESCRIPTIONS, description, label, questions, sums
 from hepmtp.detectors.masked_token.surprise import Surprises, surprises
 from hepmtp.detectors.masked_token.tails import TailCombination
 from hepmtp.errors import OptionError, StorageError, check_protocol, fitted
 from hepmtp.events.ragged import Floats
+from hepmtp.events.record import as_events
+from hepmtp.events.split import trained_by
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.models import ModelConfig, TokenModel, build, check_config
 from hepmtp.models.masked import ModelOptions
@@ -118,7 +127,7 @@ class MaskedTokenDetector(BaseDetector):
         """
         _check_form(form, self.forms)
         other = type(self)(self.tokenizer, self.model, self.training, form, self.tail_events)
-        for name in ("history_", "model_", "_state", "_saved"):
+        for name in ("history_", "model_", "trained_", "_state", "_saved"):
             setattr(other, name, getattr(self, name))
         return other
 
@@ -131,15 +140,19 @@ class MaskedTokenDetector(BaseDetector):
         training, validation = (training_events(events, part) for part in ("train", "validation"))
         self.tokenizer.fit(training)
         tokens = [self.tokenizer.encode(part) for part in (training, validation)]
-        return self.fit_tokens(*tokens, **watch)
+        self.fit_tokens(*tokens, **watch)
+        self.trained_ = trained_by(events)
+        return self
 
     def fit_tokens(
         self, training: TokenBatch, validation: TokenBatch, **watch: Unpack[Watch]
     ) -> Self:
         """As `fit`, for tokens of the fitted tokenizer.
 
-        :class:`processors.corpus.CorpusProcessor` gives such.
+        :class:`processors.corpus.CorpusProcessor` gives such. Which events they are of is not
+        known here: whoever knows sets ``trained_``.
         """
+        self.trained_ = None
         model = self._new_model()
         _check_form(self.form, _forms_of(model))
         self.history_ = train(model, training, validation, options=self.training, **watch)
@@ -159,7 +172,7 @@ class MaskedTokenDetector(BaseDetector):
     def score(self, events: ak.Array) -> Floats:
         """Score of each event, shape (n_events,)."""
         self._fitted()
-        return self._form(self._sums(self.tokenizer.encode(events)), self.form)
+        return self._form(self._sums(self.tokenizer.encode(as_events(events))), self.form)
 
     def surprises(self, tokens: TokenBatch) -> Surprises:
         """Leave-one-out surprises of each token.
@@ -183,6 +196,7 @@ class MaskedTokenDetector(BaseDetector):
             "tail_events": self.tail_events,
             "history": self.history_,
             "axes": state.axes,
+            "trained": self.trained_,
         }
         arrays = {
             f"model.{key}": value.numpy(force=True)
@@ -221,6 +235,7 @@ class MaskedTokenDetector(BaseDetector):
         tails = {key[6:]: value for key, value in arrays.items() if key.startswith("tails.")}
         detector._state = _State(TailCombination.from_arrays(tails), meta["axes"])
         detector.model_, detector.history_ = model.eval(), meta["history"]
+        detector.trained_ = trained_from(meta)
         detector._saved = (str(Path(path).resolve()), storage.digest(path))
         return detector
 

@@ -1,31 +1,32 @@
-"""Dark Machines CSV: one line an event, any number of particles, plain or gzipped, in every layout.
+"""Dark Machines CSV: one line an event, any number of particles, plain or packed, in every layout.
 
 The rule: an entry's number is that of its line among the event lines, whatever is skipped, so it
 names an event for ever. In the challenge's layout line n is entry n - 1::
 
     eventID;processID;weight;MET;METphi;label,E,pt,eta,phi;label,E,pt,eta,phi;...;
 
-MeV in the file, GeV in the events. A ``;`` at the end of a line, CRLF, a byte order mark, blank
-lines at the end and scientific notation are fine; there is no header. A last line without newline
+MeV in the file, unless the option units says GeV; GeV in the events. A ``;`` at the end of a line,
+CRLF, a byte order mark, blank lines at the end and scientific notation are fine; there is no
+header. A last line without newline
 is refused, for nobody can tell whether it is whole. Format: arXiv:2105.14027; the other layouts:
 :mod:`hepmtp.readers.darkmachines.line`.
 """
 
 from __future__ import annotations
 
-import gzip
 import itertools
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal
 
 import awkward as ak
 import numpy as np
 
 from hepmtp.errors import OptionError, ReadError
-from hepmtp.events.record import make_events, source_id
+from hepmtp.events.record import make_events
+from hepmtp.events.source import source_id
 from hepmtp.readers import FileReader
 from hepmtp.readers.darkmachines.chunk import Columns, columns_of, join, parse
 from hepmtp.readers.darkmachines.line import (
@@ -39,7 +40,7 @@ from hepmtp.readers.darkmachines.line import (
     weight_of,
 )
 from hepmtp.readers.darkmachines.scan import events_only, lines_before, scan_events
-from hepmtp.readers.lines import Chunk, head, open_file, pieces, scan
+from hepmtp.readers.lines import Chunk, head, open_file, packing, pieces, scan
 
 logger = logging.getLogger(__name__)
 
@@ -52,8 +53,6 @@ _BINARY = {
     b"PAR1": "parquet",
     b"\x89HDF": "HDF5",
     b"PK\x03\x04": "zip",
-    b"BZh": "bzip2",
-    b"\xfd7zXZ": "xz",
 }
 
 
@@ -86,10 +85,11 @@ class SkipReport:
 
 @dataclass(frozen=True)
 class DarkMachinesCSV(FileReader):
-    """Reader of Dark Machines CSV files, ``.csv`` or ``.csv.gz`` (several gzip members are fine).
+    """Reader of Dark Machines CSV files, plain or packed by gzip, bzip2, xz or zstd.
 
-    A gzipped file has no random access: each chunk unpacks what lies before it and throws it away.
-    Use ``hepmtp convert`` on files that are read more than once.
+    Several members one after the other are fine. A packed file has no random access: each chunk
+    unpacks what lies before it and throws it away. Use ``hepmtp convert`` on files that are read
+    more than once.
 
     In the layouts without energies a particle is massless: E = pt cosh(eta). In those with lines
     that are no events, "generator" and "fixed", entries are counted in events, and not in lines.
@@ -101,7 +101,7 @@ class DarkMachinesCSV(FileReader):
     ----------
     on_bad
         what happens to a line that is not an event: "raise" a ReadError that names it, or "skip"
-        it, with a warning in the log and a `SkipReport` from `read_with_report`. A damaged gzip
+        it, with a warning in the log and a `SkipReport` from `read_with_report`. A damaged packed
         file always raises.
     variant
         "auto": what the first lines look like; or "challenge", "bare", "generator" or "fixed" (see
@@ -109,30 +109,40 @@ class DarkMachinesCSV(FileReader):
     check_count
         whether the number of events that a generator's run says that it wrote must be that of its
         lines. It counts events of negative weight too, and writes none of them.
+    units
+        what E, pt and MET in the file are: "MeV" or "GeV".
     """
 
     on_bad: Literal["raise", "skip"] = "raise"
     variant: Literal["auto", "challenge", "bare", "generator", "fixed"] = "auto"
     check_count: bool = True
+    units: Literal["MeV", "GeV"] = "MeV"
 
-    endings = (".csv", ".csv.gz")
+    endings = (".csv", ".csv.gz", ".csv.bz2", ".csv.xz", ".csv.zst")
     unit = 1e-3
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "unit", 1e-3 if self.units == "MeV" else 1.0)
+
     @classmethod
-    def knows(cls, path: str) -> bool:
+    def knows(cls, start: bytes) -> bool:
         """Whether one of the first lines has the semicolons of an event, or the first nine widths.
 
         It must be asked last: bytes of other formats may have these too.
         """
-        lines = head(path).split(b"\n")[:20]
+        lines = start.split(b"\n")[:20]
         is_fixed = fixed_layout(lines[0]) is not None
         return is_fixed or any(line.count(b";") >= 2 for line in lines)
 
     def format_of(self, path: str) -> str:
         """The layout, and whether the file is gzipped."""
-        with open_file(path) as file:
-            packed = ", gzipped" if isinstance(cast("object", file), gzip.GzipFile) else ""
-        return f"Dark Machines CSV, layout {self.layout_of(path).name}{packed}"
+        how = {None: "", "gzip": ", gzipped"}
+        packed = packing(path)
+        return (
+            f"Dark Machines CSV, layout {self.layout_of(path).name}"
+            f"{how.get(packed, f', packed by {packed}')}"
+        )
 
     def processes(self, path: str, events: ak.Array) -> dict[str, int] | None:
         """Number of lines of each process ID among the first ones, in the challenge's layout."""
@@ -204,7 +214,11 @@ class DarkMachinesCSV(FileReader):
 
     def read_chunk(self, path: str, chunk: Chunk) -> ak.Array:
         """Events of one of the `chunks`, of which a plain file gives the bytes alone."""
-        return self._read(path, self.layout_of(path), [chunk])[0]
+        return self.read_chunk_with_report(path, chunk)[0]
+
+    def read_chunk_with_report(self, path: str, chunk: Chunk) -> tuple[ak.Array, SkipReport]:
+        """The same events, and what was skipped."""
+        return self._read(path, self.layout_of(path), [chunk])
 
     def iterate(self, path: str, size: int) -> Iterator[ak.Array]:
         """Events of each chunk in turn, the file unpacked once."""
@@ -280,14 +294,15 @@ class DarkMachinesCSV(FileReader):
         energy, pt, eta, phi = columns.particles
         if "E" not in layout.particle:
             energy = pt * np.cosh(eta)
+        scale = _MEV if self.units == "MeV" else 1.0
         events = make_events(
             counts=columns.counts,
-            pt=pt / _MEV,
+            pt=pt / scale,
             eta=eta,
             phi=phi,
-            energy=energy / _MEV,
+            energy=energy / scale,
             type=columns.type,
-            met=met / _MEV,
+            met=met / scale,
             met_phi=met_phi,
             weight=weight,
             event=columns.entry,

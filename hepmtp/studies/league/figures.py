@@ -11,7 +11,7 @@ from typing import NamedTuple
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from hepmtp.plotting.style import SIMULATION, Caption, above, styled
+from hepmtp.plotting.style import UNKNOWN, Caption, above, styled
 
 #: Colour of each kind of detector, and what it is called in the legend.
 KINDS = {
@@ -32,7 +32,7 @@ class Bar(NamedTuple):
 
 
 @styled
-def auc_bars(bars: Sequence[Bar], *, title: str = "", caption: Caption = SIMULATION) -> Figure:
+def auc_bars(bars: Sequence[Bar], *, title: str = "", caption: Caption = UNKNOWN) -> Figure:
     """AUC of each detector, best on top.
 
     The statistical error is black, the spread over seeds wide and grey.

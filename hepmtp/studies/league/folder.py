@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hepmtp import plotting, storage
-from hepmtp.plotting import SIMULATION, Caption
+from hepmtp.plotting import UNKNOWN, Caption
 from hepmtp.report.info import versions
 from hepmtp.report.tables import Cells, markdown, write_csv
 from hepmtp.studies.league.challenge import ChallengeRow, Place, challenge_table
@@ -123,7 +123,7 @@ def draw_league(
     entrants: Sequence[Entrant],
     rows: Sequence[LeagueRow],
     *,
-    caption: Caption = SIMULATION,
+    caption: Caption = UNKNOWN,
 ) -> None:
     """Draw ROC and SIC of the best of each kind (first seed), and the AUC of all.
 

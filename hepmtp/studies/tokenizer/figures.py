@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from hepmtp.plotting.style import (
     COLOURS,
     LINES,
-    SIMULATION,
+    UNKNOWN,
     Caption,
     above,
     corner,
@@ -58,7 +58,7 @@ TYPES = ("jet", "b-jet", "$e^+$", "$e^-$", r"$\mu^+$", r"$\mu^-$", r"$\gamma$")
 
 
 @styled
-def residuals(report: TokenizerReport, *, caption: Caption = SIMULATION) -> Figure:
+def residuals(report: TokenizerReport, *, caption: Caption = UNKNOWN) -> Figure:
     """Decoded minus true values of each particle and of MET.
 
     The outer bins hold what lies beyond.
@@ -96,7 +96,7 @@ def residuals(report: TokenizerReport, *, caption: Caption = SIMULATION) -> Figu
 
 
 @styled
-def type_confusion(report: TokenizerReport, *, caption: Caption = SIMULATION) -> Figure:
+def type_confusion(report: TokenizerReport, *, caption: Caption = UNKNOWN) -> Figure:
     """True type (row) against decoded type (column), each row divided by its sum."""
     sums = report.type_confusion.sum(axis=1, keepdims=True)
     shares = np.divide(
@@ -115,7 +115,7 @@ def type_confusion(report: TokenizerReport, *, caption: Caption = SIMULATION) ->
 
 
 @styled
-def correlations(report: TokenizerReport, *, caption: Caption = SIMULATION) -> Figure:
+def correlations(report: TokenizerReport, *, caption: Caption = UNKNOWN) -> Figure:
     """Correlation matrices of events before and after decoding, and what has changed.
 
     Empty where nothing varies.
@@ -142,7 +142,7 @@ def correlations(report: TokenizerReport, *, caption: Caption = SIMULATION) -> F
 
 
 @styled
-def token_histogram(report: TokenizerReport, *, caption: Caption = SIMULATION) -> Figure:
+def token_histogram(report: TokenizerReport, *, caption: Caption = UNKNOWN) -> Figure:
     """How often each id occurs in background and in the signals, and the ratios.
 
     Ids stand by falling share in background.

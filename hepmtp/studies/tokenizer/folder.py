@@ -2,7 +2,7 @@
 
 The rule: what was saved is taken as it is, anything else is fitted on the training part of the
 background. Whether a saved one has seen the events of the report cannot be known here. It must have
-been fitted by hepmtp's split on files of the same names.
+been fitted by hepmtp's split on the same files.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import awkward as ak
 from hepmtp import plotting, storage
 from hepmtp.detectors import training_events
 from hepmtp.errors import OptionError, StorageError
-from hepmtp.plotting import SIMULATION, Caption
+from hepmtp.plotting import UNKNOWN, Caption
 from hepmtp.studies.tokenizer import figures
 from hepmtp.studies.tokenizer.measure import TokenizerReport, tokenizer_report
 from hepmtp.studies.tokenizer.text import write_text
@@ -74,7 +74,7 @@ def write_tokenizer_report(
     background: ak.Array,
     signals: dict[str, ak.Array],
     *,
-    caption: Caption = SIMULATION,
+    caption: Caption = UNKNOWN,
     **options: Any,
 ) -> TokenizerReport:
     """Measure a tokenizer and write report.md, report.json and ``figures`` as png and pdf.

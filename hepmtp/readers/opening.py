@@ -1,0 +1,269 @@
+"""Files with trees, opened: the trees of a ROOT file, the one that is meant, branches of others.
+
+The rule: a tree is the one that was named, or the only one that is of the layout; of several none
+is chosen in silence. The columns of a parquet file are a tree without a name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import uproot
+
+from hepmtp.errors import ReadError
+from hepmtp.readers.lines import check_file, damage, is_remote
+from hepmtp.readers.naming import Known, near
+
+_KINDS = ("TTree", "ROOT::RNTuple")
+ROOT = "a ROOT file"
+_FEW = 200  # fields of an RNTuple
+#: What parquet files begin with.
+PARQUET = b"PAR1"
+
+
+class Wanted(NamedTuple):
+    """The tree that a reader asks for.
+
+    Parameters
+    ----------
+    reader
+        what its layout is called, for errors.
+    tree
+        its name, if that was said.
+    usual
+        names that such trees usually have: one at the top of the file comes before all others.
+    branches
+        what the tree must have.
+    known
+        names as they are asked for, of those that a tree has; takes file and tree, for errors, the
+        names, and what opens a branch of another tree.
+    """
+
+    reader: str
+    tree: str | None
+    usual: Sequence[str]
+    branches: Sequence[str]
+    known: Callable[[str, Mapping[str, str], Callable[[str], Any]], Known]
+
+
+class Opened(NamedTuple):
+    """A tree with the names of its branches, and the file that it is in; a table has none."""
+
+    path: str
+    name: str
+    tree: Any
+    known: Known
+    file: Any = None
+
+    def beside(self, name: str) -> Any:
+        """The tree of this name in the same folder, or else at the top of the file; or None."""
+        found = [] if self.file is None else trees_of(self.file)
+        folder = self.name.rpartition("/")[0]
+        there = next((one for one in (f"{folder}/{name}", name) if one in found), None)
+        return None if there is None else tree_of(self.path, self.file, there)
+
+
+@contextlib.contextmanager
+def open_tree(path: str, wanted: Wanted) -> Iterator[Opened]:
+    """The tree that is wanted of a ROOT file, or the columns of a parquet file."""
+    with contextlib.ExitStack() as stack:
+        if is_table(path):
+            if wanted.tree is not None:
+                raise ReadError(
+                    f"{path} is a parquet file and has no trees; leave out the option "
+                    f"tree={wanted.tree}"
+                )
+            table = stack.enter_context(_table(path))
+            yield Opened(path, "", table, wanted.known(path, table.names(), _no_friend(path)))
+            return
+        file = stack.enter_context(open_root(path))
+        name = choose(path, file, wanted)
+        tree = tree_of(path, file, name)
+
+        def friend(branch: str) -> Any:
+            return _friend(path, file, tree, branch, stack)
+
+        known = wanted.known(where_of(path, tree), names_of(tree), friend)
+        yield Opened(path, name, tree, known, file)
+
+
+def choose(path: str, file: Any, wanted: Wanted) -> str:
+    """Name of the tree that is wanted.
+
+    Raises
+    ------
+    ReadError
+        if there is none, or several with entries.
+    """
+    found = trees_of(file)
+    if wanted.tree is not None:
+        return asked(path, found, wanted.tree)
+
+    def fits(name: str) -> bool:
+        names = names_of(tree_of(path, file, name))
+        try:
+            return wanted.known("", names, lambda _: None).fits(wanted.branches)
+        except ReadError:  # it has not what was named
+            return False
+
+    def is_filled(name: str) -> bool:
+        with damage(path, ROOT):
+            return int(file[name].num_entries) > 0
+
+    top = [name for name in wanted.usual if name in found]
+    fitting = [name for name in top if fits(name)]
+    if not fitting:
+        fitting = [name for name in found if name not in top and fits(name)]
+    if len(fitting) > 1:
+        fitting = [name for name in fitting if is_filled(name)] or fitting[:1]
+    if not fitting:  # what is missing in the tree of the right name is said when it is read
+        fitting = top[:1] or [one for one in found if one.rpartition("/")[2] in wanted.usual][:1]
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
+        raise ReadError(
+            f"{path} has several trees of the layout {wanted.reader}: {', '.join(fitting)}; name "
+            "one with the option tree"
+        )
+    raise ReadError(
+        f"{path} has no tree {' or '.join(map(repr, wanted.usual))} "
+        f"(found: {', '.join(found) or 'none'}); name another reader, or one of them with the "
+        "option tree"
+    )
+
+
+def tree_of(path: str, file: Any, name: str) -> Any:
+    """A tree of an open file."""
+    with damage(path, ROOT):
+        return file[name]
+
+
+def asked(path: str, found: Sequence[str], name: str) -> str:
+    """The tree of this name, in whatever folder it is if that is not said."""
+    asked = name.partition(";")[0]  # a cycle may be named
+    if asked in found:
+        return name
+    folders = [one for one in found if one.rpartition("/")[2] == asked]
+    if len(folders) == 1:
+        return folders[0] + name[len(asked) :]
+    if folders:
+        raise ReadError(
+            f"{path} has several trees {asked!r}: {', '.join(folders)}; name one with its folder"
+        )
+    raise ReadError(
+        f"{path} has no tree {name!r} (found: {', '.join(found) or 'none'}); name another of them, "
+        "or another reader"
+    )
+
+
+def _friend(path: str, file: Any, tree: Any, name: str, stack: contextlib.ExitStack) -> Any:
+    """A branch of another tree, of the same file or of another, with as many entries."""
+    place, _, branch = name.rpartition("/")
+    other, colon, inside = place.rpartition(":")
+    if colon:
+        at = other if is_remote(other) else str(Path(path).parent / other)
+        file, place = stack.enter_context(open_root(at)), inside
+    else:
+        at = path
+    with damage(at, ROOT):
+        friend = file[asked(at, trees_of(file), place)]
+        names, n = names_of(friend), int(friend.num_entries)
+        if branch not in names:
+            raise ReadError(
+                f"{where_of(at, friend)} has no branch {branch!r}{near(branch, names)}; correct "
+                f"{name} in the option names"
+            )
+        if n != int(tree.num_entries):
+            raise ReadError(
+                f"{where_of(at, friend)} has {n} entries, but {where_of(path, tree)} has "
+                f"{tree.num_entries}: the entries of {name} cannot be matched with them"
+            )
+        return friend[names[branch]]
+
+
+def _no_friend(path: str) -> Callable[[str], Any]:
+    def refuse(name: str) -> Any:
+        raise ReadError(
+            f"{path} is a parquet file and has no branch {name!r}; correct the option names"
+        )
+
+    return refuse
+
+
+def _table(path: str) -> contextlib.AbstractContextManager[Any]:
+    from hepmtp.readers.tables import open_table  # noqa: PLC0415 (pyarrow only when asked)
+
+    return open_table(path)
+
+
+def is_table(path: str) -> bool:
+    """Whether a local file is a parquet file."""
+    if is_remote(path):
+        return False
+    check_file(path)
+    with damage(path, "a file", (OSError,)), Path(path).open("rb") as file:
+        return file.read(len(PARQUET)) == PARQUET
+
+
+@contextlib.contextmanager
+def open_root(path: str) -> Iterator[Any]:
+    """A ROOT file, with nothing of what is read kept in memory; an address is read in place."""
+    # the plain source of local files: uproot's own choice asks an event loop for every branch
+    source = {} if is_remote(path) else {"handler": uproot.MultithreadedFileSource}
+    if not is_remote(path):
+        check_file(path)
+    with damage(path, ROOT):
+        file = uproot.open({path: None}, array_cache=None, **source)
+    with file:
+        yield file
+
+
+def names_of_branches(path: str, first: Iterable[str] = ()) -> Iterator[tuple[str, Known]]:
+    """Each tree of a file and the names of its branches, as they are asked for.
+
+    Those of the names in `first` come first. A parquet file has one, of no name.
+    """
+    if is_table(path):
+        with _table(path) as table:
+            yield "", Known(table.names())
+        return
+    first = set(first)
+    with open_root(path) as file:
+        for tree in sorted(trees_of(file), key=lambda name: name not in first):
+            yield tree, Known(names_of(tree_of(path, file, tree)))
+
+
+def trees_of(file: Any) -> list[str]:
+    """Names of the TTrees and RNTuples of a file, without their cycle numbers."""
+    with damage(file.file_path, ROOT):
+        found: dict[str, str] = file.classnames(cycle=False)
+    return [name for name, kind in found.items() if kind in _KINDS and not name.startswith("#")]
+
+
+def names_of(tree: Any) -> dict[str, str]:
+    """Names of the branches as they are asked for, to those in the file."""
+    if not tree.name:
+        return dict(tree.names())  # of a table
+    with damage(tree.file.file_path, ROOT):
+        return _names_of(tree)
+
+
+def _names_of(tree: Any) -> dict[str, str]:
+    top: list[str] = tree.keys(recursive=False)
+    # every field of an RNTuple with many is slow to look at; those have a field for each branch
+    some = tree.classname == "TTree" or len(top) <= _FEW
+    keys: list[str] = tree.keys(recursive=True) if some else top
+    found = {key.rpartition("/")[2].replace(":", "."): key for key in keys}
+    if tree.classname == "TTree":
+        return found
+    # the part pt of records Jet is Jet_pt, as in parquet
+    parts = {key.replace(".", "_"): key for key in keys if "." in key and key not in top}
+    return parts | found
+
+
+def where_of(path: str, tree: Any) -> str:
+    """File and tree, for errors."""
+    return f"{path}, tree {tree.name}," if tree.name else path

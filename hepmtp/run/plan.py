@@ -1,0 +1,164 @@
+"""How each file of a run is read: by coffea itself, or by a reader, chunk by chunk.
+
+The rule: our own ROOT, and all ROOT if the user's schema is another, goes to coffea as it is.
+Everything else is chunks that a reader of ours makes into trees in memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from coffea.processor.executor import WorkItem
+
+from hepmtp import storage
+from hepmtp.datasets.filesets import Steps, Wanted
+from hepmtp.errors import OptionError, ReadError
+from hepmtp.readers import ChunkReader, FileReader, Reader
+from hepmtp.readers.formats import OWN_ROOT, load_reader, reader_name
+from hepmtp.readers.lines import Chunk, is_remote, split
+from hepmtp.readers.root import TREE, HepmtpSchema, RootReader
+from hepmtp.run.chunks import chunk_name
+from hepmtp.statistics.normalisation import GENERATED, Known, known
+from hepmtp.storage import current_name
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How one file is read.
+
+    Parameters
+    ----------
+    path, tree
+        absolute path or address, and the tree that coffea opens.
+    events, entries
+        number of entries that are to be read, and of all in the file; 0 if only coffea knows.
+    chunks
+        names and entries of its chunks; None if coffea opens the file itself.
+    steps
+        the entry ranges that are wanted; None for all.
+    generated
+        sum of the weights of all generated events of this file, or of its data set.
+    of_file
+        whether `generated` is of this file alone.
+    """
+
+    path: str
+    tree: str
+    events: int
+    entries: int
+    chunks: tuple[tuple[str, Chunk], ...] | None
+    steps: Steps | None
+    generated: float | None
+    of_file: bool
+
+    def items(self, dataset: str) -> Iterator[WorkItem]:
+        """The chunks as coffea's pieces of work."""
+        where = self.path
+        if not is_remote(self.path):
+            stat = Path(self.path).stat()
+            where = f"{self.path} {stat.st_size} {stat.st_mtime_ns}"
+        for name, chunk in self.chunks or ():
+            # coffea's checkpointer knows a chunk by this and its entries, which always start at 0
+            uuid = hashlib.md5(f"{where} {name}".encode(), usedforsecurity=False).digest()
+            yield WorkItem(dataset, name, TREE, 0, chunk.n_entries, uuid, None, None)
+
+    def within_steps(self, items: Iterable[WorkItem]) -> Iterator[WorkItem]:
+        """Coffea's pieces of work, cut to the steps; chunks of ours are made for them."""
+        if self.steps is None or self.chunks is not None:
+            yield from items
+            return
+        for item in items:
+            for start, stop in self.steps:
+                first, last = max(item.entrystart, start), min(item.entrystop, stop)
+                if first < last:
+                    yield replace(item, entrystart=first, entrystop=last)
+
+    def share(self, item: WorkItem, of_dataset: int) -> dict[str, float]:
+        """The part of the generated weight that stands for a chunk, as metadata of it."""
+        if self.generated is None:
+            return {}
+        total = self.entries if self.of_file else of_dataset
+        return {GENERATED: self.generated * (len(item) / total if total else 1.0)}
+
+
+def plan_of(wanted: Wanted, metadata: Mapping[str, Any], treename: str | None, runner: Any) -> Plan:
+    """How a file is read, with all that must be known of it before.
+
+    Raises
+    ------
+    ReadError
+        if it cannot be read.
+    OptionError
+        if a tree is named for a file that has none, or its reader has no such option.
+    """
+    path, schema = wanted.path, runner.schema
+    given = metadata.get("reader")
+    name = current_name(str(given)) if given else reader_name(path)
+    options = dict(metadata.get("reader_options") or {})
+    found = storage.resolve(name)
+    takes_tree = is_dataclass(found) and "tree" in {one.name for one in fields(found)}
+    is_root = isinstance(found, type) and getattr(found, "magic", b"") == b"root"
+    if schema is not HepmtpSchema and is_root:
+        shown = wanted.tree or treename or TREE
+        return Plan(path, shown, 0, 0, None, wanted.steps, None, of_file=False)
+    if wanted.tree is not None and not takes_tree:
+        raise OptionError(
+            f"{path}: the tree {wanted.tree!r} is named for it, but {name} reads no trees; leave "
+            "it out"
+        )
+    tree = wanted.tree or (treename if takes_tree else None)
+    if tree is not None:
+        if options.get("tree", tree) != tree:
+            raise OptionError(
+                f"{path}: its tree is {tree!r}, but the option tree of its reader says "
+                f"{options['tree']!r}; keep one"
+            )
+        options["tree"] = tree
+    reader = load_reader(name, **options)
+    coffea_opens = name == OWN_ROOT and set(options) <= {"tree"}
+    chunks = _chunks(path, reader, wanted.steps, runner.chunksize)
+    entries = sum(chunk.n_entries for chunk in chunks)  # of what is wanted
+    knows_bytes = isinstance(reader, ChunkReader) and wanted.steps is None
+    generated, of_file = _generated(path, reader, known(metadata))
+    named = tuple(
+        (chunk_name(path, name, chunk, options=options, bytes_known=knows_bytes), chunk)
+        for chunk in chunks
+    )
+    return Plan(
+        path=path,
+        tree=reader.tree if isinstance(reader, RootReader) and reader.tree else TREE,
+        events=entries,
+        entries=entries if wanted.steps is None else reader.num_events(path),
+        chunks=None if coffea_opens else named,
+        steps=wanted.steps,
+        generated=generated,
+        of_file=of_file,
+    )
+
+
+def _generated(path: str, reader: Reader, given: Known) -> tuple[float | None, bool]:
+    """The sum of the weights of all generated events, and whether it is that of this file alone."""
+    if (total := given.sum_weights or given.n_generated) is not None:
+        return total, False
+    if given.cross_section_pb is None or not isinstance(reader, FileReader):
+        return None, False
+    total = reader.generated_weight(path)
+    return total, total is not None
+
+
+def _chunks(path: str, reader: Reader, steps: Steps | None, size: int) -> list[Chunk]:
+    """The chunks of what is wanted of a file."""
+    if steps is None:
+        if isinstance(reader, ChunkReader):
+            return reader.chunks(path, size)
+        return split(path, reader.num_events(path), size)
+    entries = reader.num_events(path)
+    if not any(start < entries for start, _ in steps):
+        raise ReadError(f"{path} has {entries} entries: none of its steps begins within them")
+    return [
+        Chunk(start, min(stop, entries) - start, 0, 0) for start, stop in steps if start < entries
+    ]

@@ -1,0 +1,215 @@
+"""What a run read, skipped and lost, with file and reason: whatever the format and executor."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import awkward as ak
+import cloudpickle
+import h5py
+import pytest
+
+from hepmtp.errors import OptionError, ReadError
+from hepmtp.run import failing
+from hepmtp.run.executors import make_executor
+from hepmtp.run.runner import HepRunner
+from hepmtp.statistics.accounting import Account, Loss, incomplete
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+cloudpickle.register_pickle_by_value(sys.modules[__name__])  # a worker cannot import a test module
+N = 60
+
+
+def count(events: Any) -> dict[str, Any]:
+    """Reads all that a file has."""
+    names = ("weight", "source", "event")
+    columns = [*(events[name] for name in names), events.MET.pt, events.MET.phi]
+    columns += [events.Particle[name] for name in events.Particle.fields]
+    total = sum(float(ak.sum(column)) for column in columns)
+    return {"n": {events.metadata["dataset"]: len(events)}, "sum": total}
+
+
+def broken(events: Any) -> dict[str, Any]:
+    raise KeyError("a mistake of the processor")
+
+
+@pytest.fixture
+def executor() -> Iterator[Any]:
+    with make_executor("iterative", status=False) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def files(in_every_format: Callable[..., Any]) -> Any:
+    return in_every_format({"ttbarW": N}, chunk=20, rntuple=True)
+
+
+def damaged(path: Path, folder: Path) -> Path:
+    """A copy whose first part is whole; what is behind two thirds of it is not."""
+    data = bytearray(path.read_bytes())
+    copy = folder / f"damaged {path.name}"
+    if path.suffix == ".csv":
+        lines = bytes(data).splitlines(keepends=True)
+        lines[45] = b"45;ttbarW;0.1;what;0.1;j,1,2,3,4\n"
+        copy.write_bytes(b"".join(lines))
+    elif path.suffix == ".gz" or path.parent.name == "rntuple":
+        copy.write_bytes(data[: len(data) * 2 // 3])
+    else:
+        first, last = len(data) // 3, len(data) * 3 // 4
+        data[first:last] = bytes(last - first)
+        copy.write_bytes(data)
+    return copy
+
+
+@pytest.mark.parametrize("kind", ["csv", "csv.gz", "root", "rntuple", "parquet"])
+def test_what_cannot_be_read_is_lost_and_the_rest_is_not(
+    files: Any, executor: Any, tmp_path: Path, kind: str
+) -> None:
+    good = files[kind]["ttbarW"]
+    bad = damaged(good, tmp_path)
+    fileset = {"good": [str(good)], "mixed": [str(bad), str(good)]}
+    with pytest.raises(ReadError, match="damaged ttbarW"):
+        HepRunner(executor, chunksize=20)(fileset, count)
+    runner = HepRunner(executor, chunksize=20, skipbadfiles=True)
+    output = runner(fileset, count)
+    assert output["n"]["good"] == N
+    assert N <= output["n"]["mixed"] < 2 * N
+    account = runner.accounting["mixed"]
+    assert (account.files, account.events_read) == (2, output["n"]["mixed"])
+    assert not account.complete
+    assert {one.kind for one in account.losses} == {"lost"}
+    assert {one.file for one in account.losses} == {str(bad)}
+    assert all("damaged ttbarW" in one.reason for one in account.losses)
+    # what is known of the file is accounted for to the last event
+    if None not in [one.events for one in account.losses]:
+        assert sum(one.events or 0 for one in account.losses) + account.events_read == 2 * N
+    assert runner.accounting["good"] == Account(
+        files=1, files_read=1, chunks=3, chunks_read=3, events=N, events_read=N
+    )
+    (said,) = incomplete(runner.accounting)
+    assert said.startswith("mixed: ")
+    assert " in 1 of 2 files were lost; first: " in said
+
+
+def test_a_bad_line_costs_its_chunk_or_itself(files: Any, executor: Any, tmp_path: Path) -> None:
+    bad = damaged(files["csv"]["ttbarW"], tmp_path)
+    runner = HepRunner(executor, chunksize=20, skipbadfiles=True)
+    assert runner({"x": [str(bad)]}, count)["n"] == {"x": 40}
+    assert runner.accounting["x"].total("lost") == (20, None)
+    skip = {"x": {"files": [str(bad)], "metadata": {"reader_options": {"on_bad": "skip"}}}}
+    runner = HepRunner(executor, chunksize=20)
+    assert runner(skip, count)["n"] == {"x": 59}
+    account = runner.accounting["x"]
+    assert (account.chunks_read, account.events, account.events_read) == (3, 60, 59)
+    (loss,) = account.losses
+    assert loss[:5] == ("skipped", str(bad), 0, 1, 0.1)
+    assert "line 46: MET is 'what'" in loss.reason
+    assert incomplete(runner.accounting) == [
+        f"x: 1 events of weight 0.1 in 1 of 1 files were skipped; first: {loss.reason}"
+    ]
+
+
+def test_whole_files_are_lost(files: Any, executor: Any, tmp_path: Path) -> None:
+    good = files["parquet"]["ttbarW"]
+    (tmp_path / "junk.root").write_bytes(b"junk" * 100)
+    (tmp_path / "empty.csv").write_bytes(b"")
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["x"] = [1]
+    names = ("junk.root", "empty.csv", "other.h5", "gone.root")
+    fileset = {"x": [str(good), *(str(tmp_path / name) for name in names)]}
+    runner = HepRunner(executor, skipbadfiles=True)
+    assert runner(fileset, count)["n"] == {"x": N}
+    account = runner.accounting["x"]
+    assert (account.files, account.files_read, account.events) == (5, 1, N)
+    reasons = {Path(one.file).name: one.reason for one in account.losses}
+    assert list(reasons) == list(names)
+    assert "is of no known kind" in reasons["junk.root"]
+    assert "is empty: 0 bytes" in reasons["empty.csv"]
+    assert "does not exist" in reasons["gone.root"]
+    (said,) = incomplete(runner.accounting)
+    assert said.startswith("x: 0 events or more in 4 of 5 files were lost; first: ")
+
+
+@pytest.mark.parametrize("name", ["futures", "dask"])
+def test_every_executor_accounts_alike(
+    files: Any, executor: Any, tmp_path: Path, name: Any, request: pytest.FixtureRequest
+) -> None:
+    bad = damaged(files["csv"]["ttbarW"], tmp_path)
+    fileset = {
+        "x": {"files": [str(bad), str(files["root"]["ttbarW"])], "metadata": {"role": "signal"}},
+        "y": {"files": [str(bad)], "metadata": {"reader_options": {"on_bad": "skip"}}},
+    }
+    runner = HepRunner(executor, chunksize=20, skipbadfiles=True)
+    runner(fileset, count)
+    client: Client | None = request.getfixturevalue("dask_client") if name == "dask" else None
+    with make_executor(name, workers=2, client=client, status=False) as opened:
+        other = HepRunner(opened, chunksize=20, skipbadfiles=True)
+        other(fileset, count)
+    assert other.accounting == runner.accounting
+    assert [len(one.losses) for one in other.accounting.values()] == [1, 1]
+
+
+def no_file(events: Any) -> dict[str, Any]:
+    return {"n": len(events), "model": Path("/no/such/model").read_text()}
+
+
+@pytest.mark.parametrize("kind", ["csv", "root"])
+def test_a_mistake_of_the_processor_is_never_left_out(files: Any, executor: Any, kind: str) -> None:
+    fileset = {"x": [str(files[kind]["ttbarW"])]}
+    with pytest.raises(Exception, match="a mistake of the processor"):
+        HepRunner(executor, skipbadfiles=True)(fileset, broken)
+    with pytest.raises(Exception, match="FileNotFoundError"):
+        HepRunner(executor, skipbadfiles=True)(fileset, no_file)
+
+
+def test_nothing_that_can_be_read_is_an_error(executor: Any, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("1;p;x;2;3;\n")
+    runner = HepRunner(executor, skipbadfiles=True)
+    with pytest.raises(ReadError, match="nothing of this run could be read"):
+        runner({"x": [str(tmp_path / "a.csv")]}, count)
+    with pytest.raises(ReadError, match=r"nothing of .* first: .*gone\.csv does not exist"):
+        runner({"x": [str(tmp_path / "gone.csv")]}, count)
+
+
+def test_exceptions_of_a_users_own_choice(files: Any, executor: Any, tmp_path: Path) -> None:
+    """As coffea allows: a tuple of types."""
+    with pytest.raises(Exception, match="a mistake of the processor"):
+        HepRunner(executor, skipbadfiles=(OSError,))({"x": [str(files["csv"]["ttbarW"])]}, broken)
+    with pytest.raises(ReadError, match="nothing of this run could be read"):
+        HepRunner(executor, skipbadfiles=(KeyError,))({"x": [str(files["csv"]["ttbarW"])]}, broken)
+
+
+def test_what_may_pass_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(failing, "PAUSES", (0.0, 0.0, 0.0))
+    calls: list[int] = []
+
+    def weak(events: Any) -> dict[str, Any]:
+        calls.append(len(events))
+        if len(calls) < 3:
+            raise TimeoutError("the disk of the farm is slow today")
+        return {"n": len(events)}
+
+    assert failing.tried(weak, "abc") == {"n": 3}
+    assert calls == [3, 3, 3]
+    calls.clear()
+    with pytest.raises(KeyError):
+        failing.tried(lambda: calls.append(1) or {}["x"])
+    assert calls == [1]
+
+
+def test_runner_arguments_that_mean_nothing_are_refused(executor: Any) -> None:
+    with pytest.raises(OptionError, match="finds the format of every file itself"):
+        HepRunner(executor, format="parquet")
+
+
+def test_accounts_are_plain_data() -> None:
+    one = Account(files=2, losses=[Loss("lost", "a.root", 1, 5, None, "why")])
+    assert Account.from_dict(one.as_dict()) == one
+    assert one.as_dict()["complete"] is False
+    assert one.total("lost") == (5, None)
+    assert one.total("skipped") == (0, 0)

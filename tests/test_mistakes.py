@@ -91,7 +91,12 @@ def test_options_of_a_run_that_would_have_no_effect(
         return line(capsys, "run", *words, *common)
 
     own = folder / "ttbarZ.csv"
-    assert "--range 3 1: expected LOW below HIGH" in error(own, "--range", "3", "1")
+    for given, message in (
+        ("ht=3,1", "--range ht=3,1: expected LOW below HIGH"),
+        ("ht=3", "--range ht=3: expected two numbers, LOW,HIGH"),
+        ("0,3", "--range 0,3: expected SCORE=LOW,HIGH, once for a score; the scores are ht, "),
+    ):
+        assert message in error(own, "--range", given)
     assert "ttbarZ have no cross-section, so there is nothing to scale" in error(
         own, "--luminosity", "300"
     )

@@ -73,7 +73,7 @@ def train_detectors(
         sample, options = sideband_of(sample, sideband), {"sideband": sideband}
     detector.tokenizer.fit(training_events(sample))
     runner = HepRunner(executor, chunksize=chunksize, skipbadfiles=skip_bad)
-    output = runner(fileset(datasets), corpus(detector.tokenizer, **options))
+    output = runner(fileset(datasets, missing_ok=skip_bad), corpus(detector.tokenizer, **options))
     training, validation = training_tokens(output)
     detector.fit_tokens(training, validation, checkpoint=checkpoint, progress=progress)
     detector.trained_ = joined(output["trained"]) if "trained" in output else None

@@ -219,11 +219,13 @@ def test_run_writes_a_run_that_can_be_reported(results: Path) -> None:
     assert "your own files" in info.note
     cutflow = json.loads((results / "cutflow.json").read_text())
     assert set(cutflow) == {"ttbarZ", "ttbarHiggs", "4top"}
-    # 30 % of 1500 events, each weighted with 1 / 0.3
-    assert abs(cutflow["4top"]["all"]["raw"] - 450) < 5 * np.sqrt(1500 * 0.3 * 0.7)
-    assert cutflow["4top"]["all"]["sumw"] == pytest.approx(
-        cutflow["4top"]["all"]["raw"] * 0.00790155 / 0.3
+    # 30 % of 1500 events of what trained, each weighted with 1 / 0.3; all events of a signal
+    assert abs(cutflow["ttbarZ"]["all"]["raw"] - 450) < 5 * np.sqrt(1500 * 0.3 * 0.7)
+    assert cutflow["ttbarZ"]["all"]["sumw"] == pytest.approx(
+        cutflow["ttbarZ"]["all"]["raw"] * 0.0789456 / 0.3
     )
+    assert cutflow["4top"]["all"]["raw"] == 1500
+    assert cutflow["4top"]["all"]["sumw"] == pytest.approx(1500 * 0.00790155)
     assert (results / "report.html").read_text().startswith("<!")
 
 

@@ -9,6 +9,7 @@ import awkward as ak
 import numpy as np
 import pytest
 import uproot
+from coffea.processor import IterativeExecutor, ProcessorABC
 from contracts import check_reader, columns, hepmtp
 
 from hepmtp.errors import ReadError
@@ -19,6 +20,7 @@ from hepmtp.readers.formats import load_reader, reader_for, reader_name
 from hepmtp.readers.inspect_file import inspect
 from hepmtp.readers.nanoaod import NanoAOD
 from hepmtp.readers.root import RootReader
+from hepmtp.run.runner import HepRunner
 
 NOTHING: list[list[float]] = [[], []]
 NANO: dict[str, Any] = {
@@ -283,6 +285,24 @@ def test_other_layouts_as_parquet(tmp_path: Path, shared: Path) -> None:
     expected = columns(Delphes().read(real))
     for name, values in columns(Delphes().read(path)).items():
         assert name == "source" or values == expected[name]
+
+
+class Count(ProcessorABC):  # type: ignore[misc]
+    def process(self, events: Any) -> Any:
+        return {"events": len(events), "pt": float(ak.sum(events.Particle.pt))}
+
+    def postprocess(self, accumulator: Any) -> Any:
+        return accumulator
+
+
+def test_a_run_over_parquet_with_names(tmp_path: Path) -> None:
+    path = str(tmp_path / "a.parquet")
+    ak.to_parquet(ak.concatenate([records()] * 5), path)
+    runner = HepRunner(IterativeExecutor(status=False), chunksize=4)
+    assert runner({"mine": [path]}, Count()) == {"events": 10, "pt": 5 * 140.0}
+    metadata = {"reader": "hepmtp:NanoAOD", "reader_options": {"names": {"jets": None}}}
+    fileset = {"mine": {"files": [path], "metadata": metadata}}
+    assert runner(fileset, Count()) == {"events": 10, "pt": 0.0}
 
 
 def test_foreign_parquet_is_refused(tmp_path: Path) -> None:

@@ -20,7 +20,8 @@ from hepmtp.errors import OptionError, ReadError
 from hepmtp.readers import ChunkReader, FileReader, Reader
 from hepmtp.readers.formats import OWN_ROOT, load_reader, reader_name
 from hepmtp.readers.lines import Chunk, is_remote, split
-from hepmtp.readers.root import TREE, HepmtpSchema, RootReader
+from hepmtp.readers.opening import open_root, trees_of
+from hepmtp.readers.root import TREE, HepmtpSchema
 from hepmtp.run.chunks import chunk_name
 from hepmtp.statistics.normalisation import GENERATED, Known, known
 from hepmtp.storage import current_name
@@ -119,7 +120,7 @@ def plan_of(wanted: Wanted, metadata: Mapping[str, Any], treename: str | None, r
             )
         options["tree"] = tree
     reader = load_reader(name, **options)
-    coffea_opens = name == OWN_ROOT and set(options) <= {"tree"}
+    coffea_opens = name == OWN_ROOT and set(options) <= {"tree"} and _has(path, tree or TREE)
     chunks = _chunks(path, reader, wanted.steps, runner.chunksize)
     entries = sum(chunk.n_entries for chunk in chunks)  # of what is wanted
     knows_bytes = isinstance(reader, ChunkReader) and wanted.steps is None
@@ -130,7 +131,7 @@ def plan_of(wanted: Wanted, metadata: Mapping[str, Any], treename: str | None, r
     )
     return Plan(
         path=path,
-        tree=reader.tree if isinstance(reader, RootReader) and reader.tree else TREE,
+        tree=tree or TREE,
         events=entries,
         entries=entries if wanted.steps is None else reader.num_events(path),
         chunks=None if coffea_opens else named,
@@ -138,6 +139,12 @@ def plan_of(wanted: Wanted, metadata: Mapping[str, Any], treename: str | None, r
         generated=generated,
         of_file=of_file,
     )
+
+
+def _has(path: str, tree: str) -> bool:
+    """Whether a ROOT file has a tree of this very name, which coffea opens."""
+    with open_root(path) as file:
+        return tree in trees_of(file)
 
 
 def _generated(path: str, reader: Reader, given: Known) -> tuple[float | None, bool]:

@@ -512,7 +512,7 @@ def test_scores_beyond_their_axis_lose_nothing(
         "The threshold of ht in CR",
     ]
     assert "lies above the score axis, which ends at 1" in lost[0]
-    assert "hepmtp run --bins N --range LOW HIGH" in lost[0]
+    assert "hepmtp run --bins N --range SCORE=LOW,HIGH" in lost[0]
     warned = [one.message for one in caplog.records if one.levelname == "WARNING"]
     assert warned == lost
     assert {row.detector for row in result.selection} == {"multiplicity"}

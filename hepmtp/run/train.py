@@ -77,7 +77,7 @@ def train_detectors(
         sample, options = sideband_of(sample, sideband), {"sideband": sideband}
     detector.tokenizer.fit(training_events(sample))
     runner = HepRunner(executor, chunksize=chunksize, skipbadfiles=skip_bad)
-    output = runner(fileset(datasets), corpus(detector.tokenizer, **options))
+    output = runner(fileset(datasets, missing_ok=skip_bad), corpus(detector.tokenizer, **options))
     for sentence in incomplete(runner.accounting):
         logger.warning("%s", sentence)
     training, validation = training_tokens(output)

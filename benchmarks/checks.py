@@ -1,9 +1,9 @@
 """What all checks cost: their share of the CPU time of a run.
 
 The embedded sample is scored by the detectors of `hepmtp demo`, through `HepRunner`. The functions
-that check and account are timed where they are called: identity of files, fileset, the check of
-events by the processor and by every detector, what has trained, normalisation, accounting. The
-model is trained for one epoch, which does not change its speed.
+that check and account are timed where they are called (`TIMED`). Events are checked by the
+processor and by every detector. The model is trained for one epoch, which does not change its
+speed.
 
     python benchmarks/checks.py --out benchmarks/results/checks.md
 """

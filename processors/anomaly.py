@@ -17,8 +17,9 @@ from coffea.processor import ProcessorABC, column_accumulator
 
 from hepmtp.detectors import Detector, load_detector, trained_on
 from hepmtp.errors import OptionError, RegionError, check_protocol
+from hepmtp.events.entering import as_events
 from hepmtp.events.ragged import Bools, Floats
-from hepmtp.events.record import as_events, metadata
+from hepmtp.events.record import metadata
 from hepmtp.events.regions import REGIONS, Region, described, region_named
 from hepmtp.events.split import unseen
 from hepmtp.statistics.histograms import axis_with, book, fill, scale

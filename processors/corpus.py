@@ -1,7 +1,7 @@
 """CorpusProcessor: background events to the tokens that a model is trained on, with a cutflow.
 
 The rule: train and validation parts of background data sets only, or of a sideband of data that is
-named; a signal raises TrainingError on the first chunk.
+named. A signal raises TrainingError on the first chunk.
 :func:`hepmtp.run.train.training_tokens` makes the training's input of its output.
 """
 
@@ -13,7 +13,8 @@ import awkward as ak
 import numpy as np
 from coffea.processor import ProcessorABC, column_accumulator
 
-from hepmtp.events.record import as_events, metadata
+from hepmtp.events.entering import as_events
+from hepmtp.events.record import metadata
 from hepmtp.events.regions import Region, sideband_of
 from hepmtp.events.split import check_background, split_of, trained_by
 from hepmtp.run.train import PARTS, training_tokens

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from hepmtp import __version__
 from hepmtp.cli import app, main
-from hepmtp.cli.options import at_luminosity, options_of
+from hepmtp.cli.options import options_of, wanted_luminosity
 from hepmtp.datasets.manifest import embedded
 from hepmtp.datasets.names import select
 from hepmtp.detectors import load_detector
@@ -307,10 +307,12 @@ def fails_at_last(capsys: pytest.CaptureFixture[str], *words: str | Path) -> str
 
 def test_the_luminosity_of_a_run_is_that_of_its_simulation() -> None:
     chosen = select(["ttbarW", "d:data=a.csv"], embedded())
-    assert at_luminosity(chosen, None) == chosen
-    found = at_luminosity(chosen, 300.0)
-    assert [one.luminosity_ifb for one in found] == [300.0, None]
-    assert found[0].known["luminosity_ifb"] == 300.0
+    assert wanted_luminosity(chosen, None) is None
+    assert wanted_luminosity(chosen, 300.0) == 300.0
+    with pytest.raises(OptionError, match=r"--luminosity 300: x have no cross-section"):
+        wanted_luminosity(select(["x:signal=a.csv"], ()), 300.0)
+    with pytest.raises(OptionError, match=r"looks like 1/pb"):
+        wanted_luminosity(chosen, 59740.0)
 
 
 @pytest.mark.parametrize(

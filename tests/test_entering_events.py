@@ -10,7 +10,8 @@ import pytest
 
 from hepmtp.detectors.observables import Observable
 from hepmtp.errors import EventError
-from hepmtp.events.record import as_events, make_events, metadata
+from hepmtp.events.entering import as_events
+from hepmtp.events.record import make_events, metadata
 
 
 @pytest.fixture

@@ -68,7 +68,7 @@ FENCES = {
     "coffea": ("run/*", "readers/*", "events/*"),
     "uproot": ("readers/*", "run/chunks.py", "statistics/histograms.py"),
     "h5py": ("readers/*",),
-    "pyarrow": ("readers/*",),
+    "pyarrow": ("readers/*", "events/packing.py"),
     "matplotlib": ("plotting/*", "studies/*/figures.py", "report/*figures.py"),
     "mplhep": ("plotting/*", "studies/*/figures.py"),
     "vector_quantize_pytorch": ("tokenizers/*",),

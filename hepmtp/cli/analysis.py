@@ -32,10 +32,10 @@ from hepmtp.cli.options import (
     SkipBad,
     TreeOption,
     Workers,
-    at_luminosity,
     chosen_datasets,
     opened_executor,
     ranges_of,
+    wanted_luminosity,
 )
 from hepmtp.cli.progress import epoch_bars
 from hepmtp.errors import OptionError, ScoreError
@@ -71,6 +71,10 @@ def train(
     option: ReaderOptions = None,
     tree: TreeOption = None,
     skip_bad: SkipBad = False,
+    sideband: Annotated[
+        str | None,
+        typer.Option(help="Region of data that may train, CR for instance; never a signal region."),
+    ] = None,
     model_output: Annotated[
         Literal["product", "joint"],
         typer.Option(
@@ -104,12 +108,13 @@ def train(
     """Train the masked-token detector on background, and fit what it is compared with.
 
     That is token rarity and plain observables. Only the training and validation parts of the events
-    are used (70 %); the rest stays unseen for `hepmtp run`. Signal and data are refused. Writes one
-    folder per detector into the output folder.
+    are used (70 %); the rest stays unseen for `hepmtp run`. Signal is refused, and so are data, but
+    for a sideband that is named. Writes one folder per detector into the output folder.
 
     Example: `hepmtp train ttbarW ttbarWW ttbarZ ttbarHiggs --output detectors`
     """
     from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
+    from hepmtp.events.regions import region_named
     from hepmtp.models.masked import ModelOptions
     from hepmtp.report.folder import can_write
     from hepmtp.run.train import train_detectors
@@ -145,6 +150,7 @@ def train(
             checkpoint=checkpoint,
             progress=show,
             skip_bad=skip_bad,
+            sideband=None if sideband is None else region_named(sideband),
         )
     for detector in detectors:
         detector.save(output / detector.name)
@@ -226,13 +232,13 @@ def run(
         tree=tree,
         skip_bad=skip_bad,
     )
-    chosen = at_luminosity(chosen, luminosity)
     loaded = [load_detector(one) for one in _saved(detectors)]
     processor = AnomalyProcessor(
         loaded,
         columns=True,
         bins=bins,
         ranges=ranges_of(ranges, [one.name for one in loaded]),
+        luminosity=wanted_luminosity(chosen, luminosity),
     )
     found_files = fileset(chosen, missing_ok=skip_bad)
     with opened_executor(executor, workers, scheduler) as opened:

@@ -252,25 +252,25 @@ def ranges_of(words: Iterable[str] | None, scores: Sequence[str]) -> dict[str, t
     return found
 
 
-def at_luminosity(datasets: Iterable[Dataset], luminosity: float | None) -> tuple[Dataset, ...]:
-    """The same data sets at another luminosity [1/fb]; data stay what was observed."""
+def wanted_luminosity(datasets: Iterable[Dataset], luminosity: float | None) -> float | None:
+    """The luminosity [1/fb] of --luminosity; refused if it has no effect on some simulation."""
     from hepmtp.statistics.normalisation import known
 
-    datasets = tuple(datasets)
     if luminosity is None:
-        return datasets
+        return None
     known({"luminosity_ifb": luminosity}, "--luminosity")
     simulated = [one for one in datasets if one.role != "data"]
-    without = [one.name for one in simulated if one.cross_section_pb is None]
+    without = [
+        one.name for one in simulated if one.cross_section_pb is None and one.luminosity_ifb is None
+    ]
     if without or not simulated:
         what = f"{', '.join(without)} have no cross-section" if without else "there are only data"
         raise OptionError(
             f"--luminosity {luminosity:g}: {what}, so there is nothing to scale; say "
-            "cross_section_pb in a manifest, or in the metadata of a fileset"
+            "cross_section_pb (or the luminosity_ifb that weights stand for) in a manifest, or in "
+            "the metadata of a fileset"
         )
-    return tuple(
-        one if one.role == "data" else replace(one, luminosity_ifb=luminosity) for one in datasets
-    )
+    return luminosity
 
 
 def opened_executor(

@@ -17,8 +17,8 @@ from hist.axis import Regular
 
 from hepmtp import storage
 from hepmtp.errors import OptionError, TrainingError, fitted
+from hepmtp.events.entering import as_events
 from hepmtp.events.ragged import Floats
-from hepmtp.events.record import as_events
 from hepmtp.events.split import (
     Part,
     Trained,

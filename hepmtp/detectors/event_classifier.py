@@ -22,8 +22,8 @@ from hepmtp.detectors import (
     training_events,
 )
 from hepmtp.errors import fitted
+from hepmtp.events.entering import as_events
 from hepmtp.events.ragged import Floats
-from hepmtp.events.record import as_events
 from hepmtp.events.split import trained_by
 from hepmtp.models.classifier import (
     ClassifierOptions,

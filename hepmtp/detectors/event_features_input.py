@@ -24,9 +24,9 @@ from hepmtp.detectors import (
     training_events,
 )
 from hepmtp.errors import OptionError, StorageError
+from hepmtp.events.entering import as_events
 from hepmtp.events.observables import EVENT_FEATURES
 from hepmtp.events.ragged import Floats
-from hepmtp.events.record import as_events
 from hepmtp.events.split import trained_by
 
 #: Events that are scored at once.

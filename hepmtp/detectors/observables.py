@@ -24,9 +24,9 @@ from hepmtp.detectors import (
     training_events,
 )
 from hepmtp.errors import OptionError
+from hepmtp.events.entering import as_events
 from hepmtp.events.observables import ht, n_b, n_jets
 from hepmtp.events.ragged import Floats, Ints
-from hepmtp.events.record import as_events
 from hepmtp.events.split import trained_by
 
 

@@ -23,8 +23,8 @@ from hepmtp.detectors import (
     training_events,
 )
 from hepmtp.errors import NotFittedError, check_protocol, fitted
+from hepmtp.events.entering import as_events
 from hepmtp.events.ragged import Floats
-from hepmtp.events.record import as_events
 from hepmtp.events.split import trained_by
 from hepmtp.tokenizers import Tokenizer, load_tokenizer
 from hepmtp.tokenizers.lookup import LookupTokenizer

@@ -16,8 +16,7 @@ digits, and masses stay usable.
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, cast, get_args
 
 import awkward as ak
@@ -27,7 +26,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from hepmtp.errors import EventError
 from hepmtp.events.particles import CONSTITUENT_TYPES, PARTICLE_TYPES
-from hepmtp.events.ragged import owner
 
 Role = Literal["background", "signal", "data"]
 
@@ -38,10 +36,6 @@ ROLES: tuple[str, ...] = get_args(Role)
 PARTICLE_FIELDS: tuple[str, ...] = ("pt", "eta", "phi", "energy", "type")
 
 
-# the content that `as_events` has last found to be right; changed events have another
-_last_checked: Callable[[], Any] = lambda: None
-# no particle is farther along the beam [|eta|]: it stands for "none"
-_FARTHEST = 30.0
 # keys that say whether events are simulated, and how their values are written
 _SIMULATED = {"isMC": True, "is_mc": True, "isData": False, "is_data": False}
 _TRUTH = {"true": True, "1": True, "false": False, "0": False}
@@ -225,122 +219,12 @@ def check_events(events: ak.Array) -> None:
         shape (n_events,), as this module's docstring says; zero events are fine, and so are
         hadrons.
     """
-    _check_fields(events)
-    _check_columns(events)
+    check_fields(events)
+    check_columns(events)
 
 
-def as_events(events: ak.Array) -> ak.Array:
-    """The same events, checked, as the processor and every detector take them.
-
-    Particles that were masked (``ak.mask``) are left out, as they would be by a cut.
-    Types that allow missing values are dropped if none is missing. All else is refused.
-
-    Raises
-    ------
-    EventError
-        naming the first event with a missing value, a value that breaks the record (see
-        `check_events`), or a particle that is none: without energy, or far outside any detector.
-
-    Examples
-    --------
-    >>> events = make_events(
-    ...     counts=[2], pt=[50.0, 9.0], eta=[0.1, 2.0], phi=[1.0, 2.0], energy=[60.0, 40.0],
-    ...     type=[1, 0], met=[20.0], met_phi=[0.0],
-    ... )
-    >>> hard = ak.mask(events.Particle, events.Particle.pt > 20)
-    >>> as_events(ak.with_field(events, hard, "Particle")).Particle.pt.to_list()
-    [[50.0]]
-    """
-    global _last_checked  # noqa: PLW0603 (one array, weakly: many detectors score the same)
-    layout = events.layout if isinstance(events, ak.Array) else None
-    if layout is not None and _last_checked() is layout:
-        return events
-    _check_fields(events)
-    if "?" in str(events.type) or "option[" in str(events.type):
-        events = _without_options(events)
-    _check_columns(events)
-    particles = events.Particle
-    energy = ak.to_numpy(ak.flatten(particles.energy))
-    eta = ak.to_numpy(ak.flatten(particles.eta))
-    if len(eta) and not (energy.min() > 0 and np.abs(eta).max() <= _FARTHEST):
-        counts = ak.to_numpy(ak.num(particles))
-        for bad, values, name, expected in (
-            (energy <= 0, energy, "energy", "above 0, as that of any particle"),
-            (
-                np.abs(eta) > _FARTHEST,
-                eta,
-                "eta",
-                f"at most {_FARTHEST:g} in size",
-            ),
-        ):
-            _refuse(bad, values, f"Particle.{name}", counts, expected)
-    if events.layout is layout:
-        _last_checked = weakref.ref(layout)
-    return events
-
-
-def _without_options(events: ak.Array) -> ak.Array:
-    """The same events of a type that allows nothing to be missing."""
-    packed = ak.to_packed(events)
-    layout, fields = packed.layout, metadata(events)
-    if layout.is_option:
-        if n := int(layout.mask_as_bool(valid_when=False).sum()):
-            raise EventError(
-                f"{n} of {len(events)} events are missing (masked, not cut): leave them out with "
-                "events[~ak.is_none(events, axis=0)]"
-            )
-        layout = layout.project()
-    layout = _plain(layout)
-    columns = {name: _present(layout.content(name), name) for name in layout.fields}
-    lists = columns["Particle"].to_ListOffsetArray64(True)
-    counts, particles = np.diff(lists.offsets.data), lists.content
-    if particles.is_option:  # masked particles
-        is_there = particles.mask_as_bool(valid_when=True)[: counts.sum()]
-        counts = np.bincount(owner(counts)[is_there], minlength=len(counts))
-        particles = particles.project()
-    particles = _plain(particles)
-    rows = _whole(particles, "Particle", owner(counts))
-    arrays = {name: ak.Array(column) for name, column in columns.items()}
-    arrays["Particle"] = ak.unflatten(rows, counts)
-    arrays["MET"] = _whole(columns["MET"], "MET", np.arange(len(events)))
-    return with_fields(ak.zip(arrays, depth_limit=1), fields)
-
-
-def _present(layout: Any, name: str) -> Any:
-    """A column of events, none of which is missing."""
-    if not layout.is_option:
-        return _plain(layout)
-    if (absent := layout.mask_as_bool(valid_when=False)).any():
-        raise EventError(
-            f"event {int(absent.argmax())}: {name} is missing ({int(absent.sum())} such events); "
-            f"leave them out with events[~ak.is_none(events.{name}, axis=0)]"
-        )
-    return _plain(layout.project())
-
-
-def _plain(layout: Any) -> Any:
-    """The same content without an index before it."""
-    return layout.project() if layout.is_indexed else layout
-
-
-def _whole(layout: Any, name: str, event_of: NDArray[np.int64]) -> ak.Array:
-    """A record none of whose fields has a missing value; such a value is refused."""
-    found = {}
-    for field in layout.fields:
-        column = layout.content(field)
-        if column.is_option:
-            absent = column.mask_as_bool(valid_when=False)
-            if absent.any():
-                raise EventError(
-                    f"event {event_of[int(absent.argmax())]}: {name}.{field} is missing, but not "
-                    "the rest of it; leave such out with a cut, or fill in what it is"
-                )
-            column = column.project()
-        found[field] = ak.Array(column)
-    return ak.zip(found, with_name=layout.parameter("__record__"), depth_limit=1)
-
-
-def _check_fields(events: ak.Array) -> None:
+def check_fields(events: ak.Array) -> None:
+    """Raise EventError if a field of the record is missing."""
     for name in ("Particle", "MET", "weight", "event", "source"):
         if name not in events.fields:
             raise EventError(
@@ -355,7 +239,8 @@ def _check_fields(events: ak.Array) -> None:
             )
 
 
-def _check_columns(events: ak.Array) -> None:
+def check_columns(events: ak.Array) -> None:
+    """Raise EventError naming the first event with a value that breaks the record."""
     particles = events.Particle
     _check_values(
         ak.to_numpy(ak.num(particles)),
@@ -380,11 +265,13 @@ def _check_values(
 ) -> None:
     for name, values in particles.items():
         bad = ~_legal(name, values, n_types)
-        _refuse(bad, values, f"Particle.{name}", counts, _expected(name, n_types))
+        refuse_values(bad, values, f"Particle.{name}", counts, _expected(name, n_types))
     one_each = np.ones(len(counts), dtype=np.int64)
     for name, values in per_event.items():
         where = name if name == "weight" else f"MET.{name}"
-        _refuse(~_legal(name, values, n_types), values, where, one_each, _expected(name, n_types))
+        refuse_values(
+            ~_legal(name, values, n_types), values, where, one_each, _expected(name, n_types)
+        )
 
 
 def _legal(name: str, values: NDArray[Any], n_types: int) -> NDArray[np.bool_]:
@@ -398,13 +285,14 @@ def _legal(name: str, values: NDArray[Any], n_types: int) -> NDArray[np.bool_]:
     return np.asarray(legal)
 
 
-def _refuse(
+def refuse_values(
     bad: NDArray[np.bool_],
     values: NDArray[Any],
     name: str,
     counts: NDArray[np.int64],
     expected: str,
 ) -> None:
+    """Raise EventError naming the first event with one of these values, if there is any."""
     if bad.any():
         first = int(np.flatnonzero(bad)[0])
         event = np.searchsorted(np.cumsum(counts), first, side="right")

@@ -3,11 +3,9 @@
 The rule: neither folder nor name matters, and not the packing of a text, so a copy, moved, renamed
 or unpacked, is the same file. Two files that share their name are two.
 
-======================  ===================================================================
-ROOT                    its UUID, which each written file gets anew and each copy keeps
-text, packed or plain   its first lines; line ends and IDs of events do not count
-anything else           its size, its first and its last bytes
-======================  ===================================================================
+- ROOT is known by its UUID, which each written file gets anew and each copy keeps.
+- A text, packed or plain, is known by its first lines. Line ends and IDs of events do not count.
+- Anything else is known by its size, its first and its last bytes.
 
 A text is known by its beginning alone: a copy that was cut short, or one that has grown, has the
 same events under the same numbers.

@@ -11,7 +11,7 @@ from typing import Any
 from hepmtp.datasets.manifest import Dataset
 from hepmtp.plotting import SIMULATION, UNKNOWN, Caption
 from hepmtp.report.info import SIMULATION_NOTE
-from hepmtp.statistics.normalisation import Normalisation, events_or_weights
+from hepmtp.statistics.normalisation import Normalisation, events_or_weights, normalisation
 
 #: What the numbers of a data set are, by the kind of its normalisation.
 KINDS = {
@@ -35,9 +35,16 @@ def normalisations(
     """
     said = output.get("normalisation", {})
     return {
-        one.name: Normalisation(*said[one.name]) if one.name in said else _default(one)
-        for one in datasets
+        one.name: _said(said[one.name]) if one.name in said else _default(one) for one in datasets
     }
+
+
+def _said(found: Any) -> Normalisation:
+    """What a processor says; of one whose postprocess was not called, nothing was scaled."""
+    if not isinstance(found, Mapping):
+        return Normalisation(*found)
+    one = normalisation(found)
+    return one if one.factor == 1.0 else one._replace(kind="none", factor=1.0)
 
 
 def _default(dataset: Dataset) -> Normalisation:
@@ -96,6 +103,9 @@ def doubts(
             f"The normalisation of {', '.join(unknown)} is not known, so sums of weights are no "
             "expected events: give cross_section_pb, luminosity_ifb and sum_weights."
         )
+    for name, one in normalisation.items():
+        if one.kind == "none" and one.note:
+            yield f"{name} is not normalised: {one.note}."
     counted = [name for name, one in normalisation.items() if one.counted]
     if counted:
         yield (

@@ -186,7 +186,8 @@ def normalisation(found: Mapping[str, Any], *, luminosity: float | None = None) 
     """
     read = {"events": found["events"], "weight": found["weight"]}
     if found["role"] == {"data"}:
-        return Normalisation("data", **read)
+        given = next(iter(found["known"])) if len(found["known"]) == 1 else Known()
+        return Normalisation("data", luminosity_ifb=given.luminosity_ifb, **read)
     if len(found["known"]) > 1:
         return Normalisation(
             "none", note="its files have different cross-sections or luminosities", **read

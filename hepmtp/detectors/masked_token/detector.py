@@ -29,8 +29,8 @@ from hepmtp.detectors.masked_token.forms import DESCRIPTIONS, description, label
 from hepmtp.detectors.masked_token.surprise import Surprises, surprises
 from hepmtp.detectors.masked_token.tails import TailCombination
 from hepmtp.errors import OptionError, StorageError, check_protocol, fitted
+from hepmtp.events.entering import as_events
 from hepmtp.events.ragged import Floats
-from hepmtp.events.record import as_events
 from hepmtp.events.split import trained_by
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.models import ModelConfig, TokenModel, build, check_config

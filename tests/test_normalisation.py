@@ -202,6 +202,35 @@ def test_of_part_of_a_file_the_sum_is_a_part(tmp_path: Path, executor: Any) -> N
     assert output["normalisation"]["x"].sum_weights == pytest.approx(160.0)
 
 
+def test_what_is_lost_is_no_part_of_the_sum(files: Any, executor: Any, tmp_path: Path) -> None:
+    """One of two files, and a chunk of the other, cannot be read: as many events as of both."""
+    lines = files["csv"]["ttbarW"].read_text().splitlines(keepends=True)
+    weight = 50 * 1339.966178 / 10522
+    (tmp_path / "a.csv").write_text("".join(lines[:30]) + "not an event\n" + "".join(lines[31:]))
+    (tmp_path / "b.csv").write_text("")
+    fileset = {
+        "x": {
+            "files": [str(tmp_path / "a.csv"), str(tmp_path / "b.csv")],
+            "metadata": {"xsec": 0.5, "lumi": 10, "sum_weights": 4 * weight},
+        }
+    }
+    processor = AnomalyProcessor([Multiplicity()], regions=[ALL], columns=True)
+    output = HepRunner(executor, chunksize=20, skipbadfiles=True)(fileset, processor)
+    assert output["cutflow"]["x"]["all"]["raw"] == 30
+    # half of what was generated is in the two files, and three fifths of one of them were read
+    assert output["normalisation"]["x"].sum_weights == pytest.approx(4 * weight * 0.5 * 0.6)
+    assert total(output) == pytest.approx(0.5 * 1000 * 10 / 2)
+
+
+def test_files_that_say_it_and_files_that_do_not(tmp_path: Path, executor: Any) -> None:
+    paths = [nano(tmp_path / f"{n}.root", n=n, total=n * 4.0 if n == 5 else None) for n in (5, 6)]
+    processor = AnomalyProcessor([Multiplicity()], regions=[ALL], columns=True)
+    fileset = {"x": {"files": [str(one) for one in paths], "metadata": {"xsec": 1.0, "lumi": 10}}}
+    found = HepRunner(executor)(fileset, processor)["normalisation"]["x"]
+    assert found.kind == "none"
+    assert found.note.startswith("some of its files say how much was generated")
+
+
 def test_number_of_generated_events(tmp_path: Path, executor: Any, files: Any) -> None:
     """It is a sum of weights only where each weight is 1."""
     lines = [f"{i};x;1;20000;0.1;j,60000,50000,0.5,0.2" for i in range(10)]

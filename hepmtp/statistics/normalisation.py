@@ -229,4 +229,8 @@ def _generated(found: Mapping[str, Any], given: Known) -> tuple[float | None, st
         )
     if found["shared"] == {True}:
         return float(found["generated"]), ""
+    if found["shared"] == {True, False}:
+        return None, (
+            "some of its files say how much was generated, and others do not: give sum_weights"
+        )
     return given.sum_weights or given.n_generated, ""

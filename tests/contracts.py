@@ -126,7 +126,7 @@ def check_reader(reader: Reader, path: str, tmp_path: Path) -> None:
     check_events(whole)
     assert whole.event.to_list() == list(range(n))
     copy = tmp_path / "elsewhere" / f"another {Path(path).name}"
-    copy.parent.mkdir()
+    copy.parent.mkdir(exist_ok=True)
     shutil.copy(path, copy)
     assert len(set(whole.source.to_list())) == 1
     assert set(reader.read(str(copy)).source.to_list()) == set(whole.source.to_list())

@@ -149,6 +149,7 @@ def test_an_event_read_twice_is_refused(files: Any, tokenizer: Any) -> None:
     with make_executor("iterative", status=False) as executor:
         out = HepRunner(executor)(both, CorpusProcessor(tokenizer))
     with pytest.raises(
-        TrainingError, match=r"some train events were read twice: give each file once.*same name"
+        TrainingError,
+        match=r"some train events were read twice: give each file once, raw or converted; a copy",
     ):
         training_tokens(out)

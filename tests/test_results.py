@@ -440,7 +440,7 @@ def test_sums_of_weights_are_called_so_in_every_table(
     output: Any, datasets: list[Dataset], run: tuple[Path, RunResult], tmp_path: Path
 ) -> None:
     kinds = dict.fromkeys(NAMES, Normalisation("cross-section", 1.0, 3.2))
-    said = {**output, "normalisation": kinds | {"4top": Normalisation("none")}}
+    said = {**output, "normalisation": kinds | {"4top": Normalisation("none", note="it is so")}}
     result = write_run(tmp_path, said, datasets, command="x", started=0.0)
     info = read_info(tmp_path)
     assert info.content == "Sum of weights"

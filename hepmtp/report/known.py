@@ -34,17 +34,18 @@ def normalisations(
     Of a processor that does not say so, the embedded sample and data alone are known.
     """
     said = output.get("normalisation", {})
-    return {
-        one.name: _said(said[one.name]) if one.name in said else _default(one) for one in datasets
-    }
+    return {one.name: _said(said.get(one.name), one) for one in datasets}
 
 
-def _said(found: Any) -> Normalisation:
+def _said(found: Any, dataset: Dataset) -> Normalisation:
     """What a processor says; of one whose postprocess was not called, nothing was scaled."""
-    if not isinstance(found, Mapping):
-        return Normalisation(*found)
-    one = normalisation(found)
-    return one if one.factor == 1.0 else one._replace(kind="none", factor=1.0)
+    if found is None:
+        return _default(dataset)
+    one = normalisation(found) if isinstance(found, Mapping) else Normalisation(*found)
+    if isinstance(found, Mapping) and one.factor != 1.0:
+        return one._replace(kind="none", factor=1.0)
+    told_nothing = one.kind == "none" and not one.note
+    return _default(dataset)._replace(events=one.events, weight=one.weight) if told_nothing else one
 
 
 def _default(dataset: Dataset) -> Normalisation:

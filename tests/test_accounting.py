@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -274,3 +275,16 @@ def test_of_a_lost_file_nobody_knows_what_was_generated(
     runner({"x": entry}, count)
     (loss,) = runner.accounting["x"].losses
     assert loss.reason.endswith("had is not known, so the yield lacks them")
+
+
+@pytest.mark.parametrize("kind", ["csv", "root"])
+def test_names_that_are_not_ascii(files: Any, executor: Any, tmp_path: Path, kind: str) -> None:
+    """Coffea knows files and data sets by their ASCII letters."""
+    source = files[kind]["ttbarW"]
+    copy = shutil.copy(source, tmp_path / f"été {source.name}")
+    runner = HepRunner(executor)
+    output = runner({"Z → µµ": [copy], "plain": [source]}, count)
+    assert output["n"] == {"Z → µµ": N, "plain": N}
+    output = runner({"Z → µµ": [source]}, count)
+    assert output["n"] == {"Z → µµ": N}
+    assert runner.accounting["Z → µµ"].files_read == 1

@@ -112,6 +112,11 @@ def plan_of(wanted: Wanted, metadata: Mapping[str, Any], treename: str | None, r
                 f"{path}: reader_options are given, but the schema {schema.__name__} reads it and "
                 "has none; leave them out, or the schema"
             )
+        if not path.isascii():
+            raise ReadError(
+                f"{path}: with the schema {schema.__name__} coffea opens it, which takes names of "
+                "ASCII letters only; rename it, or leave out the schema"
+            )
         shown, total = wanted.tree or treename or TREE, _of_dataset(known(metadata))
         return Plan(path, shown, None, None, wanted.steps, total, of_file=False)
     if wanted.tree is not None and not takes_tree:
@@ -128,7 +133,8 @@ def plan_of(wanted: Wanted, metadata: Mapping[str, Any], treename: str | None, r
             )
         options["tree"] = tree
     reader = load_reader(name, **options)
-    coffea_opens = name == OWN_ROOT and set(options) <= {"tree"}
+    # coffea takes ASCII names only
+    coffea_opens = name == OWN_ROOT and set(options) <= {"tree"} and f"{path}{tree}".isascii()
     chunks = _chunks(path, reader, wanted.steps, runner.chunksize)
     knows_bytes = isinstance(reader, ChunkReader) and wanted.steps is None
     generated, of_file = _generated(path, reader, known(metadata))

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
+from urllib.parse import quote
 
 from coffea.processor import Runner
 from coffea.processor.executor import WorkItem
@@ -126,8 +127,9 @@ class HepRunner(Runner):  # type: ignore[misc]
                     for plan in plans
                 )
                 coffea = super(HepRunner, replace(self, maxchunks=None) if whole else self)
-                for item in coffea.preprocess({dataset: given}, uproot_options=options, **kwargs):
-                    found.setdefault(item.filename, []).append(item)
+                named = quote(dataset, safe=" ")  # coffea takes ASCII names only
+                for item in coffea.preprocess({named: given}, uproot_options=options, **kwargs):
+                    found.setdefault(item.filename, []).append(replace(item, dataset=dataset))
             entries = sum(
                 sum(map(len, found.get(plan.path, ()))) if plan.entries is None else plan.entries
                 for plan in plans

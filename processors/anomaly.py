@@ -22,6 +22,7 @@ from hepmtp.events.ragged import Bools, Floats
 from hepmtp.events.record import metadata
 from hepmtp.events.regions import REGIONS, Region, described, region_named
 from hepmtp.events.split import unseen
+from hepmtp.run.chunks import skipped_of
 from hepmtp.statistics.histograms import axis_with, book, fill, scale
 from hepmtp.statistics.normalisation import Normalisation, normalisation, tally
 
@@ -116,7 +117,9 @@ class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
         entries = found.get("entrystop", len(events)) - found.get("entrystart", 0)
         events = as_events(events)
         weight = np.asarray(ak.to_numpy(events.weight), dtype=np.float64)
-        read = tally(found, weight, events=entries)
+        left_out = skipped_of(str(found.get("filename", "")))
+        skipped = 0 if left_out is None else left_out.events
+        read = tally(found, weight, events=entries, skipped=skipped)
         keep, factor = unseen(events, self.trained, self._selection)
         events, weight = events[keep], (weight * factor)[keep]
         masks = {region.name: region.select(events) for region in self.regions}

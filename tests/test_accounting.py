@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,18 +14,23 @@ import awkward as ak
 import cloudpickle
 import h5py
 import pytest
+import uproot
 
 from hepmtp.errors import OptionError, ReadError
 from hepmtp.readers import failures
+from hepmtp.readers.lines import Chunk
+from hepmtp.run.chunks import ChunkSource, chunk_name, skipped_of
 from hepmtp.run.executors import make_executor
 from hepmtp.run.runner import HepRunner
 from hepmtp.statistics.accounting import Account, Loss, incomplete
+from hepmtp.statistics.normalisation import tally
 
 if TYPE_CHECKING:
     from distributed import Client
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # a worker cannot import a test module
 N = 60
+DM = "hepmtp.readers.darkmachines.reader:DarkMachinesCSV"
 
 
 def count(events: Any) -> dict[str, Any]:
@@ -213,3 +221,70 @@ def test_accounts_are_plain_data() -> None:
     assert one.as_dict()["complete"] is False
     assert one.total("lost") == (5, None)
     assert one.total("skipped") == (0, 0)
+
+
+def weighed(events: Any) -> dict[str, Any]:
+    """What a processor without a postprocess of its own gives."""
+    weight = ak.to_numpy(events.weight)
+    return {"normalisation": {events.metadata["dataset"]: tally(events.metadata, weight, events=1)}}
+
+
+def test_lines_that_are_skipped_in_steps_and_twice(executor: Any, tmp_path: Path) -> None:
+    lines = [f"{i};x;2;20000;0.1;j,60000,50000,0.5,0.2" for i in range(40)]
+    lines[25] = "25;x;2;20000;0.1;j,60000,what,0.5,0.2"
+    path = tmp_path / "x.csv"
+    path.write_text("\n".join(lines) + "\n")
+    one = {"object_path": None, "steps": [[20, 30]]}
+    metadata = {"reader_options": {"on_bad": "skip"}}
+    runner = HepRunner(executor)
+    items = runner.preprocess({"x": {"files": {str(path): one}, "metadata": metadata}})
+    for _ in range(2):  # the same pieces of work once more: nothing is lost twice
+        runner(items, processor_instance=weighed)
+        account = runner.accounting["x"]
+        assert (account.events, account.events_read, account.weight_read) == (10, 9, 18.0)
+        (loss,) = account.losses
+        assert loss[:5] == ("skipped", str(path), 0, 1, 2.0)
+
+
+def test_two_threads_that_read_the_same_chunk(tmp_path: Path) -> None:
+    """Both are told what was skipped of it, and a third, which read nothing, is not."""
+    path = tmp_path / "x.csv"
+    path.write_text("0;x;2;20000;0.1;j,60000,what,0.5,0.2\n1;x;2;20000;0.1;j,60000,50000,0.5,0.2\n")
+    chunk = Chunk(0, 2, 0, path.stat().st_size)
+    name = chunk_name(str(path), DM, chunk, options={"on_bad": "skip"}, bytes_known=True)
+    both = threading.Barrier(2)
+
+    def read() -> Any:
+        with uproot.open({name: "Events"}, handler=ChunkSource) as tree:
+            assert tree.num_entries == 1
+        both.wait(timeout=60)
+        return skipped_of(name)
+
+    with ThreadPoolExecutor(2) as pool:
+        found = [one.result() for one in [pool.submit(read), pool.submit(read)]]
+    assert [one.events for one in found] == [1, 1]
+    assert skipped_of(name) is None
+
+
+def test_of_a_lost_file_nobody_knows_what_was_generated(
+    files: Any, executor: Any, tmp_path: Path
+) -> None:
+    gone = str(tmp_path / "gone.csv")
+    entry = {"files": [str(files["csv"]["ttbarW"]), gone], "metadata": {"sum_weights": 3.0}}
+    runner = HepRunner(executor, skipbadfiles=True)
+    runner({"x": entry}, count)
+    (loss,) = runner.accounting["x"].losses
+    assert loss.reason.endswith("had is not known, so the yield lacks them")
+
+
+@pytest.mark.parametrize("kind", ["csv", "root"])
+def test_names_that_are_not_ascii(files: Any, executor: Any, tmp_path: Path, kind: str) -> None:
+    """Coffea knows files and data sets by their ASCII letters."""
+    source = files[kind]["ttbarW"]
+    copy = shutil.copy(source, tmp_path / f"été {source.name}")
+    runner = HepRunner(executor)
+    output = runner({"Z → µµ": [copy], "plain": [source]}, count)
+    assert output["n"] == {"Z → µµ": N, "plain": N}
+    output = runner({"Z → µµ": [source]}, count)
+    assert output["n"] == {"Z → µµ": N}
+    assert runner.accounting["Z → µµ"].files_read == 1

@@ -7,11 +7,12 @@ from collections.abc import Callable
 import awkward as ak
 import numpy as np
 import pytest
+from coffea.nanoevents.methods import base
 
 from hepmtp.detectors.observables import Observable
 from hepmtp.errors import EventError
 from hepmtp.events.entering import as_events
-from hepmtp.events.record import make_events, metadata
+from hepmtp.events.record import behavior, make_events, metadata
 
 
 @pytest.fixture
@@ -117,3 +118,17 @@ def test_what_can_mean_anything_is_refused(
 ) -> None:
     with pytest.raises(EventError, match=message):
         Observable("ht").score(change(events))
+
+
+def test_masks_of_events_that_coffea_has_read(events: ak.Array) -> None:
+    """Coffea's record is called "event" in the text of its type, which shows no field."""
+    hard = events.Particle.pt > 20
+    masked = ak.with_field(events, ak.mask(events.Particle, hard), "Particle")
+    masked = ak.with_field(masked, [None, 1.0, 2.0], "mine_alone")
+    named = ak.with_name(masked, "NanoEvents", behavior={**base.behavior, **behavior})
+    assert str(named.type) == "3 * event"
+    found = as_events(named)
+    assert found.Particle.pt.to_list() == [[50.0], [], [70.0, 30.0]]
+    assert found.mine_alone.to_list() == [None, 1.0, 2.0]  # no part of the record
+    with pytest.raises(EventError, match=r"event 0: MET is missing \(1 such events\)"):
+        as_events(ak.with_field(named, ak.mask(named.MET, [False, True, True]), "MET"))

@@ -5,10 +5,12 @@ The values are written out by hand.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import numpy as np
 import pytest
 import uproot
@@ -19,6 +21,8 @@ from hepmtp.errors import OptionError
 from hepmtp.events.ragged import Floats
 from hepmtp.events.regions import Region
 from hepmtp.readers.convert import convert
+from hepmtp.readers.darkmachines.reader import DarkMachinesCSV
+from hepmtp.readers.root import HepmtpSchema, write_root
 from hepmtp.run.executors import make_executor
 from hepmtp.run.runner import HepRunner
 from hepmtp.statistics.histograms import yields
@@ -240,6 +244,91 @@ def test_number_of_generated_events(tmp_path: Path, executor: Any, files: Any) -
     output = run(executor, files["csv"]["ttbarW"], xsec=0.5, lumi=10, nevts=40)
     assert output["normalisation"]["x"].kind == "none"
     assert "weights other than 1: give sum_weights" in output["normalisation"]["x"].note
+
+
+def plain_csv(path: Path, n: int) -> str:
+    """Events of weight 1 with one jet each."""
+    lines = [f"{i};x;1;20000;0.1;j,60000,{50000 - i},0.5,0.2" for i in range(n)]
+    path.write_text("\n".join(lines) + "\n")
+    return str(path)
+
+
+@pytest.mark.parametrize("ending", [".csv", ".root"])
+@pytest.mark.parametrize("maxchunks", [None, 1])
+def test_of_steps_the_sum_is_a_part(
+    tmp_path: Path, executor: Any, ending: str, maxchunks: int | None
+) -> None:
+    """The sum of weights is that of the data set: 10 of its 100 events stand for all."""
+    path = plain_csv(tmp_path / "x.csv", 100)
+    if ending == ".root":
+        convert(path, path := str(tmp_path / "x.root"))
+    one = {"object_path": None if ending == ".csv" else "Events", "steps": [[50, 60]]}
+    metadata = {"xsec": 0.5, "lumi": 10, "sum_weights": 100}
+    fileset = {"x": {"files": {path: one}, "metadata": metadata}}
+    processor = AnomalyProcessor([Multiplicity()], regions=[ALL], columns=True)
+    output = HepRunner(executor, chunksize=20, maxchunks=maxchunks)(fileset, processor)
+    assert output["cutflow"]["x"]["all"]["raw"] == 10
+    assert output["columns"]["x"]["event"].value.tolist() == list(range(50, 60))
+    assert total(output) == pytest.approx(0.5 * 1000 * 10)
+    assert output["normalisation"]["x"].sum_weights == pytest.approx(10.0)
+
+
+class Other(HepmtpSchema):
+    """A schema of a user."""
+
+
+def test_of_chunks_by_another_schema_the_sum_is_a_part(tmp_path: Path, executor: Any) -> None:
+    convert(plain_csv(tmp_path / "x.csv", 100), tmp_path / "x.root")
+    metadata = {"xsec": 0.5, "lumi": 10, "sum_weights": 100}
+    fileset: Any = {"x": {"files": {str(tmp_path / "x.root"): "Events"}, "metadata": metadata}}
+    processor = AnomalyProcessor([Multiplicity()], regions=[ALL], columns=True)
+    runner = HepRunner(executor, chunksize=20, maxchunks=2, schema=Other)
+    output = runner(fileset, processor)
+    assert output["cutflow"]["x"]["all"]["raw"] == 40
+    assert total(output) == pytest.approx(5000.0)
+    metadata["reader_options"] = {"names": "met=x"}  # type: ignore[assignment]
+    with pytest.raises(OptionError, match="the schema Other reads it and has none"):
+        runner(fileset, processor)
+
+
+def test_a_file_without_events_as_coffea_steps_it(tmp_path: Path, executor: Any) -> None:
+    """All of its 100 generated events failed a selection, but they were generated."""
+    plain = HepRunner(executor)
+    events = DarkMachinesCSV().read(plain_csv(tmp_path / "x.csv", 50))
+    write_root(tmp_path / "none.root", [events[:0]], generated=100.0)
+    write_root(tmp_path / "all.root", [events], generated=100.0)
+    files = {
+        str(tmp_path / name): {"object_path": "Events", "steps": steps}
+        for name, steps in (("none.root", [[0, 0]]), ("all.root", [[0, 25], [25, 50]]))
+    }
+    fileset = {"x": {"files": files, "metadata": {"xsec": 0.5, "lumi": 10}}}
+    processor = AnomalyProcessor([Multiplicity()], regions=[ALL], columns=True)
+    output = plain(fileset, processor)
+    assert total(output) == pytest.approx(5000 * 50 / 200)
+    assert plain.accounting["x"].files_read == 2
+
+
+class Quarter(AnomalyProcessor):
+    """Cuts events before the processor sees them."""
+
+    def process(self, events: Any) -> Any:
+        return super().process(events[events.event % 4 == 0])
+
+
+def test_events_that_were_cut_before_are_not_events_that_a_reader_left_out(
+    tmp_path: Path, executor: Any
+) -> None:
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    path = plain_csv(tmp_path / "x.csv", 100)
+    for more, expected in (({"sum_weights": 100.0}, 5000 / 4), ({}, 25.0)):
+        metadata = {"xsec": 0.5, "lumi": 10, **more}
+        fileset = {"x": {"files": [path], "metadata": metadata}}
+        processor = Quarter([Multiplicity()], regions=[ALL], columns=True)
+        output = HepRunner(executor, chunksize=20)(fileset, processor)
+        assert total(output) == pytest.approx(expected)
+    assert output["normalisation"]["x"].note == (
+        "events were cut before their weights were counted: give sum_weights"
+    )
 
 
 def test_weights_that_sum_to_nothing_lose_nothing() -> None:

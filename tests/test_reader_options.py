@@ -86,6 +86,11 @@ def test_text_and_numbers_mean_the_same() -> None:
             r"NanoAOD: option names has no key 'taus'; it has jets, .*, jet_pt, .*, met, weight",
         ),
         (NanoAOD, {"names": "met=none"}, r"met cannot be none; jets, .*, photons, weight can"),
+        (
+            NanoAOD,
+            {"names": "photons=none,photon_pt=Photon_e"},
+            r"photons is none, but photon_pt is given; keep one",
+        ),
         (RootReader, {"names": "weight=none"}, r"weight cannot be none; nothing of this layout"),
         (
             Delphes,

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from hepmtp.errors import EventError
 from hepmtp.events.ragged import owner
 from hepmtp.events.record import (
+    RECORD,
     check_columns,
     check_fields,
     metadata,
@@ -58,7 +59,7 @@ def as_events(events: ak.Array) -> ak.Array:
     if layout is not None and _last_checked() is layout:
         return events
     check_fields(events)
-    if "?" in str(events.type) or "option[" in str(events.type):
+    if layout is None or any(_may_miss(_field(layout.form, name)) for name in RECORD):
         events = _without_options(events)
     check_columns(events)
     particles = events.Particle
@@ -81,6 +82,22 @@ def as_events(events: ak.Array) -> ak.Array:
     return events
 
 
+def _field(form: Any, name: str) -> Any:
+    """The form of a field, or of all fields if the events may be missing themselves."""
+    while form.is_indexed and not form.is_option:
+        form = form.content
+    return form.content(name) if form.is_record else form
+
+
+def _may_miss(form: Any) -> bool:
+    """Whether a type allows missing values; coffea hides that in the text of the type."""
+    if form.is_option:
+        return True
+    if form.is_record or form.is_union:
+        return any(map(_may_miss, form.contents))
+    return not form.is_numpy and hasattr(form, "content") and _may_miss(form.content)
+
+
 def _without_options(events: ak.Array) -> ak.Array:
     """The same events of a type that allows nothing to be missing."""
     packed = ak.to_packed(events)
@@ -93,7 +110,10 @@ def _without_options(events: ak.Array) -> ak.Array:
             )
         layout = layout.project()
     layout = _plain(layout)
-    columns = {name: _present(layout.content(name), name) for name in layout.fields}
+    columns = {
+        name: _present(layout.content(name), name) if name in RECORD else layout.content(name)
+        for name in layout.fields
+    }
     lists = columns["Particle"].to_ListOffsetArray64(True)
     counts, particles = np.diff(lists.offsets.data), lists.content
     if particles.is_option:  # masked particles

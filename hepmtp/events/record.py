@@ -33,6 +33,9 @@ Role = Literal["background", "signal", "data"]
 ROLES: tuple[str, ...] = get_args(Role)
 
 
+RECORD: tuple[str, ...] = ("Particle", "MET", "weight", "event", "source")
+
+
 PARTICLE_FIELDS: tuple[str, ...] = ("pt", "eta", "phi", "energy", "type")
 
 
@@ -225,7 +228,7 @@ def check_events(events: ak.Array) -> None:
 
 def check_fields(events: ak.Array) -> None:
     """Raise EventError if a field of the record is missing."""
-    for name in ("Particle", "MET", "weight", "event", "source"):
+    for name in RECORD:
         if name not in events.fields:
             raise EventError(
                 f"events have no field {name!r} (found: {', '.join(events.fields)}); use "

@@ -71,6 +71,13 @@ class Layout(NamedTuple):
                 )
             may = [*(key for key in self.collections if key in _PARTICLES)]
             may += [key for key in self.options if key == "weight"]
+            if value is None and key in self.collections:
+                parts = dict(self.collections[key].branches(key))
+                if said := [part for part in parts if part in names]:
+                    raise OptionError(
+                        f"{reader}: option names: {key} is none, but {', '.join(said)} is given; "
+                        "keep one"
+                    )
             if value is None and key not in may:
                 raise OptionError(
                     f"{reader}: option names: {key} cannot be none; "

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import threading
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
@@ -78,13 +79,19 @@ class Skipped(NamedTuple):
     reason: str
 
 
-# what was skipped of the chunks that this process has read and nobody has asked for yet
-_skipped: dict[str, Skipped] = {}
+class _Here(threading.local):
+    """What was skipped of the chunk that this thread has read last: two may read the same one."""
+
+    name, skipped = "", None
+
+
+_here: Any = _Here()
 
 
 def skipped_of(name: str) -> Skipped | None:
-    """What the reader left out of a chunk that this process has just read; told once."""
-    return _skipped.pop(name, None)
+    """What the reader left out of a chunk; None for any but the last that this thread has read."""
+    skipped: Skipped | None = _here.skipped if _here.name == name else None
+    return skipped
 
 
 def is_chunk(name: str) -> bool:
@@ -105,15 +112,21 @@ def _read_named(name: str) -> ak.Array:
     path, start, stop = found["path"], int(found["start"]), int(found["stop"])
     options = json.loads(unquote(found["options"] or "{}"))
     reader = load_reader(found["reader"], **options)
-    if found["first"] is None:
-        return reader.read(path, start, stop)
-    if not isinstance(reader, ChunkReader):
+    _here.name, _here.skipped = name, None
+    by_bytes = found["first"] is not None
+    if by_bytes and not isinstance(reader, ChunkReader):
         raise ReadError(f"{path}: {found['reader']} does not read chunks")
-    chunk = Chunk(start, stop - start, int(found["first"]), int(found["last"]))
+    chunk = Chunk(start, stop - start, int(found["first"] or 0), int(found["last"] or 0))
     if not isinstance(reader, DarkMachinesCSV):
-        return reader.read_chunk(path, chunk)
-    events, report = reader.read_chunk_with_report(path, chunk)
+        if by_bytes and isinstance(reader, ChunkReader):
+            return reader.read_chunk(path, chunk)
+        return reader.read(path, start, stop)
+    events, report = (
+        reader.read_chunk_with_report(path, chunk)
+        if by_bytes
+        else reader.read_with_report(path, start, stop)
+    )
     if report.lines:
         weight = None if report.unreadable else report.sumw
-        _skipped[name] = Skipped(report.lines, weight, report.reasons[0])
+        _here.skipped = Skipped(report.lines, weight, report.reasons[0])
     return events

@@ -34,8 +34,8 @@ class Plan:
     ----------
     path, tree
         absolute path or address, and the tree that coffea opens.
-    events, entries
-        number of entries that are to be read, and of all in the file; 0 if only coffea knows.
+    entries
+        number of all entries in the file; None if only coffea knows.
     chunks
         names and entries of its chunks; None if coffea opens the file itself.
     steps
@@ -48,8 +48,7 @@ class Plan:
 
     path: str
     tree: str
-    events: int
-    entries: int
+    entries: int | None
     chunks: tuple[tuple[str, Chunk], ...] | None
     steps: Steps | None
     generated: float | None
@@ -72,16 +71,21 @@ class Plan:
             yield from items
             return
         for item in items:
+            if not len(item):  # of a file without events
+                yield item
             for start, stop in self.steps:
                 first, last = max(item.entrystart, start), min(item.entrystop, stop)
                 if first < last:
                     yield replace(item, entrystart=first, entrystop=last)
 
     def share(self, item: WorkItem, of_dataset: int) -> dict[str, float]:
-        """The part of the generated weight that stands for a chunk, as metadata of it."""
+        """The part of the generated weight that stands for a chunk, as metadata of it.
+
+        `of_dataset` is the number of all entries in the files of the data set.
+        """
         if self.generated is None:
             return {}
-        total = self.entries if self.of_file else of_dataset
+        total = (self.entries or 0) if self.of_file else of_dataset
         return {GENERATED: self.generated * (len(item) / total if total else 1.0)}
 
 
@@ -103,8 +107,18 @@ def plan_of(wanted: Wanted, metadata: Mapping[str, Any], treename: str | None, r
     takes_tree = is_dataclass(found) and "tree" in {one.name for one in fields(found)}
     is_root = isinstance(found, type) and getattr(found, "magic", b"") == b"root"
     if schema is not HepmtpSchema and is_root:
-        shown = wanted.tree or treename or TREE
-        return Plan(path, shown, 0, 0, None, wanted.steps, None, of_file=False)
+        if options:
+            raise OptionError(
+                f"{path}: reader_options are given, but the schema {schema.__name__} reads it and "
+                "has none; leave them out, or the schema"
+            )
+        if not path.isascii():
+            raise ReadError(
+                f"{path}: with the schema {schema.__name__} coffea opens it, which takes names of "
+                "ASCII letters only; rename it, or leave out the schema"
+            )
+        shown, total = wanted.tree or treename or TREE, _of_dataset(known(metadata))
+        return Plan(path, shown, None, None, wanted.steps, total, of_file=False)
     if wanted.tree is not None and not takes_tree:
         raise OptionError(
             f"{path}: the tree {wanted.tree!r} is named for it, but {name} reads no trees; leave "
@@ -119,9 +133,9 @@ def plan_of(wanted: Wanted, metadata: Mapping[str, Any], treename: str | None, r
             )
         options["tree"] = tree
     reader = load_reader(name, **options)
-    coffea_opens = name == OWN_ROOT and set(options) <= {"tree"}
+    # coffea takes ASCII names only
+    coffea_opens = name == OWN_ROOT and set(options) <= {"tree"} and f"{path}{tree}".isascii()
     chunks = _chunks(path, reader, wanted.steps, runner.chunksize)
-    entries = sum(chunk.n_entries for chunk in chunks)  # of what is wanted
     knows_bytes = isinstance(reader, ChunkReader) and wanted.steps is None
     generated, of_file = _generated(path, reader, known(metadata))
     named = tuple(
@@ -131,8 +145,11 @@ def plan_of(wanted: Wanted, metadata: Mapping[str, Any], treename: str | None, r
     return Plan(
         path=path,
         tree=reader.tree_name(path) if isinstance(reader, RootReader) else TREE,
-        events=entries,
-        entries=entries if wanted.steps is None else reader.num_events(path),
+        entries=(
+            sum(chunk.n_entries for chunk in chunks)
+            if wanted.steps is None
+            else reader.num_events(path)
+        ),
         chunks=None if coffea_opens else named,
         steps=wanted.steps,
         generated=generated,
@@ -142,12 +159,17 @@ def plan_of(wanted: Wanted, metadata: Mapping[str, Any], treename: str | None, r
 
 def _generated(path: str, reader: Reader, given: Known) -> tuple[float | None, bool]:
     """The sum of the weights of all generated events, and whether it is that of this file alone."""
-    if (total := given.sum_weights or given.n_generated) is not None:
+    if (total := _of_dataset(given)) is not None:
         return total, False
     if given.cross_section_pb is None or not isinstance(reader, FileReader):
         return None, False
     total = reader.generated_weight(path)
     return total, total is not None
+
+
+def _of_dataset(given: Known) -> float | None:
+    """What was said of all generated events of the data set."""
+    return given.sum_weights or given.n_generated
 
 
 def _chunks(path: str, reader: Reader, steps: Steps | None, size: int) -> list[Chunk]:
@@ -157,6 +179,8 @@ def _chunks(path: str, reader: Reader, steps: Steps | None, size: int) -> list[C
             return reader.chunks(path, size)
         return split(path, reader.num_events(path), size)
     entries = reader.num_events(path)
+    if not entries and steps[-1][1] == 0:  # as coffea has it of a file without events
+        return split(path, 0, size)
     if not any(start < entries for start, _ in steps):
         raise ReadError(f"{path} has {entries} entries: none of its steps begins within them")
     return [

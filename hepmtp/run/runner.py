@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
+from urllib.parse import quote
 
 from coffea.processor import Runner
 from coffea.processor.executor import WorkItem
@@ -23,6 +24,7 @@ from hepmtp.run.chunks import ChunkSource, path_of, skipped_of
 from hepmtp.run.failing import is_left_out, tried_on_worker
 from hepmtp.run.plan import Plan, plan_of
 from hepmtp.statistics.accounting import Account, Loss
+from hepmtp.statistics.normalisation import known
 
 
 class _Forgetful(dict[Any, Any]):
@@ -30,6 +32,12 @@ class _Forgetful(dict[Any, Any]):
 
     def __setitem__(self, key: Any, value: Any) -> None:
         """Keep nothing."""
+
+
+def _weight_of(tally: Any) -> float | None:
+    """The weight in what a processor calls its normalisation; None if it does not say."""
+    found = tally.get("weight") if isinstance(tally, Mapping) else getattr(tally, "weight", None)
+    return None if found is None else float(found)
 
 
 @dataclass
@@ -108,16 +116,26 @@ class HepRunner(Runner):  # type: ignore[misc]
                 for wanted in entry.files
                 if (plan := self._planned(wanted, entry.metadata, treename, account)) is not None
             ]
-            entries = sum(plan.events for plan in plans)
-            # nobody knows how many events a lost file has: as many as the others on average
-            entries = round(entries * len(entry.files) / max(len(plans), 1))
             roots = {plan.path: plan.tree for plan in plans if plan.chunks is None}
             found: dict[str, list[WorkItem]] = {}
             if roots:
                 given: dict[str, Any] = {"files": roots, "metadata": entry.metadata}
                 given |= {} if entry.preload is None else {"preload": sorted(entry.preload)}
-                for item in super().preprocess({dataset: given}, uproot_options=options, **kwargs):
-                    found.setdefault(item.filename, []).append(item)
+                # the first chunks may hold none of the steps, and a share is one of all entries
+                whole = any(
+                    plan.steps is not None or (plan.entries is None and plan.generated is not None)
+                    for plan in plans
+                )
+                coffea = super(HepRunner, replace(self, maxchunks=None) if whole else self)
+                named = quote(dataset, safe=" ")  # coffea takes ASCII names only
+                for item in coffea.preprocess({named: given}, uproot_options=options, **kwargs):
+                    found.setdefault(item.filename, []).append(replace(item, dataset=dataset))
+            entries = sum(
+                sum(map(len, found.get(plan.path, ()))) if plan.entries is None else plan.entries
+                for plan in plans
+            )
+            # nobody knows how many events a lost file has: as many as the others on average
+            entries = round(entries * len(entry.files) / max(len(plans), 1))
             mine = []
             for plan in plans:
                 chunks = found.get(plan.path, []) if plan.chunks is None else plan.items(dataset)
@@ -210,7 +228,13 @@ class HepRunner(Runner):  # type: ignore[misc]
         except Exception as error:
             if not is_left_out(error, self.skipbadfiles):
                 raise
-            account.losses.append(Loss("lost", wanted.path, 0, None, None, str(error)))
+            given, reason = known(metadata), str(error)
+            if given.sum_weights or given.n_generated:
+                reason += (
+                    "; how many of the generated events it had is not known, so the yield lacks "
+                    "them"
+                )
+            account.losses.append(Loss("lost", wanted.path, 0, None, None, reason))
             return None
         return plan
 
@@ -224,6 +248,10 @@ class HepRunner(Runner):  # type: ignore[misc]
         tallies = output.get("normalisation") if isinstance(output, dict) else None
         for dataset, mine in of.items():
             account = self.accounting.setdefault(dataset, Account())
+            # what an earlier run of these chunks has lost is not lost again
+            account.losses = [
+                one for one in account.losses if one.kind == "lost" and not one.chunks
+            ]
             if not account.chunks:  # the chunks were made by somebody else
                 account.files = len({path_of(item.filename) for item in mine})
                 account.chunks, account.events = len(mine), sum(map(len, mine))
@@ -240,7 +268,7 @@ class HepRunner(Runner):  # type: ignore[misc]
                     account.losses.append(Loss("skipped", path, 0, events, weight, reason))
                     account.events_read -= events
             if tallies and dataset in tallies:
-                account.weight_read = float(getattr(tallies[dataset], "weight", 0.0))
+                account.weight_read = _weight_of(tallies[dataset])
 
     def _nothing(self) -> str:
         lost = [loss for account in self.accounting.values() for loss in account.losses]

@@ -147,7 +147,9 @@ def events_or_weights(rows: Iterable[Normalisation]) -> str:
     return "Sum of weights" if any(one.kind == "none" for one in rows) or not rows else "Events"
 
 
-def tally(metadata: Mapping[str, Any], weight: Floats, *, events: int) -> dict[str, Any]:
+def tally(
+    metadata: Mapping[str, Any], weight: Floats, *, events: int, skipped: int | None = None
+) -> dict[str, Any]:
     """What `normalisation` needs of one chunk; adds up over chunks.
 
     Parameters
@@ -159,18 +161,22 @@ def tally(metadata: Mapping[str, Any], weight: Floats, *, events: int) -> dict[s
         of all events that were read, before any selection, as the files have it, shape (n_read,).
     events
         number of entries that the chunk has; those that a reader left out make the share smaller.
+    skipped
+        how many it left out; by default all those that have no weight here. What else has none was
+        cut before, and is no reason to make the share smaller.
     """
     share = metadata.get(GENERATED)
     given = known(metadata, str(metadata.get("dataset", "")))
-    read = len(weight) / events if events else 1.0
+    left = len(weight) if skipped is None else events - skipped
     return {
         "known": {given},
         "role": {role_of(metadata)},
         "events": len(weight),
         "weight": float(weight.sum()),
         "unweighted": int((weight == 1).sum()),
-        "generated": 0.0 if share is None else float(share) * read,
+        "generated": 0.0 if share is None else float(share) * (left / events if events else 1.0),
         "shared": {share is not None},
+        "cut": {len(weight) < left},
     }
 
 
@@ -202,6 +208,9 @@ def normalisation(found: Mapping[str, Any], *, luminosity: float | None = None) 
         note = "it has a cross-section, but no luminosity: give luminosity_ifb"
         return Normalisation("none", cross_section_pb=given.cross_section_pb, note=note, **read)
     total, note = _generated(found, given)
+    if total is None and not note and True in found["cut"]:
+        note = "events were cut before their weights were counted: give sum_weights"
+        return Normalisation("none", cross_section_pb=given.cross_section_pb, note=note, **read)
     counted = total is None and not note
     total = found["weight"] if counted else total
     if total is None or not total > 0:

@@ -126,7 +126,8 @@ class HepRunner(Runner):  # type: ignore[misc]
                     plan.steps is not None or (plan.entries is None and plan.generated is not None)
                     for plan in plans
                 )
-                coffea = super(HepRunner, replace(self, maxchunks=None) if whole else self)
+                this: Any = self
+                coffea: Any = super(HepRunner, replace(this, maxchunks=None) if whole else this)
                 named = quote(dataset, safe=" ")  # coffea takes ASCII names only
                 for item in coffea.preprocess({named: given}, uproot_options=options, **kwargs):
                     found.setdefault(item.filename, []).append(replace(item, dataset=dataset))

@@ -73,7 +73,8 @@ def run_demo(
         detector.save(folder / "detector")
         detectors += [detector.with_score(form) for form in FORMS]
         processor = AnomalyProcessor(detectors, columns=True)
-        output = HepRunner(executor)(fileset(datasets), processor)
+        runner = HepRunner(executor)
+        output = runner(fileset(datasets), processor)
     shown = [
         read(part, stop=2500) for part in (background, [d for d in datasets if d.name == "4top"])
     ]
@@ -103,6 +104,7 @@ def run_demo(
         scores={one.name: one.description for one in detectors},
         figures=partial(draw_tokens, folder, detector, *shown, caption=SIMULATION),
         started=start,
+        accounting=runner.accounting,
     )
     shutil.rmtree(checkpoint)
     return result

@@ -1,0 +1,105 @@
+"""Every line of docs/compatibility.md is a row here, and the page is what the rows gave.
+
+The rule: a row that gives something else than the page says is either a fault or a new truth. To
+write the page anew::
+
+    WRITE_COMPATIBILITY=1 pytest tests/test_compatibility.py
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+import compatibility
+import pytest
+from compatibility import GROUPS, ROOT, ROWS, Place, Row, cell, outcome
+from compatibility.files import Files
+
+for _group in GROUPS:
+    importlib.import_module(f"compatibility.{_group}")
+
+PAGE = ROOT / "docs" / "compatibility.md"
+#: What the page begins with; `{rows}` is their number.
+INTRODUCTION = """# Compatibility
+
+What you may write, and what comes of it: {rows} lines, each of which is a test. Outcomes are what
+the tests saw: numbers after *works*, the message itself after *refused*. An argument has an effect
+or is refused; none is ignored. The page is written by `tests/test_compatibility.py`, and no line
+by hand.
+"""
+
+seen: dict[int, str] = {}
+cloudpickle.register_pickle_by_value(compatibility)  # a worker cannot import a test module
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    return Files(tmp_path_factory.mktemp("compatibility"))
+
+
+@pytest.fixture(scope="module")
+def executor() -> Iterator[Any]:
+    from hepmtp.run.executors import make_executor  # noqa: PLC0415 (coffea only when asked)
+
+    with make_executor("iterative", status=False) as opened:
+        yield opened
+
+
+def _name(i: int) -> str:
+    words = f"{ROWS[i].group} {ROWS[i].subject} {ROWS[i].tried}"
+    return "".join(one if one.isalnum() else "-" for one in words)[:70]
+
+
+@pytest.mark.parametrize("i", range(len(ROWS)), ids=_name)
+def test_row(
+    i: int,
+    tmp_path: Path,
+    files: Files,
+    executor: Any,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("HEPMTP_DATA", raising=False)
+    monkeypatch.setattr(sys, "argv", ["hepmtp"])
+    seen[i] = outcome(ROWS[i], Place(tmp_path, files, executor, request))
+
+
+def _table(name: str) -> Iterator[str]:
+    heading, subject, text = GROUPS[name]
+    yield from ("", f"## {heading}", "", text, "", f"| {subject} | tried | outcome |")
+    yield "|---|---|---|"
+    before = ""
+    for i, one in enumerate(ROWS):
+        if one.group == name:
+            shown = "" if one.subject == before else cell(one.subject)
+            word, _, rest = seen[i].partition(": ")
+            yield f"| {shown} | {cell(one.tried)} | *{word}*: {cell(rest)} |"
+            before = one.subject
+
+
+def test_the_page_is_what_the_rows_gave() -> None:
+    if len(seen) < len(ROWS):
+        pytest.skip("only some of the rows were run")
+    lines = [line for name in GROUPS for line in _table(name)]
+    page = INTRODUCTION.format(rows=len(ROWS)) + "\n".join(lines) + "\n"
+    if os.environ.get("WRITE_COMPATIBILITY"):
+        PAGE.write_text(page, encoding="utf-8")
+    assert PAGE.read_text(encoding="utf-8").splitlines() == page.splitlines(), (
+        "run WRITE_COMPATIBILITY=1 pytest tests/test_compatibility.py, and read what has changed"
+    )
+
+
+def subjects(group: str) -> set[str]:
+    """What the rows of a group are about."""
+    return {one.subject.strip("`") for one in ROWS if one.group == group}
+
+
+def test_rows_are_different() -> None:
+    keys = [(one.group, one.subject, one.tried) for one in ROWS]
+    assert len(set(keys)) == len(keys)

@@ -18,7 +18,7 @@ from typing import Any
 import cloudpickle
 import compatibility
 import pytest
-from compatibility import GROUPS, ROOT, ROWS, Place, Row, cell, outcome
+from compatibility import GROUPS, ROOT, ROWS, Place, cell, outcome
 from compatibility.files import Files
 
 for _group in GROUPS:
@@ -35,7 +35,8 @@ by hand.
 """
 
 seen: dict[int, str] = {}
-cloudpickle.register_pickle_by_value(compatibility)  # a worker cannot import a test module
+for _module in (compatibility, *(sys.modules[f"compatibility.{name}"] for name in GROUPS)):
+    cloudpickle.register_pickle_by_value(_module)  # a worker cannot import a test module
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +49,24 @@ def executor() -> Iterator[Any]:
     from hepmtp.run.executors import make_executor  # noqa: PLC0415 (coffea only when asked)
 
     with make_executor("iterative", status=False) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def futures_executor() -> Iterator[Any]:
+    """Two processes."""
+    from hepmtp.run.executors import make_executor  # noqa: PLC0415 (coffea only when asked)
+
+    with make_executor("futures", workers=2, status=False) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def dask_executor(dask_client: Any) -> Iterator[Any]:
+    """The cluster of the session."""
+    from hepmtp.run.executors import make_executor  # noqa: PLC0415 (coffea only when asked)
+
+    with make_executor("dask", client=dask_client, status=False) as opened:
         yield opened
 
 

@@ -99,10 +99,18 @@ def plan_of(wanted: Wanted, metadata: Mapping[str, Any], treename: str | None, r
     given = metadata.get("reader")
     name = current_name(str(given)) if given else reader_name(path)
     options = dict(metadata.get("reader_options") or {})
-    found = storage.resolve(name)
+    try:
+        found = storage.resolve(name)
+    except (ImportError, AttributeError, ValueError):
+        found = load_reader(name)  # says why it cannot be made
     takes_tree = is_dataclass(found) and "tree" in {one.name for one in fields(found)}
     is_root = isinstance(found, type) and getattr(found, "magic", b"") == b"root"
     if schema is not HepmtpSchema and is_root:
+        if given or options:
+            raise OptionError(
+                f"{path}: with the schema {schema.__name__} coffea opens ROOT files itself; leave "
+                "out reader and reader_options, or the schema"
+            )
         shown = wanted.tree or treename or TREE
         return Plan(path, shown, 0, 0, None, wanted.steps, None, of_file=False)
     if wanted.tree is not None and not takes_tree:
@@ -120,6 +128,11 @@ def plan_of(wanted: Wanted, metadata: Mapping[str, Any], treename: str | None, r
         options["tree"] = tree
     reader = load_reader(name, **options)
     coffea_opens = name == OWN_ROOT and set(options) <= {"tree"}
+    if runner.align_clusters and not coffea_opens:
+        raise OptionError(
+            f"{path}: align_clusters is for ROOT files that hepmtp wrote, and {name} reads chunks "
+            "of chunksize events; leave it out"
+        )
     chunks = _chunks(path, reader, wanted.steps, runner.chunksize)
     entries = sum(chunk.n_entries for chunk in chunks)  # of what is wanted
     knows_bytes = isinstance(reader, ChunkReader) and wanted.steps is None

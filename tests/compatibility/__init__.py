@@ -231,7 +231,7 @@ def outcome(one: Row, place: Place) -> str:
 def _legal() -> tuple[type[Exception], ...]:
     from hepmtp.errors import HepmtpError  # noqa: PLC0415 (as a user catches them)
 
-    return (HepmtpError,)
+    return (HepmtpError, ValueError)  # coffea's own are ValueErrors
 
 
 def cell(text: str) -> str:

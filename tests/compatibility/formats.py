@@ -202,11 +202,11 @@ for _name, _ending, _rntuple in (
     ("packed CSV", ".csv.gz", False),
 ):
 
-    @formats(WRONG, f"{_name} of which the second half is missing", refused="half")
+    @formats(WRONG, f"{_name} of which two thirds are missing", refused="part")
     def _(place: Place, ending: str = _ending, rntuple: bool = _rntuple) -> str:
         data = place.files.converted(ending, rntuple=rntuple).read_bytes()
-        place.folder.joinpath(f"half{ending}").write_bytes(data[: len(data) // 2])
-        return place.run(f"half{ending}")
+        place.folder.joinpath(f"part{ending}").write_bytes(data[: len(data) // 3])
+        return place.run(f"part{ending}")
 
 
 formats(WRONG, "a folder", refused="is a folder")(lambda place: place.run(place.folder))

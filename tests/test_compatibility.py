@@ -12,6 +12,7 @@ import importlib
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -122,3 +123,18 @@ def subjects(group: str) -> set[str]:
 def test_rows_are_different() -> None:
     keys = [(one.group, one.subject, one.tried) for one in ROWS]
     assert len(set(keys)) == len(keys)
+
+
+def test_no_option_of_a_reader_is_missing() -> None:
+    from hepmtp.readers.formats import shipped  # noqa: PLC0415 (awkward is slow)
+
+    known = {
+        f"{cls.__name__} `{field.name}`"
+        for cls in shipped().values()
+        for field in fields(cls)  # type: ignore[arg-type]
+        if field.init
+    }
+    assert known - {one.subject for one in ROWS if one.group == "options"} == set()
+    for works in (True, False):
+        rows = {one.subject for one in ROWS if (one.works is not None) is works}
+        assert known - rows == set(), "an option has a legal value that is tried, and an illegal one"

@@ -19,6 +19,7 @@ from hepmtp.datasets.filesets import Wanted, read_fileset
 from hepmtp.errors import ReadError
 from hepmtp.readers.root import HepmtpSchema
 from hepmtp.run.arguments import check_arguments, check_call, made_chunks
+from hepmtp.run.checkpoints import Checkpoints
 from hepmtp.run.chunks import ChunkSource, path_of, skipped_of
 from hepmtp.run.failing import is_left_out, tried, tried_on_worker
 from hepmtp.run.plan import Plan, plan_of
@@ -63,6 +64,8 @@ class HepRunner(Runner):  # type: ignore[misc]
         check_arguments(self)
         if self.metadata_cache is None:
             self.metadata_cache = _Forgetful()
+        if self.checkpointer is not None and not isinstance(self.checkpointer, Checkpoints):
+            self.checkpointer = Checkpoints(self.checkpointer)
         super().__post_init__()
 
     def preprocess(

@@ -37,7 +37,7 @@ GROUPS: dict[str, Group] = {
     "formats": Group(
         "Formats and layouts",
         "file",
-        "Each file holds the same three events: weights 0.5, 1 and 2, particles of 135 GeV in all. "
+        "Each file holds the same three events: weights 0.5, 1 and 2, particles of 185 GeV in all. "
         "Formats without weights give each event 1.",
     ),
     "filesets": Group(
@@ -159,6 +159,8 @@ class Place:
         for folder in (self.folder, self.files.folder, ROOT):
             for path in {str(folder.resolve()), str(folder)}:
                 text = text.replace(f"{path}/", "").replace(path, "FOLDER")
+        text = re.sub(r"127\.0\.0\.1:\d+", "HOST", text)
+        text = re.sub(r"of length \d+", "of length N", text)  # uproot's, in a damaged file
         return " ".join(text.split())
 
     def run(self, files: object, **options: Any) -> str:

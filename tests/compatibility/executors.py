@@ -10,7 +10,7 @@ from compatibility import Place, row
 from compatibility.files import LINES
 
 executors = partial(row, "executors")
-TWELVE = "12 events, weight 14, 540 GeV"
+TWELVE = "12 events, weight 14, 740 GeV"
 FORMATS = {
     "CSV": (".csv", False),
     "packed CSV": (".csv.gz", False),

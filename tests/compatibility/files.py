@@ -1,7 +1,7 @@
 """The same three events in every format and layout, written once and only when they are asked for.
 
 The rule: 0.5, 1 and 2 are their weights. The first has a jet of 50 GeV and a b-jet of 60, the
-second no particle, the third an electron of 25.
+second a muon of 20 and a photon of 30, the third an electron of 25.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from hepmtp.readers.convert import convert
 #: Lines of the challenge's layout, MeV.
 LINES = (
     "1;tt;0.5;20000;0.1;j,60000,50000,0.1,1;b,70000,60000,0.2,-1;",
-    "2;tt;1;30000;0.2;",
+    "2;tt;1;30000;0.2;m+,23000,20000,-0.5,0;g,47000,30000,1,-2;",
     "3;tt;2;40000;0.3;e-,30000,25000,0.5,2;",
 )
 #: The same in the other layouts.
@@ -35,15 +35,15 @@ LAYOUTS = {
     "generator": (
         "===1=== xsec 1",
         "0.5;20000;0.1;j,50000,0.1,1;b,60000,0.2,-1;",
-        "1;30000;0.2;",
+        "1;30000;0.2;m+,20000,-0.5,0;g30000,1,-2;",
         "2;40000;0.3;e-,25000,0.5,2;",
         "3",
     ),
     "fixed": (
-        "1 1 3 3 0 3 0 0 0",
-        "20000,0.1,50000,0.1,1,60000,0.2,-1,0,0,0",
-        "30000,0.2,0,0,0,0,0,0,0,0,0",
-        "40000,0.3,0,0,0,0,0,0,25000,0.5,2",
+        "1 1 3 3 0 3 3 0 3",
+        "20000,0.1,50000,0.1,1,60000,0.2,-1,0,0,0,0,0,0,0,0,0",
+        "30000,0.2,0,0,0,0,0,0,0,0,0,20000,-0.5,0,30000,1,-2",
+        "40000,0.3,0,0,0,0,0,0,25000,0.5,2,0,0,0,0,0,0",
     ),
 }
 PACK: dict[str, Callable[[bytes], bytes]] = {
@@ -54,7 +54,9 @@ PACK: dict[str, Callable[[bytes], bytes]] = {
 }
 JETS = {"pt": [[50.0, 60.0], [], []], "eta": [[0.1, 0.2], [], []], "phi": [[1.0, -1.0], [], []]}
 ELECTRONS = {"pt": [[], [], [25.0]], "eta": [[], [], [0.5]], "phi": [[], [], [2.0]]}
-NOTHING: dict[str, Any] = {name: [[], [], []] for name in ("pt", "eta", "phi")}
+NEAR = {"pt": [[25.0], [], []], "eta": [[0.2], [], []], "phi": [[-1.1], [], []]}
+MUONS = {"pt": [[], [20.0], []], "eta": [[], [-0.5], []], "phi": [[], [0.0], []]}
+PHOTONS = {"pt": [[], [30.0], []], "eta": [[], [1.0], []], "phi": [[], [-2.0], []]}
 MASS = [[10.0, 8.0], [], []]
 MET = {"pt": [20.0, 30.0, 40.0], "phi": [0.1, 0.2, 0.3]}
 WEIGHTS = [0.5, 1.0, 2.0]
@@ -67,13 +69,15 @@ NANO: dict[str, Any] = {
     **{f"Electron_{name}": values for name, values in ELECTRONS.items()},
     "Electron_charge": [[], [], [-1]],
     "Electron_cutBased": [[], [], [4]],
-    **{f"Muon_{name}": values for name, values in NOTHING.items()},
-    "Muon_charge": [[], [], []],
-    "Muon_mediumId": [[], [], []],
-    "Muon_pfRelIso04_all": [[], [], []],
-    **{f"Photon_{name}": values for name, values in NOTHING.items()},
-    "Photon_mvaID_WP90": [[], [], []],
-    "Photon_electronVeto": [[], [], []],
+    **{f"Muon_{name}": values for name, values in MUONS.items()},
+    "Muon_charge": [[], [1], []],
+    "Muon_mediumId": [[], [1], []],
+    "Muon_tightId": [[], [0], []],
+    "Muon_pfRelIso04_all": [[], [0.1], []],
+    **{f"Photon_{name}": values for name, values in PHOTONS.items()},
+    "Photon_mvaID_WP80": [[], [0], []],
+    "Photon_mvaID_WP90": [[], [1], []],
+    "Photon_electronVeto": [[], [1], []],
     **{f"PuppiMET_{name}": values for name, values in MET.items()},
     "genWeight": WEIGHTS,
 }
@@ -96,6 +100,7 @@ PHYSLITE: dict[str, Any] = {
     f"{_B}.GN2v01_pb": [[0.1, 0.8], [], []],
     f"{_B}.GN2v01_pc": [[0.1, 0.1], [], []],
     f"{_B}.GN2v01_pu": [[0.8, 0.1], [], []],
+    f"{_B}.GN2v01_ptau": [[0.0, 0.0], [], []],
     **_analysis(
         "Electrons",
         ELECTRONS,
@@ -105,12 +110,12 @@ PHYSLITE: dict[str, Any] = {
     ),
     **_analysis(
         "Muons",
-        NOTHING,
-        charge=[[], [], []],
-        quality=[[], [], []],
-        ptvarcone30_Nonprompt_All_MaxWeightTTVA_pt1000=[[], [], []],
+        MUONS,
+        charge=[[], [1], []],
+        quality=[[], [1], []],
+        ptvarcone30_Nonprompt_All_MaxWeightTTVA_pt1000=[[], [2e3], []],
     ),
-    **_analysis("Photons", NOTHING, DFCommonPhotonsIsEMTight=[[], [], []]),
+    **_analysis("Photons", PHOTONS, DFCommonPhotonsIsEMTight=[[], [1], []]),
     f"{_CORE}.mpx": [[1e3], [1e3], [1e3]],
     f"{_CORE}.mpy": [[1e3], [1e3], [1e3]],
     f"{_CORE}.source": [[1], [1], [1]],
@@ -212,12 +217,12 @@ class Files:
         ak.to_parquet(ak.zip(columns(NANO), depth_limit=1), path)
         return path
 
-    def physlite(self, name: str = "physlite.root") -> Path:
+    def physlite(self, name: str = "physlite.root", **more: Any) -> Path:
         """PHYSLITE as an RNTuple; uproot writes no lists of text into a TTree."""
         path = self.folder / name
         if path.exists():
             return path
-        made: dict[str, Any] = columns(PHYSLITE)
+        made: dict[str, Any] = columns({**PHYSLITE, **more})
         link = "AnalysisJetsAuxDyn.btaggingLink"
         made[link] = ak.zip({"m_persIndex": made.pop(f"{link}.m_persIndex")})
         made[f"{_CORE}.name"] = ak.Array([["PVSoftTrkCore"]] * 3)
@@ -226,23 +231,25 @@ class Files:
             assert file.mkrntuple("EventData", ak.zip(named, depth_limit=1)) is not None
         return path
 
-    def delphes(self, name: str = "delphes.root", tree: str = "Delphes", times: int = 1) -> Path:
-        """Delphes, with branches as Delphes names them."""
+    def delphes(
+        self, name: str = "delphes.root", *, tree: str = "Delphes", times: int = 1, near: bool = False
+    ) -> Path:
+        """Delphes, with branches as Delphes names them; `near` puts the electron at the b-jet."""
         path = self.folder / name
         if path.exists():
             return path
         lepton = {"PT": "pt", "Eta": "eta", "Phi": "phi"}
         groups: dict[str, dict[str, Any]] = {
             "Jet": {key: JETS[one] for key, one in lepton.items()},
-            "Electron": {key: ELECTRONS[one] for key, one in lepton.items()},
-            "Muon": {key: NOTHING[one] for key, one in lepton.items()},
-            "Photon": {key: NOTHING[one] for key, one in lepton.items()},
+            "Electron": {key: (NEAR if near else ELECTRONS)[one] for key, one in lepton.items()},
+            "Muon": {key: MUONS[one] for key, one in lepton.items()},
+            "Photon": {key: PHOTONS[one] for key, one in lepton.items()},
             "MissingET": {"MET": [[one] for one in MET["pt"]], "Phi": [[one] for one in MET["phi"]]},
             "Event": {"Weight": [[one] for one in WEIGHTS]},
         }
         groups["Jet"] |= {"Mass": MASS, "BTag": [[0, 1], [], []]}
-        groups["Electron"]["Charge"] = [[], [], [-1]]
-        groups["Muon"]["Charge"] = groups["Photon"]["E"] = [[], [], []]
+        groups["Electron"]["Charge"] = [[-1], [], []] if near else [[], [], [-1]]
+        groups["Muon"]["Charge"], groups["Photon"]["E"] = [[], [1], []], [[], [47.0], []]
         arrays = {
             name: ak.zip({key: typed(key, one, times) for key, one in parts.items()})
             for name, parts in groups.items()
@@ -270,7 +277,7 @@ class Files:
         )
         rows = [
             [("isJet", 50.0, 0.1, 1.0), ("isBJet", 60.0, 0.2, -1.0), ("isMET", 20.0, 0.0, 0.1)],
-            [("isMET", 30.0, 0.0, 0.2)],
+            [("isAntiMuon", 20.0, -0.5, 0.0), ("isMET", 30.0, 0.0, 0.2), ("isPhoton", 30.0, 1.0, -2.0)],
             [("isElectron", 25.0, 0.5, 2.0), ("isMET", 40.0, 0.0, 0.3)],
         ]
         found: dict[str, Any] = {
@@ -288,20 +295,22 @@ class Files:
     @cached_property
     def jets(self) -> Path:
         """JetClass: a jet is an event."""
-        pt, eta, phi = (np.array(one) for one in ([50.0, 60.0, 25.0], [0.1, 0.2, 0.5], [1, -1, 2]))
+        pt = np.array([50.0, 60.0, 20.0, 30.0, 25.0])
+        eta = np.array([0.1, 0.2, -0.5, 1.0, 0.5])
+        phi = np.array([1.0, -1.0, 0.0, -2.0, 2.0])
         flat = {
             "part_px": pt * np.cos(phi),
             "part_py": pt * np.sin(phi),
             "part_pz": pt * np.sinh(eta),
             "part_energy": pt * np.cosh(eta),
-            "part_charge": np.array([1.0, -1.0, -1.0]),
-            "part_isChargedHadron": np.array([1, 1, 0]),
-            "part_isNeutralHadron": np.zeros(3, np.int32),
-            "part_isPhoton": np.zeros(3, np.int32),
-            "part_isElectron": np.array([0, 0, 1]),
-            "part_isMuon": np.zeros(3, np.int32),
+            "part_charge": np.array([1.0, -1.0, 1.0, 0.0, -1.0]),
+            "part_isChargedHadron": np.array([1, 1, 0, 0, 0]),
+            "part_isNeutralHadron": np.zeros(5, np.int32),
+            "part_isPhoton": np.array([0, 0, 0, 1, 0]),
+            "part_isElectron": np.array([0, 0, 0, 0, 1]),
+            "part_isMuon": np.array([0, 0, 1, 0, 0]),
         }
-        found: dict[str, Any] = {name: ak.unflatten(one, [2, 0, 1]) for name, one in flat.items()}
+        found: dict[str, Any] = {name: ak.unflatten(one, [2, 2, 1]) for name, one in flat.items()}
         found |= {
             "jet_pt": np.array([110.0, 1.0, 25.0]),
             "jet_eta": np.zeros(3),
@@ -316,20 +325,27 @@ class Files:
             file["tree"] = found
         return path
 
-    def fourtops(self, name: str = "4tops.h5", **changes: Any) -> Path:
-        """The four-top data set: train, one row of each of two processes."""
+    def fourtops(self, name: str = "4tops.h5", *, met: float = 1e3, val: bool = False) -> Path:
+        """The four-top data set: a 4top and two ttbarW to train, and with `val` a 4top to validate.
+
+        The logarithm of MET is that of its value [GeV] times `met`.
+        """
         path = self.folder / name
         table = np.zeros((3, 92))
-        table[0, :2], table[2, 0] = [1, 2], 4
-        table[:, 18], table[:, 19] = np.log(1e3 * np.array(MET["pt"])), MET["phi"]
-        for i, (event, slot, energy, pt, eta, phi) in enumerate(
-            ((0, 0, 60.0, 50.0, 0.1, 1.0), (0, 1, 70.0, 60.0, 0.2, -1.0), (2, 0, 30.0, 25.0, 0.5, 2.0))
+        table[0, :2], table[1, :2], table[2, 0] = [1, 2], [5, 7], 4
+        table[:, 18], table[:, 19] = np.log(met * np.array(MET["pt"])), MET["phi"]
+        for event, slot, energy, pt, eta, phi in (
+            (0, 0, 60.0, 50.0, 0.1, 1.0),
+            (0, 1, 70.0, 60.0, 0.2, -1.0),
+            (1, 0, 23.0, 20.0, -0.5, 0.0),
+            (1, 1, 47.0, 30.0, 1.0, -2.0),
+            (2, 0, 30.0, 25.0, 0.5, 2.0),
         ):
-            assert i < 3
-            table[event, 20 + 4 * slot : 24 + 4 * slot] = [
-                np.log(1e3 * energy), np.log(1e3 * pt), eta, phi,
-            ]  # fmt: skip
+            place = 20 + 4 * slot
+            table[event, place : place + 4] = np.log(1e3 * energy), np.log(1e3 * pt), eta, phi
+        found: dict[str, Any] = {"X_train": table, "y_train": [1, 3, 3]}
+        found |= {"X_val": table[:1], "y_val": [1]} if val else {}
         with h5py.File(path, "w") as file:
-            for key, values in {"X_train": table, "y_train": [1, 3, 3], **changes}.items():
+            for key, values in found.items():
                 file[key] = values
         return path

@@ -16,9 +16,9 @@ from compatibility import Place, row
 from compatibility.files import LINES
 
 filesets = partial(row, "filesets")
-THREE = "3 events, weight 3.5, 135 GeV"
-SIX = "6 events, weight 7, 270 GeV"
-TWO = "2 events, weight 1.5, 110 GeV"
+THREE = "3 events, weight 3.5, 185 GeV"
+SIX = "6 events, weight 7, 370 GeV"
+TWO = "2 events, weight 1.5, 160 GeV"
 PATHS = "paths"
 OF_COFFEA = "classes and output of coffea"
 IN_FILES = "files of a fileset"

@@ -9,10 +9,12 @@ write the page anew::
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import sys
 from collections.abc import Iterator
 from dataclasses import fields
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -115,11 +117,6 @@ def test_the_page_is_what_the_rows_gave() -> None:
     )
 
 
-def subjects(group: str) -> set[str]:
-    """What the rows of a group are about."""
-    return {one.subject.strip("`") for one in ROWS if one.group == group}
-
-
 def test_rows_are_different() -> None:
     keys = [(one.group, one.subject, one.tried) for one in ROWS]
     assert len(set(keys)) == len(keys)
@@ -138,3 +135,29 @@ def test_no_option_of_a_reader_is_missing() -> None:
     for works in (True, False):
         rows = {one.subject for one in ROWS if (one.works is not None) is works}
         assert known - rows == set(), "an option has a legal value that is tried, and an illegal one"
+
+
+def test_no_key_of_a_manifest_is_missing() -> None:
+    schema = json.loads((ROOT / "hepmtp" / "data" / "data_manifest.schema.json").read_text())
+    known = {f"`{key}`" for key in schema["properties"]}
+    for name, shown in (("dataset", "data set"), ("record", "record"), ("download", "download")):
+        known |= {f"{shown} `{key}`" for key in schema["$defs"][name]["properties"]}
+    assert known - {one.subject for one in ROWS if one.group == "manifest"} == set()
+
+
+def test_no_key_of_metadata_is_missing() -> None:
+    from hepmtp.datasets.names import _PLACED  # noqa: PLC0415 (awkward is slow)
+
+    known = {*_PLACED, "isMC"}
+    assert {f"`{key}`" for key in known} - {one.subject for one in ROWS} == set()
+
+
+def test_no_argument_of_the_runner_is_missing() -> None:
+    from hepmtp.run.runner import HepRunner  # noqa: PLC0415 (coffea is slow)
+
+    known = {field.name for field in fields(HepRunner) if field.init}
+    known |= {"treename", "uproot_options", "iteritems_options", "trace"}
+    known -= {"self", "fileset", "processor_instance"}
+    called = {*signature(HepRunner.run).parameters, *signature(HepRunner.preprocess).parameters}
+    assert called - {"self", "fileset", "processor_instance"} <= known
+    assert {f"`{name}`" for name in known} - {one.subject for one in ROWS} == set()

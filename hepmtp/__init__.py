@@ -47,6 +47,7 @@ if TYPE_CHECKING:  # the same names as in _HOMES, for type checkers and editors
     from hepmtp.readers.darkmachines.reader import DarkMachinesCSV as DarkMachinesCSV
     from hepmtp.readers.delphes import Delphes as Delphes
     from hepmtp.readers.dm_ntuple import DMNtuple as DMNtuple
+    from hepmtp.readers.flat_ntuple import FlatNtuple as FlatNtuple
     from hepmtp.readers.formats import load_reader as load_reader, reader_for as reader_for
     from hepmtp.readers.fourtops import FourTopsHDF5 as FourTopsHDF5
     from hepmtp.readers.inspect_file import inspect as inspect
@@ -107,6 +108,7 @@ _MODULES = {
     "readers.darkmachines.reader": "DarkMachinesCSV",
     "readers.delphes": "Delphes",
     "readers.dm_ntuple": "DMNtuple",
+    "readers.flat_ntuple": "FlatNtuple",
     "readers.formats": "load_reader reader_for",
     "readers.fourtops": "FourTopsHDF5",
     "readers.inspect_file": "inspect",

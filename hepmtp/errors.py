@@ -24,6 +24,18 @@ from typing import TypeVar
 
 _Fitted = TypeVar("_Fitted")
 
+#: Libraries that come with an extra of hepmtp, and its name.
+EXTRAS = {
+    "sklearn": "league",
+    "torch_geometric": "league",
+    "vector_quantize_pytorch": "league",
+    "zuko": "league",
+    "fastjet": "simulation",
+    "pythia8mc": "simulation",
+    "fsspec_xrootd": "xrootd",
+    "XRootD": "xrootd",
+}
+
 
 class HepmtpError(Exception):
     """The root: ``except HepmtpError`` catches everything that hepmtp raises on purpose."""
@@ -101,3 +113,17 @@ def check_protocol(thing: object, protocol: type) -> None:
             f"{type(thing).__name__} is no {protocol.__name__}, it lacks {', '.join(lacking)}: "
             f"see {protocol.__module__}.{protocol.__name__} for what each of them is"
         )
+
+
+def missing_library(error: ImportError) -> str | None:
+    """What to install, if an import failed for want of a library of an extra; else None.
+
+    Examples
+    --------
+    >>> missing_library(ModuleNotFoundError("No module named 'zuko'", name="zuko"))
+    'zuko is not installed: run pip install "hepmtp[league]"'
+    """
+    library = (error.name or "").partition(".")[0]
+    if library not in EXTRAS:
+        return None
+    return f'{library} is not installed: run pip install "hepmtp[{EXTRAS[library]}]"'

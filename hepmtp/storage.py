@@ -24,7 +24,7 @@ import safetensors.numpy
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
-from hepmtp.errors import OptionError, StorageError, check_protocol
+from hepmtp.errors import OptionError, StorageError, check_protocol, missing_library
 
 #: Changes when what is written can no longer be read by older code.
 FORMAT = 1
@@ -193,7 +193,12 @@ def resolve(name: str) -> Any:
 
     Raises ImportError, AttributeError or ValueError.
     """
-    return pkgutil.resolve_name(current_name(name))
+    try:
+        return pkgutil.resolve_name(current_name(name))
+    except ImportError as error:
+        if (advice := missing_library(error)) is None:
+            raise
+        raise ImportError(advice, name=error.name) from None
 
 
 def load(path: str | Path, protocol: type | None = None) -> Any:

@@ -13,7 +13,7 @@ import h5py
 import pytest
 
 from hepmtp.errors import OptionError, ReadError
-from hepmtp.run import failing
+from hepmtp.readers import failures
 from hepmtp.run.executors import make_executor
 from hepmtp.run.runner import HepRunner
 from hepmtp.statistics.accounting import Account, Loss, incomplete
@@ -185,7 +185,7 @@ def test_exceptions_of_a_users_own_choice(files: Any, executor: Any, tmp_path: P
 
 
 def test_what_may_pass_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(failing, "PAUSES", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(failures, "PAUSES", (0.0, 0.0, 0.0))
     calls: list[int] = []
 
     def weak(events: Any) -> dict[str, Any]:
@@ -194,11 +194,11 @@ def test_what_may_pass_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
             raise TimeoutError("the disk of the farm is slow today")
         return {"n": len(events)}
 
-    assert failing.tried(weak, "abc") == {"n": 3}
+    assert failures.tried(weak, "abc") == {"n": 3}
     assert calls == [3, 3, 3]
     calls.clear()
     with pytest.raises(KeyError):
-        failing.tried(lambda: calls.append(1) or {}["x"])
+        failures.tried(lambda: calls.append(1) or {}["x"])
     assert calls == [1]
 
 

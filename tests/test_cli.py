@@ -14,7 +14,11 @@ from typer.testing import CliRunner
 
 from hepmtp import __version__
 from hepmtp.cli import app, main
+from hepmtp.cli.options import at_luminosity, options_of
+from hepmtp.datasets.manifest import embedded
+from hepmtp.datasets.names import select
 from hepmtp.detectors import load_detector
+from hepmtp.errors import OptionError
 from hepmtp.readers.formats import reader_for
 from hepmtp.report.info import read_info
 from hepmtp.report.tables import read_csv
@@ -215,11 +219,13 @@ def test_run_writes_a_run_that_can_be_reported(results: Path) -> None:
     assert "your own files" in info.note
     cutflow = json.loads((results / "cutflow.json").read_text())
     assert set(cutflow) == {"ttbarZ", "ttbarHiggs", "4top"}
-    # 30 % of 1500 events, each weighted with 1 / 0.3
-    assert abs(cutflow["4top"]["all"]["raw"] - 450) < 5 * np.sqrt(1500 * 0.3 * 0.7)
-    assert cutflow["4top"]["all"]["sumw"] == pytest.approx(
-        cutflow["4top"]["all"]["raw"] * 0.00790155 / 0.3
+    # 30 % of 1500 events of what trained, each weighted with 1 / 0.3; all events of a signal
+    assert abs(cutflow["ttbarZ"]["all"]["raw"] - 450) < 5 * np.sqrt(1500 * 0.3 * 0.7)
+    assert cutflow["ttbarZ"]["all"]["sumw"] == pytest.approx(
+        cutflow["ttbarZ"]["all"]["raw"] * 0.0789456 / 0.3
     )
+    assert cutflow["4top"]["all"]["raw"] == 1500
+    assert cutflow["4top"]["all"]["sumw"] == pytest.approx(1500 * 0.00790155)
     assert (results / "report.html").read_text().startswith("<!")
 
 
@@ -249,6 +255,89 @@ def test_run_takes_single_detectors_and_forms(files: Path, detectors: Path, tmp_
     assert hepmtp("run", files / "ttbarZ.csv", *words, "-o", tmp_path / "run") == 0
     assert sorted(load(tmp_path / "run" / "histograms.json")) == ["ht", "masked_token_mean"]
     assert read_info(tmp_path / "run").detector in {"ht", "masked_token_mean"}
+
+
+def test_run_takes_filesets_and_lists_of_files(
+    files: Path, detectors: Path, results: Path, tmp_path: Path
+) -> None:
+    content = {
+        "ttbarZ": {"files": {str(files / "ttbarZ.csv"): None}, "metadata": {"isMC": True}},
+        "4top": {"files": [str(files / "4top.csv")], "metadata": {"role": "signal"}},
+    }
+    packed = tmp_path / "year=2018" / "all.json.gz"
+    packed.parent.mkdir()
+    packed.write_bytes(gzip.compress(json.dumps(content).encode()))
+    listed = tmp_path / "list.txt"
+    listed.write_text(f"# one path a line\n{files / 'ttbarHiggs.csv'}\n")
+    words = ("--files", f"ttbarHiggs={listed}", "-d", detectors, "-o", tmp_path / "run")
+    assert hepmtp("run", packed, *words) == 0
+    ours, others = (
+        json.loads((folder / "cutflow.json").read_text()) for folder in (tmp_path / "run", results)
+    )
+    assert {name: one["all"]["raw"] for name, one in ours.items()} == {
+        name: one["all"]["raw"] for name, one in others.items()
+    }
+    info = read_info(tmp_path / "run")
+    assert (sorted(info.background), info.signals) == (["ttbarHiggs", "ttbarZ"], ["4top"])
+
+
+def test_readers_options_and_bad_lines_of_run_and_train(
+    files: Path, detectors: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = tmp_path / "ttbarZ"  # without an ending, and with a bad line
+    lines = (files / "ttbarZ.csv").read_text().splitlines(keepends=True)
+    bad.write_text("".join([lines[0], "2;x;1;2000;0.1;q,60000,50000,0.1,1.0;\n", *lines[1:]]))
+    reader = ("--reader", "hepmtp:DarkMachinesCSV")
+    run = ("run", bad, *reader, "-d", detectors / "ht", "-o", tmp_path / "run")
+    train = ("train", bad, *reader, "--epochs", "1", "-o", tmp_path / "detectors")
+    for words in (run, train):
+        assert "line 2: particle 1 has the label 'q'" in fails_at_last(capsys, *words)
+        for skip in (("--skip-bad",), ("--option", "on_bad=skip")):
+            assert hepmtp(*words, *skip) == 0
+            capsys.readouterr()
+    assert "option on_bad is 'no'" in fails_at_last(capsys, *run, "--option", "on_bad=no")
+    assert "has no option 'nothing'" in fails_at_last(capsys, *run, "--option", "nothing=1")
+
+
+def fails_at_last(capsys: pytest.CaptureFixture[str], *words: str | Path) -> str:
+    """The line that a command with wrong input ends with, whatever it said before."""
+    assert hepmtp(*words) == 2
+    return capsys.readouterr().err.splitlines()[-1]
+
+
+def test_the_luminosity_of_a_run_is_that_of_its_simulation() -> None:
+    chosen = select(["ttbarW", "d:data=a.csv"], embedded())
+    assert at_luminosity(chosen, None) == chosen
+    found = at_luminosity(chosen, 300.0)
+    assert [one.luminosity_ifb for one in found] == [300.0, None]
+    assert found[0].known["luminosity_ifb"] == 300.0
+
+
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [
+        ("x=false", False),
+        ("x=FALSE", False),
+        ("x=True", True),
+        ("x=none", None),
+        ("x=3", 3),
+        ("x=0.5", 0.5),
+        ("x=30,2.4", (30, 2.4)),
+        ("x=jets=JetPUPPI,photons=none", "jets=JetPUPPI,photons=none"),
+        ("x={1}", "{1}"),
+        ("x=", ""),
+    ],
+)
+def test_values_of_options(word: str, value: object) -> None:
+    found = options_of([word])["x"]
+    assert (found, type(found)) == (value, type(value))
+
+
+def test_words_that_are_no_option() -> None:
+    with pytest.raises(OptionError, match=r"--option x: expected KEY=VALUE, for instance"):
+        options_of(["x"])
+    with pytest.raises(OptionError, match=r"--option x is given twice: keep one"):
+        options_of(["x=1", "x=2"])
 
 
 def test_compare_prints_and_writes_what_passes(

@@ -117,7 +117,7 @@ def test_threshold_is_the_background_quantile(h):
     with pytest.raises(
         ScoreError,
         match=r"0\.0244 of the background in CR lies above the score axis, which ends at 4, more "
-        r"than 0\.01; book a wider axis \(hepmtp run --bins N --range LOW HIGH\)",
+        r"than 0\.01; book a wider axis \(hepmtp run --bins N --range SCORE=LOW,HIGH\)",
     ):
         threshold(h, background="b", region="CR", quantile=0.99)
     with pytest.raises(OptionError, match="not between 0 and 1"):

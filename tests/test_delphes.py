@@ -16,7 +16,7 @@ from hepmtp.errors import OptionError, ReadError
 from hepmtp.readers import Reader
 from hepmtp.readers.convert import convert, iterate
 from hepmtp.readers.delphes import Delphes
-from hepmtp.readers.formats import reader_for, reader_name
+from hepmtp.readers.formats import load_reader, reader_for, reader_name
 
 ELECTRON, MUON = 0.00051099895, 0.1056583755
 
@@ -377,3 +377,20 @@ def test_unknown_layouts_are_described(tmp_path: Path, shared: Path) -> None:
     (tmp_path / "empty.root").touch()
     with pytest.raises(ReadError, match=r"empty\.root is empty"):
         reader_for(str(tmp_path / "empty.root"))
+
+
+def test_names(tmp_path: Path) -> None:
+    groups = three_events()
+    groups["JetPUPPI"] = {**groups["Jet"], "PT": [[61.0, 41.0], [], [51.0, 31.0]]}
+    groups["PuppiMissingET"] = {"MET": [[1.0], [2.0], [3.0]], "Phi": [[0.5], [0.5], [0.5]]}
+    groups["Event"]["Other"] = [[3.0], [4.0], [5.0]]
+    del groups["Photon"]
+    path = write(tmp_path / "sim.root", groups, tree="nominal/Delphes")
+    assert reader_name(path) == "hepmtp:Delphes"
+    with pytest.raises(ReadError, match=r"has no branch 'Photon\.PT' .* with the option names"):
+        Delphes().read(path)
+    names = "jets=JetPUPPI,met=PuppiMissingET,photons=none,muons=none,weight=Event.Other"
+    events = load_reader(reader_name(path), names=names).read(path)
+    assert events.Particle.pt.to_list() == [[61.0, 41.0, 20.0], [], [51.0, 31.0, 25.0]]
+    assert events.MET.pt.to_list() == [1.0, 2.0, 3.0]
+    assert events.weight.to_list() == [3.0, 4.0, 5.0]

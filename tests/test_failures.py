@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import bz2
 import errno
+import gzip
+import lzma
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from hepmtp.errors import NetworkError, ReadError
 from hepmtp.events.record import make_events
 from hepmtp.readers import Reader
 from hepmtp.readers.darkmachines.reader import DarkMachinesCSV
-from hepmtp.readers.lines import check_file, damage, size_of
+from hepmtp.readers.formats import reader_name
+from hepmtp.readers.lines import check_file, damage, open_file, size_of
 from hepmtp.readers.root import RootReader, write_root
 
 LINE = "1;ttbarW;0.5;20000;-1.5;j,60000,50000,0.1,1.0;\n"
+
+
+def zstd(data: bytes) -> bytes:
+    return bytes(pa.Codec("zstd").compress(data))
 
 
 class Playing(ThreadingHTTPServer):
@@ -136,6 +146,24 @@ def test_a_connection_that_is_cut(server: Playing, name: str) -> None:
         READERS[name].read(server.url(name))
 
 
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress, zstd])
+def test_a_connection_that_is_cut_in_packed_lines(
+    server: Playing, pack: Callable[[bytes], bytes]
+) -> None:
+    noise = np.random.default_rng(1).integers(10_000, 99_999, 50_000)
+    lines = "".join(LINE.replace("50000", str(n)) for n in noise).encode()
+    (server.folder / "large").write_bytes(pack(lines))
+    with open_file(server.url("large")) as file:
+        assert file.read(10) == lines[:10]
+        file.seek(0)
+        server.cut = True
+        with pytest.raises(ReadError, match=r"large") as error:
+            DarkMachinesCSV().num_events(server.url("large"))
+    assert isinstance(error.value, NetworkError)
+    server.cut = False
+    assert DarkMachinesCSV().num_events(server.url("large")) == 50_000
+
+
 @pytest.mark.parametrize("name", READERS)
 def test_a_server_that_is_not_there(name: str) -> None:
     with socket.socket() as free:
@@ -156,6 +184,12 @@ def test_a_disk_that_does_not_answer(tmp_path: Path, code: int) -> None:
     ):
         raise OSError(code, "as the system says it")
 
+    said = f"Can't read data (file read failed: errno = {code}, error message = 'x')"
+    with (
+        pytest.raises(NetworkError, match=r"a\.h5 cannot be read now .*; its disk does not answer"),
+        damage(str(tmp_path / "a.h5"), "an HDF5 file"),
+    ):
+        raise OSError(said)
     with (
         pytest.raises(ReadError, match=r"a\.root is not a ROOT file, or is cut short or damaged"),
         damage(path, "a ROOT file"),
@@ -168,3 +202,31 @@ def test_names_that_the_system_refuses(tmp_path: Path) -> None:
         ReadError, match=r"cannot be read \(OSError: .*File name too long.*check its"
     ):
         check_file(str(tmp_path / ("a" * 5000)))
+
+
+@pytest.mark.parametrize("end", ["", "?token=a/b.h5", "?file=x"])
+def test_a_remote_file_is_what_its_content_says(server: Playing, end: str) -> None:
+    for name, reader in (("a.csv", "DarkMachinesCSV"), ("a.root", "RootReader")):
+        wrong = server.folder / "data"
+        wrong.write_bytes((server.folder / name).read_bytes())
+        assert reader_name(server.url(f"data{end}")) == f"hepmtp:{reader}"
+        wrong.rename(server.folder / "b.parquet")
+        assert reader_name(server.url(f"b.parquet{end}")) == f"hepmtp:{reader}"
+    (server.folder / "data").write_bytes(b"PAR1 and more")
+    assert reader_name(server.url("data")) == "hepmtp:ParquetReader"
+    (server.folder / "data").write_bytes(b"nothing that is known")
+    with pytest.raises(ReadError, match=r"data is of no known kind: it begins with b'nothing"):
+        reader_name(server.url("data"))
+
+
+def test_the_ending_tells_where_the_content_cannot_be_had(server: Playing) -> None:
+    server.status = 503
+    assert reader_name(server.url("a.csv.xz?x=1.root#y.h5")) == "hepmtp:DarkMachinesCSV"
+    assert reader_name(server.url("a.parquet?x=1")) == "hepmtp:ParquetReader"
+    with pytest.raises(NetworkError, match=r"a\.root cannot be read in place .*try again later"):
+        reader_name(server.url("a.root"))
+    with pytest.raises(NetworkError, match=r"no reader is known for this name.*cannot be had: "):
+        reader_name(server.url("data"))
+    server.status = 404
+    with pytest.raises(ReadError, match=r"cannot be had: .*data cannot be .*there is no such file"):
+        reader_name(server.url("data"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import subprocess
 import sys
@@ -142,7 +143,7 @@ def test_every_reader_declares_what_its_files_are_known_by() -> None:
     assert set(endings()) == {*lines, ".parquet", ".hdf5", ".root", ".csv", ".h5"}
     assert [len(ending) for ending in endings()] == sorted(map(len, endings()), reverse=True)
     roots = [name for name, cls in shipped().items() if ".root" in cls.endings]
-    assert len({shipped()[name].branches for name in roots}) == len(roots) == 6
+    assert len({shipped()[name].branches for name in roots}) == len(roots) == 7
     for name, cls in shipped().items():
         assert isinstance(cls(), Reader), name
         assert cls.endings, name
@@ -161,6 +162,25 @@ def test_a_file_is_told_by_its_content(tmp_path: Path) -> None:
     ):
         with pytest.raises(ReadError, match=message):
             reader_name(path)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["DAOD_PHYSLITE.1234._000001.pool.root.1", "DAOD_PHYSLITE", "events.parquet", "year=2018.h5"],
+)
+def test_the_name_of_a_file_does_not_matter(tmp_path: Path, shared: Path, name: str) -> None:
+    real = shared / "data" / "real" / "coffea"
+    (tmp_path / name).symlink_to(real / "PHYSLITE_example.root")
+    assert reader_name(str(tmp_path / name)) == "hepmtp:Physlite"
+    (tmp_path / "other").symlink_to(real / "delphes.root")
+    assert len(reader_for(str(tmp_path / "other")).read(str(tmp_path / "other"), 0, 3)) == 3
+
+
+def test_binary_files_are_not_packed(tmp_path: Path, shared: Path) -> None:
+    real = shared / "data" / "real" / "coffea" / "delphes.root"
+    (tmp_path / "a.root.gz").write_bytes(gzip.compress(real.read_bytes()[:1000]))
+    with pytest.raises(ReadError, match=r"a \.root file packed by gzip; .*: unpack it first"):
+        reader_name(str(tmp_path / "a.root.gz"))
 
 
 def test_formats_load_no_library_before_a_file_is_asked_about() -> None:

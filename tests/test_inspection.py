@@ -209,7 +209,7 @@ def test_unknown_files_are_refused(tmp_path: Path) -> None:
         (
             "a.root.gz",
             gzip.compress(b"root\0" + b";;\n" * 9),
-            r"holds ROOT data and no lines of text; unpack it if it is packed",
+            r"is a \.root file packed by gzip; only text is read as it is packed: unpack it first",
         ),
         ("b.root", b"root and then nothing", r"is not a ROOT file, or is cut short or damaged"),
         (
@@ -220,7 +220,7 @@ def test_unknown_files_are_refused(tmp_path: Path) -> None:
         (
             "b.parquet",
             b"PAR1 and nothing",
-            r"is not a parquet file, or is cut short or damaged.*; this was read by hepmtp",
+            r"b\.parquet is not a parquet file, or is cut short or damaged",
         ),
         ("empty", b"", r"is empty: 0 bytes"),
     ):

@@ -36,7 +36,6 @@ FAMILIES = {
         "formats",
         "lines",
         "failures",
-        "packing",
         "lists",
         "opening",
         "naming",

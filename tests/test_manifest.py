@@ -22,8 +22,10 @@ from hepmtp.datasets.manifest import (
 )
 from hepmtp.datasets.names import select
 from hepmtp.datasets.schema import SCHEMA
-from hepmtp.errors import ManifestError, OptionError
+from hepmtp.errors import ManifestError, OptionError, ReadError
 from hepmtp.events.record import metadata
+from hepmtp.readers.darkmachines.reader import DarkMachinesCSV
+from hepmtp.statistics.normalisation import known
 
 READER = "hepmtp:DarkMachinesCSV"
 LINE = "{};ttbarW;0.5;20000;-1.5;j,60000,50000,0.1,1.0;b,70000,60000,0.2,-1.0;\n"
@@ -481,3 +483,164 @@ def test_without_a_reader_the_files_names_decide(folder: Path) -> None:
 
 def test_the_manifest_of_the_checkout_is_found() -> None:
     assert shipped_manifest().is_file()
+
+
+def test_the_embedded_sample_is_normalised_to_what_its_weights_are() -> None:
+    for name, entry in fileset(embedded()).items():
+        given = known(entry["metadata"], name)
+        assert given.cross_section_pb is not None
+        assert given.luminosity_ifb is not None
+        assert given.sum_weights is not None
+        # exactly 1: its numbers do not change in the last bit
+        factor = given.cross_section_pb * 1000 * given.luminosity_ifb / given.sum_weights
+        assert (given.luminosity_ifb, factor) == (139.0, 1.0)
+        assert entry["metadata"]["energy_tev"] == 13
+        assert "treename" not in entry
+        assert "reader_options" not in entry["metadata"]  # its units are what the reader takes
+
+
+def test_what_is_known_of_a_row_arrives_in_the_metadata(folder: Path) -> None:
+    row = {
+        **ROW, "cross_section_pb": 0.5, "luminosity_ifb": 140, "n_generated": 1000,
+        "energy_tev": 13.6, "tree": "nominal", "reader_options": {"on_bad": "skip"},
+    }  # fmt: skip
+    (entry,) = fileset(load_manifest(write(folder, row))).values()
+    assert entry == {
+        "files": [str(folder / "a.csv"), str(folder / "b.csv")],
+        "treename": "nominal",
+        "metadata": {
+            "role": "background", "process": "ttbarW", "reader": READER,
+            "reader_options": {"on_bad": "skip"}, "cross_section_pb": 0.5, "luminosity_ifb": 140,
+            "n_generated": 1000, "energy_tev": 13.6,
+        },
+    }  # fmt: skip
+    (plain,) = load_manifest(write(folder, ROW))
+    assert "treename" not in fileset([plain])["mine"]
+    assert fileset([plain], treename="Events")["mine"]["treename"] == "Events"
+    with pytest.raises(OptionError, match=r"DarkMachinesCSV has no option 'tree'"):
+        read(load_manifest(write(folder, {**ROW, "tree": "nominal"})))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"energy_tev": 13000},
+            r"line 2: entry 1 \(mine\): .*energy_tev is 13000, expected the col",
+        ),
+        ({"luminosity_ifb": 139000}, r"entry 1 \(mine\): .*looks like 1/pb"),
+        ({"sum_weights": 2.0, "n_generated": 4}, r"has both a sum of weights and a number of gen"),
+        ({"sum_weights": 0}, r"key 'sum_weights' is 0, expected a number above 0"),
+        ({"tree": ""}, r"key 'tree' is '', expected text"),
+    ],
+)
+def test_numbers_that_cannot_be(folder: Path, change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ManifestError, match=message):
+        load_manifest(write(folder, {**ROW, **change}))
+
+
+def test_units_are_those_of_the_reader_or_told_to_it_or_refused(folder: Path) -> None:
+    told = "units" in {field.name for field in fields(DarkMachinesCSV)}
+    (right, none) = load_manifest(write(folder, {**ROW, "units": "MeV"}, {**ROW, "name": "x"}))
+    assert read([right]).to_list() == read([none]).to_list()
+    (other,) = load_manifest(write(folder, {**ROW, "units": "GeV"}))
+    if told:
+        assert np.allclose(read([other]).MET.pt, 1000 * read([none]).MET.pt)
+        (twice,) = load_manifest(
+            write(folder, {**ROW, "units": "GeV", "reader_options": {"units": "MeV"}})
+        )
+        with pytest.raises(ManifestError, match=r"but the reader's option units is 'MeV'; keep"):
+            fileset([twice])
+    else:
+        with pytest.raises(ManifestError, match=r"'mine': key 'units' is 'GeV', but its reader"):
+            fileset([other])
+    (delphes,) = load_manifest(write(folder, {**ROW, "units": "MeV", "reader": "hepmtp:Delphes"}))
+    message = (
+        r"'mine': key 'units' is 'MeV', but its reader hepmtp:Delphes takes energies for GeV and "
+        r"has no option units; correct the key"
+    )
+    for call in (fileset, read):
+        with pytest.raises(ManifestError, match=message):
+            call([delphes])
+
+
+def test_a_role_that_does_not_exist_is_no_data_set() -> None:
+    with pytest.raises(ManifestError, match=r"data set 'x': key 'role' is 'Data', expected one of"):
+        Dataset(name="x", process="x", role="Data", files=())  # type: ignore[arg-type]
+
+
+def test_a_file_twice_in_a_row_is_refused(folder: Path) -> None:
+    (dataset,) = load_manifest(write(folder, {**ROW, "files": ["*.csv", "a.csv"]}))
+    with pytest.raises(ManifestError, match=r"'mine': .*a.csv is there twice; its events would"):
+        fileset([dataset])
+
+
+@pytest.fixture
+def strange(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder, with files of legal names that words could take for something else."""
+    monkeypatch.chdir(folder)
+    names = ("year=2018/x.root", "a,b.csv", "x y.csv", "DAOD.x._1.pool.root.1", "events", "e.txt")
+    for name in names:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(LINE.format(1))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("word", "name", "files"),
+    [
+        ("year=2018/x.root", "x", ("year=2018/x.root",)),
+        ("year=2018/*.root", "year=2018", ("year=2018/*.root",)),
+        ("n=year=2018/x.root", "n", ("year=2018/x.root",)),
+        ("n=a,b.csv", "n", ("a,b.csv",)),
+        ("n=a,b.csv,a.csv,x y.csv", "n", ("a,b.csv", "a.csv", "x y.csv")),
+        ("x y.csv", "x y", ("x y.csv",)),
+        ("DAOD.x._1.pool.root.1", "DAOD.x._1", ("DAOD.x._1.pool.root.1",)),
+        ("year=2018/x.root:nominal/Delphes", "x", ("year=2018/x.root:nominal/Delphes",)),
+        ("events", "events", ("events",)),
+        ("e.txt", "e", ("e.txt",)),
+        ("root://a//b/c.root?x=1", "c", ("root://a//b/c.root?x=1",)),
+    ],
+)
+def test_words_with_legal_characters(
+    strange: Path, word: str, name: str, files: tuple[str, ...]
+) -> None:
+    (found,) = select([word], embedded())
+    assert found.files == files
+    assert found.name == name
+
+
+def test_two_files_of_one_name_are_told_apart(strange: Path) -> None:
+    with pytest.raises(
+        ManifestError,
+        match=r"'x' is asked for twice \(year=2018/x.root and x.csv\); give files a name with NAME",
+    ):
+        select(["year=2018/x.root", "x.csv"], [])
+
+
+def test_lists_of_files(strange: Path) -> None:
+    (strange / "all.txt").write_text("# comment\n\na.csv\n  year=2018/x.root  \nx y.csv\n")
+    found = select(
+        [], embedded(), role="data", lists=["all.txt", "s:signal=all.txt", "4top=all.txt"]
+    )
+    files = ("a.csv", "year=2018/x.root", "x y.csv")
+    assert [(one.name, one.role, one.files) for one in found] == [
+        ("all", "data", files), ("s", "signal", files), ("4top", "signal", files),
+    ]  # fmt: skip
+    (strange / "none.txt").write_text("# nothing\n")
+    with pytest.raises(ManifestError, match=r"none.txt lists no files; expected one path a line"):
+        select([], [], lists=["none.txt"])
+    (strange / "binary").write_bytes(b"root\xff\xfe")
+    with pytest.raises(ManifestError, match=r"binary is no list of files: it begins with b'root"):
+        select([], [], lists=["binary"])
+
+
+def test_bad_files_are_left_out_where_that_is_asked_for(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (folder / "b.csv").write_text("junk\n")
+    (dataset,) = load_manifest(write(folder, ROW))
+    with pytest.raises(ReadError, match=r"b.csv"):
+        read([dataset])
+    assert len(read([dataset], skip_bad=True)) == 2
+    assert "b.csv is left out: " in caplog.text

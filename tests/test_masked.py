@@ -425,6 +425,16 @@ def test_bad_options(options: dict[str, Any], message: str) -> None:
         ModelOptions(**options)
 
 
+def test_the_output_is_given_by_one_of_its_names() -> None:
+    for both in ({"output": "product", "form": "joint"}, {"output": "joint", "form": "joint"}):
+        with pytest.raises(
+            OptionError, match=r"both output='\w+' and form='joint', its former nam"
+        ):
+            ModelOptions(**both)  # type: ignore[arg-type]
+    assert type(ModelOptions().output) is str
+    assert replace(ModelOptions(), width=64).output == "product"
+
+
 def test_the_output_has_a_former_name() -> None:
     assert ModelOptions(form="joint") == ModelOptions(output="joint") == ModelOptions("joint")
     assert asdict(replace(ModelOptions(form="joint"), width=64)) == {

@@ -428,3 +428,61 @@ def test_a_real_file_without_events(shared: Path) -> None:
     path = str(shared / "data" / "real" / "coffea" / "nano_dy_empty.root")
     assert NanoAOD().num_events(path) == len(NanoAOD().read(path)) == 0
     assert [len(events) for events in NanoAOD().iterate(path, 10)] == [0]
+
+
+@pytest.mark.parametrize("rntuple", [False, True])
+@pytest.mark.parametrize("end", ["", "_"])
+def test_the_weight_of_all_generated_events(tmp_path: Path, rntuple: bool, end: str) -> None:
+    path = write(tmp_path / "sim.root", rntuple=rntuple)
+    assert NanoAOD().generated_weight(path) is None
+    runs = {f"genEventSumw{end}": np.array([100.5, -0.5]), f"genEventCount{end}": np.array([7, 5])}
+    with uproot.update(path) as file:
+        make = file.mkrntuple if rntuple else file.mktree
+        make("Runs", {name: str(one.dtype) for name, one in runs.items()}).extend(runs)
+    assert NanoAOD().generated_weight(path) == 100.0
+    assert NanoAOD(weight=None).generated_weight(path) == 12.0
+    assert NanoAOD(names={"weight": None}).generated_weight(path) == 12.0
+    assert NanoAOD(weight="GenMET_pt").generated_weight(path) is None  # its sum is not known
+
+
+def test_the_sum_of_weights_is_that_beside_the_tree(tmp_path: Path) -> None:
+    path = write(tmp_path / "sim.root")
+    with uproot.open(path) as file:
+        arrays = {name: file["Events"][name].array() for name in file["Events"].keys()}  # noqa: SIM118
+    types = {
+        n: f"var * {a.type.content.content}" if a.ndim == 2 else str(a.type.content)
+        for n, a in arrays.items()
+        if not n.startswith("n")
+    }
+    with uproot.recreate(path) as file:
+        for name, total in (("Runs", 1.0), ("up/Runs", 20.0)):
+            file.mktree(name, {"genEventSumw": "float64"}).extend({"genEventSumw": [total]})
+        for name in ("up/Events", "down/Events"):
+            file.mktree(name, types).extend({n: arrays[n] for n in types})
+    assert NanoAOD(tree="up/Events").generated_weight(path) == 20.0
+    assert NanoAOD(tree="down/Events").generated_weight(path) == 1.0
+    for bad in (np.nan, np.inf):
+        with uproot.update(path) as file:
+            file.mktree("down/Runs", {"genEventSumw": "float64"}).extend({"genEventSumw": [bad]})
+        with pytest.raises(ReadError, match=r"genEventSumw is (nan|inf), expected a finite number"):
+            NanoAOD(tree="down/Events").generated_weight(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "sumw", "count"),
+    [
+        ("nano_dy", 15166686735.858717, 850098.0),
+        ("nano_tree", 49919.0, 49919.0),
+        ("pfnano", 10.0, 10.0),
+        ("nano_dimuon", None, None),  # data
+        ("nano_tt_v15", None, None),  # it has lost its tree Runs
+    ],
+)
+def test_the_sum_of_weights_of_real_files(
+    shared: Path, name: str, sumw: float | None, count: float | None
+) -> None:
+    path = str(shared / "data" / "real" / "coffea" / f"{name}.root")
+    assert NanoAOD().generated_weight(path) == sumw
+    assert NanoAOD(weight=None).generated_weight(path) == count
+    if name in ("nano_dy", "nano_dimuon"):
+        assert NanoAOD().generated_weight(path.replace(".root", ".parquet")) is None

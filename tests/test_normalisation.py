@@ -18,6 +18,7 @@ from hepmtp.detectors import BaseDetector
 from hepmtp.errors import OptionError
 from hepmtp.events.ragged import Floats
 from hepmtp.events.regions import Region
+from hepmtp.readers.convert import convert
 from hepmtp.run.executors import make_executor
 from hepmtp.run.runner import HepRunner
 from hepmtp.statistics.histograms import yields
@@ -174,6 +175,20 @@ def test_nanoaod_says_what_was_generated(tmp_path: Path, executor: Any) -> None:
     assert total(output) == pytest.approx(0.5 * 1000 * 10 * (50 * 2) / 200)
     found = output["normalisation"]["x"]
     assert (found.sum_weights, found.counted) == (pytest.approx(200.0), False)
+
+
+@pytest.mark.parametrize("ending", [".root", ".parquet"])
+def test_a_converted_file_says_so_too(tmp_path: Path, executor: Any, ending: str) -> None:
+    nano(tmp_path / "nano.root", n=50, total=200.0)
+    path = tmp_path / f"converted{ending}"
+    convert(tmp_path / "nano.root", path)
+    assert total(run(executor, path, xsec=0.5, lumi=10)) == pytest.approx(2500.0)
+
+
+def test_a_csv_cannot_and_that_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    nano(tmp_path / "nano.root", n=5, total=200.0)
+    convert(tmp_path / "nano.root", tmp_path / "converted.csv")
+    assert "give sum_weights: 200.0 with the file" in caplog.text
 
 
 def test_of_part_of_a_file_the_sum_is_a_part(tmp_path: Path, executor: Any) -> None:

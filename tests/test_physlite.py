@@ -428,3 +428,70 @@ def test_every_event_of_real_files(shared: Path, form: str) -> None:
         assert event["weight"] == weights[i]
     b_jets = int(ak.sum(events.Particle["type"] == 1))
     assert b_jets == {"TTree": 12, "RNTuple": 128}[form]  # Z to ee, and tt
+
+
+def with_bookkeepers(path: str, *entries: list[tuple[Any, ...]], **more: Any) -> str:
+    """The same file with bookkeepers: name, stream, cycle, number of events, sum of weights."""
+    columns: dict[str, Any] = {
+        f"CutBookkeepersAux:{field}": [[one[i] for one in entry] for entry in entries]
+        for i, field in enumerate(
+            ("name", "inputStream", "cycle", "nAcceptedEvents", "sumOfEventWeights")
+        )
+    }
+    with uproot.update(path) as file:
+        file.mkrntuple("MetaData", ak.zip({**columns, **more}, depth_limit=1))
+    return path
+
+
+ALL = "AllExecutedEvents"
+BOOKS = [
+    ("PHYSKernel", "StreamAOD", 9, 3, 5.0),
+    (ALL, "StreamAOD", 0, 100, 250.5),
+    (ALL, "StreamAOD", 1, 80, 200.5),
+    (ALL, "StreamDAOD_PHYS", 2, 10, 20.0),
+]
+
+
+def test_the_weight_of_all_generated_events(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert Physlite().generated_weight(small(tmp_path / "a.root")) is None
+    path = with_bookkeepers(small(tmp_path / "a.root"), BOOKS, BOOKS[1:2])
+    assert Physlite().generated_weight(path) == 200.5 + 250.5
+    assert Physlite(weight=None).generated_weight(path) == 80 + 100
+    assert Physlite(weight="other").generated_weight(path) is None
+    path = with_bookkeepers(small(tmp_path / "a.root"), BOOKS[:1])
+    assert Physlite().generated_weight(path) is None
+    data = small(tmp_path / "a.root", leave_out=("EventInfoAuxDyn.mcEventWeights", "TruthEvents"))
+    assert Physlite().generated_weight(with_bookkeepers(data, BOOKS)) is None
+    some = {"IncompleteCutBookkeepersAux:name": [[ALL]]}
+    path = with_bookkeepers(small(tmp_path / "a.root"), BOOKS, **some)
+    assert Physlite().generated_weight(path) is None
+    assert "a.root has incomplete CutBookkeepers" in caplog.text
+
+
+def test_the_sum_of_weights_of_real_files(shared: Path) -> None:
+    folder = shared / "data" / "real"
+    path = str(folder / FILES["RNTuple"][0])
+    assert Physlite().generated_weight(path) == 81567.26385498047
+    assert Physlite(weight=None).generated_weight(path) == 100.0
+    assert Physlite().generated_weight(str(folder / FILES["TTree"][0])) is None
+
+
+@pytest.mark.parametrize("jets", ["OtherJets", "OtherJetsAuxDyn"])
+def test_names(tmp_path: Path, jets: str) -> None:
+    others = {
+        name.replace("AnalysisJetsAuxDyn.", "OtherJetsAuxDyn__"): values
+        for name, values in EVENTS.items()
+        if name.startswith("AnalysisJetsAuxDyn.") and name != LINK
+    }
+    others["OtherJetsAuxDyn__pt"] = [[81e3, 41e3, 31e3], [], [51e3]]
+    others["EventInfoAuxDyn__more"] = [[2.0, 9.0], [3.0, 9.0], [4.0, 9.0]]
+    path = small(tmp_path / "a.root", **others)
+    names = {"jets": jets, "muons": None, "weight": "more"}
+    events = Physlite(names=names, b_tagger=None, overlap=0.0).read(path)
+    assert [one[0] for one in events.Particle.pt.to_list() if one] == [81.0, 51.0]
+    assert not ak.any((events.Particle["type"] == 4) | (events.Particle["type"] == 5))
+    assert events.weight.to_list() == [2.0, 3.0, 4.0]
+    with pytest.raises(ReadError, match=r"no collection 'OtherJetz' \(near it are OtherJets"):
+        Physlite(names={"jets": "OtherJetz"}).read(path)

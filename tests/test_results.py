@@ -28,8 +28,8 @@ from hepmtp.report.folder import SUMMARY, RunResult, can_write, names_of, write_
 from hepmtp.report.info import SIMULATION_NOTE, FigureText, read_info
 from hepmtp.report.page import write_page
 from hepmtp.report.problems import remarks
-from hepmtp.report.rows import passing, separation
-from hepmtp.report.tables import read_csv
+from hepmtp.report.rows import passing, said_of_data, separation
+from hepmtp.report.tables import read_csv, rounded
 from hepmtp.statistics.accounting import Account, Loss
 from hepmtp.statistics.histograms import book, canonical, fill, load, spectrum, yields
 from hepmtp.statistics.normalisation import Normalisation
@@ -362,6 +362,13 @@ def test_data_are_drawn_and_tabulated_but_blind_where_a_signal_could_be(
     scores = with_data["columns"]["run2"]
     inside = scores["region:CR"].value & (scores["score:ht"].value >= row.threshold)
     assert row.observed == int(inside.sum())
+    h = load(tmp_path / "histograms.json")["ht"]
+    assert said_of_data(h, info, ("SR", "CR")) == "data: blind in SR"
+    assert said_of_data(h, info, ("CR", "CR")) == (
+        f"data: {row.observed} observed above {row.threshold:.4g} in CR, background "
+        f"{rounded(row.b, row.b_error)}"
+    )
+    assert said_of_data(h, replace(info, data=[]), ("CR", "CR")) == ""
     assert row.threshold == run[1].selection[0].threshold
     page = (tmp_path / "report.html").read_text()
     assert "<td>blind</td>" in page
@@ -505,7 +512,7 @@ def test_scores_beyond_their_axis_lose_nothing(
         "The threshold of ht in CR",
     ]
     assert "lies above the score axis, which ends at 1" in lost[0]
-    assert "hepmtp run --bins N --range LOW HIGH" in lost[0]
+    assert "hepmtp run --bins N --range SCORE=LOW,HIGH" in lost[0]
     warned = [one.message for one in caplog.records if one.levelname == "WARNING"]
     assert warned == lost
     assert {row.detector for row in result.selection} == {"multiplicity"}

@@ -9,15 +9,18 @@ import awkward as ak
 import numpy as np
 import pytest
 import uproot
+from coffea.processor import IterativeExecutor, ProcessorABC
 from contracts import check_reader, columns, hepmtp
 
 from hepmtp.errors import ReadError
 from hepmtp.events.record import make_events
 from hepmtp.readers.delphes import Delphes
+from hepmtp.readers.dm_ntuple import DMNtuple
 from hepmtp.readers.formats import load_reader, reader_for, reader_name
 from hepmtp.readers.inspect_file import inspect
 from hepmtp.readers.nanoaod import NanoAOD
 from hepmtp.readers.root import RootReader
+from hepmtp.run.runner import HepRunner
 
 NOTHING: list[list[float]] = [[], []]
 NANO: dict[str, Any] = {
@@ -65,6 +68,10 @@ def write(path: Path, **trees: dict[str, Any]) -> str:
     return str(path)
 
 
+def nano(names: Any) -> NanoAOD:
+    return NanoAOD(names=names)
+
+
 def pts(reader: Any, path: str) -> Any:
     return reader.read(path).Particle.pt.to_list()
 
@@ -100,7 +107,7 @@ def test_the_usual_name_at_the_top_comes_first_and_empty_trees_last(tmp_path: Pa
     other = {**NANO, "Jet_pt": [[90.0, 40.0], []]}
     path = write(tmp_path / "sim.root", skim=other, Events=NANO, up__Events=other)
     assert pts(NanoAOD(), path) == [[80.0, 60.0], []]
-    empty = {name: [] for name in ("Jet_pt", "Electron_pt", "Muon_pt")}
+    empty: dict[str, list[float]] = {name: [] for name in ("Jet_pt", "Electron_pt", "Muon_pt")}
     with uproot.recreate(tmp_path / "two.root") as file:
         file.mktree("cut/Events", dict.fromkeys(empty, "var * float32"))
     with uproot.update(tmp_path / "two.root") as file:
@@ -130,10 +137,11 @@ def test_our_own_tree_in_a_folder(tmp_path: Path) -> None:
     write(tmp_path / "sim.root", nominal__mine={**particles, **others, **kinds})
     assert reader_name(str(tmp_path / "sim.root")) == "hepmtp:RootReader"
     assert columns(RootReader().read(str(tmp_path / "sim.root"))) == columns(events)
+    assert RootReader().tree_name(str(tmp_path / "sim.root")) == "nominal/mine"
 
 
 def test_trees_of_several_layouts_are_not_chosen_from(tmp_path: Path) -> None:
-    dark = dict.fromkeys(("obj_px", "isBJet", "isMET"), [[1.0], [2.0]])
+    dark = dict.fromkeys(DMNtuple.branches, [[1.0], [2.0]])  # noqa: RUF024 (not changed)
     path = write(tmp_path / "sim.root", skim=NANO, other=dark)
     with pytest.raises(
         ReadError, match=r"several layouts: skim of NanoAOD, other of DMNtuple; nam"
@@ -143,13 +151,13 @@ def test_trees_of_several_layouts_are_not_chosen_from(tmp_path: Path) -> None:
 
 def test_collections_and_branches_of_other_names(tmp_path: Path) -> None:
     path = write(tmp_path / "sim.root", Events={**NANO, **PUPPI, "Jet_pt_nom": [[81.0, 61.0], []]})
-    assert pts(NanoAOD(names="jets=JetPUPPI"), path) == [[70.0, 50.0], []]
+    assert pts(nano("jets=JetPUPPI"), path) == [[70.0, 50.0], []]
     assert pts(NanoAOD(names={"jet_pt": "Jet_pt_nom"}), path) == [[81.0, 61.0], []]
-    assert pts(NanoAOD(names="jets=JetPUPPI, jet_pt=Jet_pt_nom"), path) == [[81.0, 61.0], []]
+    assert pts(nano("jets=JetPUPPI, jet_pt=Jet_pt_nom"), path) == [[81.0, 61.0], []]
     events = load_reader("hepmtp:NanoAOD", names="jets=none,weight=none").read(path)
     assert events.Particle.pt.to_list() == [[], []]
     assert events.weight.to_list() == [1.0, 1.0]
-    assert NanoAOD(names="weight=Jet_x").weight == "Jet_x"
+    assert nano("weight=Jet_x").weight == "Jet_x"
     option = "names=jets=JetPUPPI,weight=none"
     assert hepmtp("convert", path, tmp_path / "new.root", "--option", option) == 0
     assert pts(RootReader(), str(tmp_path / "new.root")) == [[70.0, 50.0], []]
@@ -160,7 +168,7 @@ def test_a_skim_of_what_is_left(tmp_path: Path) -> None:
     some = {name: values for name, values in NANO.items() if name.startswith(left)}
     path = write(tmp_path / "sim.root", mini={**some, "Jet_genJetIdx": [[0, 0], []]})
     names = "electrons=none,photons=none,weight=none"
-    assert pts(NanoAOD(names=names), path) == [[80.0, 60.0], []]
+    assert pts(nano(names), path) == [[80.0, 60.0], []]
     with pytest.raises(ReadError, match=r"no tree 'Events' \(found: mini\)"):
         NanoAOD().read(path)
 
@@ -178,12 +186,12 @@ def test_names_that_the_file_lacks(tmp_path: Path) -> None:
         ("jet_pt=friend/pt", r"has no tree 'friend' \(found: Events\)"),
     ):
         with pytest.raises(ReadError, match=message):
-            NanoAOD(names=names).read(path)
+            nano(names).read(path)
     # what a collection that is replaced has, is not taken for what the new one lacks
     del PUPPI["JetPUPPI_mass"]
     path = write(tmp_path / "sim.root", Events={**NANO, **PUPPI})
     with pytest.raises(ReadError, match=r"has no branch 'Jet_mass'"):
-        NanoAOD(names="jets=JetPUPPI").read(path)
+        nano("jets=JetPUPPI").read(path)
 
 
 def test_friends(tmp_path: Path) -> None:
@@ -195,24 +203,21 @@ def test_friends(tmp_path: Path) -> None:
     }
     path = write(tmp_path / "sim.root", Events=NANO, friends__up=friend, short={"w": [1.0]})
     write(tmp_path / "friend.root", tree={"pt_down": [[70.0, 50.0], []]})
-    assert pts(NanoAOD(names="jet_pt=friends/up/pt_up"), path) == [[88.0, 66.0], []]
-    assert pts(NanoAOD(names="jet_pt=up/pt_up"), path) == [[88.0, 66.0], []]
+    assert pts(nano("jet_pt=friends/up/pt_up"), path) == [[88.0, 66.0], []]
+    assert pts(nano("jet_pt=up/pt_up"), path) == [[88.0, 66.0], []]
     other = "jet_pt=friend.root:tree/pt_down"
-    assert pts(NanoAOD(names=other), path) == [[70.0, 50.0], []]
-    assert (
-        pts(NanoAOD(names=other), path)[1:]
-        == NanoAOD(names=other).read(path, 1).Particle.pt.to_list()
-    )
-    events = NanoAOD(names="weight=up/w,met=up/met").read(path)
+    assert pts(nano(other), path) == [[70.0, 50.0], []]
+    assert pts(nano(other), path)[1:] == nano(other).read(path, 1).Particle.pt.to_list()
+    events = nano("weight=up/w,met=up/met").read(path)
     assert (events.weight.to_list(), events.MET.pt.to_list()) == ([0.5, 0.25], [5.0, 6.0])
     with pytest.raises(
         ReadError, match=r"tree short, has 1 entries, but .* tree Events, has 2: the"
     ):
-        NanoAOD(names="weight=short/w").read(path)
+        nano("weight=short/w").read(path)
     with pytest.raises(ReadError, match=r"tree up, has no branch 'pt_upp' \(near it are pt_up"):
-        NanoAOD(names="jet_pt=up/pt_upp").read(path)
+        nano("jet_pt=up/pt_upp").read(path)
     with pytest.raises(ReadError, match=r"gone\.root does not exist"):
-        NanoAOD(names="jet_pt=gone.root:tree/pt").read(path)
+        nano("jet_pt=gone.root:tree/pt").read(path)
 
 
 def records() -> ak.Array:
@@ -246,7 +251,7 @@ def test_columns_of_parquet(tmp_path: Path, form: str) -> None:
         ReadError, match=r"is a parquet file and has no trees; leave out the option"
     ):
         NanoAOD(tree="Events").read(path)
-    assert NanoAOD(names="jets=none").read(path).Particle.pt.to_list() == [[]] * 10
+    assert nano("jets=none").read(path).Particle.pt.to_list() == [[]] * 10
 
 
 def test_records_of_an_rntuple(tmp_path: Path) -> None:
@@ -255,8 +260,9 @@ def test_records_of_an_rntuple(tmp_path: Path) -> None:
         file["skim"] = {name: records()[name] for name in records().fields}
     root = write(tmp_path / "b.root", Events=NANO)
     assert reader_name(path) == "hepmtp:NanoAOD"
+    expected = columns(NanoAOD().read(root))
     for name, values in columns(NanoAOD().read(path)).items():
-        assert name == "source" or values == columns(NanoAOD().read(root))[name]
+        assert name == "source" or values == expected[name]
 
 
 def test_other_layouts_as_parquet(tmp_path: Path, shared: Path) -> None:
@@ -265,7 +271,7 @@ def test_other_layouts_as_parquet(tmp_path: Path, shared: Path) -> None:
     with uproot.open(real) as file:
         keys = [
             key
-            for key in file["Delphes"].keys()
+            for key in file["Delphes"].keys()  # noqa: SIM118 (a tree is no dict)
             if "/" in key
             and "fBits" not in key
             and key.startswith(wanted)
@@ -276,8 +282,27 @@ def test_other_layouts_as_parquet(tmp_path: Path, shared: Path) -> None:
     path = str(tmp_path / "delphes.parquet")
     ak.to_parquet(ak.zip(arrays, depth_limit=1), path)
     assert reader_name(path) == "hepmtp:Delphes"
+    expected = columns(Delphes().read(real))
     for name, values in columns(Delphes().read(path)).items():
-        assert name == "source" or values == columns(Delphes().read(real))[name]
+        assert name == "source" or values == expected[name]
+
+
+class Count(ProcessorABC):  # type: ignore[misc]
+    def process(self, events: Any) -> Any:
+        return {"events": len(events), "pt": float(ak.sum(events.Particle.pt))}
+
+    def postprocess(self, accumulator: Any) -> Any:
+        return accumulator
+
+
+def test_a_run_over_parquet_with_names(tmp_path: Path) -> None:
+    path = str(tmp_path / "a.parquet")
+    ak.to_parquet(ak.concatenate([records()] * 5), path)
+    runner = HepRunner(IterativeExecutor(status=False), chunksize=4)
+    assert runner({"mine": [path]}, Count()) == {"events": 10, "pt": 5 * 140.0}
+    metadata = {"reader": "hepmtp:NanoAOD", "reader_options": {"names": {"jets": None}}}
+    fileset = {"mine": {"files": [path], "metadata": metadata}}
+    assert runner(fileset, Count()) == {"events": 10, "pt": 0.0}
 
 
 def test_foreign_parquet_is_refused(tmp_path: Path) -> None:
@@ -299,5 +324,6 @@ def test_real_nanoaod_as_parquet(shared: Path, name: str) -> None:
     assert reader_name(str(folder / f"{name}.parquet")) == "hepmtp:NanoAOD"
     one, two = (NanoAOD().read(str(folder / f"{name}.{end}")) for end in ("parquet", "root"))
     assert len(one) == len(two) > 0
+    expected = columns(two)
     for field, values in columns(one).items():
-        assert field == "source" or values == columns(two)[field]
+        assert field == "source" or values == expected[field]

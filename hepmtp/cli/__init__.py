@@ -7,6 +7,7 @@ what they need, so that --help is quick.
 
 from __future__ import annotations
 
+import codecs
 import importlib.metadata
 import io
 import logging
@@ -26,6 +27,20 @@ app = typer.Typer(
 )
 
 
+#: Letters of our tables that a terminal may not know, and what is written for them.
+_PLAIN = {
+    "\N{PLUS-MINUS SIGN}": "+-",
+    "\N{GREEK SMALL LETTER EPSILON}": "eps",
+    "\N{GREEK SMALL LETTER SIGMA}": "sigma",
+    "\N{GREEK SMALL LETTER CHI}": "chi",
+    "\N{GREEK SMALL LETTER ETA}": "eta",
+    "\N{GREEK SMALL LETTER PHI}": "phi",
+    "\N{SUPERSCRIPT TWO}": "2",
+    "\N{MULTIPLICATION SIGN}": "x",
+    "\N{EN DASH}": "-",
+}
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Entry point of ``hepmtp``; always raises SystemExit.
 
@@ -35,9 +50,10 @@ def main(arguments: list[str] | None = None) -> None:
     words = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in words  # it may stand anywhere
     words = [*["--debug"] * debug, *(word for word in words if word != "--debug")]
+    codecs.register_error("hepmtp", _plain_letters)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # in LC_ALL=C a sigma ends no command
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(errors="hepmtp")
     try:
         app(words, prog_name="hepmtp")
     except KeyboardInterrupt:
@@ -52,6 +68,14 @@ def main(arguments: list[str] | None = None) -> None:
         line, code = failures.told(error)
         typer.secho(line, fg="red", err=True)
         sys.exit(code)
+
+
+def _plain_letters(error: UnicodeError) -> tuple[str, int]:
+    """What is written for letters that the terminal does not know."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    found = error.object[error.start : error.end]
+    return "".join(_PLAIN.get(one) or ascii(one)[1:-1] for one in found), error.end
 
 
 def _stop() -> None:

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 from rich.box import SIMPLE
@@ -35,12 +35,10 @@ from hepmtp.cli.options import (
     at_luminosity,
     chosen_datasets,
     opened_executor,
+    ranges_of,
 )
 from hepmtp.cli.progress import epoch_bars
 from hepmtp.errors import OptionError, ScoreError
-
-if TYPE_CHECKING:
-    from hepmtp.statistics.accounting import Account
 
 
 def demo(
@@ -113,6 +111,7 @@ def train(
     """
     from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
     from hepmtp.models.masked import ModelOptions
+    from hepmtp.report.folder import can_write
     from hepmtp.run.train import train_detectors
     from hepmtp.tokenizers.lookup import LookupTokenizer
     from hepmtp.training.loop import usable
@@ -120,7 +119,7 @@ def train(
     from processors.corpus import CorpusProcessor
 
     usable(device)
-    _try(output)
+    can_write(output)
     chosen = chosen_datasets(
         names,
         role=role,
@@ -180,10 +179,13 @@ def run(
     bins: Annotated[
         int | None, typer.Option(help="Bins of each score; by default the detector's.", min=1)
     ] = None,
-    limits: Annotated[
-        tuple[float, float] | None,
+    ranges: Annotated[
+        list[str] | None,
         typer.Option(
-            "--range", metavar="LOW HIGH", help="Range of each score; by default the detector's."
+            "--range",
+            metavar="SCORE=LOW,HIGH",
+            help="Range of a score, by default the detector's; LOW,HIGH will do for a single "
+            "score; may be repeated.",
         ),
     ] = None,
     unblind: Annotated[
@@ -205,15 +207,14 @@ def run(
     Example: `hepmtp run ttbarW ttbarZ 4top --detectors detectors --output results`
     """
     from hepmtp.datasets.files import fileset
-    from hepmtp.report.folder import write_run
+    from hepmtp.detectors import load_detector
+    from hepmtp.report.folder import can_write, write_run
     from hepmtp.run.runner import HepRunner
     from hepmtp.statistics.accounting import incomplete
     from processors.anomaly import AnomalyProcessor
 
     start = time.perf_counter()
-    _try(output)
-    if limits is not None and not limits[0] < limits[1]:
-        raise OptionError(f"--range {limits[0]:g} {limits[1]:g}: expected LOW below HIGH")
+    can_write(output)
     chosen = chosen_datasets(
         names,
         role=role,
@@ -226,31 +227,39 @@ def run(
         skip_bad=skip_bad,
     )
     chosen = at_luminosity(chosen, luminosity)
-    axis: dict[str, Any] = {"bins": bins, "range": limits}
-    axis = {name: value for name, value in axis.items() if value is not None}
-    processor = AnomalyProcessor(_saved(detectors), columns=True, **axis)
-    found_files = fileset(chosen)
+    loaded = [load_detector(one) for one in _saved(detectors)]
+    processor = AnomalyProcessor(
+        loaded,
+        columns=True,
+        bins=bins,
+        ranges=ranges_of(ranges, [one.name for one in loaded]),
+    )
+    found_files = fileset(chosen, missing_ok=skip_bad)
     with opened_executor(executor, workers, scheduler) as opened:
         runner = HepRunner(opened, chunksize=chunksize, skipbadfiles=skip_bad)
         found = runner(found_files, processor)
-    accounting: dict[str, Account] = getattr(runner, "accounting", {})
-    more: dict[str, Any] = {"accounting": accounting} if accounting else {}
-    if unblind:
-        more["unblind"] = True
+    accounting = runner.accounting
     command = f"hepmtp {shlex.join(sys.argv[1:])}"
     lost = any(one.kind == "lost" for account in accounting.values() for one in account.losses)
     try:
-        result = write_run(output, found, chosen, command=command, started=start, **more)
+        result = write_run(
+            output,
+            found,
+            chosen,
+            command=command,
+            started=start,
+            accounting=accounting,
+            unblind=unblind,
+        )
     except ScoreError as error:
         if found.get("scores"):
             raise
         typer.echo(f"problem: {error}", err=True)
         raise typer.Exit(1) from None
-    problems = tuple(getattr(result, "problems", ()))
-    _found(output, but=problems)
-    for sentence in [*incomplete(accounting), *problems]:
+    _found(output, but=result.problems)
+    for sentence in [*incomplete(accounting), *result.problems]:
         typer.echo(f"problem: {sentence}", err=True)
-    if problems or (lost and not skip_bad):
+    if result.problems or (lost and not skip_bad):
         raise typer.Exit(1)
 
 
@@ -284,7 +293,7 @@ def compare(
     from hepmtp.report.figures import coarse, draw_regions, pairs
     from hepmtp.report.info import read_info
     from hepmtp.report.page import titles
-    from hepmtp.report.rows import passing, write_table
+    from hepmtp.report.rows import passing, said_of_data, write_table
     from hepmtp.report.tables import cells, records
     from hepmtp.statistics.comparison import compare as compare_regions
     from hepmtp.statistics.histograms import load
@@ -313,6 +322,8 @@ def compare(
         for line in zip(text.header, *text.rows, strict=True):
             table.add_row(*line)
         Console(width=None if sys.stdout.isatty() else 200).print(table)
+    if observed := said_of_data(h, info, regions, quantile=quantile):
+        typer.echo(observed)
     draw_regions(run, h, info, regions, quantile=quantile, name=name)
     typer.echo(run / "figures" / f"{name}.png")
 
@@ -327,14 +338,6 @@ def report(
     from hepmtp.report.page import write_page
 
     typer.echo(write_page(run))
-
-
-def _try(folder: Path) -> None:
-    """Refuse a folder that cannot be written before any work is done."""
-    from hepmtp.report import folder as places
-
-    if can_write := getattr(places, "can_write", None):
-        can_write(folder)
 
 
 def _found(folder: Path, *, but: Iterable[str] = ()) -> None:

@@ -87,8 +87,8 @@ def run_demo(
             "predicts badly get a large score."
         ),
         (
-            "All numbers are from events that trained nothing: the analysis part, 30 %, "
-            "weighted to stand for all."
+            "All numbers are from events that trained nothing: of the background 30 %, weighted "
+            "to stand for all, and all events of the signals."
         ),
     ]
     if quick:

@@ -8,19 +8,8 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 
-from hepmtp.errors import HepmtpError
+from hepmtp.errors import HepmtpError, missing_library
 
-#: Libraries that come with an extra of hepmtp, and its name.
-EXTRAS = {
-    "sklearn": "league",
-    "torch_geometric": "league",
-    "vector_quantize_pytorch": "league",
-    "zuko": "league",
-    "fastjet": "simulation",
-    "pythia8mc": "simulation",
-    "fsspec_xrootd": "xrootd",
-    "XRootD": "xrootd",
-}
 #: Exit codes: wrong input, or what a user can mend; an error that nobody foresaw.
 WRONG, UNFORESEEN, STOPPED = 2, 1, 130
 
@@ -62,9 +51,7 @@ def _known(error: BaseException) -> str | None:
     if isinstance(error, HepmtpError):
         return str(error)
     if isinstance(error, ImportError):
-        library = (error.name or "").partition(".")[0]
-        if library in EXTRAS:
-            return f'{library} is not installed: run pip install "hepmtp[{EXTRAS[library]}]"'
+        return missing_library(error)
     if isinstance(error, OSError) and error.errno in _FULL:
         where = f" where {error.filename} is written" if error.filename else ""
         return f"{_FULL[error.errno]}{where}; make room, or choose another folder"

@@ -6,7 +6,8 @@ The rule: one word means the same in every command, and has an effect or is refu
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -173,31 +174,46 @@ def chosen_datasets(
                 one,
                 reader=reader or one.reader,
                 reader_options={**one.reader_options, **options},
-                tree=tree or one.tree,
             )
             for one in chosen
         )
+    if tree:
+        chosen = tuple(one if one in known else _with_tree(one, tree) for one in chosen)
     return tuple(map(_skipping, chosen)) if skip_bad else chosen
+
+
+def _able(dataset: Dataset, option: str) -> dict[str, bool]:
+    """Whether each reader of a data set's files has this option; bad files are left to the run."""
+    from hepmtp.datasets.files import files_of
+    from hepmtp.readers.formats import reader_name
+    from hepmtp.storage import current_name, resolve
+
+    names = [dataset.reader] if dataset.reader else []
+    for one in files_of(dataset, digests=False, missing_ok=True) if not names else ():
+        with contextlib.suppress(ReadError):
+            names.append(reader_name(one.path))
+    return {
+        name: option in getattr(resolve(current_name(name)), "__dataclass_fields__", {})
+        for name in dict.fromkeys(names)
+    }
+
+
+def _with_tree(dataset: Dataset, tree: str) -> Dataset:
+    """The data set, of whose ROOT files this tree is read."""
+    for name, able in _able(dataset, "tree").items():
+        if not able:
+            raise OptionError(
+                f"--tree {tree}: data set {dataset.name!r} has files for {name}, which has no "
+                "option tree; leave it out"
+            )
+    return replace(dataset, tree=tree)
 
 
 def _skipping(dataset: Dataset) -> Dataset:
     """The data set, whose reader leaves out bad lines if it can."""
-    from hepmtp.datasets.files import wanted_files
-    from hepmtp.readers.formats import reader_name
-    from hepmtp.storage import current_name, resolve
-
     if "on_bad" in dataset.reader_options:
         return dataset
-    able: dict[str, bool] = {}
-    for path in [one.path for one in wanted_files(dataset, digests=False)]:
-        try:
-            name = dataset.reader or reader_name(path)
-        except ReadError:
-            continue  # the run will say so
-        fields = getattr(resolve(current_name(name)), "__dataclass_fields__", {})
-        able[name] = "on_bad" in fields
-        if dataset.reader:
-            break
+    able = _able(dataset, "on_bad")
     if not any(able.values()):
         return dataset
     if not all(able.values()):
@@ -206,6 +222,34 @@ def _skipping(dataset: Dataset) -> Dataset:
             "only some can leave out lines; make it data sets of one format each"
         )
     return replace(dataset, reader_options={**dataset.reader_options, "on_bad": "skip"})
+
+
+def ranges_of(words: Iterable[str] | None, scores: Sequence[str]) -> dict[str, tuple[float, float]]:
+    """``SCORE=LOW,HIGH`` words, or ``LOW,HIGH`` for a single score, as ranges of score axes.
+
+    Examples
+    --------
+    >>> ranges_of(["ht=0,4000"], ["masked_token", "ht"]), ranges_of(["0,30"], ["masked_token"])
+    ({'ht': (0.0, 4000.0)}, {'masked_token': (0.0, 30.0)})
+    """
+    found: dict[str, tuple[float, float]] = {}
+    for word in words or ():
+        name, _, limits = word.rpartition("=")
+        if not name and len(scores) == 1:
+            name = scores[0]
+        if name not in scores or name in found:
+            raise OptionError(
+                f"--range {word}: expected SCORE=LOW,HIGH, once for a score; the scores are "
+                f"{', '.join(scores)}"
+            )
+        try:
+            low, high = map(float, limits.split(","))
+        except ValueError:
+            raise OptionError(f"--range {word}: expected two numbers, LOW,HIGH") from None
+        if not low < high:
+            raise OptionError(f"--range {word}: expected LOW below HIGH")
+        found[name] = (low, high)
+    return found
 
 
 def at_luminosity(datasets: Iterable[Dataset], luminosity: float | None) -> tuple[Dataset, ...]:

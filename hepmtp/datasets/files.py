@@ -40,13 +40,13 @@ def check_files(datasets: Iterable[Dataset], *, digests: bool = True) -> dict[st
         fetched; this reads them. What is remote (``https://``, ``root://``) is taken as it is.
     """
     return {
-        dataset.name: [one.path for one in wanted_files(dataset, digests=digests)]
+        dataset.name: [one.path for one in files_of(dataset, digests=digests)]
         for dataset in datasets
     }
 
 
 def fileset(
-    datasets: Iterable[Dataset], *, treename: str | None = None
+    datasets: Iterable[Dataset], *, treename: str | None = None, missing_ok: bool = False
 ) -> dict[str, dict[str, Any]]:
     """What coffea's runners and `HepRunner` take.
 
@@ -62,17 +62,19 @@ def fileset(
     ----------
     treename
         tree of data sets that name none, which coffea's own Runner needs for lists of files.
+    missing_ok
+        whether files that are not there are left to the runner, which counts them as lost.
 
     Raises
     ------
     ManifestError
         if a file is missing, has changed or is there twice, or units are not those of the reader.
     """
-    return {dataset.name: _entry(dataset, treename) for dataset in datasets}
+    return {dataset.name: _entry(dataset, treename, missing_ok=missing_ok) for dataset in datasets}
 
 
-def _entry(dataset: Dataset, treename: str | None) -> dict[str, Any]:
-    wanted = wanted_files(dataset)
+def _entry(dataset: Dataset, treename: str | None, *, missing_ok: bool) -> dict[str, Any]:
+    wanted = files_of(dataset, missing_ok=missing_ok)
     own = any(one.tree or one.steps is not None for one in wanted)
     options = _options(dataset, [one.path for one in wanted])
     metadata = dataset.known | ({"reader_options": options} if options else {})
@@ -111,7 +113,7 @@ def read(
         if a file is not what its reader expects.
     """
     datasets = tuple(datasets)
-    wanted = {dataset.name: wanted_files(dataset) for dataset in datasets}
+    wanted = {dataset.name: files_of(dataset, missing_ok=skip_bad) for dataset in datasets}
     return concatenate(
         with_metadata(part, dataset=dataset.name, role=dataset.role)
         for dataset in datasets
@@ -168,35 +170,36 @@ def _options(dataset: Dataset, paths: Iterable[str]) -> dict[str, Any]:
     options = dict(dataset.reader_options)
     if dataset.units is None:
         return options
-    told = set()
+    told: dict[str, bool] = {}  # whether each reader must be told
     for name in {dataset.reader or reader_name(path): None for path in paths}:
         reader = resolve(current_name(name))
-        if "units" in getattr(reader, "__dataclass_fields__", {}):
-            told.add(options.get("units", dataset.units))
-            continue
+        option = getattr(reader, "__dataclass_fields__", {}).get("units")
         unit = getattr(reader, "unit", None)
-        its = {1e-3: "MeV", 1.0: "GeV"}.get(unit) if unit is not None else None
-        if its != dataset.units:
+        its = {1e-3: "MeV", 1.0: "GeV"}.get(unit) if isinstance(unit, float) else None
+        if option is None and its != dataset.units:
             raise ManifestError(
                 f"data set {dataset.name!r}: key 'units' is {dataset.units!r}, but its reader "
                 f"{name} {'takes energies for ' + its if its else 'cannot be told units'} and has "
                 "no option units; correct the key, or leave it out"
             )
-        told.add(None)
-    if len(told) > 1:
-        raise ManifestError(
-            f"data set {dataset.name!r}: only some of its readers can be told units; make it data "
-            "sets of one format each"
-        )
-    for units in told - {None, dataset.units}:
+        told[name] = option is not None and option.default != dataset.units
+    given = options.get("units", dataset.units)
+    if given != dataset.units:
         raise ManifestError(
             f"data set {dataset.name!r}: key 'units' is {dataset.units!r}, but the reader's option "
-            f"units is {units!r}; keep one"
+            f"units is {given!r}; keep one"
         )
-    return options if told == {None} else options | {"units": dataset.units}
+    if not any(told.values()):
+        return options
+    if not all(told.values()):
+        raise ManifestError(
+            f"data set {dataset.name!r} has files for {' and '.join(told)}, of which only some "
+            "must be told units; make it data sets of one format each"
+        )
+    return options | {"units": dataset.units}
 
 
-def wanted_files(dataset: Dataset, *, digests: bool = True) -> list[Wanted]:
+def files_of(dataset: Dataset, *, digests: bool = True, missing_ok: bool = False) -> list[Wanted]:
     """The files of a data set, each with its tree and steps; see `check_files`."""
     found: list[Wanted] = []
     rows = zip(dataset.files, dataset.sha256, dataset.trees, dataset.steps, strict=True)
@@ -209,9 +212,9 @@ def wanted_files(dataset: Dataset, *, digests: bool = True) -> list[Wanted]:
             )
         paths = expand(file)
         missing = [path for path in paths if not is_remote(path) and not Path(path).is_file()]
-        if missing or not paths:
+        if not paths or (missing and not missing_ok):
             raise ManifestError(f"data set {dataset.name!r}: no file {file}{_advice(dataset)}")
-        if digests and sha256 and (found_sha256 := digest(paths[0])) != sha256:
+        if digests and sha256 and not missing and (found_sha256 := digest(paths[0])) != sha256:
             raise ManifestError(
                 f"data set {dataset.name!r}: {file} has sha256 {found_sha256}, expected {sha256}; "
                 "the file has changed: fetch it again, or correct the manifest"
@@ -220,7 +223,7 @@ def wanted_files(dataset: Dataset, *, digests: bool = True) -> list[Wanted]:
     paths = [one.path for one in found]
     check_once(dataset.name, paths)
     if digests and dataset.folder:
-        _check_lock(dataset.folder, [path for path in paths if not is_remote(path)])
+        _check_lock(dataset.folder, [path for path in paths if Path(path).exists()])
     return found
 
 

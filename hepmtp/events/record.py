@@ -16,7 +16,8 @@ digits, and masses stay usable.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import weakref
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, cast, get_args
 
 import awkward as ak
@@ -37,6 +38,8 @@ ROLES: tuple[str, ...] = get_args(Role)
 PARTICLE_FIELDS: tuple[str, ...] = ("pt", "eta", "phi", "energy", "type")
 
 
+# the content that `as_events` has last found to be right; changed events have another
+_last_checked: Callable[[], Any] = lambda: None
 # no particle is farther along the beam [|eta|]: it stands for "none"
 _FARTHEST = 30.0
 # keys that say whether events are simulated, and how their values are written
@@ -248,6 +251,10 @@ def as_events(events: ak.Array) -> ak.Array:
     >>> as_events(ak.with_field(events, hard, "Particle")).Particle.pt.to_list()
     [[50.0]]
     """
+    global _last_checked  # noqa: PLW0603 (one array, weakly: many detectors score the same)
+    layout = events.layout if isinstance(events, ak.Array) else None
+    if layout is not None and _last_checked() is layout:
+        return events
     _check_fields(events)
     if "?" in str(events.type) or "option[" in str(events.type):
         events = _without_options(events)
@@ -267,6 +274,8 @@ def as_events(events: ak.Array) -> ak.Array:
             ),
         ):
             _refuse(bad, values, f"Particle.{name}", counts, expected)
+    if events.layout is layout:
+        _last_checked = weakref.ref(layout)
     return events
 
 

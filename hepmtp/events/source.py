@@ -15,38 +15,19 @@ same events under the same numbers.
 
 from __future__ import annotations
 
-import bz2
 import functools
-import gzip
 import hashlib
-import lzma
 import os
 import re
-import zlib
-from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
 import fsspec
 
 from hepmtp.errors import EventError, NetworkError
+from hepmtp.events.packing import ERRORS, packing_of, unpacked
 
 _BLOCK = 1 << 16
-
-
-def _zstd(file: IO[bytes]) -> Any:
-    import pyarrow as pa  # noqa: PLC0415 (slow, and seldom asked for)
-
-    return pa.CompressedInputStream(file, "zstd")
-
-
-#: First bytes of packed files, and what unpacks them.
-PACKED: dict[bytes, Callable[[IO[bytes]], Any]] = {
-    b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
-    b"BZh": bz2.BZ2File,
-    b"\xfd7zXZ": lzma.LZMAFile,
-    b"\x28\xb5\x2f\xfd": _zstd,
-}
 # first bytes of files that are no text; all of ROOT's have a UUID
 _ROOT, _BINARY = b"root", (b"PAR1", b"\x89HDF", b"PK\x03\x04")
 _LARGE = 1_000_000  # ROOT's version of files whose header has addresses of 64 bits
@@ -99,14 +80,6 @@ def root_source(uuid: bytes, part: str = "") -> int:
     return _number(_ROOT, uuid, part.encode())
 
 
-def open_packed(file: IO[bytes], start: bytes) -> IO[bytes]:
-    """The unpacked bytes of an open file that begins with `start`; itself if it is not packed."""
-    for magic, unpack in PACKED.items():
-        if start.startswith(magic):
-            return cast("IO[bytes]", unpack(file))
-    return file
-
-
 @functools.lru_cache(maxsize=4096)
 def _local(path: str, size: int, _changed: int, part: str) -> int:
     with Path(path).open("rb") as file:
@@ -137,7 +110,9 @@ def _identity(file: Any, size: int, part: str) -> int:
         file.seek(max(size - _BLOCK, 0))
         return _number(str(size).encode(), start, file.read(_BLOCK), part.encode())
     file.seek(0)
-    found = _number(b"text", _first_lines(open_packed(file, start)), part.encode())
+    packing = packing_of(start)
+    text = file if packing is None else unpacked(file, packing)
+    found = _number(b"text", _first_lines(text), part.encode())
     return former_id(_EMBEDDED[found]) if found in _EMBEDDED else found
 
 
@@ -149,7 +124,7 @@ def _first_lines(file: IO[bytes]) -> bytes:
     """
     try:
         text = file.read(_BLOCK)
-    except (EOFError, OSError, zlib.error, lzma.LZMAError):
+    except ERRORS:
         return b""  # damaged: its reader says so
     lines = text.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").split(b"\n")
     plain = (line.split(b";", 2)[-1].removesuffix(b";") for line in lines)

@@ -89,10 +89,11 @@ class FileReader:
         counts = Counter(events.label.to_list() if self.labels else ())
         return {self.labels[i]: counts[i] for i in sorted(counts)} if self.labels else None
 
-    def generated_weight(self, path: str) -> float | None:  # noqa: ARG002
-        """Sum of the weights of all events that were generated for this file, before any selection.
+    def generated_weight(self, path: str) -> float | None:  # noqa: ARG002 (for those that say it)
+        """Sum of the weights of all events that were generated for this file.
 
-        None if the file does not say it.
+        That is before any selection. The weights are those that the events have by the options of
+        this reader. None if the file does not say it, as data do not.
         """
         return None
 

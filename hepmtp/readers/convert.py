@@ -19,7 +19,7 @@ import numpy as np
 from hepmtp import storage
 from hepmtp.errors import OptionError, ReadError
 from hepmtp.events import PARTICLE_TYPES, source_id
-from hepmtp.readers import ChunkReader, Reader
+from hepmtp.readers import ChunkReader, FileReader, Reader
 from hepmtp.readers.formats import reader_for
 from hepmtp.readers.lines import split
 
@@ -90,6 +90,7 @@ def convert(
         raise OptionError(f"{target} is what is read; choose another name for the new file")
     reader = reader or reader_for(source)
     written = 0
+    generated = reader.generated_weight(source) if isinstance(reader, FileReader) else None
 
     def counted() -> Iterator[ak.Array]:
         nonlocal written
@@ -108,14 +109,20 @@ def convert(
     moved = _Moved()
     with storage.new_file(target) as temporary:
         if ending == ".parquet":
-            write_parquet(temporary, counted())
+            write_parquet(temporary, counted(), generated=generated)
         elif ending.startswith(".csv"):
             process = target.name.removesuffix(ending)
             write_csv(temporary, counted(), process=process, packed=ending == ".csv.gz")
             if written and (moved.numbered or moved.sources != {source_id(str(temporary))}):
                 logger.warning("%s: %s", target, _ANEW)
+            if generated is not None:
+                logger.warning(
+                    "%s: CSV has no place for the sum of the weights of all generated events; give "
+                    "sum_weights: %r with the file",
+                    *(target, generated),
+                )
         else:
-            write_root(temporary, counted(), rntuple=rntuple)
+            write_root(temporary, counted(), rntuple=rntuple, generated=generated)
     return written
 
 

@@ -10,15 +10,21 @@ looked through, and no library of a protocol is imported for it.
 from __future__ import annotations
 
 import errno
+import logging
 import re
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
-from hepmtp.errors import NetworkError, ReadError
+from hepmtp.errors import HepmtpError, NetworkError, ReadError
 
 Meaning = Literal["passes", "absent", "forbidden"]
 
+logger = logging.getLogger(__name__)
+
+#: Pauses before the next tries [s].
+PAUSES = (1.0, 4.0, 16.0)
 #: What the operating system says when a disk, or what it is on, does not answer.
 _PASSING = {
     getattr(errno, name)
@@ -55,7 +61,7 @@ def meaning(error: BaseException) -> tuple[Meaning | None, BaseException]:
     """
     # fsspec makes a FileNotFoundError of every failure: the answer of the server comes first, then
     # what may pass, wherever it stands among the causes
-    chain = list(_chain(error))
+    chain = list(causes(error))
     told = [(_by_status(one), one) for one in chain]
     told += sorted(((_by_kind(one), one) for one in chain), key=lambda pair: pair[0] != "passes")
     return next((pair for pair in told if pair[0]), (None, error))
@@ -77,12 +83,40 @@ def failure(path: str, error: BaseException, *, remote: bool) -> ReadError | Non
     return ReadError(f"{what}; you may not read it: log in, or ask its owner")
 
 
+def tried(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """What a function returns, tried again while it fails for a reason that may pass."""
+    for pause in PAUSES:
+        try:
+            return function(*args, **kwargs)
+        except Exception as error:
+            if not _may_pass(error):
+                raise
+            logger.warning("%s; trying again in %g s", told(error), pause)
+        time.sleep(pause)
+    return function(*args, **kwargs)
+
+
+def _may_pass(error: BaseException) -> bool:
+    ours = next((one for one in causes(error) if isinstance(one, HepmtpError)), None)
+    if ours is not None:
+        return isinstance(ours, NetworkError)
+    return meaning(error)[0] == "passes"
+
+
+def told(error: BaseException) -> str:
+    """What an error of ours among the causes says, else the innermost one."""
+    errors = list(causes(error))
+    ours = next((one for one in errors if isinstance(one, HepmtpError)), None)
+    return reason_of(errors[-1]) if ours is None else str(ours).split("\n", maxsplit=1)[0]
+
+
 def reason_of(error: BaseException) -> str:
     """The kind of an error and the first line of what it says."""
     return f"{type(error).__name__}: {error}".strip().split("\n", maxsplit=1)[0]
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and its causes, the outermost first."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         yield error
@@ -112,5 +146,8 @@ def _by_kind(error: BaseException) -> Meaning | None:
         return "forbidden"
     if isinstance(error, OSError):
         said = str(error).lower()
+        # libraries in C tell the number in the text only
+        if (number := re.search(r"errno\s*=?\s*(\d+)", said)) and int(number[1]) in _PASSING:
+            return "passes"
         return next((means for text, means in _XROOTD if re.search(text, said)), None)
     return None

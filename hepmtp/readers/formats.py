@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from hepmtp import storage
 from hepmtp.errors import OptionError, ReadError
 from hepmtp.readers import FileReader, Reader
-from hepmtp.readers.lines import check_file, head, is_remote, packing
+from hepmtp.readers.lines import check_file, is_remote, look
 from hepmtp.readers.options import check_names
 
 _ROOT = b"root"
@@ -33,6 +33,7 @@ SHIPPED: tuple[str, ...] = (
     "hepmtp:Physlite",
     "hepmtp:DMNtuple",
     "hepmtp:JetClass",
+    "hepmtp:FlatNtuple",
     "hepmtp:ParquetReader",
     "hepmtp:FourTopsHDF5",
     "hepmtp:DarkMachinesCSV",
@@ -70,7 +71,7 @@ def reader_name(path: str) -> str:
             check_file(path)  # it does not exist
         return known[0]
     try:
-        packed, start = packing(path), head(path)
+        packed, start = look(path)
     except ReadError as error:
         if not is_remote(path):
             raise

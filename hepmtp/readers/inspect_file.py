@@ -108,6 +108,7 @@ def inspect(
     if guessed:
         given |= guessed
         made = load_reader(name, **given)
+        declared = made if isinstance(made, FileReader) else declared
     try:
         counted = made.num_events(path)
         events = made.read(path, 0, look_at)

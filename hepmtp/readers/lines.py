@@ -17,8 +17,8 @@ import fsspec
 import numpy as np
 
 from hepmtp.errors import OptionError, ReadError
+from hepmtp.events.packing import ERRORS, packing_of, unpacked
 from hepmtp.readers.failures import failure, reason_of
-from hepmtp.readers.packing import ERRORS, packing_of, unpacked
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -129,6 +129,13 @@ def packing(path: str) -> str | None:
     return found
 
 
+def look(path: str) -> tuple[str | None, bytes]:
+    """How a file is packed, and its first 64 KiB, unpacked."""
+    file, found = _opened(path)
+    with unpacked(file, found) if found else file as lines:
+        return found, take(path, lines, 1 << 16, line=0)
+
+
 def _opened(path: str) -> tuple[IO[bytes], str | None]:
     """A file as it is, and how it is packed."""
     if is_remote(path):
@@ -207,8 +214,7 @@ def take(path: str, file: IO[bytes], n: int, *, line: int, at: int | None = None
 
 def head(path: str) -> bytes:
     """The first 64 KiB of a file, unpacked."""
-    with open_file(path) as file:
-        return take(path, file, 1 << 16, line=0)
+    return look(path)[1]
 
 
 def pieces(path: str, chunks: Iterable[Chunk]) -> Iterator[tuple[Chunk, bytes]]:

@@ -28,6 +28,7 @@ from hepmtp.readers.particles import (
     leptons,
     missing,
     momenta,
+    per_event,
     weights,
     without_overlap,
 )
@@ -113,6 +114,23 @@ class NanoAOD(TreeReader):
             raise refusal(self, "b_tag", f"a working_point with it, or one of {', '.join(MEDIUM)}")
         if self.b_tag is None and self.working_point is not None:
             raise refusal(self, "working_point", "the b_tag that it is of with it")
+
+    def generated_weight(self, path: str) -> float | None:
+        """Sum of genWeight over all generated events, from the tree Runs beside that of the events.
+
+        The number of events if the option weight is None; None for any other weight.
+        """
+        wanted = {None: "genEventCount", "genWeight": "genEventSumw"}.get(self.weight)
+        if wanted is None:
+            return None
+        with self._beside(path, "Runs") as (_, runs):
+            if runs is None or not len(runs):
+                return None
+            # older versions have an underscore at the end
+            name = next((name for name in (wanted, f"{wanted}_") if name in runs), None)
+            if name is None:
+                return None
+            return float(per_event(runs, name, runs.numbers(name)).sum())
 
     def _events(self, branches: Branches) -> ak.Array:
         others = [self._electrons(branches), self._muons(branches), *self._photons(branches)]

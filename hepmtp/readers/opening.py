@@ -7,9 +7,9 @@ is chosen in silence. The columns of a parquet file are a tree without a name.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import uproot
 
@@ -24,50 +24,117 @@ _FEW = 200  # fields of an RNTuple
 PARQUET = b"PAR1"
 
 
-def choose(
-    path: str,
-    found: Sequence[str],
-    layout: str,
-    usual: Sequence[str],
-    fits: Callable[[str], bool],
-    entries: Callable[[str], int],
-) -> str:
-    """The tree of a layout among those that were found in a file.
+class Wanted(NamedTuple):
+    """The tree that a reader asks for.
 
     Parameters
     ----------
-    layout
-        what the layout is called, for errors.
+    reader
+        what its layout is called, for errors.
+    tree
+        its name, if that was said.
     usual
-        names that its trees usually have: one at the top of the file comes before all others.
-    fits, entries
-        whether a tree has the branches of the layout, and how many entries it has.
-
-    Raises
-    ------
-    ReadError
-        if there is none, or several with entries.
+        names that such trees usually have: one at the top of the file comes before all others.
+    branches
+        what the tree must have.
+    known
+        names as they are asked for, of those that a tree has; takes file and tree, for errors, the
+        names, and what opens a branch of another tree.
     """
-    top = [name for name in usual if name in found]
+
+    reader: str
+    tree: str | None
+    usual: Sequence[str]
+    branches: Sequence[str]
+    known: Callable[[str, Mapping[str, str], Callable[[str], Any]], Known]
+
+
+class Opened(NamedTuple):
+    """A tree with the names of its branches, and the file that it is in; a table has none."""
+
+    path: str
+    name: str
+    tree: Any
+    known: Known
+    file: Any = None
+
+    def beside(self, name: str) -> Any:
+        """The tree of this name in the same folder, or else at the top of the file; or None."""
+        found = [] if self.file is None else trees_of(self.file)
+        folder = self.name.rpartition("/")[0]
+        there = next((one for one in (f"{folder}/{name}", name) if one in found), None)
+        return None if there is None else tree_of(self.path, self.file, there)
+
+
+@contextlib.contextmanager
+def open_tree(path: str, wanted: Wanted) -> Iterator[Opened]:
+    """The tree that is wanted of a ROOT file, or the columns of a parquet file."""
+    with contextlib.ExitStack() as stack:
+        if is_table(path):
+            if wanted.tree is not None:
+                raise ReadError(
+                    f"{path} is a parquet file and has no trees; leave out the option "
+                    f"tree={wanted.tree}"
+                )
+            table = stack.enter_context(_table(path))
+            yield Opened(path, "", table, wanted.known(path, table.names(), _no_friend(path)))
+            return
+        file = stack.enter_context(open_root(path))
+        seen: dict[str, dict[str, str]] = {}
+        name = _choose(path, file, wanted, seen)
+        tree = tree_of(path, file, name)
+        names = seen.get(name) or names_of(tree)
+
+        def friend(branch: str) -> Any:
+            return _friend(path, file, tree, branch, stack)
+
+        known = wanted.known(where_of(path, tree), names, friend)
+        yield Opened(path, name, tree, known, file)
+
+
+def _choose(path: str, file: Any, wanted: Wanted, seen: dict[str, dict[str, str]]) -> str:
+    """Name of the tree that is wanted; names of the branches that were looked at go into `seen`."""
+    found = trees_of(file)
+    if wanted.tree is not None:
+        return asked(path, found, wanted.tree)
+
+    def fits(name: str) -> bool:
+        seen[name] = names_of(tree_of(path, file, name))
+        try:
+            return wanted.known("", seen[name], lambda _: None).fits(wanted.branches)
+        except ReadError:  # it has not what was named
+            return False
+
+    def is_filled(name: str) -> bool:
+        with damage(path, ROOT):
+            return int(file[name].num_entries) > 0
+
+    top = [name for name in wanted.usual if name in found]
     fitting = [name for name in top if fits(name)]
     if not fitting:
         fitting = [name for name in found if name not in top and fits(name)]
     if len(fitting) > 1:
-        fitting = [name for name in fitting if entries(name)] or fitting[:1]
+        fitting = [name for name in fitting if is_filled(name)] or fitting[:1]
     if not fitting:  # what is missing in the tree of the right name is said when it is read
-        fitting = top[:1] or [name for name in found if name.rpartition("/")[2] in usual][:1]
+        fitting = top[:1] or [one for one in found if one.rpartition("/")[2] in wanted.usual][:1]
     if len(fitting) == 1:
         return fitting[0]
     if fitting:
         raise ReadError(
-            f"{path} has several trees of the layout {layout}: {', '.join(fitting)}; name one with "
-            "the option tree"
+            f"{path} has several trees of the layout {wanted.reader}: {', '.join(fitting)}; name "
+            "one with the option tree"
         )
-    wanted = " or ".join(map(repr, usual)) or f"of the layout {layout}"
     raise ReadError(
-        f"{path} has no tree {wanted} (found: {', '.join(found) or 'none'}); name another reader, "
-        "or one of them with the option tree"
+        f"{path} has no tree {' or '.join(map(repr, wanted.usual))} "
+        f"(found: {', '.join(found) or 'none'}); name another reader, or one of them with the "
+        "option tree"
     )
+
+
+def tree_of(path: str, file: Any, name: str) -> Any:
+    """A tree of an open file."""
+    with damage(path, ROOT):
+        return file[name]
 
 
 def asked(path: str, found: Sequence[str], name: str) -> str:
@@ -88,7 +155,7 @@ def asked(path: str, found: Sequence[str], name: str) -> str:
     )
 
 
-def friend(path: str, file: Any, tree: Any, name: str, stack: contextlib.ExitStack) -> Any:
+def _friend(path: str, file: Any, tree: Any, name: str, stack: contextlib.ExitStack) -> Any:
     """A branch of another tree, of the same file or of another, with as many entries."""
     place, _, branch = name.rpartition("/")
     other, colon, inside = place.rpartition(":")
@@ -113,10 +180,19 @@ def friend(path: str, file: Any, tree: Any, name: str, stack: contextlib.ExitSta
         return friend[names[branch]]
 
 
-def no_friend(path: str, name: str) -> Any:
-    raise ReadError(
-        f"{path} is a parquet file and has no branch {name!r}; correct the option names"
-    )
+def _no_friend(path: str) -> Callable[[str], Any]:
+    def refuse(name: str) -> Any:
+        raise ReadError(
+            f"{path} is a parquet file and has no branch {name!r}; correct the option names"
+        )
+
+    return refuse
+
+
+def _table(path: str) -> contextlib.AbstractContextManager[Any]:
+    from hepmtp.readers.tables import open_table  # noqa: PLC0415 (pyarrow only when asked)
+
+    return open_table(path)
 
 
 def is_table(path: str) -> bool:
@@ -147,17 +223,13 @@ def names_of_branches(path: str, first: Iterable[str] = ()) -> Iterator[tuple[st
     Those of the names in `first` come first. A parquet file has one, of no name.
     """
     if is_table(path):
-        from hepmtp.readers.tables import open_table  # noqa: PLC0415 (pyarrow only when asked)
-
-        with open_table(path) as table:
+        with _table(path) as table:
             yield "", Known(table.names())
         return
     first = set(first)
     with open_root(path) as file:
         for tree in sorted(trees_of(file), key=lambda name: name not in first):
-            with damage(path, ROOT):
-                names = Known(names_of(file[tree]))
-            yield tree, names
+            yield tree, Known(names_of(tree_of(path, file, tree)))
 
 
 def trees_of(file: Any) -> list[str]:
@@ -171,17 +243,27 @@ def names_of(tree: Any) -> dict[str, str]:
     """Names of the branches as they are asked for, to those in the file."""
     if not tree.name:
         return dict(tree.names())  # of a table
-    top: list[str] = tree.keys(recursive=False)
-    # every field of an RNTuple with many is slow to look at; those have a field for each branch
-    some = tree.classname == "TTree" or len(top) <= _FEW
-    keys: list[str] = tree.keys(recursive=True) if some else top
-    found = {key.rpartition("/")[2].replace(":", "."): key for key in keys}
+    with damage(tree.file.file_path, ROOT):
+        return _names_of(tree)
+
+
+def _names_of(tree: Any) -> dict[str, str]:
     if tree.classname == "TTree":
+        keys: list[str] = tree.keys(recursive=True)
+        return {key.rpartition("/")[2].replace(":", "."): key for key in keys}
+    top: list[str] = tree.keys(recursive=False)
+    found = {key.replace(":", "."): key for key in top}
+    if len(top) > _FEW:  # to look at every field is slow, and these have one for each branch
         return found
     # the part pt of records Jet is Jet_pt, as in parquet
-    parts = {key.replace(".", "_"): key for key in keys if "." in key and key not in top}
-    return parts | found
+    parts = {
+        key.replace(":", "."): key
+        for key in tree.keys(recursive=True)
+        if "." in key and key not in top
+    }
+    return {name.replace(".", "_"): key for name, key in parts.items()} | parts | found
 
 
 def where_of(path: str, tree: Any) -> str:
+    """File and tree, for errors."""
     return f"{path}, tree {tree.name}," if tree.name else path

@@ -22,6 +22,9 @@ from hepmtp.readers import FileReader
 from hepmtp.readers.columns import COLUMNS, check_columns, events_of, flat
 from hepmtp.readers.lines import check_file, check_range, damage
 
+# key of the schema's metadata: the sum of the weights of all generated events
+_GENERATED = b"hepmtp.generated_weight"
+
 
 @dataclass(frozen=True)
 class ParquetReader(FileReader):
@@ -36,6 +39,12 @@ class ParquetReader(FileReader):
         """Number of rows."""
         with _open(path) as file:
             return int(file.metadata.num_rows)
+
+    def generated_weight(self, path: str) -> float | None:
+        """What the file that this one was converted from said."""
+        with _open(path) as file:
+            found = (file.schema_arrow.metadata or {}).get(_GENERATED)
+        return None if found is None else float(found)
 
     def read(self, path: str, start: int = 0, stop: int | None = None) -> ak.Array:
         """Events [start, stop) of a file, all by default; ReadError names file, entry or column."""
@@ -74,12 +83,22 @@ def _open(path: str) -> Iterator[pq.ParquetFile]:
         yield file
 
 
-def write_parquet(path: str | Path, chunks: Iterable[ak.Array]) -> None:
-    """Write events to a new file, one row group a chunk, compressed by ZSTD."""
+def write_parquet(
+    path: str | Path, chunks: Iterable[ak.Array], *, generated: float | None = None
+) -> None:
+    """Write events to a new file, one row group a chunk, compressed by ZSTD.
+
+    Parameters
+    ----------
+    generated
+        sum of the weights of all generated events, if it is known; kept with the schema.
+    """
     writer: Any = None
+    more = {} if generated is None else {_GENERATED: repr(generated).encode()}
     try:
         for events in chunks:
             table = pa.table({name: _arrow(column) for name, column in flat(events).items()})
+            table = table.replace_schema_metadata(more)
             writer = writer or pq.ParquetWriter(path, table.schema, compression="zstd")
             writer.write_table(table, row_group_size=max(len(events), 1))
     finally:

@@ -197,10 +197,16 @@ def per_event(branches: Branches, name: str, values: NDArray[np.generic]) -> Flo
     return numbers
 
 
-def missing(branches: Branches, pt: str, phi: str, *, lists: bool = False) -> tuple[Floats, Floats]:
-    """MET and its phi from two branches, checked; of lists of one value, if they are such."""
+def missing(
+    branches: Branches, pt: str, phi: str, *, lists: bool = False, unit: float = 1.0
+) -> tuple[Floats, Floats]:
+    """MET, divided by `unit` to be in GeV, and its phi from two branches, checked.
+
+    They are lists of one value each, if `lists`.
+    """
     read = branches.single if lists else branches.numbers
     met, met_phi = (per_event(branches, name, read(name)) for name in (pt, phi))
+    met = met / unit if unit != 1.0 else met
     branches.require(
         (met >= 0) & (met <= _MAX_PT), pt, met, f"a MET from 0 to {_MAX_PT:g} GeV", per_event=True
     )

@@ -10,7 +10,7 @@ ATL-PHYS-PUB-2020-013 and ATLAS open data (https://opendata.atlas.cern).
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -46,6 +46,7 @@ ISOLATION = {
     "AnalysisMuons": "ptvarcone30_Nonprompt_All_MaxWeightTTVA_pt1000",
 }
 _MEV = 1000.0
+_BOOKKEEPERS = "CutBookkeepersAux"
 _B_TAGGING = "BTagging_AntiKt4EMPFlowAuxDyn"
 
 
@@ -111,6 +112,36 @@ class Physlite(TreeReader):
         "met": Collection("MET_Core_AnalysisMETAuxDyn.", "x:mpx y:mpy"),
     }
     through: ClassVar[dict[str, str]] = {"weight": "EventInfoAuxDyn.{}"}
+
+    def generated_weight(self, path: str) -> float | None:
+        """Sum of the first weights of all generated events, from the CutBookkeepers of the file.
+
+        The number of events if the option weight is None; None for any other weight. None too if
+        there are incomplete bookkeepers, for then the file was made from a part of its input.
+        """
+        what = {None: "nAcceptedEvents", "mcEventWeights": "sumOfEventWeights"}.get(self.weight)
+        if what is None:
+            return None
+        with self._beside(path, "MetaData") as (known, metadata):
+            if not _simulated(known) or metadata is None or not len(metadata):
+                return None
+            if f"{_BOOKKEEPERS}.{what}" not in metadata:
+                return None
+            incomplete = f"Incomplete{_BOOKKEEPERS}.name"
+            if incomplete in metadata and len(ak.flatten(metadata.array(incomplete))):
+                logger.warning(
+                    "%s has incomplete CutBookkeepers: the sum of its generated weights is not "
+                    "known",
+                    path,
+                )
+                return None
+            columns = (
+                metadata.array(f"{_BOOKKEEPERS}.{name}").to_list()
+                for name in ("name", "inputStream", "cycle", what)
+            )
+            # an entry for each file that was merged
+            sums = [_of_all_events(*entry) for entry in zip(*columns, strict=True)]
+        return None if None in sums else float(sum(one for one in sums if one is not None))
 
     def _events(self, branches: Branches) -> ak.Array:
         others = [self._electrons(branches), self._muons(branches), self._photons(branches)]
@@ -184,12 +215,27 @@ class Physlite(TreeReader):
         if self.weight is None:
             return 1.0
         name = f"EventInfoAuxDyn.{self.weight}"
-        simulated = name in branches or "TruthEvents" in branches
-        if self.weight == "mcEventWeights" and not simulated:
+        if self.weight == "mcEventWeights" and not _simulated(branches.known):
             return 1.0
         counts, weights = branches.lists(name)
         branches.require(counts > 0, name, counts, "at least one weight", per_event=True)
         return per_event(branches, name, weights[starts(counts)])
+
+
+def _simulated(known: Mapping[str, str]) -> bool:
+    return "EventInfoAuxDyn.mcEventWeights" in known or "TruthEvents" in known
+
+
+def _of_all_events(
+    names: list[str], streams: list[str], cycles: list[int], values: list[float]
+) -> float | None:
+    """The value of the bookkeeper of all executed events, the last time that they were AOD."""
+    found = [
+        (cycle, value)
+        for name, stream, cycle, value in zip(names, streams, cycles, values, strict=True)
+        if (name, stream) == ("AllExecutedEvents", "StreamAOD")
+    ]
+    return max(found)[1] if found else None
 
 
 def _momenta(branches: Branches, container: str) -> Momenta:

@@ -21,6 +21,8 @@ from hepmtp.readers.columns import COLUMNS, check_columns, events_of, flat
 from hepmtp.readers.trees import Branches, TreeReader
 
 TREE = "Events"
+#: Tree of one entry beside the events: the sum of the weights of all that were generated.
+GENERATED = "Generated"
 
 
 class HepmtpSchema(BaseSchema):  # type: ignore[misc]
@@ -67,6 +69,11 @@ class RootReader(TreeReader):
         """Whether it is a ROOT file; parquet that hepmtp wrote has a reader of its own."""
         return start.startswith(cls.magic)
 
+    def generated_weight(self, path: str) -> float | None:
+        """What the file that this one was converted from said."""
+        with self._beside(path, GENERATED) as (_, found):
+            return None if found is None else float(found.numbers("sum_weights").sum())
+
     def _check(self, branches: Branches) -> None:
         check_columns(branches.where, branches.known)
 
@@ -74,10 +81,24 @@ class RootReader(TreeReader):
         return events_of(branches.path, branches.start, branches.arrays(COLUMNS))
 
 
-def write_root(path: str | Path, chunks: Iterable[ak.Array], *, rntuple: bool = False) -> None:
-    """Write events, chunk by chunk, to the TTree (or RNTuple) `TREE` of a new file, by ZSTD."""
+def write_root(
+    path: str | Path,
+    chunks: Iterable[ak.Array],
+    *,
+    rntuple: bool = False,
+    generated: float | None = None,
+) -> None:
+    """Write events, chunk by chunk, to the TTree (or RNTuple) `TREE` of a new file, by ZSTD.
+
+    Parameters
+    ----------
+    generated
+        sum of the weights of all generated events, if it is known; kept in the tree `GENERATED`.
+    """
     with uproot.recreate(path, compression=uproot.ZSTD(3)) as file:
         write_tree(file, chunks, rntuple=rntuple)
+        if generated is not None:
+            file.mktree(GENERATED, {"sum_weights": "float64"}).extend({"sum_weights": [generated]})
 
 
 def write_tree(file: Any, chunks: Iterable[ak.Array], *, rntuple: bool) -> None:

@@ -28,19 +28,7 @@ from hepmtp.readers import FileReader
 from hepmtp.readers.lines import Chunk, check_range, damage, split
 from hepmtp.readers.lists import Lists, lists_of
 from hepmtp.readers.naming import Collection, Known, Layout, near, renamed
-from hepmtp.readers.opening import (
-    PARQUET,
-    ROOT,
-    asked,
-    choose,
-    friend,
-    is_table,
-    names_of,
-    no_friend,
-    open_root,
-    trees_of,
-    where_of,
-)
+from hepmtp.readers.opening import PARQUET, ROOT, Wanted, is_table, names_of, open_tree, where_of
 from hepmtp.readers.options import Renamed
 
 
@@ -80,7 +68,7 @@ class Branches:
         """Whether there is no branch of this name, and it was not said that there is none."""
         return name not in self and not name.startswith(self.known.empty)
 
-    def first_of(self, names: Mapping[str, Any], what: str, advice: str) -> str:
+    def first_of(self, names: Iterable[str], what: str, advice: str) -> str:
         """The first of these names that is a branch."""
         for name in names:
             if not self.lacks(name):
@@ -98,8 +86,8 @@ class Branches:
                 return record[part]
         if name not in self:
             raise ReadError(
-                f"{self.where} has no branch {name!r}{near(name, self.known)}; name another reader "
-                "or branch"
+                f"{self.where} has no branch {name!r}{near(name, self.known)}; name another "
+                "reader, or the branch with the option names"
             )
         with damage(self.path, ROOT):
             branch = self.known.elsewhere.get(name)
@@ -249,6 +237,11 @@ class TreeReader(FileReader, ABC):
         kind = "parquet" if is_table(path) else "ROOT"
         return self.format or f"{kind}, layout {type(self).__name__}"
 
+    def tree_name(self, path: str) -> str:
+        """Name of the tree that is read of a file, with its folder; empty for a parquet file."""
+        with open_tree(path, self._wanted) as opened:
+            return opened.name
+
     def num_events(self, path: str) -> int:
         """Number of entries of the tree."""
         with self._open(path) as branches:
@@ -288,63 +281,39 @@ class TreeReader(FileReader, ABC):
 
     @contextlib.contextmanager
     def _open(self, path: str) -> Iterator[Branches]:
-        with contextlib.ExitStack() as stack:
-            if is_table(path):
-                tree, source = stack.enter_context(self._table(path)), source_id(path)
-                known = self._known(path, tree, lambda name: no_friend(path, name))
-            else:
-                file = stack.enter_context(open_root(path))
-
-                tree = self._tree(path, file)
-                source = self._source(path, file, tree)
-                known = self._known(path, tree, lambda name: friend(path, file, tree, name, stack))
-            with damage(path, ROOT):
-                branches = Branches(path, tree, 0, int(tree.num_entries), known, source)
+        with open_tree(path, self._wanted) as opened:
+            branches = _branches(path, opened.tree, opened.known, self.trees)
             self._check(branches)
             yield branches
 
-    def _source(self, path: str, file: Any, tree: Any) -> int:
-        """Identity of the file, and of the tree if it is another than that of the layout."""
-        place = tree.object_path.partition(";")[0].strip("/")
-        part = "" if place in self.trees else place
-        uuid: bytes = file.file.uuid.bytes
-        return root_source(uuid, part) if any(uuid) else source_id(path, part)
-
     @contextlib.contextmanager
-    def _table(self, path: str) -> Iterator[Any]:
-        from hepmtp.readers.tables import open_table  # noqa: PLC0415 (pyarrow only when asked)
-
-        if self.tree is not None:
-            raise ReadError(
-                f"{path} is a parquet file and has no trees; leave out the option tree={self.tree}"
+    def _beside(self, path: str, name: str) -> Iterator[tuple[Known, Branches | None]]:
+        """The names of the events' branches, and the tree of this name beside theirs, if any."""
+        with open_tree(path, self._wanted) as opened:
+            tree = opened.beside(name)
+            found = (
+                None if tree is None else _branches(path, tree, Known(names_of(tree)), self.trees)
             )
-        with open_table(path) as table:
-            yield table
+            yield opened.known, found
 
-    def _known(self, path: str, tree: Any, friend: Callable[[str], Any]) -> Known:
-        with damage(path, ROOT):
-            found = names_of(tree)
-        return renamed(where_of(path, tree), found, self.nameable, self.names, friend)
+    @property
+    def _wanted(self) -> Wanted:
+        def known(where: str, found: Mapping[str, str], friend: Callable[[str], Any]) -> Known:
+            return renamed(where, found, self.nameable, self.names, friend)
 
-    def _tree(self, path: str, file: Any) -> Any:
-        """The tree that was named, or that is of this layout."""
+        return Wanted(type(self).__name__, self.tree, self.trees, self.branches, known)
 
-        def opened(name: str) -> Any:
-            with damage(path, ROOT):
-                return file[name]
 
-        def fits(name: str) -> bool:
-            try:
-                return self._known(path, opened(name), lambda _: None).fits(self.branches)
-            except ReadError:  # it has not what was named
-                return False
+def _branches(path: str, tree: Any, known: Known, trees: tuple[str, ...]) -> Branches:
+    with damage(path, ROOT):
+        return Branches(path, tree, 0, int(tree.num_entries), known, _source(path, tree, trees))
 
-        found = trees_of(file)
-        if self.tree is not None:
-            return opened(asked(path, found, self.tree))
 
-        def entries(name: str) -> int:
-            with damage(path, ROOT):
-                return int(opened(name).num_entries)
-
-        return opened(choose(path, found, type(self).__name__, self.trees, fits, entries))
+def _source(path: str, tree: Any, trees: tuple[str, ...]) -> int:
+    """Identity of the file, and of the tree if it is another than those of the layout."""
+    if not tree.name:  # of a table
+        return source_id(path)
+    place = tree.object_path.partition(";")[0].strip("/")
+    part = "" if place in trees else place
+    uuid: bytes = tree.file.uuid.bytes
+    return root_source(uuid, part) if any(uuid) else source_id(path, part)

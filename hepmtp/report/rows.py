@@ -18,7 +18,7 @@ from hepmtp.report.figures import Output
 from hepmtp.report.info import RunInfo, write_json
 from hepmtp.report.page import titles
 from hepmtp.report.problems import holds
-from hepmtp.report.tables import write_csv, write_markdown
+from hepmtp.report.tables import rounded, write_csv, write_markdown
 from hepmtp.statistics.comparison import (
     Observation,
     Selection,
@@ -107,6 +107,23 @@ def observations(h: Histogram, info: RunInfo, *, quantile: float = 0.99) -> list
             if region in h.axes["region"]
         ]
     return rows
+
+
+def said_of_data(
+    h: Histogram, info: RunInfo, regions: tuple[str, str], *, quantile: float = 0.99
+) -> str:
+    """Data in the first region above a threshold from the second, in a line; "" without data."""
+    first, second = regions
+    if not info.data:
+        return ""
+    if first in info.blind:
+        return f"data: blind in {first}"
+    cut = threshold(h, background=info.background, region=second, quantile=quantile)
+    found = observe(h, cut, data=info.data, background=info.background, region=first)
+    return (
+        f"data: {found.observed:g} observed above {cut.value:.4g} in {first}, background "
+        f"{rounded(found.b, found.b_error)}"
+    )
 
 
 def write_numbers(

@@ -7,22 +7,16 @@ processor is raised always.
 
 from __future__ import annotations
 
-import logging
-import time
 import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from coffea.processor.executor import WorkItem
 
-from hepmtp.errors import HepmtpError, NetworkError, ReadError
-from hepmtp.readers.failures import meaning
+from hepmtp.errors import HepmtpError, ReadError
+from hepmtp.readers.failures import causes, told, tried
 from hepmtp.run.chunks import path_of
 
-logger = logging.getLogger(__name__)
-
-#: Pauses before the next tries [s].
-PAUSES = (1.0, 4.0, 16.0)
 # modules whose errors come from bytes that are not what they should be
 _OF_BYTES = (
     "uproot",
@@ -35,19 +29,6 @@ _OF_BYTES = (
     "awkward_cpp",
     "pyarrow",
 )
-
-
-def tried(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """What a function returns, tried again while it fails for a reason that may pass."""
-    for pause in PAUSES:
-        try:
-            return function(*args, **kwargs)
-        except Exception as error:
-            if not _may_pass(error):
-                raise
-            logger.warning("%s; trying again in %g s", _first(error), pause)
-        time.sleep(pause)
-    return function(*args, **kwargs)
 
 
 def tried_on_worker(
@@ -65,12 +46,12 @@ def tried_on_worker(
         return tried(function, *args, **kwargs)
     except Exception as error:
         item = next((one for one in _flat(args) if isinstance(one, WorkItem)), None)
-        ours = [one for one in chain(error) if isinstance(one, HepmtpError)]
+        ours = [one for one in causes(error) if isinstance(one, HepmtpError)]
         if not ours and item is not None and _is_of_bytes(error):
             where = f"{path_of(item.filename)}, entries {item.entrystart}-{item.entrystop}"
-            ours = [ReadError(f"{where}: damaged ({_first(error)}); fetch or make it again")]
+            ours = [ReadError(f"{where}: damaged ({told(error)}); fetch or make it again")]
         if item is not None and is_left_out(error, skip):
-            return {"lost": {item: str(ours[0]) if ours else _first(error)}}
+            return {"lost": {item: str(ours[0]) if ours else told(error)}}
         if not ours:
             raise
         cause = ours[0]
@@ -81,7 +62,7 @@ def is_left_out(error: BaseException, skip: bool | tuple[type[BaseException], ..
     """Whether an error is a failure to read that is to be left out."""
     if not skip:
         return False
-    errors = list(chain(error))
+    errors = list(causes(error))
     if isinstance(skip, tuple) and any(isinstance(one, skip) for one in errors):
         return True
     ours = next((one for one in errors if isinstance(one, HepmtpError)), None)
@@ -98,7 +79,7 @@ def _is_of_bytes(error: BaseException) -> bool:
     return any(
         type(one).__module__.startswith(_OF_BYTES)
         or (isinstance(one, (OSError, EOFError)) and _passed_through(one, _OF_BYTES))
-        for one in chain(error)
+        for one in causes(error)
     )
 
 
@@ -108,30 +89,6 @@ def _passed_through(error: BaseException, modules: tuple[str, ...]) -> bool:
         str(frame.f_globals.get("__name__")).startswith(modules)
         for frame, _ in traceback.walk_tb(error.__traceback__)
     )
-
-
-def chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and its causes, the outermost first."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        yield error
-        seen.add(id(error))
-        error = error.__cause__ or error.__context__
-
-
-def _may_pass(error: BaseException) -> bool:
-    ours = next((one for one in chain(error) if isinstance(one, HepmtpError)), None)
-    if ours is not None:
-        return isinstance(ours, NetworkError)
-    return meaning(error)[0] == "passes"
-
-
-def _first(error: BaseException) -> str:
-    """What an error of ours among the causes says, else the innermost one."""
-    errors = list(chain(error))
-    told = next((one for one in errors if isinstance(one, HepmtpError)), errors[-1])
-    text = str(told).split("\n", maxsplit=1)[0]
-    return text if isinstance(told, HepmtpError) else f"{type(told).__name__}: {text}"
 
 
 def _flat(args: Any) -> Iterator[Any]:

@@ -143,7 +143,7 @@ def plan_of(wanted: Wanted, metadata: Mapping[str, Any], treename: str | None, r
     )
     return Plan(
         path=path,
-        tree=reader.tree if isinstance(reader, RootReader) and reader.tree else TREE,
+        tree=reader.tree_name(path) if isinstance(reader, RootReader) else TREE,
         events=entries,
         entries=entries if wanted.steps is None else reader.num_events(path),
         chunks=None if coffea_opens else named,

@@ -17,11 +17,12 @@ from coffea.processor.executor import WorkItem
 
 from hepmtp.datasets.filesets import Wanted, read_fileset
 from hepmtp.errors import ReadError
+from hepmtp.readers.failures import tried
 from hepmtp.readers.root import HepmtpSchema
 from hepmtp.run.arguments import check_arguments, check_call, made_chunks
 from hepmtp.run.checkpoints import Checkpoints
 from hepmtp.run.chunks import ChunkSource, path_of, skipped_of
-from hepmtp.run.failing import is_left_out, tried, tried_on_worker
+from hepmtp.run.failing import is_left_out, tried_on_worker
 from hepmtp.run.plan import Plan, plan_of
 from hepmtp.statistics.accounting import Account, Loss
 

@@ -6,6 +6,7 @@ the events are in memory.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,10 @@ from hepmtp.events.regions import Region, sideband_of
 from hepmtp.events.split import joined
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.run.runner import HepRunner
+from hepmtp.statistics.accounting import incomplete
 from hepmtp.training.loop import Progress
+
+logger = logging.getLogger(__name__)
 
 #: Parts of the events that may train, as a corpus processor names them.
 PARTS = ("train", "validation")
@@ -73,7 +77,9 @@ def train_detectors(
         sample, options = sideband_of(sample, sideband), {"sideband": sideband}
     detector.tokenizer.fit(training_events(sample))
     runner = HepRunner(executor, chunksize=chunksize, skipbadfiles=skip_bad)
-    output = runner(fileset(datasets), corpus(detector.tokenizer, **options))
+    output = runner(fileset(datasets, missing_ok=skip_bad), corpus(detector.tokenizer, **options))
+    for sentence in incomplete(runner.accounting):
+        logger.warning("%s", sentence)
     training, validation = training_tokens(output)
     detector.fit_tokens(training, validation, checkpoint=checkpoint, progress=progress)
     detector.trained_ = joined(output["trained"]) if "trained" in output else None

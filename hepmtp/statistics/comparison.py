@@ -173,7 +173,7 @@ def threshold(h: Histogram, *, background: Names, region: str, quantile: float =
         raise ScoreError(
             f"detector {h.name!r}: {passing[-1]:.3g} of the background in {region} lies above "
             f"the score axis, which ends at {h.axes['score'].edges[-1]:g}, more than "
-            f"{1 - quantile:.3g}; book a wider axis (hepmtp run --bins N --range LOW HIGH) "
+            f"{1 - quantile:.3g}; book a wider axis (hepmtp run --bins N --range SCORE=LOW,HIGH) "
             "or ask for a lower quantile"
         )
     rule = f"{100 * quantile:g} % of {region} background below"

@@ -152,7 +152,7 @@ _nan("muons=30", refused="expected the smallest pt")
 _nan("photons=none", works=_without("g"))
 _nan("photons=20,2.5,3", refused="or None")
 _more("b_tag=btagPNetB", works="3 events, weight 3.5, MET 90; 2 b, 1 e-, 1 g, 1 m+")
-_nan("b_tag=btagPNetB", refused="has no branch 'Jet_btagPNetB'")
+_nan("b_tag=btagDeepB", refused="has no branch 'Jet_btagDeepB'")
 _nan("b_tag=mine", refused="a working_point with it")
 _nan("working_point=0.05", also=("b_tag=btagDeepFlavB",),
      works="3 events, weight 3.5, MET 90; 2 b, 1 e-, 1 g, 1 m+")  # fmt: skip
@@ -316,7 +316,6 @@ _option("FourTopsHDF5", lambda place: place.files.fourtops("met.h5", met=1.0), "
 _four("met_scale=gev", also=(_SCALE, _LEPTONS), refused="expected 'log_mev'")
 _option("FourTopsHDF5", lambda place: place.files.fourtops("val.h5", val=True), "split=val",
         also=(_SCALE, _LEPTONS), works="1 events, weight 1, MET 20; 1 b, 1 j")  # fmt: skip
-_four("split=val", also=(_SCALE, _LEPTONS), refused="val")
 _four("split=half", also=(_SCALE, _LEPTONS), refused="expected 'all'")
 _four("process=4top", also=(_SCALE, _LEPTONS), works="1 events, weight 1, MET 20; 1 b, 1 j")
 _four("process=tttt", also=(_SCALE, _LEPTONS), refused="expected '4top'")

@@ -80,7 +80,7 @@ def entry_of(word: str) -> Entry:
 
     A class is called with the seed if it takes one. ``NAME=`` before it gives the entry a name,
     else it has that of the detector. Whether a saved detector has seen the league's analysis events
-    cannot be known here: it must have been fitted by hepmtp's split on files of the same names.
+    cannot be known here: it must have been fitted by hepmtp's split on the same files.
 
     Raises
     ------

@@ -2,7 +2,7 @@
 
 The rule: what was saved is taken as it is, anything else is fitted on the training part of the
 background. Whether a saved one has seen the events of the report cannot be known here. It must have
-been fitted by hepmtp's split on files of the same names.
+been fitted by hepmtp's split on the same files.
 """
 
 from __future__ import annotations

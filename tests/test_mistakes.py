@@ -1,0 +1,271 @@
+"""What a user of the command line meets when something is wrong: one line, and its exit code."""
+
+from __future__ import annotations
+
+import errno
+import gzip
+import itertools
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from contracts import hepmtp
+
+from hepmtp.cli.failures import told
+from hepmtp.errors import EXTRAS, ReadError, missing_library
+
+COMMAND = str(Path(sys.executable).with_name("hepmtp"))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, sample: Path) -> Path:
+    """The first 1500 events of a background, and fitted detectors."""
+    folder = tmp_path_factory.mktemp("failures")
+    with gzip.open(sample / "ttbarZ.csv.gz", "rt") as file:
+        (folder / "ttbarZ.csv").write_text("".join(itertools.islice(file, 1500)))
+    words = ["train", folder / "ttbarZ.csv", "--epochs", "1", "-o", folder / "detectors"]
+    assert hepmtp(*words) == 0
+    return folder
+
+
+def line(capsys: pytest.CaptureFixture[str], *words: str | Path) -> str:
+    """The one line that a command with wrong input ends with."""
+    assert hepmtp(*words) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    return error
+
+
+def started(
+    *words: str | Path, before: str = "", **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """A command in a process of its own, behind a shell's `before`."""
+    given = " ".join(f"'{word}'" for word in (COMMAND, *words))
+    return subprocess.run(
+        ["bash", "-c", f"{before} {given}"],
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+        env={**os.environ, **environment},
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--device", "cuda"), "device 'cuda' cannot be used here"),
+        (("--device", "gpu"), "device 'gpu' cannot be used here"),
+        (("--scheduler", "tcp://a:1"), "--scheduler tcp://a:1 needs --executor dask, found itera"),
+        (("--scheduler", "a", "--executor", "dask"), "expected an address such as tcp://host:8786"),
+        (("--workers", "3"), "--workers 3 has no effect: iterative is this process only"),
+        (
+            ("--workers", "3", "--executor", "dask", "--scheduler", "tcp://a:1"),
+            "--workers 3 has no effect: the scheduler has its workers",
+        ),
+    ],
+)
+def test_options_that_would_have_no_effect(
+    folder: Path, words: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import torch  # noqa: PLC0415 (only here)
+
+    if "cuda" in words and torch.cuda.is_available():
+        pytest.skip("this machine has CUDA")
+    output = folder / "nothing"
+    assert message in line(capsys, "train", folder / "ttbarZ.csv", *words, "-o", output)
+    assert not output.exists()
+
+
+def test_options_of_a_run_that_would_have_no_effect(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = folder / "nothing"
+    common = ("-d", folder / "detectors", "-o", output)
+
+    def error(*words: str | Path) -> str:
+        return line(capsys, "run", *words, *common)
+
+    own = folder / "ttbarZ.csv"
+    for given, message in (
+        ("ht=3,1", "--range ht=3,1: expected LOW below HIGH"),
+        ("ht=3", "--range ht=3: expected two numbers, LOW,HIGH"),
+        ("0,3", "--range 0,3: expected SCORE=LOW,HIGH, once for a score; the scores are ht, "),
+    ):
+        assert message in error(own, "--range", given)
+    assert "ttbarZ have no cross-section, so there is nothing to scale" in error(
+        own, "--luminosity", "300"
+    )
+    assert "luminosity_ifb is -3.0, expected a number above 0" in error(
+        "ttbarW", "--luminosity", "-3"
+    )
+    assert "looks like 1/pb" in error("ttbarW", "--luminosity", "139000")
+    assert "there are only data" in error(f"x:data={own}", "--luminosity", "3")
+    assert "--tree: only files of your own take it, and ttbarW are rows of the manifest" in error(
+        "ttbarW", "--tree", "x"
+    )
+    assert "--option check_count is given twice" in error(
+        own, "--option", "check_count=true", "--option", "check_count=false"
+    )
+    assert "has files for hepmtp:DarkMachinesCSV, which has no option tree" in error(
+        own, "--tree", "Events"
+    )
+    assert "no data set is named: give names, files, a fileset" in error()
+    assert not output.exists()
+
+
+def test_too_few_events(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    few = tmp_path / "few.csv"
+    few.write_text("".join((folder / "ttbarZ.csv").read_text().splitlines(True)[:100]))
+    error = line(capsys, "train", few, "-o", tmp_path / "detectors")
+    assert " events are too few for 10 bins of MET: give more events, or fewer bins" in error
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("library", "words"),
+    [
+        ("sklearn", ("tokenizer-report", "visive2025")),
+        ("vector_quantize_pytorch", ("tokenizer-report", "hepmtp:VQVAETokenizer")),
+        ("zuko", ("league", "--only", "ht", "--add", "hepmtp:Flow")),
+    ],
+)
+def test_a_missing_extra_is_named(
+    folder: Path, tmp_path: Path, library: str, words: tuple[str, ...]
+) -> None:
+    program = tmp_path / "without.py"
+    program.write_text(
+        f"import sys\nsys.modules[{library!r}] = None\n"
+        "from hepmtp.cli import main\nmain(sys.argv[1:])\n"
+    )
+    files = [folder / "ttbarZ.csv", f"s:signal={folder / 'ttbarZ.csv'}"]
+    run = subprocess.run(
+        [sys.executable, program, *words, *files, "-o", tmp_path / "out"],
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert run.returncode == 2
+    assert run.stderr.count("\n") == 1
+    assert run.stderr.startswith("error: ")
+    assert f'{library} is not installed: run pip install "hepmtp[league]"' in run.stderr
+
+
+def test_every_extra_is_one_of_the_project() -> None:
+    text = (Path(__file__).parents[1] / "pyproject.toml").read_text()
+    extras = text.partition("[project.optional-dependencies]")[2].partition("[project.scripts]")[0]
+    assert {f"{name} =" in extras for name in EXTRAS.values()} == {True}
+    assert missing_library(ImportError("no", name="mine.own")) is None
+    assert missing_library(ImportError("no")) is None
+
+
+@pytest.mark.slow
+def test_ascii_terminals(folder: Path, tmp_path: Path) -> None:
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": ""}
+    files = (folder / "ttbarZ.csv", f"4top={folder / 'ttbarZ.csv'}")
+    results = tmp_path / "results"
+    for words in (
+        ("datasets",),
+        ("inspect", files[0]),
+        ("run", *files, "-d", folder / "detectors", "-o", results),
+        ("compare", results, "--detector", "ht", "--threshold-quantile", "0.9"),
+        ("report", results),
+    ):
+        run = started(*words, **ascii_only)
+        assert run.returncode == 0, run.stderr
+        assert "Traceback" not in run.stderr
+    run = started("compare", results, "--detector", "ht", **ascii_only)
+    assert " +- " in run.stdout
+    assert "epsB" in run.stdout
+    run = started("inspect", tmp_path / "größe.csv", **ascii_only)
+    assert run.returncode == 2
+    assert run.stderr.startswith("error: ")
+
+
+@pytest.mark.slow
+def test_a_full_disk(folder: Path, tmp_path: Path) -> None:
+    run = started("datasets", before="exec >/dev/full;")
+    assert (run.returncode, run.stderr) == (
+        2,
+        "error: the disk is full; make room, or choose another folder\n",
+    )
+    for words in (
+        ("convert", folder / "ttbarZ.csv", tmp_path / "x.root"),
+        ("run", folder / "ttbarZ.csv", "-d", folder / "detectors", "-o", tmp_path / "results"),
+    ):
+        run = started(*words, before="ulimit -f 20;")
+        assert run.returncode == 2
+        assert run.stderr == (
+            "error: the file is larger than it may be here; make room, or choose another folder\n"
+        )
+    assert not (tmp_path / "x.root").exists()
+
+
+def test_folders_that_cannot_be_written(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    taken = folder / "ttbarZ.csv"  # a file, where a folder is wanted
+    for words in (
+        ("run", taken, "-d", folder / "detectors", "-o", taken),
+        ("train", taken, "--epochs", "1", "-o", taken / "x"),
+        ("convert", taken, taken / "x.root"),
+    ):
+        assert hepmtp(*words) == 2
+        error = capsys.readouterr().err.splitlines()[-1]
+        assert error.startswith("error: ")
+        assert re.search("not a directory|file exists", error, re.IGNORECASE)
+
+
+#: A command started from a script may ignore Ctrl-C; one that a user starts does not.
+INTERRUPTIBLE = """\
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from hepmtp.cli import main
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("executor", ["iterative", "futures"])
+def test_ctrl_c_ends_with_one_line(folder: Path, tmp_path: Path, executor: str) -> None:
+    words = ["train", folder / "ttbarZ.csv", "--epochs", "500", "-o", tmp_path / "detectors"]
+    with subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTIBLE, *words, "--executor", executor],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        start_new_session=True,
+    ) as process:
+        assert process.stderr is not None
+        first = process.stderr.readline()
+        os.killpg(process.pid, signal.SIGINT)
+        rest = [one for one in process.stderr if not one.startswith("epoch ")]
+    assert first.startswith("epoch 1: ")
+    assert rest == ["stopped; what was written before is kept\n"]
+    assert process.returncode == 130
+
+
+def test_what_errors_say() -> None:
+    assert told(ReadError("a.csv is\n empty")) == ("error: a.csv is empty", 2)
+    full = OSError(errno.ENOSPC, "No space left on device", "/x/y.root")
+    assert told(full) == (
+        "error: the disk is full where /x/y.root is written; make room, or choose another folder",
+        2,
+    )
+    wrapped = RuntimeError("a library failed")
+    wrapped.__cause__ = full
+    assert told(wrapped) == told(full)
+    denied = PermissionError(errno.EACCES, "Permission denied", "/x")
+    assert told(denied) == (
+        "error: /x: permission denied; choose another place, or change its mode",
+        2,
+    )
+    assert told(TimeoutError("the scheduler is silent"))[0] == "error: the scheduler is silent"
+    assert told(OSError())[0] == "error: OSError"
+    assert "a smaller --chunksize" in told(MemoryError())[0]
+    line, code = told(TypeError("x"))
+    assert line.startswith("error: unexpected TypeError (hepmtp --debug says more; please report")
+    assert code == 1
+    assert told(ModuleNotFoundError("No module named 'q'", name="q"))[1] == 1

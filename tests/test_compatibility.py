@@ -88,6 +88,7 @@ def test_row(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("HEPMTP_DATA", raising=False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # a machine without one
     monkeypatch.setattr(sys, "argv", ["hepmtp"])
     seen[i] = outcome(ROWS[i], Place(tmp_path, files, executor, request))
 
@@ -161,3 +162,20 @@ def test_no_argument_of_the_runner_is_missing() -> None:
     called = {*signature(HepRunner.run).parameters, *signature(HepRunner.preprocess).parameters}
     assert called - {"self", "fileset", "processor_instance"} <= known
     assert {f"`{name}`" for name in known} - {one.subject for one in ROWS} == set()
+
+
+def test_no_option_of_a_command_is_missing() -> None:
+    from typer.main import get_command  # noqa: PLC0415 (only here)
+
+    from hepmtp.cli import app  # noqa: PLC0415 (only here)
+
+    top: Any = get_command(app)
+    known = {("", one.opts[0]) for one in top.params}
+    for name, command in top.commands.items():
+        known |= {(name, one.opts[0]) for one in command.params if one.opts[0].startswith("-")}
+    found = set()
+    for one in ROWS:
+        if one.group == "commands":
+            command, _, options = one.subject.partition("`")
+            found |= {(command.strip(), option) for option in options.rstrip("`").split("`, `")}
+    assert known - found == set()

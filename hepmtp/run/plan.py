@@ -103,14 +103,17 @@ def plan_of(wanted: Wanted, metadata: Mapping[str, Any], treename: str | None, r
     given = metadata.get("reader")
     name = current_name(str(given)) if given else reader_name(path)
     options = dict(metadata.get("reader_options") or {})
-    found = storage.resolve(name)
+    try:
+        found = storage.resolve(name)
+    except (ImportError, AttributeError, ValueError):
+        found = load_reader(name)  # says why it cannot be made
     takes_tree = is_dataclass(found) and "tree" in {one.name for one in fields(found)}
     is_root = isinstance(found, type) and getattr(found, "magic", b"") == b"root"
     if schema is not HepmtpSchema and is_root:
-        if options:
+        if given or options:
             raise OptionError(
-                f"{path}: reader_options are given, but the schema {schema.__name__} reads it and "
-                "has none; leave them out, or the schema"
+                f"{path}: with the schema {schema.__name__} coffea opens ROOT files itself; leave "
+                "out reader and reader_options, or the schema"
             )
         if not path.isascii():
             raise ReadError(
@@ -135,6 +138,11 @@ def plan_of(wanted: Wanted, metadata: Mapping[str, Any], treename: str | None, r
     reader = load_reader(name, **options)
     # coffea takes ASCII names only
     coffea_opens = name == OWN_ROOT and set(options) <= {"tree"} and f"{path}{tree}".isascii()
+    if runner.align_clusters and not coffea_opens:
+        raise OptionError(
+            f"{path}: align_clusters is for ROOT files that hepmtp wrote, and {name} reads chunks "
+            "of chunksize events; leave it out"
+        )
     chunks = _chunks(path, reader, wanted.steps, runner.chunksize)
     knows_bytes = isinstance(reader, ChunkReader) and wanted.steps is None
     generated, of_file = _generated(path, reader, known(metadata))

@@ -17,9 +17,11 @@ from coffea.processor import Runner
 from coffea.processor.executor import WorkItem
 
 from hepmtp.datasets.filesets import Wanted, read_fileset
-from hepmtp.errors import OptionError, ReadError
+from hepmtp.errors import ReadError
 from hepmtp.readers.failures import tried
 from hepmtp.readers.root import HepmtpSchema
+from hepmtp.run.arguments import check_arguments, check_call, made_chunks
+from hepmtp.run.checkpoints import Checkpoints
 from hepmtp.run.chunks import ChunkSource, path_of, skipped_of
 from hepmtp.run.failing import is_left_out, tried_on_worker
 from hepmtp.run.plan import Plan, plan_of
@@ -65,22 +67,16 @@ class HepRunner(Runner):  # type: ignore[misc]
     schema: Any = HepmtpSchema
     chunksize: int = 20_000
     metadata_cache: Any = None
+    checkpointer: Any = None
     accounting: dict[str, Account] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
+        check_arguments(self)
         if self.metadata_cache is None:
             self.metadata_cache = _Forgetful()
+        if self.checkpointer is not None and not isinstance(self.checkpointer, Checkpoints):
+            self.checkpointer = Checkpoints(self.checkpointer)
         super().__post_init__()
-        if self.format != "root":
-            raise OptionError(
-                f"format is {self.format!r}: HepRunner finds the format of every file itself; "
-                "leave it out"
-            )
-        if self.skipbadfiles and self.use_dataframes:
-            raise OptionError(
-                "skipbadfiles and a DaskExecutor with use_dataframes do not go together: a data "
-                "frame has no place for what was lost"
-            )
 
     def preprocess(
         self,
@@ -88,7 +84,8 @@ class HepRunner(Runner):  # type: ignore[misc]
         *,
         treename: str | None = None,
         uproot_options: dict[str, Any] | None = None,
-        **kwargs: Any,
+        trace: Callable[..., Any] | None = None,
+        processor_instance: Any = None,
     ) -> list[WorkItem]:
         """The chunks of all files, data set by data set; counts the events of every file.
 
@@ -98,6 +95,11 @@ class HepRunner(Runner):  # type: ignore[misc]
             in any form of :mod:`hepmtp.datasets.filesets`.
         treename
             tree of files that have trees and for which none is named.
+        uproot_options
+            options of ``uproot.open``.
+        trace, processor_instance
+            function that finds the columns which the processor uses, so that coffea reads them
+            together; files that coffea does not open need none.
 
         Raises
         ------
@@ -106,7 +108,9 @@ class HepRunner(Runner):  # type: ignore[misc]
         ReadError
             if a file is missing, empty or of no known kind, unless `skipbadfiles` is set.
         """
+        check_call(treename, trace)
         self.accounting = {}
+        traced = {} if trace is None else {"trace": trace, "processor_instance": processor_instance}
         items: list[WorkItem] = []
         options = {"handler": ChunkSource, **(uproot_options or {})}
         for dataset, entry in read_fileset(fileset, missing_ok=bool(self.skipbadfiles)).items():
@@ -129,7 +133,7 @@ class HepRunner(Runner):  # type: ignore[misc]
                 this: Any = self
                 coffea: Any = super(HepRunner, replace(this, maxchunks=None) if whole else this)
                 named = quote(dataset, safe=" ")  # coffea takes ASCII names only
-                for item in coffea.preprocess({named: given}, uproot_options=options, **kwargs):
+                for item in coffea.preprocess({named: given}, uproot_options=options, **traced):
                     found.setdefault(item.filename, []).append(replace(item, dataset=dataset))
             entries = sum(
                 sum(map(len, found.get(plan.path, ()))) if plan.entries is None else plan.entries
@@ -159,7 +163,8 @@ class HepRunner(Runner):  # type: ignore[misc]
         *,
         treename: str | None = None,
         uproot_options: dict[str, Any] | None = None,
-        **kwargs: Any,
+        iteritems_options: dict[str, Any] | None = None,
+        trace: Callable[..., Any] | None = None,
     ) -> Any:
         """As coffea's `run`, with the source that opens our chunks.
 
@@ -167,18 +172,24 @@ class HepRunner(Runner):  # type: ignore[misc]
         """
         caches = {"array_cache": None, "object_cache": None}
         options = {"handler": ChunkSource, **caches, **(uproot_options or {})}
+        check_call(treename, trace)
         if isinstance(fileset, str | os.PathLike | Mapping):
-            more = {name: kwargs[name] for name in ("trace",) if name in kwargs}
-            if more:
-                more["processor_instance"] = processor_instance
             items = self.preprocess(
-                fileset, treename=treename, uproot_options=uproot_options, **more
+                fileset,
+                treename=treename,
+                uproot_options=uproot_options,
+                trace=trace,
+                processor_instance=processor_instance,
             )
         else:
-            items = list(fileset)
-        kwargs.pop("trace", None)
+            items = made_chunks(fileset, treename, trace)
         try:
-            result = super().run(items, processor_instance, uproot_options=options, **kwargs)
+            result = super().run(
+                items,
+                processor_instance,
+                uproot_options=options,
+                iteritems_options=iteritems_options,
+            )
         except KeyError as error:
             if error.args != ("out",):  # what coffea asks for when no chunk gave a result
                 raise

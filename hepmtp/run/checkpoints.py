@@ -1,0 +1,30 @@
+"""Checkpoints of chunks that also say what the reader left out of them.
+
+The rule: a run that goes on from checkpoints accounts for the same events as one that does not.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from coffea.processor import CheckpointerABC
+
+from hepmtp.run.chunks import skipped_of
+
+
+class Checkpoints(CheckpointerABC):  # type: ignore[misc]
+    """A checkpointer of a user, told what was skipped of each chunk."""
+
+    def __init__(self, kept: CheckpointerABC) -> None:
+        self.kept = kept
+
+    def load(self, metadata: Any, processor_instance: Any) -> Any:
+        """What was saved of a chunk; None if nothing was."""
+        return self.kept.load(metadata, processor_instance)
+
+    def save(self, output: Any, metadata: Any, processor_instance: Any) -> None:
+        """Save the output of a chunk, and what its reader skipped beside it."""
+        skipped = skipped_of(str(metadata["filename"]))
+        if skipped is not None:
+            output["skipped"] = {item: tuple(skipped) for item in output["processed"]}
+        self.kept.save(output, metadata, processor_instance)

@@ -135,7 +135,9 @@ def test_no_option_of_a_reader_is_missing() -> None:
     assert known - {one.subject for one in ROWS if one.group == "options"} == set()
     for works in (True, False):
         rows = {one.subject for one in ROWS if (one.works is not None) is works}
-        assert known - rows == set(), "an option has a legal value that is tried, and an illegal one"
+        assert known - rows == set(), (
+            "an option has a legal value that is tried, and an illegal one"
+        )
 
 
 def test_no_key_of_a_manifest_is_missing() -> None:

@@ -24,7 +24,11 @@ def _subject(command: str, option: str) -> str:
 def _refused(command: str, option: str, words: str, message: str) -> None:
     """A row for a command line that ends with code 2; `tt.csv` is there."""
 
-    @commands(_subject(command, option), f"`{' '.join(('hepmtp', *command.split(), words))}`", refused=message)
+    @commands(
+        _subject(command, option),
+        f"`{' '.join(('hepmtp', *command.split(), words))}`",
+        refused=message,
+    )
     def _(place: Place) -> None:
         _here(place)
         place.command(*f"{command} {words}".split())
@@ -33,7 +37,9 @@ def _refused(command: str, option: str, words: str, message: str) -> None:
 def _says(command: str, option: str, words: str, works: str, *, in_output: str) -> None:
     """A row for a command line whose output holds a text."""
 
-    @commands(_subject(command, option), f"`{' '.join(('hepmtp', *command.split(), words))}`", works=works)
+    @commands(
+        _subject(command, option), f"`{' '.join(('hepmtp', *command.split(), words))}`", works=works
+    )
     def _(place: Place) -> str:
         _here(place)
         out = " ".join(place.command(*f"{command} {words}".split()).split())
@@ -79,8 +85,8 @@ _refused("", "a word", "nothing", "No such command 'nothing'")
 
 # demo
 
-_refused("demo", "--output`, `--quick", "--quick --output tt.csv", "tt.csv")
-_refused("demo", "--seed", "--seed one", "should be a valid integer")
+_refused("demo", "--output", "--output", "requires an argument")
+_refused("demo", "--seed`, `--quick", "--quick --seed one", "should be a valid integer")
 
 # datasets
 
@@ -183,9 +189,16 @@ _refused("convert", "--option", "tt.csv new.root --option jets=30", "has no opti
 _converted("--rntuple", "tt.csv new.root --rntuple", _THREE)
 _refused("convert", "--rntuple", "tt.csv new.csv --rntuple", "lives in a .root file")
 _converted("--skip-bad", "bad.csv new.root --skip-bad", "1 events, weight 2, 0 GeV")
-_refused("convert", "--skip-bad", "nano.root new.root --skip-bad", "has no option 'on_bad'|skip-bad")
+_refused(
+    "convert", "--skip-bad", "nano.root new.root --skip-bad", "has no option 'on_bad'|skip-bad"
+)
 _converted("--chunk", "tt.csv new.root --chunk 1", _THREE)
-_refused("convert", "--chunk", "tt.csv new.root --chunk 0", "expected at least 1|greater than or equal to")
+_refused(
+    "convert",
+    "--chunk",
+    "tt.csv new.root --chunk 0",
+    "expected at least 1|greater than or equal to",
+)
 
 # data sets, of train and run
 
@@ -397,7 +410,15 @@ def _own(place: Place) -> dict[str, Any]:
         write_trees(path, up={**NANO, "genWeight": [9.0, 9.0, 9.0]}, down=NANO)
     manifest = _written(place, {"datasets": [ROW]})
     place.folder.joinpath("list.txt").write_text(f"{path}\n")
-    words = ("x", "--manifest", manifest, "--folder", place.folder, "--files", "two:signal=list.txt")
+    words = (
+        "x",
+        "--manifest",
+        manifest,
+        "--folder",
+        place.folder,
+        "--files",
+        "two:signal=list.txt",
+    )
     words += ("--tree", "down", "--reader", "hepmtp:NanoAOD", "--option", "weight=genWeight")
     return _accounted(place, "own", words)
 
@@ -473,7 +494,7 @@ def _(place: Place) -> str:
 for _words, _option, _message in (
     ("gone tt.csv", "TOKENIZER", "is neither the folder"),
     ("met3 ttbarX", "DATASET", "is unknown"),
-    ("met3 tt.csv --classifier oracle", "--classifier", "oracle"),
+    ("met3 tt.csv --classifier oracle", "--classifier", "oracle|too few"),
     ("met3 tt.csv --max-events 0", "--max-events", "greater than or equal to"),
     ("met3 tt.csv --seed one", "--seed", "should be a valid integer"),
     ("met3 tt.csv --role signal", "--role", "no data set with role background"),

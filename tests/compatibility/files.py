@@ -17,8 +17,8 @@ from typing import Any
 import awkward as ak
 import h5py
 import numpy as np
-import uproot
 import pyarrow as pa
+import uproot
 
 from hepmtp.readers.convert import convert
 
@@ -83,6 +83,23 @@ NANO: dict[str, Any] = {
 }
 _B = "BTagging_AntiKt4EMPFlowAuxDyn"
 _CORE = "MET_Core_AnalysisMETAuxDyn"
+
+
+FLAT: dict[str, Any] = {
+    **{f"jet_{name}": values for name, values in JETS.items()},
+    "jet_m": MASS,
+    "jet_isbtagged_DL1r_77": [[0, 1], [], []],
+    "jet_score": [[0.2, 0.9], [], []],
+    **{f"el_{name}": values for name, values in ELECTRONS.items()},
+    "el_charge": [[], [], [-1]],
+    **{f"mu_{name}": values for name, values in MUONS.items()},
+    "mu_charge": [[], [1], []],
+    **{f"ph_{name}": values for name, values in PHOTONS.items()},
+    "met_met": MET["pt"],
+    "met_phi": MET["phi"],
+    "weight_mc": WEIGHTS,
+    "weight_pileup": [2.0, 2.0, 2.0],
+}
 
 
 def _mev(values: list[Any]) -> list[Any]:
@@ -151,7 +168,9 @@ def write_trees(path: Path, **trees: dict[str, Any]) -> Path:
         for tree, branches in trees.items():
             made = columns(branches)
             kinds = {
-                name: f"var * {one.type.content.content}" if one.ndim == 2 else str(one.type.content)
+                name: f"var * {one.type.content.content}"
+                if one.ndim == 2
+                else str(one.type.content)
                 for name, one in made.items()
             }
             file.mktree(tree.replace("__", "/"), kinds).extend(made)
@@ -204,7 +223,9 @@ class Files:
         with uproot.recreate(path) as file:
             made = columns(NANO)
             kinds = {
-                name: f"var * {one.type.content.content}" if one.ndim == 2 else str(one.type.content)
+                name: f"var * {one.type.content.content}"
+                if one.ndim == 2
+                else str(one.type.content)
                 for name, one in made.items()
             }
             file.mkrntuple("Events", kinds).extend(made)
@@ -216,6 +237,11 @@ class Files:
         path = self.folder / "nano.parquet"
         ak.to_parquet(ak.zip(columns(NANO), depth_limit=1), path)
         return path
+
+    def flat(self, name: str = "flat.root", tree: str = "nominal", **more: Any) -> Path:
+        """A flat ntuple of ATLAS, in GeV."""
+        path = self.folder / name
+        return path if path.exists() else write_trees(path, **{tree: {**FLAT, **more}})
 
     def physlite(self, name: str = "physlite.root", **more: Any) -> Path:
         """PHYSLITE as an RNTuple; uproot writes no lists of text into a TTree."""
@@ -232,7 +258,12 @@ class Files:
         return path
 
     def delphes(
-        self, name: str = "delphes.root", *, tree: str = "Delphes", times: int = 1, near: bool = False
+        self,
+        name: str = "delphes.root",
+        *,
+        tree: str = "Delphes",
+        times: int = 1,
+        near: bool = False,
     ) -> Path:
         """Delphes, with branches as Delphes names them; `near` puts the electron at the b-jet."""
         path = self.folder / name
@@ -244,7 +275,10 @@ class Files:
             "Electron": {key: (NEAR if near else ELECTRONS)[one] for key, one in lepton.items()},
             "Muon": {key: MUONS[one] for key, one in lepton.items()},
             "Photon": {key: PHOTONS[one] for key, one in lepton.items()},
-            "MissingET": {"MET": [[one] for one in MET["pt"]], "Phi": [[one] for one in MET["phi"]]},
+            "MissingET": {
+                "MET": [[one] for one in MET["pt"]],
+                "Phi": [[one] for one in MET["phi"]],
+            },
             "Event": {"Weight": [[one] for one in WEIGHTS]},
         }
         groups["Jet"] |= {"Mass": MASS, "BTag": [[0, 1], [], []]}
@@ -277,7 +311,11 @@ class Files:
         )
         rows = [
             [("isJet", 50.0, 0.1, 1.0), ("isBJet", 60.0, 0.2, -1.0), ("isMET", 20.0, 0.0, 0.1)],
-            [("isAntiMuon", 20.0, -0.5, 0.0), ("isMET", 30.0, 0.0, 0.2), ("isPhoton", 30.0, 1.0, -2.0)],
+            [
+                ("isAntiMuon", 20.0, -0.5, 0.0),
+                ("isMET", 30.0, 0.0, 0.2),
+                ("isPhoton", 30.0, 1.0, -2.0),
+            ],
             [("isElectron", 25.0, 0.5, 2.0), ("isMET", 40.0, 0.0, 0.3)],
         ]
         found: dict[str, Any] = {

@@ -133,7 +133,9 @@ _key({"files": ["gone.csv"]}, refused=r"no file gone\.csv|no file .*gone")
 
 @manifest("data set `files`", "a mapping of path to sha256", works=THREE)
 def _(place: Place) -> str:
-    return _run(place, {"files": {"tt.csv": hashlib.sha256(place.files.csv.read_bytes()).hexdigest()}})
+    return _run(
+        place, {"files": {"tt.csv": hashlib.sha256(place.files.csv.read_bytes()).hexdigest()}}
+    )
 
 
 @manifest("data set `files`", "a sha256 of another file", refused="the file has changed")
@@ -278,7 +280,9 @@ def _fetched(place: Place, given: dict[str, Any], where: str = "tt.csv", what: s
     """What `hepmtp fetch` puts into the folder, read."""
     with _served(place) as address:
         text = json.dumps({"name": "r", "url": "ADDRESS", "files": {"tt.csv": None}, **given})
-        record = {key: one for key, one in json.loads(text.replace("ADDRESS", address)).items() if one}
+        record = {
+            key: one for key, one in json.loads(text.replace("ADDRESS", address)).items() if one
+        }
         path = _written(place, {"datasets": [ROW], "records": [record]})
         place.command(
             "fetch", what, "--folder", place.folder / "data", "--manifest", path, "--retries", 0

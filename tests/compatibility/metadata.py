@@ -48,9 +48,7 @@ _value({"isMC": "perhaps"}, refused="expected true or false")
 _value({"is_data": True}, works="a yield of 3.5, of kind 'data'")
 _value({"is_data": True, "role": "signal"}, refused="correct one")
 for _key in ("cross_section_pb", "xsec"):
-    _value(
-        {_key: 0.5, "luminosity_ifb": 10}, works="a yield of 5000, of kind 'cross-section'"
-    )
+    _value({_key: 0.5, "luminosity_ifb": 10}, works="a yield of 5000, of kind 'cross-section'")
     _value({_key: 1, "luminosity_ifb": 10}, works="a yield of 10000, of kind 'cross-section'")
     _value({_key: -1}, refused="expected a number above 0")
     _value({_key: "0.5"}, refused="expected a number above 0")
@@ -61,9 +59,7 @@ for _key in ("luminosity_ifb", "lumi"):
     _value({_key: 20, "xsec": 0.5}, works="a yield of 10000, of kind 'cross-section'")
     _value({_key: 59740}, refused="looks like 1/pb")
 for _key in ("sum_weights", "sum_genweights"):
-    _value(
-        {_key: 7, "xsec": 0.5, "lumi": 10}, works="a yield of 2500, of kind 'cross-section'"
-    )
+    _value({_key: 7, "xsec": 0.5, "lumi": 10}, works="a yield of 2500, of kind 'cross-section'")
     _value({_key: 0}, refused="expected a number above 0")
 for _key in ("n_generated", "nevts"):
 

@@ -157,7 +157,9 @@ def _(place: Place) -> Any:
     from coffea.nanoevents import BaseSchema  # noqa: PLC0415 (coffea only when asked)
 
     metadata = {"reader_options": {"jets": "30,2.4"}}
-    return place.look({"x": {"files": [place.files.nano()], "metadata": metadata}}, schema=BaseSchema)
+    return place.look(
+        {"x": {"files": [place.files.nano()], "metadata": metadata}}, schema=BaseSchema
+    )
 
 
 @runner("`checkpointer`", "`SimpleCheckpointer('FOLDER')`, twice", works="3 chunks are kept")

@@ -85,8 +85,8 @@ _refused("", "a word", "nothing", "No such command 'nothing'")
 
 # demo
 
-_refused("demo", "--output`, `--quick", "--quick --output tt.csv", "tt.csv")
-_refused("demo", "--seed", "--seed one", "should be a valid integer")
+_refused("demo", "--output", "--output", "requires an argument")
+_refused("demo", "--seed`, `--quick", "--quick --seed one", "should be a valid integer")
 
 # datasets
 
@@ -494,7 +494,7 @@ def _(place: Place) -> str:
 for _words, _option, _message in (
     ("gone tt.csv", "TOKENIZER", "is neither the folder"),
     ("met3 ttbarX", "DATASET", "is unknown"),
-    ("met3 tt.csv --classifier oracle", "--classifier", "oracle"),
+    ("met3 tt.csv --classifier oracle", "--classifier", "oracle|too few"),
     ("met3 tt.csv --max-events 0", "--max-events", "greater than or equal to"),
     ("met3 tt.csv --seed one", "--seed", "should be a valid integer"),
     ("met3 tt.csv --role signal", "--role", "no data set with role background"),

@@ -17,8 +17,8 @@ from typing import Any
 import awkward as ak
 import h5py
 import numpy as np
-import uproot
 import pyarrow as pa
+import uproot
 
 from hepmtp.readers.convert import convert
 
@@ -83,6 +83,23 @@ NANO: dict[str, Any] = {
 }
 _B = "BTagging_AntiKt4EMPFlowAuxDyn"
 _CORE = "MET_Core_AnalysisMETAuxDyn"
+
+
+FLAT: dict[str, Any] = {
+    **{f"jet_{name}": values for name, values in JETS.items()},
+    "jet_m": MASS,
+    "jet_isbtagged_DL1r_77": [[0, 1], [], []],
+    "jet_score": [[0.2, 0.9], [], []],
+    **{f"el_{name}": values for name, values in ELECTRONS.items()},
+    "el_charge": [[], [], [-1]],
+    **{f"mu_{name}": values for name, values in MUONS.items()},
+    "mu_charge": [[], [1], []],
+    **{f"ph_{name}": values for name, values in PHOTONS.items()},
+    "met_met": MET["pt"],
+    "met_phi": MET["phi"],
+    "weight_mc": WEIGHTS,
+    "weight_pileup": [2.0, 2.0, 2.0],
+}
 
 
 def _mev(values: list[Any]) -> list[Any]:
@@ -220,6 +237,11 @@ class Files:
         path = self.folder / "nano.parquet"
         ak.to_parquet(ak.zip(columns(NANO), depth_limit=1), path)
         return path
+
+    def flat(self, name: str = "flat.root", tree: str = "nominal", **more: Any) -> Path:
+        """A flat ntuple of ATLAS, in GeV."""
+        path = self.folder / name
+        return path if path.exists() else write_trees(path, **{tree: {**FLAT, **more}})
 
     def physlite(self, name: str = "physlite.root", **more: Any) -> Path:
         """PHYSLITE as an RNTuple; uproot writes no lists of text into a TTree."""

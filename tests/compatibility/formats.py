@@ -50,6 +50,19 @@ formats("Dark Machines ntuple", "TTree `mytree`", works=ONES)(
 formats("JetClass", "TTree `tree`", works=ONES)(lambda place: place.run(place.files.jets))
 
 
+@formats("flat ntuple of ATLAS", "without options", refused="does not say its units")
+def _(place: Place) -> str:
+    return place.run(place.files.flat())
+
+
+@formats("flat ntuple of ATLAS", "`units: GeV` in `reader_options`", works=THREE)
+def _(place: Place) -> str:
+    options = {"units": "GeV"}
+    return place.run(
+        {"x": {"files": [place.files.flat()], "metadata": {"reader_options": options}}}
+    )
+
+
 @formats("four-top HDF5", "without options", refused="scale must be given")
 def _(place: Place) -> str:
     return place.run(place.files.fourtops())

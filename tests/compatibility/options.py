@@ -265,6 +265,46 @@ _phy("tree=mine", refused="has no tree 'mine'")
 _phy("names=photons=none", works="3 events, weight 3.5, MET 103; 1 b, 1 e-, 1 j, 1 m+")
 _phy("names=taus=Tau", refused="has no key 'taus'")
 
+# flat ntuples of ATLAS
+
+
+def _flat(place: Place) -> Path:
+    return place.files.flat()
+
+
+def _flat_near(place: Place) -> Path:
+    """The electron is at the b-jet."""
+    more: dict[str, Any] = {f"el_{name}": values for name, values in NEAR.items()}
+    return place.files.flat("flat_near.root", **more, el_charge=[[-1], [], []])
+
+
+_fla = partial(_option, "FlatNtuple", _flat)
+_gev = partial(_option, "FlatNtuple", _flat, also=("units=GeV",))
+_fla("units=GeV", works=ALL)
+_fla("units=MeV", works=ALL.replace("MET 90", "MET 0.09"))
+_fla("units=TeV", refused="expected 'MeV', 'GeV' or None")
+_gev("jets=55,2.5", works=_without("j"))
+_gev("jets=55", refused="expected the smallest pt")
+_gev("electrons=30,2.5", works=_without("e-"))
+_gev("electrons=30", refused="expected the smallest pt")
+_gev("muons=25,2.5", works=_without("m+"))
+_gev("muons=low", refused="expected the smallest pt")
+_gev("photons=35,2.5", works=_without("g"))
+_gev("photons=none", refused="expected the smallest pt")
+_gev("b_tag=none", works="3 events, weight 3.5, MET 90; 1 e-, 1 g, 2 j, 1 m+")
+_gev("b_tag=jet_mine", refused="has no branch 'jet_mine'")
+_option("FlatNtuple", _flat, "working_point=0.1", also=("units=GeV", "b_tag=jet_score"),
+        works="3 events, weight 3.5, MET 90; 2 b, 1 e-, 1 g, 1 m+")  # fmt: skip
+_gev("working_point=0.1", refused="the b_tag that it is of")
+_option("FlatNtuple", _flat_near, "overlap=0.4", also=("units=GeV",), works=_without("b"))
+_gev("overlap=far", refused="expected a number")
+_gev("weight=weight_mc,weight_pileup", works=ALL.replace("3.5", "7"))
+_gev("weight=mine", refused="has no branch 'mine'")
+_gev("tree=nominal", works=ALL)
+_gev("tree=mine", refused="has no tree 'mine'")
+_gev("names=photons=none", works=_without("g"))
+_gev("names=taus=Tau", refused="has no key 'taus'")
+
 # the others
 
 

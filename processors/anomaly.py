@@ -121,6 +121,7 @@ class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
         skipped = 0 if left_out is None else left_out.events
         read = tally(found, weight, events=entries, skipped=skipped)
         keep, factor = unseen(events, self.trained, self._selection)
+        read["scaled"] = {bool((factor != 1.0).any())}
         events, weight = events[keep], (weight * factor)[keep]
         masks = {region.name: region.select(events) for region in self.regions}
         everything = {"all": np.ones(len(weight), dtype=bool)}

@@ -25,6 +25,7 @@ from hepmtp.models.masked import ModelOptions
 from hepmtp.run.executors import make_executor
 from hepmtp.run.runner import HepRunner
 from hepmtp.run.train import train_detectors
+from hepmtp.statistics.normalisation import normalisation
 from hepmtp.training.masking import TrainingOptions
 from processors.anomaly import AnomalyProcessor
 from processors.corpus import CorpusProcessor
@@ -170,6 +171,7 @@ def test_a_sideband_of_data_trains_only_if_that_is_said(files: Any) -> None:
     assert output["cutflow"]["data"]["SR"]["raw"] == int(SR.select(data).sum())
     assert output["cutflow"]["data"]["all"]["raw"] >= int((~inside).sum())
     assert output["cutflow"]["data"]["CR"]["raw"] <= int((part == "analysis").sum()) + 1
+    assert normalisation(output["normalisation"]["data"]).note.endswith("and are no counts")
     one = output["cutflow"]["data"]
     assert one["CR"]["sumw"] == pytest.approx(one["CR"]["raw"] / 0.3)
     assert one["SR"]["sumw"] == one["SR"]["raw"]

@@ -310,10 +310,10 @@ def _branches(path: str, tree: Any, known: Known, trees: tuple[str, ...]) -> Bra
 
 
 def _source(path: str, tree: Any, trees: tuple[str, ...]) -> int:
-    """Identity of the file, and of the tree if it is another than those of the layout."""
+    """Identity of the file, and of the tree if it is another than the usual one of the layout."""
     if not tree.name:  # of a table
         return source_id(path)
     place = tree.object_path.partition(";")[0].strip("/")
-    part = "" if place in trees else place
+    part = "" if place in trees[:1] else place
     uuid: bytes = tree.file.uuid.bytes
     return root_source(uuid, part) if any(uuid) else source_id(path, part)

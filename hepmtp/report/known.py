@@ -107,6 +107,8 @@ def doubts(
     for name, one in normalisation.items():
         if one.kind == "none" and one.note:
             yield f"{name} is not normalised: {one.note}."
+        if one.kind == "data" and one.note:
+            yield f"{name}: {one.note}."
     counted = [name for name, one in normalisation.items() if one.counted]
     if counted:
         yield (

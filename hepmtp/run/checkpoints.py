@@ -5,6 +5,8 @@ The rule: a run that goes on from checkpoints accounts for the same events as on
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Any
 
 from coffea.processor import CheckpointerABC
@@ -19,12 +21,21 @@ class Checkpoints(CheckpointerABC):  # type: ignore[misc]
         self.kept = kept
 
     def load(self, metadata: Any, processor_instance: Any) -> Any:
-        """What was saved of a chunk; None if nothing was."""
-        return self.kept.load(metadata, processor_instance)
+        """What was saved of a chunk; None if nothing was, or if its metadata were others."""
+        output = self.kept.load(metadata, processor_instance)
+        same = output is not None and output.get("made_of") == {_digest(metadata)}
+        return output if same else None
 
     def save(self, output: Any, metadata: Any, processor_instance: Any) -> None:
         """Save the output of a chunk, and what its reader skipped beside it."""
         skipped = skipped_of(str(metadata["filename"]))
         if skipped is not None:
             output["skipped"] = {item: tuple(skipped) for item in output["processed"]}
+        output["made_of"] = {_digest(metadata)}
         self.kept.save(output, metadata, processor_instance)
+
+
+def _digest(metadata: Any) -> str:
+    """Of all that was known of a chunk: its cross-section and its share of the weights, too."""
+    text = json.dumps(metadata, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -42,6 +42,12 @@ _LARGEST_LUMINOSITY = 5000.0
 Kind = Literal["cross-section", "weights", "data", "none"]
 
 
+_SCALED = (
+    "some of these data have trained a detector; those that are left where they did are scaled up "
+    "to stand for all, and are no counts"
+)
+
+
 class Known(NamedTuple):
     """What the metadata of a data set say of its normalisation; None if nothing."""
 
@@ -193,7 +199,10 @@ def normalisation(found: Mapping[str, Any], *, luminosity: float | None = None) 
     read = {"events": found["events"], "weight": found["weight"]}
     if found["role"] == {"data"}:
         given = next(iter(found["known"])) if len(found["known"]) == 1 else Known()
-        return Normalisation("data", luminosity_ifb=given.luminosity_ifb, **read)
+        scaled = True in found.get("scaled", ())
+        return Normalisation(
+            "data", luminosity_ifb=given.luminosity_ifb, note=_SCALED * scaled, **read
+        )
     if len(found["known"]) > 1:
         return Normalisation(
             "none", note="its files have different cross-sections or luminosities", **read

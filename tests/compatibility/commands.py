@@ -251,6 +251,8 @@ _refused("train", "--epochs", "tt.csv --epochs 0", "greater than or equal to")
 _refused("train", "--seed", "tt.csv --seed one", "should be a valid integer")
 _refused("train", "--device", "tt.csv --device cuda", "cuda")
 _refused("train", "--device", "tt.csv --device gpu", "gpu")
+_refused("train", "--sideband", "x:data=tt.csv --sideband SR", "SR is a signal region")
+_refused("train", "--sideband", "x:data=tt.csv --sideband low", "region 'low' is unknown")
 _refused("train", "DATASET", "tt.csv", "too few")
 
 

@@ -50,7 +50,7 @@ def _run(place: Place, given: dict[str, Any], *, shared: Any = None) -> str:
 def _key(given: dict[str, Any], *, tried: str = "", works: str | None = None,
          refused: str | None = None) -> None:  # fmt: skip
     """A row for keys of a data set, the first of which is the subject."""
-    key, value = next(iter(given.items()))
+    key = next(iter(given))
     text = ", ".join(f"`{name}: {json.dumps(one)}`" for name, one in given.items() if one != ...)
 
     @manifest(f"data set `{key}`", tried or text, works=works, refused=refused)
@@ -319,7 +319,8 @@ _record({"weight": 2}, refused="weight")
 
 
 def _download(name: str, given: dict[str, Any], *, works: str | None = None,
-              refused: str | None = None, where: str = "tt.csv", tried: str = "") -> None:  # fmt: skip
+              refused: str | None = None, where: str = "tt.csv",
+              tried: str = "") -> None:  # fmt: skip
     """A row for keys of a download, the first of which is the subject."""
     text = ", ".join(f"`{key}: {json.dumps(one)}`" for key, one in given.items())
     subject = f"download `{next(iter(given))}`"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
 from typing import Any
 
@@ -85,7 +86,7 @@ def _(place: Place) -> str:
     from hepmtp.datasets.names import select  # noqa: PLC0415 (as the commands do)
 
     place.folder.joinpath("f.json").write_text(
-        '{"x": {"files": ["%s"], "metadata": {"energy_tev": 13.6}}}' % place.files.csv
+        json.dumps({"x": {"files": [str(place.files.csv)], "metadata": {"energy_tev": 13.6}}})
     )
     (one,) = select(["f.json"], [])
     return f"{one.energy_tev} TeV"
@@ -107,7 +108,7 @@ def _(place: Place) -> str:
     from hepmtp.datasets.names import select  # noqa: PLC0415 (as the commands do)
 
     place.folder.joinpath("f.json").write_text(
-        '{"x": {"files": ["%s"], "metadata": {"process": "ttbar"}}}' % place.files.csv
+        json.dumps({"x": {"files": [str(place.files.csv)], "metadata": {"process": "ttbar"}}})
     )
     (one,) = select(["f.json"], [])
     return f"process {one.process}, label {one.label}"

@@ -146,7 +146,7 @@ def _(place: Place) -> str:
     class Quiet(NanoAODSchema):  # type: ignore[misc]
         warn_missing_crossrefs = False
 
-    numbers = dict.fromkeys(("run", "luminosityBlock", "event"), [1, 2, 3])
+    numbers = {name: [1, 2, 3] for name in ("run", "luminosityBlock", "event")}
     options: dict[str, Any] = {"schema": Quiet, "treename": "Events", "function": _met}
     found = place.look(place.files.nano("nano_schema.root", **numbers), **options)
     return f"{found['events']} events, MET {found['met']:g} GeV"

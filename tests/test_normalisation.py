@@ -287,7 +287,7 @@ def test_of_chunks_by_another_schema_the_sum_is_a_part(tmp_path: Path, executor:
     assert output["cutflow"]["x"]["all"]["raw"] == 40
     assert total(output) == pytest.approx(5000.0)
     metadata["reader_options"] = {"names": "met=x"}  # type: ignore[assignment]
-    with pytest.raises(OptionError, match="the schema Other reads it and has none"):
+    with pytest.raises(OptionError, match="with the schema Other coffea opens ROOT files itself"):
         runner(fileset, processor)
 
 

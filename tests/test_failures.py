@@ -179,7 +179,7 @@ def test_a_server_that_is_not_there(name: str) -> None:
 def test_a_disk_that_does_not_answer(tmp_path: Path, code: int) -> None:
     path = str(tmp_path / "a.root")
     with (
-        pytest.raises(NetworkError, match=r"a\.root cannot be read now .*; its disk does not ans"),
+        pytest.raises(NetworkError, match=r"a\.root cannot be read now .*; its disk does not"),
         damage(path, "a ROOT file"),
     ):
         raise OSError(code, "as the system says it")

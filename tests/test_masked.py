@@ -427,9 +427,7 @@ def test_bad_options(options: dict[str, Any], message: str) -> None:
 
 def test_the_output_is_given_by_one_of_its_names() -> None:
     for both in ({"output": "product", "form": "joint"}, {"output": "joint", "form": "joint"}):
-        with pytest.raises(
-            OptionError, match=r"both output='\w+' and form='joint', its former nam"
-        ):
+        with pytest.raises(OptionError, match=r"both output='\w+' and form='joint', its former"):
             ModelOptions(**both)  # type: ignore[arg-type]
     assert type(ModelOptions().output) is str
     assert replace(ModelOptions(), width=64).output == "product"

@@ -56,7 +56,9 @@ def demo(
     Example: `hepmtp demo --output hepmtp-demo`
     """
     from hepmtp.cli.demo import run_demo
+    from hepmtp.report.folder import can_write
 
+    can_write(output)
     with epoch_bars() as show:
         run_demo(output, quick=quick, seed=seed, progress=show)
     _found(output)

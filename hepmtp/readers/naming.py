@@ -51,7 +51,7 @@ class Layout(NamedTuple):
     #: Further branches by their keys.
     branches: Mapping[str, str]
     #: Options of the reader that name branches, and what the names of these are made of it.
-    options: Mapping[str, str]
+    naming: Mapping[str, str]
 
     def keys(self) -> dict[str, str]:
         """Keys of single branches and their names in the layout."""
@@ -63,14 +63,14 @@ class Layout(NamedTuple):
     def check(self, reader: str, names: Mapping[str, str | None]) -> None:
         """Raise OptionError for a key that does not exist, or that cannot be none."""
         single = self.keys()
-        legal = [*self.collections, *single, *self.options]
+        legal = [*self.collections, *single, *self.naming]
         for key, value in names.items():
             if key not in legal:
                 raise OptionError(
                     f"{reader}: option names has no key {key!r}; it has {', '.join(legal)}"
                 )
             may = [*(key for key in self.collections if key in _PARTICLES)]
-            may += [key for key in self.options if key == "weight"]
+            may += [key for key in self.naming if key == "weight"]
             if value is None and key in self.collections:
                 parts = dict(self.collections[key].branches(key))
                 if said := [part for part in parts if part in names]:
@@ -148,7 +148,7 @@ def renamed(
     for key, value in names.items():
         if key in layout.collections or value is None:
             continue
-        for name, asked in _wanted(single, layout.options, key, value):
+        for name, asked in _wanted(single, layout.naming, key, value):
             spelled = asked.replace(":", ".")
             if spelled in known:
                 found[name] = known[spelled]

@@ -49,8 +49,8 @@ GROUPS: dict[str, Group] = {
     "executors": Group(
         "Executors",
         "executor",
-        "Every format on every executor, twelve events in chunks of five. A file is damaged in its "
-        "last third, and is left out or stops the run.",
+        "Every format on every executor, twelve events in chunks of five. A file is damaged in a "
+        "part of it, which is left out or stops the run.",
     ),
     "runner": Group(
         "Arguments of HepRunner",

@@ -73,9 +73,9 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """All tests; arguments after -- go to pytest."""
+    """All tests, on two cores, a file of them on one; arguments after -- go to pytest."""
     install(session, "-e", ".[league,simulation]", group="test")
-    session.run(BIN / "pytest", *session.posargs)
+    session.run(BIN / "pytest", "--numprocesses=2", "--dist=loadfile", *session.posargs)
 
 
 @nox.session(default=False)

@@ -87,6 +87,7 @@ def test_the_folder_is_what_the_docs_say(demo: Demo) -> None:
     tables = {f"{name}.{kind}" for name in ("performance", "selection") for kind in ("csv", "md")}
     expected = {
         "run.json",
+        "accounting.json",
         "histograms.json",
         "cutflow.json",
         "columns.safetensors",

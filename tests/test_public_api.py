@@ -123,4 +123,5 @@ PAGES = [
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_what_the_pages_name_exists(page: Path) -> None:
     for name in set(re.findall(r"\bhepmtp(?:\.\w+)+", page.read_text(encoding="utf-8"))):
-        assert pkgutil.resolve_name(name) is not None, name
+        if name != "hepmtp.json":  # a file of every saved folder
+            assert pkgutil.resolve_name(name) is not None, name

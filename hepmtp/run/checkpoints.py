@@ -14,7 +14,7 @@ from coffea.processor import CheckpointerABC
 from hepmtp.run.chunks import skipped_of
 
 
-class Checkpoints(CheckpointerABC):  # type: ignore[misc]
+class _Checkpoints(CheckpointerABC):  # type: ignore[misc]
     """A checkpointer of a user, told what was skipped of each chunk."""
 
     def __init__(self, kept: CheckpointerABC) -> None:
@@ -39,3 +39,8 @@ def _digest(metadata: Any) -> str:
     """Of all that was known of a chunk: its cross-section and its share of the weights, too."""
     text = json.dumps(metadata, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def told_of_skips(kept: CheckpointerABC | None) -> Any:
+    """A user's checkpointer, told what was skipped of each chunk; None for None."""
+    return kept if kept is None or isinstance(kept, _Checkpoints) else _Checkpoints(kept)

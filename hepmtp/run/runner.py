@@ -21,7 +21,7 @@ from hepmtp.errors import ReadError
 from hepmtp.readers.failures import tried
 from hepmtp.readers.root import HepmtpSchema
 from hepmtp.run.arguments import check_arguments, check_call, made_chunks
-from hepmtp.run.checkpoints import Checkpoints
+from hepmtp.run.checkpoints import told_of_skips
 from hepmtp.run.chunks import ChunkSource, path_of, skipped_of
 from hepmtp.run.failing import is_left_out, tried_on_worker
 from hepmtp.run.plan import Plan, plan_of
@@ -74,8 +74,7 @@ class HepRunner(Runner):  # type: ignore[misc]
         check_arguments(self)
         if self.metadata_cache is None:
             self.metadata_cache = _Forgetful()
-        if self.checkpointer is not None and not isinstance(self.checkpointer, Checkpoints):
-            self.checkpointer = Checkpoints(self.checkpointer)
+        self.checkpointer = told_of_skips(self.checkpointer)
         super().__post_init__()
 
     def preprocess(

@@ -177,9 +177,17 @@ def test_a_sideband_of_data_trains_only_if_that_is_said(files: Any) -> None:
     assert one["SR"]["sumw"] == one["SR"]["raw"]
 
 
-def test_sideband_is_for_data() -> None:
+def test_sideband_is_for_data(files: Any) -> None:
     events = events_of(7, 10)
     assert sideband_of(events, CR) is events
+    with pytest.raises(TrainingError, match="the sideband CR is one of data, and none of ttbarW"):
+        train_detectors(
+            [dataset("ttbarW", files["ttbarW"], "background")],
+            MaskedTokenDetector(**TINY),
+            corpus=CorpusProcessor,
+            executor=None,
+            sideband=CR,
+        )
 
 
 def test_an_old_detector_says_that_it_does_not_know(caplog: pytest.LogCaptureFixture) -> None:

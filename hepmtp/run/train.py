@@ -71,6 +71,12 @@ def train_detectors(
     skip_bad
         leave out files that cannot be read.
     """
+    if sideband is not None and all(one.role != "data" for one in datasets):
+        raise TrainingError(
+            f"the sideband {sideband.name} is one of data, and none of "
+            f"{', '.join(one.name for one in datasets)} has the role data: leave it out, or give "
+            "that role"
+        )
     sample = read(datasets, stop=sample_events, skip_bad=skip_bad)
     options: dict[str, Any] = {}
     if sideband is not None:

@@ -215,6 +215,17 @@ def test_runner_arguments_that_mean_nothing_are_refused(executor: Any) -> None:
         HepRunner(executor, format="parquet")
 
 
+def test_events_of_lost_files_that_nobody_counted_are_guessed_and_that_is_said() -> None:
+    lost = Loss("lost", "/x/b.root", 0, None, None, "b.root is damaged")
+    assert incomplete({"a": Account(files=2, files_read=1, losses=[lost])}) == [
+        (
+            "a: 0 events or more in 1 of 2 files were lost; first: b.root is damaged (where a sum "
+            "of weights is given for the data set, such files are taken for as large as its "
+            "others on average)"
+        )
+    ]
+
+
 def test_accounts_are_plain_data() -> None:
     one = Account(files=2, losses=[Loss("lost", "a.root", 1, 5, None, "why")])
     assert Account.from_dict(one.as_dict()) == one

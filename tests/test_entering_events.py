@@ -111,6 +111,15 @@ def test_a_type_that_allows_missing_values_is_no_matter(events: ak.Array) -> Non
             r"event 1: MET\.pt is -1\.0, expected finite and >= 0",
         ),
         (lambda e: e[["Particle", "MET", "weight"]], r"events have no field 'event'"),
+        (
+            lambda e: ak.with_field(e, ak.firsts(e.Particle), "Particle"),
+            r"Particle has 1 dimension, expected a list in each event",
+        ),
+        (
+            lambda e: ak.with_field(e, ak.unflatten(e.Particle, [1, 1, 1]), "Particle"),
+            r"Particle has 3 dimensions, expected a list in each event",
+        ),
+        (lambda e: e[0], r"this is a single event, expected an array: take events\[i : i \+ 1\]"),
     ],
 )
 def test_what_can_mean_anything_is_refused(

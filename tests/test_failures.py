@@ -33,11 +33,12 @@ def zstd(data: bytes) -> bytes:
 
 
 class Playing(ThreadingHTTPServer):
-    """Files on loopback; `status` answers everything, `cut` ends every body half way."""
+    """Files on loopback: `status` answers all, `cut` halves bodies, `parts` are given or not."""
 
     folder: Path
     status = 0
     cut = False
+    parts = True
 
     def url(self, name: str) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}/{name}"
@@ -59,14 +60,15 @@ class Handler(BaseHTTPRequestHandler):
     def answer(self, *, with_body: bool) -> None:
         path = self.server.folder / self.path.partition("?")[0].strip("/")
         data = path.read_bytes() if path.is_file() else b""
-        status = self.server.status or (206 if path.is_file() else 404)
+        there = 206 if self.server.parts else 200
+        status = self.server.status or (there if path.is_file() else 404)
         start, stop = 0, len(data)
         if status == 206:
             first, _, last = (
                 self.headers.get("Range", "bytes=0-").removeprefix("bytes=").partition("-")
             )
             start, stop = int(first), min(int(last or stop), stop - 1) + 1
-        body = data[start:stop] if status == 206 else b""
+        body = data[start:stop] if status in (200, 206) else b""
         self.send_response(status)
         if status == 206:
             self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{len(data)}")
@@ -195,6 +197,13 @@ def test_a_disk_that_does_not_answer(tmp_path: Path, code: int) -> None:
         damage(path, "a ROOT file"),
     ):
         raise OSError("not a magic number")
+
+
+def test_a_server_that_gives_whole_files_only(server: Playing) -> None:
+    server.parts = False
+    with pytest.raises(ReadError, match=r"gives no parts of files; download it") as found:
+        RootReader().read(server.url("a.root"))
+    assert "damaged" not in str(found.value)
 
 
 def test_names_that_the_system_refuses(tmp_path: Path) -> None:

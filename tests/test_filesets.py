@@ -349,6 +349,30 @@ def test_numbers_and_names_that_cannot_be(folder: Path) -> None:
         read_fileset(with_metadata(filename="x"))
 
 
+@pytest.mark.parametrize(
+    ("key", "advice"),
+    [
+        ("Role", "write 'role'"),
+        ("IsMC", "write 'isMC'"),
+        ("Xsec", "write 'xsec'"),
+        ("crossSection_pb", "write 'cross_section_pb'"),
+        ("sumGenWeights", "write 'sum_genweights'"),
+        ("units", r"say it to the reader, 'reader_options': \{'units'"),
+        ("tree", "write 'treename' beside 'files'"),
+    ],
+)
+def test_keys_that_would_have_no_effect(folder: Path, key: str, advice: str) -> None:
+    metadata = {key: "data", "year": 2018}
+    with pytest.raises(ManifestError, match=f"'x': the metadata key '{key}' would have.*{advice}"):
+        read_fileset({"x": {"files": ["a.root"], "metadata": metadata}})
+
+
+def test_keys_of_the_users_own_are_carried(folder: Path) -> None:
+    metadata = {"type": "data", "year": 2018, "cross_section": 2.0, "Campaign": "a"}
+    found = read_fileset({"x": {"files": ["a.root"], "metadata": metadata}})
+    assert found["x"].metadata == metadata
+
+
 def test_files_that_are_not_there(folder: Path) -> None:
     for path, message in (
         ("no.root", r"data set 'x': .*no.root does not exist; check the name"),

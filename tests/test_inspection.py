@@ -10,6 +10,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import uproot
 from contracts import hepmtp
 
 from hepmtp.errors import ReadError
@@ -227,6 +228,15 @@ def test_unknown_files_are_refused(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(data)
         with pytest.raises(ReadError, match=message):
             inspect(tmp_path / name)
+    with uproot.recreate(tmp_path / "puppi.root") as file:
+        names = ("JetPUPPI.PT", "JetPUPPI.BTag", "MissingET.MET")
+        file.mktree("Delphes", dict.fromkeys(names, "float64"))
+    with pytest.raises(
+        ReadError,
+        match=r"Delphes needs Jet\.PT, Jet\.BTag too: if they have other names, give the reader "
+        r"and its option names, jets=JetPUPPI say",
+    ):
+        inspect(tmp_path / "puppi.root")
     with pytest.raises(ReadError, match=r"nothing\.root does not exist"):
         inspect(tmp_path / "nothing.root")
     bad = write(tmp_path / "bad.csv", [*LINES, "1;p;x;2;3;"])

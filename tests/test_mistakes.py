@@ -262,6 +262,14 @@ def test_what_errors_say() -> None:
         "error: /x: permission denied; choose another place, or change its mode",
         2,
     )
+    letters = UnicodeEncodeError("utf-8", "a\udcc3.csv", 1, 2, "surrogates not allowed")
+    assert told(letters) == (
+        (
+            "error: a name is not ASCII, and this environment has no other letters: set "
+            "PYTHONUTF8=1, or LC_ALL=C.UTF-8"
+        ),
+        2,
+    )
     assert told(TimeoutError("the scheduler is silent"))[0] == "error: the scheduler is silent"
     assert told(OSError())[0] == "error: OSError"
     assert "a smaller --chunksize" in told(MemoryError())[0]

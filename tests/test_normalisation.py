@@ -142,6 +142,14 @@ def test_data_are_counted(files: Any, executor: Any) -> None:
     assert output["cutflow"]["x"]["all"]["raw"] == 50  # nothing is split off
 
 
+@pytest.mark.parametrize(("weight", "said"), [(1.0, ""), (0.5, "these data have weights other")])
+def test_data_of_other_weights_are_no_counts_and_that_is_said(weight: float, said: str) -> None:
+    found = tally({"isMC": False}, np.full(4, weight), events=4)
+    note = normalisation(found).note
+    assert note.startswith(said)
+    assert bool(note) == bool(said)
+
+
 def nano(path: Path, *, n: int, total: float | None) -> Path:
     """A NanoAOD file of `n` events of weight 2 and, in its Runs tree, their sum before a skim."""
     one = {"pt": [50.0], "eta": [0.1], "phi": [0.2], "mass": [5.0], "btagDeepFlavB": [0.9]}

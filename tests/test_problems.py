@@ -9,7 +9,7 @@ import pytest
 from hist.axis import Regular
 
 from hepmtp.events.regions import RegionInfo
-from hepmtp.report.problems import LEAST, problems
+from hepmtp.report.problems import LEAST, problems, twice
 from hepmtp.statistics.accounting import Account
 from hepmtp.statistics.histograms import book, fill
 
@@ -90,3 +90,24 @@ def test_events_without_columns_are_no_problem() -> None:
     output = made({"a": {"CR": 12, "SR": 2}}, 2.5)
     del output["columns"]
     assert problems(output, ["a"], REGIONS, background=["a"]) == []
+
+
+def test_events_that_come_again_are_counted() -> None:
+    def table(source: int, *event: int) -> dict[str, Any]:
+        return {"source": np.full(len(event), source, np.uint64), "event": np.array(event)}
+
+    def joined(*tables: dict[str, Any]) -> dict[str, Any]:
+        return {key: np.concatenate([one[key] for one in tables]) for key in tables[0]}
+
+    both = {"a": table(7, 0, 1, 2), "b": table(7, 3, 4), "c": table(8, 0, 1, 2)}
+    assert list(twice(both)) == []
+    assert list(twice(both | {"d": table(7, 2, 3, 5)})) == [
+        (
+            "2 events come again (in a, b, d): a file, or a copy of it, is given more than once "
+            "and counts each time; keep one."
+        )
+    ]
+    (of_one,) = twice({"a": joined(table(9, 0, 1), table(9, 0, 1)), "b": table(7, 1)})
+    assert of_one.startswith("2 events come again (in a): ")
+    assert list(twice({"a": table(0, 0, 1), "b": table(0, 0, 1)})) == []  # nobody knows of what
+    assert list(twice({"a": {"score:x": np.zeros(3)}})) == []

@@ -57,6 +57,11 @@ def _known(error: BaseException) -> str | None:
         return f"{_FULL[error.errno]}{where}; make room, or choose another folder"
     if "No space left on device" in str(error):
         return f"{_FULL[errno.ENOSPC]}; make room, or choose another folder"
+    if isinstance(error, UnicodeEncodeError) and "surrogates" in error.reason:
+        return (
+            "a name is not ASCII, and this environment has no other letters: set PYTHONUTF8=1, or "
+            "LC_ALL=C.UTF-8"
+        )
     if isinstance(error, MemoryError):
         return "there is not enough memory; use a smaller --chunksize, or fewer events"
     if type(error).__name__ in _KILLED:

@@ -14,13 +14,24 @@ from typing import Any
 from hepmtp.errors import EventError, ManifestError, ReadError
 from hepmtp.events.record import role_of
 from hepmtp.readers.lines import is_remote
-from hepmtp.statistics.normalisation import known
+from hepmtp.statistics.normalisation import KEYS, known
 
 #: What coffea itself writes into the metadata of events.
 RESERVED = frozenset({
     "dataset", "filename", "treename", "metadata", "entrystart", "entrystop", "fileuuid",
     "numentries", "uuid", "clusters", "preload",
 })  # fmt: skip
+#: Keys that mean something here; other keys are the user's own.
+_MEANT = (
+    *("role", "isMC", "is_mc", "isData", "is_data", "process", "energy_tev"),
+    *("reader", "reader_options"),
+    *(spelling for name, others in KEYS.items() for spelling in (name, *others)),
+)
+#: Keys that mean something elsewhere, and how it is said there.
+_ELSEWHERE = {
+    "units": "say it to the reader, 'reader_options': {'units': ...}",
+    "tree": "write 'treename' beside 'files'",
+}
 #: No collider has more: such a number is in GeV [TeV].
 _LARGEST_ENERGY = 1000.0
 
@@ -48,6 +59,7 @@ def check_metadata(dataset: str, given: Any) -> dict[str, Any]:
         raise ReadError(
             f"data set {dataset!r}: metadata {clash} are coffea's own; choose other names"
         )
+    _check_spelling(dataset, metadata)
     try:
         role_of(metadata)
     except EventError as error:
@@ -74,6 +86,22 @@ def check_metadata(dataset: str, given: Any) -> dict[str, Any]:
                 f"data set {dataset!r}: {key} is {short(metadata[key])}, expected {expected}"
             )
     return metadata
+
+
+def _check_spelling(dataset: str, metadata: Mapping[Any, Any]) -> None:
+    """Refuse keys that are ours but for capitals and underscores, or are said elsewhere."""
+    meant = {_bare(key): key for key in reversed(_MEANT)}
+    for key in metadata.keys() - set(_MEANT):
+        bare = _bare(str(key))
+        advice = f"write {meant[bare]!r}" if bare in meant else _ELSEWHERE.get(bare)
+        if advice is not None:
+            raise ManifestError(
+                f"data set {dataset!r}: the metadata key {key!r} would have no effect; {advice}"
+            )
+
+
+def _bare(key: str) -> str:
+    return key.lower().replace("_", "").replace("-", "")
 
 
 def check_there(dataset: str, path: str) -> None:

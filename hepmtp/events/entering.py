@@ -55,10 +55,17 @@ def as_events(events: ak.Array) -> ak.Array:
     [[50.0]]
     """
     global _last_checked  # noqa: PLW0603 (one array, weakly: many detectors score the same)
+    if isinstance(events, ak.Record):
+        raise EventError("this is a single event, expected an array: take events[i : i + 1]")
     layout = events.layout if isinstance(events, ak.Array) else None
     if layout is not None and _last_checked() is layout:
         return events
     check_fields(events)
+    if (depth := events.Particle.ndim) != 2:
+        raise EventError(
+            f"Particle has {depth} dimension{'s' * (depth != 1)}, expected a list in each event: "
+            "one particle of each is events.Particle[:, :1]"
+        )
     if layout is None or any(_may_miss(_field(layout.form, name)) for name in RECORD):
         events = _without_options(events)
     check_columns(events)

@@ -133,6 +133,7 @@ def _by_branches(path: str, layouts: Mapping[str, type[FileReader]]) -> str:
         nearest = min(missing, key=lambda name: len(missing[name]) / len(layouts[name].branches))
         near = (
             f"; {_names([nearest])} needs {', '.join(missing[nearest])} too"
+            f"{_named(layouts[nearest])}"
             if len(missing[nearest]) < len(layouts[nearest].branches)
             else ""
         )
@@ -148,6 +149,13 @@ def _by_branches(path: str, layouts: Mapping[str, type[FileReader]]) -> str:
         f"{path} has no events of a known layout; found: {'; '.join(found) or 'no tree'}; known "
         f"are the layouts of {_names(layouts)}; name a reader of your own for it"
     )
+
+
+def _named(reader: Any) -> str:
+    """Advice for a file whose branches have other names, if its reader takes such."""
+    if "names" not in getattr(reader, "__dataclass_fields__", {}):
+        return ""
+    return ": if they have other names, give the reader and its option names, jets=JetPUPPI say"
 
 
 def _names(readers: Iterable[str]) -> str:

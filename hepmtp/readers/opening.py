@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import fsspec
 import uproot
 
-from hepmtp.errors import ReadError
+from hepmtp.errors import NetworkError, ReadError
 from hepmtp.readers.lines import check_file, damage, is_remote
 from hepmtp.readers.naming import Known, near
 
@@ -211,10 +212,30 @@ def open_root(path: str) -> Iterator[Any]:
     source = {} if is_remote(path) else {"handler": uproot.MultithreadedFileSource}
     if not is_remote(path):
         check_file(path)
-    with damage(path, ROOT):
-        file = uproot.open({path: None}, array_cache=None, **source)
+    try:
+        with damage(path, ROOT):
+            file = uproot.open({path: None}, array_cache=None, **source)
+    except NetworkError:
+        raise
+    except ReadError:
+        if _gives_parts(path):
+            raise
+        raise ReadError(
+            f"{path}: the server gives no parts of files; download it, then name the copy"
+        ) from None
     with file:
         yield file
+
+
+def _gives_parts(path: str) -> bool:
+    """Whether a server gives parts of this file; true of all but web servers that do not say so."""
+    if not path.startswith(("http://", "https://")):
+        return True
+    try:
+        system, name = fsspec.core.url_to_fs(path)
+        return bool(system.info(name).get("partial"))
+    except Exception:  # noqa: BLE001 (each protocol has errors of its own)
+        return True
 
 
 def names_of_branches(path: str, first: Iterable[str] = ()) -> Iterator[tuple[str, Known]]:

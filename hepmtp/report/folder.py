@@ -36,7 +36,7 @@ from hepmtp.report.known import (
     note_of,
 )
 from hepmtp.report.page import write_page
-from hepmtp.report.problems import problems, remarks
+from hepmtp.report.problems import problems, remarks, twice
 from hepmtp.report.rows import (
     TABLES,
     observations,
@@ -250,6 +250,7 @@ def _said(
 ) -> Iterator[str]:
     """Sentences on what the run does not allow, does not know, and does not show."""
     yield from remarks(h, info.regions, names_of(datasets, "background"))
+    yield from twice(output.get("columns", {}))
     yield from doubts(datasets, normalisations(output, datasets))
     if info.blind:
         yield (

@@ -88,6 +88,35 @@ def remarks(
     yield from _without_background(h, regions, background)
 
 
+def twice(columns: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """A sentence on events that are in a run more than once, by source and event.
+
+    Parameters
+    ----------
+    columns
+        data set -> column -> values; events without a source are not looked at.
+    """
+    tables = {
+        name: [np.asarray(getattr(one[key], "value", one[key])) for key in ("source", "event")]
+        for name, one in columns.items()
+        if {"source", "event"} <= one.keys()
+    }
+    if not tables:
+        return
+    names = list(tables)
+    source, event = (np.concatenate(parts) for parts in zip(*tables.values(), strict=True))
+    of = np.repeat(np.arange(len(names)), [len(one[0]) for one in tables.values()])
+    order = np.lexsort((event, source))
+    source, event, of = source[order], event[order], of[order]
+    again = (source[1:] == source[:-1]) & (event[1:] == event[:-1]) & (source[1:] != 0)
+    if again.any():
+        same = np.unique(np.concatenate([of[1:][again], of[:-1][again]]))
+        yield (
+            f"{int(again.sum())} events come again (in {', '.join(names[k] for k in same)}): a "
+            "file, or a copy of it, is given more than once and counts each time; keep one."
+        )
+
+
 def _without_background(
     h: Histogram, regions: Sequence[RegionInfo], background: Sequence[str]
 ) -> Iterator[str]:

@@ -10,6 +10,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
+#: Said of a data set with lost files whose events nobody could count.
+_GUESSED = (
+    " (where a sum of weights is given for the data set, such files are taken for as large as its "
+    "others on average)"
+)
+
 
 class Loss(NamedTuple):
     """Events of a file that were not analysed.
@@ -87,7 +93,7 @@ def incomplete(accounts: Accounting) -> list[str]:
             files = len({loss.file for loss in rows})
             found.append(
                 f"{name}: {how_many}{of_weight} in {files} of {one.files} files were {kind}; "
-                f"first: {rows[0].reason}"
+                f"first: {rows[0].reason}" + ("" if _known(rows) else _GUESSED)
             )
     return found
 

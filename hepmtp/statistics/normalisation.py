@@ -47,6 +47,8 @@ _SCALED = (
     "to stand for all, and are no counts"
 )
 
+_WEIGHTED = "these data have weights other than 1: what is called observed are sums of them"
+
 
 class Known(NamedTuple):
     """What the metadata of a data set say of its normalisation; None if nothing."""
@@ -200,9 +202,9 @@ def normalisation(found: Mapping[str, Any], *, luminosity: float | None = None) 
     if found["role"] == {"data"}:
         given = next(iter(found["known"])) if len(found["known"]) == 1 else Known()
         scaled = True in found.get("scaled", ())
-        return Normalisation(
-            "data", luminosity_ifb=given.luminosity_ifb, note=_SCALED * scaled, **read
-        )
+        weighted = found["unweighted"] != found["events"]
+        note = _SCALED if scaled else _WEIGHTED * weighted
+        return Normalisation("data", luminosity_ifb=given.luminosity_ifb, note=note, **read)
     if len(found["known"]) > 1:
         return Normalisation(
             "none", note="its files have different cross-sections or luminosities", **read

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from loopback import serving
 
 from hepmtp.cli import main
 from hepmtp.datasets.fetch import fetch
@@ -120,14 +121,9 @@ def handler(zenodo: Zenodo) -> type[BaseHTTPRequestHandler]:
 def zenodo() -> Iterator[Zenodo]:
     played = Zenodo()
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler(played))
-    played.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield played
-    played.closing.set()
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(server) as played.url:
+        yield played
+        played.closing.set()
 
 
 Fetch = Callable[..., list[str]]

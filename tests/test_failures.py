@@ -7,7 +7,6 @@ import errno
 import gzip
 import lzma
 import socket
-import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from loopback import serving
 
 from hepmtp.errors import NetworkError, ReadError
 from hepmtp.events.record import make_events
@@ -83,11 +83,7 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Playing]:
     server = Playing(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True  # fsspec keeps its connections open
-    server.block_on_close = False
     server.folder = tmp_path
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
     (tmp_path / "a.csv").write_text(LINE * 1000)
     events = make_events(
         counts=[1],
@@ -100,10 +96,8 @@ def server(tmp_path: Path) -> Iterator[Playing]:
         met_phi=[0.0],
     )
     write_root(tmp_path / "a.root", [events])
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(server):
+        yield server
 
 
 READERS: dict[str, Reader] = {"a.csv": DarkMachinesCSV(), "a.root": RootReader()}

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import gzip
 import re
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from coffea.processor import IterativeExecutor, ProcessorABC
+from loopback import serving
 
 from hepmtp.datasets.files import fileset, read
 from hepmtp.datasets.names import select
@@ -81,18 +81,12 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
     server = Served(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True  # fsspec keeps its connections open
-    server.block_on_close = False
     server.folder = tmp_path
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
     text = "".join(LINE.format(i) for i in range(1000)).encode()
     (tmp_path / "a.csv").write_bytes(text)
     (tmp_path / "b.csv.gz").write_bytes(gzip.compress(text))
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(server):
+        yield server
 
 
 @pytest.mark.parametrize("name", ["a.csv", "b.csv.gz"])

@@ -186,16 +186,14 @@ def _able(dataset: Dataset, option: str) -> dict[str, bool]:
     """Whether each reader of a data set's files has this option; bad files are left to the run."""
     from hepmtp.datasets.files import files_of
     from hepmtp.readers.formats import reader_name
-    from hepmtp.storage import current_name, resolve
+    from hepmtp.readers.options import has_option
+    from hepmtp.storage import resolve
 
     names = [dataset.reader] if dataset.reader else []
     for one in files_of(dataset, digests=False, missing_ok=True) if not names else ():
         with contextlib.suppress(ReadError):
             names.append(reader_name(one.path))
-    return {
-        name: option in getattr(resolve(current_name(name)), "__dataclass_fields__", {})
-        for name in dict.fromkeys(names)
-    }
+    return {name: has_option(resolve(name), option) for name in dict.fromkeys(names)}
 
 
 def _with_tree(dataset: Dataset, tree: str) -> Dataset:

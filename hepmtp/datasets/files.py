@@ -23,7 +23,7 @@ from hepmtp.events.record import concatenate, with_metadata
 from hepmtp.readers import Reader
 from hepmtp.readers.formats import load_reader, reader_name
 from hepmtp.readers.lines import is_remote
-from hepmtp.storage import current_name, resolve
+from hepmtp.storage import resolve
 
 _LOG = logging.getLogger(__name__)
 
@@ -172,7 +172,7 @@ def _options(dataset: Dataset, paths: Iterable[str]) -> dict[str, Any]:
         return options
     told: dict[str, bool] = {}  # whether each reader must be told
     for name in {dataset.reader or reader_name(path): None for path in paths}:
-        reader = resolve(current_name(name))
+        reader = resolve(name)
         option = getattr(reader, "__dataclass_fields__", {}).get("units")
         unit = getattr(reader, "unit", None)
         its = {1e-3: "MeV", 1.0: "GeV"}.get(unit) if isinstance(unit, float) else None

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hepmtp.errors import EventError, ManifestError, ReadError
-from hepmtp.events.record import role_of
+from hepmtp.events.record import SIMULATED, role_of
 from hepmtp.readers.lines import is_remote
 from hepmtp.statistics.normalisation import KEYS, known
 
@@ -21,12 +21,13 @@ RESERVED = frozenset({
     "dataset", "filename", "treename", "metadata", "entrystart", "entrystop", "fileuuid",
     "numentries", "uuid", "clusters", "preload",
 })  # fmt: skip
-#: Keys that mean something here; other keys are the user's own.
-_MEANT = (
-    *("role", "isMC", "is_mc", "isData", "is_data", "process", "energy_tev"),
-    *("reader", "reader_options"),
+#: Keys that have a place of their own in a data set.
+PLACED = (
+    *("role", "process", "energy_tev", "reader", "reader_options"),
     *(spelling for name, others in KEYS.items() for spelling in (name, *others)),
 )
+#: Keys that mean something here; other keys are the user's own.
+_MEANT = (*PLACED, *SIMULATED)
 #: Keys that mean something elsewhere, and how it is said there.
 _ELSEWHERE = {
     "units": "say it to the reader, 'reader_options': {'units': ...}",

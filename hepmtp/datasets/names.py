@@ -16,22 +16,18 @@ from typing import cast
 from hepmtp.datasets.fileset_files import is_fileset
 from hepmtp.datasets.filesets import FilesetEntry, read_fileset
 from hepmtp.datasets.manifest import NUMBERS, Dataset
+from hepmtp.datasets.metadata import PLACED
 from hepmtp.datasets.paths import expand, split_tree
 from hepmtp.errors import EventError, ManifestError
 from hepmtp.events.record import ROLES, Role, role_of
 from hepmtp.readers.formats import endings
 from hepmtp.readers.lines import is_remote, open_file
-from hepmtp.statistics.normalisation import KEYS, known as known_numbers
+from hepmtp.statistics.normalisation import known as known_numbers
 
 #: What else names of files end in, before or behind the endings of `endings`.
 _PACKED = re.compile(r"\.(gz|bz2|xz|lzma|zst|lz4)$", re.IGNORECASE)
 _NUMBERED = re.compile(r"(\.pool)?\.root(\.\d+)?$", re.IGNORECASE)
 _OTHER = re.compile(r"\.[A-Za-z]{1,6}$")
-#: Metadata of a fileset that have a place of their own in a `Dataset`.
-_PLACED = {
-    *("role", "process", "reader", "reader_options", "energy_tev"),
-    *(spelling for name, others in KEYS.items() for spelling in (name, *others)),
-}
 
 
 def select(
@@ -233,6 +229,6 @@ def _from_entry(
         reader_options=dict(metadata.get("reader_options") or {}),
         energy_tev=metadata.get("energy_tev"),
         preload=entry.preload,
-        metadata={key: value for key, value in metadata.items() if key not in _PLACED},
+        metadata={key: value for key, value in metadata.items() if key not in PLACED},
         **{key: value for key, value in numbers.items() if key in NUMBERS},
     )

@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 import fsspec
 
 from hepmtp.errors import ReadError
+from hepmtp.readers.failures import reason_of
 from hepmtp.readers.lines import is_remote
 
 #: As uproot tells a file from a tree in it.
@@ -75,7 +76,6 @@ def _remote(pattern: str) -> list[str]:
         system, inner = fsspec.core.url_to_fs(pattern)
         return sorted(str(system.unstrip_protocol(one)) for one in system.glob(inner))
     except Exception as error:  # noqa: BLE001 (each protocol has errors of its own)
-        reason = f"{type(error).__name__}: {error}".split("\n", maxsplit=1)[0]
         raise ReadError(
-            f"{pattern}: its files cannot be listed ({reason}); name each of them"
+            f"{pattern}: its files cannot be listed ({reason_of(error)}); name each of them"
         ) from None

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from hepmtp.errors import EventError
 from hepmtp.events.ragged import owner
 from hepmtp.events.record import (
+    MAX_ETA,
     RECORD,
     check_columns,
     check_fields,
@@ -25,8 +26,6 @@ from hepmtp.events.record import (
     with_fields,
 )
 
-# no particle is farther along the beam [|eta|]: it stands for "none"
-_FARTHEST = 30.0
 # the content that `as_events` has last found to be right; changed events have another
 _last_checked: Callable[[], Any] = lambda: None
 
@@ -57,8 +56,8 @@ def as_events(events: ak.Array) -> ak.Array:
     global _last_checked  # noqa: PLW0603 (one array, weakly: many detectors score the same)
     if isinstance(events, ak.Record):
         raise EventError("this is a single event, expected an array: take events[i : i + 1]")
-    layout = events.layout if isinstance(events, ak.Array) else None
-    if layout is not None and _last_checked() is layout:
+    layout = events.layout
+    if _last_checked() is layout:
         return events
     check_fields(events)
     if (depth := events.Particle.ndim) != 2:
@@ -66,22 +65,17 @@ def as_events(events: ak.Array) -> ak.Array:
             f"Particle has {depth} dimension{'s' * (depth != 1)}, expected a list in each event: "
             "one particle of each is events.Particle[:, :1]"
         )
-    if layout is None or any(_may_miss(_field(layout.form, name)) for name in RECORD):
+    if any(_may_miss(_field(layout.form, name)) for name in RECORD):
         events = _without_options(events)
     check_columns(events)
     particles = events.Particle
     energy = ak.to_numpy(ak.flatten(particles.energy))
     eta = ak.to_numpy(ak.flatten(particles.eta))
-    if len(eta) and not (energy.min() > 0 and np.abs(eta).max() <= _FARTHEST):
+    if len(eta) and not (energy.min() > 0 and np.abs(eta).max() <= MAX_ETA):
         counts = ak.to_numpy(ak.num(particles))
         for bad, values, name, expected in (
             (energy <= 0, energy, "energy", "above 0, as that of any particle"),
-            (
-                np.abs(eta) > _FARTHEST,
-                eta,
-                "eta",
-                f"at most {_FARTHEST:g} in size",
-            ),
+            (np.abs(eta) > MAX_ETA, eta, "eta", f"at most {MAX_ETA:g} in size"),
         ):
             refuse_values(bad, values, f"Particle.{name}", counts, expected)
     if events.layout is layout:

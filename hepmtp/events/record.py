@@ -39,9 +39,13 @@ RECORD: tuple[str, ...] = ("Particle", "MET", "weight", "event", "source")
 PARTICLE_FIELDS: tuple[str, ...] = ("pt", "eta", "phi", "energy", "type")
 
 
-# keys that say whether events are simulated, and how their values are written
-_SIMULATED = {"isMC": True, "is_mc": True, "isData": False, "is_data": False}
+#: Keys of metadata that say whether events are simulated, and what true means in each.
+SIMULATED = {"isMC": True, "is_mc": True, "isData": False, "is_data": False}
 _TRUTH = {"true": True, "1": True, "false": False, "0": False}
+
+#: No particle is farther along the beam [|eta|]: such a value is of another unit or means "none".
+MAX_ETA = 30.0
+
 
 #: phi written with four digits can exceed pi by this much.
 PHI_ROUNDING = 5e-4
@@ -155,7 +159,7 @@ def role_of(found: Mapping[str, Any]) -> Role | None:
     role = found.get("role")
     if role is not None and role not in ROLES:
         raise EventError(f"role {role!r} is unknown; the roles are {', '.join(ROLES)}")
-    for key, simulated in _SIMULATED.items():
+    for key, simulated in SIMULATED.items():
         if key not in found:
             continue
         value = str(found[key]).lower()

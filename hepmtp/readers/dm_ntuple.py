@@ -14,8 +14,8 @@ import numpy as np
 
 from hepmtp.events.particles import ANTIMUON, B_JET, ELECTRON, JET, MUON, PHOTON, POSITRON
 from hepmtp.events.ragged import Bools, Ints, owner
+from hepmtp.events.record import MAX_ETA
 from hepmtp.readers.particles import (
-    MAX_ETA,
     MAX_PHI,
     Momenta,
     events_from,

@@ -97,17 +97,21 @@ def tried(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 
 
 def _may_pass(error: BaseException) -> bool:
-    ours = next((one for one in causes(error) if isinstance(one, HepmtpError)), None)
-    if ours is not None:
+    if (ours := ours_of(error)) is not None:
         return isinstance(ours, NetworkError)
     return meaning(error)[0] == "passes"
 
 
+def ours_of(error: BaseException) -> HepmtpError | None:
+    """The outermost error of ours among the causes."""
+    return next((one for one in causes(error) if isinstance(one, HepmtpError)), None)
+
+
 def told(error: BaseException) -> str:
     """What an error of ours among the causes says, else the innermost one."""
-    errors = list(causes(error))
-    ours = next((one for one in errors if isinstance(one, HepmtpError)), None)
-    return reason_of(errors[-1]) if ours is None else str(ours).split("\n", maxsplit=1)[0]
+    if (ours := ours_of(error)) is not None:
+        return str(ours).split("\n", maxsplit=1)[0]
+    return reason_of(list(causes(error))[-1])
 
 
 def reason_of(error: BaseException) -> str:

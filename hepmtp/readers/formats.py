@@ -20,7 +20,7 @@ from hepmtp import storage
 from hepmtp.errors import OptionError, ReadError
 from hepmtp.readers import FileReader, Reader
 from hepmtp.readers.lines import check_file, is_remote, look
-from hepmtp.readers.options import check_names
+from hepmtp.readers.options import check_names, has_option
 
 _ROOT = b"root"
 #: The reader of what hepmtp writes, which coffea can open by itself.
@@ -153,7 +153,7 @@ def _by_branches(path: str, layouts: Mapping[str, type[FileReader]]) -> str:
 
 def _named(reader: Any) -> str:
     """Advice for a file whose branches have other names, if its reader takes such."""
-    if "names" not in getattr(reader, "__dataclass_fields__", {}):
+    if not has_option(reader, "names"):
         return ""
     return ": if they have other names, give the reader and its option names, jets=JetPUPPI say"
 

@@ -6,7 +6,7 @@ The rule: an option that cannot be is refused when the reader is made, and not w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -66,6 +66,11 @@ def refusal(reader: Any, name: str, expected: str) -> OptionError:
     """The error for an option of a reader that is not what was expected."""
     value = getattr(reader, name)
     return OptionError(f"{type(reader).__name__}: option {name} is {value!r}, expected {expected}")
+
+
+def has_option(reader: Any, name: str) -> bool:
+    """Whether a reader, or its class, is a dataclass with this option."""
+    return is_dataclass(reader) and name in {one.name for one in fields(reader)}
 
 
 def check_names(name: str, cls: type, options: Iterable[str]) -> None:

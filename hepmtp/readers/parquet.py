@@ -21,6 +21,7 @@ from hepmtp.errors import ReadError
 from hepmtp.readers import FileReader
 from hepmtp.readers.columns import COLUMNS, check_columns, events_of, flat
 from hepmtp.readers.lines import check_file, check_range, damage
+from hepmtp.readers.opening import PARQUET
 
 # key of the schema's metadata: the sum of the weights of all generated events
 _GENERATED = b"hepmtp.generated_weight"
@@ -32,7 +33,7 @@ class ParquetReader(FileReader):
 
     format = "parquet that hepmtp wrote"
     endings = (".parquet",)
-    magic = b"PAR1"
+    magic = PARQUET
     branches = COLUMNS
 
     def num_events(self, path: str) -> int:

@@ -15,13 +15,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from hepmtp.events.particles import POSITRON
 from hepmtp.events.ragged import Bools, Floats, Ints, owner, ragged_arange, starts, wrap_phi
-from hepmtp.events.record import PHI_ROUNDING, make_events
+from hepmtp.events.record import MAX_ETA, PHI_ROUNDING, make_events
 from hepmtp.readers.options import Cut
 from hepmtp.readers.trees import Branches
 
 ELECTRON_MASS, MUON_MASS = 0.00051099895, 0.1056583755  #: GeV (PDG 2024)
 # what is beyond any collider: another unit, or a value that stands for "none".
-_MAX_PT, MAX_ETA, MAX_PHI = 1e5, 30.0, np.pi + PHI_ROUNDING
+_MAX_PT, MAX_PHI = 1e5, np.pi + PHI_ROUNDING
 NO_CUT: Cut = (0.0, float("inf"))
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from hepmtp.events.regions import RegionInfo, named
 from hepmtp.statistics.histograms import Histogram
+from hepmtp.statistics.performance import values_of
 
 
 def blind_regions(output: Mapping[str, Any], regions: Sequence[RegionInfo]) -> list[str]:
@@ -25,7 +26,7 @@ def blind_regions(output: Mapping[str, Any], regions: Sequence[RegionInfo]) -> l
     blind = {*signal, *named(regions, "")}
     for table in output.get("columns", {}).values():
         masks = {
-            one.name: np.asarray(getattr(mask, "value", mask), dtype=bool)
+            one.name: values_of(mask).astype(bool)
             for one in regions
             if (mask := table.get(f"region:{one.name}")) is not None
         }
@@ -73,11 +74,7 @@ def _emptied(h: Histogram, data: Sequence[str], blind: Sequence[str]) -> Histogr
 def _shown(table: Mapping[str, Any], blind: Sequence[str]) -> dict[str, Any]:
     """Columns of the events that pass a region that is not blind, without those that are."""
     hidden = {f"region:{name}" for name in blind}
-    left = {
-        name: np.asarray(getattr(values, "value", values))
-        for name, values in table.items()
-        if name not in hidden
-    }
+    left = {name: values_of(values) for name, values in table.items() if name not in hidden}
     masks = [values.astype(bool) for name, values in left.items() if name.startswith("region:")]
     length = len(next(iter(left.values()), ()))
     kept = np.any(masks, axis=0) if masks else np.zeros(length, dtype=bool)

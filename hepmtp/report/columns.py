@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 from hepmtp.errors import StorageError
-from hepmtp.statistics.performance import Columns
+from hepmtp.statistics.performance import Columns, values_of
 from hepmtp.storage import new_file
 
 #: Name of the file in the folder of a run.
@@ -26,7 +26,7 @@ def save_columns(folder: str | Path, columns: Columns) -> Path:
     """Write the columns of a processor's output into a run's folder."""
     arrays: dict[str, NDArray[Any]] = {}
     for dataset, table in columns.items():
-        plain = {name: np.asarray(getattr(one, "value", one)) for name, one in table.items()}
+        plain = {name: values_of(one) for name, one in table.items()}
         keys = [plain[name] for name in ("event", "source") if name in plain]
         order = np.lexsort(keys) if keys else slice(None)
         for name, values in plain.items():

@@ -175,6 +175,7 @@ def write_run(
         background=names_of(datasets, "background"),
         accounting=accounting,
     )
+    normalisation = normalisations(output, datasets)
     info = RunInfo(
         title=title or f"{about} on {', '.join(dataset.name for dataset in datasets)}",
         summary=summary,
@@ -186,12 +187,11 @@ def write_run(
         regions=regions,
         blind=blind,
         incomplete=incomplete(accounting or {}),
-        **_of_datasets(datasets, normalisations(output, datasets), histograms[about]),
+        **_of_datasets(datasets, normalisation, histograms[about]),
     )
+    said = _said(output, datasets, normalisation, info, histograms[about])
     info = replace(
-        info,
-        caption=_claimed(caption, info),
-        remarks=list(dict.fromkeys([*empty, *_said(output, datasets, info, histograms[about])])),
+        info, caption=_claimed(caption, info), remarks=list(dict.fromkeys([*empty, *said]))
     )
     _write_first(folder, info, histograms, output, accounting)
     attempt = Attempts()
@@ -246,12 +246,16 @@ def _claimed(caption: Caption | None, info: RunInfo) -> dict[str, Any]:
 
 
 def _said(
-    output: Output, datasets: Sequence[Dataset], info: RunInfo, h: Histogram
+    output: Output,
+    datasets: Sequence[Dataset],
+    normalisation: Mapping[str, Normalisation],
+    info: RunInfo,
+    h: Histogram,
 ) -> Iterator[str]:
     """Sentences on what the run does not allow, does not know, and does not show."""
     yield from remarks(h, info.regions, names_of(datasets, "background"))
     yield from twice(output.get("columns", {}))
-    yield from doubts(datasets, normalisations(output, datasets))
+    yield from doubts(datasets, normalisation)
     if info.blind:
         yield (
             f"Data are blind in {', '.join(info.blind)}: no figure, table or file shows them "

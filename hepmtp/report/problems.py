@@ -13,7 +13,7 @@ import numpy as np
 from hepmtp.events.regions import RegionInfo, named
 from hepmtp.statistics.accounting import Accounting
 from hepmtp.statistics.histograms import Histogram, yields
-from hepmtp.statistics.performance import detectors
+from hepmtp.statistics.performance import detectors, values_of
 
 #: Fewest events that a detector must give one value to be called one that sees nothing: a few
 #: events may well have the same number of jets.
@@ -97,7 +97,7 @@ def twice(columns: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
         data set -> column -> values; events without a source are not looked at.
     """
     tables = {
-        name: [np.asarray(getattr(one[key], "value", one[key])) for key in ("source", "event")]
+        name: [values_of(one[key]) for key in ("source", "event")]
         for name, one in columns.items()
         if {"source", "event"} <= one.keys()
     }
@@ -147,7 +147,7 @@ def _one_value(output: Mapping[str, Any]) -> Iterator[str]:
     columns = output.get("columns", {})
     for name in detectors(columns):
         tables = [table[key] for table in columns.values() if (key := f"score:{name}") in table]
-        score = np.concatenate([np.asarray(getattr(one, "value", one)) for one in tables])
+        score = np.concatenate([values_of(one) for one in tables])
         if len(score) >= LEAST and np.all(score == score[0]):
             yield (
                 f"Detector {name} gives one value, {score[0]:.6g}, to all {len(score)} events: it "

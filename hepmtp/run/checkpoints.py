@@ -11,7 +11,7 @@ from typing import Any
 
 from coffea.processor import CheckpointerABC
 
-from hepmtp.run.chunks import skipped_of
+from hepmtp.run.chunks import skipped_in
 
 
 class _Checkpoints(CheckpointerABC):  # type: ignore[misc]
@@ -28,9 +28,8 @@ class _Checkpoints(CheckpointerABC):  # type: ignore[misc]
 
     def save(self, output: Any, metadata: Any, processor_instance: Any) -> None:
         """Save the output of a chunk, and what its reader skipped beside it."""
-        skipped = skipped_of(str(metadata["filename"]))
-        if skipped is not None:
-            output["skipped"] = {item: tuple(skipped) for item in output["processed"]}
+        if skipped := skipped_in(output["processed"]):
+            output["skipped"] = skipped
         output["made_of"] = {_digest(metadata)}
         self.kept.save(output, metadata, processor_instance)
 

@@ -9,12 +9,13 @@ import io
 import json
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
 
 import awkward as ak
 import uproot
+from coffea.processor.executor import WorkItem
 from uproot.source.fsspec import FSSpecSource
 from uproot.source.object import ObjectSource
 
@@ -92,6 +93,12 @@ def skipped_of(name: str) -> Skipped | None:
     """What the reader left out of a chunk; None for any but the last that this thread has read."""
     skipped: Skipped | None = _here.skipped if _here.name == name else None
     return skipped
+
+
+def skipped_in(items: Iterable[WorkItem]) -> dict[WorkItem, tuple[Any, ...]]:
+    """What the readers of these chunks left out, of those that this thread has read last."""
+    found = {item: skipped_of(item.filename) for item in items}
+    return {item: tuple(one) for item, one in found.items() if one is not None}
 
 
 def is_chunk(name: str) -> bool:

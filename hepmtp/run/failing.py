@@ -13,8 +13,8 @@ from typing import Any
 
 from coffea.processor.executor import WorkItem
 
-from hepmtp.errors import HepmtpError, ReadError
-from hepmtp.readers.failures import causes, told, tried
+from hepmtp.errors import ReadError
+from hepmtp.readers.failures import causes, ours_of, told, tried
 from hepmtp.run.chunks import path_of
 
 # modules whose errors come from bytes that are not what they should be
@@ -46,15 +46,15 @@ def tried_on_worker(
         return tried(function, *args, **kwargs)
     except Exception as error:
         item = next((one for one in _flat(args) if isinstance(one, WorkItem)), None)
-        ours = [one for one in causes(error) if isinstance(one, HepmtpError)]
-        if not ours and item is not None and _is_of_bytes(error):
+        ours = ours_of(error)
+        if ours is None and item is not None and _is_of_bytes(error):
             where = f"{path_of(item.filename)}, entries {item.entrystart}-{item.entrystop}"
-            ours = [ReadError(f"{where}: damaged ({told(error)}); fetch or make it again")]
+            ours = ReadError(f"{where}: damaged ({told(error)}); fetch or make it again")
         if item is not None and is_left_out(error, skip):
-            return {"lost": {item: str(ours[0]) if ours else told(error)}}
-        if not ours:
+            return {"lost": {item: told(error) if ours is None else str(ours)}}
+        if ours is None:
             raise
-        cause = ours[0]
+        cause = ours
     raise cause  # out here, so that it is not its own context: Dask pickles those too
 
 
@@ -62,11 +62,9 @@ def is_left_out(error: BaseException, skip: bool | tuple[type[BaseException], ..
     """Whether an error is a failure to read that is to be left out."""
     if not skip:
         return False
-    errors = list(causes(error))
-    if isinstance(skip, tuple) and any(isinstance(one, skip) for one in errors):
+    if isinstance(skip, tuple) and any(isinstance(one, skip) for one in causes(error)):
         return True
-    ours = next((one for one in errors if isinstance(one, HepmtpError)), None)
-    if ours is not None:
+    if (ours := ours_of(error)) is not None:
         return isinstance(ours, ReadError)
     return _is_of_bytes(error)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from hepmtp.errors import OptionError, ReadError
 from hepmtp.readers import ChunkReader, FileReader, Reader
 from hepmtp.readers.formats import OWN_ROOT, load_reader, reader_name
 from hepmtp.readers.lines import Chunk, is_remote, split
+from hepmtp.readers.options import has_option
 from hepmtp.readers.root import TREE, HepmtpSchema, RootReader
 from hepmtp.run.chunks import chunk_name
 from hepmtp.statistics.normalisation import GENERATED, Known, known
@@ -107,7 +108,7 @@ def plan_of(wanted: Wanted, metadata: Mapping[str, Any], treename: str | None, r
         found = storage.resolve(name)
     except (ImportError, AttributeError, ValueError):
         found = load_reader(name)  # says why it cannot be made
-    takes_tree = is_dataclass(found) and "tree" in {one.name for one in fields(found)}
+    takes_tree = has_option(found, "tree")
     is_root = isinstance(found, type) and getattr(found, "magic", b"") == b"root"
     if schema is not HepmtpSchema and is_root:
         if given or options:
@@ -143,26 +144,17 @@ def plan_of(wanted: Wanted, metadata: Mapping[str, Any], treename: str | None, r
             f"{path}: align_clusters is for ROOT files that hepmtp wrote, and {name} reads chunks "
             "of chunksize events; leave it out"
         )
-    chunks = _chunks(path, reader, wanted.steps, runner.chunksize)
+    entries, chunks = _chunks(path, reader, wanted.steps, runner.chunksize)
     knows_bytes = isinstance(reader, ChunkReader) and wanted.steps is None
     generated, of_file = _generated(path, reader, known(metadata))
+    if coffea_opens and isinstance(reader, RootReader):
+        name_of_tree = reader.tree_name(path)
+        return Plan(path, name_of_tree, entries, None, wanted.steps, generated, of_file=of_file)
     named = tuple(
         (chunk_name(path, name, chunk, options=options, bytes_known=knows_bytes), chunk)
         for chunk in chunks
     )
-    return Plan(
-        path=path,
-        tree=reader.tree_name(path) if isinstance(reader, RootReader) else TREE,
-        entries=(
-            sum(chunk.n_entries for chunk in chunks)
-            if wanted.steps is None
-            else reader.num_events(path)
-        ),
-        chunks=None if coffea_opens else named,
-        steps=wanted.steps,
-        generated=generated,
-        of_file=of_file,
-    )
+    return Plan(path, TREE, entries, named, wanted.steps, generated, of_file=of_file)
 
 
 def _generated(path: str, reader: Reader, given: Known) -> tuple[float | None, bool]:
@@ -180,17 +172,17 @@ def _of_dataset(given: Known) -> float | None:
     return given.sum_weights or given.n_generated
 
 
-def _chunks(path: str, reader: Reader, steps: Steps | None, size: int) -> list[Chunk]:
-    """The chunks of what is wanted of a file."""
-    if steps is None:
-        if isinstance(reader, ChunkReader):
-            return reader.chunks(path, size)
-        return split(path, reader.num_events(path), size)
+def _chunks(path: str, reader: Reader, steps: Steps | None, size: int) -> tuple[int, list[Chunk]]:
+    """The number of all entries of a file, and the chunks of what is wanted of it."""
+    if steps is None and isinstance(reader, ChunkReader):
+        chunks = reader.chunks(path, size)
+        return sum(chunk.n_entries for chunk in chunks), chunks
     entries = reader.num_events(path)
-    if not entries and steps[-1][1] == 0:  # as coffea has it of a file without events
-        return split(path, 0, size)
+    # coffea has the step [0, 0] of a file without events
+    if steps is None or (not entries and steps[-1][1] == 0):
+        return entries, split(path, entries, size)
     if not any(start < entries for start, _ in steps):
         raise ReadError(f"{path} has {entries} entries: none of its steps begins within them")
-    return [
+    return entries, [
         Chunk(start, min(stop, entries) - start, 0, 0) for start, stop in steps if start < entries
     ]

@@ -22,7 +22,7 @@ from hepmtp.readers.failures import tried
 from hepmtp.readers.root import HepmtpSchema
 from hepmtp.run.arguments import check_arguments, check_call, made_chunks
 from hepmtp.run.checkpoints import told_of_skips
-from hepmtp.run.chunks import ChunkSource, path_of, skipped_of
+from hepmtp.run.chunks import ChunkSource, path_of, skipped_in
 from hepmtp.run.failing import is_left_out, tried_on_worker
 from hepmtp.run.plan import Plan, plan_of
 from hepmtp.statistics.accounting import Account, Loss
@@ -216,14 +216,9 @@ class HepRunner(Runner):  # type: ignore[misc]
         """As coffea's: see :mod:`hepmtp.run.failing` for what is tried again, and left out."""
         skip = False if use_result_type else skipbadfiles
         result = tried_on_worker(skip, func, *args, **kwargs)
-        names = (
-            {item: item.filename for item in result.get("processed", ())}
-            if (isinstance(result, dict))
-            else {}
-        )
-        found = {item: skipped_of(name) for item, name in names.items()}
-        if skipped := {item: one for item, one in found.items() if one is not None}:
-            result["skipped"] = {item: tuple(one) for item, one in skipped.items()}
+        items = result.get("processed", ()) if isinstance(result, dict) else ()
+        if skipped := skipped_in(items):
+            result["skipped"] = skipped
         return result
 
     def _planned(

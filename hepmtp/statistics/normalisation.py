@@ -215,18 +215,19 @@ def normalisation(found: Mapping[str, Any], *, luminosity: float | None = None) 
         if given.luminosity_ifb is None or wanted is None:
             return Normalisation("none", **read)
         return Normalisation("weights", wanted / given.luminosity_ifb, wanted, **read)
+    read["cross_section_pb"] = given.cross_section_pb
     if wanted is None:
         note = "it has a cross-section, but no luminosity: give luminosity_ifb"
-        return Normalisation("none", cross_section_pb=given.cross_section_pb, note=note, **read)
+        return Normalisation("none", note=note, **read)
     total, note = _generated(found, given)
     if total is None and not note and True in found["cut"]:
         note = "events were cut before their weights were counted: give sum_weights"
-        return Normalisation("none", cross_section_pb=given.cross_section_pb, note=note, **read)
+        return Normalisation("none", note=note, **read)
     counted = total is None and not note
     total = found["weight"] if counted else total
     if total is None or not total > 0:
         note = note or f"the sum of its weights is {total:g}"
-        return Normalisation("none", cross_section_pb=given.cross_section_pb, note=note, **read)
+        return Normalisation("none", note=note, **read)
     if counted:
         note = (
             "its cross-section is shared out among the events in its files: right only if these "
@@ -234,9 +235,7 @@ def normalisation(found: Mapping[str, Any], *, luminosity: float | None = None) 
         )
     factor = given.cross_section_pb * 1000 * wanted / total  # 1/fb = 1000 / pb
     return Normalisation(
-        *("cross-section", factor, wanted, given.cross_section_pb, total, counted),
-        note=note,
-        **read,
+        "cross-section", factor, wanted, sum_weights=total, counted=counted, note=note, **read
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hepmtp.errors import ScoreError
 from hepmtp.events.ragged import Floats
@@ -27,6 +28,11 @@ from hepmtp.statistics.metrics import (
 #: The processor's ``out["columns"]``, one row per event:
 #: data set -> column name -> column_accumulator or array.
 Columns = Mapping[str, Mapping[str, Any]]
+
+
+def values_of(column: Any) -> NDArray[Any]:
+    """The values of a column, one per event, whether an accumulator holds them or not."""
+    return np.asarray(getattr(column, "value", column))
 
 
 class Scores(NamedTuple):
@@ -164,7 +170,7 @@ def in_region(columns: Columns, dataset: str, detector: str, region: str) -> tup
         raise ScoreError(
             f"dataset {dataset!r} has no column {missing[0]!r}; it has {', '.join(found)}"
         )
-    score, weight, inside = (np.asarray(getattr(found[key], "value", found[key])) for key in keys)
+    score, weight, inside = (values_of(found[key]) for key in keys)
     inside = inside.astype(bool)
     return score[inside].astype(np.float64), weight[inside].astype(np.float64)
 

@@ -159,7 +159,7 @@ def _() -> Any:
 
 @_of_coffea("what `preprocess_legacy_root` gives", TWO)
 def _() -> Any:
-    one = {key: value for key, value in _OUTPUT["tt"]["files"]["a.root"].items()}  # type: ignore[index]  # noqa: C416
+    one: Any = _OUTPUT["tt"]["files"]["a.root"]  # type: ignore[index]
     kept = {key: one[key] for key in ("object_path", "steps", "num_entries", "uuid")}
     return {"tt": {"files": {"a.root": kept}, "metadata": None, "form": None}}
 
@@ -168,7 +168,8 @@ def _with_steps() -> Any:
     from coffea.dataset_tools.preprocess import get_steps  # noqa: PLC0415 (coffea, as above)
 
     names = ("object_path", "steps", "num_entries", "uuid")
-    given = {"file": os.path.abspath("a.root"), **dict.fromkeys(names), "object_path": "Events"}  # noqa: PTH100
+    path = os.path.abspath("a.root")  # noqa: PTH100
+    given = {"file": path, **dict.fromkeys(names), "object_path": "Events"}
     (found,) = get_steps(ak.Array([given]), step_size=2).to_list()
     path = found.pop("file")
     return _spec("DataGroupSpec")({"tt": {"files": {path: found}}})

@@ -8,12 +8,13 @@ import hashlib
 import io
 import json
 import tarfile
-import threading
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+
+from loopback import serving
 
 from compatibility import Place, look, row, told
 from compatibility.files import LINES, NANO, write_trees
@@ -266,14 +267,8 @@ def _served(place: Place) -> Iterator[str]:
     address = f"http://127.0.0.1:{server.server_port}"
     rows = [{"key": "tt.csv", "checksum": "", "links": {"self": f"{address}/tt.csv"}}]
     (folder / "listing.json").write_text(json.dumps({"files": rows}))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with serving(server):
         yield address
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def _fetched(place: Place, given: dict[str, Any], where: str = "tt.csv", what: str = "r") -> str:

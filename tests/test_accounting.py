@@ -285,7 +285,7 @@ def test_of_a_lost_file_nobody_knows_what_was_generated(
     runner = HepRunner(executor, skipbadfiles=True)
     runner({"x": entry}, count)
     (loss,) = runner.accounting["x"].losses
-    assert loss.reason.endswith("had is not known, so the yield lacks them")
+    assert loss.reason.endswith("taken to have had an average file's share of the generated events")
 
 
 @pytest.mark.parametrize("kind", ["csv", "root"])

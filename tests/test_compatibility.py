@@ -151,7 +151,7 @@ def test_no_key_of_a_manifest_is_missing() -> None:
 def test_no_key_of_metadata_is_missing() -> None:
     from hepmtp.datasets.metadata import PLACED  # noqa: PLC0415 (awkward is slow)
 
-    known = {*set(PLACED), "isMC"}
+    known = {*PLACED, "isMC"}
     assert {f"`{key}`" for key in known} - {one.subject for one in ROWS} == set()
 
 

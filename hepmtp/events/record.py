@@ -43,7 +43,7 @@ PARTICLE_FIELDS: tuple[str, ...] = ("pt", "eta", "phi", "energy", "type")
 SIMULATED = {"isMC": True, "is_mc": True, "isData": False, "is_data": False}
 _TRUTH = {"true": True, "1": True, "false": False, "0": False}
 
-#: No particle is farther along the beam [|eta|]: such a value is of another unit or means "none".
+#: No particle is at a larger absolute eta: such a value is of another unit or means "none".
 MAX_ETA = 30.0
 
 

@@ -237,8 +237,7 @@ class HepRunner(Runner):  # type: ignore[misc]
             given, reason = known(metadata), str(error)
             if given.sum_weights or given.n_generated:
                 reason += (
-                    "; how many of the generated events it had is not known, so the yield lacks "
-                    "them"
+                    "; it is taken to have had an average file's share of the generated events"
                 )
             account.losses.append(Loss("lost", wanted.path, 0, None, None, reason))
             return None

@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # the same names as in _HOMES, for type checkers and editors
     from hepmtp.detectors.token_rarity import TokenRarity as TokenRarity
     from hepmtp.detectors.vae import VAE as VAE
     from hepmtp.errors import HepmtpError as HepmtpError
+    from hepmtp.events.cuts import Cut as Cut, window as window
     from hepmtp.events.distortions import DISTORTIONS as DISTORTIONS, distort as distort
     from hepmtp.events.observables import event_features as event_features
     from hepmtp.events.record import (
@@ -42,6 +43,7 @@ if TYPE_CHECKING:  # the same names as in _HOMES, for type checkers and editors
     from hepmtp.events.regions import REGIONS as REGIONS, Region as Region
     from hepmtp.events.split import split_of as split_of
     from hepmtp.events.tokens import TokenBatch as TokenBatch
+    from hepmtp.events.variables import Variable as Variable
     from hepmtp.models.classifier import ClassifierOptions as ClassifierOptions
     from hepmtp.models.masked import ModelOptions as ModelOptions
     from hepmtp.readers.darkmachines.reader import DarkMachinesCSV as DarkMachinesCSV
@@ -97,12 +99,14 @@ _MODULES = {
     "detectors.token_rarity": "TokenRarity",
     "detectors.vae": "VAE",
     "errors": "HepmtpError",
+    "events.cuts": "Cut window",
     "events.distortions": "DISTORTIONS distort",
     "events.observables": "event_features",
     "events.record": "check_events concatenate make_events",
     "events.regions": "REGIONS Region",
     "events.split": "split_of",
     "events.tokens": "TokenBatch",
+    "events.variables": "Variable",
     "models.classifier": "ClassifierOptions",
     "models.masked": "ModelOptions",
     "readers.darkmachines.reader": "DarkMachinesCSV",

@@ -1,32 +1,46 @@
 """AnomalyProcessor: events to histograms of every detector's score in every region, with a cutflow.
 
 The rule: what has trained a detector is never seen. Where some of a file has trained, what is left
-of it is scaled up to stand for all.
+of it is scaled up to stand for all. Variations of the events or of their weights fill the same
+histograms beside the nominal ones; data have none.
 """
 
 from __future__ import annotations
 
+import itertools
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import awkward as ak
 import numpy as np
+from coffea.analysis_tools import PackedSelection, Weights
 from coffea.processor import ProcessorABC, column_accumulator
 
 from hepmtp.detectors import Detector, load_detector, trained_on
 from hepmtp.errors import OptionError, RegionError, check_protocol
 from hepmtp.events.entering import as_events
 from hepmtp.events.ragged import Bools, Floats
-from hepmtp.events.record import metadata
+from hepmtp.events.record import metadata, role_of
 from hepmtp.events.regions import REGIONS, Region, described, region_named
 from hepmtp.events.split import unseen
+from hepmtp.events.variables import N_B, N_JETS, Variable
 from hepmtp.run.chunks import skipped_of
-from hepmtp.statistics.histograms import axis_with, book, fill, scale
+from hepmtp.statistics.histograms import (
+    NOMINAL,
+    Histogram,
+    axis_of,
+    axis_with,
+    book,
+    fill_all,
+    scale,
+)
 from hepmtp.statistics.normalisation import Normalisation, normalisation, tally
 
 logger = logging.getLogger(__name__)
+#: What coffea packs the cuts of all regions into holds so many.
+MOST_CUTS = 64
 
 
 class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
@@ -39,6 +53,10 @@ class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
         masked-token score.
     regions
         what is filled; default: all of :mod:`hepmtp.events.regions`.
+    variables
+        what is filled beside the scores; one that is a detector too is filled as such.
+    variations
+        of the events or their weights (:mod:`hepmtp.events.variations`), up and down of each.
     columns
         also return the scores event by event, for curves without bins. Memory grows with the
         number of events.
@@ -53,12 +71,16 @@ class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
     -----
     ``process`` returns a dictionary that adds up over chunks::
 
-        scores   {detector: Hist(dataset, region, score)}
-        cutflow  {dataset: {region: {"raw": int, "sumw": float, "sumw2": float}}},
-                 "all" before any region
-        regions  {RegionInfo(place, name, label, purpose)}, a set; see `regions_of`
-        columns  {dataset: {name: column_accumulator}}, one value per event; the names are
-                 source, event, weight, region:<name> and score:<detector>
+        scores     {detector: Hist(dataset, region, variation, score)}
+        variables  {variable: the same}
+        n_minus_one  {variable: the same}, all cuts of the region applied but that on the variable
+        cutflow    {dataset: {region: {"raw": int, "sumw": float, "sumw2": float}}},
+                   "all" before any region
+        cuts       {dataset: {region: {"cutflow", "n_minus_one": {cut: the same}}}}
+        regions    {RegionInfo}, a set; see `regions_of`
+        overlaps   {(region, region)}, a set: pairs that share an event
+        columns    {dataset: {name: column_accumulator}}, one value per event; the names are
+                   source, event, weight, region:<name> and score:<detector>
         normalisation  {dataset: what `tally` gave}
 
     ``postprocess`` scales weights to events where cross-section and luminosity are known; then
@@ -71,6 +93,8 @@ class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
         detectors: Sequence[Detector | str | Path],
         *,
         regions: Sequence[Region] = REGIONS,
+        variables: Sequence[Variable] = (N_JETS, N_B),
+        variations: Sequence[Any] = (),
         columns: bool = False,
         bins: int | None = None,
         ranges: Mapping[str, tuple[float, float]] | None = None,
@@ -85,8 +109,11 @@ class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
         for what, names, error in (
             ("detectors", [one.name for one in self.detectors], OptionError),
             ("regions", [one.name for one in self.regions], RegionError),
+            ("variables", [one.name for one in variables], OptionError),
+            ("variations", [one.name for one in variations], OptionError),
         ):
-            if not names or len(set(names)) != len(names):
+            some = names or what.startswith("vari")
+            if not some or len(set(names)) != len(names):
                 raise error(f"the {what} need a name each and no name twice, found {names}")
         # an unfitted detector fails here, not on a worker
         ranges = dict(ranges or {})
@@ -99,6 +126,9 @@ class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
             one.name: axis_with(one.axis, bins=bins, range=ranges.get(one.name))
             for one in self.detectors
         }
+        self.variables = tuple(one for one in variables if one.name not in self.axes)
+        self.variations = tuple(variations)
+        self.cuts = _cuts_of(self.regions)
         self.luminosity = luminosity
         self.trained = trained_on(self.detectors)
         if self.trained is None:
@@ -123,33 +153,131 @@ class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
         keep, factor = unseen(events, self.trained, self._selection)
         read["scaled"] = {bool((factor != 1.0).any())}
         events, weight = events[keep], (weight * factor)[keep]
-        masks = {region.name: region.select(events) for region in self.regions}
+        cuts = self._selected(events)
+        masks = {name: cuts.all(*of) for name, of in self.cuts.items()}
         everything = {"all": np.ones(len(weight), dtype=bool)}
         cutflow = {name: _count(weight[mask]) for name, mask in (everything | masks).items()}
-
-        kept = np.any(list(masks.values()), axis=0)
-        events, weight = events[kept], weight[kept]
-        masks = {name: mask[kept] for name, mask in masks.items()}
-        scores = {detector.name: detector.score(events) for detector in self.detectors}
         out: dict[str, Any] = {
-            "scores": {},
             "cutflow": {dataset: cutflow},
+            "cuts": {
+                dataset: {name: _cut_by_cut(cuts, of, weight) for name, of in self.cuts.items()}
+            },
             "regions": described(self.regions),
+            "overlaps": {
+                (one, other)
+                for one, other in itertools.combinations(masks, 2)
+                if (masks[one] & masks[other]).any()
+            },
             "normalisation": {dataset: read},
+            "n_minus_one": self._n_minus_one(dataset, events, weight, cuts),
         }
-        for detector in self.detectors:
-            h = out["scores"][detector.name] = book(self.axes[detector.name], name=detector.name)
-            for name, mask in masks.items():
-                score = scores[detector.name][mask]
-                fill(h, dataset=dataset, region=name, score=score, weight=weight[mask])
-        if self.columns:
-            table = {name: ak.to_numpy(events[name]) for name in ("source", "event")}
-            table["weight"] = weight
-            table |= {f"region:{name}": mask for name, mask in masks.items()}
-            table |= {f"score:{name}": score for name, score in scores.items()}
-            columns = {name: column_accumulator(np.asarray(one)) for name, one in table.items()}
-            out["columns"] = {dataset: columns}
+        out |= self._booked()
+        for shifted, mask, weights in self._shifts(events, weight, masks):
+            table = self._fill(out, dataset, shifted, mask, weights)
+            if self.columns and NOMINAL in weights:
+                columns = {name: column_accumulator(np.asarray(one)) for name, one in table.items()}
+                out["columns"] = {dataset: columns}
         return out
+
+    def _booked(self) -> dict[str, dict[str, Histogram]]:
+        """Empty histograms of the scores and the variables."""
+        variables = {one.name: book(axis_of(one), name=one.name) for one in self.variables}
+        scores = {name: book(axis, name=name) for name, axis in self.axes.items()}
+        return {"scores": scores, "variables": variables}
+
+    def _shifts(
+        self, events: ak.Array, weight: Floats, masks: Mapping[str, Bools]
+    ) -> Iterator[tuple[ak.Array, Mapping[str, Bools], dict[str, Floats]]]:
+        """Events, masks of the regions, and variation -> weight of the events.
+
+        First the nominal events with all variations of their weight, then each variation of the
+        events. What does not act on a data set fills it unchanged.
+        """
+        found = metadata(events)
+        simulated = role_of(found) != "data"
+        weights, same = Weights(len(events)), []
+        weights.add("nominal", weight)
+        for one in self.variations if simulated else ():
+            if not _acts(one, found):
+                same.append(one)
+            elif one.kind == "weight":
+                up, down = (one.factors(events, way) for way in ("up", "down"))
+                weights.add(one.name, np.ones(len(events)), up, down)
+        of_variation = {NOMINAL: weights.weight()}
+        for one in self.variations if simulated else ():
+            for way in _directions(one):
+                if one in same:
+                    of_variation[f"{one.name}_{way}"] = of_variation[NOMINAL]
+                elif one.kind == "weight":
+                    shifted = weights.weight(f"{one.name}{way.capitalize()}")
+                    of_variation[f"{one.name}_{way}"] = shifted
+        yield events, masks, of_variation
+        for one in self.variations if simulated else ():
+            if one.kind == "object" and one not in same:
+                for way in _directions(one):
+                    shifted = one.shifted(events, way)
+                    cuts = self._selected(shifted)
+                    inside = {name: cuts.all(*of) for name, of in self.cuts.items()}
+                    yield shifted, inside, {f"{one.name}_{way}": of_variation[NOMINAL]}
+
+    def _fill(
+        self,
+        out: dict[str, Any],
+        dataset: str,
+        events: ak.Array,
+        masks: Mapping[str, Bools],
+        weights: Mapping[str, Floats],
+    ) -> dict[str, Any]:
+        """Fill scores and variables of the events in any region; gives these events as columns."""
+        kept = np.any(list(masks.values()), axis=0)
+        events, masks = events[kept], {name: mask[kept] for name, mask in masks.items()}
+        weights = {name: one[kept] for name, one in weights.items()}
+        scores = {one.name: one.score(events) for one in self.detectors}
+        values = {one.name: one.values(events) for one in self.variables}
+        for kind, found in (("scores", scores), ("variables", values)):
+            for name, of_events in found.items():
+                for region, mask in masks.items():
+                    fill_all(
+                        out[kind][name],
+                        dataset=dataset,
+                        region=region,
+                        score=of_events[mask],
+                        weights={key: one[mask] for key, one in weights.items()},
+                    )
+        table = {name: ak.to_numpy(events[name]) for name in ("source", "event")}
+        table |= {"weight": weights[NOMINAL]} if NOMINAL in weights else {}
+        table |= {f"region:{name}": mask for name, mask in masks.items()}
+        return table | {f"score:{name}": score for name, score in scores.items()}
+
+    def _selected(self, events: ak.Array) -> PackedSelection:
+        """Every cut of every region, once."""
+        cuts = PackedSelection(dtype="uint64")
+        for region in self.regions:
+            names = dict(
+                zip((one.name for one in region.cuts), self.cuts[region.name], strict=True)
+            )
+            wanted = [one for one in region.cuts if names[one.name] not in cuts.names]
+            for name, mask in region.masks(events, wanted).items():
+                cuts.add(names[name], mask)
+        return cuts
+
+    def _n_minus_one(
+        self, dataset: str, events: ak.Array, weight: Floats, cuts: PackedSelection
+    ) -> dict[str, Histogram]:
+        """Each variable that is cut on, with all other cuts of each region applied."""
+        found: dict[str, Histogram] = {}
+        for region in self.regions:
+            for cut, name in zip(region.cuts, self.cuts[region.name], strict=True):
+                if cut.variable is None or region.part_of:
+                    continue
+                others = [one for one in self.cuts[region.name] if one != name]
+                mask = cuts.all(*others) if others else np.ones(len(weight), dtype=bool)
+                h = found.setdefault(
+                    cut.variable.name, book(axis_of(cut.variable), name=cut.variable.name)
+                )
+                values, weights = cut.variable.values(events[mask]), {NOMINAL: weight[mask]}
+                fill_all(h, dataset=dataset, region=region.name, score=values, weights=weights)
+        return found
 
     def postprocess(self, accumulator: dict[str, Any]) -> dict[str, Any]:
         """The sum of all chunks with its weights scaled to events, where that can be done."""
@@ -159,9 +287,15 @@ class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
             if not isinstance(one, Normalisation)
         }
         for dataset, one in found.items():
-            for h in accumulator["scores"].values():
-                scale(h, dataset, one.factor)
-            for counts in accumulator["cutflow"][dataset].values():
+            for kind in ("scores", "variables", "n_minus_one"):
+                for h in accumulator[kind].values():
+                    scale(h, dataset, one.factor)
+            cuts = accumulator["cuts"][dataset].values()
+            tables = [
+                accumulator["cutflow"][dataset],
+                *(table for of in cuts for table in of.values()),
+            ]
+            for counts in (count for table in tables for count in table.values()):
                 counts["sumw"] *= one.factor
                 counts["sumw2"] *= one.factor**2
             if self.columns:
@@ -173,6 +307,55 @@ class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
     def _selection(self, name: str) -> Callable[[ak.Array], Bools]:
         """That of a region of this processor, or of those that hepmtp has."""
         return region_named(name, (*self.regions, *REGIONS)).select
+
+
+def _cuts_of(regions: Sequence[Region]) -> dict[str, tuple[str, ...]]:
+    """Region -> names of its cuts; different cuts of one name get that of their region, too."""
+    known: dict[str, Any] = {}
+    found = {}
+    for region in regions:
+        names = []
+        for cut in region.cuts:
+            same = known.setdefault(cut.name, cut.select) == cut.select
+            names.append(cut.name if same else f"{region.name}: {cut.name}")
+            known.setdefault(names[-1], cut.select)
+        if len(set(names)) < len(names):
+            raise RegionError(
+                f"region {region.name!r} has two cuts of one name: {', '.join(names)}"
+            )
+        found[region.name] = tuple(names)
+    if len(known) > MOST_CUTS:
+        raise RegionError(f"{len(known)} cuts in all regions, at most {MOST_CUTS} can be packed")
+    return found
+
+
+def _acts(variation: Any, metadata: Mapping[str, Any]) -> bool:
+    """Whether a variation acts on the events of a data set, by its name or process."""
+    names = {str(metadata.get(key)) for key in ("dataset", "process")}
+    return not variation.datasets or bool(names & set(variation.datasets))
+
+
+def _directions(variation: Any) -> tuple[str, ...]:
+    """Of events that are varied one way only, a fit mirrors the effect."""
+    one_sided = variation.kind == "object" and variation.down is None
+    return ("up",) if one_sided else ("up", "down")
+
+
+def _cut_by_cut(
+    cuts: PackedSelection, names: Sequence[str], weight: Floats
+) -> dict[str, dict[str, dict[str, float]]]:
+    """What each cut leaves after those before it, and what all others leave without it."""
+    after = cuts.cutflow(*names).result().maskscutflow
+    without = cuts.nminusone(*names).result().masks
+    if len(names) == 1:  # coffea gives the cut itself
+        without = [np.ones(len(weight), dtype=bool)]
+    return {
+        "cutflow": {name: _count(weight[mask]) for name, mask in zip(names, after, strict=True)},
+        "n_minus_one": {
+            name: _count(weight[mask])
+            for name, mask in zip(names, without[: len(names)], strict=True)
+        },
+    }
 
 
 def _count(weight: Floats) -> dict[str, float]:

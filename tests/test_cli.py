@@ -22,7 +22,7 @@ from hepmtp.errors import OptionError
 from hepmtp.readers.formats import reader_for
 from hepmtp.report.info import read_info
 from hepmtp.report.tables import read_csv
-from hepmtp.statistics.histograms import load
+from hepmtp.statistics.histogram_files import load
 from hepmtp.tokenizers import load_tokenizer
 
 COMMANDS = (

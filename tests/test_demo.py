@@ -23,7 +23,8 @@ from hepmtp.events.regions import REGIONS
 from hepmtp.report.folder import RunResult
 from hepmtp.report.info import read_info
 from hepmtp.report.tables import read_csv
-from hepmtp.statistics.histograms import load, yields
+from hepmtp.statistics.histogram_files import load
+from hepmtp.statistics.histograms import yields
 from hepmtp.storage import META
 
 DETECTORS = {

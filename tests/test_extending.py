@@ -24,7 +24,8 @@ from contracts import check_detector, check_model
 
 import hepmtp as hm
 from hepmtp.errors import StorageError
-from hepmtp.statistics.histograms import canonical, load
+from hepmtp.statistics.histogram_files import load
+from hepmtp.statistics.histograms import canonical
 
 ONE_EPOCH = hm.TrainingOptions(epochs=1)
 ROOT = Path(__file__).parents[1]
@@ -155,7 +156,7 @@ def test_workers_open_the_saved_model(packages: Callable[[str], Path], executor:
     folder = packages("A model")
     (folder / f"on_{executor}.py").write_text(
         "import hepmtp as hm\n"
-        "from hepmtp.statistics.histograms import save\n"
+        "from hepmtp.statistics.histogram_files import save\n"
         "from processors.anomaly import AnomalyProcessor\n"
         "if __name__ == '__main__':\n"
         "    names = ('ttbarW', 'ttbarZ', '4top')\n"

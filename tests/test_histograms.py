@@ -12,15 +12,17 @@ import uproot
 from hist.axis import Regular
 
 from hepmtp.errors import OptionError, RegionError, ScoreError, StorageError
+from hepmtp.statistics.histogram_files import load, save
 from hepmtp.statistics.histograms import (
     book,
     canonical,
     categories,
     fill,
-    load,
+    fill_all,
+    nominal,
     rebin,
-    save,
     spectrum,
+    variations_of,
     yields,
 )
 
@@ -103,7 +105,7 @@ def test_rebin(h):
         rebin(h, 3)
 
 
-@pytest.mark.parametrize("suffix", ["json", "root"])
+@pytest.mark.parametrize("suffix", ["json", "zip", "root"])
 def test_a_file_round_trip_is_exact(h, tmp_path, suffix):
     counts = book(Regular(20, -0.5, 19.5, name="score", label="particles"), name="multiplicity")
     fill(counts, dataset="ttbarW", region="CR", score=[4, 5, 5], weight=1 / 3)
@@ -138,7 +140,9 @@ def test_the_root_file_speaks_for_itself(h, tmp_path):
 
 
 def test_pickle_and_foreign_files_are_refused(h, tmp_path):
-    with pytest.raises(OptionError, match=r"as \.json \(exact\) or \.root, not as '\.pkl'"):
+    with pytest.raises(
+        OptionError, match=r"as \.json or \.zip \(exact\) or \.root, not as '\.pkl'"
+    ):
         save(tmp_path / "h.pkl", {"surprise": h})
     (tmp_path / "h.pkl").write_bytes(pickle.dumps(h))
     with pytest.raises(OptionError, match=r"not as '\.pkl'"):
@@ -147,8 +151,9 @@ def test_pickle_and_foreign_files_are_refused(h, tmp_path):
     with pytest.raises(StorageError, match="not a file of histograms"):
         load(tmp_path / "other.json")
     (tmp_path / "cut.json").write_text('{"hepmtp_histograms": 1, "hist')
-    (tmp_path / "cut.root").write_text("no root file")
-    for name in ("cut.json", "cut.root", "absent.json", "absent.root"):
+    for name in ("cut.root", "cut.zip"):
+        (tmp_path / name).write_text("no such file")
+    for name in ("cut.json", "cut.root", "absent.json", "absent.root", "cut.zip"):
         with pytest.raises(StorageError, match="cannot be read as histograms"):
             load(tmp_path / name)
 
@@ -158,7 +163,7 @@ def test_what_is_booked_pickles_for_coffea(h):
     assert isinstance(h, hist.Hist)
 
 
-@pytest.mark.parametrize("suffix", ["json", "root"])
+@pytest.mark.parametrize("suffix", ["json", "zip", "root"])
 def test_negative_weights_are_kept_with_their_squares(h, tmp_path, suffix):
     fill(h, dataset="ttbarW", region="SR", score=[0.5, 0.5, 1.5, 9.0], weight=[-1, 0.25, -2, -3])
     found = load(save(tmp_path / f"h.{suffix}", {"surprise": h}))["surprise"]
@@ -166,3 +171,43 @@ def test_negative_weights_are_kept_with_their_squares(h, tmp_path, suffix):
     assert bins["value"].tolist() == [0, -0.75, -2, 0, 0, -3]
     assert bins["variance"].tolist() == [0, 1.0625, 4, 0, 0, 9]
     assert yields(found, "ttbarW", "SR") == (-5.75, np.sqrt(14.0625))
+
+
+@pytest.mark.parametrize("suffix", ["json", "zip", "root"])
+def test_variations_are_kept_beside_the_nominal(h, tmp_path, suffix):
+    weights = {"nominal": 1.0, "b_step_up": [1.2, 1.2, 1.44], "b_step_down": [0.8, 0.8, 0.6]}
+    fill_all(h, dataset="4top", region="CR", score=[0.5, 0.5, 9.0], weights=weights)
+    found = load(save(tmp_path / f"h.{suffix}", {"surprise": h}))["surprise"]
+    assert variations_of(found) == ["b_step"]
+    up = spectrum(found, "4top", "CR", "b_step_up").view(flow=True)
+    assert up["value"] == pytest.approx([0, 2.4, 0, 0, 0, 1.44])
+    assert up["variance"] == pytest.approx([0, 2 * 1.44, 0, 0, 0, 1.44**2])
+    assert yields(found, "4top", "CR") == (3.0, np.sqrt(3))
+    assert spectrum(found, "4top", "SR", "b_step_up").sum(flow=True).value == 0
+    assert canonical(nominal(found)) == canonical(nominal(h))
+    assert list(nominal(found).axes["variation"]) == ["nominal"]
+    with pytest.raises(RegionError, match="no variation jes_up; it has b_step_down, b_step_up, n"):
+        spectrum(found, "4top", "CR", "jes_up")
+
+
+def test_a_histogram_of_before_variations_is_nominal(h, tmp_path):
+    old = hist.Hist(
+        *(hist.axis.StrCategory([], growth=True, name=one) for one in ("dataset", "region")),
+        h.axes["score"],
+        storage=hist.storage.Weight(),
+        name="surprise",
+    )
+    old.fill(dataset="4top", region="SR", score=[3.0, 3.5], weight=0.5)
+    assert yields(old, "4top", "SR").value == 1.0
+    found = load(save(tmp_path / "h.json", {"surprise": old}))["surprise"]
+    assert list(found.axes["variation"]) == ["nominal"]
+    assert yields(found, "4top", "SR").value == 1.0
+
+
+def test_filling_is_that_of_hist(h):
+    score, weight = np.linspace(-1, 5, 101), np.linspace(-1, 2, 101)
+    other = h.copy()
+    fill(h, dataset="ttbarW", region="SR", score=score, weight=weight)
+    other.fill(dataset="ttbarW", region="SR", variation="nominal", score=score, weight=weight)
+    for part in ("value", "variance"):
+        np.testing.assert_allclose(h.view(flow=True)[part], other.view(flow=True)[part])

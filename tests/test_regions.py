@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from hepmtp.errors import OptionError, RegionError
+from hepmtp.events.cuts import window
+from hepmtp.events.dileptons import NO_PAIR, distance_to_z
 from hepmtp.events.particles import PARTICLE_TYPES
 from hepmtp.events.record import make_events
 from hepmtp.events.regions import (
@@ -24,7 +26,10 @@ from hepmtp.events.regions import (
     region_named,
     regions_of,
     same_sign_or_three_leptons,
+    threshold_regions,
+    wholes,
 )
+from hepmtp.events.variables import N_B
 from hepmtp.readers.darkmachines.reader import DarkMachinesCSV
 
 #: Raw events of the embedded sample in (CR, VR, SR), as `plain_regions` below counts them.
@@ -61,6 +66,48 @@ def events_of(listed):
     )
 
 
+def pair_of_mass(mass: float, labels: tuple[str, str], more: str = "j j j b e+"):
+    """One event with a back-to-back pair of this mass [GeV] beside particles of pt 100 GeV."""
+    types = [PARTICLE_TYPES.index(one) for one in (*labels, *more.split())]
+    pt = np.array([mass / 2] * 2 + [100.0] * (len(types) - 2))
+    phi = np.array([0.0, np.pi] + [1.0] * (len(types) - 2))
+    zero = np.zeros(len(types))
+    return make_events(
+        counts=[len(types)],
+        pt=pt,
+        eta=zero,
+        phi=phi,
+        energy=pt,
+        type=types,
+        met=[0.0],
+        met_phi=[0.0],
+    )
+
+
+@pytest.mark.parametrize(
+    ("mass", "labels", "expected"),
+    [
+        (91.2, ("m+", "m-"), "ttZ"),
+        (91.2, ("e-", "e+"), "ttZ"),
+        (81.3, ("m+", "m-"), "ttZ"),
+        (81.1, ("m+", "m-"), "CR1b"),
+        (101.1, ("m+", "m-"), "ttZ"),
+        (101.3, ("m+", "m-"), "CR1b"),
+        (91.2, ("m+", "e-"), "CR1b"),  # of different flavour
+        (91.2, ("m+", "m+"), "CR1b"),  # of the same sign
+    ],
+)
+def test_a_pair_near_the_mass_of_the_z(mass, labels, expected):
+    assert names(pair_of_mass(mass, labels)) == ["preselection", expected]
+
+
+def test_events_without_a_pair_are_no_z():
+    for labels in ("", "m+", "m+ e-", "j j b"):
+        assert distance_to_z(event(labels)).tolist() == [NO_PAIR]
+    assert distance_to_z(event("")[:0]).shape == (0,)
+    assert distance_to_z(pair_of_mass(90.188, ("m+", "m-")))[0] == pytest.approx(1.0)
+
+
 def names(events):
     return [region.name for region in REGIONS if region.select(events)[0]]
 
@@ -88,11 +135,11 @@ def test_same_sign_or_three_leptons(labels, selected):
     ("labels", "pt", "expected"),
     [
         # signal region: at least 6 jets, b-jets among them, at least 2 b, HT above 500 GeV
-        ("j j j j b b m+ m+", 100, ["preselection", "SR"]),
-        ("j j j b b b e+ m- m+ g", 100, ["preselection", "SR"]),
-        ("b b b b b b b b m- m-", 100, ["preselection", "SR"]),
+        ("j j j j b b m+ m+", 100, ["preselection", "SR", "SR_2b"]),
+        ("j j j b b b e+ m- m+ g", 100, ["preselection", "SR", "SR_3b"]),
+        ("b b b b b b b b m- m-", 100, ["preselection", "SR", "SR_3b"]),
         ("j j j j b b m+ m+", 62.5, ["preselection"]),  # HT = 500 exactly
-        ("j j j j b b m+ m+", 62.6, ["preselection", "SR"]),
+        ("j j j j b b m+ m+", 62.6, ["preselection", "SR", "SR_2b"]),
         ("j j j j b b m+ m-", 100, []),
         # validation region: 1 b
         ("j j j j j b m+ m+", 100, ["preselection", "VR"]),
@@ -105,7 +152,16 @@ def test_same_sign_or_three_leptons(labels, selected):
         ("j j b b m+ m+", 50, []),  # HT = 300 exactly
         ("j j b b m+ m+", 50.1, ["preselection", "CR"]),
         ("j b b m+ m+", 100, ["preselection"]),  # 3 jets
-        ("j j j j b m+ m+", 100, ["preselection"]),  # 5 jets, 1 b
+        ("j j j j b m+ m+", 100, ["preselection", "ttW+"]),  # 5 jets, 1 b
+        # control regions of one b-jet, by the leptons
+        ("j j b m+ e+", 100, ["preselection", "ttW+"]),  # 3 jets
+        ("j j j b m- e-", 100, ["preselection", "ttW-"]),
+        ("j j b m- m-", 60, ["preselection"]),  # HT = 300 exactly
+        ("j j b b m- m-", 60.1, ["preselection", "CR"]),  # 2 b
+        ("j j j j j b m- m-", 62.5, ["preselection"]),  # 6 jets
+        ("j j b m+ e+ m+", 100, ["preselection"]),  # three leptons without a Z, 3 jets
+        ("j j j b m+ e+ e+", 100, ["preselection", "CR1b"]),
+        ("j j j j b m+ e+ e-", 100, ["preselection", "CR1b"]),  # a pair of mass 0
         ("j b m+ m+", 200, []),  # 2 jets
         ("", 100, []),
     ],
@@ -122,9 +178,13 @@ def test_every_cut(labels, pt, expected):
 def test_the_regions_share_no_event_and_lie_in_the_preselection(listed, pt):
     events = events_of([(labels, pt) for labels in listed]) if listed else event("")[:0]
     selected = {region: region.select(events) for region in REGIONS}
-    assert np.all(sum(selected[region].astype(int) for region in (CR, VR, SR)) <= 1)
-    for region in (CR, VR, SR):
+    disjoint = [one for one in REGIONS[1:] if not one.part_of]
+    assert len(disjoint) == 7
+    assert np.all(sum(selected[region].astype(int) for region in disjoint) <= 1)
+    for region in disjoint:
         assert not np.any(selected[region] & ~selected[PRESELECTION])
+    parts = sum(selected[one].astype(int) for one in REGIONS if one.part_of == "SR")
+    assert parts.tolist() == selected[SR].astype(int).tolist()
 
 
 def plain_regions(line: str) -> str:
@@ -167,6 +227,27 @@ def test_a_region_of_ones_own():
     assert region_named("SR") is SR
 
 
+def test_cuts_have_names_and_all_have_to_pass():
+    events = events_of(
+        [
+            (["j", "j", "j", "j", "b", "b", "m+", "m+"], 62.5),
+            (["j", "j", "j", "j", "b", "b", "m+", "m+"], 100.0),
+        ]
+    )
+    masks = SR.masks(events)
+    assert list(masks) == [
+        "2 same-sign or 3 leptons",
+        "HT > 500 GeV",
+        "at least 6 jets",
+        "at least 2 b",
+    ]
+    assert masks["HT > 500 GeV"].tolist() == [False, True]
+    own = Region("own", "", (window("one b", N_B, above=0.5, upto=1.5), *SR.cuts[:1]), "signal")
+    assert own.select(events).tolist() == [False, False]
+    with pytest.raises(OptionError, match="region 'none' has no cut"):
+        Region("none", "", ())
+
+
 def test_what_a_run_says_of_regions_keeps_their_order_and_purpose():
     found = sorted(described(REGIONS) | described(REGIONS))
     assert [(one.name, one.purpose) for one in found] == [
@@ -174,8 +255,19 @@ def test_what_a_run_says_of_regions_keeps_their_order_and_purpose():
         ("CR", "control"),
         ("VR", "validation"),
         ("SR", "signal"),
+        ("ttW+", "control"),
+        ("ttW-", "control"),
+        ("ttZ", "control"),
+        ("CR1b", "control"),
+        ("SR_2b", "signal"),
+        ("SR_3b", "signal"),
     ]
-    assert named(found, "control", "validation") == ["CR", "VR"]
+    assert [one.name for one in wholes(found)] == [one.name for one in found[:8]]
+    assert threshold_regions(found) == ["CR"]
+    assert [one.axis for one in found] == [
+        *("", "n_b", "n_jets", "score", "n_jets", "n_jets", "", "n_jets", "score", "score")
+    ]
+    assert named(found, "control", "validation") == ["CR", "VR", "ttW+", "ttW-", "ttZ", "CR1b"]
     assert regions_of({"regions": [list(one) for one in reversed(found)]}) == found
 
 

@@ -31,7 +31,8 @@ from hepmtp.report.problems import remarks
 from hepmtp.report.rows import passing, said_of_data, separation
 from hepmtp.report.tables import read_csv, rounded
 from hepmtp.statistics.accounting import Account, Loss
-from hepmtp.statistics.histograms import book, canonical, fill, load, spectrum, yields
+from hepmtp.statistics.histogram_files import load
+from hepmtp.statistics.histograms import book, canonical, fill, spectrum, yields
 from hepmtp.statistics.normalisation import Normalisation
 from processors.anomaly import AnomalyProcessor
 

@@ -303,7 +303,7 @@ def compare(
     from hepmtp.report.rows import passing, said_of_data, write_table
     from hepmtp.report.tables import cells, records
     from hepmtp.statistics.comparison import compare as compare_regions
-    from hepmtp.statistics.histograms import load
+    from hepmtp.statistics.histogram_files import load
 
     info, scores = read_info(run), load(run / "histograms.json")
     detector = detector or info.detector

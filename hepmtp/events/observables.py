@@ -193,7 +193,8 @@ def _b_jets(events: ak.Array) -> ak.Array:
     return events.Particle[events.Particle["type"] == B_JET]
 
 
-def _leptons(events: ak.Array) -> ak.Array:
+def leptons(events: ak.Array) -> ak.Array:
+    """The electrons and muons of each event."""
     return events.Particle[_is_lepton(events)]
 
 
@@ -211,7 +212,7 @@ def _met(events: ak.Array) -> Floats:
 
 
 def _lepton_ht(events: ak.Array) -> Floats:
-    return np.asarray(ak.sum(_leptons(events).pt, axis=1), dtype=np.float64)
+    return np.asarray(ak.sum(leptons(events).pt, axis=1), dtype=np.float64)
 
 
 def _pt_of(particles: Callable[[ak.Array], ak.Array], number: int) -> Callable[[ak.Array], Floats]:
@@ -279,9 +280,9 @@ EVENT_FEATURES: dict[str, Feature] = {
     "jet_pt_4": Feature(_pt_of(jets, 4), "GeV", "pt of the fourth jet"),
     "b_pt_1": Feature(_pt_of(_b_jets, 1), "GeV", "pt of the leading b-jet"),
     "b_pt_2": Feature(_pt_of(_b_jets, 2), "GeV", "pt of the second b-jet"),
-    "lepton_pt_1": Feature(_pt_of(_leptons, 1), "GeV", "pt of the leading lepton"),
-    "lepton_pt_2": Feature(_pt_of(_leptons, 2), "GeV", "pt of the second lepton"),
-    "lepton_pt_3": Feature(_pt_of(_leptons, 3), "GeV", "pt of the third lepton"),
+    "lepton_pt_1": Feature(_pt_of(leptons, 1), "GeV", "pt of the leading lepton"),
+    "lepton_pt_2": Feature(_pt_of(leptons, 2), "GeV", "pt of the second lepton"),
+    "lepton_pt_3": Feature(_pt_of(leptons, 3), "GeV", "pt of the third lepton"),
     "ht": Feature(ht, "GeV", "scalar sum of pt over all particles"),
     "met": Feature(_met, "GeV", "missing transverse momentum"),
     "lepton_ht": Feature(_lepton_ht, "GeV", "scalar sum of pt over the leptons"),

@@ -1,12 +1,13 @@
 """Regions: named selections of same-sign dilepton or three-lepton events.
 
-The rule: CR, VR and SR share no event. A user's own region is a `Region` object; nothing is
-registered. Jets include b-jets; HT is the scalar sum of pt over all particles.
+The rule: a region is a tuple of named cuts and a purpose, and regions that one fit uses share no
+event. A user's own region is a `Region` object; nothing is registered. Jets include b-jets; HT is
+the scalar sum of pt over all particles.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -14,10 +15,13 @@ import awkward as ak
 import numpy as np
 
 from hepmtp.errors import OptionError, RegionError
-from hepmtp.events.observables import ht, lepton_charge, n_b, n_jets, n_leptons
+from hepmtp.events.cuts import Cut, Selection, window
+from hepmtp.events.dileptons import has_z
+from hepmtp.events.observables import lepton_charge, n_leptons
 from hepmtp.events.ragged import Bools
 from hepmtp.events.record import metadata, role_of
 from hepmtp.events.split import sideband
+from hepmtp.events.variables import HT, N_B, N_JETS
 
 #: What a region is for: "" says nothing, as for a preselection that holds the other regions.
 Purpose = Literal["control", "validation", "signal", ""]
@@ -34,10 +38,18 @@ class Region:
     label
         TeX text for plots.
     selection
-        function of the events that gives one bool per event; of a module, so that it pickles.
+        cuts that all have to pass, or one function of the events that gives one bool per event.
     purpose
         "control": thresholds come from here; "signal": they are applied here; "validation"; or ""
         for none of these.
+    controls
+        process or effect that a control region measures, "ttW" for instance. Then thresholds do
+        not come from it.
+    part_of
+        region that this is a part of. Parts are for fits; tables and figures show the whole.
+    axis
+        histogram that a fit uses here: "score", the name of a variable, or "" for a single bin.
+        By default the score in signal regions, and a single bin elsewhere.
 
     Raises
     ------
@@ -47,8 +59,11 @@ class Region:
 
     name: str
     label: str
-    selection: Callable[[ak.Array], Bools]
+    selection: Selection | tuple[Cut, ...]
     purpose: Purpose = ""
+    controls: str = ""
+    part_of: str = ""
+    axis: str | None = None
 
     def __post_init__(self) -> None:
         if not self.name or "/" in self.name:
@@ -58,16 +73,43 @@ class Region:
             raise OptionError(
                 f"region {self.name!r}: purpose must be one of {known}, found {self.purpose!r}"
             )
+        if not (callable(self.selection) or self.selection):
+            raise OptionError(f"region {self.name!r} has no cut: give one at least")
+
+    @property
+    def cuts(self) -> tuple[Cut, ...]:
+        """The cuts that all have to pass; a function alone is one of the region's name."""
+        if callable(self.selection):
+            return (Cut(self.name, self.selection),)
+        return tuple(self.selection)
+
+    @property
+    def fitted_axis(self) -> str:
+        """Histogram that a fit uses here, as `axis` says or by default."""
+        if self.axis is None:
+            return "score" if self.purpose == "signal" else ""
+        return self.axis
+
+    def masks(self, events: ak.Array, cuts: Iterable[Cut] | None = None) -> dict[str, Bools]:
+        """Cut -> events that pass it, bool, shape (n_events,); anything else raises RegionError.
+
+        All cuts, or those that are given.
+        """
+        found = {}
+        for cut in self.cuts if cuts is None else cuts:
+            mask: Bools = np.asarray(cut.select(events))
+            if mask.dtype != np.bool_ or mask.shape != (len(events),):
+                raise RegionError(
+                    f"region {self.name!r} gives {mask.dtype} {mask.shape}, "
+                    f"expected bool ({len(events)},)"
+                )
+            found[cut.name] = mask
+        return found
 
     def select(self, events: ak.Array) -> Bools:
         """Events of this region, bool, shape (n_events,); anything else raises RegionError."""
-        mask: Bools = np.asarray(self.selection(events))
-        if mask.dtype != np.bool_ or mask.shape != (len(events),):
-            raise RegionError(
-                f"region {self.name!r} gives {mask.dtype} {mask.shape}, "
-                f"expected bool ({len(events)},)"
-            )
-        return mask
+        passed: Bools = np.all(list(self.masks(events).values()), axis=0)
+        return passed
 
 
 def sideband_of(events: ak.Array, region: Region) -> ak.Array:
@@ -92,63 +134,174 @@ def same_sign_or_three_leptons(events: ak.Array) -> Bools:
     return np.asarray((leptons >= 3) | ((leptons == 2) & (np.abs(lepton_charge(events)) == 2)))
 
 
-def _preselection(events: ak.Array) -> Bools:
-    return _leptons_and_ht(events, 300) & (n_jets(events) >= 3) & (n_b(events) >= 1)
+def _charge(events: ak.Array, sign: int) -> Bools:
+    return np.asarray((n_leptons(events) == 2) & (lepton_charge(events) == 2 * sign))
 
 
-def _control(events: ak.Array) -> Bools:
-    few_jets: Bools = (n_jets(events) >= 4) & (n_jets(events) <= 5)
-    return _leptons_and_ht(events, 300) & few_jets & (n_b(events) >= 2)
+def _positive(events: ak.Array) -> Bools:
+    return _charge(events, 1)
 
 
-def _validation(events: ak.Array) -> Bools:
-    one_b: Bools = n_b(events) == 1
-    return _leptons_and_ht(events, 500) & (n_jets(events) >= 6) & one_b
+def _negative(events: ak.Array) -> Bools:
+    return _charge(events, -1)
 
 
-def _signal(events: ak.Array) -> Bools:
-    return _leptons_and_ht(events, 500) & (n_jets(events) >= 6) & (n_b(events) >= 2)
+def _three_with_z(events: ak.Array) -> Bools:
+    return np.asarray((n_leptons(events) >= 3) & has_z(events))
 
 
-def _leptons_and_ht(events: ak.Array, least_ht: float) -> Bools:
-    """The lepton selection that all regions share, and HT above a value [GeV]."""
-    return same_sign_or_three_leptons(events) & (ht(events) > least_ht)
+def _three_without_z(events: ak.Array) -> Bools:
+    return np.asarray((n_leptons(events) >= 3) & ~has_z(events))
 
 
-PRESELECTION = Region("preselection", r"$\geq 3$ jets, $\geq 1$ b, $H_T > 300$ GeV", _preselection)
-CR = Region("CR", r"CR: 4-5 jets, $\geq 2$ b, $H_T > 300$ GeV", _control, "control")
-VR = Region("VR", r"VR: $\geq 6$ jets, 1 b, $H_T > 500$ GeV", _validation, "validation")
-SR = Region("SR", r"SR: $\geq 6$ jets, $\geq 2$ b, $H_T > 500$ GeV", _signal, "signal")
+_LEPTONS = Cut("2 same-sign or 3 leptons", same_sign_or_three_leptons)
+_HT_300 = window("HT > 300 GeV", HT, above=300)
+_HT_500 = window("HT > 500 GeV", HT, above=500)
+_JETS_3 = window("at least 3 jets", N_JETS, above=2.5)
+_JETS_3_5 = window("3 to 5 jets", N_JETS, above=2.5, upto=5.5)
+_JETS_4_5 = window("4 or 5 jets", N_JETS, above=3.5, upto=5.5)
+_JETS_6 = window("at least 6 jets", N_JETS, above=5.5)
+_B_AT_LEAST_1 = window("at least 1 b", N_B, above=0.5)
+_B_AT_LEAST_2 = window("at least 2 b", N_B, above=1.5)
+_B_AT_LEAST_3 = window("at least 3 b", N_B, above=2.5)
+_B_1 = window("1 b", N_B, above=0.5, upto=1.5)
+_B_2 = window("2 b", N_B, above=1.5, upto=2.5)
 
-#: The named regions, in the order of a cutflow.
-REGIONS: tuple[Region, ...] = (PRESELECTION, CR, VR, SR)
+PRESELECTION = Region(
+    "preselection",
+    r"$\geq 3$ jets, $\geq 1$ b, $H_T > 300$ GeV",
+    (_LEPTONS, _HT_300, _JETS_3, _B_AT_LEAST_1),
+)
+CR = Region(
+    "CR",
+    r"CR: 4-5 jets, $\geq 2$ b, $H_T > 300$ GeV",
+    (_LEPTONS, _HT_300, _JETS_4_5, _B_AT_LEAST_2),
+    "control",
+    axis="n_b",
+)
+VR = Region(
+    "VR",
+    r"VR: $\geq 6$ jets, 1 b, $H_T > 500$ GeV",
+    (_LEPTONS, _HT_500, _JETS_6, _B_1),
+    "validation",
+    axis="n_jets",
+)
+SR = Region(
+    "SR",
+    r"SR: $\geq 6$ jets, $\geq 2$ b, $H_T > 500$ GeV",
+    (_LEPTONS, _HT_500, _JETS_6, _B_AT_LEAST_2),
+    "signal",
+)
+#: Same-sign pairs by their charge: ttW gives more positive ones, ttZ, ttH and four tops do not.
+TTW_PLUS = Region(
+    "ttW+",
+    r"ttW+: $\ell^+\ell^+$, 3-5 jets, 1 b, $H_T > 300$ GeV",
+    (Cut("2 positive leptons", _positive), _HT_300, _JETS_3_5, _B_1),
+    "control",
+    controls="ttW",
+    axis="n_jets",
+)
+TTW_MINUS = Region(
+    "ttW-",
+    r"ttW-: $\ell^-\ell^-$, 3-5 jets, 1 b, $H_T > 300$ GeV",
+    (Cut("2 negative leptons", _negative), _HT_300, _JETS_3_5, _B_1),
+    "control",
+    controls="ttW",
+    axis="n_jets",
+)
+TTZ = Region(
+    "ttZ",
+    r"ttZ: $\geq 3$ leptons with a Z, 3-5 jets, 1 b, $H_T > 300$ GeV",
+    (Cut("3 leptons with a Z", _three_with_z), _HT_300, _JETS_3_5, _B_1),
+    "control",
+    controls="ttZ",
+)
+#: What is left of events with one b-jet and the jets of CR.
+CR_1B = Region(
+    "CR1b",
+    r"CR1b: $\geq 3$ leptons without a Z, 4-5 jets, 1 b, $H_T > 300$ GeV",
+    (Cut("3 leptons without a Z", _three_without_z), _HT_300, _JETS_4_5, _B_1),
+    "control",
+    controls="jets",
+    axis="n_jets",
+)
+SR_2B = Region(
+    "SR_2b", f"{SR.label}, 2 b", (_LEPTONS, _HT_500, _JETS_6, _B_2), "signal", part_of="SR"
+)
+SR_3B = Region(
+    "SR_3b",
+    rf"{SR.label}, $\geq 3$ b",
+    (_LEPTONS, _HT_500, _JETS_6, _B_AT_LEAST_3),
+    "signal",
+    part_of="SR",
+)
+
+#: The named regions, in the order of a cutflow; the last two are parts of SR.
+REGIONS: tuple[Region, ...] = (
+    PRESELECTION,
+    CR,
+    VR,
+    SR,
+    TTW_PLUS,
+    TTW_MINUS,
+    TTZ,
+    CR_1B,
+    SR_2B,
+    SR_3B,
+)
 
 
 class RegionInfo(NamedTuple):
-    """What a run says of one of its regions; `place` is that in the order of its cutflow."""
+    """What a run says of one of its regions; `place` is that in the order of its cutflow.
+
+    The last three are those of `Region`; what an earlier version wrote lacks them.
+    """
 
     place: int
     name: str
     label: str
     purpose: str
+    controls: str = ""
+    part_of: str = ""
+    axis: str = ""
 
 
 def described(regions: Iterable[Region]) -> set[RegionInfo]:
     """What a processor says of its regions: a set, so that the sum over chunks says it once."""
     return {
-        RegionInfo(place, one.name, one.label, one.purpose) for place, one in enumerate(regions)
+        RegionInfo(
+            place, one.name, one.label, one.purpose, one.controls, one.part_of, one.fitted_axis
+        )
+        for place, one in enumerate(regions)
     }
 
 
+def wholes(regions: Iterable[RegionInfo]) -> list[RegionInfo]:
+    """The regions that are no part of another, in their order."""
+    return [one for one in sorted(regions) if not one.part_of]
+
+
 def named(regions: Iterable[RegionInfo], *purposes: str) -> list[str]:
-    """Names of the regions of these purposes, in their order.
+    """Names of the regions of these purposes that are no part of another, in their order.
 
     Examples
     --------
     >>> named(described(REGIONS), "signal", "")
     ['preselection', 'SR']
     """
-    return [one.name for one in sorted(regions) if one.purpose in purposes]
+    return [one.name for one in wholes(regions) if one.purpose in purposes]
+
+
+def threshold_regions(regions: Iterable[RegionInfo]) -> list[str]:
+    """Names of the control regions that thresholds come from, in their order.
+
+    Examples
+    --------
+    >>> threshold_regions(described(REGIONS))
+    ['CR']
+    """
+    controls = [one for one in wholes(regions) if one.purpose == "control"]
+    return [one.name for one in controls if not one.controls]
 
 
 def regions_of(output: Mapping[str, Any]) -> list[RegionInfo]:

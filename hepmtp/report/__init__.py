@@ -6,8 +6,11 @@ can be made. `info` is what the run says of itself, `known` what its data sets a
 HTML page of all this. The folder::
 
     run.json             what was run, on what, in which words (RunInfo)
-    histograms.json      scores per detector (see hepmtp.statistics.histograms)
+    histograms.json      scores and variables (see hepmtp.statistics.histogram_files)
+    variations.zip       the same with their systematic variations, if the run had any
     cutflow.json         data set -> region -> raw, sumw, sumw2; data have no blind regions
+    cuts.json            the same cut by cut, and with all cuts but one
+    n_minus_one.json     histograms of what is cut on, with all other cuts of the region
     columns.safetensors  scores event by event (see hepmtp.report.columns)
     accounting.json      what was read, skipped and lost (see hepmtp.statistics.accounting)
     performance.csv .md  AUC and working points of every detector

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from hepmtp.events.regions import RegionInfo, named
+from hepmtp.events.regions import RegionInfo
 from hepmtp.statistics.histograms import Histogram
 from hepmtp.statistics.performance import values_of
 
@@ -22,8 +22,8 @@ def blind_regions(output: Mapping[str, Any], regions: Sequence[RegionInfo]) -> l
 
     Without columns nothing tells which regions share events: the purpose alone decides.
     """
-    signal = named(regions, "signal")
-    blind = {*signal, *named(regions, "")}
+    signal = [one.name for one in regions if one.purpose == "signal"]  # parts of regions, too
+    blind = {*signal, *(one.name for one in regions if not one.purpose)}
     for table in output.get("columns", {}).values():
         masks = {
             one.name: values_of(mask).astype(bool)
@@ -40,17 +40,34 @@ def blind_regions(output: Mapping[str, Any], regions: Sequence[RegionInfo]) -> l
 def blinded(output: Mapping[str, Any], data: Sequence[str], blind: Sequence[str]) -> dict[str, Any]:
     """The same output without the data sets `data` in the regions `blind`.
 
-    Their histograms are zero there, and cutflow and columns have no entry of these regions. Columns
-    hold the events that pass another region. Counts of events before any region stay.
+    Their histograms are zero there, and cutflow, cuts and columns have no entry of these regions.
+    Columns hold the events that pass another region. Counts of events before any region stay. What
+    lacks one cut of a region that is shown is not that region: data have none of it.
     """
     out = dict(output)
     if not (data and blind):
         return out
-    out["scores"] = {name: _emptied(h, data, blind) for name, h in output["scores"].items()}
-    out["cutflow"] = {
-        name: {key: n for key, n in counts.items() if name not in data or key not in blind}
-        for name, counts in output["cutflow"].items()
-    }
+    for kind in ("scores", "variables"):
+        if kind in output:
+            out[kind] = {name: _emptied(h, data, blind) for name, h in output[kind].items()}
+    for kind in ("cutflow", "cuts"):
+        if kind in output:
+            out[kind] = {
+                name: {key: n for key, n in counts.items() if name not in data or key not in blind}
+                for name, counts in output[kind].items()
+            }
+    if "n_minus_one" in output:
+        h_of = output["n_minus_one"]
+        out["n_minus_one"] = {
+            name: _emptied(h, data, list(h.axes["region"])) for name, h in h_of.items()
+        }
+    if "cuts" in output:
+        out["cuts"] = {
+            name: {
+                key: {"cutflow": one["cutflow"]} if name in data else one for key, one in of.items()
+            }
+            for name, of in out["cuts"].items()
+        }
     if "columns" in output:
         out["columns"] = {
             name: _shown(table, blind) if name in data else table

@@ -16,7 +16,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from hepmtp import plotting
-from hepmtp.events.regions import RegionInfo, named
+from hepmtp.events.regions import RegionInfo, named, threshold_regions, wholes
 from hepmtp.plotting import OWN_FILES, SIMULATION, Caption
 from hepmtp.report.attempts import Attempts
 from hepmtp.report.info import SIMULATION_NOTE, FigureText, RunInfo
@@ -38,8 +38,9 @@ SIMULATED = "background stacked, signal as lines"
 
 
 def pairs(regions: Iterable[RegionInfo]) -> list[tuple[str, str]]:
-    """(signal, control): every signal region of a run with every control region."""
-    return list(itertools.product(named(regions, "signal"), named(regions, "control")))
+    """(signal, control): every signal region with every control region that has thresholds."""
+    regions = list(regions)
+    return list(itertools.product(named(regions, "signal"), threshold_regions(regions)))
 
 
 def draw_scores(
@@ -105,7 +106,7 @@ def _figures(
 ) -> Iterator[tuple[str, Callable[[], Drawn]]]:
     """Name of each figure, and what draws it."""
     h = histograms[info.detector]
-    filled = [one for one in info.regions if holds(h, info.background, one.name)]
+    filled = [one for one in wholes(info.regions) if holds(h, info.background, one.name)]
     for i, pair in enumerate(pairs(filled)):
         end = "-".join(["", *pair]) if i else ""
         where = f"the threshold of {info.detector} in {pair[1]}"
@@ -119,7 +120,7 @@ def _figures(
         yield f"shape{end}", partial(_shapes, h, info, pair)
     if filled and not pairs(filled):
         yield "score", partial(_every_region, h, info, [one.name for one in filled])
-    for one in info.regions:
+    for one in wholes(info.regions):
         if one.name not in info.blind and holds(h, info.data, one.name):
             yield f"data-{one.name}", partial(_data, h, info, one.name)
     for i, region in enumerate(named(filled, "signal") or named(filled, "")):

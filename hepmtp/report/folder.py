@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from hepmtp.datasets.manifest import Dataset
 from hepmtp.errors import ScoreError, StorageError
-from hepmtp.events.regions import regions_of
+from hepmtp.events.regions import regions_of, wholes
 from hepmtp.plotting import Caption
 from hepmtp.report.attempts import Attempts
 from hepmtp.report.blind import blind_regions, blinded
@@ -47,7 +47,8 @@ from hepmtp.report.rows import (
 )
 from hepmtp.statistics.accounting import Accounting, incomplete
 from hepmtp.statistics.comparison import Observation, Selection
-from hepmtp.statistics.histograms import Histogram, canonical
+from hepmtp.statistics.histogram_files import load, save
+from hepmtp.statistics.histograms import Histogram, canonical, variations_of
 from hepmtp.statistics.normalisation import Normalisation
 from hepmtp.statistics.performance import PerformanceRow
 
@@ -55,6 +56,16 @@ from hepmtp.statistics.performance import PerformanceRow
 SUMMARY = (
     "Only events that trained nothing are shown, with weights scaled up to stand for all events.",
 )
+
+
+#: Histograms of a run with its variations; those of a run without are in histograms.json alone.
+VARIATIONS = "variations.zip"
+
+
+def load_histograms(folder: str | Path) -> dict[str, Histogram]:
+    """Histograms of the scores and variables of a run, with its variations if it had any."""
+    path = Path(folder) / VARIATIONS
+    return load(path if path.exists() else Path(folder) / "histograms.json")
 
 
 class RunResult(NamedTuple):
@@ -186,6 +197,8 @@ def write_run(
         versions=versions(),
         regions=regions,
         blind=blind,
+        overlaps=sorted(output.get("overlaps", ())),
+        variations=variations_of(histograms[about]),
         incomplete=incomplete(accounting or {}),
         **_of_datasets(datasets, normalisation, histograms[about]),
     )
@@ -257,8 +270,9 @@ def _said(
     yield from twice(output.get("columns", {}))
     yield from doubts(datasets, normalisation)
     if info.blind:
+        shown = [one.name for one in wholes(info.regions) if one.name in info.blind]
         yield (
-            f"Data are blind in {', '.join(info.blind)}: no figure, table or file shows them "
+            f"Data are blind in {', '.join(shown)}: no figure, table or file shows them "
             "there. Regions of the purposes control and validation show them; so does unblind "
             "(--unblind) everywhere."
         )
@@ -279,9 +293,16 @@ def _write_first(
     """Write all that was computed, and remove what an earlier run left of what may not come."""
     folder = Path(folder)
     stale = [f"{name}.{kind}" for name in TABLES for kind in ("csv", "md")]
-    for name in (*stale, COLUMNS, "accounting.json", "report.html"):
+    more = ("accounting.json", "report.html", "cuts.json", "n_minus_one.json", VARIATIONS)
+    for name in (*stale, COLUMNS, *more):
         (folder / name).unlink(missing_ok=True)
-    write_numbers(folder, info=info, histograms=histograms, cutflow=output["cutflow"])
+    variables = {name: canonical(h) for name, h in output.get("variables", {}).items()}
+    write_numbers(
+        folder, info=info, histograms={**histograms, **variables}, cutflow=output["cutflow"]
+    )
+    if "cuts" in output:
+        write_json(folder / "cuts.json", output["cuts"])
+        save(folder / "n_minus_one.json", output["n_minus_one"])
     if "columns" in output:
         save_columns(folder, output["columns"])
     if accounting is not None:

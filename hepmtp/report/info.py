@@ -69,6 +69,10 @@ class RunInfo:
         regions in which the data were not looked at.
     incomplete
         sentences on what was not read; a run without any is complete.
+    overlaps
+        pairs of regions that share an event.
+    variations
+        names of the systematic variations that its histograms have.
     """
 
     title: str
@@ -92,6 +96,8 @@ class RunInfo:
     labels: Mapping[str, str] = field(default_factory=dict)
     blind: Sequence[str] = ()
     incomplete: Sequence[str] = ()
+    overlaps: Sequence[Sequence[str]] = ()
+    variations: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if not self.content:

@@ -16,7 +16,7 @@ from pathlib import Path
 import jinja2
 
 from hepmtp.errors import StorageError
-from hepmtp.events.regions import RegionInfo
+from hepmtp.events.regions import RegionInfo, wholes
 from hepmtp.report.info import RunInfo, read_info, read_json
 from hepmtp.report.tables import MARK, Cells, Record, cells, read_csv, rounded
 from hepmtp.statistics.accounting import Account, Accounting
@@ -91,7 +91,7 @@ def write_page(folder: str | Path) -> Path:
         minutes=None if info.seconds is None else f"{info.seconds / 60:.1f}",
         conclusions=conclusions(performance, info),
         datasets=cells([{key: str(value) for key, value in row.items()} for row in info.datasets]),
-        regions=[(one.name, _definition(one)) for one in info.regions],
+        regions=[(one.name, _definition(one)) for one in wholes(info.regions)],
         cutflow=_cutflow(read_json(folder / "cutflow.json"), info),
         performance=_by(performance, ("region", "signal"), named),
         selection=_by(
@@ -153,7 +153,8 @@ def _cutflow(content: Mapping[str, Mapping[str, Mapping[str, float]]], info: Run
     order = [*info.background, *info.signals, *info.data]
     names = [name for name in order if name in content] + sorted(set(content) - set(order))
     filled = (region for one in content.values() for region in one)
-    regions = list(dict.fromkeys([*filled, *info.blind]))
+    parts = {one.name for one in info.regions if one.part_of}
+    regions = [one for one in dict.fromkeys([*filled, *info.blind]) if one not in parts]
     header = [
         text
         for region in regions

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from hepmtp.events.regions import RegionInfo, named
+from hepmtp.events.regions import RegionInfo, named, wholes
 from hepmtp.statistics.accounting import Accounting
 from hepmtp.statistics.histograms import Histogram, yields
 from hepmtp.statistics.performance import detectors, values_of
@@ -120,7 +120,7 @@ def twice(columns: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
 def _without_background(
     h: Histogram, regions: Sequence[RegionInfo], background: Sequence[str]
 ) -> Iterator[str]:
-    empty = [one.name for one in regions if not holds(h, background, one.name)]
+    empty = [one.name for one in wholes(regions) if not holds(h, background, one.name)]
     if empty:
         yield f"Regions without background events: {', '.join(empty)}."
 

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hepmtp.events.regions import named
+from hepmtp.events.regions import named, threshold_regions, wholes
 from hepmtp.report.attempts import Attempts
 from hepmtp.report.figures import Output
 from hepmtp.report.info import RunInfo, write_json
@@ -27,7 +27,8 @@ from hepmtp.statistics.comparison import (
     observe,
     threshold,
 )
-from hepmtp.statistics.histograms import Histogram, save
+from hepmtp.statistics.histogram_files import save
+from hepmtp.statistics.histograms import Histogram, nominal
 from hepmtp.statistics.performance import Columns, PerformanceRow, performance
 
 #: Tables that a run may have, as csv and markdown.
@@ -96,8 +97,8 @@ def passing(
 def observations(h: Histogram, info: RunInfo, *, quantile: float = 0.99) -> list[Observation]:
     """Data above the threshold of each control region, in each region where they are not blind."""
     rows = []
-    shown = [one.name for one in info.regions if one.name not in info.blind]
-    for control in named(info.regions, "control"):
+    shown = [one.name for one in wholes(info.regions) if one.name not in info.blind]
+    for control in threshold_regions(info.regions):
         if not (info.data and holds(h, info.background, control)):
             continue
         cut = threshold(h, background=info.background, region=control, quantile=quantile)
@@ -137,7 +138,9 @@ def write_numbers(
 ) -> None:
     """Write everything of a run's folder but columns, figures, the detector and the page."""
     folder = Path(folder)
-    save(folder / "histograms.json", histograms)
+    if info.variations:
+        save(folder / "variations.zip", histograms)
+    save(folder / "histograms.json", {name: nominal(h) for name, h in histograms.items()})
     write_json(folder / "cutflow.json", cutflow)
     write_json(folder / "run.json", asdict(info))
     write_tables(folder, info, performance, selection, ())

@@ -1,36 +1,32 @@
-"""Histograms of scores: book, fill, add up, order, save and load. The only place that fills.
+"""Histograms of scores: book, fill, add up, order. The only place that fills.
 
-The rule: one histogram per detector with the axes (dataset, region, score) and weighted storage.
-Data sets and regions grow by themselves, so an unknown one shows up. Events outside the
-score axis stay in its flow bins, which yields include.
+The rule: one histogram per detector with the axes (dataset, region, variation, score) and weighted
+storage. Categories grow by themselves, so an unknown one shows up. What is asked without a
+variation is "nominal". Events outside the score axis stay in its flow bins, which yields include.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import hist
 import numpy as np
-import uproot
 from hist.axis import Regular, StrCategory
 from numpy.typing import ArrayLike, NDArray
-from uhi.io.json import default, object_hook
 
-from hepmtp.errors import OptionError, RegionError, ScoreError, StorageError
+from hepmtp.errors import OptionError, RegionError, ScoreError
 from hepmtp.events.ragged import Floats
-from hepmtp.storage import new_file
+from hepmtp.events.variables import Variable
 
-#: Weighted (dataset, region, score) histogram of one detector.
+#: Weighted (dataset, region, variation, score) histogram of one detector.
 Histogram = hist.Hist[hist.storage.Weight]
+#: Axes of names; a histogram of before variations were kept lacks the last one.
+CATEGORIES = ("dataset", "region", "variation")
+#: The variation that is none.
+NOMINAL = "nominal"
 #: Data sets to add up; None stands for all.
 Names = str | Iterable[str] | None
-
-#: Key and version of the json files that `save` writes.
-FORMAT = "hepmtp_histograms"
-VERSION = 1
 
 
 class Yield(NamedTuple):
@@ -41,7 +37,7 @@ class Yield(NamedTuple):
 
 
 def book(axis: Regular, *, name: str = "") -> Histogram:
-    """An empty histogram (dataset, region, score) for one detector.
+    """An empty histogram (dataset, region, variation, score) for one detector.
 
     Parameters
     ----------
@@ -61,8 +57,13 @@ def book(axis: Regular, *, name: str = "") -> Histogram:
         raise ScoreError(
             f"the axis of detector {name!r} is named {axis.name!r}; it must be named 'score'"
         )
-    categories = (StrCategory([], growth=True, name=n, label=n) for n in ("dataset", "region"))
+    categories = (StrCategory([], growth=True, name=n, label=n) for n in CATEGORIES)
     return hist.Hist(*categories, axis, storage=hist.storage.Weight(), name=name)
+
+
+def axis_of(variable: Variable) -> Regular:
+    """Axis that a variable is filled on."""
+    return Regular(variable.bins, variable.low, variable.high, name="score", label=variable.label)
 
 
 def axis_with(
@@ -102,7 +103,13 @@ def scale(h: Histogram, dataset: str, factor: float) -> None:
 
 
 def fill(
-    h: Histogram, *, dataset: str, region: str, score: ArrayLike, weight: ArrayLike | float
+    h: Histogram,
+    *,
+    dataset: str,
+    region: str,
+    score: ArrayLike,
+    weight: ArrayLike | float,
+    variation: str = NOMINAL,
 ) -> None:
     """Add events of one data set in one region.
 
@@ -111,32 +118,70 @@ def fill(
     h
         what `book` gave; changed in place.
     score, weight
-        shape (n_events,); one weight for all is fine. No events still book the data set and region.
+        shape (n_events,); one weight for all is fine. No events still book the names.
+    variation
+        "nominal", or the name of a variation with _up or _down.
 
     Raises
     ------
     ScoreError
         for a score or weight that is not finite, naming detector and data set. Nothing is filled.
     """
-    columns = {
-        "score": np.asarray(score, dtype=np.float64),
-        "weight": np.asarray(weight, dtype=np.float64),
-    }
-    for what, values in columns.items():
-        bad = int(np.sum(~np.isfinite(values)))
+    fill_all(h, dataset=dataset, region=region, score=score, weights={variation: weight})
+
+
+def fill_all(
+    h: Histogram,
+    *,
+    dataset: str,
+    region: str,
+    score: ArrayLike,
+    weights: Mapping[str, ArrayLike | float],
+) -> None:
+    """`fill` for several variations of the weight at once: variation -> weight of each event.
+
+    The bins are looked up once, so that a variation of the weight costs little.
+    """
+    values = np.asarray(score, dtype=np.float64)
+    found = {name: np.asarray(one, dtype=np.float64) for name, one in weights.items()}
+    for what, array in (("score", values), *(("weight", one) for one in found.values())):
+        bad = int(np.sum(~np.isfinite(array)))
         if bad:
             raise ScoreError(
                 f"detector {h.name!r}, dataset {dataset!r}, region {region!r}: "
-                f"{bad} of {values.size} {what}s are not finite; mend the detector or the reader"
+                f"{bad} of {array.size} {what}s are not finite; mend the detector or the reader"
             )
-    if columns["score"].size == 0:  # a zero is a fill that books the names and changes nothing
-        columns = {"score": np.zeros(1), "weight": np.zeros(1)}
-    h.fill(dataset=dataset, region=region, score=columns["score"], weight=columns["weight"])
+    names = list(found)
+    booked: dict[str, Any] = {"dataset": dataset, "region": region, "variation": names}
+    h.fill(**booked, score=np.zeros(len(names)), weight=np.zeros(len(names)))
+    axis = h.axes["score"]
+    bins, size = np.asarray(axis.index(values)) + 1, len(axis) + 2
+    places = [h.axes[key].index(one) for key, one in (("dataset", dataset), ("region", region))]
+    view = h.view(flow=True)
+    for name, weight in found.items():
+        row = view[places[0], places[1], h.axes["variation"].index(name)]
+        full = np.broadcast_to(weight, values.shape)
+        row["value"] += np.bincount(bins, weights=full, minlength=size)
+        row["variance"] += np.bincount(bins, weights=full**2, minlength=size)
 
 
 def categories(h: Histogram, axis: str) -> list[str]:
-    """Names on the "dataset" or "region" axis, sorted."""
+    """Names on an axis of names, sorted."""
     return sorted(h.axes[axis])
+
+
+def variations_of(h: Histogram) -> list[str]:
+    """Names of the variations of a histogram, without _up and _down, sorted.
+
+    Examples
+    --------
+    >>> h = book(Regular(2, 0, 2, name="score"))
+    >>> fill(h, dataset="ttbarZ", region="SR", score=1, weight=1, variation="b_step_up")
+    >>> variations_of(h)
+    ['b_step']
+    """
+    names = h.axes["variation"] if "variation" in h.axes.name else ()
+    return sorted({one.rpartition("_")[0] for one in names if one != NOMINAL})
 
 
 def dataset_names(h: Histogram, datasets: Names) -> list[str]:
@@ -146,16 +191,17 @@ def dataset_names(h: Histogram, datasets: Names) -> list[str]:
     return [datasets] if isinstance(datasets, str) else list(datasets)
 
 
-def spectrum(h: Histogram, datasets: Names, region: str) -> Histogram:
+def spectrum(h: Histogram, datasets: Names, region: str, variation: str = NOMINAL) -> Histogram:
     """The score histogram of one region, summed over data sets; one axis, flow bins kept.
 
     Raises
     ------
     RegionError
-        if the histogram has no such region or data set, with the names that it has.
+        if the histogram has no such region, data set or variation, with the names that it has.
     """
-    names = dataset_names(h, datasets)
-    for axis, wanted in (("region", [region]), ("dataset", names)):
+    h, names = with_variations(h), dataset_names(h, datasets)
+    known_variation = [variation] if names else []
+    for axis, wanted in (("region", [region]), ("dataset", names), ("variation", known_variation)):
         unknown = sorted(set(wanted) - set(h.axes[axis]))
         if unknown:
             known = ", ".join(categories(h, axis)) or "none"
@@ -164,10 +210,31 @@ def spectrum(h: Histogram, datasets: Names, region: str) -> Histogram:
             )
     rows = h.axes["dataset"].index(names)
     out = hist.Hist(h.axes["score"], storage=hist.storage.Weight(), name=h.name)
-    for part in ("value", "variance"):
-        columns = h.view(flow=True)[part][:, h.axes["region"].index(region)]
-        out.view(flow=True)[part] = columns[np.asarray(rows, dtype=np.int64)].sum(axis=0)
+    if names:
+        place = h.axes["region"].index(region), h.axes["variation"].index(variation)
+        for part in ("value", "variance"):
+            columns = h.view(flow=True)[part][:, place[0], place[1]]
+            out.view(flow=True)[part] = columns[np.asarray(rows, dtype=np.int64)].sum(axis=0)
     return out
+
+
+def nominal(h: Histogram) -> Histogram:
+    """The same histogram without its variations."""
+    h = with_variations(h)
+    names = [list(h.axes["dataset"]), list(h.axes["region"]), [NOMINAL]]
+    if NOMINAL not in h.axes["variation"]:  # nothing was filled
+        return assemble(book(h.axes["score"], name=str(h.name)), [[], [], []], None)
+    place = h.axes["variation"].index(NOMINAL)
+    return assemble(h, names, np.asarray(h.view(flow=True))[:, :, [place]])
+
+
+def with_variations(h: Histogram) -> Histogram:
+    """A histogram that has no axis of variations as one that has: all of it is nominal."""
+    if "variation" in h.axes.name:
+        return h
+    names = [list(h.axes["dataset"]), list(h.axes["region"]), [NOMINAL]]
+    like = book(h.axes["score"], name=str(h.name))
+    return assemble(like, names, np.asarray(h.view(flow=True))[:, :, None])
 
 
 def folded(spectrum: Histogram) -> tuple[Floats, Floats]:
@@ -188,17 +255,17 @@ def yields(h: Histogram, datasets: Names, region: str) -> Yield:
 
 
 def canonical(h: Histogram) -> Histogram:
-    """The same histogram with data sets and regions in alphabetical order.
+    """The same histogram with data sets, regions and variations in alphabetical order.
 
     Executors return any order. Of two of them, counts are equal and sums are to float tolerance.
     """
-    axes = ("dataset", "region")
-    names = [categories(h, axis) for axis in axes]
+    h = with_variations(h)
+    names = [categories(h, axis) for axis in CATEGORIES]
     order = [
         np.asarray(h.axes[axis].index(one), dtype=np.int64)
-        for axis, one in zip(axes, names, strict=True)
+        for axis, one in zip(CATEGORIES, names, strict=True)
     ]
-    return _assemble(h, names, np.asarray(h.view(flow=True))[np.ix_(*order)])
+    return assemble(h, names, np.asarray(h.view(flow=True))[np.ix_(*order)])
 
 
 def rebin(h: Histogram, n: int) -> Histogram:
@@ -211,108 +278,15 @@ def rebin(h: Histogram, n: int) -> Histogram:
     return joined
 
 
-def save(path: str | Path, histograms: Mapping[str, Histogram]) -> Path:
-    """Write histograms, one per detector, in canonical order.
-
-    ``.json`` is uhi's own json, exact and complete. ``.root``, for who reads ROOT, holds one TH1D
-    per (detector, region, dataset) at ``detector/region/dataset``, with squared weights.
-
-    Raises
-    ------
-    OptionError
-        for any other file name: a pickle runs whatever code is in it.
-    """
-    path = Path(path)
-    ordered = {name: canonical(histograms[name]) for name in sorted(histograms)}
-    with new_file(path) as temporary:
-        if _kind(path) == ".json":
-            temporary.write_text(
-                json.dumps({FORMAT: VERSION, "histograms": ordered}, default=default) + "\n"
-            )
-        else:
-            _write_root(temporary, ordered)
-    return path
-
-
-def load(path: str | Path) -> dict[str, Histogram]:
-    """What `save` wrote: detector name -> histogram.
-
-    A damaged or foreign file raises StorageError.
-    """
-    path = Path(path)
-    if _kind(path) == ".root":
-        return _read_root(path)
-    try:
-        content = json.loads(path.read_text(), object_hook=object_hook)
-    except (OSError, ValueError) as error:
-        raise StorageError(
-            f"{path} cannot be read as histograms ({error}); run again to write it"
-        ) from None
-    if not isinstance(content, dict) or content.get(FORMAT) != VERSION:
-        raise StorageError(
-            f"{path} is not a file of histograms of this version; "
-            f"expected {FORMAT}: {VERSION}; run again"
-        )
-    return {name: hist.Hist(one) for name, one in content["histograms"].items()}
-
-
-def _kind(path: Path) -> str:
-    if path.suffix not in {".json", ".root"}:
-        raise OptionError(
-            f"{path}: histograms are kept as .json (exact) or .root, "
-            f"not as {path.suffix or 'no suffix'!r}"
-        )
-    return path.suffix
-
-
-def _assemble(like: Histogram, names: Sequence[Sequence[str]], view: NDArray[Any]) -> Histogram:
-    """A histogram like this one with these data sets, regions and content, flow included."""
-    datasets, regions = (
-        StrCategory(list(one), growth=True, name=like.axes[i].name, label=like.axes[i].label)
-        for i, one in enumerate(names)
+def assemble(
+    like: Histogram, names: Sequence[Sequence[str]], view: NDArray[Any] | None
+) -> Histogram:
+    """A histogram like this one with these names on its axes and this content, flow included."""
+    axes = (
+        StrCategory(list(one), growth=True, name=axis, label=axis)
+        for axis, one in zip(CATEGORIES, names, strict=True)
     )
-    out = hist.Hist(
-        datasets, regions, like.axes["score"], storage=hist.storage.Weight(), name=like.name
-    )
-    out.view(flow=True)[...] = view
+    out = hist.Hist(*axes, like.axes["score"], storage=hist.storage.Weight(), name=like.name)
+    if view is not None:
+        out.view(flow=True)[...] = view
     return out
-
-
-def _write_root(path: Path, histograms: Mapping[str, Histogram]) -> None:
-    # uproot chooses the format by content, not by the temporary name
-    with uproot.recreate(path) as file:
-        for name, h in histograms.items():
-            for region in h.axes["region"]:
-                for dataset in h.axes["dataset"]:
-                    if "/" in name + region + dataset:
-                        raise OptionError(
-                            f"{name}, {region}, {dataset}: a name with '/' cannot be kept in ROOT; "
-                            "use .json"
-                        )
-                    file[f"{name}/{region}/{dataset}"] = spectrum(h, dataset, region)
-
-
-def _read_root(path: Path) -> dict[str, Histogram]:
-    found: dict[str, Histogram] = {}
-    slices: dict[str, dict[tuple[str, str], Any]] = {}
-    try:
-        with uproot.open(path) as file:
-            for key in file.keys(cycle=False, filter_classname="TH1D"):
-                name, region, dataset = key.split("/")
-                slices.setdefault(name, {})[dataset, region] = file[key].to_hist()
-    except (OSError, ValueError, uproot.KeyInFileError) as error:
-        raise StorageError(
-            f"{path} cannot be read as histograms ({error}); run again to write it"
-        ) from None
-    for name, parts in slices.items():
-        names = [sorted({pair[i] for pair in parts}) for i in (0, 1)]
-        axis = next(iter(parts.values())).axes[0]
-        score = Regular(len(axis), axis.edges[0], axis.edges[-1], name="score", label=axis.label)
-        content = np.stack(
-            [
-                [parts[dataset, region].view(flow=True) for region in names[1]]
-                for dataset in names[0]
-            ]
-        )
-        found[name] = _assemble(book(score, name=name), names, content)
-    return found

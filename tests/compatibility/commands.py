@@ -361,7 +361,7 @@ def _result(place: Place) -> Path:
 
 
 def _axis(place: Place) -> Any:
-    from hepmtp.statistics.histograms import load  # noqa: PLC0415 (hist is slow)
+    from hepmtp.statistics.histogram_files import load  # noqa: PLC0415 (hist is slow)
 
     return load(_result(place) / "histograms.json")["ht"].axes[-1]
 

@@ -10,7 +10,13 @@ import pytest
 from contracts import check_detector, no_particles
 
 from hepmtp.detectors import load_detector, training_events
-from hepmtp.detectors.combination import Combination, _rank, background_ranks
+from hepmtp.detectors.combination import (
+    Combination,
+    _rank,
+    _tail,
+    background_ranks,
+    plain_observables,
+)
 from hepmtp.detectors.deep_svdd import DeepSVDD
 from hepmtp.detectors.ecod import ECOD
 from hepmtp.detectors.event_network import NetworkTraining
@@ -27,7 +33,7 @@ def two(rule: Any = "and") -> Combination:
     return Combination([Observable("met"), Observable("n_jets")], rule)
 
 
-@pytest.mark.parametrize("rule", ["and", "or", "prod", "avg"])
+@pytest.mark.parametrize("rule", ["and", "or", "prod", "avg", "fisher"])
 def test_contract(events: Any, tmp_path: Path, rule: str) -> None:
     check_detector(lambda: two(rule), events, tmp_path)
 
@@ -52,6 +58,31 @@ def test_rules_are_minimum_maximum_product_and_mean(events: Any) -> None:
         # every tenth event is a point of the map: ranks are right to some events of these hundreds
         np.testing.assert_allclose(scores, expected[rule], atol=10 / len(training))
         assert ((scores > 0) & (scores < 1)).all()
+
+
+def test_fishers_method_is_the_product_of_the_upper_tails(events: Any, tmp_path: Path) -> None:
+    combined = plain_observables().fit(events)
+    assert combined.name == "observables"
+    members = [Observable(name).fit(events) for name in ("n_jets", "n_b", "ht", "met")]
+    training = training_events(events)
+    expected = np.zeros(len(events))
+    for one in members:
+        known, scores = one.score(training), one.score(events)
+        beyond = np.array([np.mean(known > x) + np.mean(known == x) / 2 for x in scores])
+        expected -= np.log(np.maximum(beyond, 0.5 / len(training)))
+    found = combined.score(events)
+    middle = expected < np.quantile(expected, 0.9)
+    np.testing.assert_allclose(found[middle], expected[middle], rtol=0.1, atol=0.1)
+    combined.save(tmp_path / "combined")
+    assert Combination.load(tmp_path / "combined").name == "observables"
+    np.testing.assert_array_equal(Combination.load(tmp_path / "combined").score(events), found)
+
+
+def test_the_tail_of_an_event_far_away_is_not_zero() -> None:
+    points = background_ranks(np.repeat([1.0, 2.0, 4.0], [20, 10, 10]))
+    scores = np.array([0.0, 1.0, 4.0, 6.0, 1e30])
+    np.testing.assert_allclose(_tail(scores, points, 2.0)[:4], 1 - _rank(scores, points, 2.0)[:4])
+    assert 0 < _tail(scores, points, 2.0)[4] < 1e-25
 
 
 def test_ranks_of_numbers_written_out() -> None:
@@ -106,7 +137,9 @@ def test_members_are_saved_with_it(events: Any, tmp_path: Path) -> None:
 
 
 def test_what_is_no_combination_is_refused(events: Any) -> None:
-    with pytest.raises(OptionError, match=r"rule must be one of and, or, prod, avg, found 'sum'"):
+    with pytest.raises(
+        OptionError, match=r"rule must be one of and, or, prod, avg, fisher, found 'sum'"
+    ):
         two("sum")
     for members in ([Observable("met")], [Observable("met"), Observable("met")]):
         with pytest.raises(

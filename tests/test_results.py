@@ -421,7 +421,9 @@ def test_an_incomplete_run_says_so_everywhere(
         assert (tmp_path / f"{name}.md").read_text().startswith(f"Incomplete. {lost}\n\n| Score")
         assert {row["incomplete"] for row in read_csv(tmp_path / f"{name}.csv")} == {"True"}
     page = (tmp_path / "report.html").read_text()
-    assert page.index("This result is incomplete") < page.index("What was found</h2>")
+    assert page.index("This result is incomplete") < page.index(
+        "What was looked for, and in which data</h2>"
+    )
     assert page.count("<table>") == page.count("<caption>Incomplete: not everything was read.")
     assert "<td>1 of 2</td><td>1 of 2</td><td>4000 of 8000</td><td>12.5</td>" in page
     assert "<li>ttbarW: /data/b.csv, lost: truncated at byte 12</li>" in page

@@ -25,11 +25,12 @@ from hepmtp.detectors import (
     trained_from,
     training_events,
 )
+from hepmtp.detectors.observables import Observable
 from hepmtp.errors import NotFittedError, OptionError, check_protocol, fitted
 from hepmtp.events.ragged import Floats
 from hepmtp.events.split import trained_by
 
-Rule = Literal["and", "or", "prod", "avg"]
+Rule = Literal["and", "or", "prod", "avg", "fisher"]
 
 #: Training events between two points of the map from scores to ranks.
 EVENTS_PER_POINT = 10
@@ -40,12 +41,13 @@ MEANINGS: dict[Rule, str] = {
     "or": "strange if it is so for one of them (largest rank)",
     "prod": "strange by the product of the ranks",
     "avg": "strange by the mean of the ranks",
+    "fisher": "strange by the product of the shares of background beyond it (Fisher's method)",
 }
 
 
 @dataclass(eq=False)
 class Combination(BaseDetector):
-    """AND, OR, PROD or AVG of detectors (arXiv:2105.14027, arXiv:2406.18469).
+    """AND, OR, PROD, AVG (arXiv:2105.14027, arXiv:2406.18469) or Fisher's method of detectors.
 
     Each member's score goes to its rank r in (0, 1) within background training events, with
     straight lines between ranks. Beyond the outermost of them r goes on towards 0 or 1 without
@@ -57,7 +59,10 @@ class Combination(BaseDetector):
         at least two detectors of different names; those not fitted yet are fitted with the
         combination.
     rule
-        ``"and"``: smallest rank, ``"or"``: largest, ``"prod"``: product, ``"avg"``: mean.
+        ``"and"``: smallest rank, ``"or"``: largest, ``"prod"``: product, ``"avg"``: mean,
+        ``"fisher"``: minus the sum of the logarithms of 1 - r.
+    called
+        its name; by default made of those of the members.
 
     Attributes
     ----------
@@ -67,6 +72,7 @@ class Combination(BaseDetector):
 
     members: Sequence[Detector]
     rule: Rule = "and"
+    called: str = ""
     ranks_: tuple[Floats, ...] = field(default=(), init=False, repr=False)
     spread_: Floats | None = field(default=None, init=False, repr=False)
 
@@ -85,8 +91,8 @@ class Combination(BaseDetector):
 
     @property
     def name(self) -> str:
-        """The members' names with the rule between them, such as ``flow_and_deep_svdd``."""
-        return f"_{self.rule}_".join(member.name for member in self.members)
+        """What it is called, or the members' names with the rule between them: ``flow_and_vae``."""
+        return self.called or f"_{self.rule}_".join(member.name for member in self.members)
 
     @property
     def description(self) -> str:
@@ -114,17 +120,19 @@ class Combination(BaseDetector):
         spread = scores.std(axis=0)
         self.ranks_ = tuple(background_ranks(column) for column in scores.T)
         self.spread_ = np.where(spread > 0, spread, 1.0)
-        self.axis_ = score_axis(self._combined(scores), label=f"{self.rule.upper()} of ranks")
+        label = "Fisher's combination" if self.rule == "fisher" else f"{self.rule.upper()} of ranks"
+        self.axis_ = score_axis(self._combined(scores), label=label)
         return self
 
     def score(self, events: ak.Array) -> Floats:
-        """Combined rank of each event, in (0, 1), shape (n_events,)."""
+        """Combined rank of each event, in (0, 1), shape (n_events,); Fisher's is above 0."""
         return self._combined(self._scores(events))
 
     def save(self, path: str | Path) -> None:
         """Write ranks and axis to a folder, and each member to a folder within it."""
         meta = {
             "rule": self.rule,
+            "called": self.called,
             "members": len(self.members),
             "axis": plain_axis(self.axis),
             "trained": self.trained_,
@@ -141,7 +149,7 @@ class Combination(BaseDetector):
         """Read what `save` wrote."""
         meta, arrays = storage.read(path, storage.kind_of(cls))
         members = [load_detector(Path(path) / f"member{i}") for i in range(meta["members"])]
-        combination = cls(members, meta["rule"])
+        combination = cls(members, meta["rule"], meta.get("called", ""))
         combination.ranks_ = tuple(arrays[f"ranks.{i}"] for i in range(len(members)))
         combination.spread_, combination.axis_ = arrays["spread"], axis_from(meta["axis"])
         combination.trained_ = trained_from(meta)
@@ -152,6 +160,9 @@ class Combination(BaseDetector):
 
     def _combined(self, scores: Floats) -> Floats:
         columns = zip(scores.T, self.ranks_, fitted(self.spread_, self), strict=True)
+        if self.rule == "fisher":
+            tails = [_tail(column, points, spread) for column, points, spread in columns]
+            return np.asarray(-np.sum(np.log(tails), axis=0), dtype=np.float64)
         r = np.stack([_rank(column, points, spread) for column, points, spread in columns])
         combine: dict[Rule, Callable[..., Any]] = {
             "and": np.min,
@@ -160,6 +171,12 @@ class Combination(BaseDetector):
             "avg": np.mean,
         }
         return np.asarray(combine[self.rule](r, axis=0), dtype=np.float64)
+
+
+def plain_observables() -> Combination:
+    """Fisher's combination of n_jets, n_b, HT and MET, what a model has to beat."""
+    members = [Observable(name) for name in ("n_jets", "n_b", "ht", "met")]
+    return Combination(members, "fisher", "observables")
 
 
 def background_ranks(values: Floats) -> Floats:
@@ -190,6 +207,14 @@ def _rank(scores: Floats, points: Floats, spread: float) -> Floats:
     r = np.interp(scores, values, ranks)
     r = np.where(below > 0, ranks[0] / (1 + below / spread), r)
     return np.asarray(np.where(above > 0, 1 - (1 - ranks[-1]) / (1 + above / spread), r))
+
+
+def _tail(scores: Floats, points: Floats, spread: float) -> Floats:
+    """1 - `_rank`, never rounded to 0."""
+    values, ranks = points
+    above = np.maximum(scores - values[-1], 0.0)
+    inside = 1 - _rank(np.minimum(scores, values[-1]), points, spread)
+    return np.asarray(np.where(above > 0, (1 - ranks[-1]) / (1 + above / spread), inside))
 
 
 def _is_fitted(detector: Detector) -> bool:

@@ -18,6 +18,7 @@ import jinja2
 from hepmtp.errors import StorageError
 from hepmtp.events.regions import RegionInfo, wholes
 from hepmtp.report.info import RunInfo, read_info, read_json
+from hepmtp.report.story import FIT, fit_story, strangest
 from hepmtp.report.tables import MARK, Cells, Record, cells, read_csv, rounded
 from hepmtp.statistics.accounting import Account, Accounting
 from hepmtp.storage import new_file
@@ -80,7 +81,8 @@ def write_page(folder: str | Path) -> Path:
         for name in ("performance", "selection", "observed")
     )
     named = titles(info.content)
-    accounts = read_accounting(folder)
+    accounts, fit = read_accounting(folder), fit_story(folder)
+    fit_figures = [] if fit is None else fit.figures
     loader = jinja2.PackageLoader("hepmtp", "data")
     environment = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
@@ -102,6 +104,10 @@ def write_page(folder: str | Path) -> Path:
         losses=[(name, loss) for name, one in accounts.items() for loss in one.losses],
         most_losses=MOST_LOSSES,
         figures=[(one, _image(folder / "figures" / f"{one.name}.png")) for one in info.figures],
+        blind=[one.name for one in wholes(info.regions) if one.name in info.blind],
+        fit=fit,
+        fit_figures=[(one, _image(folder / FIT / f"{one.name}.png")) for one in fit_figures],
+        strangest=strangest(folder, info),
     )
     with new_file(folder / "report.html") as temporary:
         temporary.write_text(page, encoding="utf-8")

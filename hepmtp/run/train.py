@@ -16,6 +16,7 @@ import numpy as np
 from hepmtp.datasets.files import fileset, read
 from hepmtp.datasets.manifest import Dataset
 from hepmtp.detectors import Detector, training_events
+from hepmtp.detectors.combination import plain_observables
 from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
 from hepmtp.detectors.observables import OBSERVABLES, Observable
 from hepmtp.detectors.token_rarity import TokenRarity
@@ -48,7 +49,7 @@ def train_detectors(
 ) -> list[Detector]:
     """Train the masked-token detector, and fit what it is compared with.
 
-    That is token rarity and the plain observables.
+    That is token rarity, the plain observables and their combination.
 
     Parameters
     ----------
@@ -92,6 +93,7 @@ def train_detectors(
     plain: list[Detector] = [
         TokenRarity(detector.tokenizer),
         *(Observable(name) for name in OBSERVABLES),
+        plain_observables(),
     ]
     return [detector, *(one.fit(sample) for one in plain)]
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from hepmtp import storage
 from hepmtp.detectors import Detector
+from hepmtp.detectors.combination import plain_observables
 from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
 from hepmtp.detectors.observables import OBSERVABLES, Observable
 from hepmtp.detectors.token_rarity import TokenRarity
@@ -137,6 +138,13 @@ def _autoencoder(name: str, path: str, note: str) -> Entry:
 GROUPS: dict[str, tuple[Entry, ...]] = {
     "main": (
         *(_observable(name) for name in OBSERVABLES),
+        Entry(
+            "observables",
+            lambda seed: plain_observables(),  # noqa: ARG005
+            "observable",
+            note="Fisher's combination of n_jets, n_b, HT and MET",
+            seeded=False,
+        ),
         Entry(
             "token_rarity",
             lambda seed: TokenRarity(),  # noqa: ARG005

@@ -59,6 +59,26 @@ def test_a_control_region_that_shares_an_event_with_a_signal_region_is_blind(
     assert blind_regions(output, REGIONS) == ["loose", "VR", "SR"]
 
 
+def test_overlaps_are_known_without_columns() -> None:
+    assert blind_regions({"overlaps": {("CR", "VR"), ("CR", "SR")}}, REGIONS) == [
+        *("loose", "CR", "SR")
+    ]
+
+
+def test_variables_and_cuts_are_blind_too(output: dict[str, Any]) -> None:
+    h, cut = output["scores"]["x"], {"cutflow": {"a": {"raw": 2}}, "n_minus_one": {"a": {"raw": 3}}}
+    more = {"variables": {"v": h}, "n_minus_one": {"v": h}}
+    cuts = {name: dict.fromkeys(PLACES, cut) for name in ("b", "run2")}
+    found = blinded(output | more | {"cuts": cuts}, ["run2", "run3"], ["loose", "SR"])
+    assert spectrum(found["variables"]["v"], "run2", "SR").sum(flow=True).value == 0
+    assert spectrum(found["variables"]["v"], "run2", "CR").sum(flow=True).value == 2
+    for region in PLACES:  # what lacks one cut of a region may be of a signal region
+        assert spectrum(found["n_minus_one"]["v"], "run2", region).sum(flow=True).value == 0
+    assert spectrum(found["n_minus_one"]["v"], "b", "SR").sum(flow=True).value == 2
+    assert found["cuts"]["run2"] == {key: {"cutflow": {"a": {"raw": 2}}} for key in ("CR", "VR")}
+    assert found["cuts"]["b"] == dict.fromkeys(PLACES, cut)
+
+
 def test_nothing_of_blind_data_is_left(output: dict[str, Any]) -> None:
     before = {name: h.copy() for name, h in output["scores"].items()}
     found = blinded(output, ["run2", "run3"], ["loose", "SR"])

@@ -156,7 +156,8 @@ def test_same_sign_or_three_leptons(labels, selected):
         # control regions of one b-jet, by the leptons
         ("j j b m+ e+", 100, ["preselection", "ttW+"]),  # 3 jets
         ("j j j b m- e-", 100, ["preselection", "ttW-"]),
-        ("j j b m- m-", 60, ["preselection"]),  # HT = 300 exactly
+        ("j j b m- m-", 60, []),  # HT = 300 exactly
+        ("j j b m- m-", 60.1, ["preselection", "ttW-"]),
         ("j j b b m- m-", 60.1, ["preselection", "CR"]),  # 2 b
         ("j j j j j b m- m-", 62.5, ["preselection"]),  # 6 jets
         ("j j b m+ e+ m+", 100, ["preselection"]),  # three leptons without a Z, 3 jets

@@ -182,8 +182,8 @@ def test_regions_of_ones_own_give_the_tables_and_figures_of_the_shipped_ones(
     ]
     info = read_info(tmp_path)
     assert [tuple(one)[1:] for one in info.regions] == [
-        ("loose", r"4 or 5 jets, $\geq 2$ b", "control"),
-        ("tight", r"$\geq 6$ jets, $\geq 2$ b", "signal"),
+        ("loose", r"4 or 5 jets, $\geq 2$ b", "control", "", "", ""),
+        ("tight", r"$\geq 6$ jets, $\geq 2$ b", "signal", "", "", "score"),
     ]
     assert [one.name for one in info.figures] == ["score", "shape", "roc_4top", "sic_4top"]
     assert all((tmp_path / "figures" / f"{one.name}.png").stat().st_size for one in info.figures)
@@ -342,22 +342,32 @@ def test_data_are_drawn_and_tabulated_but_blind_where_a_signal_could_be(
     result = write_run(tmp_path, with_data, [*datasets, RUN2], command="x", started=0.0)
     assert (result.performance, result.selection) == (run[1].performance, run[1].selection)
     info = read_info(tmp_path)
-    assert (list(info.data), list(info.blind)) == (["run2"], ["preselection", "SR"])
+    assert (list(info.data), list(info.blind)) == (
+        ["run2"],
+        ["preselection", "SR", "SR_2b", "SR_3b"],
+    )
     assert [one.name for one in info.figures] == [
-        *("score", "shape", "data-CR", "data-VR", "roc_4top", "sic_4top")
+        *("score", "shape", "data-CR", "data-VR", "data-ttW+", "data-ttW-", "data-ttZ"),
+        *("data-CR1b", "roc_4top", "sic_4top"),
     ]
     assert "data as points (blind in preselection, SR)" in info.figures[0].caption
     assert any(one.startswith("Data are blind in preselection, SR:") for one in info.remarks)
     raw = with_data["cutflow"]["run2"]
     assert raw["SR"]["raw"] > 0
     kept = json.loads((tmp_path / "cutflow.json").read_text())["run2"]
-    assert kept == {name: raw[name] for name in ("all", "CR", "VR")}
+    shown = ("CR", "VR", "ttW+", "ttW-", "ttZ", "CR1b")
+    assert kept == {name: raw[name] for name in ("all", *shown)}
+    cuts = json.loads((tmp_path / "cuts.json").read_text())["run2"]
+    assert set(cuts) == set(shown)
+    assert all("n_minus_one" not in one for one in cuts.values())
+    for h in load(tmp_path / "n_minus_one.json").values():
+        assert yields(h, "run2", "CR") == (0, 0)
     for h in load(tmp_path / "histograms.json").values():
         assert yields(h, "run2", "SR") == yields(h, "run2", "preselection") == (0, 0)
         assert yields(h, "run2", "CR").value == raw["CR"]["raw"]
     columns = load_columns(tmp_path)["run2"]
     assert not {"region:SR", "region:preselection"} & set(columns)
-    assert len(columns["event"]) == raw["CR"]["raw"] + raw["VR"]["raw"]
+    assert len(columns["event"]) == sum(raw[name]["raw"] for name in shown)
     assert {row.region for row in result.observed} == {"CR", "VR"}
     (row,) = (row for row in result.observed if (row.detector, row.region) == ("ht", "CR"))
     scores = with_data["columns"]["run2"]
@@ -387,7 +397,9 @@ def test_unblinded_data_are_seen_everywhere(
     info = read_info(tmp_path)
     assert list(info.blind) == []
     assert {"data-preselection", "data-SR"} <= {one.name for one in info.figures}
-    assert {row.region for row in result.observed} == {"preselection", "CR", "VR", "SR"}
+    assert {row.region for row in result.observed} == {
+        *("preselection", "CR", "VR", "SR", "ttW+", "ttW-", "ttZ", "CR1b")
+    }
     kept = json.loads((tmp_path / "cutflow.json").read_text())
     assert kept == with_data["cutflow"]
     assert "<td>blind</td>" not in (tmp_path / "report.html").read_text()
@@ -395,7 +407,9 @@ def test_unblinded_data_are_seen_everywhere(
 
 def test_data_alone_are_drawn_where_they_are_not_blind(with_data: Any, tmp_path: Path) -> None:
     result = write_run(tmp_path, with_data, [RUN2], command="x", started=0.0)
-    assert [one.name for one in read_info(tmp_path).figures] == ["data-CR", "data-VR"]
+    assert [one.name for one in read_info(tmp_path).figures] == [
+        *("data-CR", "data-VR", "data-ttW+", "data-ttW-", "data-ttZ", "data-CR1b")
+    ]
     assert result.observed == ()
     assert result.problems == ()
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import inf
 
 import awkward as ak
+import numpy as np
 
 from hepmtp.events.ragged import Bools
 from hepmtp.events.variables import Variable
@@ -46,6 +47,18 @@ class Window:
         """Shape (n_events,)."""
         values = self.variable.values(events)
         return (values > self.above) & (values <= self.upto)
+
+
+@dataclass(frozen=True)
+class AllOf:
+    """Events that pass all of these cuts, as a selection."""
+
+    cuts: tuple[Cut, ...]
+
+    def __call__(self, events: ak.Array) -> Bools:
+        """Shape (n_events,)."""
+        passed: Bools = np.all([np.asarray(cut.select(events)) for cut in self.cuts], axis=0)
+        return passed
 
 
 def window(name: str, variable: Variable, *, above: float = -inf, upto: float = inf) -> Cut:

@@ -15,7 +15,7 @@ import awkward as ak
 import numpy as np
 
 from hepmtp.errors import OptionError, RegionError
-from hepmtp.events.cuts import Cut, Selection, window
+from hepmtp.events.cuts import AllOf, Cut, Selection, window
 from hepmtp.events.dileptons import has_z
 from hepmtp.events.observables import lepton_charge, n_leptons
 from hepmtp.events.ragged import Bools
@@ -38,7 +38,8 @@ class Region:
     label
         TeX text for plots.
     selection
-        cuts that all have to pass, or one function of the events that gives one bool per event.
+        a tuple of cuts that all have to pass, or one function of the events that gives one bool per
+        event. It can be called either way.
     purpose
         "control": thresholds come from here; "signal": they are applied here; "validation"; or ""
         for none of these.
@@ -73,15 +74,19 @@ class Region:
             raise OptionError(
                 f"region {self.name!r}: purpose must be one of {known}, found {self.purpose!r}"
             )
-        if not (callable(self.selection) or self.selection):
-            raise OptionError(f"region {self.name!r} has no cut: give one at least")
+        if not callable(self.selection):
+            if not self.selection:
+                raise OptionError(f"region {self.name!r} has no cut: give one at least")
+            object.__setattr__(self, "selection", AllOf(tuple(self.selection)))
 
     @property
     def cuts(self) -> tuple[Cut, ...]:
         """The cuts that all have to pass; a function alone is one of the region's name."""
-        if callable(self.selection):
-            return (Cut(self.name, self.selection),)
-        return tuple(self.selection)
+        if isinstance(self.selection, tuple):  # until it is made
+            return self.selection
+        if isinstance(self.selection, AllOf):
+            return self.selection.cuts
+        return (Cut(self.name, self.selection),)
 
     @property
     def fitted_axis(self) -> str:
@@ -236,12 +241,11 @@ SR_3B = Region(
     part_of="SR",
 )
 
+#: The regions of runs that do not say which they had.
+FORMER: tuple[Region, ...] = (PRESELECTION, CR, VR, SR)
 #: The named regions, in the order of a cutflow; the last two are parts of SR.
 REGIONS: tuple[Region, ...] = (
-    PRESELECTION,
-    CR,
-    VR,
-    SR,
+    *FORMER,
     TTW_PLUS,
     TTW_MINUS,
     TTZ,

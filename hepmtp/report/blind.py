@@ -20,10 +20,14 @@ from hepmtp.statistics.performance import values_of
 def blind_regions(output: Mapping[str, Any], regions: Sequence[RegionInfo]) -> list[str]:
     """Names of the regions in which no data may be shown, in their order.
 
-    Without columns nothing tells which regions share events: the purpose alone decides.
+    What the processor says of overlaps, or columns, tell which regions share events; without either
+    the purpose alone decides.
     """
     signal = [one.name for one in regions if one.purpose == "signal"]  # parts of regions, too
     blind = {*signal, *(one.name for one in regions if not one.purpose)}
+    for pair in output.get("overlaps", ()):
+        if set(pair) & set(signal):
+            blind |= set(pair)
     for table in output.get("columns", {}).values():
         masks = {
             one.name: values_of(mask).astype(bool)

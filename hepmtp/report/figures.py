@@ -119,7 +119,8 @@ def _figures(
         yield f"score{end}", partial(_two_regions, h, info, pair, cut)
         yield f"shape{end}", partial(_shapes, h, info, pair)
     if filled and not pairs(filled):
-        yield "score", partial(_every_region, h, info, [one.name for one in filled])
+        shown = [one.name for one in filled if not one.controls]
+        yield "score", partial(_every_region, h, info, shown or [one.name for one in filled])
     for one in wholes(info.regions):
         if one.name not in info.blind and holds(h, info.data, one.name):
             yield f"data-{one.name}", partial(_data, h, info, one.name)
@@ -178,7 +179,8 @@ def _data(h: Histogram, info: RunInfo, region: str) -> Drawn:
 def _what_is_drawn(info: RunInfo) -> str:
     if not info.data:
         return SIMULATED
-    hidden = f" (blind in {', '.join(info.blind)})" if info.blind else ""
+    blind = [one.name for one in wholes(info.regions) if one.name in info.blind]
+    hidden = f" (blind in {', '.join(blind)})" if blind else ""
     return f"{SIMULATED}, data as points{hidden}"
 
 

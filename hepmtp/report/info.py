@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hepmtp.errors import StorageError
-from hepmtp.events.regions import REGIONS, RegionInfo, described
+from hepmtp.events.regions import FORMER, RegionInfo, described
 from hepmtp.storage import new_file
 
 #: Said of every run on events that hepmtp simulated itself.
@@ -132,7 +132,7 @@ def read_info(folder: str | Path) -> RunInfo:
     try:
         figures = [FigureText(*one) for one in content.pop("figures", [])]
         # a run of before regions were described has the shipped ones
-        regions = content.pop("regions", None) or sorted(described(REGIONS))
+        regions = content.pop("regions", None) or sorted(described(FORMER))
         return RunInfo(**content, figures=figures, regions=[RegionInfo(*one) for one in regions])
     except (TypeError, AttributeError) as error:
         raise StorageError(

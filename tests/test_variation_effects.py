@@ -7,16 +7,20 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hepmtp.datasets.files import read
+from hepmtp.datasets.manifest import embedded
 from hepmtp.detectors.observables import Observable
 from hepmtp.errors import ScoreError
 from hepmtp.events.object_shifts import JETS, EnergyScale
 from hepmtp.events.observables import n_jets
 from hepmtp.events.record import make_events
-from hepmtp.events.regions import Region
-from hepmtp.events.variations import Variation, variations_named
+from hepmtp.events.regions import SR, Region
+from hepmtp.events.variations import VARIATIONS, Variation, variations_named
 from hepmtp.events.weight_factors import Step
+from hepmtp.statistics.histograms import spectrum
 from hepmtp.studies.variation_effects import Effect, effects, moved, weighted_quantiles
 from hepmtp.tokenizers.lookup import LookupTokenizer
+from processors.anomaly import AnomalyProcessor
 
 SCALE = Variation("scale", "scale", "object", EnergyScale(JETS, 0.1), EnergyScale(JETS, 0.1, -1.0))
 STEP = Variation("step", "step", "weight", Step(0.5, n_jets, start=1))
@@ -135,6 +139,32 @@ def test_each_data_set_is_varied_on_its_own() -> None:
     ttw = variations_named(["ttw_jets"])[0]
     up, _ = found(Observable("n_jets"), parts, ttw)
     assert up.sum_change.value == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("name", ["ttbarW", "ttbarZ", "4top"])
+def test_a_run_fills_what_is_counted_here(name: str) -> None:
+    everything = read(one for one in embedded() if one.role == "background")
+    detector = Observable("ht").fit(everything[::40])
+    detector.trained_ = ()  # such that every event is looked at
+    events = read((one for one in embedded() if one.name == name), stop=1500)
+    processor = AnomalyProcessor([detector], variations=VARIATIONS)
+    out = processor.process(events)
+    h = out["scores"]["ht"]
+    asked = [one.category(way) for one in VARIATIONS for way in one.directions]
+    assert sorted(h.axes["variation"]) == sorted(["nominal", *asked])
+    rng = np.random.default_rng(1)
+    counted = effects(detector, [events], VARIATIONS, rng=rng, region=SR, samples=2)
+
+    def expected(category: str) -> float:
+        return float(spectrum(h, name, "SR", category).view(flow=True)["value"].sum())
+
+    for effect in counted:
+        filled = expected(effect.category) / expected("nominal") - 1
+        assert filled == pytest.approx(effect.sum_change.value, abs=1e-9), effect.category
+        is_step = "_step" in effect.category
+        if effect.category.startswith("ttw_jets") or is_step:
+            acts = name == "ttbarW" or (is_step and name == "ttbarZ")
+            assert (filled != 0) == acts, effect.category
 
 
 def test_no_events_are_refused() -> None:

@@ -116,13 +116,18 @@ def cost_of_weights(detector: MaskedTokenDetector) -> tuple[float, str]:
 
 def percent(found: Estimate | None) -> str:
     """A share or a relative change as text."""
-    return "" if found is None else f"{100 * found.value:+.2f} +- {100 * found.error:.2f}"
+    if found is None:
+        return ""
+    value = round(100 * found.value, 2) + 0.0  # no -0.00
+    return f"{value:+.2f} +- {100 * found.error:.2f}"
 
 
 def row(effect: Effect, milliseconds: str) -> str:
     """A line of the table."""
     share = percent(effect.moved).removeprefix("+")
-    changes = [f"{one.value:+.3f} +- {one.error:.3f}" for one in effect.quantile_changes]
+    changes = [
+        f"{round(one.value, 3) + 0.0:+.3f} +- {one.error:.3f}" for one in effect.quantile_changes
+    ]
     columns = [effect.category, share, percent(effect.sum_change), *changes, milliseconds]
     return f"| {' | '.join(columns)} |"
 

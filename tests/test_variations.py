@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -395,6 +396,20 @@ def test_a_tag_efficiency_keeps_the_sum_where_its_assumptions_hold() -> None:
     assert (chance * factor).sum() == pytest.approx(1.0)
 
 
+def test_what_was_counted_is_forgotten_with_the_events() -> None:
+    asked: list[int] = []
+
+    def count(events: Any) -> Any:
+        asked.append(len(events))
+        return n_jets(events)
+
+    step = Step(0.2, count)
+    events = many_b([2, 3], [0, 0])
+    for some in (events, events, events[:1], many_b([5, 6], [0, 0]), events):
+        np.testing.assert_allclose(step(some), 1.2 ** n_jets(some))
+    assert asked == [2, 1, 2, 2]
+
+
 def test_impossible_sizes_are_refused() -> None:
     with pytest.raises(OptionError, match=r"shifted efficiency must be a share .* found 1\.0"):
         TagEfficiency(0.5, efficiency=0.7)
@@ -688,3 +703,24 @@ def test_directions_are_what_the_axis_says() -> None:
     names: tuple[Direction, ...] = ("up", "down")
     assert names == DIRECTIONS
     assert UnclusteredMET(0.1, -1.0).sign == -1.0
+
+
+# ---- the page ----
+
+
+def test_the_code_of_the_page_runs() -> None:
+    """Every example but that of a file which only an experiment has."""
+    page = (Path(__file__).parents[1] / "docs" / "systematics.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    names: dict[str, Any] = {}
+    for block in blocks:
+        if "muons.json.gz" not in block:
+            exec(block, names)  # noqa: S102 (of our own page)
+    assert names["WITH_CUT"].shifted(three(), "up").Particle.pt[2, 2] == 20.0
+    assert names["HARDER"].factors(three(), "up")[0] == pytest.approx(1 + 140 / 5000)
+
+
+@pytest.mark.parametrize("one", VARIATIONS, ids=lambda one: one.name)
+def test_every_variation_stands_on_the_page(one: Variation) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "systematics.md").read_text(encoding="utf-8")
+    assert f"| `{one.name}` |" in page

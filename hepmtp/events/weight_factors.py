@@ -6,8 +6,10 @@ flavours are not in our files. Every assumption in its place is a named number h
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import awkward as ak
 import numpy as np
@@ -73,7 +75,7 @@ class Step:
 
     def __call__(self, events: ak.Array) -> Floats:
         """Factor of each event, shape (n_events,)."""
-        return self.of(self.count(events))
+        return self.of(_counted(self.count, events))
 
     def of(self, counts: Ints) -> Floats:
         """Factor of each count."""
@@ -111,7 +113,8 @@ class TagEfficiency:
 
     def __call__(self, events: ak.Array) -> Floats:
         """Factor of each event, shape (n_events,)."""
-        return self.of(n_b(events), _untagged(events))
+        tagged = _counted(n_b, events)
+        return self.of(tagged, _counted(n_jets, events) - tagged)
 
     def of(self, tagged: Ints, untagged: Ints) -> Floats:
         """Factor of each event with so many jets."""
@@ -146,7 +149,8 @@ class Mistag:
 
     def __call__(self, events: ak.Array) -> Floats:
         """Factor of each event, shape (n_events,)."""
-        return self.of(n_b(events), _untagged(events))
+        tagged = _counted(n_b, events)
+        return self.of(tagged, _counted(n_jets, events) - tagged)
 
     def of(self, tagged: Ints, untagged: Ints) -> Floats:
         """Factor of each event with so many jets."""
@@ -156,8 +160,21 @@ class Mistag:
         return np.asarray(first ** (tagged - more) * further**more * right)
 
 
-def _untagged(events: ak.Array) -> Ints:
-    return np.asarray(n_jets(events) - n_b(events))
+# what was last counted of which content: many variations ask the same of one chunk of events
+_Counts = dict[Callable[[ak.Array], Ints], Ints]
+_last_counted: tuple[Callable[[], Any], _Counts] = (lambda: None, {})
+
+
+def _counted(count: Callable[[ak.Array], Ints], events: ak.Array) -> Ints:
+    """A count of each event, shape (n_events,), made once for all that ask in turn."""
+    global _last_counted  # noqa: PLW0603 (of one array, weakly, as in entering.py)
+    layout, (of_layout, found) = events.layout, _last_counted
+    if of_layout() is not layout:
+        found = {}
+        _last_counted = (weakref.ref(layout), found)
+    if count not in found:
+        found[count] = count(events)
+    return found[count]
 
 
 def _complement(efficiency: float, size: float) -> float:

@@ -174,7 +174,8 @@ def main() -> None:
             f"events, {weight.sum():.1f} expected. {options.epochs} epochs, seed {options.seed}. "
             f"Quantiles of the score {detector.name} without a variation: {places}. Scoring takes "
             f"{scoring / sum(map(len, parts)):.0f} ms for 1000 events. Made by `python "
-            f"benchmarks/variations.py --epochs {options.epochs} --seed {options.seed}`."
+            f"benchmarks/variations.py --epochs {options.epochs} --seed {options.seed}"
+            f"{' --cost' if options.cost else ''}`."
         ),
         "",
         (

@@ -86,11 +86,14 @@ def test_no_token_gives_no_share(table: LookupTokenizer) -> None:
 
 def test_quantiles_with_weights() -> None:
     ordered = np.array([1.0, 2.0, 4.0, 8.0])
-    assert weighted_quantiles(ordered, np.ones(4), (0.25, 0.26, 0.5, 1.0)).tolist() == [1, 2, 2, 8]
-    two = np.array([[1.0, 0, 0, 0], [0, 0, 1, 3]])
-    assert weighted_quantiles(ordered, two, (0.25, 0.9)).tolist() == [[1, 1], [4, 8]]
-    # a negative weight does not turn the running sum back
-    assert weighted_quantiles(ordered, np.array([2.0, -1, 1, 1]), (0.5,)).tolist() == [1]
+    # the middles of the four events are at shares of 1/8, 3/8, 5/8, 7/8
+    shares = (0.0, 0.125, 0.25, 0.5, 0.875, 1.0)
+    assert weighted_quantiles(ordered, np.ones(4), shares).tolist() == [1, 1, 1.5, 3, 8, 8]
+    two = np.array([[1.0, 1.0, 0, 0], [0, 0, 1, 3]])
+    assert weighted_quantiles(ordered, two, (0.25, 0.9)).tolist() == [[1, 2], [5, 8]]
+    # a negative weight does not turn the running sum back: middles 1, 1.5, 1.5, 2.5 of 3
+    negative = weighted_quantiles(ordered, np.array([2.0, -1, 1, 1]), (1 / 3, 2 / 3))
+    assert negative.tolist() == pytest.approx([1, 6])
 
 
 def test_a_weight_variation_by_hand(table: LookupTokenizer) -> None:
@@ -130,8 +133,8 @@ def test_a_shift_brings_events_into_a_region() -> None:
     up, down = found(Observable("ht"), [events], SCALE, region=region, quantiles=(0.5,))
     assert up.sum_change.value == pytest.approx(1 / 3)
     assert down.sum_change.value == pytest.approx(-1 / 3)
-    # 52, 60, 70 become 52.8, 57.2, 66, 77: the median is one of them
-    assert up.quantile_changes[0].value == pytest.approx(57.2 - 60)
+    # 52, 60, 70 become 52.8, 57.2, 66, 77: the median lies between two of them
+    assert up.quantile_changes[0].value == pytest.approx((57.2 + 66) / 2 - 60)
 
 
 def test_each_data_set_is_varied_on_its_own() -> None:

@@ -303,6 +303,14 @@ def test_fields_of_a_user_stay() -> None:
     assert found.Particle.mass.to_list()[1] == []  # vector's behaviours are there
 
 
+def test_a_masked_particle_is_none_and_moves_no_met() -> None:
+    events = three()
+    masked = ak.mask(events.Particle, events.Particle.pt < 90)
+    found = BY_NAME["jet_energy_scale"].shifted(ak.with_field(events, masked, "Particle"), "up")
+    assert found.Particle.pt[0].to_list() == [40.0]
+    assert (found.MET.pt[0], found.MET.phi[0]) == (50.0, 0.0)
+
+
 def test_wrong_factors_of_particles_are_refused() -> None:
     with pytest.raises(EventError, match=r"shape \(2,\), expected \(5,\)"):
         rescaled(three(), [1.0, 1.0])

@@ -165,6 +165,7 @@ class Variation:
         if function is None or not self.acts_on(events):
             return events
         what = f"variation {self.name!r}, {direction}"
+        events = as_events(events)
         found = function(events)
         if not isinstance(found, ak.Array):
             raise EventError(f"{what}: expected events, found {type(found).__name__}")

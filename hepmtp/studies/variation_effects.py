@@ -131,26 +131,35 @@ def effects(
 
 
 def weighted_quantiles(ordered: Floats, weight: Floats, quantiles: Sequence[float]) -> Floats:
-    """The smallest score with at least this share of the sum of weights at or below it.
+    """Scores below which these shares of the sum of weights lie.
+
+    Each event has half of its weight on either side; between events it is interpolated, so that a
+    small change of weights is a small change of the quantile.
 
     Parameters
     ----------
     ordered
         scores in rising order, shape (n_events,).
     weight
-        of the same events, shape (n_events,), or of samples of them (n_samples, n_events).
+        of the same events, shape (n_events,), or of samples of them (n_samples, n_events). Where
+        weights are negative, the running sum is held at its largest so far.
 
     Examples
     --------
-    >>> scores, weight = np.array([1.0, 2.0, 3.0]), np.array([1.0, 1.0, 2.0])
-    >>> weighted_quantiles(scores, weight, (0.5, 0.9)).tolist()
-    [2.0, 3.0]
+    >>> scores, weight = np.array([1.0, 2.0, 4.0]), np.array([1.0, 1.0, 2.0])
+    >>> weighted_quantiles(scores, weight, (0.125, 0.375, 0.5, 0.9)).round(3).tolist()
+    [1.0, 2.0, 2.667, 4.0]
     """
-    running = np.maximum.accumulate(np.cumsum(weight, axis=-1), axis=-1)
-    wanted = running[..., -1:] * np.asarray(quantiles)
-    rows = zip(running.reshape(-1, len(ordered)), wanted.reshape(-1, len(quantiles)), strict=True)
-    at = np.array([np.searchsorted(row, some) for row, some in rows])
-    return np.asarray(ordered[np.minimum(at, len(ordered) - 1)].reshape(wanted.shape))
+    found = [
+        _quantiles(ordered[row != 0], row[row != 0], np.asarray(quantiles))
+        for row in np.atleast_2d(weight)
+    ]
+    return np.asarray(found).reshape(*weight.shape[:-1], len(quantiles))
+
+
+def _quantiles(ordered: Floats, weight: Floats, quantiles: Floats) -> Floats:
+    middle = np.maximum.accumulate(np.cumsum(weight) - weight / 2)
+    return np.asarray(np.interp(quantiles * weight.sum(), middle, ordered))
 
 
 class _Sample(NamedTuple):

@@ -26,6 +26,7 @@ from hepmtp.events.record import metadata, role_of
 from hepmtp.events.regions import REGIONS, Region, described, region_named
 from hepmtp.events.split import unseen
 from hepmtp.events.variables import N_B, N_JETS, Variable
+from hepmtp.events.variation import Variation
 from hepmtp.run.chunks import skipped_of
 from hepmtp.statistics.histograms import (
     NOMINAL,
@@ -94,7 +95,7 @@ class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
         *,
         regions: Sequence[Region] = REGIONS,
         variables: Sequence[Variable] = (N_JETS, N_B),
-        variations: Sequence[Any] = (),
+        variations: Sequence[Variation] = (),
         columns: bool = False,
         bins: int | None = None,
         ranges: Mapping[str, tuple[float, float]] | None = None,
@@ -193,19 +194,18 @@ class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
         First the nominal events with all variations of their weight, then each variation of the
         events. What does not act on a data set fills it unchanged.
         """
-        found = metadata(events)
-        simulated = role_of(found) != "data"
+        simulated = role_of(metadata(events)) != "data"
         weights, same = Weights(len(events)), []
         weights.add("nominal", weight)
         for one in self.variations if simulated else ():
-            if not _acts(one, found):
+            if not one.acts_on(events):
                 same.append(one)
             elif one.kind == "weight":
                 up, down = (one.factors(events, way) for way in ("up", "down"))
                 weights.add(one.name, np.ones(len(events)), up, down)
         of_variation = {NOMINAL: weights.weight()}
         for one in self.variations if simulated else ():
-            for way in _directions(one):
+            for way in one.directions:
                 if one in same:
                     of_variation[f"{one.name}_{way}"] = of_variation[NOMINAL]
                 elif one.kind == "weight":
@@ -214,7 +214,7 @@ class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
         yield events, masks, of_variation
         for one in self.variations if simulated else ():
             if one.kind == "object" and one not in same:
-                for way in _directions(one):
+                for way in one.directions:
                     shifted = one.shifted(events, way)
                     cuts = self._selected(shifted)
                     inside = {name: cuts.all(*of) for name, of in self.cuts.items()}
@@ -327,18 +327,6 @@ def _cuts_of(regions: Sequence[Region]) -> dict[str, tuple[str, ...]]:
     if len(known) > MOST_CUTS:
         raise RegionError(f"{len(known)} cuts in all regions, at most {MOST_CUTS} can be packed")
     return found
-
-
-def _acts(variation: Any, metadata: Mapping[str, Any]) -> bool:
-    """Whether a variation acts on the events of a data set, by its name or process."""
-    names = {str(metadata.get(key)) for key in ("dataset", "process")}
-    return not variation.datasets or bool(names & set(variation.datasets))
-
-
-def _directions(variation: Any) -> tuple[str, ...]:
-    """Of events that are varied one way only, a fit mirrors the effect."""
-    one_sided = variation.kind == "object" and variation.down is None
-    return ("up",) if one_sided else ("up", "down")
 
 
 def _cut_by_cut(

@@ -66,6 +66,7 @@ FENCES = {
     "torch.optim": ("training/*",),
     "torch": ("models/*", "training/*", "tokenizers/*", "detectors/*", "studies/*"),
     "coffea": ("run/*", "readers/*", "events/*"),
+    "correctionlib": ("events/corrections.py",),
     "uproot": ("readers/*", "run/chunks.py", "statistics/histogram_files.py"),
     "h5py": ("readers/*",),
     "pyarrow": ("readers/*", "events/packing.py"),

@@ -39,11 +39,7 @@ def split_of(events: ak.Array) -> NDArray[np.str_]:
 
 
 def _part_by_number(events: ak.Array) -> NDArray[np.str_]:
-    x = _mix(
-        _mix(ak.to_numpy(events.source).astype(np.uint64))
-        + ak.to_numpy(events.event).astype(np.uint64)
-    )
-    uniform = (x >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    uniform = (event_hash(events) >> np.uint64(11)).astype(np.float64) * 2.0**-53
     edges = np.cumsum(list(FRACTIONS.values()))[:-1]
     return np.array(list(FRACTIONS))[np.searchsorted(edges, uniform, side="right")]
 
@@ -53,7 +49,14 @@ def analysis_scale(events: ak.Array) -> float:
     return 1.0 if role_of(metadata(events)) == "data" else 1.0 / FRACTIONS["analysis"]
 
 
-def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def event_hash(events: ak.Array) -> NDArray[np.uint64]:
+    """A number that follows from (source, event) alone, uniform in [0, 2**64), (n_events,)."""
+    source, event = (ak.to_numpy(events[name]) for name in ("source", "event"))
+    return mixed(mixed(source.astype(np.uint64)) + event.astype(np.uint64))
+
+
+def mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The splitmix64 finaliser: numbers that differ in one bit become unrelated ones."""
     x = x + np.uint64(0x9E3779B97F4A7C15)  # wraps modulo 2**64, as it must
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

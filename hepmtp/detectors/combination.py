@@ -19,13 +19,14 @@ from hepmtp.detectors import (
     BaseDetector,
     Detector,
     axis_from,
+    is_fitted,
     load_detector,
     plain_axis,
     score_axis,
     trained_from,
     training_events,
 )
-from hepmtp.errors import NotFittedError, OptionError, check_protocol, fitted
+from hepmtp.errors import OptionError, check_protocol, fitted
 from hepmtp.events.ragged import Floats
 from hepmtp.events.split import trained_by
 
@@ -108,7 +109,7 @@ class Combination(BaseDetector):
         """Fit the members that are not fitted yet, and the ranks of all, on background events."""
         training, self.trained_ = training_events(events), trained_by(events)
         for member in self.members:
-            if not _is_fitted(member):
+            if not is_fitted(member):
                 member.fit(events)
         scores = self._scores(training)
         spread = scores.std(axis=0)
@@ -190,11 +191,3 @@ def _rank(scores: Floats, points: Floats, spread: float) -> Floats:
     r = np.interp(scores, values, ranks)
     r = np.where(below > 0, ranks[0] / (1 + below / spread), r)
     return np.asarray(np.where(above > 0, 1 - (1 - ranks[-1]) / (1 + above / spread), r))
-
-
-def _is_fitted(detector: Detector) -> bool:
-    try:
-        _ = detector.axis
-    except NotFittedError:
-        return False
-    return True

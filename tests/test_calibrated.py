@@ -9,6 +9,7 @@ from typing import Any
 import awkward as ak
 import numpy as np
 import pytest
+from coffea.processor import accumulate
 from contracts import check_detector, no_particles
 
 from hepmtp.detectors import BaseDetector, load_detector, score_axis, training_events
@@ -26,8 +27,11 @@ from hepmtp.detectors.combination import Combination
 from hepmtp.detectors.observables import Observable
 from hepmtp.errors import NotFittedError, OptionError, StorageError, TrainingError
 from hepmtp.events.observables import n_b, n_jets
-from hepmtp.events.record import make_events
+from hepmtp.events.record import make_events, with_metadata
 from hepmtp.events.split import split_of, trained_by
+from hepmtp.statistics.flatness import shares
+from hepmtp.statistics.histograms import spectrum
+from processors.anomaly import AnomalyProcessor
 
 #: Particle types.
 JET, B, ELECTRON = 0, 1, 2
@@ -347,3 +351,27 @@ def test_training_events_are_those_of_the_training_part(training: Any) -> None:
     other = made_of(8, 100)
     np.testing.assert_array_equal(known.score(other), without.score(other))
     np.testing.assert_array_equal(known.replicas(other), without.replicas(other))
+
+
+def test_a_run_fills_the_replicas_of_background(background: Any) -> None:
+    """Each replica's histogram holds the same events as the nominal one; the signal has none."""
+    met = Observable("met").fit(background)
+    detector = Calibrated(met, bootstrap=2).fit(background)
+    chunks = [background[:700], background[700:]]
+    signal = with_metadata(made_of(1, 200), dataset="other", role="signal")
+    processor = AnomalyProcessor([detector, met])
+    out = processor.postprocess(accumulate([processor.process(one) for one in [*chunks, signal]]))
+    assert list(out["replicas"]) == ["met_calibrated"]
+    h, replicas = out["scores"]["met_calibrated"], out["replicas"]["met_calibrated"]
+    names = sorted(replicas.axes["variation"])
+    assert names == ["replica_00", "replica_01"]
+    (dataset,) = replicas.axes["dataset"]
+    assert sorted(h.axes["dataset"]) == sorted([dataset, "other"])
+    for region in ("CR", "SR", "CR1b"):
+        nominal = spectrum(h, dataset, region).values(flow=True)
+        for name in names:
+            found = spectrum(replicas, dataset, region, name).values(flow=True)
+            assert found.sum() == pytest.approx(nominal.sum())
+        assert shares(h, region, datasets=[dataset], replicas=replicas).replicas.shape[0] == 2
+    both = [spectrum(replicas, dataset, "CR", name).values(flow=True) for name in names]
+    assert (both[0] != both[1]).any()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import matplotlib as mpl
@@ -21,13 +22,14 @@ def empty() -> Any:
     return book(Regular(80, 0, 4, name="score", label="calibrated"), name="known_calibrated")
 
 
-def filled(seed: int, *, stretch: float = 1.0, n: int = 4000) -> Any:
+def filled(seed: int, *, stretch: float = 1.0, n: int = 4000, replicas: bool = False) -> Any:
     """Scores that are flat as -log10 of a share, but for a factor in the SR; a signal rises."""
     rng, h = np.random.default_rng(seed), empty()
-    for region in ("CR", "VR", "SR"):
+    variations = ["replica_00", "replica_01"] if replicas else ["nominal"]
+    for region, variation in itertools.product(("CR", "VR", "SR"), variations):
         for name in BACKGROUND:
             score = -np.log10(rng.uniform(size=n)) * (stretch if region == "SR" else 1.0)
-            fill(h, dataset=name, region=region, score=score, weight=0.1)
+            fill(h, dataset=name, region=region, score=score, weight=0.1, variation=variation)
         signal = -np.log10(rng.uniform(size=n) ** 3)
         fill(h, dataset="4top", region=region, score=signal, weight=0.01)
     return h
@@ -37,12 +39,12 @@ def test_shares_of_numbers_written_out() -> None:
     h = empty()
     fill(h, dataset="ttbarW", region="SR", score=[0.05, 0.15, 1.5, 9.0], weight=2.0)
     fill(h, dataset="ttbarZ", region="SR", score=[0.05, 0.05], weight=1.0)
-    one, other = empty(), empty()
-    fill(one, dataset="ttbarW", region="SR", score=[0.05, 3.0], weight=1.0)
-    fill(other, dataset="ttbarW", region="SR", score=[0.05, 0.05, 0.05, 3.0], weight=1.0)
-    for replica in (one, other):
-        fill(replica, dataset="ttbarZ", region="SR", score=[], weight=[])
-    found = shares(h, "SR", datasets=BACKGROUND, replicas=[one, other], edges=(0.0, 0.1, 1.0, 4.0))
+    replicas = empty()
+    for k, score in enumerate(([0.05, 3.0], [0.05, 0.05, 0.05, 3.0])):
+        name = f"replica_{k:02d}"
+        fill(replicas, dataset="ttbarW", region="SR", score=score, weight=1.0, variation=name)
+        fill(replicas, dataset="ttbarZ", region="SR", score=[], weight=[], variation=name)
+    found = shares(h, "SR", datasets=BACKGROUND, replicas=replicas, edges=(0.0, 0.1, 1.0, 4.0))
     np.testing.assert_allclose(found.share, [0.4, 0.2, 0.4])  # 9.0 is beyond the axis
     np.testing.assert_allclose(found.error, np.sqrt([6, 4, 8]) / 10)
     np.testing.assert_allclose(found.replicas, [[0.5, 0.0, 0.5], [0.75, 0.0, 0.25]])
@@ -130,7 +132,7 @@ def test_what_has_no_shares_is_refused() -> None:
     with pytest.raises(ScoreError, match=r"the weights of ttbarW, ttbarZ in none sum to 0"):
         shares(h, "none", datasets=BACKGROUND)
     one = shares(h, "SR", datasets=BACKGROUND)
-    with_replicas = shares(h, "SR", datasets=BACKGROUND, replicas=[h, h])
+    with_replicas = shares(h, "SR", datasets=BACKGROUND, replicas=filled(2, replicas=True))
     with pytest.raises(OptionError, match=r"SR has 0 replicas and SR has 2: give both those of"):
         flatness(one, with_replicas)
     with pytest.raises(OptionError, match=r"the upper 0.3 of the background is not tested; there"):
@@ -142,7 +144,7 @@ def texts(figure: Any) -> str:
 
 
 def test_the_figure_shows_what_it_was_given() -> None:
-    h, replicas = filled(1), [filled(seed) for seed in (2, 3)]
+    h, replicas = filled(1), filled(2, replicas=True)
     figure = plotting.calibrated_score(
         h,
         background=BACKGROUND,

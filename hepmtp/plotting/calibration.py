@@ -41,7 +41,7 @@ def calibrated_score(
     *,
     background: Sequence[str],
     signals: Sequence[str] = (),
-    replicas: Sequence[Histogram] = (),
+    replicas: Histogram | None = None,
     expected: Mapping[str, Mapping[str, float]] | None = None,
     edges: Sequence[float] = EDGES,
     names: Mapping[str, str] | None = None,
@@ -60,7 +60,8 @@ def calibrated_score(
     background, signals
         data sets that are added up, and each drawn as a line.
     replicas
-        histograms of the replicas of the calibration, for its band.
+        histogram whose variations are the replicas of the calibration, for its band: what
+        `processors.anomaly.AnomalyProcessor` gives as ``out["replicas"]``.
     expected
         region -> data set -> events, as a fit found them. Then contents are drawn; without it,
         shares of the region. The ratios are of shares in any case.

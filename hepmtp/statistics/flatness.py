@@ -16,9 +16,12 @@ from scipy.special import gammaincc
 from hepmtp.errors import OptionError, ScoreError
 from hepmtp.events.ragged import Bools, Floats
 from hepmtp.statistics.histograms import (
+    NOMINAL,
     Histogram,
     Names,
+    categories,
     dataset_names,
+    fill,
     folded,
     spectrum,
     yields,
@@ -81,12 +84,45 @@ class Flatness(NamedTuple):
     p_value: float
 
 
+def fill_replicas(
+    h: Histogram,
+    scores: Floats,
+    *,
+    dataset: str,
+    regions: Mapping[str, Bools],
+    weight: Floats,
+) -> None:
+    """Add events of one data set to a histogram whose variations are replicas of a calibration.
+
+    Parameters
+    ----------
+    h
+        what `book` gave; changed in place.
+    scores
+        by each replica, shape (n_replicas, n_events).
+    regions
+        name -> whether each event is in it.
+    weight
+        shape (n_events,).
+    """
+    for k, one in enumerate(scores):
+        for region, mask in regions.items():
+            fill(
+                h,
+                dataset=dataset,
+                region=region,
+                score=one[mask],
+                weight=weight[mask],
+                variation=f"replica_{k:02d}",
+            )
+
+
 def shares(
     h: Histogram,
     region: str,
     *,
     datasets: Names,
-    replicas: Sequence[Histogram] = (),
+    replicas: Histogram | None = None,
     expected: Mapping[str, float] | None = None,
     edges: Sequence[float] = EDGES,
 ) -> Shares:
@@ -99,7 +135,7 @@ def shares(
     datasets
         background data sets to add up.
     replicas
-        as `h`, one for each replica of the calibration; they need hold the background only.
+        as `h`, of the background, with the replicas of the calibration as its variations.
     expected
         data set -> its events in this region, as a fit found them; one that is not named has those
         of `h`.
@@ -126,11 +162,11 @@ def shares(
         name: _factor(h, name, region, expected or {}) for name in dataset_names(h, datasets)
     }
 
-    def content(of: Histogram) -> tuple[Floats, Floats]:
+    def content(of: Histogram, variation: str = NOMINAL) -> tuple[Floats, Floats]:
         """Contents and variances in the bins that are asked for."""
         total = np.zeros((2, len(places) - 1))
         for name, factor in factors.items():
-            value, variance = folded(spectrum(of, name, region))
+            value, variance = folded(spectrum(of, name, region, variation))
             total[0] += factor * np.add.reduceat(value, places[:-1])
             total[1] += factor**2 * np.add.reduceat(variance, places[:-1])
         return total[0], total[1]
@@ -142,7 +178,7 @@ def shares(
             f"histogram {h.name!r}: the weights of {', '.join(factors)} in {region} sum to "
             f"{total:g}, so there are no shares; choose a region that holds them"
         )
-    found = [content(one)[0] for one in replicas]
+    found = [] if replicas is None else [content(replicas, one)[0] for one in _names(replicas)]
     of_replicas = np.array([one / one.sum() for one in found]).reshape(-1, len(value))
     return Shares(
         region,
@@ -207,6 +243,10 @@ def flatness(first: Shares, second: Shares, *, upper: float = 0.1) -> Flatness:
         ndof=ndof,
         p_value=float(gammaincc(ndof / 2, chi2 / 2)) if ndof else 1.0,
     )
+
+
+def _names(replicas: Histogram) -> list[str]:
+    return [name for name in categories(replicas, "variation") if name != NOMINAL]
 
 
 def _part(one: Shares, inside: Bools) -> Shares:

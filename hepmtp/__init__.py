@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # the same names as in _HOMES, for type checkers and editors
         load_records as load_records,
     )
     from hepmtp.detectors import load_detector as load_detector
+    from hepmtp.detectors.calibrated.detector import Calibrated as Calibrated
     from hepmtp.detectors.combination import Combination as Combination
     from hepmtp.detectors.deep_svdd import DeepSVDD as DeepSVDD
     from hepmtp.detectors.distortion import DistortionDetector as DistortionDetector
@@ -86,6 +87,7 @@ _MODULES = {
     "datasets.files": "fileset read",
     "datasets.manifest": "Dataset embedded load_manifest load_records",
     "detectors": "load_detector",
+    "detectors.calibrated.detector": "Calibrated",
     "detectors.combination": "Combination",
     "detectors.deep_svdd": "DeepSVDD",
     "detectors.distortion": "DistortionDetector",

@@ -28,6 +28,7 @@ from hepmtp.events.split import unseen
 from hepmtp.events.variables import N_B, N_JETS, Variable
 from hepmtp.events.variation import Variation
 from hepmtp.run.chunks import skipped_of
+from hepmtp.statistics.flatness import fill_replicas
 from hepmtp.statistics.histograms import (
     NOMINAL,
     Histogram,
@@ -74,6 +75,8 @@ class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
 
         scores     {detector: Hist(dataset, region, variation, score)}
         variables  {variable: the same}
+        replicas   {detector: the same}, background by each replica of a calibration, which are
+                   its variations; see :mod:`hepmtp.statistics.flatness`
         n_minus_one  {variable: the same}, all cuts of the region applied but that on the variable
         cutflow    {dataset: {region: {"raw": int, "sumw": float, "sumw2": float}}},
                    "all" before any region
@@ -184,7 +187,12 @@ class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
         """Empty histograms of the scores and the variables."""
         variables = {one.name: book(axis_of(one), name=one.name) for one in self.variables}
         scores = {name: book(axis, name=name) for name, axis in self.axes.items()}
-        return {"scores": scores, "variables": variables}
+        replicas = {
+            one.name: book(self.axes[one.name], name=one.name)
+            for one in self.detectors
+            if hasattr(one, "replicas")
+        }
+        return {"scores": scores, "variables": variables, "replicas": replicas}
 
     def _shifts(
         self, events: ak.Array, weight: Floats, masks: Mapping[str, Bools]
@@ -244,6 +252,13 @@ class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
                         score=of_events[mask],
                         weights={key: one[mask] for key, one in weights.items()},
                     )
+        if NOMINAL in weights and role_of(metadata(events)) == "background":
+            of_replicas: dict[str, Any] = {"regions": masks, "weight": weights[NOMINAL]}
+            for one in self.detectors:
+                if one.name in out["replicas"]:
+                    calibrated: Any = one  # no protocol asks for replicas
+                    h, by_each = out["replicas"][one.name], calibrated.replicas(events)
+                    fill_replicas(h, by_each, dataset=dataset, **of_replicas)
         table = {name: ak.to_numpy(events[name]) for name in ("source", "event")}
         table |= {"weight": weights[NOMINAL]} if NOMINAL in weights else {}
         table |= {f"region:{name}": mask for name, mask in masks.items()}
@@ -287,9 +302,10 @@ class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
             if not isinstance(one, Normalisation)
         }
         for dataset, one in found.items():
-            for kind in ("scores", "variables", "n_minus_one"):
+            for kind in ("scores", "variables", "n_minus_one", "replicas"):
                 for h in accumulator[kind].values():
-                    scale(h, dataset, one.factor)
+                    if dataset in h.axes["dataset"]:
+                        scale(h, dataset, one.factor)
             cuts = accumulator["cuts"][dataset].values()
             tables = [
                 accumulator["cutflow"][dataset],

@@ -29,6 +29,7 @@ from hepmtp.storage import META
 
 DETECTORS = {
     "masked_token",
+    "masked_token_calibrated",
     "token_rarity",
     *OBSERVABLES,
     *(f"masked_token_{form}" for form in FORMS),
@@ -95,6 +96,7 @@ def test_the_folder_is_what_the_docs_say(demo: Demo) -> None:
         "report.html",
         "figures",
         "detector",
+        "calibrated",
         *tables,
     }
     assert {

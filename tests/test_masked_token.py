@@ -219,9 +219,9 @@ def test_a_detector_that_is_not_saved_travels_whole(events: Any, folder: Path) -
     assert len(data) > 5_000
     assert str(folder).encode() not in data
     assert detector._state is not None
-    assert detector._state.last is not None
+    assert detector._state.last.found is not None
     assert (
-        pickle.loads(data)._state.last is None
+        pickle.loads(data)._state.last.found is None
     )  # the surprises of the last events are large and stay at home
     np.testing.assert_array_equal(pickle.loads(data).score(events), expected)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from hepmtp.datasets.files import fileset, read
 from hepmtp.datasets.manifest import embedded
+from hepmtp.detectors.calibrated.detector import Calibrated
 from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
 from hepmtp.models.masked import ModelOptions
 from hepmtp.plotting import SIMULATION
@@ -70,6 +71,9 @@ def run_demo(
             checkpoint=checkpoint,
             progress=progress,
         )
+        for one in detectors:
+            if isinstance(one, Calibrated):
+                one.save(folder / "calibrated")
         detector.save(folder / "detector")
         detectors += [detector.with_score(form) for form in FORMS]
         processor = AnomalyProcessor(detectors, columns=True)

@@ -16,7 +16,7 @@ import numpy as np
 from hist.axis import Regular
 
 from hepmtp import storage
-from hepmtp.errors import OptionError, TrainingError, fitted
+from hepmtp.errors import NotFittedError, OptionError, TrainingError, fitted
 from hepmtp.events.entering import as_events
 from hepmtp.events.ragged import Floats
 from hepmtp.events.split import (
@@ -149,6 +149,15 @@ def training_events(events: ak.Array, part: Part = "train") -> ak.Array:
             f"none of the {len(events)} events is in the {part} part: give more events"
         )
     return in_one_order(chosen)
+
+
+def is_fitted(detector: Detector) -> bool:
+    """Whether a detector can score already."""
+    try:
+        _ = detector.axis
+    except NotFittedError:
+        return False
+    return True
 
 
 def trained_on(detectors: Iterable[Detector]) -> tuple[Trained, ...] | None:

@@ -19,6 +19,7 @@ from hepmtp.detectors import (
     BaseDetector,
     Detector,
     axis_from,
+    is_fitted,
     load_detector,
     plain_axis,
     score_axis,
@@ -26,7 +27,7 @@ from hepmtp.detectors import (
     training_events,
 )
 from hepmtp.detectors.observables import Observable
-from hepmtp.errors import NotFittedError, OptionError, check_protocol, fitted
+from hepmtp.errors import OptionError, check_protocol, fitted
 from hepmtp.events.ragged import Floats
 from hepmtp.events.split import trained_by
 
@@ -114,7 +115,7 @@ class Combination(BaseDetector):
         """Fit the members that are not fitted yet, and the ranks of all, on background events."""
         training, self.trained_ = training_events(events), trained_by(events)
         for member in self.members:
-            if not _is_fitted(member):
+            if not is_fitted(member):
                 member.fit(events)
         scores = self._scores(training)
         spread = scores.std(axis=0)
@@ -215,11 +216,3 @@ def _tail(scores: Floats, points: Floats, spread: float) -> Floats:
     above = np.maximum(scores - values[-1], 0.0)
     inside = 1 - _rank(np.minimum(scores, values[-1]), points, spread)
     return np.asarray(np.where(above > 0, (1 - ranks[-1]) / (1 + above / spread), inside))
-
-
-def _is_fitted(detector: Detector) -> bool:
-    try:
-        _ = detector.axis
-    except NotFittedError:
-        return False
-    return True

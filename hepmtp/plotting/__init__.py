@@ -7,6 +7,7 @@ figures with `save`, which uses it too.
 
 from __future__ import annotations
 
+from hepmtp.plotting.calibration import calibrated_score
 from hepmtp.plotting.curves import roc, sic, training_curve
 from hepmtp.plotting.regions import (
     data_and_background,
@@ -31,6 +32,7 @@ __all__ = [
     "SIMULATION",
     "UNKNOWN",
     "Caption",
+    "calibrated_score",
     "confusion",
     "data_and_background",
     "process_style",

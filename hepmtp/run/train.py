@@ -11,19 +11,24 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import awkward as ak
 import numpy as np
 
-from hepmtp.datasets.files import fileset, read
+from hepmtp.datasets.files import fileset
 from hepmtp.datasets.manifest import Dataset
 from hepmtp.detectors import Detector, training_events
+from hepmtp.detectors.calibrated.detector import Calibrated
+from hepmtp.detectors.calibrated.quantile import FEWEST
 from hepmtp.detectors.combination import plain_observables
 from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
 from hepmtp.detectors.observables import OBSERVABLES, Observable
 from hepmtp.detectors.token_rarity import TokenRarity
 from hepmtp.errors import TrainingError
+from hepmtp.events.record import concatenate
 from hepmtp.events.regions import Region, sideband_of
 from hepmtp.events.split import joined
 from hepmtp.events.tokens import TokenBatch
+from hepmtp.run.proportions import first_events, in_proportion
 from hepmtp.run.runner import HepRunner
 from hepmtp.statistics.accounting import incomplete
 from hepmtp.training.loop import Progress
@@ -47,9 +52,10 @@ def train_detectors(
     progress: Progress | None = None,
     skip_bad: bool = False,
 ) -> list[Detector]:
-    """Train the masked-token detector, and fit what it is compared with.
+    """Train the masked-token detector, calibrate it, and fit what it is compared with.
 
-    That is token rarity, the plain observables and their combination.
+    That is token rarity, the plain observables and their combination. Too few events for a
+    calibration are said, and there is none.
 
     Parameters
     ----------
@@ -63,8 +69,8 @@ def train_detectors(
     executor
         of :func:`hepmtp.run.executors.make_executor`.
     sample_events
-        number of first events of each file that bin edges, token frequencies and ranges of axes are
-        fitted on.
+        number of first events of each file that bin edges, token frequencies, ranges of axes and
+        the calibration are fitted on.
     sideband
         region of data that may train, said explicitly; its name is remembered.
     checkpoint, progress
@@ -78,7 +84,8 @@ def train_detectors(
             f"{', '.join(one.name for one in datasets)} has the role data: leave it out, or give "
             "that role"
         )
-    sample = read(datasets, stop=sample_events, skip_bad=skip_bad)
+    parts = first_events(datasets, stop=sample_events, skip_bad=skip_bad)
+    sample = concatenate(parts.values())
     options: dict[str, Any] = {}
     if sideband is not None:
         sample, options = sideband_of(sample, sideband), {"sideband": sideband}
@@ -95,7 +102,28 @@ def train_detectors(
         *(Observable(name) for name in OBSERVABLES),
         plain_observables(),
     ]
-    return [detector, *(one.fit(sample) for one in plain)]
+    mixture = in_proportion(parts, datasets, runner.accounting)
+    if sideband is not None:
+        mixture = sideband_of(mixture, sideband)
+    return [detector, *(one.fit(sample) for one in plain), *calibrated(detector, mixture)]
+
+
+def calibrated(detector: Detector, events: ak.Array) -> list[Detector]:
+    """The calibrated detector, fitted on background events with weights in proportion.
+
+    None, with a warning, if the training part of them is too small.
+    """
+    n = len(training_events(events))
+    if n < FEWEST:
+        logger.warning(
+            "%d training events are too few for the calibrated score of %s, which needs %d: it is "
+            "left out",
+            n,
+            detector.name,
+            FEWEST,
+        )
+        return []
+    return [Calibrated(detector).fit(events)]
 
 
 def training_tokens(output: Mapping[str, Any]) -> tuple[TokenBatch, TokenBatch]:

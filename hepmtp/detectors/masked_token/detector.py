@@ -180,10 +180,11 @@ class MaskedTokenDetector(BaseDetector):
         Those of the last batch are remembered, so that forms share the work.
         """
         state = self._fitted()
-        if state.last is None or state.last[0] != tokens:
+        found = state.last.found
+        if found is None or found[0] != tokens:
             with torch_threads(1):
-                state.last = (tokens, surprises(self.fitted_model, tokens))
-        return state.last[1]
+                found = state.last.found = (tokens, surprises(self.fitted_model, tokens))
+        return found[1]
 
     def save(self, path: str | Path) -> None:
         """Write model, tail probabilities, axes, training curve and tokenizer to a folder."""
@@ -233,15 +234,19 @@ class MaskedTokenDetector(BaseDetector):
                 f"({error}); save it again"
             ) from None
         tails = {key[6:]: value for key, value in arrays.items() if key.startswith("tails.")}
-        detector._state = _State(TailCombination.from_arrays(tails), meta["axes"])
+        digest = storage.digest(path)
+        detector._state = _State(TailCombination.from_arrays(tails), meta["axes"], _last_of(digest))
         detector.model_, detector.history_ = model.eval(), meta["history"]
         detector.trained_ = trained_from(meta)
-        detector._saved = (str(Path(path).resolve()), storage.digest(path))
+        detector._saved = (str(Path(path).resolve()), digest)
         return detector
 
     def __reduce__(self) -> Any:
-        """A saved detector travels to workers as path and digest, and is opened once in each."""
-        if self._saved is None:
+        """A saved detector travels to workers as path and digest, and is opened once in each.
+
+        One that was saved as a part of another has no such path: it travels as it is.
+        """
+        if self._saved is None or not Path(self._saved[0]).is_dir():
             return super().__reduce__()
         return _open, (*self._saved, self.form)
 
@@ -263,15 +268,28 @@ class MaskedTokenDetector(BaseDetector):
 
 
 @dataclass
+class _Last:
+    """What was computed last: the tokens and their surprises."""
+
+    found: tuple[TokenBatch, Surprises] | None = None
+
+
+@functools.lru_cache(maxsize=4)
+def _last_of(digest: str) -> _Last:  # noqa: ARG001 - a saved detector and the same one in another
+    """That of all detectors of one content, so that two copies of one do not compute it twice."""
+    return _Last()
+
+
+@dataclass
 class _State:
     """What all forms of a detector share."""
 
     tails: TailCombination = field(default_factory=TailCombination)
     axes: dict[str, dict[str, Any]] = field(default_factory=dict)
-    last: tuple[TokenBatch, Surprises] | None = None  # not pickled: it is large
+    last: _Last = field(default_factory=_Last)  # not pickled: it is large
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "last": None}
+        return {**self.__dict__, "last": _Last()}
 
 
 def _heads(model: TokenModel) -> list[str]:

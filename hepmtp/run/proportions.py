@@ -1,0 +1,62 @@
+"""First events of data sets in the proportions that the whole data sets have.
+
+The rule: weights become those of one luminosity, where cross-sections are known, and of each data
+set's first events they sum to what the whole of it sums to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import awkward as ak
+import numpy as np
+
+from hepmtp.datasets.files import read
+from hepmtp.datasets.manifest import Dataset
+from hepmtp.errors import EventError
+from hepmtp.events.record import concatenate
+from hepmtp.statistics.accounting import Accounting
+from hepmtp.statistics.normalisation import normalisation, tally
+
+
+def first_events(
+    datasets: Iterable[Dataset], *, stop: int, skip_bad: bool = False
+) -> dict[str, ak.Array]:
+    """The first `stop` events of each file, data set by data set.
+
+    With `skip_bad` a data set of which no file can be read is left out; the reader has said so.
+    """
+    found = {}
+    for one in datasets:
+        try:
+            found[one.name] = read([one], stop=stop, skip_bad=skip_bad)
+        except EventError:
+            if not skip_bad:
+                raise
+    return found
+
+
+def in_proportion(
+    parts: Mapping[str, ak.Array], datasets: Iterable[Dataset], accounting: Accounting
+) -> ak.Array:
+    """The first events of the data sets as one array, with their weights in proportion.
+
+    Parameters
+    ----------
+    parts
+        data set -> its first events, of `first_events`.
+    accounting
+        of a run over the whole data sets, which says what their weights sum to. One that is not in
+        it, or has no weights, counts with those of its first events.
+    """
+    known = {one.name: one for one in datasets}
+    scaled = []
+    for name, events in parts.items():
+        weight = ak.to_numpy(events.weight).astype(np.float64)
+        found = tally(known[name].known, weight, events=len(weight))
+        here, account = found["weight"], accounting.get(name)
+        if account is not None and account.weight_read is not None and here > 0:
+            found |= {"weight": account.weight_read, "events": account.events_read}
+        factor = normalisation(found).factor * (found["weight"] / here if here > 0 else 1.0)
+        scaled.append(ak.with_field(events, weight * factor, "weight"))
+    return concatenate(scaled)

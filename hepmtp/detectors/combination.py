@@ -7,7 +7,7 @@ detector's unit matters.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
@@ -19,16 +19,20 @@ from hepmtp.detectors import (
     BaseDetector,
     Detector,
     axis_from,
+    in_fold,
+    is_fitted,
     load_detector,
     plain_axis,
     score_axis,
     trained_from,
+    trained_on,
     training_events,
 )
 from hepmtp.detectors.observables import Observable
-from hepmtp.errors import NotFittedError, OptionError, check_protocol, fitted
+from hepmtp.errors import OptionError, check_protocol, fitted
+from hepmtp.events.folds import Fold
 from hepmtp.events.ragged import Floats
-from hepmtp.events.split import trained_by
+from hepmtp.events.split import joined, trained_by
 
 Rule = Literal["and", "or", "prod", "avg", "fisher"]
 
@@ -112,9 +116,11 @@ class Combination(BaseDetector):
 
     def fit(self, events: ak.Array) -> Self:
         """Fit the members that are not fitted yet, and the ranks of all, on background events."""
-        training, self.trained_ = training_events(events), trained_by(events)
+        training = training_events(events)
+        before = trained_on(member for member in self.members if is_fitted(member))
+        self.trained_ = None if before is None else joined([*before, *trained_by(events)])
         for member in self.members:
-            if not _is_fitted(member):
+            if not is_fitted(member):
                 member.fit(events)
         scores = self._scores(training)
         spread = scores.std(axis=0)
@@ -123,6 +129,10 @@ class Combination(BaseDetector):
         label = "Fisher's combination" if self.rule == "fisher" else f"{self.rule.upper()} of ranks"
         self.axis_ = score_axis(self._combined(scores), label=label)
         return self
+
+    def in_fold(self, fold: Fold) -> Self:
+        """The combination of what the members are for this fold."""
+        return replace(self, members=[in_fold(member, fold) for member in self.members])
 
     def score(self, events: ak.Array) -> Floats:
         """Combined rank of each event, in (0, 1), shape (n_events,); Fisher's is above 0."""
@@ -215,11 +225,3 @@ def _tail(scores: Floats, points: Floats, spread: float) -> Floats:
     above = np.maximum(scores - values[-1], 0.0)
     inside = 1 - _rank(np.minimum(scores, values[-1]), points, spread)
     return np.asarray(np.where(above > 0, (1 - ranks[-1]) / (1 + above / spread), inside))
-
-
-def _is_fitted(detector: Detector) -> bool:
-    try:
-        _ = detector.axis
-    except NotFittedError:
-        return False
-    return True

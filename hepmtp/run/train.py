@@ -6,26 +6,32 @@ the events are in memory.
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import awkward as ak
 import numpy as np
 
 from hepmtp.datasets.files import fileset, read
 from hepmtp.datasets.manifest import Dataset
 from hepmtp.detectors import Detector, training_events
 from hepmtp.detectors.combination import plain_observables
+from hepmtp.detectors.cross_fitted import CrossFitted, checkpoint_of
 from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
 from hepmtp.detectors.observables import OBSERVABLES, Observable
 from hepmtp.detectors.token_rarity import TokenRarity
 from hepmtp.errors import TrainingError
+from hepmtp.events.folds import folds as folds_of, with_fold
 from hepmtp.events.regions import Region, sideband_of
 from hepmtp.events.split import joined
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.run.runner import HepRunner
 from hepmtp.statistics.accounting import incomplete
+from hepmtp.tokenizers import Tokenizer
 from hepmtp.training.loop import Progress
 
 logger = logging.getLogger(__name__)
@@ -43,13 +49,15 @@ def train_detectors(
     chunksize: int = 20_000,
     sample_events: int = 100_000,
     sideband: Region | None = None,
+    folds: int = 1,
     checkpoint: str | Path | None = None,
     progress: Progress | None = None,
     skip_bad: bool = False,
 ) -> list[Detector]:
     """Train the masked-token detector, and fit what it is compared with.
 
-    That is token rarity, the plain observables and their combination.
+    That is token rarity, the plain observables and their combination; all of them cross-fitted if
+    there are folds.
 
     Parameters
     ----------
@@ -58,7 +66,8 @@ def train_detectors(
     detector
         not trained yet.
     corpus
-        makes a processor of the tokenizer (and the sideband, as a keyword, if there is one):
+        makes a processor of the tokenizer (and of the sideband and the fold, as keywords, if there
+        are such):
         :class:`processors.corpus.CorpusProcessor`, or one with the same output.
     executor
         of :func:`hepmtp.run.executors.make_executor`.
@@ -67,8 +76,11 @@ def train_detectors(
         fitted on.
     sideband
         region of data that may train, said explicitly; its name is remembered.
+    folds
+        of a cross-fitting: so many trainings, 3 or more, each without another fold, so that all
+        events can be analysed; 1 or 0 for one training on the one split.
     checkpoint, progress
-        of :func:`hepmtp.training.loop.train`.
+        of :func:`hepmtp.training.loop.train`; each fold has a folder within that of the checkpoint.
     skip_bad
         leave out files that cannot be read.
     """
@@ -82,11 +94,40 @@ def train_detectors(
     options: dict[str, Any] = {}
     if sideband is not None:
         sample, options = sideband_of(sample, sideband), {"sideband": sideband}
-    detector.tokenizer.fit(training_events(sample))
     runner = HepRunner(executor, chunksize=chunksize, skipbadfiles=skip_bad)
-    output = runner(fileset(datasets, missing_ok=skip_bad), corpus(detector.tokenizer, **options))
-    for sentence in incomplete(runner.accounting):
-        logger.warning("%s", sentence)
+    files = fileset(datasets, missing_ok=skip_bad)
+
+    def tokens(tokenizer: Tokenizer, **more: Any) -> Any:
+        output = runner(files, corpus(tokenizer, **options, **more))
+        for sentence in incomplete(runner.accounting):
+            logger.warning("%s", sentence)
+        return output
+
+    if folds <= 1:
+        return _trained(detector, sample, tokens, checkpoint, progress)
+    trainings = [
+        _trained(
+            copy.deepcopy(detector),
+            with_fold(sample, fold),
+            partial(tokens, fold=fold),
+            None if checkpoint is None else checkpoint_of(checkpoint, fold),
+            progress,
+        )
+        for fold in folds_of(folds)
+    ]
+    return [CrossFitted.of(members, sample) for members in zip(*trainings, strict=True)]
+
+
+def _trained(
+    detector: MaskedTokenDetector,
+    sample: ak.Array,
+    tokens: Callable[[Tokenizer], Any],
+    checkpoint: str | Path | None,
+    progress: Progress | None,
+) -> list[Detector]:
+    """All detectors of one training, on what the metadata of the sample leave for it."""
+    detector.tokenizer.fit(training_events(sample))
+    output = tokens(detector.tokenizer)
     training, validation = training_tokens(output)
     detector.fit_tokens(training, validation, checkpoint=checkpoint, progress=progress)
     detector.trained_ = joined(output["trained"]) if "trained" in output else None

@@ -162,11 +162,16 @@ def in_fold(detector: Detector, fold: Fold) -> Detector:
     Raises
     ------
     OptionError
-        for a detector that learns from signal and has no such method.
+        for one that is fitted, or learns from signal and has no such method.
     """
     own: Callable[[Fold], Detector] | None = getattr(detector, "in_fold", None)
     if own is not None:
         return own(fold)
+    if is_fitted(detector):
+        raise OptionError(
+            f"{detector.name} is fitted already, to events of all folds: cross-fitting needs a "
+            "detector that is not"
+        )
     if detector.supervised:
         raise OptionError(
             f"{detector.name} learns from signal: to be cross-fitted it needs a method in_fold "

@@ -21,7 +21,6 @@ from hepmtp.detectors import (
     Detector,
     axis_from,
     in_fold,
-    is_fitted,
     load_detector,
     plain_axis,
 )
@@ -36,7 +35,7 @@ from hepmtp.errors import (
 from hepmtp.events.entering import as_events
 from hepmtp.events.folds import Fold, fold_of, folds, never_trains, with_fold
 from hepmtp.events.ragged import Floats
-from hepmtp.events.split import check_background, in_one_order
+from hepmtp.events.split import Trained, check_background, in_one_order, trained_by
 from hepmtp.tokenizers import Tokenizer
 
 #: Background events unseen by two trainings, on which their scores are made comparable, at least.
@@ -69,8 +68,10 @@ class CrossFitted(BaseDetector):
         name of each form of the score -> factor and shift of each member, shape (folds, 2).
     axes_
         name of each form -> its axis, over the ranges of all members.
+    seen_
+        what each member was given to train on (:class:`hepmtp.events.split.Trained`).
     trained_
-        empty: no event is scored by what has trained on it. The members remember theirs.
+        empty: no event is scored by what has trained on it, so that none is left out.
 
     Examples
     --------
@@ -83,6 +84,7 @@ class CrossFitted(BaseDetector):
     detector: Detector
     folds: int = 5
     members_: tuple[Detector, ...] = field(default=(), init=False, repr=False)
+    seen_: tuple[tuple[Trained, ...], ...] = field(default=(), init=False, repr=False)
     scales_: dict[str, Floats] = field(default_factory=dict, init=False, repr=False)
     axes_: dict[str, Regular] = field(default_factory=dict, init=False, repr=False)
 
@@ -108,7 +110,7 @@ class CrossFitted(BaseDetector):
             are too few events.
         """
         made = cls(members[0], len(members))
-        made._take(members, events)
+        made._take(members, [getattr(one, "trained_", None) for one in members], events)
         return made
 
     @property
@@ -148,7 +150,8 @@ class CrossFitted(BaseDetector):
         """The same trainings with another form of the score."""
         other = type(self)(self.detector.with_score(form), self.folds)
         other.members_ = tuple(one.with_score(form) for one in self.members_)
-        other.scales_, other.axes_, other.trained_ = self.scales_, self.axes_, self.trained_
+        for name in ("seen_", "scales_", "axes_", "trained_"):
+            setattr(other, name, getattr(self, name))
         return other
 
     def in_fold(self, fold: Fold) -> Detector:
@@ -168,14 +171,17 @@ class CrossFitted(BaseDetector):
         ``checkpoint``.
         """
         self._check_detector(events[:0])
-        members = []
+        members, seen = [], []
         for fold in folds(self.folds):
             options = dict(watch)
             if options.get("checkpoint") is not None:
                 options["checkpoint"] = checkpoint_of(options["checkpoint"], fold)
-            member = in_fold(self.detector, fold)
-            members.append(member.fit(with_fold(events, fold), **options))
-        self._take(members, events)
+            given = with_fold(events, fold)
+            members.append(in_fold(self.detector, fold).fit(given, **options))
+            # one that keeps no memory keeps the protocol: it fits on the parts that may train
+            known = getattr(members[-1], "trained_", None)
+            seen.append(trained_by(given) if known is None else known)
+        self._take(members, seen, events)
         return self
 
     def score(self, events: ak.Array) -> Floats:
@@ -192,24 +198,31 @@ class CrossFitted(BaseDetector):
     def save(self, path: str | Path) -> None:
         """Write scales and axes to a folder, and each member to a folder within it."""
         _ = self.axis
-        meta = {
-            "folds": self.folds,
-            "axes": {name: plain_axis(axis) for name, axis in self.axes_.items()},
-        }
+        axes = {name: plain_axis(axis) for name, axis in self.axes_.items()}
         with storage.new_folder(path) as folder:
+            places = _places(folder, self.folds)
+            for place, member in zip(places, self.members_, strict=True):
+                member.save(place)
+            digests = [storage.digest(place) for place in places]
+            meta = {"members": digests, "seen": self.seen_, "axes": axes}
             storage.write(folder, storage.kind_of(self), meta, self.scales_)
-            for index, member in enumerate(self.members_):
-                member.save(folder / f"member{index}")
-        # those that were saved: workers open them where they are now
-        self.members_ = _members(path, self.folds)
+        # as they were saved: worker processes open them where they are now
+        opened = tuple(load_detector(place) for place in _places(path, self.folds))
+        if self.detector is self.members_[0]:
+            self.detector = opened[0]
+        self.members_ = opened
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
         """Read what `save` wrote."""
         meta, arrays = storage.read(path, storage.kind_of(cls))
-        members = _members(path, meta["folds"])
+        places = _places(path, len(meta["members"]))
+        members = tuple(load_detector(place) for place in places)
+        if [storage.digest(place) for place in places] != meta["members"]:
+            raise StorageError(f"{path} has changed since it was saved: a member is another one")
         detector = cls(members[0], len(members))
         detector.members_, detector.trained_, detector.scales_ = members, (), arrays
+        detector.seen_ = tuple(tuple(Trained(*span) for span in one) for one in meta["seen"])
         detector.axes_ = {name: axis_from(plain) for name, plain in meta["axes"].items()}
         return detector
 
@@ -218,21 +231,26 @@ class CrossFitted(BaseDetector):
         return self.members_[0] if self.members_ else self.detector
 
     def _check_detector(self, nothing: ak.Array) -> None:
-        """Refuse what is fitted already: it would know all folds."""
-        what = self.detector
-        tokenizer = getattr(what, "tokenizer", None)
-        if is_fitted(what) or (isinstance(tokenizer, Tokenizer) and _encodes(tokenizer, nothing)):
+        """Refuse a tokenizer that is fitted already; `in_fold` refuses such a detector."""
+        tokenizer = getattr(self.detector, "tokenizer", None)
+        if isinstance(tokenizer, Tokenizer) and _encodes(tokenizer, nothing):
             raise OptionError(
-                f"cross-fitting {what.name}: "
-                f"{'it' if is_fitted(what) else 'its tokenizer'} is fitted already, to events of "
-                "all folds; give one that is not fitted"
+                f"the tokenizer of {self.detector.name} is fitted already, to events of all folds: "
+                "cross-fitting needs one that is not"
             )
 
-    def _take(self, members: Sequence[Detector], events: ak.Array) -> None:
+    def _take(
+        self,
+        members: Sequence[Detector],
+        seen: Sequence[tuple[Trained, ...] | None],
+        events: ak.Array,
+    ) -> None:
         """Check that no member knows its own fold, and make their scores comparable."""
         check_background(events)
-        for fold, member in zip(folds(self.folds), members, strict=True):
-            _check_member(member, fold)
+        self.seen_ = tuple(
+            _checked(member.name, spans, fold)
+            for fold, member, spans in zip(folds(self.folds), members, seen, strict=True)
+        )
         self.members_, self.trained_, self.scales_, self.axes_ = tuple(members), (), {}, {}
         events = in_one_order(as_events(events))
         events = events[never_trains(events)]
@@ -248,33 +266,27 @@ def checkpoint_of(folder: str | Path, fold: Fold) -> Path:
     return Path(folder) / f"fold{fold.number}of{fold.of}"
 
 
-def _members(path: str | Path, n: int) -> tuple[Detector, ...]:
-    """The members in a folder, each in its place."""
-    members = tuple(load_detector(Path(path) / f"member{index}") for index in range(n))
-    for fold, member in zip(folds(n), members, strict=True):
-        try:
-            _check_member(member, fold)
-        except TrainingError as error:
-            raise StorageError(f"{path} is damaged: {error}; copy it again") from None
-    return members
+def _places(path: str | Path, n: int) -> list[Path]:
+    """Where the members of a folder are."""
+    return [Path(path) / f"member{index}" for index in range(n)]
 
 
-def _check_member(member: Detector, fold: Fold) -> None:
-    """Refuse a member that may have trained on events of its fold."""
-    spans = getattr(member, "trained_", None)
+def _checked(name: str, spans: tuple[Trained, ...] | None, fold: Fold) -> tuple[Trained, ...]:
+    """What a member has seen; refused if that may be events of its fold."""
     if spans is None:
         raise TrainingError(
-            f"{member.name} does not know which events trained it, as trained_ of each detector of "
-            f"hepmtp does: it cannot be that of fold {fold.number} of {fold.of}"
+            f"{name} does not know which events trained it (trained_): it cannot be that of fold "
+            f"{fold.number} of {fold.of}"
         )
     if others := {one.left_out for one in spans} - {fold}:
         found = ", ".join(
             "the one split" if one is None else f"fold {one.number} of {one.of}" for one in others
         )
         raise TrainingError(
-            f"{member.name} has to leave out fold {fold.number} of {fold.of}, but left out "
-            f"{found}: fit what it is made of within the cross-fitting"
+            f"{name} has to leave out fold {fold.number} of {fold.of}, but left out {found}: fit "
+            "what it is made of within the cross-fitting"
         )
+    return spans
 
 
 def _encodes(tokenizer: Tokenizer, nothing: ak.Array) -> bool:

@@ -421,12 +421,13 @@ def columns_of(output: Any) -> dict[str, np.ndarray]:
 def test_chunks_and_executors_give_the_same(
     sets: Any, trained: Any, dask_client: Client, tmp_path: Path
 ) -> None:
-    for one in trained:
+    two = [one for one in trained if one.name in ("masked_token", "n_jets")]
+    for one in two:
         one.save(tmp_path / one.name)
-    loaded = [load_detector(tmp_path / one.name) for one in trained]
-    expected = columns_of(ran(trained, sets))
+    loaded = [load_detector(tmp_path / one.name) for one in two]
+    expected = columns_of(ran(two, sets))
     for options in (
-        {"chunksize": 37},
+        {"chunksize": 90},
         {"name": "futures", "workers": 2, "chunksize": 200},
         {"name": "dask", "client": dask_client, "chunksize": 200},
     ):
@@ -457,7 +458,7 @@ def test_a_fold_of_the_corpus(sets: Any) -> None:
 
 
 def test_a_sideband_of_data_is_cross_fitted_within_it(in_every_format: Any) -> None:
-    path = in_every_format({"ttbarW": 3000}, chunk=3000)["csv"]["ttbarW"]
+    path = in_every_format({"ttbarW": 2000}, chunk=2000)["csv"]["ttbarW"]
     data = [dataset("data", path, "data")]
     with make_executor("iterative", status=False) as executor:
         detectors = train_detectors(
@@ -499,9 +500,9 @@ def test_an_interrupted_cross_fitting_goes_on(few: ak.Array, tmp_path: Path) -> 
 def test_from_the_command_line(sets: Any, tmp_path: Path, capsys: Any) -> None:
     words = [f"{one.name}:{one.role}={one.files[0]}" for one in sets]
     detectors = tmp_path / "detectors"
-    assert hepmtp("train", *words[:2], "--folds", "2", "-o", detectors) != 0
+    assert hepmtp("train", words[0], "--folds", "2", "-o", detectors) != 0
     assert "cross-fitting needs 3 folds or more, found 2" in capsys.readouterr().err
-    assert hepmtp("train", *words[:2], "--folds", "3", "--epochs", "1", "-o", detectors) == 0
+    assert hepmtp("train", words[0], "--folds", "3", "--epochs", "1", "-o", detectors) == 0
     assert capsys.readouterr().out.count("trained for 1 epochs") == 3
     assert hepmtp("run", *words, "-d", detectors, "-o", tmp_path / "run") == 0
     cutflow = json.loads((tmp_path / "run" / "cutflow.json").read_text())

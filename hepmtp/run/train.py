@@ -90,6 +90,7 @@ def train_detectors(
             f"{', '.join(one.name for one in datasets)} has the role data: leave it out, or give "
             "that role"
         )
+    left_out = folds_of(folds) if folds > 1 else ()
     sample = read(datasets, stop=sample_events, skip_bad=skip_bad)
     options: dict[str, Any] = {}
     if sideband is not None:
@@ -103,7 +104,7 @@ def train_detectors(
             logger.warning("%s", sentence)
         return output
 
-    if folds <= 1:
+    if not left_out:
         return _trained(detector, sample, tokens, checkpoint, progress)
     trainings = [
         _trained(
@@ -113,7 +114,7 @@ def train_detectors(
             None if checkpoint is None else checkpoint_of(checkpoint, fold),
             progress,
         )
-        for fold in folds_of(folds)
+        for fold in left_out
     ]
     return [CrossFitted.of(members, sample) for members in zip(*trainings, strict=True)]
 

@@ -313,6 +313,9 @@ def test_what_is_fitted_already_is_refused(few: ak.Array) -> None:
         CrossFitted(Observable("ht"), folds=3).fit(with_metadata(few, dataset="x", role="signal"))
     with pytest.raises(TrainingError, match=r"background events are unseen by two of 3 trainings"):
         CrossFitted(Observable("ht"), folds=3).fit(few[:80])
+    inner = CrossFitted(Observable("ht"), folds=3)
+    with pytest.raises(OptionError, match=r"ht is cross-fitted within a cross-fitting"):
+        inner.fit(with_fold(few, Fold(0, 3)))
 
 
 def test_a_combination_of_cross_fitted_detectors(few: ak.Array) -> None:

@@ -33,8 +33,9 @@ from hepmtp.errors import (
     fitted,
 )
 from hepmtp.events.entering import as_events
-from hepmtp.events.folds import Fold, fold_of, folds, never_trains, with_fold
+from hepmtp.events.folds import Fold, fold_from, fold_of, folds, never_trains, with_fold
 from hepmtp.events.ragged import Floats
+from hepmtp.events.record import metadata
 from hepmtp.events.split import Trained, check_background, in_one_order, trained_by
 from hepmtp.tokenizers import Tokenizer
 
@@ -170,7 +171,7 @@ class CrossFitted(BaseDetector):
         `watch` is that of the detector's own ``fit``; each training has a folder of its own in
         ``checkpoint``.
         """
-        self._check_detector(events[:0])
+        self._check(events)
         members, seen = [], []
         for fold in folds(self.folds):
             options = dict(watch)
@@ -230,13 +231,18 @@ class CrossFitted(BaseDetector):
     def _one(self) -> Detector:
         return self.members_[0] if self.members_ else self.detector
 
-    def _check_detector(self, nothing: ak.Array) -> None:
-        """Refuse a tokenizer that is fitted already; `in_fold` refuses such a detector."""
+    def _check(self, events: ak.Array) -> None:
+        """Refuse what `in_fold` cannot see: a fitted tokenizer, and events of another's fold."""
         tokenizer = getattr(self.detector, "tokenizer", None)
-        if isinstance(tokenizer, Tokenizer) and _encodes(tokenizer, nothing):
+        if isinstance(tokenizer, Tokenizer) and _encodes(tokenizer, events[:0]):
             raise OptionError(
                 f"the tokenizer of {self.detector.name} is fitted already, to events of all folds: "
                 "cross-fitting needs one that is not"
+            )
+        if fold_from(metadata(events)) is not None:
+            raise OptionError(
+                f"{self.detector.name} is cross-fitted within a cross-fitting: the inner one would "
+                "learn from the fold that the outer one leaves out; cross-fit once, outside"
             )
 
     def _take(
@@ -321,10 +327,10 @@ def _scales(members: Sequence[Detector], events: ak.Array) -> Floats:
 
 def _axis(axes: Sequence[Regular], scales: Floats) -> Regular:
     """An axis over the ranges of all members; counts keep one bin a number."""
-    ends = (
-        np.array([(axis.edges[0], axis.edges[-1]) for axis in axes]) * scales[:, :1] + scales[:, 1:]
-    )
+    ends = np.array([(axis.edges[0], axis.edges[-1]) for axis in axes])
+    ends = ends * scales[:, :1] + scales[:, 1:]
+    sizes = np.array([axis.size for axis in axes])
     start, stop = float(ends.min()), float(ends.max())
-    counts = (np.array([axis.widths for axis in axes[:1]]) == 1).all() and (ends % 1 == 0.5).all()
-    bins = round(stop - start) if counts else max(axis.size for axis in axes)
+    counts = (ends % 1 == 0.5).all() and (np.diff(ends)[:, 0] == sizes).all()
+    bins = round(stop - start) if counts else int(sizes.max())
     return Regular(bins, start, stop, name="score", label=axes[0].label)

@@ -19,7 +19,7 @@ from outcome import show
 
 from hepmtp.datasets.manifest import embedded
 from hepmtp.studies.league.entries import AGAINST, GROUPS, choose
-from hepmtp.studies.league.run import run_league
+from hepmtp.studies.league.run import FOLDS, run_league
 
 
 def main() -> None:
@@ -33,6 +33,9 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument(
+        "--folds", type=int, default=FOLDS, help="of a cross-fitting; 1: one training a seed"
+    )
+    parser.add_argument(
         "--quick", action="store_true", help="tiny models, few events: a look, not numbers"
     )
     parser.add_argument(
@@ -43,13 +46,18 @@ def main() -> None:
     words = [f"--group {options.group}" * (options.group != "main"), "--quick" * options.quick]
     words += ["--only " + " ".join(options.only)] if options.only else []
     command = " ".join(
-        ["python benchmarks/league.py", f"--seeds {options.seeds}", *filter(None, words)]
+        [
+            "python benchmarks/league.py",
+            f"--seeds {options.seeds} --folds {options.folds}",
+            *filter(None, words),
+        ]
     )
     league = run_league(
         options.folder,
         embedded(),
         choose(options.group, only=options.only, quick=options.quick),
         seeds=range(options.seeds),
+        folds=options.folds,
         stop=1500 if options.quick else None,
         command=command,
         against=AGAINST[options.group],

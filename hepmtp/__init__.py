@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # the same names as in _HOMES, for type checkers and editors
     from hepmtp.detectors import load_detector as load_detector
     from hepmtp.detectors.calibrated.detector import Calibrated as Calibrated
     from hepmtp.detectors.combination import Combination as Combination
+    from hepmtp.detectors.cross_fitted import CrossFitted as CrossFitted
     from hepmtp.detectors.deep_svdd import DeepSVDD as DeepSVDD
     from hepmtp.detectors.distortion import DistortionDetector as DistortionDetector
     from hepmtp.detectors.ecod import ECOD as ECOD
@@ -89,6 +90,7 @@ _MODULES = {
     "detectors": "load_detector",
     "detectors.calibrated.detector": "Calibrated",
     "detectors.combination": "Combination",
+    "detectors.cross_fitted": "CrossFitted",
     "detectors.deep_svdd": "DeepSVDD",
     "detectors.distortion": "DistortionDetector",
     "detectors.ecod": "ECOD",

@@ -14,6 +14,7 @@ import numpy as np
 from coffea.processor import ProcessorABC, column_accumulator
 
 from hepmtp.events.entering import as_events
+from hepmtp.events.folds import Fold, with_fold
 from hepmtp.events.record import metadata
 from hepmtp.events.regions import Region, sideband_of
 from hepmtp.events.split import check_background, split_of, trained_by
@@ -32,6 +33,8 @@ class CorpusProcessor(ProcessorABC):  # type: ignore[misc]
         fitted on background training events; the features that it may give go with the tokens.
     sideband
         region of data that may train; by default data may not.
+    fold
+        fold that is left out, of a cross-fitting; by default events are split as ever.
 
     Notes
     -----
@@ -42,14 +45,18 @@ class CorpusProcessor(ProcessorABC):  # type: ignore[misc]
         trained  what was given to train on, a set of :class:`hepmtp.events.split.Trained`
     """
 
-    def __init__(self, tokenizer: Tokenizer, *, sideband: Region | None = None) -> None:
-        self.tokenizer, self.sideband = tokenizer, sideband
+    def __init__(
+        self, tokenizer: Tokenizer, *, sideband: Region | None = None, fold: Fold | None = None
+    ) -> None:
+        self.tokenizer, self.sideband, self.fold = tokenizer, sideband, fold
 
     def process(self, events: ak.Array) -> dict[str, Any]:
         """Accumulator of one chunk, shape (n_events,); zero events are fine."""
         events = as_events(events)
         if self.sideband is not None:
             events = sideband_of(events, self.sideband)
+        if self.fold is not None:
+            events = with_fold(events, self.fold)
         check_background(events)
         part = split_of(events)
         corpus = {}

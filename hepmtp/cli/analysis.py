@@ -77,6 +77,14 @@ def train(
         str | None,
         typer.Option(help="Region of data that may train, CR for instance; never a signal region."),
     ] = None,
+    folds: Annotated[
+        int,
+        typer.Option(
+            help="Cross-fit: so many trainings (3 or more), each without another fold of the "
+            "events, so that `hepmtp run` analyses all of them. 1: one training.",
+            min=0,
+        ),
+    ] = 1,
     model_output: Annotated[
         Literal["product", "joint"],
         typer.Option(
@@ -110,11 +118,13 @@ def train(
     """Train the masked-token detector on background, and fit what it is compared with.
 
     That is token rarity and plain observables. Only the training and validation parts of the events
-    are used (70 %); the rest stays unseen for `hepmtp run`. Signal is refused, and so are data, but
-    for a sideband that is named. Writes one folder per detector into the output folder.
+    are used (70 %); the rest stays unseen for `hepmtp run`. With `--folds` each event stays unseen
+    by one training, which then scores it. Signal is refused, and so are data, but for a sideband
+    that is named. Writes one folder per detector into the output folder.
 
     Example: `hepmtp train ttbarW ttbarWW ttbarZ ttbarHiggs --output detectors`
     """
+    from hepmtp.detectors.cross_fitted import CrossFitted
     from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
     from hepmtp.events.regions import region_named
     from hepmtp.models.masked import ModelOptions
@@ -153,14 +163,18 @@ def train(
             progress=show,
             skip_bad=skip_bad,
             sideband=None if sideband is None else region_named(sideband),
+            folds=folds,
         )
     for detector in detectors:
         detector.save(output / detector.name)
-    last = masked.history_[-1]
-    typer.echo(
-        f"trained for {len(masked.history_)} epochs, validation loss {last['validation_loss']:.4f};"
-        f" {len(detectors)} detectors in {output}"
-    )
+    first = detectors[0]
+    trainings = first.members_ if isinstance(first, CrossFitted) else (first,)
+    histories = [one.history_ for one in trainings if isinstance(one, MaskedTokenDetector)]
+    said = [
+        f"trained for {len(history)} epochs, validation loss {history[-1]['validation_loss']:.4f}"
+        for history in histories
+    ]
+    typer.echo("\n".join(said) + f"; {len(detectors)} detectors in {output}")
 
 
 def run(

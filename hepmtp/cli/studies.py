@@ -122,6 +122,15 @@ def league(
     seeds: Annotated[
         int, typer.Option(help="Trainings of each entry, with seeds 0, 1, ...", min=1)
     ] = 3,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            help="Trainings of each entry and seed, each without another fold of the events, so "
+            "that all are scored; 1: one training, scored on 30 %. 5, or 1 with --quick.",
+            min=0,
+            show_default=False,
+        ),
+    ] = None,
     regions: Annotated[
         list[str] | None, typer.Option("--region", help="May be repeated; preselection and SR.")
     ] = None,
@@ -152,7 +161,7 @@ def league(
     from hepmtp.datasets.names import select
     from hepmtp.studies.league.challenge import read_challenge
     from hepmtp.studies.league.entries import AGAINST, choose
-    from hepmtp.studies.league.run import run_league
+    from hepmtp.studies.league.run import FOLDS, run_league
 
     chosen = (
         select(names, load_manifest(manifest, folder=folder), role=role) if names else embedded()
@@ -166,6 +175,7 @@ def league(
             entries,
             seeds=range(seeds),
             regions=regions or ("preselection", "SR"),
+            folds=(1 if quick else FOLDS) if folds is None else folds,
             stop=1500 if quick else None,
             published=rows,
             command=f"hepmtp {shlex.join(sys.argv[1:])}",

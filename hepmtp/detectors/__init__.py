@@ -7,7 +7,8 @@ histogram shows was never used.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import copy
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
 
@@ -18,6 +19,7 @@ from hist.axis import Regular
 from hepmtp import storage
 from hepmtp.errors import NotFittedError, OptionError, TrainingError, fitted
 from hepmtp.events.entering import as_events
+from hepmtp.events.folds import Fold
 from hepmtp.events.ragged import Floats
 from hepmtp.events.split import (
     Part,
@@ -151,6 +153,33 @@ def training_events(events: ak.Array, part: Part = "train") -> ak.Array:
     return in_one_order(chosen)
 
 
+def in_fold(detector: Detector, fold: Fold) -> Detector:
+    """A copy of a detector that is not fitted, for the training that leaves this fold out.
+
+    A detector that is made of others, or learns from more events than ``fit`` is given, says by a
+    method ``in_fold`` of its own what it is then made of.
+
+    Raises
+    ------
+    OptionError
+        for one that is fitted, or learns from signal and has no such method.
+    """
+    own: Callable[[Fold], Detector] | None = getattr(detector, "in_fold", None)
+    if own is not None:
+        return own(fold)
+    if is_fitted(detector):
+        raise OptionError(
+            f"{detector.name} is fitted already, to events of all folds: cross-fitting needs a "
+            "detector that is not"
+        )
+    if detector.supervised:
+        raise OptionError(
+            f"{detector.name} learns from signal: to be cross-fitted it needs a method in_fold "
+            "that leaves a fold of the signal out, too"
+        )
+    return copy.deepcopy(detector)
+
+
 def is_fitted(detector: Detector) -> bool:
     """Whether a detector can score already."""
     try:
@@ -163,12 +192,13 @@ def is_fitted(detector: Detector) -> bool:
 def trained_on(detectors: Iterable[Detector]) -> tuple[Trained, ...] | None:
     """Which events any of these detectors was given to train on; None if one does not know.
 
-    One that was trained with labels, or has a tokenizer that was, does not know of its signal.
+    One that was trained with labels, or has a tokenizer that was, does not know of its signal. One
+    that scores no event with what has trained on it, of whatever kind, names no event.
     """
     spans: list[Trained] = []
     for one in detectors:
         found = getattr(one, "trained_", None)
-        if found is None or one.supervised:
+        if found is None or (one.supervised and found):
             return None
         spans += found
     return joined(spans)

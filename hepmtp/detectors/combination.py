@@ -7,7 +7,7 @@ detector's unit matters.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
@@ -19,17 +19,20 @@ from hepmtp.detectors import (
     BaseDetector,
     Detector,
     axis_from,
+    in_fold,
     is_fitted,
     load_detector,
     plain_axis,
     score_axis,
     trained_from,
+    trained_on,
     training_events,
 )
 from hepmtp.detectors.observables import Observable
 from hepmtp.errors import OptionError, check_protocol, fitted
+from hepmtp.events.folds import Fold
 from hepmtp.events.ragged import Floats
-from hepmtp.events.split import trained_by
+from hepmtp.events.split import joined, trained_by
 
 Rule = Literal["and", "or", "prod", "avg", "fisher"]
 
@@ -113,7 +116,9 @@ class Combination(BaseDetector):
 
     def fit(self, events: ak.Array) -> Self:
         """Fit the members that are not fitted yet, and the ranks of all, on background events."""
-        training, self.trained_ = training_events(events), trained_by(events)
+        training = training_events(events)
+        before = trained_on(member for member in self.members if is_fitted(member))
+        self.trained_ = None if before is None else joined([*before, *trained_by(events)])
         for member in self.members:
             if not is_fitted(member):
                 member.fit(events)
@@ -124,6 +129,10 @@ class Combination(BaseDetector):
         label = "Fisher's combination" if self.rule == "fisher" else f"{self.rule.upper()} of ranks"
         self.axis_ = score_axis(self._combined(scores), label=label)
         return self
+
+    def in_fold(self, fold: Fold) -> Self:
+        """The combination of what the members are for this fold."""
+        return replace(self, members=[in_fold(member, fold) for member in self.members])
 
     def score(self, events: ak.Array) -> Floats:
         """Combined rank of each event, in (0, 1), shape (n_events,); Fisher's is above 0."""

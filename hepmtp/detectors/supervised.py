@@ -8,13 +8,14 @@ alike only the train and validation parts are used.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import ClassVar
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Self
 
 import awkward as ak
 
 from hepmtp.detectors.event_classifier import ClassifierDetector
 from hepmtp.errors import TrainingError
+from hepmtp.events.folds import Fold, with_fold
 from hepmtp.events.record import metadata
 from hepmtp.events.split import Part, in_one_order, part_of
 from hepmtp.models.classifier import Labelled, inputs_of, labelled
@@ -57,6 +58,11 @@ class SupervisedDetector(ClassifierDetector):
             "Logit of a transformer trained with labels on this signal and the background:"
             " the ceiling, no anomaly detector."
         )
+
+    def in_fold(self, fold: Fold) -> Self:
+        """The copy that leaves out this fold of the signal, too."""
+        signal = None if self.signal is None else with_fold(self.signal, fold)
+        return replace(self, signal=signal)
 
     def _sets(self, training: ak.Array, validation: ak.Array) -> tuple[Draw, Labelled]:
         return (

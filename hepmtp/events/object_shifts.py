@@ -18,10 +18,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri
 
 from hepmtp.errors import EventError
+from hepmtp.events.folds import hashed, mixed
 from hepmtp.events.particles import B_JET, JET, LEPTONS
 from hepmtp.events.ragged import Floats, owner, ragged_arange
 from hepmtp.events.record import behavior
-from hepmtp.events.split import event_hash, mixed
 
 #: A relative size of each particle from its pt [GeV] and eta, all of shape (n_particles,).
 Size = Callable[[Floats, Floats], Floats]
@@ -253,7 +253,7 @@ def particle_normal(events: ak.Array, seed: int) -> Floats:
     It follows from (source, event, place of the particle in its event) and the seed alone.
     """
     counts = _counts(events)
-    x = mixed(event_hash(events) + np.uint64(seed))[owner(counts)]
+    x = mixed(hashed(events) + np.uint64(seed))[owner(counts)]
     x = mixed(x + ragged_arange(counts).astype(np.uint64))
     return np.asarray(ndtri(((x >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52))
 

@@ -207,7 +207,7 @@ def concatenate(parts: Iterable[ak.Array]) -> ak.Array:
         raise EventError("there is nothing to concatenate: no events were given")
     found = [metadata(part) for part in parts]
     names = list(dict.fromkeys(str(one.get("dataset", "")) for one in found))
-    shared = {key: {one.get(key) for one in found} for key in ("role", "sideband")}
+    shared = {key: {one.get(key) for one in found} for key in ("role", "sideband", "fold")}
     kept = {key: values.pop() for key, values in shared.items() if len(values) == 1}
     fields = {"dataset": "+".join(names), **kept}
     return with_fields(

@@ -4,11 +4,14 @@ The rule: an event's part follows from (file identity, entry number) alone, so i
 every process, chunk, file format and year. A detector remembers which events it was given to train
 on (`Trained`). Of those, histograms and metrics take the analysis part only, with weights scaled up
 for it; of all others they take everything.
+
+In a cross-fitting the analysis part is a fold instead (:mod:`hepmtp.events.folds`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import itertools
+from collections.abc import Callable, Iterable, Iterator
 from typing import Literal, NamedTuple
 
 import awkward as ak
@@ -16,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hepmtp.errors import TrainingError
+from hepmtp.events.folds import Fold, fold_from, fold_of, hashed, never_trains, uniform
 from hepmtp.events.ragged import Bools, Floats
 from hepmtp.events.record import metadata, role_of, with_fields
 
@@ -28,39 +32,34 @@ FRACTIONS: dict[Part, float] = {"train": 0.6, "validation": 0.1, "analysis": 0.3
 def split_of(events: ak.Array) -> NDArray[np.str_]:
     """Part of each event: "train", "validation" or "analysis", shape (n_events,).
 
-    A hash of (source, event), the splitmix64 finaliser (Steele, Lea, Flood 2014), gives a uniform
-    number in [0, 1). Events with the role "data" never train, so all of them are "analysis", unless
-    they are a `sideband`.
+    A hash of (source, event) gives a uniform number in [0, 1)
+    (:func:`hepmtp.events.folds.hashed`). Events with the role "data" never train, so all of them
+    are "analysis", unless they are a `sideband`. Events of
+    :func:`hepmtp.events.folds.with_fold` are split by their fold.
     """
     found = metadata(events)
     if role_of(found) == "data" and not found.get("sideband"):
         return np.full(len(events), "analysis")
-    return _part_by_number(events)
+    return _parts(events, fold_from(found))
 
 
-def _part_by_number(events: ak.Array) -> NDArray[np.str_]:
-    uniform = (event_hash(events) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+def _parts(events: ak.Array, fold: Fold | None) -> NDArray[np.str_]:
+    """The one split, or that of the training that leaves this fold out."""
+    if fold is not None:
+        parts = np.where(never_trains(events), "validation", "train")
+        return np.where(fold_of(events, fold.of) == fold.number, "analysis", parts)
     edges = np.cumsum(list(FRACTIONS.values()))[:-1]
-    return np.array(list(FRACTIONS))[np.searchsorted(edges, uniform, side="right")]
+    return np.array(list(FRACTIONS))[np.searchsorted(edges, uniform(hashed(events)), side="right")]
 
 
 def analysis_scale(events: ak.Array) -> float:
     """Factor that makes the analysis part stand for all events: 1 / its share, or 1 for data."""
-    return 1.0 if role_of(metadata(events)) == "data" else 1.0 / FRACTIONS["analysis"]
+    found = metadata(events)
+    return 1.0 if role_of(found) == "data" else _scale(fold_from(found))
 
 
-def event_hash(events: ak.Array) -> NDArray[np.uint64]:
-    """A number that follows from (source, event) alone, uniform in [0, 2**64), (n_events,)."""
-    source, event = (ak.to_numpy(events[name]) for name in ("source", "event"))
-    return mixed(mixed(source.astype(np.uint64)) + event.astype(np.uint64))
-
-
-def mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """The splitmix64 finaliser: numbers that differ in one bit become unrelated ones."""
-    x = x + np.uint64(0x9E3779B97F4A7C15)  # wraps modulo 2**64, as it must
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
+def _scale(fold: Fold | None) -> float:
+    return 1.0 / FRACTIONS["analysis"] if fold is None else float(fold.of)
 
 
 def check_background(events: ak.Array) -> None:
@@ -111,13 +110,21 @@ def sideband(events: ak.Array, region: str, inside: Bools) -> ak.Array:
 class Trained(NamedTuple):
     """Events that were given to train on: entries [start, stop) of a file.
 
-    Their train and validation parts have trained. Of data, only those of a region.
+    Their train and validation parts have trained: those of the one split, or of a cross-fitting of
+    so many `folds` in which `fold` was left out. Of data, only those of a region.
     """
 
     source: int
     start: int
     stop: int
     region: str = ""
+    fold: int = 0
+    folds: int = 0  #: 0: the one split
+
+    @property
+    def left_out(self) -> Fold | None:
+        """The fold that has trained nothing; None for the one split."""
+        return Fold(self.fold, self.folds) if self.folds else None
 
 
 def trained_by(events: ak.Array) -> tuple[Trained, ...]:
@@ -127,9 +134,10 @@ def trained_by(events: ak.Array) -> tuple[Trained, ...]:
     first, last = np.full(len(files), np.iinfo(np.int64).max), np.full(len(files), -1)
     np.minimum.at(first, of_event, entry)
     np.maximum.at(last, of_event, entry)
-    region = str(metadata(events).get("sideband", ""))
+    meta = metadata(events)
+    rest = (str(meta.get("sideband", "")), *(fold_from(meta) or ()))
     return tuple(
-        Trained(int(file), int(start), int(stop) + 1, region)
+        Trained(int(file), int(start), int(stop) + 1, *rest)
         for file, start, stop in zip(files, first, last, strict=True)
     )
 
@@ -143,9 +151,13 @@ def joined(spans: Iterable[Trained]) -> tuple[Trained, ...]:
     [(7, 0, 15), (7, 40, 50)]
     """
     found: list[Trained] = []
-    for one in sorted(set(spans), key=lambda one: (one.source, one.region, one.start)):
+    for one in sorted(set(spans), key=lambda one: (one.source, *one[3:], one.start)):
         last = found[-1] if found else None
-        if last and last[::3] == one[::3] and one.start <= last.stop:
+        if (
+            last
+            and last == one._replace(start=last.start, stop=last.stop)
+            and one.start <= last.stop
+        ):
             found[-1] = last._replace(stop=max(last.stop, one.stop))
         else:
             found.append(one)
@@ -173,15 +185,43 @@ def unseen(
     -------
     bool and float64, each of shape (n_events,); the factor is 1 for all events outside the spans
     of `trained`, and 1 / (share of the analysis part) inside.
+
+    Raises
+    ------
+    TrainingError
+        for single members of one cross-fitting: no event is unseen by two of them.
     """
+    keep, factor = np.ones(len(events), dtype=bool), np.ones(len(events))
+    seen: dict[int, Bools] = {}  # by trainings that leave out some fold of so many
+    for fold, inside in _given(events, trained, region_of):
+        if fold is not None:
+            others = seen.setdefault(fold.of, np.zeros(len(events), dtype=bool))
+            if (inside & others).any():
+                raise TrainingError(
+                    f"two trainings of one cross-fitting with {fold.of} folds were given apart: no "
+                    "event is unseen by both; give the folder that holds them all"
+                )
+            others |= inside
+        keep &= ~inside | (_parts(events, fold) == "analysis")
+        factor *= np.where(inside, _scale(fold), 1.0)
+    return keep, factor
+
+
+def _given(
+    events: ak.Array,
+    trained: Iterable[Trained] | None,
+    region_of: Callable[[str], Callable[[ak.Array], Bools]] | None,
+) -> Iterator[tuple[Fold | None, Bools]]:
+    """Each way that events were split, and which of these events were given to train by it."""
     if trained is None:
-        inside = np.full(len(events), role_of(metadata(events)) != "data")
+        found = [(None, np.full(len(events), role_of(metadata(events)) != "data"))]
     else:
-        inside = _inside(events, joined(trained), region_of)
-    if not inside.any():
-        return np.ones(len(events), dtype=bool), np.ones(len(events))
-    keep = ~inside | (_part_by_number(events) == "analysis")
-    return keep, np.where(inside, 1.0 / FRACTIONS["analysis"], 1.0)
+        spans = sorted(joined(trained), key=lambda one: (one.folds, one.fold))
+        found = [
+            (fold, _inside(events, some, region_of))
+            for fold, some in itertools.groupby(spans, key=lambda one: one.left_out)
+        ]
+    yield from ((fold, inside) for fold, inside in found if inside.any())
 
 
 def _inside(

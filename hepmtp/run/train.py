@@ -6,8 +6,10 @@ the events are in memory.
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +22,12 @@ from hepmtp.detectors import Detector, training_events
 from hepmtp.detectors.calibrated.detector import Calibrated
 from hepmtp.detectors.calibrated.quantile import FEWEST
 from hepmtp.detectors.combination import plain_observables
+from hepmtp.detectors.cross_fitted import CrossFitted, checkpoint_of
 from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
 from hepmtp.detectors.observables import OBSERVABLES, Observable
 from hepmtp.detectors.token_rarity import TokenRarity
 from hepmtp.errors import TrainingError
+from hepmtp.events.folds import Fold, folds as folds_of, with_fold
 from hepmtp.events.record import concatenate
 from hepmtp.events.regions import Region, sideband_of
 from hepmtp.events.split import joined
@@ -31,6 +35,7 @@ from hepmtp.events.tokens import TokenBatch
 from hepmtp.run.proportions import first_events, in_proportion
 from hepmtp.run.runner import HepRunner
 from hepmtp.statistics.accounting import incomplete
+from hepmtp.tokenizers import Tokenizer
 from hepmtp.training.loop import Progress
 
 logger = logging.getLogger(__name__)
@@ -48,14 +53,15 @@ def train_detectors(
     chunksize: int = 20_000,
     sample_events: int = 100_000,
     sideband: Region | None = None,
+    folds: int = 1,
     checkpoint: str | Path | None = None,
     progress: Progress | None = None,
     skip_bad: bool = False,
 ) -> list[Detector]:
     """Train the masked-token detector, calibrate it, and fit what it is compared with.
 
-    That is token rarity, the plain observables and their combination. Too few events for a
-    calibration are said, and there is none.
+    That is token rarity, the plain observables and their combination; all of them cross-fitted if
+    there are folds. Too few events for a calibration are said, and there is none.
 
     Parameters
     ----------
@@ -64,7 +70,8 @@ def train_detectors(
     detector
         not trained yet.
     corpus
-        makes a processor of the tokenizer (and the sideband, as a keyword, if there is one):
+        makes a processor of the tokenizer (and of the sideband and the fold, as keywords, if there
+        are such):
         :class:`processors.corpus.CorpusProcessor`, or one with the same output.
     executor
         of :func:`hepmtp.run.executors.make_executor`.
@@ -73,8 +80,11 @@ def train_detectors(
         the calibration are fitted on.
     sideband
         region of data that may train, said explicitly; its name is remembered.
+    folds
+        of a cross-fitting: so many trainings, 3 or more, each without another fold, so that all
+        events can be analysed; 1 or 0 for one training on the one split.
     checkpoint, progress
-        of :func:`hepmtp.training.loop.train`.
+        of :func:`hepmtp.training.loop.train`; each fold has a folder within that of the checkpoint.
     skip_bad
         leave out files that cannot be read.
     """
@@ -84,16 +94,56 @@ def train_detectors(
             f"{', '.join(one.name for one in datasets)} has the role data: leave it out, or give "
             "that role"
         )
+    left_out = folds_of(folds) if folds > 1 else ()
     parts = first_events(datasets, stop=sample_events, skip_bad=skip_bad)
     sample = concatenate(parts.values())
     options: dict[str, Any] = {}
     if sideband is not None:
         sample, options = sideband_of(sample, sideband), {"sideband": sideband}
-    detector.tokenizer.fit(training_events(sample))
     runner = HepRunner(executor, chunksize=chunksize, skipbadfiles=skip_bad)
-    output = runner(fileset(datasets, missing_ok=skip_bad), corpus(detector.tokenizer, **options))
-    for sentence in incomplete(runner.accounting):
-        logger.warning("%s", sentence)
+    files = fileset(datasets, missing_ok=skip_bad)
+
+    def tokens(tokenizer: Tokenizer, **more: Any) -> Any:
+        output = runner(files, corpus(tokenizer, **options, **more))
+        for sentence in incomplete(runner.accounting):
+            logger.warning("%s", sentence)
+        return output
+
+    def mixture(fold: Fold | None = None) -> ak.Array:
+        mixed = in_proportion(parts, datasets, runner.accounting)
+        mixed = mixed if sideband is None else sideband_of(mixed, sideband)
+        return mixed if fold is None else with_fold(mixed, fold)
+
+    if not left_out:
+        return _trained(detector, sample, tokens, mixture, checkpoint, progress)
+    trainings = [
+        _trained(
+            copy.deepcopy(detector),
+            with_fold(sample, fold),
+            partial(tokens, fold=fold),
+            partial(mixture, fold),
+            None if checkpoint is None else checkpoint_of(checkpoint, fold),
+            progress,
+        )
+        for fold in left_out
+    ]
+    return [CrossFitted.of(members, sample) for members in zip(*trainings, strict=True)]
+
+
+def _trained(
+    detector: MaskedTokenDetector,
+    sample: ak.Array,
+    tokens: Callable[[Tokenizer], Any],
+    mixture: Callable[[], ak.Array],
+    checkpoint: str | Path | None,
+    progress: Progress | None,
+) -> list[Detector]:
+    """All detectors of one training, on what the metadata of the sample leave for it.
+
+    `mixture` gives the sample with weights in proportion, once the tokens have been made.
+    """
+    detector.tokenizer.fit(training_events(sample))
+    output = tokens(detector.tokenizer)
     training, validation = training_tokens(output)
     detector.fit_tokens(training, validation, checkpoint=checkpoint, progress=progress)
     detector.trained_ = joined(output["trained"]) if "trained" in output else None
@@ -102,10 +152,7 @@ def train_detectors(
         *(Observable(name) for name in OBSERVABLES),
         plain_observables(),
     ]
-    mixture = in_proportion(parts, datasets, runner.accounting)
-    if sideband is not None:
-        mixture = sideband_of(mixture, sideband)
-    return [detector, *(one.fit(sample) for one in plain), *calibrated(detector, mixture)]
+    return [detector, *(one.fit(sample) for one in plain), *calibrated(detector, mixture())]
 
 
 def calibrated(detector: Detector, events: ak.Array) -> list[Detector]:

@@ -253,6 +253,7 @@ _refused("train", "--device", "tt.csv --device cuda", "cuda")
 _refused("train", "--device", "tt.csv --device gpu", "gpu")
 _refused("train", "--sideband", "x:data=tt.csv --sideband SR", "SR is a signal region")
 _refused("train", "--sideband", "x:data=tt.csv --sideband low", "region 'low' is unknown")
+_refused("train", "--folds", "tt.csv --folds 2", "3 folds or more")
 _refused("train", "DATASET", "tt.csv", "too few")
 
 
@@ -532,6 +533,7 @@ for _words, _option, _message in (
     ("--add nothing", "--add", "is neither the folder"),
     ("tt.csv --only ht --against nothing", "--against", "nothing"),
     ("--seeds 0", "--seeds", "greater than or equal to"),
+    ("tt.csv --only ht --folds 2", "--folds", "3 folds or more"),
     ("tt.csv --only ht", "DATASET", "no data set with role signal"),
     ("--published gone.csv", "--published", "gone.csv"),
     ("tt.csv --only ht --role data", "--role", "role"),
@@ -548,6 +550,7 @@ def _league(place: Place) -> list[dict[str, str]]:
     folder = place.files.folder / "league"
     if not folder.exists():
         words = "--only ht --only met --region preselection --seeds 1 --against met --quick"
+        words += " --folds 3"
         paths = (_events(place, "ttbarZ", 600), _events(place, "4top", 600))
         place.command("league", *paths, "-o", folder, *words.split())
     return read_csv(folder / "league.csv")
@@ -561,6 +564,7 @@ for _option, _words, _works, _key in (
     ("--only", "--only ht --only met", "ht, met", "detector"),
     ("--region", "--region preselection", "preselection", "region"),
     ("--against", "--against met", "met", "against"),
+    ("--folds", "--folds 3", "3", "folds"),
     ("--output", "-o league", "4top", "signal"),
 ):
     commands(_subject("league", _option), f"`{_words}`", works=_works)(_of_league(_key))

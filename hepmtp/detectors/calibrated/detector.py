@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 import awkward as ak
 import numpy as np
@@ -84,6 +84,9 @@ class Calibrated(BaseDetector):
     >>> met.name, met.score(background[:3]).shape, met.replicas(background[:3]).shape
     ('met_calibrated', (3,), (2, 3))
     """
+
+    #: The score means the same in every training.
+    absolute: ClassVar[bool] = True
 
     detector: Detector
     bootstrap: int = 20

@@ -318,7 +318,7 @@ def _saved_config(path: str | Path, meta: dict[str, Any]) -> ModelConfig:
     return config
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=64)  # a cross-fitted one has several members, each of which is small
 def _open_once(path: str, digest: str) -> MaskedTokenDetector:
     if storage.digest(path) != digest:
         raise StorageError(

@@ -1,7 +1,8 @@
 """Fits of a league: each entry's detector fitted and scored, or taken from the folder.
 
 The rule: a detector is fitted on background outside the analysis part, and scored on the analysis
-part, which it never gets to see in ``fit``.
+part, which it never gets to see in ``fit``. With folds that holds for each training and its fold,
+and all events are scored.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from numpy.typing import NDArray
 from hepmtp import storage
 from hepmtp.datasets.files import read
 from hepmtp.datasets.manifest import Dataset
-from hepmtp.detectors import Detector, load_detector
+from hepmtp.detectors import Detector, load_detector, trained_on
+from hepmtp.detectors.cross_fitted import CrossFitted
 from hepmtp.errors import (
     HepmtpError,
     ManifestError,
@@ -46,31 +48,37 @@ from hepmtp.studies.league.table import Fit
 
 @dataclass(frozen=True)
 class LeagueEvents:
-    """The events of a league; nothing of the analysis part is in `training` and `signals`."""
+    """The events of a league.
+
+    Nothing of the analysis part is in `training` and `signals`; with folds, all events are in both.
+    """
 
     training: ak.Array
     signals: dict[str, ak.Array]
-    held_out: dict[str, ak.Array]  # analysis part, in any of the regions
+    held_out: dict[str, ak.Array]  # that are scored: in any of the regions
     columns: dict[str, dict[str, NDArray[Any]]]  # "weight" and "region:<name>", held-out events
     background: list[str]
+    folds: int  # of a cross-fitting; 1: the one split
 
     @classmethod
     def read(
-        cls, datasets: Sequence[Dataset], regions: Sequence[Region], stop: int | None
+        cls, datasets: Sequence[Dataset], regions: Sequence[Region], stop: int | None, folds: int
     ) -> LeagueEvents:
         """Read and split; data sets of other roles are left out."""
         parts: dict[str, dict[str, ak.Array]] = {"background": {}, "signal": {}}
         held_out, columns = {}, {}
         for dataset in (one for one in datasets if one.role in parts):
             events = read([dataset], stop=stop)
-            analysis = split_of(events) == "analysis"
-            parts[dataset.role][dataset.name] = events[~analysis]
-            chosen = events[analysis]
+            if folds > 1:
+                fitted_on, chosen, factor = events, events, 1.0
+            else:
+                analysis = split_of(events) == "analysis"
+                fitted_on, chosen = events[~analysis], events[analysis]
+                factor = analysis_scale(chosen)
+            parts[dataset.role][dataset.name] = fitted_on
             masks = {f"region:{region.name}": region.select(chosen) for region in regions}
             kept = np.any(list(masks.values()), axis=0)
-            weight = np.asarray(ak.to_numpy(chosen.weight), dtype=np.float64) * analysis_scale(
-                chosen
-            )
+            weight = np.asarray(ak.to_numpy(chosen.weight), dtype=np.float64) * factor
             held_out[dataset.name] = chosen[kept]
             columns[dataset.name] = {"weight": weight[kept]} | {
                 name: mask[kept] for name, mask in masks.items()
@@ -81,7 +89,7 @@ class LeagueEvents:
                 f"{', '.join(dataset.name for dataset in datasets) or 'none'}"
             )
         training = concatenate(parts["background"].values())
-        return cls(training, parts["signal"], held_out, columns, list(parts["background"]))
+        return cls(training, parts["signal"], held_out, columns, list(parts["background"]), folds)
 
     def holds(self, signal: str, region: str) -> bool:
         """Whether the region has events of the signal and of the background."""
@@ -160,7 +168,7 @@ class Fitting:
         return Fit(table, seconds, speed, meta["parameters"])
 
     def make(self, entry: Entry, seed: int, signal: str) -> Detector:
-        """The entry's detector, not fitted; its parts are."""
+        """The entry's detector, not fitted; its parts are. With folds it is cross-fitted."""
         given: dict[str, Any] = {"signal": self.events.signals[signal]} if signal else {}
         if entry.parts:
             if unknown := [name for name in entry.parts if name not in self.registry]:
@@ -173,6 +181,16 @@ class Fitting:
         with _missing_library(entry):
             detector = entry.make(seed, **given)
         check_protocol(detector, Detector)
+        if self.events.folds <= 1:
+            return detector
+        if not entry.fitted:
+            return CrossFitted(detector, self.events.folds)
+        if trained_on([detector]) != ():
+            raise OptionError(
+                f"entry {entry.name!r} was fitted before, and not cross-fitted: it may have "
+                "trained on events that it would be judged on; take --folds 1, or a detector of "
+                "hepmtp train --folds"
+            )
         return detector
 
     def part(self, entry: Entry, seed: int) -> Detector:

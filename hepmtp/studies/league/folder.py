@@ -89,6 +89,7 @@ def write_league(
         "command": command,
         "versions": versions(),
         "seeds": list(seeds),
+        "folds": events.folds,
         "training events": len(events.training),
         "held-out events": counts,
         "entries": [{"name": one.name, "kind": one.kind, "note": one.note} for one in entries],
@@ -96,6 +97,11 @@ def write_league(
     }
     lines = [f"Made by `{command}`.", ""] if command else []
     size = f"{len(events.training)} background events, scored on {sum(counts.values())} others"
+    if events.folds > 1:
+        size = (
+            f"{len(events.training)} background events in {events.folds} folds: of so many "
+            f"trainings, the one that has not seen it scores each of {sum(counts.values())} events"
+        )
     lines += [f"Trained on {size}; means over {len(seeds)} seed(s); best first. {_LEGEND}", ""]
     for heading, table in league.tables:
         lines += [

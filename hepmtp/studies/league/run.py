@@ -14,6 +14,7 @@ from pathlib import Path
 
 from hepmtp.datasets.manifest import Dataset
 from hepmtp.errors import HepmtpError, OptionError
+from hepmtp.events.folds import folds as folds_of
 from hepmtp.events.regions import region_named
 from hepmtp.plotting import OWN_FILES, SIMULATION
 from hepmtp.studies.league.challenge import ChallengeRow, places
@@ -27,6 +28,9 @@ from hepmtp.studies.league.text import tables
 log = logging.getLogger(__name__)
 
 
+#: Folds of a full league.
+FOLDS = 5
+
 #: Called before each fit with what comes now, how many are done and how many there are.
 FitProgress = Callable[[str, int, int], None]
 
@@ -38,6 +42,7 @@ def run_league(
     *,
     seeds: Sequence[int] = (0, 1, 2),
     regions: Sequence[str] = ("preselection", "SR"),
+    folds: int = 1,
     stop: int | None = None,
     published: Sequence[ChallengeRow] = (),
     command: str = "",
@@ -57,6 +62,9 @@ def run_league(
         background and signals; all events are held in memory.
     entries
         who takes part.
+    folds
+        trainings of each entry and seed that are cross-fitted (3 or more), so that all events are
+        scored; 1 or 0: one training on 70 % of the background, scored on 30 % of all.
     stop
         only the first `stop` events of each file.
     published
@@ -79,11 +87,13 @@ def run_league(
     ManifestError
         if there is no data set of background or of signal.
     OptionError
-        if names or seeds repeat or are missing, or no entry is called `against`.
+        if names or seeds repeat or are missing, no entry is called `against`, or the folds are two.
     """
     folder = Path(folder)
     _check(entries, seeds, against)
-    events = LeagueEvents.read(datasets, [region_named(name) for name in regions], stop)
+    if folds > 1:
+        _ = folds_of(folds)  # an impossible number is refused before events are read
+    events = LeagueEvents.read(datasets, [region_named(name) for name in regions], stop, folds)
     known = {name: tiny(entry) if quick else entry for name, entry in ENTRIES.items()}
     registry = {**known, **{entry.name: entry for entry in entries}}
     runs = [
@@ -114,7 +124,7 @@ def run_league(
                 signal=signal,
                 region=region,
             )
-            found = league_rows(entrants, against=against)
+            found = league_rows(entrants, against=against, folds=events.folds)
             rows += found
             challenge += [challenge_mean(one) for one in entrants]
             search += [challenge_mean(one) for one in entrants if one.entry.kind != "supervised"]

@@ -41,6 +41,7 @@ class LeagueRow(NamedTuple):
     signal: str
     region: str
     seeds: int
+    folds: int  #: trainings of each seed that share the events; 1: all scored by the same one
     auc_balanced: float  #: every background process the same weight
     auc_balanced_error: float
     auc_balanced_spread: float | None  #: standard deviation over seeds
@@ -139,13 +140,17 @@ def _add_seed(
         found[row.detector].scores.append(one)
 
 
-def league_rows(entrants: Sequence[Entrant], *, against: str = "") -> list[LeagueRow]:
+def league_rows(
+    entrants: Sequence[Entrant], *, against: str = "", folds: int = 1
+) -> list[LeagueRow]:
     """Rows of one signal and region, the largest balanced AUC first.
 
-    Each is compared with the entry `against`, too.
+    Each is compared with the entry `against`, too; `folds` is what the scores were cross-fitted
+    with.
     """
     return [
-        _league_row(one, entrants, against) for one in sorted(entrants, key=lambda one: -one.auc)
+        _league_row(one, entrants, against, folds)
+        for one in sorted(entrants, key=lambda one: -one.auc)
     ]
 
 
@@ -158,7 +163,7 @@ _MEANS = [
 ]
 
 
-def _league_row(one: Entrant, entrants: Sequence[Entrant], against: str) -> LeagueRow:
+def _league_row(one: Entrant, entrants: Sequence[Entrant], against: str, folds: int) -> LeagueRow:
     first = one.rows[0]
     others = [other for other in entrants if other.entry.name != one.entry.name]
     compared = {
@@ -184,6 +189,7 @@ def _league_row(one: Entrant, entrants: Sequence[Entrant], against: str) -> Leag
         signal=first.signal,
         region=first.region,
         seeds=len(one.rows),
+        folds=folds,
         auc_balanced_spread=_spread([row.auc_balanced for row in one.rows]),
         auc_spread=_spread([row.auc for row in one.rows]),
         of_ceiling=_mean([value for value, _ in shares]),

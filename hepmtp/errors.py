@@ -31,6 +31,7 @@ EXTRAS = {
     "torch_geometric": "league",
     "vector_quantize_pytorch": "league",
     "zuko": "league",
+    "cabinetry": "stats",
     "fastjet": "simulation",
     "pythia8mc": "simulation",
     "fsspec_xrootd": "xrootd",

@@ -81,6 +81,7 @@ FENCES = {
     "jsonschema": ("datasets/schema.py",),
     "pyhf": ("statistics/*",),
     "cabinetry": ("statistics/*",),
+    "iminuit": ("statistics/*",),
     ".layout": ("events/*",),
     "processors": ("cli/*",),
 }

@@ -11,6 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from hepmtp.errors import OptionError
 from hepmtp.events.ragged import Floats
 from hepmtp.report.folder import load_histograms
@@ -21,10 +23,18 @@ from hepmtp.statistics.channels import (
     MOST_BINS,
     Channel,
     choose_channels,
+    contents,
 )
+from hepmtp.statistics.compilation import compiled
 from hepmtp.statistics.fits import discovery
 from hepmtp.statistics.histograms import Histogram
-from hepmtp.statistics.likelihood import compiled
+from hepmtp.statistics.predictions import (
+    Prediction,
+    VisibleLimit,
+    control_fit,
+    predictions,
+    visible_limits,
+)
 from hepmtp.statistics.results import FitResult, fit
 from hepmtp.statistics.workspace import (
     Uncertainties,
@@ -75,11 +85,17 @@ class FullFit(NamedTuple):
 
 
 class RunFit(NamedTuple):
-    """All fits of a run: `rows` in order of the significance, the strongest first."""
+    """All fits of a run: `rows` in order of the significance, the strongest first.
+
+    `predictions` and `visible` are of the run's own score; `full` of it and of no score.
+    """
 
     rows: list[FitRow]
     full: list[FullFit]
+    predictions: list[Prediction]
+    visible: list[VisibleLimit]
     remarks: list[str]
+    protocol: dict[str, Any]
     observed: bool
 
 
@@ -168,7 +184,8 @@ def fit_run(
     scores = list(dict.fromkeys([about, *(detectors or sorted(run.histograms))]))
     if NO_SCORE in run.histograms and NO_SCORE not in scores:
         scores.append(NO_SCORE)
-    rows, full = [], []
+    rows: list[FitRow] = []
+    full: list[FullFit] = []
     remarks = dict.fromkeys(_remarks(run, unblind))
     total = len(signals) * len(scores)
     for signal in signals:
@@ -195,7 +212,12 @@ def fit_run(
                 full.append(FullFit(score, made, channels, found))
     order = {name: place for place, name in enumerate(signals)}
     rows.sort(key=lambda row: (order[row.signal], -row.z))
-    return RunFit(rows, full, list(remarks), unblind and bool(run.info.data))
+    own = next(one for one in full if one.score == about)
+    predicted, visible = _predicted(run, own, unblind=unblind)
+    kept = protocol(usual, cautious, validation=validation)
+    return RunFit(
+        rows, full, predicted, visible, list(remarks), kept, unblind and bool(run.info.data)
+    )
 
 
 def protocol(uncertainties: Uncertainties, cautious: float, *, validation: bool) -> dict[str, Any]:
@@ -246,9 +268,7 @@ def _prepared(
         run.histograms, channels, background=info.background, signal=signal, data=data,
         uncertainties=uncertainties,
     )  # fmt: skip
-    if uncertainties.variations is None and (
-        lacking := lacking_steps(run.histograms, channels)
-    ):
+    if uncertainties.variations is None and (lacking := lacking_steps(run.histograms, channels)):
         said.append(
             f"The histograms lack the variations {', '.join(lacking)}: numbers of jets and b-jets "
             "are taken from the simulation without an uncertainty, and every significance here is "
@@ -263,6 +283,25 @@ def _prepared(
     return made, channels, variances, said
 
 
+def _predicted(
+    run: Run, own: FullFit, *, unblind: bool
+) -> tuple[list[Prediction], list[VisibleLimit]]:
+    """Background as the control regions predict it, from data where they may be looked at."""
+    if all(one.purpose == "signal" for one in own.channels):
+        return [], []
+    likelihood = compiled(own.workspace)
+    seen = None
+    if run.info.data and not {
+        one.region for one in own.channels if one.purpose != "signal"
+    } & _blind(run.info):
+        counts = [contents(c, run.histograms[c.histogram], run.info.data)[0] for c in own.channels]
+        seen = np.concatenate(counts)
+    fitted = control_fit(likelihood, own.channels, seen)
+    rows = predictions(likelihood, own.channels, run.histograms, fitted, seen if unblind else None)
+    luminosity = (run.info.caption or {}).get("luminosity")
+    return rows, visible_limits(rows, own.score, luminosity=luminosity)
+
+
 def _blind(info: RunInfo) -> set[str]:
     """Blind regions, and their parts."""
     blind = set(info.blind)
@@ -273,7 +312,7 @@ def _signal(run: Run, name: str | None) -> str:
     known = run.info.signals
     if name is None and len(known) == 1:
         return known[0]
-    if name not in known:
+    if name is None or name not in known:
         raise OptionError(
             f"{run.folder}: the signal is {name!r}; name one of {', '.join(known) or '(none)'}"
         )
@@ -293,4 +332,3 @@ def _remarks(run: Run, unblind: bool) -> list[str]:
     if unblind and not info.data:
         said.append("The run has no data: all numbers are expected ones.")
     return said
-

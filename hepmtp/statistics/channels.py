@@ -7,7 +7,7 @@ simultaneous fit has no use for, or lacks, are said.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,7 +29,7 @@ CONTROLLED = ("ttW", "ttZ", "jets")
 class Channel(NamedTuple):
     """A region in a variable: `bins` are (first, behind the last) bins of its folded histogram.
 
-    `purpose` and `controls` are those of the region; `histogram` names a detector or observable.
+    `histogram` names a detector or observable; what follows the bins is that of the region.
     """
 
     name: str
@@ -38,6 +38,7 @@ class Channel(NamedTuple):
     bins: tuple[tuple[int, int], ...]
     purpose: str = "control"
     controls: str = ""
+    part_of: str = ""
 
 
 class Channels(NamedTuple):
@@ -132,10 +133,11 @@ def _lacking(controls: Sequence[RegionInfo]) -> list[str]:
     lacking = [one for one in CONTROLLED if one not in {region.controls for region in controls}]
     if not lacking:
         return []
-    return [
+    said = (
         f"No region of the fit is there to measure {', '.join(lacking)}: the background of the "
         "signal regions rests on the simulation in that."
-    ]
+    )
+    return [said]
 
 
 def _sharing(
@@ -235,7 +237,7 @@ def contents(
         return np.zeros(n), np.zeros(n)
     rows = [h.axes["dataset"].index(name) for name in datasets if name in h.axes["dataset"]]
     places = h.axes["region"].index(channel.region), h.axes["variation"].index(variation)
-    view = h.view(flow=True)[rows, *places]
+    view: Any = np.asarray(h.view(flow=True))[(rows, *places)]
     starts = [0, *(start + 1 for start, _ in channel.bins[1:])]  # the first is the underflow
     value, variance = (
         np.add.reduceat(view[part].sum(axis=0), starts) for part in ("value", "variance")
@@ -264,7 +266,8 @@ def _channel(
     if not bins:
         return None
     name = region.name.replace("+", "_plus").replace("-", "_minus")
-    return Channel(name, region.name, h.name or "", bins, region.purpose, region.controls)
+    return Channel(name, region.name, h.name or "", bins,
+                   region.purpose, region.controls, region.part_of)  # fmt: skip
 
 
 def _effective(value: Floats, variance: Floats) -> float:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import brentq
+from scipy.special import gammaln, xlogy
 from scipy.stats import chi2
 
 from hepmtp.errors import FitError
@@ -167,13 +168,6 @@ def error_of_sum(
     return float(expected[used].sum()), float(np.sqrt(max(slope @ covariance @ slope, 0.0)))
 
 
-def background_only(likelihood: Likelihood, signal: str) -> Likelihood:
-    """The same without the events of the signal."""
-    nominal = likelihood.nominal.copy()
-    nominal[likelihood.samples.index(signal)] = 0.0
-    return likelihood.with_nominal(nominal)
-
-
 def expected_events(
     likelihood: Likelihood, fit: Fit, signal: str, data: Floats | None = None
 ) -> list[Expected]:
@@ -236,6 +230,4 @@ def _crossing(likelihood: Likelihood, data: Floats, best: Fit, mu: float, step: 
 
 def _poisson(expected: Floats, data: Floats) -> float:
     """Negative log-likelihood of counts, where 0 ln 0 is 0."""
-    from scipy.special import gammaln, xlogy  # noqa: PLC0415
-
     return float(np.sum(expected - xlogy(data, expected) + gammaln(data + 1)))

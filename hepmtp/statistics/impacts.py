@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hepmtp.events.ragged import Floats
+from hepmtp.events.ragged import Bools, Floats
 from hepmtp.statistics.fits import asimov_data
 from hepmtp.statistics.likelihood import Likelihood
 from hepmtp.statistics.minimum import Fit, minimise
@@ -71,9 +71,7 @@ def impacts(
     return sorted(rows, key=lambda row: -row.size)
 
 
-def grouped(
-    likelihood: Likelihood, fit: Fit, groups: Mapping[str, Sequence[str]]
-) -> list[Group]:
+def grouped(likelihood: Likelihood, fit: Fit, groups: Mapping[str, Sequence[str]]) -> list[Group]:
     """Errors of the signal strength by groups of parameters, the largest first.
 
     That of a group is the part which is gone when its parameters are held at their best values; the
@@ -93,7 +91,7 @@ def grouped(
     return [*rows, Group("data", 0, float(np.sqrt(left)), left / full)]
 
 
-def _without(covariance: Floats, free: Floats, held: Sequence[int], place: int) -> float:
+def _without(covariance: Floats, free: Bools, held: Sequence[int], place: int) -> float:
     """Variance of a parameter when others are held: conditional, of a normal distribution."""
     fixed = [i for i in held if free[i] and i != place]
     if not fixed:

@@ -2,12 +2,12 @@
 
 The rule: pyhf is the truth. What is computed here is pyhf's main model and constraints (normsys by
 its code4, histosys by code4p), compiled into arrays; :mod:`hepmtp.statistics.reference` compares
-the two. Modifiers that are not known here are refused, never left out.
+the two.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -20,8 +20,6 @@ from hepmtp.events.ragged import Bools, Floats
 
 #: A workspace, as pyhf's schema has it.
 Workspace = Mapping[str, Any]
-#: Types of modifiers that are known here.
-MODIFIERS = ("normfactor", "normsys", "histosys", "lumi", "staterror")
 #: The parameter of interest: the signal in units of its cross-section.
 SIGNAL_STRENGTH = "mu"
 
@@ -41,7 +39,7 @@ class Parameter(NamedTuple):
     fixed: bool = False
 
 
-class _Shapes(NamedTuple):
+class Shapes(NamedTuple):
     """histosys: differences from the nominal up and down, (n_shapes, n_samples, n_bins)."""
 
     places: NDArray[np.int64]  # parameters, (n_shapes,)
@@ -49,7 +47,7 @@ class _Shapes(NamedTuple):
     down: Floats
 
 
-class _Rate(NamedTuple):
+class Rate(NamedTuple):
     """A normsys: logarithms of its factors, and its polynomial between them, (6, ...)."""
 
     place: int
@@ -58,7 +56,7 @@ class _Rate(NamedTuple):
     inside: Floats
 
 
-class _Gammas(NamedTuple):
+class Gammas(NamedTuple):
     """staterror: the parameter of each bin, -1 for none, (n_bins,), and the samples it scales."""
 
     places: NDArray[np.int64]
@@ -67,7 +65,7 @@ class _Gammas(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Likelihood:
-    """Likelihood of the counts of all bins; made by `compiled`.
+    """Likelihood of the counts of all bins; made by :func:`hepmtp.statistics.compilation.compiled`.
 
     Attributes
     ----------
@@ -89,10 +87,10 @@ class Likelihood:
     nominal: Floats
     observed: Floats
     poi: str
-    shapes: _Shapes
-    rates: tuple[_Rate, ...]
+    shapes: Shapes
+    rates: tuple[Rate, ...]
     factors: tuple[tuple[int, Bools], ...]  #: (parameter, what it multiplies (n_samples, n_bins))
-    gammas: tuple[_Gammas, ...]
+    gammas: tuple[Gammas, ...]
 
     @property
     def names(self) -> list[str]:
@@ -121,7 +119,7 @@ class Likelihood:
         """The same with other expected events; variations keep their relative size."""
         old = self.nominal
         scale = np.divide(nominal, old, out=np.ones_like(old), where=old > 0)
-        shapes = _Shapes(self.shapes.places, self.shapes.up * scale, self.shapes.down * scale)
+        shapes = Shapes(self.shapes.places, self.shapes.up * scale, self.shapes.down * scale)
         return replace(self, nominal=np.asarray(nominal, dtype=np.float64), shapes=shapes)
 
     def by_sample(self, values: Floats) -> Floats:
@@ -158,7 +156,11 @@ class Likelihood:
         return rates.sum(axis=0), jacobian
 
     def nll(
-        self, values: Floats, data: Floats, *, auxiliary: Floats | None = None,
+        self,
+        values: Floats,
+        data: Floats,
+        *,
+        auxiliary: Floats | None = None,
         used: Bools | None = None,
     ) -> float:
         """Negative logarithm of the likelihood, constraints included; inf where it is zero.
@@ -209,151 +211,6 @@ class Likelihood:
         return factor, shaped * factor
 
 
-def compiled(workspace: Workspace) -> Likelihood:
-    """The likelihood of a workspace with one measurement.
-
-    Raises
-    ------
-    OptionError
-        for a modifier that is not known here; pyhf itself fits such a workspace.
-
-    Examples
-    --------
-    >>> signal = {"name": "mu", "type": "normfactor", "data": None}
-    >>> samples = [{"name": "s", "data": [10.0], "modifiers": [signal]}]
-    >>> samples += [{"name": "b", "data": [100.0], "modifiers": []}]
-    >>> found = compiled({
-    ...     "channels": [{"name": "SR", "samples": samples}],
-    ...     "observations": [{"name": "SR", "data": [110.0]}],
-    ...     "measurements": [{"name": "m", "config": {"poi": "mu", "parameters": []}}],
-    ... })
-    >>> found.expected(found.centre).tolist()
-    [110.0]
-    """
-    config = workspace["measurements"][0]["config"]
-    settings = {one["name"]: one for one in config["parameters"]}
-    channels = workspace["channels"]
-    samples = tuple(dict.fromkeys(one["name"] for c in channels for one in c["samples"]))
-    bins = tuple((c["name"], i) for c in channels for i in range(len(c["samples"][0]["data"])))
-    shape = (len(samples), len(bins))
-    nominal, kinds = np.zeros(shape), {}
-    found: dict[tuple[str, str], tuple[NDArray[Any], NDArray[Any]]] = {}
-    start = 0
-    for channel in channels:
-        stop = start + len(channel["samples"][0]["data"])
-        for sample in channel["samples"]:
-            where = (samples.index(sample["name"]), slice(start, stop))
-            nominal[where] = sample["data"]
-            for modifier in sample["modifiers"]:
-                name, kind = modifier["name"], modifier["type"]
-                if kind not in MODIFIERS:
-                    raise OptionError(
-                        f"channel {channel['name']}, sample {sample['name']}: modifier {name!r} is "
-                        f"a {kind}; known are {', '.join(MODIFIERS)}. Fit this workspace with pyhf"
-                    )
-                kinds.setdefault(name, kind)
-                up, down = found.setdefault((name, kind), (np.zeros(shape), np.zeros(shape)))
-                up[where], down[where] = _content(modifier, np.asarray(sample["data"]))
-        start = stop
-    return _assembled(samples, bins, nominal, found, kinds, settings, workspace, config["poi"])
-
-
-def _content(modifier: Mapping[str, Any], nominal: Floats) -> tuple[Any, Any]:
-    """What a modifier says of a sample in a channel: two arrays, or numbers, for up and down."""
-    kind, data = modifier["type"], modifier["data"]
-    if kind == "histosys":
-        return np.asarray(data["hi_data"]) - nominal, nominal - np.asarray(data["lo_data"])
-    if kind == "normsys":
-        return np.log(data["hi"]), np.log(data["lo"])
-    if kind == "staterror":
-        return np.asarray(data), 1.0  # the second says that it is there
-    return 1.0, 1.0
-
-
-def _assembled(
-    samples: tuple[str, ...],
-    bins: tuple[tuple[str, int], ...],
-    nominal: Floats,
-    found: Mapping[tuple[str, str], tuple[Floats, Floats]],
-    kinds: Mapping[str, str],
-    settings: Mapping[str, Any],
-    workspace: Workspace,
-    poi: str,
-) -> Likelihood:
-    parameters: list[Parameter] = []
-    factors: list[tuple[int, Bools]] = []
-    gammas: list[_Gammas] = []
-    shapes: list[tuple[int, Floats, Floats]] = []
-    rates: list[_Rate] = []
-    first = [one for one in (poi, *kinds) if kinds[one] != "staterror"]
-    for name in dict.fromkeys((*first, *kinds)):  # one per bin stand last
-        kind = kinds[name]
-        if kind == "staterror":
-            _add_gammas(name, found[name, kind], nominal, bins, parameters, gammas)
-            continue
-        place = len(parameters)
-        if (name, "histosys") in found:
-            shapes.append((place, *found[name, "histosys"]))
-        if (name, "normsys") in found:
-            up, down = found[name, "normsys"]
-            rates.append(_Rate(place, up, down, _coefficients(up, down)))
-        for flat in ("normfactor", "lumi"):
-            if (name, flat) in found:
-                factors.append((place, found[name, flat][0] > 0))
-        parameters.append(_parameter(name, kind, settings.get(name, {})))
-    given = {one["name"]: one["data"] for one in workspace["observations"]}
-    observed = np.concatenate(
-        [np.asarray(given[c["name"]], dtype=np.float64) for c in workspace["channels"]]
-    )
-    stacked = _Shapes(
-        np.array([one[0] for one in shapes], dtype=np.int64),
-        np.array([one[1] for one in shapes]).reshape(-1, *nominal.shape),
-        np.array([one[2] for one in shapes]).reshape(-1, *nominal.shape),
-    )
-    return Likelihood(
-        tuple(parameters), bins, samples, nominal, observed, poi,
-        stacked, tuple(rates), tuple(factors), tuple(gammas),
-    )  # fmt: skip
-
-
-def _add_gammas(
-    name: str,
-    content: tuple[Floats, Floats],
-    nominal: Floats,
-    bins: Sequence[tuple[str, int]],
-    parameters: list[Parameter],
-    layers: list[_Gammas],
-) -> None:
-    """Add a parameter per bin of a staterror; its error is that of all its samples together."""
-    error, there = content
-    places = np.full(len(bins), -1, dtype=np.int64)
-    mask = there > 0
-    for i in np.flatnonzero(mask.any(axis=0)):
-        total = float(nominal[mask[:, i], i].sum())
-        width = float(np.sqrt((error[:, i] ** 2).sum()) / total) if total > 0 else 0.0
-        places[i] = len(parameters)
-        full = f"{name}[{bins[i][1]}]"
-        parameters.append(Parameter(full, "staterror", 1.0, width, 1e-10, 10.0, width == 0))
-    for k, layer in enumerate(layers):  # no bin has two parameters in one layer
-        if not (layer.mask & mask).any() and not ((layer.places >= 0) & (places >= 0)).any():
-            merged = np.where(places >= 0, places, layer.places)
-            layers[k] = _Gammas(merged, layer.mask | mask)
-            return
-    layers.append(_Gammas(places, mask))
-
-
-def _parameter(name: str, kind: str, setting: Mapping[str, Any]) -> Parameter:
-    fixed = bool(setting.get("fixed", False))
-    if kind == "normfactor":
-        low, high = setting.get("bounds", [[0.0, 10.0]])[0]
-        return Parameter(name, kind, setting.get("inits", [1.0])[0], np.inf, low, high, fixed)
-    if kind == "lumi":
-        low, high = setting.get("bounds", [[0.5, 1.5]])[0]
-        return Parameter(name, kind, setting["auxdata"][0], setting["sigmas"][0], low, high, fixed)
-    low, high = setting.get("bounds", [[-5.0, 5.0]])[0]
-    return Parameter(name, kind, 0.0, 1.0, low, high, fixed)
-
-
 def _shape_weights(alpha: Floats, *, slope: bool) -> tuple[Floats, Floats]:
     """Weights of the differences up and down of a histosys (pyhf's code4p), or their slopes."""
     if slope:
@@ -367,14 +224,14 @@ def _shape_weights(alpha: Floats, *, slope: bool) -> tuple[Floats, Floats]:
     return up, down
 
 
-def _log_factor(alpha: float, rate: _Rate) -> Floats:
+def _log_factor(alpha: float, rate: Rate) -> Floats:
     """Logarithm of the factor of a normsys (pyhf's code4)."""
     if abs(alpha) >= 1:
         return alpha * rate.up if alpha > 0 else -alpha * rate.down
     return np.log1p(np.tensordot(alpha ** np.arange(1, 7), rate.inside, axes=1))
 
 
-def _log_slope(alpha: float, rate: _Rate) -> Floats:
+def _log_slope(alpha: float, rate: Rate) -> Floats:
     if abs(alpha) >= 1:
         return rate.up if alpha > 0 else -rate.down
     order = np.arange(1, 7)
@@ -383,7 +240,7 @@ def _log_slope(alpha: float, rate: _Rate) -> Floats:
     return np.asarray(slope / value)
 
 
-def _coefficients(log_up: Floats, log_down: Floats) -> Floats:
+def polynomial(log_up: Floats, log_down: Floats) -> Floats:
     """Those of the polynomial that meets value and two derivatives at -1 and 1, (6, ...)."""
     up, down = np.exp(log_up), np.exp(log_down)
     meets = [up - 1, down - 1, log_up * up, -log_down * down, log_up**2 * up, log_down**2 * down]
@@ -391,7 +248,7 @@ def _coefficients(log_up: Floats, log_down: Floats) -> Floats:
 
 
 def _conditions() -> Floats:
-    order: Sequence[int] = range(1, 7)
+    order = range(1, 7)
     rows = []
     for derivative in range(3):
         for at in (1.0, -1.0):
@@ -403,4 +260,4 @@ def _conditions() -> Floats:
     return np.array(rows)
 
 
-_INVERSE: Floats = np.linalg.inv(_conditions())
+_INVERSE: Floats = np.asarray(np.linalg.inv(_conditions()), dtype=np.float64)

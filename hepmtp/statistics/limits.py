@@ -15,7 +15,8 @@ from scipy.stats import norm
 
 from hepmtp.errors import FitError, OptionError
 from hepmtp.events.ragged import Floats
-from hepmtp.statistics.likelihood import Likelihood, compiled
+from hepmtp.statistics.compilation import compiled
+from hepmtp.statistics.likelihood import Likelihood
 from hepmtp.statistics.minimum import Fit, minimise
 
 #: Standard deviations of the band of an expected limit.
@@ -65,9 +66,7 @@ def upper_limit(likelihood: Likelihood, data: Floats | None = None) -> Limit:
     return Limit(observed, bands[2], bands[0], bands[1], bands[3], bands[4])
 
 
-def counting_limit(
-    background: float, error: float, observed: float | None = None
-) -> Limit:
+def counting_limit(background: float, error: float, observed: float | None = None) -> Limit:
     """Limit on the number of events of any signal in a single bin.
 
     Parameters

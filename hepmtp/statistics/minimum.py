@@ -180,9 +180,10 @@ class _Problem:
 def _solved(matrix: Floats, vector: Floats) -> Floats:
     """Solution of a symmetric system; directions without information stay where they are."""
     try:
-        return np.linalg.solve(matrix, vector)
+        return np.asarray(np.linalg.solve(matrix, vector), dtype=np.float64)
     except np.linalg.LinAlgError:
-        return np.linalg.pinv(matrix, rcond=1e-12, hermitian=True) @ vector
+        inverse = np.linalg.pinv(matrix, rcond=1e-12, hermitian=True)
+        return np.asarray(inverse @ vector, dtype=np.float64)
 
 
 def _inverse(information: Floats, free: Bools) -> Floats:

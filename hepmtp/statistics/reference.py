@@ -6,6 +6,7 @@ The rule: pyhf's backend is global. It is NumPy inside these functions, and what
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,7 +23,9 @@ def numpy_backend() -> Iterator[None]:
     backend, optimizer = pyhf.get_backend()
     pyhf.set_backend("numpy", "scipy", precision="64b")
     try:
-        yield
+        with warnings.catch_warnings():  # of pyhf's own use of jsonschema
+            warnings.filterwarnings("ignore", "jsonschema", DeprecationWarning)
+            yield
     finally:
         pyhf.set_backend(backend, optimizer)
 
@@ -37,7 +40,9 @@ def expected_by_pyhf(workspace: Workspace, likelihood: Likelihood, values: Float
     """pyhf's expected counts at these values of the parameters, in our order of bins, (n_bins,)."""
     with numpy_backend():
         model = pyhf.Workspace(dict(workspace), validate=False).model(validate=False)
-        theirs = np.asarray(model.expected_actualdata(parameters_of_pyhf(model, likelihood, values)))
+        theirs = np.asarray(
+            model.expected_actualdata(parameters_of_pyhf(model, likelihood, values))
+        )
     start = {name: place.start for name, place in model.config.channel_slices.items()}
     return theirs[[start[channel] + i for channel, i in likelihood.bins]]
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hepmtp.events.ragged import Bools, Floats
+from hepmtp.statistics.compilation import compiled
 from hepmtp.statistics.fits import (
     Expected,
     Goodness,
@@ -18,6 +19,7 @@ from hepmtp.statistics.fits import (
     Significance,
     Strength,
     asimov_data,
+    covariance_before,
     discovery,
     expected_events,
     goodness,
@@ -25,7 +27,7 @@ from hepmtp.statistics.fits import (
     strength,
 )
 from hepmtp.statistics.impacts import Group, Impact, grouped, impacts
-from hepmtp.statistics.likelihood import Likelihood, Workspace, compiled
+from hepmtp.statistics.likelihood import Likelihood, Workspace
 from hepmtp.statistics.limits import Limit, upper_limit
 from hepmtp.statistics.minimum import minimise
 
@@ -76,9 +78,7 @@ class Bins(NamedTuple):
     counts: Floats  #: data, or the Asimov data set that was fitted
 
 
-def fit(
-    workspace: Workspace, *, data: bool = False, variances: Floats | None = None
-) -> FitResult:
+def fit(workspace: Workspace, *, data: bool = False, variances: Floats | None = None) -> FitResult:
     """Fit a workspace of one signal in all respects; see `FitResult`.
 
     Parameters
@@ -140,6 +140,13 @@ def groups_of(likelihood: Likelihood) -> dict[str, list[str]]:
     return found
 
 
+def without_signal(likelihood: Likelihood, signal: str) -> Likelihood:
+    """The same with no event of the signal."""
+    nominal = likelihood.nominal.copy()
+    nominal[likelihood.samples.index(signal)] = 0.0
+    return likelihood.with_nominal(nominal)
+
+
 def in_channels(likelihood: Likelihood, names: set[str]) -> Bools:
     """Whether each bin is of one of these channels, (n_bins,)."""
     return np.array([channel in names for channel, _ in likelihood.bins])
@@ -148,11 +155,8 @@ def in_channels(likelihood: Likelihood, names: set[str]) -> Bools:
 def _bins(
     likelihood: Likelihood, values: Floats, covariance: Floats, counts: Floats, signal: str
 ) -> Bins:
-    nominal = likelihood.nominal.copy()
-    nominal[likelihood.samples.index(signal)] = 0
-    background = likelihood.with_nominal(nominal)
-    before = np.diag(np.where(np.isfinite(likelihood.sigma), likelihood.sigma, 0.0) ** 2)
-    errors = []
+    background = without_signal(likelihood, signal)
+    before, errors = covariance_before(likelihood), []
     for at, matrix in ((likelihood.centre, before), (values, covariance)):
         slope = background.derivatives(at)[1]
         errors.append(np.sqrt(np.einsum("bi,ij,bj->b", slope, matrix, slope).clip(0)))

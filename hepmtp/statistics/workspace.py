@@ -186,9 +186,7 @@ def simulated_variances(
     return np.array([np.concatenate(row) for row in parts])
 
 
-def _sample(
-    h: Histogram, channel: Channel, name: str, variations: Sequence[str]
-) -> dict[str, Any]:
+def _sample(h: Histogram, channel: Channel, name: str, variations: Sequence[str]) -> dict[str, Any]:
     """A sample with its variations."""
     nominal = _positive(contents(channel, h, [name])[0], f"{name} in {channel.name}")
     return {
@@ -213,10 +211,12 @@ def _histosys(
         else None
         for way in ("up", "down")
     )
-    if up is None and down is None:
-        return None
-    up = 2 * nominal - down if up is None else up  # type: ignore[operator] - one of them is there
-    down = 2 * nominal - up if down is None else down
+    if up is None:
+        if down is None:
+            return None
+        up = 2 * nominal - down
+    elif down is None:
+        down = 2 * nominal - up
     up, down = (np.where(nominal > 0, np.maximum(one, LEAST * nominal), 0) for one in (up, down))
     if np.allclose(up, nominal, rtol=1e-9) and np.allclose(down, nominal, rtol=1e-9):
         return None
@@ -248,9 +248,7 @@ def _of_signal(wanted: Uncertainties) -> list[dict[str, Any]]:
     return found
 
 
-def _of_background(
-    name: str, free: Sequence[str], wanted: Uncertainties
-) -> list[dict[str, Any]]:
+def _of_background(name: str, free: Sequence[str], wanted: Uncertainties) -> list[dict[str, Any]]:
     found = _luminosity(wanted)
     if name in free:
         found.append({"name": f"norm_{name}", "type": "normfactor", "data": None})

@@ -30,9 +30,7 @@ STEPS = ("jet_step", "jet_step7", "b_step", "b_step3")
 INFO = sorted(described(REGIONS))
 
 
-def events(
-    name: str, n: int, rng: np.random.Generator
-) -> dict[str, np.ndarray]:
+def events(name: str, n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Numbers of jets and b-jets, kind of leptons, and a score, of some events of a process."""
     _, jets, b, strange = PROCESSES[name]
     found = {"n_jets": rng.poisson(jets, n), "n_b": np.minimum(rng.poisson(b, n), 6)}
@@ -94,7 +92,10 @@ def histograms(
         weights = {"nominal": weight}
         for variation, factor in steps(found).items():
             if variation in variations:
-                weights |= {f"{variation}_up": weight * factor, f"{variation}_down": weight / factor}
+                weights |= {
+                    f"{variation}_up": weight * factor,
+                    f"{variation}_down": weight / factor,
+                }
         _fill(made, name, found, weights)
         if data and name != SIGNAL:
             drawn = events(name, rng.poisson(total), rng)
@@ -121,8 +122,7 @@ def folder(path: Path, made: dict[str, Histogram], **changes: Any) -> Path:
     """The folder of a run with these histograms."""
     path.mkdir(parents=True, exist_ok=True)
     variations = sorted(
-        {name.rpartition("_")[0] for h in made.values() for name in h.axes["variation"]}
-        - {""}
+        {name.rpartition("_")[0] for h in made.values() for name in h.axes["variation"]} - {""}
     )
     info: dict[str, Any] = {
         "title": "drawn at random",

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pyhf
 import pytest
 
 from hepmtp.errors import OptionError
+from hepmtp.events.regions import RegionInfo
+from hepmtp.report.columns import save_columns
+from hepmtp.report.cross_checks import abcd_rows
+from hepmtp.report.info import RunInfo
+from hepmtp.report.run_fit import Run
 from hepmtp.statistics.abcd import (
     Closure,
     abcd,
@@ -58,6 +68,20 @@ def test_cabinetry_finds_the_same(closure: float, z: float) -> None:
     assert found.observed_significance == pytest.approx(z, abs=2e-3)
 
 
+@pytest.mark.parametrize(("program", "word"), [("pyhf", "cls"), ("cabinetry", "fit")])
+def test_command_lines_of_others_take_the_workspace(
+    program: str, word: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "abcd.json"
+    path.write_text(json.dumps(abcd_workspace(COUNTS, {"A": 10.0}, closure=0.2)))
+    command = [Path(sys.executable).with_name(program), word, path]
+    found = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    if program == "pyhf":
+        assert 0.3 < json.loads(found.stdout)["CLs_obs"] < 1  # 10 events are what is seen
+    else:
+        assert "mu_b" in found.stdout + found.stderr
+
+
 def test_signal_in_the_other_regions_weakens_it() -> None:
     alone = compiled(abcd_workspace(COUNTS, {"A": 10.0}))
     spilt = compiled(abcd_workspace(COUNTS, {"A": 10.0, "B": 50.0, "C": 20.0}))
@@ -68,9 +92,7 @@ def test_the_estimate_and_its_error() -> None:
     found = abcd(1000, 200, 10000)
     assert found.value == 20.0
     assert found.error == pytest.approx(20 * np.sqrt(1 / 1000 + 1 / 200 + 1 / 10000))
-    assert abcd(1000, 200, 10000, closure=0.2).error == pytest.approx(
-        20 * np.sqrt(0.0061 + 0.04)
-    )
+    assert abcd(1000, 200, 10000, closure=0.2).error == pytest.approx(20 * np.sqrt(0.0061 + 0.04))
 
 
 def test_closure_is_one_for_independent_variables_and_tells_dependent_ones() -> None:
@@ -89,6 +111,12 @@ def test_closure_by_hand() -> None:
     assert found.ratio == pytest.approx(1.5)
     assert found.error == pytest.approx(1.5 * np.sqrt(1 / 30 + 1 / 100 + 1 / 20 + 1 / 100))
     assert Closure(1.02, 0.1).uncertainty == pytest.approx(0.1 / 1.02)  # its error is larger
+
+
+def test_an_empty_region_is_total_dependence() -> None:
+    assert closure_of([5, 0, 0, 5], [5, 0, 0, 5]).distance == np.inf
+    none = closure_of([0, 5, 5, 5], [0, 5, 5, 5])
+    assert (none.ratio, none.distance, none.uncertainty) == (0.0, np.inf, np.inf)
 
 
 def test_four_regions_by_hand() -> None:
@@ -129,7 +157,7 @@ def test_a_transfer_factor() -> None:
     [
         (lambda: abcd(0, 1, 1), r"needs events in B, C and D; found 0, 1 and 1"),
         (lambda: abcd_workspace({"A": 1.0}, {}), r"four regions A, B, C and D"),
-        (lambda: closure_of([1, 0, 1, 1], [1, 0, 1, 1]), r"background in all four regions"),
+        (lambda: closure_of([1, 1, 0, 0], [1, 1, 0, 0]), r"background on both sides of both cuts"),
         (lambda: transfer_factor((1, 1), (0, 0), 5), r"background in the control region"),
         (lambda: transfer_factor((1, 1), (1, 1), 0), r"data in the control region"),
     ],
@@ -138,3 +166,41 @@ def test_what_has_no_answer_is_refused(call: object, match: str) -> None:
     assert callable(call)
     with pytest.raises(OptionError, match=match):
         call()
+
+
+def columns_of(run: Run, rng: np.random.Generator) -> None:
+    """Columns of a run with 4000 background events in each of SR and VR, and a signal in SR."""
+    table: dict[str, dict[str, np.ndarray]] = {}
+    for name, n in (("b", 8000), ("s", 1000)):
+        inside = np.arange(n) % 2 == 0
+        met = rng.exponential(100, n)
+        table[name] = {
+            "weight": np.full(n, 0.5),
+            "region:SR": inside,
+            "region:VR": ~inside,
+            "score:own": rng.normal(size=n) if name == "b" else rng.normal(2, 1, n),
+            "score:met": met + (200 if name == "s" else 0),
+            "score:copy": met + rng.normal(size=n),
+        }
+    save_columns(run.folder, table)
+
+
+def test_abcd_of_a_run_is_made_where_it_holds_and_refused_where_not(tmp_path: Path) -> None:
+    info = RunInfo(
+        title="", summary=[], command="", background=["b"], signals=["s"], detector="own",
+        regions=[RegionInfo(0, "VR", "", "validation"), RegionInfo(1, "SR", "", "signal")],
+    )  # fmt: skip
+    run = Run(tmp_path, info, {})
+    assert abcd_rows(run, ["own"]) == []  # without columns
+    columns_of(run, np.random.default_rng(3))
+    good, bad = abcd_rows(run, ["own", "copy"])
+    assert good.second == "met"
+    assert good.closure is not None
+    assert good.validation is not None
+    assert good.closure_error is not None
+    assert abs(good.closure - 1) < 3 * good.closure_error
+    assert good.b == pytest.approx(good.simulated, rel=0.3)
+    assert good.z is not None
+    assert good.z > 1
+    assert bad.z is None
+    assert bad.verdict.startswith("refused: the score and met depend on each other")

@@ -273,7 +273,9 @@ def test_control_regions_predict_without_a_look_at_the_signal_region(
     changed[[name.startswith("SR") for name, _ in likelihood.bins]] = 12345
     first, second = (control_fit(likelihood, channels, one) for one in (toy, changed))
     np.testing.assert_array_equal(first.values, second.values)
-    rows = {(one.region, one.threshold): one for one in predictions(likelihood, channels, run, first)}
+    rows = {
+        (one.region, one.threshold): one for one in predictions(likelihood, channels, run, first)
+    }
     whole = rows["SR", None]
     assert whole.predicted == pytest.approx(
         rows["SR_2b", None].predicted + rows["SR_3b", None].predicted

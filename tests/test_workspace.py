@@ -155,10 +155,11 @@ def test_a_users_own_regions_are_fitted_and_what_they_lack_is_said() -> None:
     assert [(one.name, len(one.bins) == 1) for one in found.channels] == [
         ("SR", False), ("CR", True),
     ]  # fmt: skip
-    assert found.remarks == [
+    (said,) = found.remarks
+    assert said == (
         "No region of the fit is there to measure ttW, ttZ, jets: the background of the signal "
         "regions rests on the simulation in that."
-    ]
+    )
 
 
 def test_without_a_histogram_of_its_variable_a_region_is_one_bin(
@@ -279,9 +280,7 @@ def test_sizes_of_uncertainties(run: dict[str, Histogram], channels: list[Channe
         cross_section=0.3, luminosity=0.0, signal_cross_section=0.12, free=("ttbarZ",),
         variations=("jet_step",),
     )  # fmt: skip
-    made = make_workspace(
-        run, channels, background=BACKGROUND, signal=SIGNAL, uncertainties=sizes
-    )
+    made = make_workspace(run, channels, background=BACKGROUND, signal=SIGNAL, uncertainties=sizes)
     of = modifiers(made, "CR", "ttbarW")
     assert sorted(of) == ["jet_step", "statistics_CR", "xsec_ttbarW"]
     assert of["xsec_ttbarW"]["data"]["hi"] == 1.3

@@ -7,6 +7,7 @@ The rule: numbers are written before figures. The folder stands in that of the r
     visible.csv .md      limits on any signal above thresholds of the score
     predictions.csv .md  background of each region as the control regions predict it
     events.csv .md       events before and after the fit
+    abcd.csv .md         ABCD as a cross-check, if the run has scores event by event
     pulls.csv .md  impacts.csv .md  groups.csv .md
     workspace-<signal>-<score>.json   HistFactory, for pyhf, cabinetry and others
     fit.json             protocol, remarks, versions
@@ -24,6 +25,7 @@ from typing import Any, NamedTuple
 from hepmtp.plotting import Caption, save
 from hepmtp.plotting.fit import channels, impacts, pulls, significances
 from hepmtp.report.attempts import Attempts
+from hepmtp.report.cross_checks import abcd_rows
 from hepmtp.report.info import RunInfo, versions, write_json
 from hepmtp.report.run_fit import NO_SCORE, FullFit, Run, RunFit
 from hepmtp.report.tables import rounded, write_csv, write_markdown
@@ -104,7 +106,9 @@ def write_fit(run: Run, found: RunFit) -> Path:
         for path in folder.glob(stale):
             path.unlink()
     attempt = Attempts()
-    for name, rows in tables(run.info, found).items():
+    scores = list(dict.fromkeys(one.score for one in found.full))
+    checks = attempt("the table of ABCD", lambda: abcd_rows(run, scores)) or []
+    for name, rows in (tables(run.info, found) | {"abcd": checks}).items():
         if rows:
             write_csv(folder / f"{name}.csv", rows, incomplete=bool(run.info.incomplete))
             note = " ".join(found.remarks) if name == "fit" else ""

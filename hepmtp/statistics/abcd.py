@@ -7,6 +7,7 @@ a refusal.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -17,6 +18,8 @@ from hepmtp.events.ragged import Floats
 
 #: Non-closure beyond which ABCD is refused: the two variables tell the same.
 MOST_NON_CLOSURE = 0.5
+#: Shares of the background above the cut on the score, and above that on the second variable.
+ABOVE = (0.1, 0.25)
 
 
 class Closure(NamedTuple):
@@ -28,7 +31,14 @@ class Closure(NamedTuple):
     @property
     def uncertainty(self) -> float:
         """Relative uncertainty of the estimate: the non-closure, at least its own error."""
+        if self.ratio == 0:
+            return math.inf
         return max(abs(1 / self.ratio - 1), self.error / self.ratio)
+
+    @property
+    def distance(self) -> float:
+        """Factor between the ratio and 1, at least 1; inf if a region is empty."""
+        return math.inf if self.ratio == 0 else max(self.ratio, 1 / self.ratio)
 
 
 class Estimate(NamedTuple):
@@ -133,11 +143,14 @@ def closure_of(values: Sequence[float], variances: Sequence[float]) -> Closure:
     1.0
     """
     found = np.asarray(values, dtype=np.float64)
-    if (found <= 0).any():
-        raise OptionError(
-            f"closure of ABCD needs background in all four regions; found {found.tolist()}"
-        )
     a, b, c, d = found
+    if (found < 0).any() or min(a + b, c + d, a + c, b + d) <= 0:
+        raise OptionError(
+            "closure of ABCD needs background on both sides of both cuts; found "
+            f"{found.tolist()} in A, B, C and D"
+        )
+    if (found == 0).any():
+        return Closure(0.0 if a * d == 0 else math.inf, math.inf)
     relative = np.sqrt((np.asarray(variances) / found**2).sum())
     ratio = float(a * d / (b * c))
     return Closure(ratio, float(ratio * relative))
@@ -158,13 +171,19 @@ def four_regions(
     )
 
 
-def dependence(first: Floats, second: Floats, weight: Floats) -> Closure:
-    """How far two variables depend on each other: A D / (B C) at their weighted upper quarters.
+def cuts_of(first: Floats, second: Floats, weight: Floats) -> tuple[float, float]:
+    """Cuts of ABCD: shares `ABOVE` of the weight are above those on the two variables."""
+    shares = (1 - ABOVE[0], 1 - ABOVE[1])
+    return _quantile(first, weight, shares[0]), _quantile(second, weight, shares[1])
 
-    Events without weight do not count. 1 is independence; above 1 both are large together.
+
+def dependence(first: Floats, second: Floats, weight: Floats) -> Closure:
+    """How far two variables depend on each other: A D / (B C) at the cuts of `cuts_of`.
+
+    1 is independence; above 1 both are large together.
     """
-    cuts = tuple(_quantile(one, weight, 0.75) for one in (first, second))
-    sums, squares = four_regions(first, second, weight, (cuts[0], cuts[1]))
+    cuts = cuts_of(first, second, weight)
+    sums, squares = four_regions(first, second, weight, cuts)
     return closure_of(sums.tolist(), squares.tolist())
 
 
@@ -196,14 +215,14 @@ def second_variable(
             f"none of {', '.join(others) or '(nothing)'} divides the background in two: ABCD needs "
             "a second variable"
         )
-    best = min(tried, key=lambda name: abs(np.log(tried[name].ratio)))
+    best = min(tried, key=lambda name: tried[name].distance)
     refuse_dependent(best, tried[best])
     return best, tried
 
 
 def refuse_dependent(name: str, closure: Closure) -> None:
     """Raise OptionError if the estimate closes by no better than `MOST_NON_CLOSURE`."""
-    if abs(np.log(closure.ratio)) > np.log1p(MOST_NON_CLOSURE):
+    if closure.distance > 1 + MOST_NON_CLOSURE:
         raise OptionError(
             f"the score and {name} depend on each other: A D / (B C) is {closure.ratio:.2f} +- "
             f"{closure.error:.2f} in background, so ABCD would be wrong by that factor. Take a "

@@ -162,7 +162,7 @@ def score_bins(
     """Bins of a score, geometric in the share of the background above them.
 
     The last one is the rarest that holds `least` effective events, (sum w)^2 / sum w^2, and a share
-    of `LEAST_SHARE`; the shares above the lower edges of the others are powers of its own.
+    of `LEAST_SHARE`. The shares above the lower edges of the others are powers of its own.
     """
     value, variance = folded(spectrum(h, background, region))
     above, squares = (np.cumsum(part[::-1])[::-1] for part in (value, variance))

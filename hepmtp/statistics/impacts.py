@@ -1,7 +1,7 @@
 """Which uncertainty costs how much: the impact of each parameter, and of groups of them, on mu.
 
-The rule: an impact is the change of the fitted signal strength when a parameter is fixed one of its
-errors after the fit away from its best value, and all others are fitted again.
+The rule: an impact is the change of the fitted signal strength when a parameter is moved by its
+error after the fit, and all others are fitted again.
 """
 
 from __future__ import annotations

@@ -329,10 +329,36 @@ def test_a_variation_without_down_is_mirrored_and_never_empties_a_bin() -> None:
     channel = Channel("SR", "SR", "score", ((0, 1), (1, 2)), "signal")
     made = make_workspace({"score": h}, [channel], background=["b"], signal="s")
     of = modifiers(made, "SR", "b")
-    assert of["up_only"]["data"] == {"hi_data": [24.0, 30.0], "lo_data": [16.0, 0.1]}
-    assert of["both"]["data"] == {"hi_data": [22.0, 10.0], "lo_data": [18.0, 10.0]}
-    assert "up_only" not in modifiers(made, "SR", "s")  # it was never varied
+    likelihood = compiled(made)
+    for name, value, content in (
+        ("up_only", 1.0, [24.0, 30.0]),
+        ("up_only", -1.0, [16.0, 0.1]),  # mirrored, and not below 1 % of the nominal
+        ("both", 1.0, [22.0, 10.0]),
+        ("both", -1.0, [18.0, 10.0]),
+    ):
+        values = likelihood.centre
+        values[[likelihood.place("mu"), likelihood.place(name)]] = (0.0, value)
+        assert likelihood.expected(values).tolist() == pytest.approx(content)
+    assert not [one for one in modifiers(made, "SR", "s") if one.startswith(("up_only", "both"))]
     assert of["statistics_SR"]["data"] == pytest.approx([np.sqrt(200), 10.0])
+
+
+def test_variations_multiply_where_each_is_a_factor() -> None:
+    h = one_bin(
+        {"b": ([0.5, 1.5], 10.0), "s": ([1.5], 1.0)},
+        jets_up={"b": [12.0, 12.0]}, jets_down={"b": [10 / 1.2, 10 / 1.2]},
+        tags_up={"b": [11.0, 11.0]}, tags_down={"b": [10 / 1.1, 10 / 1.1]},
+    )  # fmt: skip
+    channel = Channel("SR", "SR", "score", ((0, 1), (1, 2)), "signal")
+    made = make_workspace({"score": h}, [channel], background=["b"], signal="s")
+    assert [one["type"] for one in made["channels"][0]["samples"][0]["modifiers"][:2]] == [
+        "normsys", "normsys",
+    ]  # fmt: skip
+    likelihood = compiled(made)
+    values = likelihood.centre
+    for name, value in (("mu", 0.0), ("jets", 2.0), ("tags", -1.0)):
+        values[likelihood.place(name)] = value
+    assert likelihood.expected(values) == pytest.approx([10 * 1.44 / 1.1] * 2)
 
 
 def test_negative_contents_become_empty_and_that_is_said(

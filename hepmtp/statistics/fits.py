@@ -114,8 +114,17 @@ def discovery(
     return Significance(z, float(np.sqrt((slope**2 * variances).sum())))
 
 
-def strength(likelihood: Likelihood, data: Floats | None = None) -> Strength:
+def strength(
+    likelihood: Likelihood, data: Floats | None = None, *, auxiliary: Floats | None = None
+) -> Strength:
     """Signal strength with errors; it may be negative, as far as all expected counts allow.
+
+    Parameters
+    ----------
+    data
+        counts, (n_bins,); the Asimov data set of `mu` = 1 by default.
+    auxiliary
+        where the constraints are centred, (n_parameters,), for toys that draw them.
 
     Raises
     ------
@@ -124,10 +133,10 @@ def strength(likelihood: Likelihood, data: Floats | None = None) -> Strength:
     """
     counts = asimov_data(likelihood, 1.0) if data is None else data
     open_ = _without_bound(likelihood)
-    best = minimise(open_, counts)
+    best = minimise(open_, counts, auxiliary=auxiliary)
     place = open_.place(open_.poi)
     mu, error = float(best.values[place]), float(best.errors[place])
-    up, down = (_crossing(open_, counts, best, mu, sign * error) for sign in (1, -1))
+    up, down = (_crossing(open_, counts, best, mu, sign * error, auxiliary) for sign in (1, -1))
     return Strength(mu, up - mu, mu - down)
 
 
@@ -205,13 +214,22 @@ def _without_bound(likelihood: Likelihood) -> Likelihood:
     return replace(likelihood, parameters=tuple(parameters))
 
 
-def _crossing(likelihood: Likelihood, data: Floats, best: Fit, mu: float, step: float) -> float:
+def _crossing(
+    likelihood: Likelihood,
+    data: Floats,
+    best: Fit,
+    mu: float,
+    step: float,
+    auxiliary: Floats | None,
+) -> float:
     """Where the profile of the signal strength has risen by 1/2, in the direction of `step`."""
     last = [best.values]
 
     def rise(at: float) -> float:
         try:
-            found = minimise(likelihood, data, fixed={likelihood.poi: at}, start=last[0])
+            found = minimise(
+                likelihood, data, fixed={likelihood.poi: at}, start=last[0], auxiliary=auxiliary
+            )
         except FitError:  # too negative a signal: some bin would expect no events at all
             return 1e3
         last[0] = found.values

@@ -30,6 +30,7 @@ from hepmtp.statistics.impacts import Group, Impact, grouped, impacts
 from hepmtp.statistics.likelihood import Likelihood, Workspace
 from hepmtp.statistics.limits import Limit, upper_limit
 from hepmtp.statistics.minimum import minimise
+from hepmtp.statistics.workspace import CROSS_SECTION, STEPS
 
 
 class FitResult(NamedTuple):
@@ -126,7 +127,6 @@ def groups_of(likelihood: Likelihood) -> dict[str, list[str]]:
     """Parameters by what they stand for."""
     kinds = {
         "normfactor": "fitted normalisations",
-        "normsys": "cross-sections",
         "lumi": "luminosity",
         "staterror": "simulated statistics",
     }
@@ -134,10 +134,16 @@ def groups_of(likelihood: Likelihood) -> dict[str, list[str]]:
     for one in likelihood.parameters:
         if one.name == likelihood.poi or one.fixed:
             continue
-        steps = "_step" in one.name
-        name = kinds.get(one.kind) or ("steps in jets and b-jets" if steps else "variations")
+        name = kinds.get(one.kind) or _group(one.name)
         found.setdefault(name, []).append(one.name)
     return found
+
+
+def _group(name: str) -> str:
+    """What a constrained parameter of a workspace of ours stands for, by its name."""
+    if name.startswith(CROSS_SECTION):
+        return "cross-sections"
+    return "steps in jets and b-jets" if name in STEPS else "variations"
 
 
 def without_signal(likelihood: Likelihood, signal: str) -> Likelihood:

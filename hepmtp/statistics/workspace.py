@@ -33,6 +33,8 @@ STEPS = ("jet_step", "jet_step7", "b_step", "b_step3")
 #: Least content of a varied bin, in units of the nominal one.
 LEAST = 0.01
 LUMINOSITY = "lumi"
+#: Names of parameters of cross-sections begin so.
+CROSS_SECTION = "xsec_"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,9 +131,11 @@ def make_workspace(
 
     Notes
     -----
-    Per channel one staterror covers all backgrounds. A variation is a histosys of its own name,
-    the same parameter in all samples and channels. One without "down" is mirrored. A data set that
-    a variation has no events of is not varied by it. Negative contents become zero.
+    Per channel one staterror covers all backgrounds. A variation is one parameter in all samples
+    and channels: a factor on each sample in each channel (normsys), so that several of them
+    multiply, and a shape (histosys). One without "down" is mirrored. A data set that a variation
+    has no events of is not varied by it. Negative contents become zero, and an empty bin of a
+    sample stays empty.
     """
     wanted = uncertainties or Uncertainties()
     if not (background and channels):
@@ -189,20 +193,32 @@ def simulated_variances(
 def _sample(h: Histogram, channel: Channel, name: str, variations: Sequence[str]) -> dict[str, Any]:
     """A sample with its variations."""
     nominal = _positive(contents(channel, h, [name])[0], f"{name} in {channel.name}")
-    return {
-        "name": name,
-        "data": nominal.tolist(),
-        "modifiers": [
-            {"name": variation, "type": "histosys", "data": data}
-            for variation in variations
-            if (data := _histosys(h, channel, name, variation, nominal)) is not None
-        ],
-    }
+    modifiers = [
+        modifier
+        for variation in variations
+        for modifier in _varied(h, channel, name, variation, nominal)
+    ]
+    return {"name": name, "data": nominal.tolist(), "modifiers": modifiers}
 
 
-def _histosys(
+def _varied(
     h: Histogram, channel: Channel, name: str, variation: str, nominal: Floats
-) -> dict[str, list[float]] | None:
+) -> Iterator[dict[str, Any]]:
+    """A factor on the sample in this channel (normsys), and what is left as a shape (histosys)."""
+    both = _up_and_down(h, channel, name, variation, nominal)
+    if both is None:
+        return
+    hi, lo = (float(one.sum() / nominal.sum()) for one in both)
+    shapes = [both[0] / hi, both[1] / lo]
+    if not all(np.allclose(one, nominal, rtol=1e-9) for one in shapes):
+        data = {"hi_data": shapes[0].tolist(), "lo_data": shapes[1].tolist()}
+        yield {"name": variation, "type": "histosys", "data": data}
+    yield {"name": variation, "type": "normsys", "data": {"hi": hi, "lo": lo}}
+
+
+def _up_and_down(
+    h: Histogram, channel: Channel, name: str, variation: str, nominal: Floats
+) -> tuple[Floats, Floats] | None:
     """Contents up and down; None if the variation does not change this sample here."""
     found = set(h.axes["variation"])
     up, down = (
@@ -220,7 +236,7 @@ def _histosys(
     up, down = (np.where(nominal > 0, np.maximum(one, LEAST * nominal), 0) for one in (up, down))
     if np.allclose(up, nominal, rtol=1e-9) and np.allclose(down, nominal, rtol=1e-9):
         return None
-    return {"hi_data": up.tolist(), "lo_data": down.tolist()}
+    return up, down
 
 
 def _booked(h: Histogram, dataset: str, variation: str) -> bool:
@@ -244,7 +260,7 @@ def _variations(h: Histogram, asked: Sequence[str] | None) -> list[str]:
 def _of_signal(wanted: Uncertainties) -> list[dict[str, Any]]:
     found = [{"name": SIGNAL_STRENGTH, "type": "normfactor", "data": None}, *_luminosity(wanted)]
     if wanted.signal_cross_section:
-        found.append(_normsys("xsec_signal", wanted.signal_cross_section))
+        found.append(_normsys(f"{CROSS_SECTION}signal", wanted.signal_cross_section))
     return found
 
 
@@ -253,7 +269,7 @@ def _of_background(name: str, free: Sequence[str], wanted: Uncertainties) -> lis
     if name in free:
         found.append({"name": f"norm_{name}", "type": "normfactor", "data": None})
     elif wanted.cross_section:
-        found.append(_normsys(f"xsec_{name}", wanted.cross_section))
+        found.append(_normsys(f"{CROSS_SECTION}{name}", wanted.cross_section))
     return found
 
 

@@ -2,7 +2,7 @@
 
 Counts are drawn from the expected ones, and what the constraints are centred on from the
 constraints. The true strength should lie in the interval in 68.3 % of the toys. They are kept in a
-file, and a second call goes on.
+file, and a second call goes on. A strength is not negative, so intervals may end at 0.
 
     hepmtp run ... --variations all --output results
     python benchmarks/coverage.py results --toys 500 --out benchmarks/results/coverage.md
@@ -23,7 +23,7 @@ from hepmtp.statistics.fits import strength
 from hepmtp.statistics.likelihood import Likelihood
 
 #: True strengths that are tried.
-STRENGTHS = (0.0, 1.0)
+STRENGTHS = (0.5, 1.0)
 SHARE = 0.683
 
 

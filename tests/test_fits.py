@@ -162,10 +162,18 @@ def test_the_strength_has_the_errors_of_a_count() -> None:
     assert found.down == pytest.approx(np.sqrt(10100) / 100, rel=0.01)
 
 
-def test_the_strength_of_a_deficit_is_negative() -> None:
+def test_the_strength_of_a_deficit_is_zero() -> None:
     found = strength(compiled(simple([10.0], [100.0], data=[90.0])), np.array([90.0]))
-    assert found.mu == pytest.approx(-1.0, abs=1e-3)
+    assert (found.mu, found.down) == (0.0, 0.0)
+    assert 0 < found.up < 1
     assert discovery(compiled(simple([10.0], [100.0])), np.array([90.0])).z == 0.0
+
+
+def test_an_interval_that_reaches_zero_ends_there() -> None:
+    found = strength(compiled(simple([10.0], [100.0])), np.array([105.0]))
+    assert found.mu == pytest.approx(0.5, abs=1e-3)
+    assert found.down == found.mu
+    assert found.up == pytest.approx(1.05, rel=0.03)
 
 
 def test_a_signal_that_nothing_tells_from_the_background_has_no_strength() -> None:

@@ -17,7 +17,7 @@ from hepmtp.statistics.likelihood import (
     Gammas,
     Likelihood,
     Parameter,
-    Rate,
+    Rates,
     Shapes,
     Workspace,
     polynomial,
@@ -103,7 +103,7 @@ def _assembled(
     factors: list[tuple[int, Bools]] = []
     gammas: list[Gammas] = []
     shapes: list[tuple[int, Floats, Floats]] = []
-    rates: list[Rate] = []
+    rates: list[tuple[int, Floats, Floats]] = []
     order = sorted(kinds, key=lambda name: (name != poi, MODIFIERS.index(kinds[name]), name))
     for name in [*(one for one in order if kinds[one] != "staterror"),
                  *(one for one in kinds if kinds[one] == "staterror")]:  # fmt: skip
@@ -115,8 +115,7 @@ def _assembled(
         if (name, "histosys") in found:
             shapes.append((place, *found[name, "histosys"]))
         if (name, "normsys") in found:
-            up, down = found[name, "normsys"]
-            rates.append(Rate(place, up, down, polynomial(up, down)))
+            rates.append((place, *found[name, "normsys"]))
         factors += [
             (place, found[name, flat][0] > 0)
             for flat in ("normfactor", "lumi")
@@ -127,15 +126,23 @@ def _assembled(
     observed = np.concatenate(
         [np.asarray(given[c["name"]], dtype=np.float64) for c in workspace["channels"]]
     )
-    stacked = Shapes(
-        np.array([one[0] for one in shapes], dtype=np.int64),
-        np.array([one[1] for one in shapes]).reshape(-1, *nominal.shape),
-        np.array([one[2] for one in shapes]).reshape(-1, *nominal.shape),
-    )
+    places, up, down = _stacked(rates, nominal.shape)
     return Likelihood(
         tuple(parameters), bins, samples, nominal, observed, poi,
-        stacked, tuple(rates), tuple(factors), tuple(gammas),
+        Shapes(*_stacked(shapes, nominal.shape)),
+        Rates(places, up, down, polynomial(up, down)), tuple(factors), tuple(gammas),
     )  # fmt: skip
+
+
+def _stacked(
+    rows: Sequence[tuple[int, Floats, Floats]], shape: tuple[int, ...]
+) -> tuple[NDArray[np.int64], Floats, Floats]:
+    """Parameters, and what they do up and down, as arrays (n, n_samples, n_bins)."""
+    return (
+        np.array([one[0] for one in rows], dtype=np.int64),
+        np.array([one[1] for one in rows]).reshape(-1, *shape),
+        np.array([one[2] for one in rows]).reshape(-1, *shape),
+    )
 
 
 def _add_gammas(

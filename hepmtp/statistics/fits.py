@@ -6,7 +6,6 @@ number that is expected has the error that the finite simulation gives it.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +15,7 @@ from scipy.stats import chi2
 
 from hepmtp.errors import FitError
 from hepmtp.events.ragged import Bools, Floats
-from hepmtp.statistics.likelihood import Likelihood, Parameter
+from hepmtp.statistics.likelihood import Likelihood
 from hepmtp.statistics.minimum import Fit, minimise
 
 
@@ -117,7 +116,9 @@ def discovery(
 def strength(
     likelihood: Likelihood, data: Floats | None = None, *, auxiliary: Floats | None = None
 ) -> Strength:
-    """Signal strength with errors; it may be negative, as far as all expected counts allow.
+    """Signal strength with errors, within the bounds of the workspace: it is not negative.
+
+    An interval that the bound cuts off ends there: `down` is then the distance to 0.
 
     Parameters
     ----------
@@ -132,11 +133,12 @@ def strength(
         if the profile never rises by 1/2: the data say nothing about this signal.
     """
     counts = asimov_data(likelihood, 1.0) if data is None else data
-    open_ = _without_bound(likelihood)
-    best = minimise(open_, counts, auxiliary=auxiliary)
-    place = open_.place(open_.poi)
+    best = minimise(likelihood, counts, auxiliary=auxiliary)
+    place = likelihood.place(likelihood.poi)
     mu, error = float(best.values[place]), float(best.errors[place])
-    up, down = (_crossing(open_, counts, best, mu, sign * error, auxiliary) for sign in (1, -1))
+    up, down = (
+        _crossing(likelihood, counts, best, mu, sign * error, auxiliary) for sign in (1, -1)
+    )
     return Strength(mu, up - mu, mu - down)
 
 
@@ -205,15 +207,6 @@ def expected_events(
     return rows
 
 
-def _without_bound(likelihood: Likelihood) -> Likelihood:
-    """The same with a signal strength that may be negative."""
-    place = likelihood.place(likelihood.poi)
-    parameters: list[Parameter] = list(likelihood.parameters)
-    high = max(parameters[place].high, 1.0)
-    parameters[place] = parameters[place]._replace(low=-high)
-    return replace(likelihood, parameters=tuple(parameters))
-
-
 def _crossing(
     likelihood: Likelihood,
     data: Floats,
@@ -222,26 +215,33 @@ def _crossing(
     step: float,
     auxiliary: Floats | None,
 ) -> float:
-    """Where the profile of the signal strength has risen by 1/2, in the direction of `step`."""
-    last = [best.values]
+    """Where the profile of the signal strength has risen by 1/2, in the direction of `step`.
+
+    The bound of the strength, if it has not risen so far there.
+    """
+    place = likelihood.place(likelihood.poi)
+    low, high = (getattr(likelihood.parameters[place], bound) for bound in ("low", "high"))
+    slope = best.covariance[place] / max(best.covariance[place, place], 1e-30)
 
     def rise(at: float) -> float:
-        try:
-            found = minimise(
-                likelihood, data, fixed={likelihood.poi: at}, start=last[0], auxiliary=auxiliary
-            )
-        except FitError:  # too negative a signal: some bin would expect no events at all
-            return 1e3
-        last[0] = found.values
+        start = best.values + slope * (at - mu)
+        found = minimise(
+            likelihood, data, fixed={likelihood.poi: at}, start=start, auxiliary=auxiliary
+        )
         return found.nll - best.nll - 0.5
 
     step = step if abs(step) > 1e-6 else float(np.copysign(0.1, step))
-    for _ in range(30):
-        if rise(mu + step) > 0:
-            return float(brentq(rise, mu, mu + step, xtol=1e-4 * abs(step)))
+    while True:
+        end = float(np.clip(mu + step, low, high))
+        if end != mu and rise(end) > 0:
+            return float(brentq(rise, mu, end, xtol=1e-4 * abs(end - mu)))
+        if end == low:
+            return end
+        if end == high:
+            break
         step *= 1.5
     raise FitError(
-        f"the likelihood rises by less than 1/2 up to a signal strength of {mu + step:.3g}: these "
+        f"the likelihood rises by less than 1/2 up to a signal strength of {end:.3g}: these "
         "channels say nothing about the signal; add a region that it reaches"
     )
 

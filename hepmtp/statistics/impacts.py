@@ -61,9 +61,6 @@ def impacts(
         error, shifts = best.errors[i], []
         for value in (best.values[i] + error, best.values[i] - error):
             start = best.values + best.covariance[i] * (value - best.values[i]) / error**2
-            low, high = (np.array([getattr(p, b) for p in likelihood.parameters])
-                         for b in ("low", "high"))  # fmt: skip
-            start = np.clip(start, low, high)
             fixed = {one.name: float(np.clip(value, one.low, one.high))}
             moved = minimise(likelihood, counts, fixed=fixed, start=start)
             shifts.append(float(moved.values[place] - best.values[place]))

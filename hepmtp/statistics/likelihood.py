@@ -47,11 +47,14 @@ class Shapes(NamedTuple):
     down: Floats
 
 
-class Rate(NamedTuple):
-    """A normsys: logarithms of its factors, and its polynomial between them, (6, ...)."""
+class Rates(NamedTuple):
+    """normsys: logarithms of factors up and down, (n_rates, n_samples, n_bins).
 
-    place: int
-    up: Floats  # (n_samples, n_bins)
+    `inside` holds the coefficients of the polynomials between them, (6, ...).
+    """
+
+    places: NDArray[np.int64]  # parameters, (n_rates,)
+    up: Floats
     down: Floats
     inside: Floats
 
@@ -88,7 +91,7 @@ class Likelihood:
     observed: Floats
     poi: str
     shapes: Shapes
-    rates: tuple[Rate, ...]
+    rates: Rates
     factors: tuple[tuple[int, Bools], ...]  #: (parameter, what it multiplies (n_samples, n_bins))
     gammas: tuple[Gammas, ...]
 
@@ -138,8 +141,9 @@ class Likelihood:
             up, down = _shape_weights(values[self.shapes.places], slope=True)
             slope = up[:, None, None] * self.shapes.up + down[:, None, None] * self.shapes.down
             np.add.at(jacobian.T, self.shapes.places, (slope * factor).sum(axis=1))
-        for rate in self.rates:
-            jacobian[:, rate.place] += (rates * _log_slope(values[rate.place], rate)).sum(axis=0)
+        if len(self.rates.places):
+            slope = _log_factors(values[self.rates.places], self.rates, slope=True)
+            np.add.at(jacobian.T, self.rates.places, (slope * rates).sum(axis=1))
         for place, mask in self.factors:
             if values[place] == 0:  # the rates without this factor are lost in the product
                 at_one = values.copy()
@@ -200,9 +204,9 @@ class Likelihood:
             shaped = shaped + np.tensordot(up, self.shapes.up, axes=1)
             shaped += np.tensordot(down, self.shapes.down, axes=1)
         factor = np.ones_like(self.nominal)
-        for rate in self.rates:
-            if values[rate.place] != 0:
-                factor *= np.exp(_log_factor(values[rate.place], rate))
+        if len(self.rates.places):
+            logs = _log_factors(values[self.rates.places], self.rates, slope=False)
+            factor = np.exp(logs.sum(axis=0))
         for place, mask in self.factors:
             if values[place] != 1:
                 factor = np.where(mask, factor * values[place], factor)
@@ -224,20 +228,17 @@ def _shape_weights(alpha: Floats, *, slope: bool) -> tuple[Floats, Floats]:
     return up, down
 
 
-def _log_factor(alpha: float, rate: Rate) -> Floats:
-    """Logarithm of the factor of a normsys (pyhf's code4)."""
-    if abs(alpha) >= 1:
-        return alpha * rate.up if alpha > 0 else -alpha * rate.down
-    return np.log1p(np.tensordot(alpha ** np.arange(1, 7), rate.inside, axes=1))
-
-
-def _log_slope(alpha: float, rate: Rate) -> Floats:
-    if abs(alpha) >= 1:
-        return rate.up if alpha > 0 else -rate.down
-    order = np.arange(1, 7)
-    value = 1 + np.tensordot(alpha**order, rate.inside, axes=1)
-    slope = np.tensordot(order * alpha ** (order - 1.0), rate.inside, axes=1)
-    return np.asarray(slope / value)
+def _log_factors(alpha: Floats, rates: Rates, *, slope: bool) -> Floats:
+    """Logarithms of the factors of normsys (pyhf's code4), or their slopes; as `rates.up`."""
+    order = np.arange(1, 7)[:, None]
+    near = np.clip(alpha, -1.0, 1.0)
+    value = 1 + np.einsum("kr,krsb->rsb", near**order, rates.inside)
+    high, low = (alpha > 1)[:, None, None], (alpha < -1)[:, None, None]
+    if slope:
+        rise = np.einsum("kr,krsb->rsb", order * near ** (order - 1), rates.inside)
+        return np.where(high, rates.up, np.where(low, -rates.down, rise / value))
+    far = np.abs(alpha)[:, None, None]
+    return np.where(high, far * rates.up, np.where(low, far * rates.down, np.log(value)))
 
 
 def polynomial(log_up: Floats, log_down: Floats) -> Floats:

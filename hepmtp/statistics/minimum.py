@@ -72,8 +72,7 @@ def minimise(
     values = (likelihood.centre if start is None else start).astype(np.float64)
     free = np.array([not one.fixed for one in likelihood.parameters])
     for i, one in enumerate(likelihood.parameters):
-        if one.fixed:
-            values[i] = one.centre
+        values[i] = one.centre if one.fixed else np.clip(values[i], one.low, one.high)
     for name, value in (fixed or {}).items():
         values[likelihood.place(name)] = value
         free[likelihood.place(name)] = False

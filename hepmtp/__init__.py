@@ -60,10 +60,18 @@ if TYPE_CHECKING:  # the same names as in _HOMES, for type checkers and editors
     from hepmtp.readers.parquet import ParquetReader as ParquetReader
     from hepmtp.readers.physlite import Physlite as Physlite
     from hepmtp.readers.root import RootReader as RootReader
+    from hepmtp.report.fit_folder import write_fit as write_fit
+    from hepmtp.report.run_fit import (
+        fit_run as fit_run,
+        open_run as open_run,
+        workspace as workspace,
+    )
     from hepmtp.run.executors import make_executor as make_executor
     from hepmtp.run.runner import HepRunner as HepRunner
     from hepmtp.statistics.comparison import compare as compare, threshold as threshold
     from hepmtp.statistics.histograms import rebin as rebin
+    from hepmtp.statistics.results import fit as fit
+    from hepmtp.statistics.workspace import Uncertainties as Uncertainties
     from hepmtp.studies.league.run import run_league as run_league
     from hepmtp.studies.prediction import (
         PREDICTIONS as PREDICTIONS,
@@ -125,10 +133,14 @@ _MODULES = {
     "readers.parquet": "ParquetReader",
     "readers.physlite": "Physlite",
     "readers.root": "RootReader",
+    "report.fit_folder": "write_fit",
+    "report.run_fit": "fit_run open_run workspace",
     "run.executors": "make_executor",
     "run.runner": "HepRunner",
     "statistics.comparison": "compare threshold",
     "statistics.histograms": "rebin",
+    "statistics.results": "fit",
+    "statistics.workspace": "Uncertainties",
     "studies.league.run": "run_league",
     "studies.prediction": "PREDICTIONS prediction_detector prediction_report",
     "tokenizers": "load_tokenizer",

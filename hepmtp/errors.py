@@ -14,6 +14,7 @@ The rule: the text says what was asked, what was found, where, and what to do::
     ├── ScoreError       a score that is NaN or infinite
     ├── StorageError     a saved folder that is missing, damaged or of another kind
     ├── OptionError      an option that does not exist or has no such value (also ValueError)
+    ├── FitError         a fit or a limit that does not arrive
     └── RegionError      a region that is unknown or does not select       (also ValueError)
 """
 
@@ -30,6 +31,7 @@ EXTRAS = {
     "torch_geometric": "league",
     "vector_quantize_pytorch": "league",
     "zuko": "league",
+    "cabinetry": "stats",
     "fastjet": "simulation",
     "pythia8mc": "simulation",
     "fsspec_xrootd": "xrootd",
@@ -90,6 +92,10 @@ class FetchError(HepmtpError):
 
 class RegionError(HepmtpError, ValueError):
     """A region is unknown, or what it selects is not one bool per event."""
+
+
+class FitError(HepmtpError):
+    """A fit or a limit has no result: what was fitted, how far it came, and what to do."""
 
 
 def fitted(value: _Fitted | None, owner: object) -> _Fitted:

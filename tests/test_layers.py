@@ -82,6 +82,7 @@ FENCES = {
     "jsonschema": ("datasets/schema.py",),
     "pyhf": ("statistics/*",),
     "cabinetry": ("statistics/*",),
+    "iminuit": ("statistics/*",),
     ".layout": ("events/*",),
     "processors": ("cli/*",),
 }

@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from hepmtp.cli import analysis, failures, files, studies
+from hepmtp.cli import analysis, failures, files, statistics, studies
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -120,6 +120,7 @@ COMMANDS = (
     analysis.run,
     analysis.compare,
     analysis.report,
+    statistics.fit,
     studies.tokenizer_report,
     studies.league,
 )

@@ -1,0 +1,199 @@
+"""Figures of a fit: significances, pulls, impacts, and all bins before and after it.
+
+The rule: numbers come from :mod:`hepmtp.statistics.results`; what is expected says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import mplhep
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from hepmtp.events.ragged import Floats
+from hepmtp.plotting.style import (
+    COLOURS,
+    UNKNOWN,
+    Caption,
+    above,
+    corner,
+    panels,
+    process_style,
+    ratio_limits,
+    styled,
+)
+from hepmtp.statistics.fits import Pull
+from hepmtp.statistics.impacts import Impact
+from hepmtp.statistics.results import Bins
+
+#: At most so many parameters in a figure.
+MOST = 20
+
+
+@styled
+def significances(
+    rows: Mapping[str, tuple[float, float]],
+    *,
+    marked: Sequence[str] = (),
+    title: str = "",
+    caption: Caption = UNKNOWN,
+) -> Figure:
+    """Expected discovery significance of each score with its error, in the order given.
+
+    `marked` scores, those that need no model for instance, have another colour.
+    """
+    figure, axis = _list(len(rows))
+    for place, (name, (z, error)) in enumerate(rows.items()):
+        colour = COLOURS[1] if name not in marked else "#999999"
+        axis.barh(place, z, height=0.72, color=colour, alpha=0.75, linewidth=0)
+        axis.errorbar(z, place, xerr=error, color="black", elinewidth=1.4, capsize=3)
+    highest = max((z + error for z, error in rows.values()), default=1.0)
+    for place, (z, error) in enumerate(rows.values()):
+        text = rf"{z:.2f} $\pm$ {error:.2f}"
+        axis.text(1.06 * highest, place, text, va="center", fontsize="small")
+    axis.set_xlim(0, 1.32 * max(highest, 0.1))
+    _names(axis, list(rows))
+    axis.set_xlabel(r"Expected discovery significance [$\sigma$]", loc="right")
+    above(axis, caption, title)
+    return figure
+
+
+@styled
+def pulls(rows: Sequence[Pull], *, title: str = "", caption: Caption = UNKNOWN) -> Figure:
+    """Pull and constraint of each constrained parameter."""
+    held = [one for one in rows if one.pull is not None]
+    figure, axis = _list(len(held))
+    axis.axvspan(-2, 2, color="#f0e442", alpha=0.35, linewidth=0)
+    axis.axvspan(-1, 1, color="#009e73", alpha=0.35, linewidth=0)
+    axis.axvline(0, color="black", linewidth=1)
+    for place, one in enumerate(held):
+        error = one.constraint or 0.0
+        axis.errorbar(one.pull or 0.0, place, xerr=error, fmt="o", color="black", capsize=3)
+    furthest = max((abs(one.pull or 0.0) + (one.constraint or 0.0) for one in held), default=0.0)
+    axis.set_xlim(-max(2.5, 1.1 * furthest), max(2.5, 1.1 * furthest))
+    _names(axis, [one.parameter for one in held])
+    axis.set_xlabel("Pull, and error after the fit, in units of that before", loc="right")
+    above(axis, caption, title)
+    return figure
+
+
+@styled
+def impacts(rows: Sequence[Impact], *, title: str = "", caption: Caption = UNKNOWN) -> Figure:
+    """Shift of the signal strength by each parameter, the largest on top."""
+    shown = rows[:MOST]
+    figure, axis = _list(len(shown))
+    for place, one in enumerate(shown):
+        for value, colour, label in (
+            (one.up, COLOURS[1], "parameter up"), (one.down, COLOURS[5], "parameter down"),
+        ):  # fmt: skip
+            how: dict[str, Any] = {"height": 0.66, "color": colour, "alpha": 0.8, "linewidth": 0}
+            axis.barh(place, value, label=label if place == 0 else None, **how)
+    furthest = max((one.size for one in shown), default=1.0) or 1.0
+    axis.set_xlim(-1.2 * furthest, 1.2 * furthest)
+    axis.axvline(0, color="black", linewidth=1)
+    _names(axis, [one.parameter for one in shown])
+    axis.set_xlabel(r"Shift of the signal strength $\mu$", loc="right")
+    axis.legend(loc="lower right", fontsize="small")
+    above(axis, caption, title)
+    return figure
+
+
+@styled
+def channels(
+    bins: Bins,
+    signal: str,
+    *,
+    after: bool = True,
+    observed: bool = False,
+    names: Mapping[str, str] | None = None,
+    content: str = "Events",
+    caption: Caption = UNKNOWN,
+) -> Figure:
+    """All bins of a fit side by side: samples stacked, counts as points, and their ratio.
+
+    Parameters
+    ----------
+    after
+        as they are after the fit, else before it.
+    observed
+        whether the counts are data; those of an Asimov data set are not drawn.
+    names
+        sample -> TeX text.
+    content
+        what a sum of the weights is.
+    """
+    contents, error = (bins.after, bins.after_error) if after else (bins.before, bins.before_error)
+    figure, (axis, ratio) = panels(7.5, (3, 1.3))
+    edges: Floats = np.arange(len(bins.channels) + 1, dtype=np.float64) - 0.5
+    background = [one for one in bins.samples if one != signal]
+    total = contents[[bins.samples.index(one) for one in background]].sum(axis=0)
+    order = sorted(background, key=lambda one: contents[bins.samples.index(one)].sum())
+    style = process_style(bins.samples, names)
+    labels, colours = zip(*(style[one] for one in [*order, signal]), strict=True)
+    stack = [contents[bins.samples.index(one)] for one in [*order, signal]]
+    fill: dict[str, Any] = {"histtype": "fill", "edgecolor": "black", "linewidth": 0.5}
+    mplhep.histplot(
+        stack, edges, ax=axis, stack=True, color=colours, label=labels, flow="none", **fill
+    )
+    what = "uncertainty after the fit" if after else "uncertainty before the fit"
+    _hatched(axis, edges, total, error, what)
+    if observed:
+        points: dict[str, Any] = {"fmt": "o", "color": "black", "markersize": 4, "label": "data"}
+        axis.errorbar(edges[:-1] + 0.5, bins.counts, np.sqrt(bins.counts), **points)
+    axis.set_yscale("log")
+    lowest, highest = max(float(total.min()) / 3, 0.02), float(np.sum(stack, axis=0).max())
+    axis.set_ylim(lowest, max(highest, 1.0) * 3e2)
+    axis.set(ylabel=f"{content} / bin", xlabel="")
+    axis.legend(loc="upper right", fontsize="x-small", ncols=2)
+    corner(axis, caption, "after the fit" if after else "before the fit")
+    scale = np.where(total > 0, total, np.nan)
+    _hatched(ratio, edges, np.ones_like(total), np.nan_to_num(error / scale), None)
+    drawn = bins.counts if observed else np.sum(stack, axis=0)
+    if observed:
+        spread, centres = np.sqrt(bins.counts) / scale, edges[:-1] + 0.5
+        ratio.errorbar(centres, drawn / scale, spread, fmt="o", color="black", markersize=4)
+    else:
+        ratio.stairs(drawn / scale, edges, color=style[signal][1], linewidth=1.8)
+    ratio.set_ylabel("Data / bkg." if observed else "(S + B) / B")
+    ratio_limits(ratio, np.asarray(drawn / scale))
+    _channel_names(ratio, bins.channels, edges)
+    for one in (axis, ratio):
+        for i in range(1, len(bins.channels)):
+            if bins.channels[i] != bins.channels[i - 1]:
+                one.axvline(edges[i], color="0.5", linewidth=1, linestyle=":")
+    return figure
+
+
+def _hatched(axis: Axes, edges: Floats, values: Floats, errors: Floats, label: str | None) -> None:
+    low, high = np.maximum(values - errors, 1e-9), np.maximum(values + errors, 1e-9)
+    hatched: dict[str, Any] = {"facecolor": "none", "edgecolor": "0.25", "hatch": "//////"}
+    axis.stairs(high, edges, baseline=low, fill=True, linewidth=0, label=label, **hatched)
+
+
+def _channel_names(axis: Axes, channels_: Sequence[str], edges: Floats) -> None:
+    """The name of each channel below the middle of its bins."""
+    places = {}
+    for name in dict.fromkeys(channels_):
+        inside = [i for i, one in enumerate(channels_) if one == name]
+        places[name] = (edges[inside[0]] + edges[inside[-1] + 1]) / 2
+    axis.set_xticks(list(places.values()), list(places), fontsize="small", rotation=20)
+    axis.tick_params(axis="x", which="both", length=0)
+    axis.set_xlim(edges[0], edges[-1])
+    axis.set_xlabel("")
+
+
+def _list(n: int) -> tuple[Figure, Axes]:
+    """Axes for a list of names."""
+    height = 1.7 + 0.34 * max(n, 2)
+    figure = Figure(figsize=(9, height))
+    margins = {"left": 0.32, "right": 0.97, "top": 1 - 0.5 / height, "bottom": 0.9 / height}
+    return figure, figure.subplots(gridspec_kw=margins)
+
+
+def _names(axis: Axes, names: Sequence[str]) -> None:
+    axis.tick_params(axis="y", which="both", left=False, right=False)
+    axis.set_yticks(range(len(names)), list(names), fontsize="small")
+    axis.set_ylim(max(len(names), 2) - 0.3, -0.7)

@@ -1,0 +1,239 @@
+"""The folder of a fit: tables, workspaces, figures, and what the numbers depend on.
+
+The rule: numbers are written before figures. The folder stands in that of the run::
+
+    fit.csv .md          expected significance of every score for every signal
+    limits.csv .md       signal strength, significance and upper limits of the run's score
+    visible.csv .md      limits on any signal above thresholds of the score
+    predictions.csv .md  background of each region as the control regions predict it
+    events.csv .md       events before and after the fit
+    abcd.csv .md         ABCD as a cross-check, if the run has scores event by event
+    pulls.csv .md  impacts.csv .md  groups.csv .md
+    workspace-<signal>-<score>.json   HistFactory, for pyhf, cabinetry and others
+    fit.json             protocol, remarks, versions
+    *.png .pdf           figures
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hepmtp.plotting import Caption, save
+from hepmtp.plotting.fit import channels, impacts, pulls, significances
+from hepmtp.report.attempts import Attempts
+from hepmtp.report.cross_checks import abcd_rows
+from hepmtp.report.info import RunInfo, versions, write_json
+from hepmtp.report.run_fit import NO_SCORE, FullFit, Run, RunFit
+from hepmtp.report.tables import rounded, write_csv, write_markdown
+from hepmtp.statistics.reference import check_workspace
+
+#: Name of the folder in that of a run.
+FOLDER = "fit"
+#: Column -> how the reader reads it.
+TITLES: Mapping[str, str] = {
+    "z": "significance",
+    "z_cautious": "with cautious cross-sections",
+    "mu": "strength",
+    "mu_up": "up",
+    "mu_down": "down",
+    "limit": "expected limit",
+    "minus_two": "-2 sigma",
+    "minus_one": "-1 sigma",
+    "plus_one": "+1 sigma",
+    "plus_two": "+2 sigma",
+    "limit_observed": "observed limit",
+    "limit_fb": "expected limit [fb]",
+    "limit_observed_fb": "observed limit [fb]",
+    "z_observed": "observed significance",
+}
+
+
+class LimitRow(NamedTuple):
+    """What a fit says of a signal; limits at 95 % CL on the strength, and in femtobarn."""
+
+    signal: str
+    score: str
+    z: float
+    z_error: float
+    z_observed: float | None
+    mu: float
+    mu_up: float
+    mu_down: float
+    limit: float
+    minus_two: float
+    minus_one: float
+    plus_one: float
+    plus_two: float
+    limit_observed: float | None
+    limit_fb: float | None
+    limit_observed_fb: float | None
+    p_value: float | None  #: of the goodness of the fit to data
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A row of a fit, with the signal and the score that it is of."""
+
+    signal: str
+    score: str
+    row: Any
+
+    def _asdict(self) -> dict[str, Any]:
+        """Column -> value, as a NamedTuple has it."""
+        return {"signal": self.signal, "score": self.score, **self.row._asdict()}
+
+
+def write_fit(run: Run, found: RunFit) -> Path:
+    """Write the folder of a fit into that of its run.
+
+    Returns
+    -------
+    Path
+        the folder.
+
+    Raises
+    ------
+    StorageError
+        if it cannot be written.
+    """
+    folder = run.folder / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    for stale in ("*.csv", "*.md", "*.json", "*.png", "*.pdf"):
+        for path in folder.glob(stale):
+            path.unlink()
+    attempt = Attempts()
+    scores = list(dict.fromkeys(one.score for one in found.full))
+    checks = attempt("the table of ABCD", lambda: abcd_rows(run, scores)) or []
+    for name, rows in (tables(run.info, found) | {"abcd": checks}).items():
+        if rows:
+            write_csv(folder / f"{name}.csv", rows, incomplete=bool(run.info.incomplete))
+            note = " ".join(found.remarks) if name == "fit" else ""
+            write_markdown(folder / f"{name}.md", rows, titles=TITLES, note=note)
+    for one in found.full:
+        check_workspace(one.workspace)
+        write_json(folder / f"workspace-{_file(one)}.json", one.workspace)
+    write_json(
+        folder / "fit.json",
+        {
+            "protocol": found.protocol,
+            "remarks": found.remarks,
+            "observed": found.observed,
+            "versions": versions(("numpy", "scipy", "pyhf", "iminuit")),
+            "channels": {
+                one.score: [channel._asdict() for channel in one.channels] for one in found.full
+            },
+        },
+    )
+    caption = Caption(**(run.info.caption or {}))
+    for signal in dict.fromkeys(row.signal for row in found.rows):
+        draw = partial(_draw_rows, folder, found, signal, caption)
+        attempt(f"the figure of significances for {signal}", draw)
+    for one in found.full:
+        if one.score != NO_SCORE or all(other.score == NO_SCORE for other in found.full):
+            draw = partial(_draw, folder, run.info, one, found, caption)
+            attempt(f"the figures of the fit of {one.score}", draw)
+    return folder
+
+
+def tables(info: RunInfo, found: RunFit) -> dict[str, Sequence[Any]]:
+    """Rows of all tables of a fit, by the name of their file."""
+    labelled: dict[str, list[Labelled]] = {
+        name: [
+            Labelled(one.result.signal, one.score, row)
+            for one in found.full
+            for row in getattr(one.result, name)
+        ]
+        for name in ("events", "pulls", "impacts", "groups")
+    }
+    return {
+        "fit": found.rows,
+        "limits": [_limit_row(one, info) for one in found.full],
+        "visible": found.visible,
+        "predictions": found.predictions,
+        **labelled,
+    }
+
+
+def sentences(info: RunInfo, found: RunFit) -> list[str]:
+    """What the fit finds, one sentence for each signal and score that is fitted in all respects."""
+    said = []
+    for one in found.full:
+        row = _limit_row(one, info)
+        which = "counts of jets and b-jets alone" if one.score == NO_SCORE else one.score
+        fb = "" if row.limit_fb is None else f", {row.limit_fb:.3g} fb"
+        text = (
+            f"{row.signal} with {which}: expected significance {rounded(row.z, row.z_error)} "
+            f"sigma; signals above {row.limit:.2f} times the cross-section{fb} are excluded at "
+            "95 % CL if there is none"
+        )
+        if row.z_observed is not None and row.limit_observed is not None:
+            text += (
+                f". Observed: {row.z_observed:.2f} sigma, strength {row.mu:.2f} "
+                f"+{row.mu_up:.2f} -{row.mu_down:.2f}, limit {row.limit_observed:.2f}"
+            )
+        said.append(f"{text}.")
+    return said
+
+
+def cross_section_fb(info: RunInfo, signal: str) -> float | None:
+    """Cross-section of a data set [fb], if the run knows it."""
+    for row in info.datasets:
+        if row.get("name") == signal and row.get("cross-section [pb]"):
+            return 1000 * float(row["cross-section [pb]"])
+    return None
+
+
+def _limit_row(one: FullFit, info: RunInfo) -> LimitRow:
+    result, fb = one.result, cross_section_fb(info, one.result.signal)
+    limit = result.limit
+    return LimitRow(
+        signal=result.signal,
+        score=one.score,
+        z=result.expected.z,
+        z_error=result.expected.z_error or 0.0,
+        z_observed=None if result.observed is None else result.observed.z,
+        mu=result.strength.mu,
+        mu_up=result.strength.up,
+        mu_down=result.strength.down,
+        limit=limit.expected,
+        minus_two=limit.minus_two,
+        minus_one=limit.minus_one,
+        plus_one=limit.plus_one,
+        plus_two=limit.plus_two,
+        limit_observed=limit.observed,
+        limit_fb=None if fb is None else limit.expected * fb,
+        limit_observed_fb=None if fb is None or limit.observed is None else limit.observed * fb,
+        p_value=None if result.goodness is None else result.goodness.p_value,
+    )
+
+
+def _file(one: FullFit) -> str:
+    return f"{one.result.signal}-{one.score}".replace("/", "_")
+
+
+def _draw_rows(folder: Path, found: RunFit, signal: str, caption: Caption) -> None:
+    rows = [row for row in found.rows if row.signal == signal]
+    figure = significances(
+        {row.score: (row.z, row.z_error) for row in rows},
+        marked=[row.score for row in rows if row.score == NO_SCORE],
+        title=signal,
+        caption=caption,
+    )
+    save(figure, folder, f"significance-{signal}".replace("/", "_"))
+
+
+def _draw(folder: Path, info: RunInfo, one: FullFit, found: RunFit, caption: Caption) -> None:
+    result, name = one.result, _file(one)
+    title = f"{result.signal}, {'data' if found.observed else 'expected'}"
+    save(pulls(result.pulls, title=title, caption=caption), folder, f"pulls-{name}")
+    save(impacts(result.impacts, title=title, caption=caption), folder, f"impacts-{name}")
+    for after in (False, True):
+        figure = channels(
+            result.bins, result.signal, after=after, observed=found.observed, names=info.labels,
+            content=info.content, caption=caption,
+        )  # fmt: skip
+        save(figure, folder, f"{'after' if after else 'before'}-{name}")

@@ -1,0 +1,191 @@
+"""The command `hepmtp fit`, and the same from Python: a run's folder to limits."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fit_runs import BACKGROUND, SIGNAL, folder, histograms
+from typer.testing import CliRunner
+
+import hepmtp as hm
+from hepmtp.cli import app
+from hepmtp.errors import OptionError
+from hepmtp.report.run_fit import FitRow, fit_run, open_run
+from hepmtp.statistics.reference import check_workspace
+
+RUNNER = CliRunner()
+
+
+def fitted(path: Path, *words: str) -> str:
+    found = RUNNER.invoke(app, ["fit", str(path), *words], catch_exceptions=False)
+    assert found.exit_code == 0
+    return found.output
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with a score, counts and variations, and no data."""
+    return folder(tmp_path_factory.mktemp("runs") / "plain", histograms(n=3000))
+
+
+@pytest.fixture(scope="module")
+def output(run: Path) -> str:
+    return fitted(run)
+
+
+def test_it_says_what_it_found(output: str) -> None:
+    assert "4top with score: expected significance" in output
+    assert "4top with counts of jets and b-jets alone: expected significance" in output
+    assert "are excluded at 95 % CL if there is none." in output
+    assert "Normalisations that are fitted: ttbarW, ttbarZ" in output
+    assert "lack" not in output
+
+
+def test_the_folder_holds_numbers_figures_and_workspaces(run: Path, output: str) -> None:
+    assert output
+    found = {path.name for path in (run / "fit").iterdir()}
+    for table in (
+        "fit", "limits", "visible", "predictions", "events", "pulls", "impacts", "groups",
+    ):  # fmt: skip
+        assert {f"{table}.csv", f"{table}.md"} <= found, table
+    for figure in (
+        "significance-4top",
+        "pulls-4top-score",
+        "impacts-4top-score",
+        "after-4top-score",
+    ):
+        assert {f"{figure}.png", f"{figure}.pdf"} <= found, figure
+    for score in ("score", "n_jets"):
+        check_workspace(json.loads((run / "fit" / f"workspace-4top-{score}.json").read_text()))
+    kept = json.loads((run / "fit" / "fit.json").read_text())
+    assert kept["protocol"]["version"] == 1
+    assert kept["protocol"]["cross-sections"] == [0.1, 0.3]
+    assert kept["observed"] is False
+    assert [one["name"] for one in kept["channels"]["score"]][:2] == ["SR_2b", "SR_3b"]
+
+
+def test_scores_are_ordered_by_their_significance(run: Path, output: str) -> None:
+    assert output
+    found = rows(run / "fit" / "fit.csv")
+    assert {row["score"] for row in found} == {"score", "n_jets", "n_b"}
+    z = [float(row["z"]) for row in found]
+    assert z == sorted(z, reverse=True)
+    assert all(0 < float(row["z_error"]) < float(row["z"]) for row in found)
+    assert all(float(row["z_cautious"]) <= float(row["z"]) + 1e-6 for row in found)
+
+
+def test_limits_are_in_units_of_the_cross_section_and_in_femtobarn(run: Path, output: str) -> None:
+    assert output
+    for row in rows(run / "fit" / "limits.csv"):
+        assert float(row["limit_fb"]) == pytest.approx(12 * float(row["limit"]))
+        assert row["limit_observed"] == row["z_observed"] == ""
+
+
+def test_a_run_without_variations_is_fitted_and_the_lack_is_said(tmp_path: Path) -> None:
+    bare = folder(tmp_path / "bare", histograms(n=1500, variations=()))
+    found = fit_run(bare, detectors=["score"])
+    (said,) = [one for one in found.remarks if "lack" in one]
+    assert said.startswith(
+        "The histograms lack the variations jet_step, jet_step7, b_step, b_step3: numbers of jets "
+        "and b-jets are taken from the simulation without an uncertainty"
+    )
+    assert "too large" in said
+
+
+def test_without_uncertainties_on_jets_everything_seems_more_significant(
+    tmp_path: Path,
+) -> None:
+    z = {}
+    for name, variations in (("all", ("jet_step7", "b_step3")), ("none", ())):
+        made = folder(tmp_path / name, histograms(n=1500, variations=variations))
+        (row,) = [one for one in fit_run(made, detectors=["score"]).rows if one.score == "score"]
+        z[name] = row.z
+    assert z["none"] > 1.05 * z["all"]
+
+
+def test_data_are_blind_by_default_and_fitted_when_asked_for(tmp_path: Path) -> None:
+    seen = folder(tmp_path / "run", histograms(n=3000, data="run2"), data=["run2"])
+    blind = fit_run(seen, detectors=["score"])
+    assert not blind.observed
+    assert "Data are blind: all numbers are expected ones." in blind.remarks
+    assert all(one.observed is None for one in blind.predictions)
+    assert all(one.result.observed is None for one in blind.full)
+    control = {one.region: one for one in blind.predictions if one.threshold is None}["CR"]
+    assert control.predicted != pytest.approx(control.simulated, rel=1e-6)  # of data, here
+    text = fitted(seen, "--detector", "score", "--unblind")
+    assert "Observed:" in text
+    limits = rows(seen / "fit" / "limits.csv")
+    assert float(limits[0]["limit_observed"]) > 0
+    assert float(limits[0]["p_value"]) > 1e-3
+    assert abs(float(limits[0]["mu"])) < 4 * float(limits[0]["mu_up"])  # there is no signal
+
+
+def test_data_that_the_run_has_hidden_are_not_found_by_unblinding(tmp_path: Path) -> None:
+    hidden = folder(
+        tmp_path / "run", histograms(n=500, data="run2"), data=["run2"],
+        blind=["preselection", "SR"],
+    )  # fmt: skip
+    with pytest.raises(
+        OptionError, match=r"are blind in SR_2b, SR_3b, so the folder does not hold them: run again"
+    ):
+        fit_run(hidden, detectors=["score"], unblind=True)
+    assert fit_run(hidden, detectors=["score"]).rows
+
+
+@pytest.mark.parametrize(
+    ("words", "match"),
+    [
+        (["--signal", "5top"], "the signal is '5top'; name one of 4top"),
+        (["--detector", "speed"], "there is no histogram of 'speed'; there are n_b, n_jets, score"),
+        (["--cross-section", "10"], "uncertainty cross_section is 10"),
+        (["--free", "ttbarX"], "ttbarX shall be free, but is no background"),
+    ],
+)
+def test_wrong_words_are_refused(run: Path, words: list[str], match: str) -> None:
+    with pytest.raises(OptionError, match=match):
+        RUNNER.invoke(app, ["fit", str(run), *words], catch_exceptions=False)
+
+
+def test_from_a_run_to_limits_in_python(run: Path) -> None:
+    opened = hm.open_run(run)
+    workspace = hm.workspace(opened, signal=SIGNAL)
+    found = hm.fit(workspace)
+    assert found.expected.z > 1
+    assert found.limit.minus_one < found.limit.expected < found.limit.plus_one
+    assert found.pulls
+    wide = hm.workspace(run, uncertainties=hm.Uncertainties(cross_section=0.3), detector="n_jets")
+    assert len(wide["channels"]) == 8
+
+
+def test_a_run_without_a_signal_or_with_several_says_so(tmp_path: Path) -> None:
+    made = histograms(n=300)
+    none = folder(tmp_path / "none", made, signals=[])
+    with pytest.raises(OptionError, match=r"no data set of role signal: nothing to look for"):
+        fit_run(none)
+    two = folder(tmp_path / "two", made, signals=[SIGNAL, "ttbarWW"], background=BACKGROUND[:3])
+    with pytest.raises(OptionError, match=r"the signal is None; name one of 4top, ttbarWW"):
+        hm.workspace(two)
+    scores = fit_run(open_run(two), signals=["ttbarWW"], detectors=["n_jets"]).rows
+    assert {row.signal for row in scores} == {"ttbarWW"}
+
+
+def test_what_a_run_does_not_know_is_said(tmp_path: Path) -> None:
+    made = folder(
+        tmp_path / "run",
+        histograms(n=500),
+        content="Sum of weights",
+        incomplete=["a file was lost"],
+    )
+    found: Any = fit_run(made, detectors=["score"])
+    assert "Incomplete: a file was lost" in found.remarks
+    assert any(one.startswith("Weights of this run are not known") for one in found.remarks)
+    assert isinstance(found.rows[0], FitRow)

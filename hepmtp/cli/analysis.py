@@ -35,6 +35,7 @@ from hepmtp.cli.options import (
     chosen_datasets,
     opened_executor,
     ranges_of,
+    variations_of,
     wanted_luminosity,
 )
 from hepmtp.cli.progress import epoch_bars
@@ -210,6 +211,13 @@ def run(
             "score; may be repeated.",
         ),
     ] = None,
+    variations: Annotated[
+        str,
+        typer.Option(
+            help="Systematic variations, by comma: none, weights (cheap), objects (each scores all "
+            "events again), all, or names; a wrong name lists them."
+        ),
+    ] = "weights",
     unblind: Annotated[
         bool, typer.Option("--unblind", help="Show data in signal regions, too.")
     ] = False,
@@ -255,6 +263,7 @@ def run(
         bins=bins,
         ranges=ranges_of(ranges, [one.name for one in loaded]),
         luminosity=wanted_luminosity(chosen, luminosity),
+        variations=variations_of(variations),
     )
     found_files = fileset(chosen, missing_ok=skip_bad)
     with opened_executor(executor, workers, scheduler) as opened:

@@ -14,9 +14,13 @@ from hepmtp.datasets.files import fileset, read
 from hepmtp.datasets.manifest import embedded
 from hepmtp.detectors.calibrated.detector import Calibrated
 from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
+from hepmtp.events.variations import variations_named
 from hepmtp.models.masked import ModelOptions
 from hepmtp.plotting import SIMULATION
+from hepmtp.report.fit_folder import write_fit
 from hepmtp.report.folder import RunResult, write_run
+from hepmtp.report.page import write_page
+from hepmtp.report.run_fit import fit_run, open_run
 from hepmtp.report.token_figures import draw_tokens
 from hepmtp.run.executors import make_executor
 from hepmtp.run.runner import HepRunner
@@ -76,7 +80,9 @@ def run_demo(
                 one.save(folder / "calibrated")
         detector.save(folder / "detector")
         detectors += [detector.with_score(form) for form in FORMS]
-        processor = AnomalyProcessor(detectors, columns=True)
+        processor = AnomalyProcessor(
+            detectors, variations=variations_named("weights"), columns=True
+        )
         runner = HepRunner(executor)
         output = runner(fileset(datasets), processor)
     shown = [
@@ -110,5 +116,8 @@ def run_demo(
         started=start,
         accounting=runner.accounting,
     )
+    run = open_run(folder)
+    write_fit(run, fit_run(run))
+    write_page(folder)
     shutil.rmtree(checkpoint)
     return result

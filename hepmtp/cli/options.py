@@ -20,6 +20,7 @@ from hepmtp.errors import OptionError, ReadError
 if TYPE_CHECKING:
     from hepmtp.datasets.manifest import Dataset
     from hepmtp.events.record import Role
+    from hepmtp.events.variation import Variation
 
 Names = Annotated[
     list[str] | None,
@@ -285,3 +286,13 @@ def opened_executor(
         why = "the scheduler has its workers" if scheduler else "iterative is this process only"
         raise OptionError(f"--workers {workers} has no effect: {why}; leave it out")
     return make_executor(executor, workers=workers or 2, client=scheduler)
+
+
+def variations_of(words: str) -> tuple[Variation, ...]:
+    """The systematic variations that `--variations` names; none of them for "none"."""
+    from hepmtp.events.variations import variations_named
+
+    names = [one.strip() for one in words.split(",") if one.strip()]
+    if not names:
+        raise OptionError("--variations names nothing: give names, weights, all or none")
+    return () if names == ["none"] else variations_named(names)

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from hepmtp import plotting
@@ -21,7 +22,9 @@ from hepmtp.plotting import OWN_FILES, SIMULATION, Caption
 from hepmtp.report.attempts import Attempts
 from hepmtp.report.info import SIMULATION_NOTE, FigureText, RunInfo
 from hepmtp.report.problems import holds
+from hepmtp.report.tables import rounded
 from hepmtp.statistics.comparison import Threshold, compare, threshold
+from hepmtp.statistics.flatness import UPPER, flatness, shares
 from hepmtp.statistics.histograms import Histogram, rebin
 from hepmtp.statistics.metrics import MIN_RAW, Roc
 from hepmtp.statistics.performance import Columns, scores as per_event
@@ -52,7 +55,7 @@ def draw_scores(
 ) -> list[FigureText]:
     """Draw the score that a run is about, and how it separates each signal.
 
-    For each pair of a signal and a control region: the score in both, and their shapes. Without
+    First its calibrated form, if the run has that. For each pair of a signal and a control region: the score in both, and their shapes. Without
     such a pair: the score in every region. For each region in which data are not blind: the data
     beside the background. For each signal region, or else each region without purpose: ROC and SIC
     of each signal. Regions without background are left out, but for the data.
@@ -106,6 +109,9 @@ def _figures(
 ) -> Iterator[tuple[str, Callable[[], Drawn]]]:
     """Name of each figure, and what draws it."""
     h = histograms[info.detector]
+    calibrated = histograms.get(f"{info.detector}_calibrated")
+    if calibrated is not None:
+        yield from _calibrations(output, calibrated, info)
     filled = [one for one in wholes(info.regions) if holds(h, info.background, one.name)]
     for i, pair in enumerate(pairs(filled)):
         end = "-".join(["", *pair]) if i else ""
@@ -128,6 +134,49 @@ def _figures(
         yield from _separations(
             output, histograms, info, region, f"-{region}" if i else "", attempt
         )
+
+
+def _calibrations(
+    output: Output, h: Histogram, info: RunInfo
+) -> Iterator[tuple[str, Callable[[], Drawn]]]:
+    """The calibrated score in the first control, the validation and the first signal regions."""
+    filled = [one for one in wholes(info.regions) if holds(h, info.background, one.name)]
+    if first := next(iter(pairs(filled)), None):
+        signal, control = first
+        regions = [control, *named(filled, "validation"), signal]
+        yield "calibrated", partial(_calibrated, output, h, info, regions)
+
+
+def _calibrated(output: Output, h: Histogram, info: RunInfo, regions: Sequence[str]) -> Drawn:
+    """Shares of the calibrated score by region; for background they are to be the same."""
+    replicas = output.get("replicas", {}).get(h.name)
+    signals = [one for one in info.signals if holds(h, [one], regions[-1])]
+    of_each = [
+        shares(h, one, datasets=info.background, replicas=replicas)
+        for one in (regions[-1], regions[0])
+    ]
+    parts = [flatness(*of_each, upper=one) for one in UPPER]
+    measured = ", ".join(
+        f"{rounded(one.ratio, float(np.hypot(one.error, one.calibration_error)))} in the upper "
+        f"{100 * one.upper:g} % (p = {one.p_value:.2g})"
+        for one in parts
+    )
+    figure = plotting.calibrated_score(
+        h,
+        regions,
+        background=info.background,
+        signals=signals,
+        replicas=replicas,
+        names=info.labels,
+        content=info.content,
+        caption=caption_of(info),
+    )
+    band = "" if replicas is not None else " Its own error is not known."
+    return figure, (
+        f"{info.detector}, calibrated: the share of background with the same jets, b-jets, leptons "
+        f"and HT that is at least as strange. Background is flat where {regions[0]} predicts "
+        f"{regions[-1]}; {regions[-1]} over {regions[0]} is {measured}.{band}"
+    )
 
 
 def _two_regions(

@@ -55,10 +55,11 @@ def draw_scores(
 ) -> list[FigureText]:
     """Draw the score that a run is about, and how it separates each signal.
 
-    First its calibrated form, if the run has that. For each pair of a signal and a control region: the score in both, and their shapes. Without
-    such a pair: the score in every region. For each region in which data are not blind: the data
-    beside the background. For each signal region, or else each region without purpose: ROC and SIC
-    of each signal. Regions without background are left out, but for the data.
+    First its calibrated form, if the run has that. For each pair of a signal and a control region:
+    the score in both, and their shapes. Without such a pair: the score in every region. For each
+    region in which data are not blind: the data beside the background. For each signal region, or
+    else each region without purpose: ROC and SIC of each signal. Regions without background are
+    left out, but for the data.
 
     Names of files end in those of the regions, but for the first pair and the first region.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,9 @@ def test_from_files_to_limits(
 ) -> None:
     (path,) = (one for one in NOTEBOOKS if one.name == "06_statistics.ipynb")
     monkeypatch.chdir(tmp_path)
-    names: dict[str, Any] = {}
-    for cell in cells(path):
-        exec(compile("".join(cell["source"]), path.name, "exec"), names)
+    script = tmp_path / "notebook.py"
+    script.write_text("\n\n".join("".join(cell["source"]) for cell in cells(path)))
+    names = runpy.run_path(str(script))
     text = capsys.readouterr().out
     assert "expected significance" in text
     assert (tmp_path / "results" / "fit" / "fit.csv").exists()

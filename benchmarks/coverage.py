@@ -4,7 +4,7 @@ Counts are drawn from the expected ones, and what the constraints are centred on
 constraints. The true strength should lie in the interval in 68.3 % of the toys. They are kept in a
 file, and a second call goes on. A strength is not negative, so intervals may end at 0.
 
-    hepmtp run ... --variations all --output results
+    hepmtp run ... --output results
     python benchmarks/coverage.py results --toys 500 --out benchmarks/results/coverage.md
 """
 

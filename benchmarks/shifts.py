@@ -4,7 +4,7 @@ The data are the Asimov data of the background with a wrong number of jets or b-
 holds finds no signal in them. And signal in the control regions: what it does to the background
 that they predict.
 
-    hepmtp run ... --variations all --output results
+    hepmtp run ... --output results
     python benchmarks/shifts.py results --out benchmarks/results/shifts.md
 """
 

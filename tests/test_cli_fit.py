@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 import hepmtp as hm
 from hepmtp.cli import app
 from hepmtp.errors import OptionError
+from hepmtp.report.cross_checks import transfer_rows
 from hepmtp.report.run_fit import FitRow, fit_run, open_run
 from hepmtp.statistics.reference import check_workspace
 
@@ -70,6 +71,10 @@ def test_the_folder_holds_numbers_figures_and_workspaces(run: Path, output: str)
     assert kept["protocol"]["version"] == 1
     assert kept["protocol"]["cross-sections"] == [0.1, 0.3]
     assert kept["observed"] is False
+    assert kept["sentences"][0].startswith("4top with score: expected significance")
+    drawn = [one[0] for one in kept["figures"]]
+    assert drawn[0] == "significance-4top"
+    assert {f"{one}.png" for one in drawn} <= found
     assert [one["name"] for one in kept["channels"]["score"]][:2] == ["SR_2b", "SR_3b"]
 
 
@@ -121,7 +126,15 @@ def test_data_are_blind_by_default_and_fitted_when_asked_for(tmp_path: Path) -> 
     assert all(one.result.observed is None for one in blind.full)
     control = {one.region: one for one in blind.predictions if one.threshold is None}["CR"]
     assert control.predicted != pytest.approx(control.simulated, rel=1e-6)  # of data, here
+    (factor,) = transfer_rows(open_run(seen), unblind=False)
+    assert (factor.region, factor.control, factor.observed) == ("SR", "CR", None)
+    assert factor.closure is not None
+    assert factor.closure_error is not None
+    assert abs(factor.closure - 1) < 3 * factor.closure_error
+    assert factor.estimate == pytest.approx(factor.simulated, rel=0.2)
+    assert factor.estimate_error >= factor.estimate * factor.closure_error
     text = fitted(seen, "--detector", "score", "--unblind")
+    assert float(rows(seen / "fit" / "transfer.csv")[0]["observed"]) > 0
     assert "Observed:" in text
     limits = rows(seen / "fit" / "limits.csv")
     assert float(limits[0]["limit_observed"]) > 0

@@ -61,12 +61,13 @@ def fit(
     """Fit all regions of a run at once: significance, signal strength, upper limits.
 
     The score in the signal regions, numbers of jets and b-jets in the control regions. Writes
-    tables, figures and HistFactory workspaces into RUN/fit. Nothing is observed unless the run has
-    data and --unblind is given.
+    tables, figures and HistFactory workspaces into RUN/fit, and report.html anew. Nothing is
+    observed unless the run has data and --unblind is given.
 
     Example: `hepmtp fit results`
     """
     from hepmtp.report.fit_folder import TITLES, sentences, tables, write_fit
+    from hepmtp.report.page import write_page
     from hepmtp.report.run_fit import fit_run, open_run
     from hepmtp.report.tables import Cells, cells, records
     from hepmtp.statistics.workspace import Uncertainties
@@ -91,6 +92,7 @@ def fit(
             ),
         )
     folder = write_fit(opened, found)
+    page = write_page(run)
 
     def shown(rows: Sequence[Any]) -> Cells:
         return cells(records(rows), titles=TITLES)
@@ -100,6 +102,7 @@ def fit(
     for sentence in (*sentences(opened.info, found), *found.remarks):
         typer.echo(f"- {sentence}")
     typer.echo(folder / "fit.md")
+    typer.echo(f"The report: {page}")
 
 
 def _show(title: str, found: Any) -> None:

@@ -1,4 +1,4 @@
-"""ABCD of a run's scores, beside the simultaneous fit: where it holds, and what it would see.
+"""ABCD and transfer factors of a run, beside the simultaneous fit: where they hold.
 
 The rule: cuts and the second variable come from simulated background, and what does not close in
 the validation region is the uncertainty. A score that depends on every second variable is refused,
@@ -14,20 +14,23 @@ import numpy as np
 
 from hepmtp.errors import FitError, OptionError
 from hepmtp.events.ragged import Floats
-from hepmtp.events.regions import named
+from hepmtp.events.regions import named, threshold_regions
 from hepmtp.report.columns import COLUMNS, load_columns
 from hepmtp.report.run_fit import Run
 from hepmtp.statistics.abcd import (
     Closure,
+    Estimate,
     abcd,
     abcd_workspace,
     closure_of,
     cuts_of,
     four_regions,
     second_variable,
+    transfer_factor,
 )
 from hepmtp.statistics.compilation import compiled
 from hepmtp.statistics.fits import discovery
+from hepmtp.statistics.histograms import Histogram, yields
 from hepmtp.statistics.performance import Columns, in_region
 
 #: Plain observables that ABCD takes as the second variable, if the run has them as scores.
@@ -81,6 +84,62 @@ def abcd_rows(run: Run, scores: Sequence[str]) -> list[AbcdRow]:
         for score in scores
         if all(f"score:{score}" in table for table in columns.values())
     ]
+
+
+class TransferRow(NamedTuple):
+    """Background of a signal region from the data of a control region; see `transfer_factor`.
+
+    `closure` is data over estimate in the validation region. `observed` is None where data are
+    blind.
+    """
+
+    region: str
+    control: str
+    simulated: float
+    simulated_error: float
+    estimate: float
+    estimate_error: float
+    closure: float | None
+    closure_error: float | None
+    observed: float | None
+
+
+def transfer_rows(run: Run, *, unblind: bool) -> list[TransferRow]:
+    """Transfer factors from the first control region with data; nothing of a run without data."""
+    info = run.info
+    h = run.histograms[info.detector]
+    controls = [one for one in threshold_regions(info.regions) if one not in info.blind]
+    if not (info.data and controls) or yields(h, info.data, controls[0]).value <= 0:
+        return []
+    control = controls[0]
+    closure: Estimate | None = None
+    for tested in named(info.regions, "validation")[:1]:
+        if tested not in info.blind and (seen := yields(h, info.data, tested).value) > 0:
+            made = _transferred(run, h, tested, control, 0.0)
+            relative = float(np.hypot(1 / np.sqrt(seen), made.error / made.value))
+            closure = Estimate(seen / made.value, relative * seen / made.value)
+    missed = 0.0 if closure is None else max(abs(closure.value - 1), closure.error)
+    rows = []
+    for region in named(info.regions, "signal"):
+        found = _transferred(run, h, region, control, missed)
+        visible = unblind and region not in info.blind
+        rows.append(
+            TransferRow(
+                region, control, *yields(h, info.background, region), *found,
+                closure and closure.value, closure and closure.error,
+                yields(h, info.data, region).value if visible else None,
+            )
+        )  # fmt: skip
+    return rows
+
+
+def _transferred(run: Run, h: Histogram, region: str, control: str, closure: float) -> Estimate:
+    """Estimate of a region from the data of a control region."""
+    there, here = (yields(h, run.info.background, one) for one in (region, control))
+    return transfer_factor(
+        (there.value, there.error**2), (here.value, here.error**2),
+        yields(h, run.info.data, control).value, closure=closure,
+    )  # fmt: skip
 
 
 def _row(

@@ -8,6 +8,7 @@ The rule: numbers are written before figures. The folder stands in that of the r
     predictions.csv .md  background of each region as the control regions predict it
     events.csv .md       events before and after the fit
     abcd.csv .md         ABCD as a cross-check, if the run has scores event by event
+    transfer.csv .md     transfer factors from a control region, if the run has data
     pulls.csv .md  impacts.csv .md  groups.csv .md
     workspace-<signal>-<score>.json   HistFactory, for pyhf, cabinetry and others
     fit.json             protocol, remarks, versions
@@ -25,8 +26,8 @@ from typing import Any, NamedTuple
 from hepmtp.plotting import Caption, save
 from hepmtp.plotting.fit import channels, impacts, pulls, significances
 from hepmtp.report.attempts import Attempts
-from hepmtp.report.cross_checks import abcd_rows
-from hepmtp.report.info import RunInfo, versions, write_json
+from hepmtp.report.cross_checks import abcd_rows, transfer_rows
+from hepmtp.report.info import FigureText, RunInfo, versions, write_json
 from hepmtp.report.run_fit import NO_SCORE, FullFit, Run, RunFit
 from hepmtp.report.tables import rounded, write_csv, write_markdown
 from hepmtp.statistics.reference import check_workspace
@@ -107,8 +108,14 @@ def write_fit(run: Run, found: RunFit) -> Path:
             path.unlink()
     attempt = Attempts()
     scores = list(dict.fromkeys(one.score for one in found.full))
-    checks = attempt("the table of ABCD", lambda: abcd_rows(run, scores)) or []
-    for name, rows in (tables(run.info, found) | {"abcd": checks}).items():
+    checks: dict[str, Sequence[Any]] = {
+        "abcd": attempt("the table of ABCD", lambda: abcd_rows(run, scores)) or [],
+        "transfer": attempt(
+            "the table of transfer factors", lambda: transfer_rows(run, unblind=found.observed)
+        )
+        or [],
+    }
+    for name, rows in (tables(run.info, found) | checks).items():
         if rows:
             write_csv(folder / f"{name}.csv", rows, incomplete=bool(run.info.incomplete))
             note = " ".join(found.remarks) if name == "fit" else ""
@@ -116,26 +123,28 @@ def write_fit(run: Run, found: RunFit) -> Path:
     for one in found.full:
         check_workspace(one.workspace)
         write_json(folder / f"workspace-{_file(one)}.json", one.workspace)
-    write_json(
-        folder / "fit.json",
-        {
-            "protocol": found.protocol,
-            "remarks": found.remarks,
-            "observed": found.observed,
-            "versions": versions(("numpy", "scipy", "pyhf", "iminuit")),
-            "channels": {
-                one.score: [channel._asdict() for channel in one.channels] for one in found.full
-            },
+    kept: dict[str, Any] = {
+        "protocol": found.protocol,
+        "sentences": sentences(run.info, found),
+        "remarks": found.remarks,
+        "observed": found.observed,
+        "versions": versions(("numpy", "scipy", "pyhf", "iminuit")),
+        "channels": {
+            one.score: [channel._asdict() for channel in one.channels] for one in found.full
         },
-    )
+    }
+    write_json(folder / "fit.json", kept)
     caption = Caption(**(run.info.caption or {}))
+    figures: list[FigureText] = []
     for signal in dict.fromkeys(row.signal for row in found.rows):
         draw = partial(_draw_rows, folder, found, signal, caption)
-        attempt(f"the figure of significances for {signal}", draw)
+        figures += attempt(f"the figure of significances for {signal}", draw) or []
     for one in found.full:
         if one.score != NO_SCORE or all(other.score == NO_SCORE for other in found.full):
-            draw = partial(_draw, folder, run.info, one, found, caption)
-            attempt(f"the figures of the fit of {one.score}", draw)
+            drawing = partial(_draw, folder, run.info, one, found, caption)
+            figures += attempt(f"the figures of the fit of {one.score}", drawing) or []
+    kept["remarks"] = [*found.remarks, *attempt.remarks]
+    write_json(folder / "fit.json", kept | {"figures": figures})
     return folder
 
 
@@ -215,7 +224,7 @@ def _file(one: FullFit) -> str:
     return f"{one.result.signal}-{one.score}".replace("/", "_")
 
 
-def _draw_rows(folder: Path, found: RunFit, signal: str, caption: Caption) -> None:
+def _draw_rows(folder: Path, found: RunFit, signal: str, caption: Caption) -> list[FigureText]:
     rows = [row for row in found.rows if row.signal == signal]
     figure = significances(
         {row.score: (row.z, row.z_error) for row in rows},
@@ -223,17 +232,48 @@ def _draw_rows(folder: Path, found: RunFit, signal: str, caption: Caption) -> No
         title=signal,
         caption=caption,
     )
-    save(figure, folder, f"significance-{signal}".replace("/", "_"))
+    name = f"significance-{signal}".replace("/", "_")
+    save(figure, folder, name)
+    best, text = rows[0], f"Expected discovery significance of {signal} by each score."
+    return [
+        FigureText(
+            name,
+            f"{text} Grey: numbers of jets and b-jets alone, without any score. The error is that "
+            "of the simulated events.",
+            f"Bars, the longest {best.score}: {rounded(best.z, best.z_error)} sigma.",
+        )
+    ]
 
 
-def _draw(folder: Path, info: RunInfo, one: FullFit, found: RunFit, caption: Caption) -> None:
+def _draw(
+    folder: Path, info: RunInfo, one: FullFit, found: RunFit, caption: Caption
+) -> list[FigureText]:
     result, name = one.result, _file(one)
-    title = f"{result.signal}, {'data' if found.observed else 'expected'}"
-    save(pulls(result.pulls, title=title, caption=caption), folder, f"pulls-{name}")
-    save(impacts(result.impacts, title=title, caption=caption), folder, f"impacts-{name}")
+    what = "data" if found.observed else "expected"
+    title = f"{result.signal}, {what}"
+    of = f"the fit of {one.score} for {result.signal} ({what})"
+    drawn = []
     for after in (False, True):
         figure = channels(
             result.bins, result.signal, after=after, observed=found.observed, names=info.labels,
             content=info.content, caption=caption,
         )  # fmt: skip
-        save(figure, folder, f"{'after' if after else 'before'}-{name}")
+        when = "after" if after else "before"
+        drawn.append(FigureText(
+            f"{when}-{name}",
+            f"All bins of {of}, {when} it. The band is the uncertainty of the background.",
+            f"Stacked processes in {len(result.bins.channels)} bins of {len(one.channels)} "
+            "channels.",
+        ))  # fmt: skip
+        save(figure, folder, drawn[-1].name)
+    largest = result.impacts[0].parameter if result.impacts else "none"
+    drawn.append(FigureText(
+        f"pulls-{name}", f"Pulls and constraints of {of}.", "Points with errors, one a parameter.",
+    ))  # fmt: skip
+    save(pulls(result.pulls, title=title, caption=caption), folder, drawn[-1].name)
+    drawn.append(FigureText(
+        f"impacts-{name}", f"Impacts on the signal strength of {of}.",
+        f"Bars, the longest {largest}.",
+    ))  # fmt: skip
+    save(impacts(result.impacts, title=title, caption=caption), folder, drawn[-1].name)
+    return drawn

@@ -272,7 +272,7 @@ def _prepared(
         said.append(
             f"The histograms lack the variations {', '.join(lacking)}: numbers of jets and b-jets "
             "are taken from the simulation without an uncertainty, and every significance here is "
-            "too large. Run again with these variations."
+            "too large. Run again with --variations weights."
         )
     free = free_backgrounds(info.background, channels, uncertainties.free)
     said.append(

@@ -492,6 +492,54 @@ def _(place: Place) -> str:
     return page.resolve(strict=True).name
 
 
+# fit
+
+for _words, _option, _message in (
+    ("--signal 5top", "--signal", "name one of 4top"),
+    ("--detector mass", "--detector", "no histogram of 'mass'"),
+    ("--cross-section 10", "--cross-section", "expected a relative one"),
+    ("--cautious 10", "--cautious", "expected a relative one"),
+    ("--luminosity 2", "--luminosity", "expected a relative one"),
+    ("--free mass", "--free", "mass shall be free"),
+):
+
+    @commands(_subject("fit", _option), f"`hepmtp fit results {_words}`", refused=_message)
+    def _(place: Place, words: str = _words) -> None:
+        place.command("fit", _result(place), *words.split())
+
+
+_refused("fit", "RUN", ".", "not a finished run")
+
+
+def _fit(place: Place) -> Any:
+    """What a fit with all options keeps of them."""
+    path = _result(place) / "fit" / "fit.json"
+    if not path.exists():
+        words = "--signal 4top --detector ht --cross-section 0.2 --cautious 0.5 --luminosity 0.03"
+        words += " --free ttbarZ --hold-out --unblind"
+        place.command("fit", _result(place), *words.split())
+    return json.loads(path.read_text())
+
+
+for _option, _words, _key, _kept in (
+    ("--cross-section`, `--cautious", "--cross-section 0.2 --cautious 0.5", "cross-sections",
+     "[0.2, 0.5]"),
+    ("--luminosity", "--luminosity 0.03", "luminosity", "0.03"),
+    ("--free", "--free ttbarZ", "free", "['ttbarZ']"),
+    ("--hold-out", "--hold-out", "validation regions in the fit", "False"),
+):  # fmt: skip
+    commands(_subject("fit", _option), f"`{_words}`", works=_kept)(
+        lambda place, key=_key: str(_fit(place)["protocol"][key])
+    )
+commands(_subject("fit", "--unblind"), "`--unblind` on a run with data", works="observed")(
+    lambda place: "observed" if _fit(place)["observed"] else "expected"
+)
+commands(_subject("fit", "--signal`, `--detector"), "`--signal 4top --detector ht`",
+         works="4top with ht")(
+    lambda place: _fit(place)["sentences"][0].partition(":")[0]
+)  # fmt: skip
+
+
 # tokenizer-report and league
 
 for _words, _option, _message in (

@@ -50,9 +50,9 @@ class CrossFitted(BaseDetector):
     An event's fold (:func:`hepmtp.events.folds.fold_of`) says which training scores it. Signals and
     files that trained nothing go the same way, so that each event has one score for ever.
 
-    Trainings differ in the scale of their scores. Each score is brought to the scale of the first
-    training by a factor and a shift: both then have the same mean and standard deviation on
-    background events that neither has learned from and that neither fold holds.
+    Trainings differ in the scale of their scores. A factor and a shift bring each to the scale of
+    the first: mean and standard deviation are then the same. They come from background events that
+    neither of the two has learned from, and that are in neither's fold.
 
     Parameters
     ----------

@@ -63,8 +63,8 @@ def run_league(
     entries
         who takes part.
     folds
-        trainings of each entry and seed that are cross-fitted (3 or more), so that all events are
-        scored; 1 or 0: one training on 70 % of the background, scored on 30 % of all.
+        trainings of each entry and seed (3 or more), cross-fitted, so that all events are scored.
+        1 or 0: one training on 70 % of the background, scored on 30 % of all.
     stop
         only the first `stop` events of each file.
     published

@@ -34,7 +34,7 @@ from hepmtp.statistics.histograms import spectrum
 from processors.anomaly import AnomalyProcessor
 
 #: Particle types.
-JET, B, ELECTRON = 0, 1, 2
+JET, B, ELECTRON, POSITRON = 0, 1, 3, 2
 N = 20_000
 
 
@@ -308,22 +308,23 @@ def assert_normal(normal: Any, stretch: Callable[[Any], Any]) -> None:
 
 
 def test_columns_of_events_written_out() -> None:
+    """The pair of leptons has the mass of 100 GeV, within the window of the Z."""
     one = make_events(
         counts=[8, 0],
-        pt=[100.0] * 8,
+        pt=[700 / 6] * 6 + [50.0] * 2,
         eta=[0.0] * 8,
-        phi=[0.0] * 8,
-        energy=[100.0] * 8,
-        type=[JET] * 3 + [B] * 3 + [ELECTRON] * 2,
+        phi=[0.0] * 7 + [np.pi],
+        energy=[700 / 6] * 6 + [50.0] * 2,
+        type=[JET] * 3 + [B] * 3 + [ELECTRON, POSITRON],
         met=[0.0, 0.0],
         met_phi=[0.0, 0.0],
     )
     x = conditions(one)
-    np.testing.assert_allclose(x, [[6, 3, 2, np.log(800)], [0, 0, 0, 0]])
+    np.testing.assert_allclose(x, [[6, 3, 2, 1, np.log(800)], [0, 0, 0, 0, 0]])
     columns = basis(x)
     a, v, h, u = 1.0, 1.5, np.log(800) - 6.2, -0.4
     expected = [1, a, v, h, u, a * a, v * v, h * h, a * v, a * h, v * h, u * a, u * v, u * h]
-    expected += [h**3, 0, 0, 0, 1, a, h, 0, 0]
+    expected += [h**3, 0, 0, 0, 1, a, h, 0, 0, 1, a, v, h]
     np.testing.assert_allclose(columns[:, 0], expected)
     np.testing.assert_allclose(
         linear(np.arange(len(expected)), columns)[0], np.arange(len(expected)) @ expected
@@ -333,7 +334,8 @@ def test_columns_of_events_written_out() -> None:
 def test_mean_and_spread_are_found() -> None:
     rng = np.random.default_rng(3)
     x = np.stack([rng.integers(3, 11, 40_000), rng.integers(1, 4, 40_000)], axis=1).astype(float)
-    x = np.concatenate([x, np.full((len(x), 1), 2.0), rng.normal(6.2, 0.3, (len(x), 1))], axis=1)
+    lepton, z, log_ht = np.full(len(x), 2.0), np.zeros(len(x)), rng.normal(6.2, 0.3, len(x))
+    x = np.column_stack([x, lepton, z, log_ht])
     columns = basis(x)
     mean, spread = 0.3 * (x[:, 0] - 5), 0.5 + 0.1 * (x[:, 0] - 5)
     y = mean + np.maximum(spread, 0.3) * rng.normal(size=len(x))

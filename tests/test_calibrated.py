@@ -13,7 +13,7 @@ from coffea.processor import accumulate
 from contracts import check_detector, no_particles
 
 from hepmtp.detectors import BaseDetector, load_detector, score_axis, training_events
-from hepmtp.detectors.calibrated.detector import BINS, END, Calibrated
+from hepmtp.detectors.calibrated.detector import BINS, END, Calibrated, counts
 from hepmtp.detectors.calibrated.quantile import (
     ConditionalTail,
     NormalScores,
@@ -24,8 +24,10 @@ from hepmtp.detectors.calibrated.quantile import (
     linear,
 )
 from hepmtp.detectors.combination import Combination
+from hepmtp.detectors.cross_fitted import CrossFitted
 from hepmtp.detectors.observables import Observable
 from hepmtp.errors import NotFittedError, OptionError, StorageError, TrainingError
+from hepmtp.events.folds import fold_of
 from hepmtp.events.observables import n_b, n_jets
 from hepmtp.events.record import make_events, with_metadata
 from hepmtp.events.split import split_of, trained_by
@@ -377,3 +379,30 @@ def test_a_run_fills_the_replicas_of_background(background: Any) -> None:
         assert shares(h, region, datasets=[dataset], replicas=replicas).replicas.shape[0] == 2
     both = [spectrum(replicas, dataset, "CR", name).values(flow=True) for name in names]
     assert (both[0] != both[1]).any()
+
+
+def test_cross_fitted_replicas_are_those_of_the_members(background: Any) -> None:
+    found = CrossFitted(Calibrated(Observable("met"), bootstrap=2), folds=3).fit(background)
+    replicas = found.replicas
+    assert replicas is not None
+    fold, each = fold_of(background, 3), replicas(background)
+    for number, member in enumerate(found.members_):
+        assert isinstance(member, Calibrated)
+        mine = background[fold == number]
+        np.testing.assert_array_equal(each[:, fold == number], member.replicas(mine))
+        np.testing.assert_array_equal(found.score(mine), member.score(mine))
+    assert CrossFitted(Observable("met"), folds=3).replicas is None
+    with pytest.raises(OptionError, match=r"met is fitted already, to events of all folds"):
+        CrossFitted(Calibrated(Observable("met").fit(background)), folds=3).fit(background)
+    processor = AnomalyProcessor([found])
+    assert set(processor.process(background[:200])["replicas"]) == {"met_calibrated"}
+
+
+def test_a_bootstrap_takes_an_event_alike_wherever_it_is() -> None:
+    events = made_of(9, 50_000)
+    found = counts(events, 7)
+    np.testing.assert_array_equal(counts(events[::3], 7), found[::3])
+    assert (counts(events, 8) != found).any()
+    expected = np.exp(-1.0) / np.array([1, 1, 2, 6])
+    np.testing.assert_allclose(np.bincount(found)[:4] / len(found), expected, atol=0.01)
+    assert found.mean() == pytest.approx(1.0, abs=0.02)

@@ -54,7 +54,7 @@ Method = Callable[["Sample", Floats], Callable[["Sample", Floats], Floats]]
 
 
 class Sample(NamedTuple):
-    """Events with what a calibration reads, shapes (n_events,) and (n_events, 4)."""
+    """Events with what a calibration reads, shapes (n_events,) and (n_events, 5)."""
 
     events: ak.Array
     dataset: Any
@@ -125,7 +125,7 @@ def four_classes(known: Sample, scores: Floats) -> Callable[[Sample, Floats], Fl
     """Linear models of mean and spread in 14 columns; ranks in four classes."""
 
     def columns(of: Sample) -> Floats:
-        jets, b, leptons, log_ht = of.x.T
+        jets, b, leptons, _, log_ht = of.x.T
         a, v, u, h = jets - 5, b - 1.5, leptons - 2.4, log_ht - 6.2
         one = np.ones_like(a)
         first = [one, a, v, h, a * a, v * v, h * h, a * v, a * h, v * h]

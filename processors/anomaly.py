@@ -190,7 +190,7 @@ class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
         replicas = {
             one.name: book(self.axes[one.name], name=one.name)
             for one in self.detectors
-            if hasattr(one, "replicas")
+            if getattr(one, "replicas", None) is not None
         }
         return {"scores": scores, "variables": variables, "replicas": replicas}
 

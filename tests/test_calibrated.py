@@ -13,7 +13,7 @@ from coffea.processor import accumulate
 from contracts import check_detector, no_particles
 
 from hepmtp.detectors import BaseDetector, load_detector, score_axis, training_events
-from hepmtp.detectors.calibrated.detector import BINS, END, Calibrated
+from hepmtp.detectors.calibrated.detector import BINS, END, Calibrated, counts
 from hepmtp.detectors.calibrated.quantile import (
     ConditionalTail,
     NormalScores,
@@ -24,8 +24,10 @@ from hepmtp.detectors.calibrated.quantile import (
     linear,
 )
 from hepmtp.detectors.combination import Combination
+from hepmtp.detectors.cross_fitted import CrossFitted
 from hepmtp.detectors.observables import Observable
 from hepmtp.errors import NotFittedError, OptionError, StorageError, TrainingError
+from hepmtp.events.folds import fold_of
 from hepmtp.events.observables import n_b, n_jets
 from hepmtp.events.record import make_events, with_metadata
 from hepmtp.events.split import split_of, trained_by
@@ -34,7 +36,7 @@ from hepmtp.statistics.histograms import spectrum
 from processors.anomaly import AnomalyProcessor
 
 #: Particle types.
-JET, B, ELECTRON = 0, 1, 2
+JET, B, ELECTRON, POSITRON = 0, 1, 3, 2
 N = 20_000
 
 
@@ -308,22 +310,23 @@ def assert_normal(normal: Any, stretch: Callable[[Any], Any]) -> None:
 
 
 def test_columns_of_events_written_out() -> None:
+    """The pair of leptons has the mass of 100 GeV, within the window of the Z."""
     one = make_events(
         counts=[8, 0],
-        pt=[100.0] * 8,
+        pt=[700 / 6] * 6 + [50.0] * 2,
         eta=[0.0] * 8,
-        phi=[0.0] * 8,
-        energy=[100.0] * 8,
-        type=[JET] * 3 + [B] * 3 + [ELECTRON] * 2,
+        phi=[0.0] * 7 + [np.pi],
+        energy=[700 / 6] * 6 + [50.0] * 2,
+        type=[JET] * 3 + [B] * 3 + [ELECTRON, POSITRON],
         met=[0.0, 0.0],
         met_phi=[0.0, 0.0],
     )
     x = conditions(one)
-    np.testing.assert_allclose(x, [[6, 3, 2, np.log(800)], [0, 0, 0, 0]])
+    np.testing.assert_allclose(x, [[6, 3, 2, 1, np.log(800)], [0, 0, 0, 0, 0]])
     columns = basis(x)
     a, v, h, u = 1.0, 1.5, np.log(800) - 6.2, -0.4
     expected = [1, a, v, h, u, a * a, v * v, h * h, a * v, a * h, v * h, u * a, u * v, u * h]
-    expected += [h**3, 0, 0, 0, 1, a, h, 0, 0]
+    expected += [h**3, 0, 0, 0, 1, a, h, 0, 0, 1, a, v, h]
     np.testing.assert_allclose(columns[:, 0], expected)
     np.testing.assert_allclose(
         linear(np.arange(len(expected)), columns)[0], np.arange(len(expected)) @ expected
@@ -333,7 +336,8 @@ def test_columns_of_events_written_out() -> None:
 def test_mean_and_spread_are_found() -> None:
     rng = np.random.default_rng(3)
     x = np.stack([rng.integers(3, 11, 40_000), rng.integers(1, 4, 40_000)], axis=1).astype(float)
-    x = np.concatenate([x, np.full((len(x), 1), 2.0), rng.normal(6.2, 0.3, (len(x), 1))], axis=1)
+    lepton, z, log_ht = np.full(len(x), 2.0), np.zeros(len(x)), rng.normal(6.2, 0.3, len(x))
+    x = np.column_stack([x, lepton, z, log_ht])
     columns = basis(x)
     mean, spread = 0.3 * (x[:, 0] - 5), 0.5 + 0.1 * (x[:, 0] - 5)
     y = mean + np.maximum(spread, 0.3) * rng.normal(size=len(x))
@@ -375,3 +379,30 @@ def test_a_run_fills_the_replicas_of_background(background: Any) -> None:
         assert shares(h, region, datasets=[dataset], replicas=replicas).replicas.shape[0] == 2
     both = [spectrum(replicas, dataset, "CR", name).values(flow=True) for name in names]
     assert (both[0] != both[1]).any()
+
+
+def test_cross_fitted_replicas_are_those_of_the_members(background: Any) -> None:
+    found = CrossFitted(Calibrated(Observable("met"), bootstrap=2), folds=3).fit(background)
+    replicas = found.replicas
+    assert replicas is not None
+    fold, each = fold_of(background, 3), replicas(background)
+    for number, member in enumerate(found.members_):
+        assert isinstance(member, Calibrated)
+        mine = background[fold == number]
+        np.testing.assert_array_equal(each[:, fold == number], member.replicas(mine))
+        np.testing.assert_array_equal(found.score(mine), member.score(mine))
+    assert CrossFitted(Observable("met"), folds=3).replicas is None
+    with pytest.raises(OptionError, match=r"met is fitted already, to events of all folds"):
+        CrossFitted(Calibrated(Observable("met").fit(background)), folds=3).fit(background)
+    processor = AnomalyProcessor([found])
+    assert set(processor.process(background[:200])["replicas"]) == {"met_calibrated"}
+
+
+def test_a_bootstrap_takes_an_event_alike_wherever_it_is() -> None:
+    events = made_of(9, 50_000)
+    found = counts(events, 7)
+    np.testing.assert_array_equal(counts(events[::3], 7), found[::3])
+    assert (counts(events, 8) != found).any()
+    expected = np.exp(-1.0) / np.array([1, 1, 2, 6])
+    np.testing.assert_allclose(np.bincount(found)[:4] / len(found), expected, atol=0.01)
+    assert found.mean() == pytest.approx(1.0, abs=0.02)

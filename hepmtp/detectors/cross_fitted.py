@@ -6,10 +6,10 @@ that has not seen it. Nothing is left to split, and no weight is scaled up.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import awkward as ak
 import numpy as np
@@ -195,6 +195,21 @@ class CrossFitted(BaseDetector):
             if mine.any():
                 scores[mine] = member.score(events[mine]) * factor + shift
         return scores
+
+    @property
+    def replicas(self) -> Callable[[ak.Array], Floats] | None:
+        """Scores by each replica of calibrated members, (n_replicas, n_events); None for others."""
+        return self._replicas if hasattr(self._one, "replicas") else None
+
+    def _replicas(self, events: ak.Array) -> Floats:
+        events = as_events(events)
+        fold, members = fold_of(events, self.folds), cast("tuple[Any, ...]", self.members_)
+        found = np.empty((len(members[0].replicas(events[:0])), len(events)))
+        for index, member in enumerate(members):
+            mine = fold == index
+            if mine.any():
+                found[:, mine] = member.replicas(events[mine])
+        return found
 
     def save(self, path: str | Path) -> None:
         """Write scales and axes to a folder, and each member to a folder within it."""

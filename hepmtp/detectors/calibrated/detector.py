@@ -6,7 +6,7 @@ control region predicts a signal region. What makes a signal strange by these al
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -19,6 +19,7 @@ from hepmtp.detectors import (
     BaseDetector,
     Detector,
     axis_from,
+    in_fold,
     is_fitted,
     load_detector,
     plain_axis,
@@ -36,11 +37,14 @@ from hepmtp.detectors.calibrated.quantile import (
 )
 from hepmtp.errors import OptionError, check_protocol, fitted
 from hepmtp.events.entering import as_events
-from hepmtp.events.ragged import Floats
+from hepmtp.events.folds import Fold, hashed, uniform
+from hepmtp.events.ragged import Floats, Ints
 from hepmtp.events.split import joined, trained_by
 
 #: Bins and end of the axis: the shares 0.5, 0.1, 0.02 and 0.01 are edges to 0.3 %.
 BINS, END = 80, 4.0
+#: Stream of an event's random bits from which those of the replicas begin.
+REPLICA = 1_000_000
 
 
 @dataclass(eq=False)
@@ -151,11 +155,16 @@ class Calibrated(BaseDetector):
         self.normal_ = NormalScores.fit(scores, weight)
         y, columns = self.normal_(scores), basis(np.clip(x, *self.range_))
         check_left(y, columns, weight, self.detector.name)
-        samples = [weight, *(weight * rng.poisson(1.0, len(y)) for _ in range(self.bootstrap))]
+        streams = REPLICA + self.bootstrap * self.seed + np.arange(self.bootstrap)
+        samples = [weight, *(weight * counts(training, int(one)) for one in streams)]
         self.fits_ = tuple(ConditionalTail.fit(y, columns, one) for one in samples)
         label = rf"$-\log_{{10}}\,p$ of {self.detector.axis.label} given jets, b, $H_T$, leptons"
         self.axis_ = Regular(BINS, 0.0, END, name="score", label=label)
         return self
+
+    def in_fold(self, fold: Fold) -> Self:
+        """The calibration of what the detector is for this fold."""
+        return replace(self, detector=in_fold(self.detector, fold))
 
     def score(self, events: ak.Array) -> Floats:
         """-log10 of the calibrated share of each event, 0 or more, shape (n_events,)."""
@@ -208,3 +217,13 @@ class Calibrated(BaseDetector):
         columns = basis(np.clip(conditions(events), *limits))
         found = [one(y, columns) for one in fits]
         return np.stack(found) if found else np.empty((0, len(y)))
+
+
+def counts(events: ak.Array, stream: int) -> Ints:
+    """How often a bootstrap takes each event, shape (n_events,): Poisson's law of mean 1.
+
+    It is the event's own number, so that trainings with common events resample them alike.
+    """
+    probability = np.exp(-1.0) / np.cumprod([1.0, *range(1, 20)])
+    found = np.searchsorted(np.cumsum(probability), uniform(hashed(events, stream)), side="right")
+    return np.asarray(found, dtype=np.int64)

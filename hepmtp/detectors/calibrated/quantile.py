@@ -27,12 +27,13 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from hepmtp.errors import TrainingError
+from hepmtp.events.dileptons import has_z
 from hepmtp.events.observables import ht, n_b, n_jets, n_leptons
 from hepmtp.events.ragged import Floats
 
-#: What the score is compared at: numbers of jets, b-jets and leptons (above these they count as
-#: so many), and HT, as the logarithm of GeV.
-CONDITIONS: dict[str, float] = {"n_jets": 10, "n_b": 4, "n_leptons": 3, "log_ht": np.inf}
+#: What the score is compared at, as far as regions cut on it: numbers of jets, b-jets and leptons
+#: (above these they count as so many), a pair of leptons from a Z, and HT, as the logarithm of GeV.
+CONDITIONS: dict[str, float] = {"n_jets": 10, "n_b": 4, "n_leptons": 3, "z": 1, "log_ht": np.inf}
 #: Rounds of least squares, and the least spread as a share of the mean absolute residual.
 ROUNDS, FLOOR = 3, 0.15
 #: Effective events that the far end of a tail is not resolved within, and the share of events that
@@ -47,14 +48,16 @@ LEFT = 0.1
 
 
 def conditions(events: ak.Array) -> Floats:
-    """Jets, b-jets, leptons and ln(HT / GeV) of each event, shape (n_events, 4).
+    """Jets, b-jets, leptons, Z and ln(HT / GeV) of each event, shape (n_events, 5).
 
-    Large numbers are cut as `CONDITIONS` says; HT below 1 GeV counts as 1 GeV.
+    Z is 1 for a pair of leptons with its mass (:mod:`hepmtp.events.dileptons`). Large numbers are
+    cut as `CONDITIONS` says; HT below 1 GeV counts as 1 GeV.
     """
     columns = (
         n_jets(events),
         n_b(events),
         n_leptons(events),
+        has_z(events),
         np.log(np.maximum(ht(events), 1.0)),
     )
     found = np.stack([np.asarray(one, dtype=np.float64) for one in columns], axis=1)
@@ -62,12 +65,12 @@ def conditions(events: ak.Array) -> Floats:
 
 
 def basis(x: Floats) -> Floats:
-    """Columns of the linear models, shape (n_columns, n_events), of conditions (n_events, 4).
+    """Columns of the linear models, shape (n_columns, n_events), of conditions (n_events, 5).
 
-    All products of two conditions, the cube of ln HT, and steps: one b-jet or none, three or more,
-    each with jets and HT.
+    All products of two of jets, b-jets, leptons and ln HT, the cube of ln HT, and steps: one b-jet
+    or none, three or more, and a Z, each with jets and HT.
     """
-    jets, b, leptons, log_ht = x.T
+    jets, b, leptons, z, log_ht = x.T
     a, h, v, u = jets - 5.0, log_ht - 6.2, b - 1.5, leptons - 2.4
     few, many, three = (b <= 1) * 1.0, (b >= 3) * 1.0, (leptons >= 3) * 1.0
     return np.stack(
@@ -75,6 +78,7 @@ def basis(x: Floats) -> Floats:
             *(np.ones_like(a), a, v, h, u),
             *(a * a, v * v, h * h, a * v, a * h, v * h, u * a, u * v, u * h, h**3),
             *(few, few * a, few * h, many, many * a, many * h, many * three, b * three),
+            *(z, z * a, z * v, z * h),
         ]
     )
 

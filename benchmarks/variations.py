@@ -91,18 +91,25 @@ def making(variation: Variation, parts: Sequence[Any]) -> float:
     return 1e6 * seconds(make) / sum(map(len, parts))
 
 
-def cost(plain: AnomalyProcessor, varied: AnomalyProcessor, *, rounds: int = 3) -> float:
-    """CPU time of a run with `varied` over that of one with `plain`, on the embedded sample.
+def cost(plain: AnomalyProcessor, varied: AnomalyProcessor, *, rounds: int = 4) -> Estimate:
+    """CPU time of runs with `varied` over that of runs with `plain`, on the embedded sample.
 
-    Of each the shortest of some runs counts; they take turns, for a busy machine changes its speed.
+    Both take turns on each data set, for a busy machine changes its speed. The ratio is the median
+    of the pairs, its error that of the median.
     """
-    found: dict[str, list[float]] = {"plain": [], "varied": []}
+    ratios = []
     with make_executor("iterative", status=False) as executor:
-        runner, files = HepRunner(executor), fileset(embedded())
+        runner = HepRunner(executor)
         for _ in range(rounds):
-            for name, processor in (("plain", plain), ("varied", varied)):
-                found[name].append(seconds(lambda one=processor: runner(files, one), 1))
-    return min(found["varied"]) / min(found["plain"])
+            for dataset in embedded():
+                files = fileset([dataset])
+                first, second = (
+                    seconds(lambda one=one, files=files: runner(files, one), 1)
+                    for one in (plain, varied)
+                )
+                ratios.append(second / first)
+    low, middle, high = np.quantile(ratios, [0.16, 0.5, 0.84])
+    return Estimate(float(middle), float(1.25 * (high - low) / 2 / np.sqrt(len(ratios))))
 
 
 def cost_of_weights(detector: MaskedTokenDetector) -> tuple[float, str]:
@@ -111,9 +118,10 @@ def cost_of_weights(detector: MaskedTokenDetector) -> tuple[float, str]:
     detectors: list[Any] = [detector, *(Observable(name).fit(some) for name in OBSERVABLES)]
     weights = variations_named(["weights"])
     ratio = cost(AnomalyProcessor(detectors), AnomalyProcessor(detectors, variations=weights))
-    return ratio, (
+    return ratio.value, (
         f"A run of {len(detectors)} detectors with {len(weights)} weight variations takes "
-        f"{ratio:.2f} times the CPU time of one without (at most {MOST:g})."
+        f"{ratio.value:.2f} +- {ratio.error:.2f} times the CPU time of one without (at most "
+        f"{MOST:g})."
     )
 
 

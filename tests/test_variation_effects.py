@@ -98,9 +98,9 @@ def test_quantiles_with_weights() -> None:
 
 def test_a_weight_variation_by_hand(table: LookupTokenizer) -> None:
     detector = Observable("n_jets")
-    events = jets([[40.0]] * 60 + [[40.0] * 3] * 40, weight=0.5)
+    events = jets([[40.0]] * 600 + [[40.0] * 3] * 400, weight=0.5)
     up, down = found(detector, [events], STEP, quantiles=(0.5,), tokenizer=table)
-    # 60 events count 1, 40 count 1.5^2
+    # 600 events count 1, 400 count 1.5^2
     assert up.category == "step_up"
     assert up.sum_change.value == pytest.approx((60 + 40 * 2.25) / 100 - 1)
     assert down.sum_change.value == pytest.approx((60 + 40 / 2.25) / 100 - 1)
@@ -108,13 +108,13 @@ def test_a_weight_variation_by_hand(table: LookupTokenizer) -> None:
     assert down.quantile_changes[0].value == 0.0
     assert up.moved is None
     # events fluctuate together: the error is that of the share of three-jet events
-    share = 1.25 * np.sqrt(0.4 * 0.6 / 100)
+    share = 1.25 * np.sqrt(0.4 * 0.6 / 1000)
     assert up.sum_change.error == pytest.approx(share, rel=0.25)
 
 
 def test_an_object_variation_by_hand(table: LookupTokenizer) -> None:
     detector = Observable("ht")
-    events = jets([[48.0, 30.0], [100.0], [20.0, 20.0, 20.0]] * 20)
+    events = jets([[48.0, 30.0], [100.0], [20.0, 20.0, 20.0]] * 300)
     up, down = found(detector, [events], SCALE, quantiles=(0.1, 0.5, 0.9), tokenizer=table)
     assert [one.value for one in up.quantile_changes] == pytest.approx([6.0, 7.8, 10.0])
     assert [one.value for one in down.quantile_changes] == pytest.approx([-6.0, -7.8, -10.0])
@@ -129,12 +129,12 @@ def hard(events: Any) -> Any:
 
 def test_a_shift_brings_events_into_a_region() -> None:
     region = Region("hard", "hard", hard)
-    events = jets([[48.0], [60.0], [52.0], [70.0]] * 30, weight=2.0)
-    up, down = found(Observable("ht"), [events], SCALE, region=region, quantiles=(0.5,))
+    events = jets([[48.0], [60.0], [52.0], [70.0]] * 500, weight=2.0)
+    up, down = found(Observable("ht"), [events], SCALE, region=region, quantiles=(0.6,))
     assert up.sum_change.value == pytest.approx(1 / 3)
     assert down.sum_change.value == pytest.approx(-1 / 3)
-    # 52, 60, 70 become 52.8, 57.2, 66, 77: the median lies between two of them
-    assert up.quantile_changes[0].value == pytest.approx((57.2 + 66) / 2 - 60)
+    # 52, 60, 70 become 52.8, 57.2, 66, 77: of three the second, of four the third
+    assert up.quantile_changes[0].value == pytest.approx(66 - 60)
 
 
 def test_each_data_set_is_varied_on_its_own() -> None:

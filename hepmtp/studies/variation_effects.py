@@ -88,7 +88,9 @@ def effects(
     tokenizer
         fitted; also give the share of moved tokens of the events of the region.
     quantiles, samples
-        of the score; bootstrap samples (Poisson, each event with all its variations).
+        of the score; bootstrap samples (Poisson, each event with all its variations). The change of
+        a quantile is the mean of those of the samples: that of the events themselves would jump
+        where they happen to be far apart.
 
     Raises
     ------
@@ -123,10 +125,10 @@ def effects(
                     )
             second = after.summary(drawn, quantiles, one.category(direction))
             changes = np.column_stack([second[:, 0] / first[:, 0] - 1, (second - first)[:, 1:]])
-            sums, *places = (
-                Estimate(float(column[0]), float(column[1:].std())) for column in changes.T
-            )
-            found.append(Effect(one.category(direction), share, sums, tuple(places)))
+            sums, *places = changes.T
+            sum_change = Estimate(float(sums[0]), float(sums[1:].std()))
+            of_quantiles = (Estimate(float(x[1:].mean()), float(x[1:].std())) for x in places)
+            found.append(Effect(one.category(direction), share, sum_change, tuple(of_quantiles)))
     return found
 
 

@@ -5,7 +5,7 @@ constraints. The true strength should lie in the interval in 68.3 % of the toys.
 file, and a second call goes on. A strength is not negative, so intervals may end at 0.
 
     hepmtp run ... --output results
-    python benchmarks/coverage.py results --toys 500 --out benchmarks/results/coverage.md
+    python benchmarks/interval_coverage.py results --toys 500 --out benchmarks/results/coverage.md
 """
 
 from __future__ import annotations

@@ -15,13 +15,13 @@ from hepmtp.detectors.combination import (
     _rank,
     _tail,
     background_ranks,
-    plain_observables,
 )
 from hepmtp.detectors.deep_svdd import DeepSVDD
 from hepmtp.detectors.ecod import ECOD
 from hepmtp.detectors.event_network import NetworkTraining
 from hepmtp.detectors.observables import Observable
 from hepmtp.errors import NotFittedError, OptionError, StorageError
+from hepmtp.run.rivals import plain_observables
 
 
 @pytest.fixture(scope="module")

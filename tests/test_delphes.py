@@ -366,7 +366,7 @@ def test_unknown_layouts_are_described(tmp_path: Path, shared: Path) -> None:
     groups = three_events()
     del groups["MissingET"]
     with pytest.raises(
-        ReadError, match=r"found: Delphes with 23 branches \(.*; Delphes needs MissingET\.MET too\)"
+        ReadError, match=r"found: Delphes with 23 branches \(.*; Delphes needs MissingET\.MET too: "
     ):
         reader_name(write(tmp_path / "sim.root", groups))
     with pytest.raises(

@@ -28,7 +28,6 @@ from hepmtp.detectors import (
     trained_on,
     training_events,
 )
-from hepmtp.detectors.observables import Observable
 from hepmtp.errors import OptionError, check_protocol, fitted
 from hepmtp.events.folds import Fold
 from hepmtp.events.ragged import Floats
@@ -181,12 +180,6 @@ class Combination(BaseDetector):
             "avg": np.mean,
         }
         return np.asarray(combine[self.rule](r, axis=0), dtype=np.float64)
-
-
-def plain_observables() -> Combination:
-    """Fisher's combination of n_jets, n_b, HT and MET, what a model has to beat."""
-    members = [Observable(name) for name in ("n_jets", "n_b", "ht", "met")]
-    return Combination(members, "fisher", "observables")
 
 
 def background_ranks(values: Floats) -> Floats:

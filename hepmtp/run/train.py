@@ -21,7 +21,6 @@ from hepmtp.datasets.manifest import Dataset
 from hepmtp.detectors import Detector, training_events
 from hepmtp.detectors.calibrated.detector import Calibrated
 from hepmtp.detectors.calibrated.quantile import FEWEST
-from hepmtp.detectors.combination import plain_observables
 from hepmtp.detectors.cross_fitted import CrossFitted, checkpoint_of
 from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
 from hepmtp.detectors.observables import OBSERVABLES, Observable
@@ -33,6 +32,7 @@ from hepmtp.events.regions import Region, sideband_of
 from hepmtp.events.split import joined
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.run.proportions import first_events, in_proportion
+from hepmtp.run.rivals import plain_observables
 from hepmtp.run.runner import HepRunner
 from hepmtp.statistics.accounting import incomplete
 from hepmtp.tokenizers import Tokenizer

@@ -13,12 +13,12 @@ from typing import Any
 
 from hepmtp import storage
 from hepmtp.detectors import Detector
-from hepmtp.detectors.combination import plain_observables
 from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
 from hepmtp.detectors.observables import OBSERVABLES, Observable
 from hepmtp.detectors.token_rarity import TokenRarity
 from hepmtp.errors import OptionError
 from hepmtp.models.masked import ModelOptions, Output
+from hepmtp.run.rivals import plain_observables
 from hepmtp.studies.league.entry import Entry, Kind, Make, entry_of, made_of, tiny
 from hepmtp.tokenizers.lookup import PRESETS, LookupTokenizer
 from hepmtp.training.masking import TrainingOptions

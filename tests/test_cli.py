@@ -176,7 +176,7 @@ def test_convert_stops_at_a_bad_line_unless_told_to_skip_it(
 
 def test_train_writes_every_detector(detectors: Path) -> None:
     names = {"masked_token", "masked_token_calibrated", "token_rarity"}
-    names |= {"multiplicity", "n_jets", "n_b", "ht", "met"}
+    names |= {"multiplicity", "n_jets", "n_b", "ht", "met", "observables"}
     assert {folder.name for folder in detectors.iterdir()} == names
     assert all(load_detector(detectors / name).name == name for name in names)
 
@@ -254,7 +254,8 @@ def test_run_takes_single_detectors_and_forms(files: Path, detectors: Path, tmp_
         "iterative",
     ]
     assert hepmtp("run", files / "ttbarZ.csv", *words, "-o", tmp_path / "run") == 0
-    assert sorted(load(tmp_path / "run" / "histograms.json")) == ["ht", "masked_token_mean"]
+    filled = load(tmp_path / "run" / "histograms.json")
+    assert sorted(filled) == ["ht", "masked_token_mean", "n_b", "n_jets"]
     assert read_info(tmp_path / "run").detector in {"ht", "masked_token_mean"}
 
 
@@ -378,7 +379,7 @@ def test_compare_names_what_is_unknown(
         capsys, "compare", results, "--detector", "mass"
     )
     assert "no region XX; it has CR" in fails(capsys, "compare", results, "--regions", "SR", "XX")
-    assert "it has CR, SR, VR, preselection" in fails(
+    assert "it has CR, CR1b, SR, SR_2b, SR_3b, VR, preselection, ttW+, ttW-, ttZ" in fails(
         capsys, "compare", results, "--regions", "tight", "loose"
     )
     assert "not a finished run" in fails(capsys, "compare", tmp_path)
@@ -394,11 +395,11 @@ def test_compare_takes_its_regions_from_the_run(
     assert capsys.readouterr().out.startswith("background, shape in SR against CR: ")
     assert (results / "n_b-SR-CR.csv").is_file()
     content = json.loads((results / "run.json").read_text())
-    content["regions"] = [[*one[:3], ""] for one in content["regions"]]
+    content["regions"] = [[*one[:3], "", *one[4:]] for one in content["regions"]]
     (tmp_path / "run.json").write_text(json.dumps(content))
     (tmp_path / "histograms.json").write_bytes((results / "histograms.json").read_bytes())
     error = fails(capsys, "compare", tmp_path)
-    assert "no signal and control region: name two of preselection, CR, VR, SR with" in error
+    assert "no signal and control region: name two of preselection, CR, VR, SR, ttW+" in error
 
 
 def test_report_makes_the_page_again(

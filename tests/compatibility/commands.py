@@ -297,7 +297,7 @@ def _said(place: Place) -> str:
 
 _EPOCH = "trained for 1 epochs"
 _TRAINED: tuple[tuple[str, str, str, _Check], ...] = (
-    ("--output", "-o detectors", "7 detectors",
+    ("--output", "-o detectors", "8 detectors",
      lambda place: f"{len(list(_trained(place)[0].iterdir()))} detectors"),
     ("--epochs", "--epochs 1", _EPOCH, _said),
     ("--files", "--files mine=list.txt", _EPOCH, _said),
@@ -336,6 +336,7 @@ _run_refused("--output", "--output tt.csv", "tt.csv")
 _run_refused("--luminosity", "--luminosity 300", "no cross-section")
 _run_refused("--luminosity", "--luminosity 59740", "looks like 1/pb")
 _run_refused("--bins", "--bins 0", "greater than or equal to")
+_run_refused("--variations", "--variations jes", "variation 'jes' is unknown; there are all,")
 _run_refused("--range", "--range 10,0", "expected LOW below HIGH")
 _run_refused("--range", "--range mass=0,10", "the scores are ht")
 _run_refused("--chunksize", "--chunksize 0", "greater than or equal to")
@@ -356,6 +357,7 @@ def _result(place: Place) -> Path:
         fileset = place.files.folder / "fs.json"
         fileset.write_text(json.dumps(content))
         words = "--luminosity 300 --bins 12 --range 0,3000 --unblind --chunksize 250"
+        words += " --variations b_step,jet_step7"
         words += " --executor iterative"
         place.command("run", fileset, "-d", SAVED / "ht", "-o", folder, *words.split())
     return folder
@@ -383,6 +385,8 @@ _RUN: tuple[tuple[str, str, str, _Check], ...] = (
     ("--bins", "--bins 12", "12 bins", lambda place: f"{len(_axis(place))} bins"),
     ("--range", "--range 0,3000", "from 0 to 3000",
      lambda place: f"from {_axis(place).edges[0]:g} to {_axis(place).edges[-1]:g}"),
+    ("--variations", "--variations b_step,jet_step7", "b_step, jet_step7",
+     lambda place: ", ".join(_json(place, "run.json")["variations"])),
     ("--unblind", "--unblind", "data-SR.png",
      lambda place: (_result(place) / "figures" / "data-SR.png").resolve(strict=True).name),
     ("--chunksize", "--chunksize 250", "3 chunks of 600 events",

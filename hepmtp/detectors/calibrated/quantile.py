@@ -67,8 +67,8 @@ def conditions(events: ak.Array) -> Floats:
 def basis(x: Floats) -> Floats:
     """Columns of the linear models, shape (n_columns, n_events), of conditions (n_events, 5).
 
-    All products of two of jets, b-jets, leptons and ln HT, the cube of ln HT, and steps: one b-jet
-    or none, three or more, and a Z, each with jets and HT.
+    All products of two of jets, b-jets, leptons and ln HT, and the cube of ln HT. Steps are at one
+    b-jet or none, three or more, and a Z, each with jets and HT.
     """
     jets, b, leptons, z, log_ht = x.T
     a, h, v, u = jets - 5.0, log_ht - 6.2, b - 1.5, leptons - 2.4

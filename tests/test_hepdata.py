@@ -284,11 +284,11 @@ def test_tables_of_the_run_are_taken_with_their_errors(unpacked: Path, run: Path
     assert error == pytest.approx(float(rows[0]["auc_balanced_error"]), rel=1e-6)
     limits = table(unpacked, "Limits")
     assert numbers(limits["score"]) == ["ht", "n_jets"]
-    assert limits["Asimov Z"]["values"] == [
+    assert limits["significance"]["values"] == [
         {"value": 1.5, "errors": [{"label": "stat", "symerror": 0.1}]},
         {"value": "-"},
     ]
-    assert numbers(limits["limit_observed"]) == ["-", 2.5]
+    assert numbers(limits["observed limit"]) == ["-", 2.5]
 
 
 def test_the_same_run_gives_the_same_bytes(run: Path, written: Written, tmp_path: Path) -> None:
@@ -424,9 +424,9 @@ def test_a_packed_folder_names_no_owner_and_no_time(tmp_path: Path) -> None:
     assert found == [("detector", "", 0, 0), ("detector/a", "", 0, 0)]
 
 
-def test_a_column_without_any_number_says_which_row_it_is(run: Path) -> None:
-    rows = [{"signal": "4top", "n": "3", "z": ""}]
-    found = of_rows(Numbers(read_info(run)), "A", "B.", rows)
-    assert [one.name for one in found.independent] == ["Signal", "Asimov Z"]
-    assert found.independent[1].values == ["-"]
-    assert [one.name for one in found.dependent] == ["n"]
+def test_a_column_without_anything_is_left_out(run: Path) -> None:
+    rows = [{"signal": "4top", "n": "3", "n_error": "1", "z": ""}]
+    words = {"n": "events"}
+    found = of_rows(Numbers(read_info(run)), "A", "B.", rows, titles=words, label="total")
+    assert [one.name for one in found.independent] == ["signal"]
+    assert found.dependent == [Column("events", [3.0], "", [Uncertainty("total", [1.0])])]

@@ -14,7 +14,6 @@ import numpy as np
 
 from hepmtp.events.regions import wholes
 from hepmtp.report.hepdata.words import Numbers
-from hepmtp.report.page import titles
 from hepmtp.report.tables import MARK, Record, read_csv
 from hepmtp.statistics.hepdata import NONE, Column, Table, Uncertainty
 
@@ -50,8 +49,8 @@ def cutflows(numbers: Numbers, cuts: Mapping[str, Counts]) -> Iterator[Table]:
             name = f"Cutflow of {region.name}"
             text = f"of each data set after each cut of {region.name} and those before it."
             keys = [Column("Cut", list(order))]
-            titles_ = (name, f"Raw events, cutflow of {region.name}")
-            yield from _of_counts(numbers, titles_, text, keys, rows, "cuts.json of the run")
+            both = (name, f"Raw events, cutflow of {region.name}")
+            yield from _of_counts(numbers, both, text, keys, rows, "cuts.json of the run")
 
 
 def _of_counts(
@@ -89,10 +88,29 @@ def rows_of(path: Path) -> list[Record]:
     return [{key: one for key, one in row.items() if key != MARK} for row in read_csv(path)]
 
 
-def of_rows(numbers: Numbers, name: str, text: str, rows: Sequence[Record]) -> Table:
-    """A table of a run as one of HEPData: texts say which row it is, `x_error` is that of `x`."""
-    words = titles(numbers.info.content)
-    fields = list(rows[0]) if rows else []
+def of_rows(
+    numbers: Numbers,
+    name: str,
+    text: str,
+    rows: Sequence[Record],
+    *,
+    titles: Mapping[str, str],
+    label: str = "stat",
+) -> Table:
+    """A table of a run as one of HEPData: texts say which row it is, `x_error` is that of `x`.
+
+    Parameters
+    ----------
+    name, text
+        name and description of the table.
+    rows
+        texts by column; a column without any is left out.
+    titles
+        column -> what it is called.
+    label
+        of the errors: "stat" or "total".
+    """
+    fields = [key for key in (rows[0] if rows else ()) if any(row[key] for row in rows)]
     independent = [key for key in fields if key in KEYS or not _numeric(rows, key)]
     errors = {f"{key}_error" for key in fields} & set(fields)
     dependent = []
@@ -100,14 +118,14 @@ def of_rows(numbers: Numbers, name: str, text: str, rows: Sequence[Record]) -> T
         if key in errors or key in independent:
             continue
         values = [NONE if (one := _number(row[key])) is None else one for row in rows]
-        of = f"{key}_error"
-        found = [_number(row[of]) for row in rows] if of in errors else []
-        stat = [Uncertainty("stat", found)] if any(found) else []
-        dependent.append(Column(words.get(key, key), values, "", stat))
+        error = f"{key}_error"
+        found = [_number(row[error]) for row in rows] if error in errors else []
+        of = [Uncertainty(label, found)] if any(found) else []
+        dependent.append(Column(titles.get(key, key), values, "", of))
     return Table(
         name,
         numbers.describe(text),
-        [Column(words.get(key, key), [row[key] or NONE for row in rows]) for key in independent],
+        [Column(titles.get(key, key), [row[key] or NONE for row in rows]) for key in independent],
         dependent,
         keywords=numbers.keywords("SIG"),
     )

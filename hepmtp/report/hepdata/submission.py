@@ -14,12 +14,14 @@ from typing import NamedTuple
 
 from hepmtp.errors import OptionError
 from hepmtp.events.regions import wholes
+from hepmtp.report.fit_folder import FOLDER, TITLES
 from hepmtp.report.folder import VARIATIONS, load_histograms
 from hepmtp.report.hepdata.efficiencies import efficiencies
 from hepmtp.report.hepdata.rows import cutflows, of_rows, rows_of, yields
 from hepmtp.report.hepdata.spectra import spectra
 from hepmtp.report.hepdata.words import Numbers, defined
 from hepmtp.report.info import RunInfo, read_info, read_json
+from hepmtp.report.page import titles
 from hepmtp.statistics.hepdata import Resource, Table, need_libraries, pack, write_submission
 from hepmtp.statistics.histograms import Histogram
 
@@ -44,7 +46,13 @@ ROWS: Mapping[str, tuple[str, str]] = {
     "fit/visible": ("Visible", "Upper limits on any signal above thresholds of the score."),
     "fit/predictions": ("Predictions", "Background of each region as the others predict it."),
     "fit/events": ("Fitted events", "Events of each region before and after the fit."),
+    "fit/pulls": ("Pulls", "Parameters after the fit, and how far it constrains them."),
+    "fit/impacts": ("Impacts", "What each parameter does to the strength of the signal."),
 }
+#: Tables whose errors are more than statistical.
+TOTAL = {"fit/visible", "fit/predictions", "fit/events", "fit/pulls"}
+#: Folders of detectors in that of a run -> what they hold.
+DETECTORS = {"detector": "The trained detector", "calibrated": "The calibrated score"}
 
 
 class Written(NamedTuple):
@@ -116,12 +124,14 @@ def _ordered(histograms: Mapping[str, Histogram], info: RunInfo) -> dict[str, Hi
 def _rows(run: Path, numbers: Numbers) -> Iterator[Table]:
     for file, (name, text) in ROWS.items():
         if (path := run / f"{file}.csv").exists():
-            yield of_rows(numbers, name, text, rows_of(path))
+            words = TITLES if file.startswith(FOLDER) else titles(numbers.info.content)
+            label = "total" if file in TOTAL else "stat"
+            yield of_rows(numbers, name, text, rows_of(path), titles=words, label=label)
 
 
 def _resources(run: Path, temporary: Path) -> Iterator[Resource]:
     """Files beside the tables; those that have to be packed are, in a folder that will go."""
-    for path in sorted((run / "fit").glob("workspace-*.json")):
+    for path in sorted((run / FOLDER).glob("workspace-*.json")):
         signal = path.stem.removeprefix("workspace-")
         text = f"HistFactory workspace of the fit of {signal}, in the JSON of pyhf"
         yield Resource(path, _described(path, text), "HistFactory")
@@ -130,10 +140,13 @@ def _resources(run: Path, temporary: Path) -> Iterator[Resource]:
     yield Resource(
         every, _described(every, f"{text}; hepmtp.statistics.histogram_files.load reads it")
     )
-    if (run / "detector").is_dir():
-        trained = pack(temporary / "detector.tar.gz", [run / "detector"])
-        text = "The trained detector, a folder of JSON and safetensors; hepmtp.load_detector reads"
-        yield Resource(trained, _described(trained, f"{text} it when it is unpacked"))
+    for name, what in DETECTORS.items():
+        if (run / name).is_dir():
+            trained = pack(temporary / f"{name}.tar.gz", [run / name])
+            text = (
+                f"{what}, a folder of JSON and safetensors; hepmtp.load_detector reads it unpacked"
+            )
+            yield Resource(trained, _described(trained, text))
 
 
 def _described(path: Path, text: str) -> str:

@@ -61,6 +61,7 @@ if TYPE_CHECKING:  # the same names as in _HOMES, for type checkers and editors
     from hepmtp.readers.physlite import Physlite as Physlite
     from hepmtp.readers.root import RootReader as RootReader
     from hepmtp.report.fit_folder import write_fit as write_fit
+    from hepmtp.report.hepdata.submission import write_hepdata as write_hepdata
     from hepmtp.report.run_fit import (
         fit_run as fit_run,
         open_run as open_run,
@@ -134,6 +135,7 @@ _MODULES = {
     "readers.physlite": "Physlite",
     "readers.root": "RootReader",
     "report.fit_folder": "write_fit",
+    "report.hepdata.submission": "write_hepdata",
     "report.run_fit": "fit_run open_run workspace",
     "run.executors": "make_executor",
     "run.runner": "HepRunner",

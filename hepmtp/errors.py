@@ -32,6 +32,8 @@ EXTRAS = {
     "vector_quantize_pytorch": "league",
     "zuko": "league",
     "cabinetry": "stats",
+    "hepdata_lib": "hepdata",
+    "hepdata_validator": "hepdata",
     "fastjet": "simulation",
     "pythia8mc": "simulation",
     "fsspec_xrootd": "xrootd",

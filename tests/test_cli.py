@@ -35,6 +35,7 @@ COMMANDS = (
     "run",
     "compare",
     "report",
+    "hepdata",
     "tokenizer-report",
     "league",
 )

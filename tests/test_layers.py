@@ -83,6 +83,8 @@ FENCES = {
     "pyhf": ("statistics/*",),
     "cabinetry": ("statistics/*",),
     "iminuit": ("statistics/*",),
+    "hepdata_lib": ("statistics/*",),
+    "hepdata_validator": ("statistics/*",),
     ".layout": ("events/*",),
     "processors": ("cli/*",),
 }

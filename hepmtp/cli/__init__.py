@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from hepmtp.cli import analysis, failures, files, statistics, studies
+from hepmtp.cli import analysis, failures, files, hepdata, statistics, studies
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -121,6 +121,7 @@ COMMANDS = (
     analysis.compare,
     analysis.report,
     statistics.fit,
+    hepdata.hepdata,
     studies.tokenizer_report,
     studies.league,
 )

@@ -3,7 +3,7 @@
 `folder` writes a run's folder: numbers first, then `rows` of tables and `figures` as far as they
 can be made. `info` is what the run says of itself, `known` what its data sets allow to claim,
 `blind` where data are not looked at, and `problems` what makes a result empty. `page` makes one
-HTML page of all this. The folder::
+HTML page of all this, and `hepdata` a submission to HEPData. The folder::
 
     run.json             what was run, on what, in which words (RunInfo)
     histograms.json      scores and variables (see hepmtp.statistics.histogram_files)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import itertools
 import json
+import tarfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -542,6 +543,43 @@ commands(_subject("fit", "--signal`, `--detector"), "`--signal 4top --detector h
          works="4top with ht")(
     lambda place: _fit(place)["sentences"][0].partition(":")[0]
 )  # fmt: skip
+
+
+# hepdata
+
+
+def _hepdata(place: Place, *words: object) -> str:
+    return place.command("hepdata", _result(place), *words).splitlines()[-2].split()[-1]
+
+
+commands(_subject("hepdata", "RUN"), "`hepmtp hepdata results`",
+         works="histograms.json")(_hepdata)  # fmt: skip
+_refused("hepdata", "RUN", ".", "not a finished run")
+
+
+@commands(_subject("hepdata", "--output"), "`--output mine.tar.gz`", works="mine.tar.gz")
+def _(place: Place) -> str:
+    path = place.folder / "mine.tar.gz"
+    _hepdata(place, "--output", path)
+    return path.resolve(strict=True).name
+
+
+@commands(_subject("hepdata", "--output"), "`--output mine.zip`", refused="ends in .tar.gz")
+def _(place: Place) -> None:
+    _hepdata(place, "--output", "mine.zip")
+
+
+@commands(_subject("hepdata", "--score"), "`--score ht`", works="ht_in_sr.yaml")
+def _(place: Place) -> str:
+    path = place.folder / "mine.tar.gz"
+    _hepdata(place, "--score", "ht", "--output", path)
+    with tarfile.open(path) as archive:
+        return ", ".join(name for name in archive.getnames() if name.endswith("_in_sr.yaml"))
+
+
+@commands(_subject("hepdata", "--score"), "`--score mass`", refused="has no score mass")
+def _(place: Place) -> None:
+    _hepdata(place, "--score", "mass")
 
 
 # tokenizer-report and league

@@ -553,7 +553,7 @@ def _hepdata(place: Place, *words: object) -> str:
 
 
 commands(_subject("hepdata", "RUN"), "`hepmtp hepdata results`",
-         works="histograms.json")(_hepdata)  # fmt: skip
+         works="variations.zip")(_hepdata)  # fmt: skip
 _refused("hepdata", "RUN", ".", "not a finished run")
 
 

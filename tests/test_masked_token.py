@@ -15,7 +15,9 @@ from contracts import check_detector, check_seed
 from hepmtp.datasets.files import read
 from hepmtp.datasets.manifest import embedded
 from hepmtp.detectors import load_detector
+from hepmtp.detectors.combination import Combination
 from hepmtp.detectors.masked_token.detector import MaskedTokenDetector, _open_once
+from hepmtp.detectors.observables import Observable
 from hepmtp.errors import NotFittedError, OptionError, StorageError, TrainingError
 from hepmtp.events.record import with_metadata
 from hepmtp.events.split import part_of
@@ -224,6 +226,34 @@ def test_a_detector_that_is_not_saved_travels_whole(events: Any, folder: Path) -
         pickle.loads(data)._state.last.found is None
     )  # the surprises of the last events are large and stay at home
     np.testing.assert_array_equal(pickle.loads(data).score(events), expected)
+
+
+def test_a_detector_that_was_saved_within_another_travels_whole(
+    events: Any, folder: Path, tmp_path: Path
+) -> None:
+    """Its folder was renamed when the other one was complete: no path leads to it."""
+    detector = load_detector(folder)
+    both = Combination([detector, Observable("met")]).fit(events)
+    both.save(tmp_path / "both")
+    found = pickle.loads(pickle.dumps(both))
+    np.testing.assert_array_equal(found.score(events), both.score(events))
+
+
+def test_two_copies_of_one_detector_compute_once(
+    events: Any, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(folder, tmp_path / "copy")
+    one, copy = load_detector(folder), load_detector(tmp_path / "copy")
+    few = events[:37]
+    expected = one.score(few)
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise AssertionError("computed twice")
+
+    monkeypatch.setattr("hepmtp.detectors.masked_token.detector.surprises", fail)
+    np.testing.assert_array_equal(copy.score(few), expected)
+    with pytest.raises(AssertionError, match=r"computed twice"):
+        copy.score(events[:38])
 
 
 def test_another_detector_in_the_folder_is_refused(

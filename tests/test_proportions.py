@@ -1,0 +1,87 @@
+"""First events of data sets stand for the whole of them, in proportion to cross-sections."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hepmtp.datasets.manifest import Dataset
+from hepmtp.errors import ManifestError
+from hepmtp.run.proportions import first_events, in_proportion
+from hepmtp.statistics.accounting import Account
+
+#: Weights of the events in the files.
+W, Z = 0.127349, 0.0789456
+
+
+@pytest.fixture
+def datasets(sample: Path, tmp_path: Path) -> list[Dataset]:
+    found = []
+    for name in ("ttbarW", "ttbarZ"):
+        with gzip.open(sample / f"{name}.csv.gz", "rb") as file:
+            (tmp_path / f"{name}.csv").write_bytes(b"".join(itertools.islice(file, 40)))
+        found.append(
+            Dataset(
+                name=name, process=name, role="background", files=(str(tmp_path / f"{name}.csv"),)
+            )
+        )
+    return found
+
+
+def accounts(w: float, z: float | None) -> dict[str, Account]:
+    return {
+        "ttbarW": Account(events_read=40, weight_read=w),
+        "ttbarZ": Account(events_read=40, weight_read=z),
+    }
+
+
+def test_weights_of_the_first_events_sum_to_those_of_all(datasets: list[Dataset]) -> None:
+    parts = first_events(datasets, stop=10)
+    assert {name: len(one) for name, one in parts.items()} == {"ttbarW": 10, "ttbarZ": 10}
+    found = in_proportion(parts, datasets, accounts(40 * W, 400 * Z))
+    weight = np.asarray(found.weight)
+    np.testing.assert_allclose(weight[:10], 4 * W, rtol=1e-5)
+    np.testing.assert_allclose(weight[10:], 40 * Z, rtol=1e-5)
+    assert np.asarray(parts["ttbarW"].weight)[0] == pytest.approx(W)
+    # what nobody has counted stays as it is
+    for unknown in ({}, accounts(40 * W, None)):
+        weight = np.asarray(in_proportion(parts, datasets, unknown).weight)
+        np.testing.assert_allclose(weight[10:], Z, rtol=1e-5)
+
+
+def test_cross_sections_are_in_proportion(datasets: list[Dataset]) -> None:
+    numbers = {"ttbarW": 0.7, "ttbarZ": 0.9}
+    known = [
+        Dataset(
+            name=one.name,
+            process=one.name,
+            role="background",
+            files=one.files,
+            cross_section_pb=numbers[one.name],
+            luminosity_ifb=10.0,
+            sum_weights=100.0,
+        )
+        for one in datasets
+    ]
+    parts = first_events(known, stop=10)
+    weight = np.asarray(in_proportion(parts, known, accounts(40 * W, 40 * Z)).weight)
+    # a weight w in a file stands for w x cross-section x luminosity / sum of weights events
+    assert weight[:10].sum() == pytest.approx(40 * W * 0.7 * 10_000 / 100, rel=1e-5)
+    assert weight[10:].sum() == pytest.approx(40 * Z * 0.9 * 10_000 / 100, rel=1e-5)
+
+
+def test_a_lost_data_set_is_left_out_only_if_told(
+    datasets: list[Dataset], caplog: pytest.LogCaptureFixture
+) -> None:
+    Path(datasets[1].files[0]).write_text("this is no event\n")
+    with pytest.raises((ManifestError, ValueError), match=r"ttbarZ.csv"):
+        first_events(datasets, stop=10)
+    parts = first_events(datasets, stop=10, skip_bad=True)
+    assert list(parts) == ["ttbarW"]
+    assert "ttbarZ.csv is left out" in caplog.text
+    weight = np.asarray(in_proportion(parts, datasets, accounts(40 * W, 0.0)).weight)
+    np.testing.assert_allclose(weight, 4 * W, rtol=1e-5)

@@ -308,7 +308,7 @@ def test_foreign_parquet_is_refused(tmp_path: Path) -> None:
     ak.to_parquet(ak.Array([{"Jet_pt": [1.0], "x": 1}]), path)
     message = (
         r"a\.parquet has no events of a known layout; found: 2 columns \(Jet_pt, x; NanoAOD needs "
-        r"Electron_pt, Muon_pt too\); known are"
+        r"Electron_pt, Muon_pt too: "
     )
     with pytest.raises(ReadError, match=message):
         reader_name(path)

@@ -60,7 +60,7 @@ class Ratio(NamedTuple):
 class Flatness(NamedTuple):
     """Upper part of the background in a region against the same scores in another region.
 
-    Attributes
+    Parameters
     ----------
     upper
         share of the background that the part is meant to hold.

@@ -320,10 +320,12 @@ def test_the_tables_are_for_readers(league):
     assert ceiling == "4top, SR: with labels, the ceiling"
     names = [line[0] for line in first.rows]
     assert sorted(names) == ["formed", "formed_turned", "ht", "multiplicity", "noisy"]
-    values = [row_of(league, name).auc_balanced for name in names]
+    values = [row_of(league, name).z for name in names]
     assert values == sorted(values, reverse=True)
     assert [line[0] for line in second.rows] == ["told"]
     cell = dict(zip(first.header, first.rows[names.index("noisy")], strict=True))
+    assert cell["Z, 10 %"] == f"{row.z:.2f} ± {row.z_error:.2f}, over seeds {row.z_spread:.2f}"
+    assert cell["Z, 30 %"] == f"{row.z_cautious:.2f} ± {row.z_cautious_error:.2f}"
     assert cell["AUC, balanced"] == f"{row.auc_balanced:.3f} ± {row.auc_balanced_error:.3f}"
     assert cell["Over the best other"].endswith(f"± {row.over_rival_error:.3f} (formed)")
     assert cell["Over the chosen one"] == "-"

@@ -193,20 +193,9 @@ def fit_run(
             if progress is not None:
                 progress(f"{score}, {signal}", len(rows), total)
             how = {"validation": validation, "unblind": unblind}
-            made, channels, variances, said = _prepared(
-                run, signal, score, uncertainties=usual, **how
-            )
+            one, made, channels, variances, said = _row(run, signal, score, usual, wary, **how)
             remarks |= dict.fromkeys(said)
-            likelihood = compiled(made)
-            first = discovery(likelihood, variances=variances)
-            wider = _prepared(run, signal, score, uncertainties=wary, **how)[0]
-            second = discovery(compiled(wider), variances=variances)
-            rows.append(
-                FitRow(
-                    signal, score, first.z, first.z_error or 0.0, second.z, second.z_error or 0.0,
-                    len(likelihood.bins),
-                )
-            )  # fmt: skip
+            rows.append(one)
             if score in {about, NO_SCORE}:
                 found = fit(made, data=unblind and bool(run.info.data), variances=variances)
                 full.append(FullFit(score, made, channels, found))
@@ -218,6 +207,39 @@ def fit_run(
     return RunFit(
         rows, full, predicted, visible, list(remarks), kept, unblind and bool(run.info.data)
     )
+
+
+def significance(
+    run: Run | str | Path,
+    *,
+    signal: str | None = None,
+    detector: str | None = None,
+    validation: bool = True,
+    uncertainties: Uncertainties | None = None,
+    cautious: float = CAUTIOUS,
+) -> FitRow:
+    """Expected significance of one score for one signal: a row of `fit_run`, and no more.
+
+    Parameters
+    ----------
+    run, signal, detector, validation, uncertainties
+        see `workspace`.
+    cautious
+        see `fit_run`.
+
+    Raises
+    ------
+    OptionError
+        for a signal, detector or uncertainty that does not exist.
+    FitError
+        if the fit does not converge.
+    """
+    run = run if isinstance(run, Run) else open_run(run)
+    usual = uncertainties or Uncertainties(cross_section=USUAL)
+    return _row(
+        run, _signal(run, signal), detector or run.info.detector,
+        usual, replace(usual, cross_section=cautious), validation=validation, unblind=False,
+    )[0]  # fmt: skip
 
 
 def protocol(uncertainties: Uncertainties, cautious: float, *, validation: bool) -> dict[str, Any]:
@@ -239,6 +261,33 @@ def protocol(uncertainties: Uncertainties, cautious: float, *, validation: bool)
         "variations": uncertainties.variations,
         "validation regions in the fit": validation,
     }
+
+
+def _row(
+    run: Run,
+    signal: str,
+    score: str,
+    usual: Uncertainties,
+    wary: Uncertainties,
+    *,
+    validation: bool,
+    unblind: bool,
+) -> tuple[FitRow, dict[str, Any], list[Channel], Floats, list[str]]:
+    """Significances at both uncertainties, and what `_prepared` gave for the usual one."""
+    made, channels, variances, said = _prepared(
+        run, signal, score, validation=validation, uncertainties=usual, unblind=unblind
+    )
+    likelihood = compiled(made)
+    first = discovery(likelihood, variances=variances)
+    wider = _prepared(
+        run, signal, score, validation=validation, uncertainties=wary, unblind=unblind
+    )[0]
+    second = discovery(compiled(wider), variances=variances)
+    row = FitRow(
+        signal, score, first.z, first.z_error or 0.0, second.z, second.z_error or 0.0,
+        len(likelihood.bins),
+    )  # fmt: skip
+    return row, made, channels, variances, said
 
 
 def _prepared(

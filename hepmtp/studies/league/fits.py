@@ -43,6 +43,7 @@ from hepmtp.events.record import PARTICLE_FIELDS, concatenate
 from hepmtp.events.regions import Region
 from hepmtp.events.split import analysis_scale, split_of
 from hepmtp.studies.league.entry import Entry
+from hepmtp.studies.league.search import Search
 from hepmtp.studies.league.table import Fit
 
 
@@ -59,6 +60,7 @@ class LeagueEvents:
     columns: dict[str, dict[str, NDArray[Any]]]  # "weight" and "region:<name>", held-out events
     background: list[str]
     folds: int  # of a cross-fitting; 1: the one split
+    search: Search  # what a fit needs of the same events, and of the control regions
 
     @classmethod
     def read(
@@ -67,6 +69,7 @@ class LeagueEvents:
         """Read and split; data sets of other roles are left out."""
         parts: dict[str, dict[str, ak.Array]] = {"background": {}, "signal": {}}
         held_out, columns = {}, {}
+        search = Search.empty(stop)
         for dataset in (one for one in datasets if one.role in parts):
             events = read([dataset], stop=stop)
             if folds > 1:
@@ -79,6 +82,7 @@ class LeagueEvents:
             masks = {f"region:{region.name}": region.select(chosen) for region in regions}
             kept = np.any(list(masks.values()), axis=0)
             weight = np.asarray(ak.to_numpy(chosen.weight), dtype=np.float64) * factor
+            search.add(dataset, events, chosen, kept, factor)
             held_out[dataset.name] = chosen[kept]
             columns[dataset.name] = {"weight": weight[kept]} | {
                 name: mask[kept] for name, mask in masks.items()
@@ -89,7 +93,8 @@ class LeagueEvents:
                 f"{', '.join(dataset.name for dataset in datasets) or 'none'}"
             )
         training = concatenate(parts["background"].values())
-        return cls(training, parts["signal"], held_out, columns, list(parts["background"]), folds)
+        background = list(parts["background"])
+        return cls(training, parts["signal"], held_out, columns, background, folds, search)
 
     def holds(self, signal: str, region: str) -> bool:
         """Whether the region has events of the signal and of the background."""

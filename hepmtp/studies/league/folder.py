@@ -19,7 +19,9 @@ from typing import NamedTuple
 from hepmtp import plotting, storage
 from hepmtp.plotting import UNKNOWN, Caption
 from hepmtp.report.info import versions
+from hepmtp.report.run_fit import CAUTIOUS, USUAL, protocol
 from hepmtp.report.tables import Cells, markdown, write_csv
+from hepmtp.statistics.workspace import Uncertainties
 from hepmtp.studies.league.challenge import ChallengeRow, Place, challenge_table
 from hepmtp.studies.league.entry import Entry
 from hepmtp.studies.league.figures import KINDS, Bar, auc_bars
@@ -30,7 +32,7 @@ from hepmtp.studies.league.table import Entrant, LeagueRow
 class League(NamedTuple):
     """Rows and tables, rows in the challenge's form, and places among published results.
 
-    Detectors trained with labels have no place.
+    Detectors trained with labels have no place. `remarks` say what to know of the fits.
     """
 
     folder: Path
@@ -38,9 +40,14 @@ class League(NamedTuple):
     tables: list[tuple[str, Cells]]
     challenge: list[ChallengeRow]
     places: list[Place]
+    remarks: list[str]
 
 
 _LEGEND = (
+    "Z is the expected significance of the simultaneous fit of the score, given in SR, with 10 % "
+    "or 30 % uncertainty on each cross-section that is not fitted; its error is that of the finite "
+    "simulation. The row n_jets is the fit of counts of jets and b-jets without any score. Rows "
+    "are ordered by Z, and by the balanced AUC where there is none. "
     "± is the statistical error of one seed, 'over seeds' the standard deviation over trainings. "
     "'Over the best other' and 'over the best observable' are differences of the balanced AUC on "
     "the same events to the best background-only entry and the best plain observable that are not "
@@ -92,6 +99,8 @@ def write_league(
         "folds": events.folds,
         "training events": len(events.training),
         "held-out events": counts,
+        "fit": protocol(Uncertainties(cross_section=USUAL), CAUTIOUS, validation=True)
+        | {"remarks": league.remarks},
         "entries": [{"name": one.name, "kind": one.kind, "note": one.note} for one in entries],
         "rows": [row._asdict() for row in league.rows],
     }
@@ -112,6 +121,8 @@ def write_league(
         ]
     if league.places:
         lines += [_BESIDE, "", markdown(_places(league.places))]
+    if league.remarks:
+        lines += ["Of the fits:", "", *(f"- {one}" for one in league.remarks), ""]
     if notes := [f"- {one.name}: {one.note}" for one in entries if one.note]:
         lines += ["What the entries are:", "", *notes, ""]
     texts = {

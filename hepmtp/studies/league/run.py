@@ -1,7 +1,8 @@
 """Run a league: fit and score all entries, compare them, and write the result.
 
 The rule: a detector trained with labels is an upper bound, shown apart; no other detector is
-compared with it. All events are held in memory.
+compared with it. The signal region is fitted, and its rows are ordered by the significance; other
+regions are ordered by AUC. All events are held in memory.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from pathlib import Path
 from hepmtp.datasets.manifest import Dataset
 from hepmtp.errors import HepmtpError, OptionError
 from hepmtp.events.folds import folds as folds_of
-from hepmtp.events.regions import region_named
+from hepmtp.events.regions import SR, region_named
 from hepmtp.plotting import OWN_FILES, SIMULATION
+from hepmtp.report.run_fit import FitRow
 from hepmtp.studies.league.challenge import ChallengeRow, places
 from hepmtp.studies.league.entries import ENTRIES
 from hepmtp.studies.league.entry import Entry, tiny
@@ -66,7 +68,7 @@ def run_league(
         trainings of each entry and seed (3 or more), cross-fitted, so that all events are scored.
         1 or 0: one training on 70 % of the background, scored on 30 % of all.
     stop
-        only the first `stop` events of each file.
+        only the first `stop` events of each file; significances are then those of so few.
     published
         rows of the challenge to be compared with
         (:func:`hepmtp.studies.league.challenge.read_challenge`).
@@ -109,6 +111,7 @@ def run_league(
         fit = Fitting(folder, events, registry).fit(entry, seed, signal)
         fits.setdefault((entry.name, signal), []).append(fit)
     rows, challenge, search = [], [], []
+    remarks = events.search.remarks
     for signal in events.signals:
         for region in regions:
             if not events.holds(signal, region):
@@ -124,7 +127,11 @@ def run_league(
                 signal=signal,
                 region=region,
             )
-            found = league_rows(entrants, against=against, folds=events.folds)
+            fitted: dict[str, list[FitRow]] = {}
+            if region == SR.name:  # the score is fitted there
+                fitted, said = events.search.fits(entrants, events.background, signal)
+                remarks += said
+            found = league_rows(entrants, against=against, folds=events.folds, fits=fitted)
             rows += found
             challenge += [challenge_mean(one) for one in entrants]
             search += [challenge_mean(one) for one in entrants if one.entry.kind != "supervised"]
@@ -135,7 +142,8 @@ def run_league(
         raise HepmtpError(
             f"no event of a signal and of the background in {', '.join(regions)}: give more events"
         )
-    league = League(folder, rows, tables(rows), challenge, places(search, published))
+    remarks = remarks if any(row.region == SR.name for row in rows) else []
+    league = League(folder, rows, tables(rows), challenge, places(search, published), remarks)
     write_league(league, events, entries, seeds, command)
     return league
 

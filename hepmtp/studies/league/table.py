@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hepmtp.events.ragged import Floats
+from hepmtp.report.run_fit import FitRow
 from hepmtp.statistics.metrics import Auc
 from hepmtp.statistics.performance import Columns, PerformanceRow, Scores, performance, scores
 from hepmtp.studies.league.challenge import ChallengeRow, challenge_row
@@ -42,6 +43,11 @@ class LeagueRow(NamedTuple):
     region: str
     seeds: int
     folds: int  #: trainings of each seed that share the events; 1: all scored by the same one
+    z: float | None  #: expected significance of the simultaneous fit; None outside its region
+    z_error: float | None  #: by the simulated events
+    z_spread: float | None
+    z_cautious: float | None  #: with the cautious uncertainty on cross-sections
+    z_cautious_error: float | None
     auc_balanced: float  #: every background process the same weight
     auc_balanced_error: float
     auc_balanced_spread: float | None  #: standard deviation over seeds
@@ -141,17 +147,34 @@ def _add_seed(
 
 
 def league_rows(
-    entrants: Sequence[Entrant], *, against: str = "", folds: int = 1
+    entrants: Sequence[Entrant],
+    *,
+    against: str = "",
+    folds: int = 1,
+    fits: Mapping[str, Sequence[FitRow]] | None = None,
 ) -> list[LeagueRow]:
-    """Rows of one signal and region, the largest balanced AUC first.
+    """Rows of one signal and region, the largest significance first.
 
-    Each is compared with the entry `against`, too; `folds` is what the scores were cross-fitted
-    with.
+    Those without any come behind, in the order of their balanced AUC.
+
+    Parameters
+    ----------
+    against
+        entry that each is compared with, too.
+    folds
+        what the scores were cross-fitted with.
+    fits
+        row -> its fits, one per seed; what is not in it has no significance.
     """
-    return [
-        _league_row(one, entrants, against, folds)
-        for one in sorted(entrants, key=lambda one: -one.auc)
+    fitted = fits or {}
+    rows = [
+        _league_row(one, entrants, against, folds, fitted.get(one.name, ())) for one in entrants
     ]
+    return sorted(rows, key=_order)
+
+
+def _order(row: LeagueRow) -> tuple[bool, float, float]:
+    return row.z is None, -(row.z or 0.0), -row.auc_balanced
 
 
 #: Columns that are means over seeds of those of `PerformanceRow`.
@@ -163,7 +186,13 @@ _MEANS = [
 ]
 
 
-def _league_row(one: Entrant, entrants: Sequence[Entrant], against: str, folds: int) -> LeagueRow:
+def _league_row(
+    one: Entrant,
+    entrants: Sequence[Entrant],
+    against: str,
+    folds: int,
+    fits: Sequence[FitRow],
+) -> LeagueRow:
     first = one.rows[0]
     others = [other for other in entrants if other.entry.name != one.entry.name]
     compared = {
@@ -190,6 +219,11 @@ def _league_row(one: Entrant, entrants: Sequence[Entrant], against: str, folds: 
         region=first.region,
         seeds=len(one.rows),
         folds=folds,
+        z=_mean([fit.z for fit in fits]),
+        z_error=_mean([fit.z_error for fit in fits]),
+        z_spread=_spread([fit.z for fit in fits]),
+        z_cautious=_mean([fit.z_cautious for fit in fits]),
+        z_cautious_error=_mean([fit.z_cautious_error for fit in fits]),
         auc_balanced_spread=_spread([row.auc_balanced for row in one.rows]),
         auc_spread=_spread([row.auc for row in one.rows]),
         of_ceiling=_mean([value for value, _ in shares]),

@@ -38,6 +38,11 @@ def _number(value: float | None, error: float | None, digits: int = 3) -> str:
     return "-" if value is None or error is None else f"{value:.{digits}f} ± {error:.{digits}f}"
 
 
+def _significance(value: float | None, error: float | None, spread: float | None = None) -> str:
+    over_seeds = "" if spread is None else f", over seeds {spread:.2f}"
+    return "-" if value is None else f"{_number(value, error, 2)}{over_seeds}"
+
+
 def _over(value: float | None, error: float | None, other: str, spread: float | None = None) -> str:
     """A difference with its error, its spread over seeds, and to what."""
     if value is None or error is None:
@@ -51,6 +56,8 @@ def _over(value: float | None, error: float | None, other: str, spread: float | 
 _COLUMNS: dict[str, Callable[[LeagueRow], str]] = {
     "Detector": lambda row: row.detector,
     "Kind": lambda row: row.kind,
+    "Z, 10 %": lambda row: _significance(row.z, row.z_error, row.z_spread),
+    "Z, 30 %": lambda row: _significance(row.z_cautious, row.z_cautious_error),
     "AUC, balanced": lambda row: _number(row.auc_balanced, row.auc_balanced_error),
     "Over seeds": lambda row: (
         "-" if row.auc_balanced_spread is None else f"{row.auc_balanced_spread:.3f}"

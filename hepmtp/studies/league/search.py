@@ -1,0 +1,225 @@
+"""The search that a league's scores make possible: significances of the simultaneous fit.
+
+The rule: a score is fitted in the parts of the signal region, in events that it has not seen; the
+control and validation regions are fitted in counts of jets and b-jets, the same for all scores.
+Weights vary, events do not: no score is computed twice.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import awkward as ak
+import numpy as np
+
+from hepmtp.datasets.manifest import Dataset
+from hepmtp.detectors import score_axis
+from hepmtp.errors import FitError
+from hepmtp.events.ragged import Bools, Floats
+from hepmtp.events.record import metadata, with_fields
+from hepmtp.events.regions import REGIONS, SR, described
+from hepmtp.events.variables import N_B, N_JETS
+from hepmtp.events.variation import DIRECTIONS
+from hepmtp.events.variations import variations_named
+from hepmtp.report.info import RunInfo
+from hepmtp.report.run_fit import FitRow, Run, significance
+from hepmtp.statistics.histograms import NOMINAL, Histogram, assemble, axis_of, book, fill_all
+from hepmtp.statistics.normalisation import (
+    Normalisation,
+    events_or_weights,
+    normalisation,
+    tally,
+)
+from hepmtp.studies.league.table import Entrant
+
+log = logging.getLogger(__name__)
+
+#: Counts that control and validation regions are fitted in; as entries they are fits of their own.
+COUNTS = {one.name: one for one in (N_JETS, N_B)}
+#: The whole signal region and its parts, where the score is fitted.
+SCORED = (SR, *(one for one in REGIONS if one.part_of == SR.name))
+
+
+class Part(NamedTuple):
+    """What a fit needs of the scored events of one data set."""
+
+    masks: dict[str, Bools]  #: region of `SCORED` -> events that are in it, shape (n_events,)
+    weights: dict[str, Floats]  #: variation, or "nominal" -> weights, shape (n_events,)
+    normalisation: Normalisation
+
+
+@dataclass(frozen=True)
+class Search:
+    """What the fits of a league need of its events.
+
+    Parameters
+    ----------
+    counts
+        histograms of `COUNTS` in all regions, with all variations of the weights.
+    parts
+        data set -> what is kept of its scored events.
+    stop
+        events that were read of each file; None for all.
+    """
+
+    counts: dict[str, Histogram]
+    parts: dict[str, Part] = field(default_factory=dict)
+    stop: int | None = None
+
+    @classmethod
+    def empty(cls, stop: int | None = None) -> Search:
+        """Without any events."""
+        counts = {name: book(axis_of(one), name=name) for name, one in COUNTS.items()}
+        return cls(counts, {}, stop)
+
+    def add(
+        self, dataset: Dataset, read: ak.Array, chosen: ak.Array, kept: Bools, factor: float
+    ) -> None:
+        """Add a data set.
+
+        Parameters
+        ----------
+        read
+            all events that were read of it.
+        chosen
+            those that were not fitted on, shape (n_chosen,).
+        kept
+            whether each of these is scored, shape (n_chosen,).
+        factor
+            makes the weights of `chosen` stand for all events.
+        """
+        weight = np.asarray(ak.to_numpy(read.weight), dtype=np.float64)
+        known = normalisation(tally(dataset.known, weight, events=len(read)))
+        chosen = with_fields(chosen, {**metadata(chosen), "process": dataset.process})
+        nominal = np.asarray(ak.to_numpy(chosen.weight), dtype=np.float64) * factor * known.factor
+        weights = {NOMINAL: nominal}
+        for variation in variations_named("weights"):
+            for way in DIRECTIONS:
+                weights[variation.category(way)] = nominal * variation.factors(chosen, way)
+        masks = {one.name: one.select(chosen) for one in REGIONS}
+        for name, variable in COUNTS.items():
+            values = variable.values(chosen)
+            for region, mask in masks.items():
+                fill_all(
+                    self.counts[name], dataset=dataset.name, region=region, score=values[mask],
+                    weights={key: one[mask] for key, one in weights.items()},
+                )  # fmt: skip
+        self.parts[dataset.name] = Part(
+            {one.name: masks[one.name][kept] for one in SCORED},
+            {key: one[kept] for key, one in weights.items()},
+            known,
+        )
+
+    def fits(
+        self, entrants: Sequence[Entrant], background: Sequence[str], signal: str
+    ) -> tuple[dict[str, list[FitRow]], list[str]]:
+        """Row of the league -> its fit with each seed, and what to know of them.
+
+        A row of which a fit fails has none, and that is said.
+        """
+        found, remarks = {}, []
+        for one in entrants:
+            try:
+                found[one.name] = [
+                    self.fit(one.name, fit.scores[one.name], background, signal) for fit in one.fits
+                ]  # fmt: skip
+            except FitError as error:
+                remarks.append(f"{one.name}, {signal}: no significance, for a fit failed: {error}")
+                log.warning(remarks[-1])
+        return found, remarks
+
+    def fit(
+        self,
+        row: str,
+        score: Mapping[str, Floats],
+        background: Sequence[str],
+        signal: str,
+        *,
+        counts: bool = False,
+    ) -> FitRow:
+        """The simultaneous fit of one score and one signal.
+
+        Parameters
+        ----------
+        row
+            its name.
+        score
+            data set -> score of its scored events, shape (n_events,).
+        counts
+            the row is one of `COUNTS`: fitted on its own axis, one bin a number.
+
+        Raises
+        ------
+        FitError
+            if the fit does not converge.
+        OptionError
+            if the signal region holds no background.
+        """
+        histograms, detector = dict(self.counts), row
+        if not counts:
+            detector = f"score of {row}"
+            histograms[detector] = self.histogram(detector, score, background, signal)
+        info = RunInfo(
+            title="league", summary=(), command="", background=list(background), signals=[signal],
+            detector=detector, regions=sorted(described(REGIONS)), content=self.content,
+        )  # fmt: skip
+        run = Run(Path("league"), info, histograms)
+        return significance(run, signal=signal, detector=detector)
+
+    def histogram(
+        self, name: str, score: Mapping[str, Floats], background: Sequence[str], signal: str
+    ) -> Histogram:
+        """The score in the signal region; the other regions are one bin, their sum of weights."""
+        like = self.counts[N_JETS.name]
+        in_signal_region = [self.parts[one].masks[SR.name] for one in background]
+        values = [score[one][mask] for one, mask in zip(background, in_signal_region, strict=True)]
+        axis = score_axis(np.concatenate(values), label=name)
+        names = [[*background, signal], list(like.axes["region"]), list(like.axes["variation"])]
+        rows = [like.axes["dataset"].index(one) for one in names[0]]
+        counts: Any = np.asarray(like.view(flow=True))[rows]
+        content = np.zeros((*counts.shape[:-1], axis.size + 2), dtype=counts.dtype)
+        for other in (one for one in REGIONS if one not in SCORED):
+            place = like.axes["region"].index(other.name)
+            for part in ("value", "variance"):
+                content[part][:, place, :, 1] = counts[part][:, place].sum(axis=-1)
+        h = assemble(book(axis, name=name), names, content)
+        for dataset in names[0]:
+            masks, weights, _ = self.parts[dataset]
+            for region, mask in masks.items():
+                fill_all(
+                    h, dataset=dataset, region=region, score=score[dataset][mask],
+                    weights={key: one[mask] for key, one in weights.items()},
+                )  # fmt: skip
+        return h
+
+    @property
+    def content(self) -> str:
+        """What sums of the weights are: "Events", or "Sum of weights"."""
+        return events_or_weights(one.normalisation for one in self.parts.values())
+
+    @property
+    def remarks(self) -> list[str]:
+        """What to know of all significances."""
+        said = []
+        if self.stop is not None:
+            said.append(
+                f"At most {self.stop} events of each file were read: significances are those of so "
+                "few events, where nothing scales them to a cross-section."
+            )
+        if self.content != "Events":
+            said.append(
+                "Weights are not known to be events. The fits take them for events: give "
+                "cross-section and luminosity, or the significances mean nothing."
+            )
+        lumi = {one.normalisation.luminosity_ifb for one in self.parts.values()} - {None}
+        if len(lumi) > 1:
+            values = ", ".join(f"{one:g}" for one in sorted(filter(None, lumi)))
+            said.append(
+                f"The data sets stand for different luminosities ({values} /fb): the significances "
+                "are those of no experiment."
+            )
+        return said

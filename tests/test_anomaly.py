@@ -324,7 +324,8 @@ def test_names_are_unique(folder: Path, processor: Any) -> None:
     with pytest.raises(OptionError, match=r"no name twice, found \[\]"):
         AnomalyProcessor([])
     with pytest.raises(
-        RegionError, match=r"the regions need a name each and no name twice, found \['SR_3b', 'SR_3b'\]"
+        RegionError,
+        match=r"the regions need a name each and no name twice, found \['SR_3b', 'SR_3b'\]",
     ):
         AnomalyProcessor([folder], regions=[REGIONS[-1], REGIONS[-1]])
     with pytest.raises(StorageError, match=r"cannot be read as a"):

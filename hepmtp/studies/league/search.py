@@ -2,6 +2,7 @@
 
 The rule: a score is fitted in the parts of the signal region, in events that it has not seen. The
 control and validation regions are fitted in counts of jets and b-jets, the same for all scores.
+Weights vary, events do not: no score is computed twice.
 """
 
 from __future__ import annotations

@@ -452,6 +452,8 @@ def test_the_progress_is_told(tmp_path):
 def test_a_region_without_events_makes_no_table(tmp_path, caplog):
     league = small(tmp_path, [PLAIN[0]], regions=("SR", "VR"), stop=5)
     assert {row.region for row in league.rows} == {"SR"}
+    assert league.rows[0].z is None  # nothing of the signal is left for a fit
+    assert any("holds any event of 4top" in one for one in league.remarks)
     with pytest.raises(
         HepmtpError, match="no event of a signal and of the background in VR: give more events"
     ):

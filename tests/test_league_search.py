@@ -177,7 +177,7 @@ def test_a_fit_that_fails_leaves_its_row_without_a_number(tmp_path, monkeypatch,
     assert [row.detector for row in found.rows] == ["n_jets", "ht"]
     assert row_of(found, "ht").z is None
     assert row_of(found, "n_jets").z > 0
-    assert "ht, 4top: no significance, for a fit failed: it does not converge" in found.remarks
+    assert "ht, 4top: no significance: it does not converge" in found.remarks
     assert "it does not converge" in caplog.text
 
 

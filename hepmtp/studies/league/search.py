@@ -18,7 +18,7 @@ import numpy as np
 
 from hepmtp.datasets.manifest import Dataset
 from hepmtp.detectors import score_axis
-from hepmtp.errors import FitError
+from hepmtp.errors import FitError, OptionError
 from hepmtp.events.ragged import Bools, Floats
 from hepmtp.events.record import metadata, with_fields
 from hepmtp.events.regions import REGIONS, SR, described
@@ -119,7 +119,7 @@ class Search:
     ) -> tuple[dict[str, list[FitRow]], list[str]]:
         """Row of the league -> its fit with each seed, and what to know of them.
 
-        A row of which a fit fails has none, and that is said.
+        A row of which a fit fails, or has too few events, has none, and that is said.
         """
         found, remarks = {}, []
         for one in entrants:
@@ -127,8 +127,8 @@ class Search:
                 found[one.name] = [
                     self.fit(one.name, fit.scores[one.name], background, signal) for fit in one.fits
                 ]  # fmt: skip
-            except FitError as error:
-                remarks.append(f"{one.name}, {signal}: no significance, for a fit failed: {error}")
+            except (FitError, OptionError) as error:  # the latter for too few events
+                remarks.append(f"{one.name}, {signal}: no significance: {error}")
                 log.warning(remarks[-1])
         return found, remarks
 
@@ -157,7 +157,7 @@ class Search:
         FitError
             if the fit does not converge.
         OptionError
-            if the signal region holds no background.
+            if the signal region holds no background, or no channel holds signal.
         """
         histograms, detector = dict(self.counts), row
         if not counts:

@@ -32,6 +32,7 @@ DETECTORS = {
     "masked_token_calibrated",
     "token_rarity",
     *OBSERVABLES,
+    "observables",
     *(f"masked_token_{form}" for form in FORMS),
 }
 SIGNALS = {"4top", "glgl1600_neutralino800"}
@@ -91,12 +92,16 @@ def test_the_folder_is_what_the_docs_say(demo: Demo) -> None:
         "run.json",
         "accounting.json",
         "histograms.json",
+        "variations.zip",
         "cutflow.json",
+        "cuts.json",
+        "n_minus_one.json",
         "columns.safetensors",
         "report.html",
         "figures",
         "detector",
         "calibrated",
+        "fit",
         *tables,
     }
     assert {
@@ -107,8 +112,9 @@ def test_the_folder_is_what_the_docs_say(demo: Demo) -> None:
     figures = {path.name for path in (demo.folder / "figures").iterdir()}
     assert figures == {f"{one.name}.{kind}" for one in info.figures for kind in ("png", "pdf")}
     names = [one.name for one in info.figures]
-    assert names[0] == "score"
+    assert names[0] == "calibrated"
     assert {
+        "score",
         "shape",
         "training_curve",
         "tokens_before_after",
@@ -123,7 +129,10 @@ def test_the_folder_is_what_the_docs_say(demo: Demo) -> None:
 def test_the_page_stands_alone(demo: Demo) -> None:
     page = (demo.folder / "report.html").read_text(encoding="utf-8")
     sources = re.findall(r"""\bsrc\s*=\s*["']([^"']{1,40})""", page)
-    assert len(sources) == len(read_info(demo.folder).figures)
+    fitted = json.loads((demo.folder / "fit" / "fit.json").read_text())
+    assert len(fitted["figures"]) == 2 * 5  # of two signals
+    assert len(fitted["sentences"]) == 2 * 2  # with the score and without
+    assert len(sources) == len(read_info(demo.folder).figures) + len(fitted["figures"])
     assert all(one.startswith("data:image/png;base64,") for one in sources)
     for loads in (
         r"<link\b",

@@ -6,7 +6,7 @@ PYTHON ?= python3
 ARGS ?=
 NOX := .nox/own/bin/nox
 
-.PHONY: help demo test coverage lint types docs build packages clean
+.PHONY: help demo test coverage lint types docs build packages wheel clean
 help:
 	@echo "make demo      train, score and compare on the embedded sample, into hepmtp-demo/"
 	@echo "make test      run all tests"
@@ -15,6 +15,7 @@ help:
 	@echo "make types     mypy"
 	@echo "make docs      build the documentation into docs/_build"
 	@echo "make packages  build the sdist and the wheel and try them in empty environments"
+	@echo "make wheel     the wheel alone"
 	@echo "make clean     remove the environments and what was built"
 
 test: $(NOX)
@@ -22,6 +23,9 @@ test: $(NOX)
 
 demo coverage lint types docs build packages: $(NOX)
 	@$(NOX) -s $@ -- $(ARGS)
+
+wheel: $(NOX)
+	@$(NOX) -s "packages(wheel)"
 
 $(NOX): constraints.txt
 	$(PYTHON) -m venv --clear .nox/own

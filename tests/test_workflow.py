@@ -68,7 +68,7 @@ def test_training_through_the_runner_is_training_on_the_events(datasets: Any, ev
                 executor=executor,
             )
     names = ["masked_token", "token_rarity", "multiplicity", "n_jets", "n_b", "ht", "met"]
-    names += ["masked_token_calibrated"]
+    names += ["observables", "masked_token_calibrated"]
     assert [one.name for one in detectors] == names
     np.testing.assert_array_equal(detectors[0].score(events), tiny().fit(events).score(events))
     assert detectors[1].tokenizer is detectors[0].tokenizer  # type: ignore[attr-defined]

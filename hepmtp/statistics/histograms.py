@@ -142,7 +142,7 @@ def fill_all(
 
     The bins are looked up once, so that a variation of the weight costs little.
     """
-    values = np.asarray(score, dtype=np.float64)
+    values = np.atleast_1d(np.asarray(score, dtype=np.float64))
     found = {name: np.asarray(one, dtype=np.float64) for name, one in weights.items()}
     for what, array in (("score", values), *(("weight", one) for one in found.values())):
         bad = int(np.sum(~np.isfinite(array)))

@@ -79,7 +79,7 @@ def counting_limit(background: float, error: float, observed: float | None = Non
     Examples
     --------
     >>> round(counting_limit(100.0, 10.0).expected, 1)
-    29.6
+    28.4
     """
     if not (background > 0 and error >= 0):
         raise OptionError(

@@ -202,17 +202,17 @@ class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
         First the nominal events with all variations of their weight, then each variation of the
         events. What does not act on a data set fills it unchanged.
         """
-        simulated = role_of(metadata(events)) != "data"
+        variations = self.variations if role_of(metadata(events)) != "data" else ()
         weights, same = Weights(len(events)), []
         weights.add("nominal", weight)
-        for one in self.variations if simulated else ():
+        for one in variations:
             if not one.acts_on(events):
                 same.append(one)
             elif one.kind == "weight":
                 up, down = (one.factors(events, way) for way in ("up", "down"))
                 weights.add(one.name, np.ones(len(events)), up, down)
         of_variation = {NOMINAL: weights.weight()}
-        for one in self.variations if simulated else ():
+        for one in variations:
             for way in one.directions:
                 if one in same:
                     of_variation[f"{one.name}_{way}"] = of_variation[NOMINAL]
@@ -220,7 +220,7 @@ class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
                     shifted = weights.weight(f"{one.name}{way.capitalize()}")
                     of_variation[f"{one.name}_{way}"] = shifted
         yield events, masks, of_variation
-        for one in self.variations if simulated else ():
+        for one in variations:
             if one.kind == "object" and one not in same:
                 for way in one.directions:
                     shifted = one.shifted(events, way)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hepmtp.errors import EventError, OptionError
-from hepmtp.events.observables import ht, n_b, n_jets, n_leptons
+from hepmtp.events.observables import ht, n_b, n_jets
 from hepmtp.events.ragged import Floats
 
 
@@ -75,5 +75,4 @@ class Variable:
 
 N_JETS = Variable.count("n_jets", "number of jets", n_jets, upto=19)
 N_B = Variable.count("n_b", "number of b-jets", n_b, upto=9)
-N_LEPTONS = Variable.count("n_leptons", "number of leptons", n_leptons, upto=9)
 HT = Variable("ht", "$H_T$ [GeV]", ht, 60, 0.0, 3000.0)

@@ -29,11 +29,10 @@ from hepmtp.report.attempts import Attempts
 from hepmtp.report.cross_checks import abcd_rows, transfer_rows
 from hepmtp.report.info import FigureText, RunInfo, versions, write_json
 from hepmtp.report.run_fit import NO_SCORE, FullFit, Run, RunFit
+from hepmtp.report.story import FIT
 from hepmtp.report.tables import rounded, write_csv, write_markdown
 from hepmtp.statistics.reference import check_workspace
 
-#: Name of the folder in that of a run.
-FOLDER = "fit"
 #: Column -> how the reader reads it.
 TITLES: Mapping[str, str] = {
     "z": "significance",
@@ -101,7 +100,7 @@ def write_fit(run: Run, found: RunFit) -> Path:
     StorageError
         if it cannot be written.
     """
-    folder = run.folder / FOLDER
+    folder = run.folder / FIT
     folder.mkdir(parents=True, exist_ok=True)
     for stale in ("*.csv", "*.md", "*.json", "*.png", "*.pdf"):
         for path in folder.glob(stale):

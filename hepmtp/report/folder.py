@@ -39,6 +39,7 @@ from hepmtp.report.page import write_page
 from hepmtp.report.problems import problems, remarks, twice
 from hepmtp.report.rows import (
     TABLES,
+    VARIATIONS,
     observations,
     passing,
     separation,
@@ -56,10 +57,6 @@ from hepmtp.statistics.performance import PerformanceRow
 SUMMARY = (
     "Only events that trained nothing are shown, with weights scaled up to stand for all events.",
 )
-
-
-#: Histograms of a run with its variations; those of a run without are in histograms.json alone.
-VARIATIONS = "variations.zip"
 
 
 def load_histograms(folder: str | Path) -> dict[str, Histogram]:

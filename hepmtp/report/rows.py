@@ -31,6 +31,8 @@ from hepmtp.statistics.histogram_files import save
 from hepmtp.statistics.histograms import Histogram, nominal
 from hepmtp.statistics.performance import Columns, PerformanceRow, performance
 
+#: Histograms of a run with its variations; those of a run without are in histograms.json alone.
+VARIATIONS = "variations.zip"
 #: Tables that a run may have, as csv and markdown.
 TABLES = ("performance", "selection", "observed")
 
@@ -139,7 +141,7 @@ def write_numbers(
     """Write everything of a run's folder but columns, figures, the detector and the page."""
     folder = Path(folder)
     if info.variations:
-        save(folder / "variations.zip", histograms)
+        save(folder / VARIATIONS, histograms)
     save(folder / "histograms.json", {name: nominal(h) for name, h in histograms.items()})
     write_json(folder / "cutflow.json", cutflow)
     write_json(folder / "run.json", asdict(info))

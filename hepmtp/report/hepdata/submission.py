@@ -14,14 +14,16 @@ from typing import NamedTuple
 
 from hepmtp.errors import OptionError
 from hepmtp.events.regions import wholes
-from hepmtp.report.fit_folder import FOLDER, TITLES
-from hepmtp.report.folder import VARIATIONS, load_histograms
+from hepmtp.report.fit_folder import TITLES
+from hepmtp.report.folder import load_histograms
 from hepmtp.report.hepdata.efficiencies import efficiencies
 from hepmtp.report.hepdata.rows import cutflows, of_rows, rows_of, yields
 from hepmtp.report.hepdata.spectra import spectra
 from hepmtp.report.hepdata.words import Numbers, defined
 from hepmtp.report.info import RunInfo, read_info, read_json
 from hepmtp.report.page import titles
+from hepmtp.report.rows import VARIATIONS
+from hepmtp.report.story import FIT
 from hepmtp.statistics.hepdata import Resource, Table, need_libraries, pack, write_submission
 from hepmtp.statistics.histograms import Histogram
 
@@ -124,14 +126,14 @@ def _ordered(histograms: Mapping[str, Histogram], info: RunInfo) -> dict[str, Hi
 def _rows(run: Path, numbers: Numbers) -> Iterator[Table]:
     for file, (name, text) in ROWS.items():
         if (path := run / f"{file}.csv").exists():
-            words = TITLES if file.startswith(FOLDER) else titles(numbers.info.content)
+            words = TITLES if file.startswith(FIT) else titles(numbers.info.content)
             label = "total" if file in TOTAL else "stat"
             yield of_rows(numbers, name, text, rows_of(path), titles=words, label=label)
 
 
 def _resources(run: Path, temporary: Path) -> Iterator[Resource]:
     """Files beside the tables; those that have to be packed are, in a folder that will go."""
-    for path in sorted((run / FOLDER).glob("workspace-*.json")):
+    for path in sorted((run / FIT).glob("workspace-*.json")):
         signal = path.stem.removeprefix("workspace-")
         text = f"HistFactory workspace of the fit of {signal}, in the JSON of pyhf"
         yield Resource(path, _described(path, text), "HistFactory")

@@ -15,7 +15,7 @@ from typing import Any
 
 import awkward as ak
 import numpy as np
-from coffea.analysis_tools import PackedSelection, Weights
+from coffea.analysis_tools import Weights
 from coffea.processor import ProcessorABC, column_accumulator
 
 from hepmtp.detectors import Detector, load_detector, trained_on
@@ -23,7 +23,8 @@ from hepmtp.errors import OptionError, RegionError, check_protocol
 from hepmtp.events.entering import as_events
 from hepmtp.events.ragged import Bools, Floats
 from hepmtp.events.record import metadata, role_of
-from hepmtp.events.regions import REGIONS, Region, described, region_named
+from hepmtp.events.region_info import described
+from hepmtp.events.regions import REGIONS, Region, region_named
 from hepmtp.events.split import unseen
 from hepmtp.events.variables import N_B, N_JETS, Variable
 from hepmtp.events.variation import Variation
@@ -39,10 +40,9 @@ from hepmtp.statistics.histograms import (
     scale,
 )
 from hepmtp.statistics.normalisation import Normalisation, normalisation, tally
+from processors.cuts import Cuts, count
 
 logger = logging.getLogger(__name__)
-#: What coffea packs the cuts of all regions into holds so many.
-MOST_CUTS = 64
 
 
 class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
@@ -77,7 +77,7 @@ class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
         variables  {variable: the same}
         replicas   {detector: the same}, background by each replica of a calibration, which are
                    its variations; see :mod:`hepmtp.statistics.flatness`
-        n_minus_one  {variable: the same}, all cuts of the region applied but that on the variable
+        n_minus_one  {variable: the same}, all cuts of the region applied but those on it
         cutflow    {dataset: {region: {"raw": int, "sumw": float, "sumw2": float}}},
                    "all" before any region
         cuts       {dataset: {region: {"cutflow", "n_minus_one": {cut: the same}}}}
@@ -132,7 +132,7 @@ class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
         }
         self.variables = tuple(one for one in variables if one.name not in self.axes)
         self.variations = tuple(variations)
-        self.cuts = _cuts_of(self.regions)
+        self.cuts = Cuts(self.regions)
         self.luminosity = luminosity
         self.trained = trained_on(self.detectors)
         if self.trained is None:
@@ -157,15 +157,13 @@ class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
         keep, factor = unseen(events, self.trained, self._selection)
         read["scaled"] = {bool((factor != 1.0).any())}
         events, weight = events[keep], (weight * factor)[keep]
-        cuts = self._selected(events)
-        masks = {name: cuts.all(*of) for name, of in self.cuts.items()}
+        packed = self.cuts.packed(events)
+        masks = self.cuts.masks(packed)
         everything = {"all": np.ones(len(weight), dtype=bool)}
-        cutflow = {name: _count(weight[mask]) for name, mask in (everything | masks).items()}
+        cutflow = {name: count(weight[mask]) for name, mask in (everything | masks).items()}
         out: dict[str, Any] = {
             "cutflow": {dataset: cutflow},
-            "cuts": {
-                dataset: {name: _cut_by_cut(cuts, of, weight) for name, of in self.cuts.items()}
-            },
+            "cuts": {dataset: self.cuts.one_by_one(packed, weight)},
             "regions": described(self.regions),
             "overlaps": {
                 (one, other)
@@ -173,7 +171,7 @@ class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
                 if (masks[one] & masks[other]).any()
             },
             "normalisation": {dataset: read},
-            "n_minus_one": self._n_minus_one(dataset, events, weight, cuts),
+            "n_minus_one": self.cuts.n_minus_one(dataset, events, weight, packed),
         }
         out |= self._booked()
         for shifted, mask, weights in self._shifts(events, weight, masks):
@@ -224,8 +222,7 @@ class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
             if one.kind == "object" and one not in same:
                 for way in one.directions:
                     shifted = one.shifted(events, way)
-                    cuts = self._selected(shifted)
-                    inside = {name: cuts.all(*of) for name, of in self.cuts.items()}
+                    inside = self.cuts.masks(self.cuts.packed(shifted))
                     yield shifted, inside, {f"{one.name}_{way}": of_variation[NOMINAL]}
 
     def _fill(
@@ -264,36 +261,6 @@ class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
         table |= {f"region:{name}": mask for name, mask in masks.items()}
         return table | {f"score:{name}": score for name, score in scores.items()}
 
-    def _selected(self, events: ak.Array) -> PackedSelection:
-        """Every cut of every region, once."""
-        cuts = PackedSelection(dtype="uint64")
-        for region in self.regions:
-            names = dict(
-                zip((one.name for one in region.cuts), self.cuts[region.name], strict=True)
-            )
-            wanted = [one for one in region.cuts if names[one.name] not in cuts.names]
-            for name, mask in region.masks(events, wanted).items():
-                cuts.add(names[name], mask)
-        return cuts
-
-    def _n_minus_one(
-        self, dataset: str, events: ak.Array, weight: Floats, cuts: PackedSelection
-    ) -> dict[str, Histogram]:
-        """Each variable that is cut on, with all other cuts of each region applied."""
-        found: dict[str, Histogram] = {}
-        for region in self.regions:
-            for cut, name in zip(region.cuts, self.cuts[region.name], strict=True):
-                if cut.variable is None or region.part_of:
-                    continue
-                others = [one for one in self.cuts[region.name] if one != name]
-                mask = cuts.all(*others) if others else np.ones(len(weight), dtype=bool)
-                h = found.setdefault(
-                    cut.variable.name, book(axis_of(cut.variable), name=cut.variable.name)
-                )
-                values, weights = cut.variable.values(events[mask]), {NOMINAL: weight[mask]}
-                fill_all(h, dataset=dataset, region=region.name, score=values, weights=weights)
-        return found
-
     def postprocess(self, accumulator: dict[str, Any]) -> dict[str, Any]:
         """The sum of all chunks with its weights scaled to events, where that can be done."""
         found = {
@@ -311,7 +278,7 @@ class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
                 accumulator["cutflow"][dataset],
                 *(table for of in cuts for table in of.values()),
             ]
-            for counts in (count for table in tables for count in table.values()):
+            for counts in (one for table in tables for one in table.values()):
                 counts["sumw"] *= one.factor
                 counts["sumw2"] *= one.factor**2
             if self.columns:
@@ -323,44 +290,3 @@ class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
     def _selection(self, name: str) -> Callable[[ak.Array], Bools]:
         """That of a region of this processor, or of those that hepmtp has."""
         return region_named(name, (*self.regions, *REGIONS)).select
-
-
-def _cuts_of(regions: Sequence[Region]) -> dict[str, tuple[str, ...]]:
-    """Region -> names of its cuts; different cuts of one name get that of their region, too."""
-    known: dict[str, Any] = {}
-    found = {}
-    for region in regions:
-        names = []
-        for cut in region.cuts:
-            same = known.setdefault(cut.name, cut.select) == cut.select
-            names.append(cut.name if same else f"{region.name}: {cut.name}")
-            known.setdefault(names[-1], cut.select)
-        if len(set(names)) < len(names):
-            raise RegionError(
-                f"region {region.name!r} has two cuts of one name: {', '.join(names)}"
-            )
-        found[region.name] = tuple(names)
-    if len(known) > MOST_CUTS:
-        raise RegionError(f"{len(known)} cuts in all regions, at most {MOST_CUTS} can be packed")
-    return found
-
-
-def _cut_by_cut(
-    cuts: PackedSelection, names: Sequence[str], weight: Floats
-) -> dict[str, dict[str, dict[str, float]]]:
-    """What each cut leaves after those before it, and what all others leave without it."""
-    after = cuts.cutflow(*names).result().maskscutflow
-    without = cuts.nminusone(*names).result().masks
-    if len(names) == 1:  # coffea gives the cut itself
-        without = [np.ones(len(weight), dtype=bool)]
-    return {
-        "cutflow": {name: _count(weight[mask]) for name, mask in zip(names, after, strict=True)},
-        "n_minus_one": {
-            name: _count(weight[mask])
-            for name, mask in zip(names, without[: len(names)], strict=True)
-        },
-    }
-
-
-def _count(weight: Floats) -> dict[str, float]:
-    return {"raw": len(weight), "sumw": float(weight.sum()), "sumw2": float((weight**2).sum())}

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from hist.axis import Regular
 
-from hepmtp.events.regions import REGIONS, RegionInfo, described
+from hepmtp.events.region_info import RegionInfo, described
+from hepmtp.events.regions import REGIONS
 from hepmtp.report.info import RunInfo
 from hepmtp.report.rows import write_numbers
 from hepmtp.statistics.histograms import Histogram, book, fill

@@ -12,7 +12,7 @@ import pyhf
 import pytest
 
 from hepmtp.errors import OptionError
-from hepmtp.events.regions import RegionInfo
+from hepmtp.events.region_info import RegionInfo
 from hepmtp.report.columns import save_columns
 from hepmtp.report.cross_checks import abcd_rows
 from hepmtp.report.info import RunInfo

@@ -21,14 +21,17 @@ from hepmtp.detectors.masked_token.detector import MaskedTokenDetector, _open_on
 from hepmtp.detectors.observables import Observable
 from hepmtp.detectors.token_rarity import TokenRarity
 from hepmtp.errors import OptionError, RegionError, ScoreError, StorageError
+from hepmtp.events.cuts import window
 from hepmtp.events.record import metadata, with_metadata
-from hepmtp.events.regions import REGIONS, Region, described, regions_of
+from hepmtp.events.region_info import described, regions_of
+from hepmtp.events.regions import REGIONS, SR, Region
 from hepmtp.events.split import FRACTIONS, split_of
+from hepmtp.events.variables import HT
 from hepmtp.models.masked import ModelOptions
 from hepmtp.readers.root import HepmtpSchema
 from hepmtp.run.executors import make_executor
 from hepmtp.run.runner import HepRunner
-from hepmtp.statistics.histograms import canonical, spectrum
+from hepmtp.statistics.histograms import canonical, spectrum, yields
 from hepmtp.training.masking import TrainingOptions
 from processors.anomaly import AnomalyProcessor
 
@@ -303,6 +306,22 @@ def test_a_region_of_ones_own(events: Any, processor: Any) -> None:
     wrong = AnomalyProcessor(processor.detectors[-1:], regions=[Region("wrong", "", wrong_shape)])
     with pytest.raises(RegionError, match=r"region 'wrong' gives float64 \(3,\), expected bool"):
         wrong.process(events["ttbarW"])
+
+
+def test_two_cuts_on_one_variable_fill_what_lacks_both_once(events: Any, processor: Any) -> None:
+    cuts = (window("over 400", HT, above=400), window("up to 900", HT, upto=900), SR.cuts[2])
+    mine = AnomalyProcessor(processor.detectors[-1:], regions=[Region("both", "", cuts, "signal")])
+    out = mine.process(events["ttbarW"])
+    (region,) = out["regions"]
+    assert region.windows == (("ht", 400, None), ("ht", None, 900), ("n_jets", 5.5, None))
+    chosen = events["ttbarW"][split_of(events["ttbarW"]) == "analysis"]
+    six = cuts[2].select(chosen)
+    found = out["n_minus_one"]
+    weights = ak.to_numpy(chosen.weight)[six] / FRACTIONS["analysis"]
+    assert yields(found["ht"], "ttbarW", "both").value == pytest.approx(weights.sum())
+    inside = cuts[0].select(chosen) & cuts[1].select(chosen)
+    weights = ak.to_numpy(chosen.weight)[inside] / FRACTIONS["analysis"]
+    assert yields(found["n_jets"], "ttbarW", "both").value == pytest.approx(weights.sum())
 
 
 def test_no_events(events: Any, processor: Any) -> None:

@@ -13,7 +13,8 @@ from hepmtp.datasets.manifest import embedded
 from hepmtp.detectors.observables import Observable
 from hepmtp.errors import FitError
 from hepmtp.events.record import with_metadata
-from hepmtp.events.regions import REGIONS, SR, described
+from hepmtp.events.region_info import described
+from hepmtp.events.regions import REGIONS, SR
 from hepmtp.events.split import FRACTIONS, part_of
 from hepmtp.events.variables import N_B, N_JETS
 from hepmtp.events.variations import variations_named

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hist.axis import Regular
 
-from hepmtp.events.regions import RegionInfo
+from hepmtp.events.region_info import RegionInfo
 from hepmtp.report.problems import LEAST, problems, twice
 from hepmtp.statistics.accounting import Account
 from hepmtp.statistics.histograms import book, fill

@@ -14,6 +14,7 @@ from hepmtp.events.cuts import window
 from hepmtp.events.dileptons import NO_PAIR, distance_to_z
 from hepmtp.events.particles import PARTICLE_TYPES
 from hepmtp.events.record import make_events
+from hepmtp.events.region_info import described, named, regions_of, threshold_regions, wholes
 from hepmtp.events.regions import (
     CR,
     PRESELECTION,
@@ -21,13 +22,8 @@ from hepmtp.events.regions import (
     SR,
     VR,
     Region,
-    described,
-    named,
     region_named,
-    regions_of,
     same_sign_or_three_leptons,
-    threshold_regions,
-    wholes,
 )
 from hepmtp.events.variables import N_B
 from hepmtp.readers.darkmachines.reader import DarkMachinesCSV

@@ -15,7 +15,7 @@ from fit_runs import BACKGROUND, INFO, SIGNAL, STEPS, histograms, regions
 from hist.axis import Regular
 
 from hepmtp.errors import OptionError
-from hepmtp.events.regions import RegionInfo
+from hepmtp.events.region_info import RegionInfo
 from hepmtp.statistics.channels import (
     Channel,
     choose_channels,

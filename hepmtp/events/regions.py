@@ -7,9 +7,9 @@ the scalar sum of pt over all particles.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Literal, get_args
 
 import awkward as ak
 import numpy as np
@@ -260,79 +260,6 @@ REGIONS: tuple[Region, ...] = (
     SR_2B,
     SR_3B,
 )
-
-
-class RegionInfo(NamedTuple):
-    """What a run says of one of its regions; `place` is that in the order of its cutflow.
-
-    The last three are those of `Region`; what an earlier version wrote lacks them.
-    """
-
-    place: int
-    name: str
-    label: str
-    purpose: str
-    controls: str = ""
-    part_of: str = ""
-    axis: str = ""
-
-
-def described(regions: Iterable[Region]) -> set[RegionInfo]:
-    """What a processor says of its regions: a set, so that the sum over chunks says it once."""
-    return {
-        RegionInfo(
-            place, one.name, one.label, one.purpose, one.controls, one.part_of, one.fitted_axis
-        )
-        for place, one in enumerate(regions)
-    }
-
-
-def wholes(regions: Iterable[RegionInfo]) -> list[RegionInfo]:
-    """The regions that are no part of another, in their order."""
-    return [one for one in sorted(regions) if not one.part_of]
-
-
-def named(regions: Iterable[RegionInfo], *purposes: str) -> list[str]:
-    """Names of the regions of these purposes that are no part of another, in their order.
-
-    Examples
-    --------
-    >>> named(described(REGIONS), "signal", "")
-    ['preselection', 'SR']
-    """
-    return [one.name for one in wholes(regions) if one.purpose in purposes]
-
-
-def threshold_regions(regions: Iterable[RegionInfo]) -> list[str]:
-    """Names of the control regions that thresholds come from, in their order.
-
-    Examples
-    --------
-    >>> threshold_regions(described(REGIONS))
-    ['CR']
-    """
-    controls = [one for one in wholes(regions) if one.purpose == "control"]
-    return [one.name for one in controls if not one.controls]
-
-
-def regions_of(output: Mapping[str, Any]) -> list[RegionInfo]:
-    """The regions that a processor's output is about, in their order.
-
-    Those of a processor that does not describe its regions come from its histograms: names alone.
-
-    Raises
-    ------
-    RegionError
-        for a sum of runs that had different regions of one name.
-    """
-    if "regions" not in output:
-        found = dict.fromkeys(name for h in output["scores"].values() for name in h.axes["region"])
-        return [RegionInfo(place, name, "", "") for place, name in enumerate(found)]
-    regions = sorted(RegionInfo(*one) for one in output["regions"])
-    names = [one.name for one in regions]
-    if len(set(names)) != len(names):
-        raise RegionError(f"runs with different regions were added up: {', '.join(names)}")
-    return regions
 
 
 def region_named(name: str, regions: Iterable[Region] = REGIONS) -> Region:

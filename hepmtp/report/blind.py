@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from hepmtp.events.regions import RegionInfo
+from hepmtp.events.region_info import RegionInfo
 from hepmtp.statistics.histograms import Histogram
 from hepmtp.statistics.performance import values_of
 

@@ -17,7 +17,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from hepmtp import plotting
-from hepmtp.events.regions import RegionInfo, named, threshold_regions, wholes
+from hepmtp.events.region_info import RegionInfo, named, threshold_regions, wholes
 from hepmtp.plotting import OWN_FILES, SIMULATION, Caption
 from hepmtp.report.attempts import Attempts
 from hepmtp.report.info import SIMULATION_NOTE, FigureText, RunInfo

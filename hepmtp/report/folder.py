@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from hepmtp.datasets.manifest import Dataset
 from hepmtp.errors import ScoreError, StorageError
-from hepmtp.events.regions import regions_of, wholes
+from hepmtp.events.region_info import regions_of, wholes
 from hepmtp.plotting import Caption
 from hepmtp.report.attempts import Attempts
 from hepmtp.report.blind import blind_regions, blinded

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hepmtp.errors import StorageError
-from hepmtp.events.regions import FORMER, RegionInfo, described
+from hepmtp.events.region_info import RegionInfo, described, region_info
+from hepmtp.events.regions import FORMER
 from hepmtp.storage import new_file
 
 #: Said of every run on events that hepmtp simulated itself.
@@ -133,7 +134,7 @@ def read_info(folder: str | Path) -> RunInfo:
         figures = [FigureText(*one) for one in content.pop("figures", [])]
         # a run of before regions were described has the shipped ones
         regions = content.pop("regions", None) or sorted(described(FORMER))
-        return RunInfo(**content, figures=figures, regions=[RegionInfo(*one) for one in regions])
+        return RunInfo(**content, figures=figures, regions=[region_info(one) for one in regions])
     except (TypeError, AttributeError) as error:
         raise StorageError(
             f"{path} does not describe a run of this hepmtp ({error}); run again to write it"

@@ -16,7 +16,7 @@ from pathlib import Path
 import jinja2
 
 from hepmtp.errors import StorageError
-from hepmtp.events.regions import RegionInfo, wholes
+from hepmtp.events.region_info import RegionInfo, wholes
 from hepmtp.report.info import RunInfo, read_info, read_json
 from hepmtp.report.story import FIT, fit_story, strangest
 from hepmtp.report.tables import MARK, Cells, Record, cells, read_csv, rounded

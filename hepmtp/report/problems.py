@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from hepmtp.events.regions import RegionInfo, named, wholes
+from hepmtp.events.region_info import RegionInfo, named, wholes
 from hepmtp.statistics.accounting import Accounting
 from hepmtp.statistics.histograms import Histogram, yields
 from hepmtp.statistics.performance import detectors, values_of

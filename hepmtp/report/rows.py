@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hepmtp.events.regions import named, threshold_regions, wholes
+from hepmtp.events.region_info import named, threshold_regions, wholes
 from hepmtp.report.attempts import Attempts
 from hepmtp.report.figures import Output
 from hepmtp.report.info import RunInfo, write_json

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hepmtp.events.regions import named
+from hepmtp.events.region_info import named
 from hepmtp.report.columns import COLUMNS, load_columns
 from hepmtp.report.info import FigureText, RunInfo, read_json
 from hepmtp.report.tables import Cells, Record, cells, read_csv

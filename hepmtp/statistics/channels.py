@@ -13,7 +13,7 @@ import numpy as np
 
 from hepmtp.errors import OptionError
 from hepmtp.events.ragged import Floats
-from hepmtp.events.regions import RegionInfo
+from hepmtp.events.region_info import RegionInfo
 from hepmtp.statistics.histograms import NOMINAL, Histogram, folded, spectrum
 
 #: At most so many bins of a score; the last holds at least so many effective background events.

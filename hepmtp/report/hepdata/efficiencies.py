@@ -14,7 +14,7 @@ import numpy as np
 
 from hepmtp.errors import ScoreError
 from hepmtp.events.ragged import Floats
-from hepmtp.events.regions import RegionInfo, wholes
+from hepmtp.events.region_info import RegionInfo, wholes
 from hepmtp.report.columns import COLUMNS, load_columns
 from hepmtp.report.figures import QUANTILE, pairs
 from hepmtp.report.hepdata.words import Numbers, bins_of, defined, joined_bins

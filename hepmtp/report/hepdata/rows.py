@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from hepmtp.events.regions import wholes
+from hepmtp.events.region_info import wholes
 from hepmtp.report.hepdata.words import Numbers
 from hepmtp.report.tables import MARK, Record, read_csv
 from hepmtp.statistics.hepdata import NONE, Column, Table, Uncertainty

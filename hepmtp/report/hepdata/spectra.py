@@ -13,7 +13,7 @@ import numpy as np
 from hist.intervals import poisson_interval
 
 from hepmtp.events.ragged import Floats
-from hepmtp.events.regions import RegionInfo, wholes
+from hepmtp.events.region_info import RegionInfo, wholes
 from hepmtp.report.hepdata.words import Numbers, bins_of, defined, joined_bins
 from hepmtp.report.problems import holds
 from hepmtp.statistics.hepdata import Column, Table, Uncertainty

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hepmtp.errors import OptionError
-from hepmtp.events.regions import wholes
+from hepmtp.events.region_info import wholes
 from hepmtp.report.fit_folder import TITLES
 from hepmtp.report.folder import load_histograms
 from hepmtp.report.hepdata.efficiencies import efficiencies

@@ -21,7 +21,8 @@ from hepmtp.detectors import score_axis
 from hepmtp.errors import FitError, OptionError
 from hepmtp.events.ragged import Bools, Floats
 from hepmtp.events.record import metadata, with_fields
-from hepmtp.events.regions import REGIONS, SR, described
+from hepmtp.events.region_info import described
+from hepmtp.events.regions import REGIONS, SR
 from hepmtp.events.variables import N_B, N_JETS
 from hepmtp.events.variation import DIRECTIONS
 from hepmtp.events.variations import variations_named

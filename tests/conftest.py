@@ -79,6 +79,16 @@ def events(background: ak.Array) -> ak.Array:
     return concatenate([training_events(background), no_particles([50.0, 50.0])])
 
 
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are made, but their files stay empty: for folders whose figures nobody looks at."""
+
+    def leave_empty(_: object, path: str | Path, **options: object) -> None:
+        Path(path).touch()
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", leave_empty)
+
+
 @pytest.fixture(scope="session")
 def dask_client() -> Iterator[Client]:
     """A client of a real cluster: two worker processes of one thread on the loopback interface."""

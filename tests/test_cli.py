@@ -199,15 +199,6 @@ def test_signal_does_not_train(
     assert not (tmp_path / "detectors").exists()
 
 
-@pytest.mark.slow
-def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert hepmtp("demo", "--quick", "--output", tmp_path / "demo") == 0
-    out = capsys.readouterr().out
-    assert "4top in SR: masked_token sees" in out
-    assert out.endswith(f"The report: {tmp_path / 'demo' / 'report.html'}\n")
-    assert load_detector(tmp_path / "demo" / "detector").name == "masked_token"
-
-
 def test_run_writes_a_run_that_can_be_reported(results: Path) -> None:
     assert {"run.json", "histograms.json", "cutflow.json", "report.html"} <= {
         path.name for path in results.iterdir()

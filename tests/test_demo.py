@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from contracts import hepmtp
 
 from hepmtp.cli.demo import FORMS, run_demo
 from hepmtp.datasets.files import read
@@ -226,7 +227,14 @@ def test_the_trained_detector_loads_and_scores(demo: Demo) -> None:
 
 
 @pytest.mark.slow
-def test_a_demo_that_was_not_killed_finds_the_same_numbers(demo: Demo, tmp_path: Path) -> None:
-    run_demo(tmp_path, quick=True, status=False)
+def test_a_demo_that_was_not_killed_finds_the_same_numbers(
+    demo: Demo, tmp_path: Path, undrawn: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As a user starts it, from the command line."""
+    assert hepmtp("demo", "--quick", "--output", tmp_path / "demo") == 0
+    out = capsys.readouterr().out
+    assert "4top in SR: masked_token sees" in out
+    assert out.endswith(f"The report: {tmp_path / 'demo' / 'report.html'}\n")
+    assert load_detector(tmp_path / "demo" / "detector").name == "masked_token"
     for name in ("performance.csv", "selection.csv", "cutflow.json"):
-        assert (tmp_path / name).read_bytes() == (demo.folder / name).read_bytes()
+        assert (tmp_path / "demo" / name).read_bytes() == (demo.folder / name).read_bytes()

@@ -5,20 +5,21 @@ from __future__ import annotations
 import errno
 import gzip
 import itertools
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from contracts import hepmtp
 
 from hepmtp.cli.failures import told
 from hepmtp.errors import EXTRAS, ReadError, missing_library
-
-COMMAND = str(Path(sys.executable).with_name("hepmtp"))
 
 
 @pytest.fixture(scope="module")
@@ -41,18 +42,46 @@ def line(capsys: pytest.CaptureFixture[str], *words: str | Path) -> str:
     return error
 
 
+#: Runs the commands of its argument one after the other, and says how each ended.
+IN_TURN = """\
+import json, sys
+from hepmtp.cli import main
+for words in json.loads(sys.argv.pop()):
+    sys.argv[:] = ["hepmtp", *words]
+    try:
+        main(words)
+    except SystemExit as exit_:
+        code = exit_.code or 0
+    print(f"ended with {code}", file=sys.stderr)
+"""
+
+
+class Ended(NamedTuple):
+    """How a command ended, and what it wrote as an error."""
+
+    code: int
+    error: str
+
+
 def started(
-    *words: str | Path, before: str = "", **environment: str
-) -> subprocess.CompletedProcess[str]:
-    """A command in a process of its own, behind a shell's `before`."""
-    given = " ".join(f"'{word}'" for word in (COMMAND, *words))
-    return subprocess.run(
-        ["bash", "-c", f"{before} {given}"],
+    *commands: Iterable[str | Path], shell: str = "", code: str = "", **environment: str
+) -> tuple[list[Ended], str]:
+    """Commands in one process of their own, after a `shell` command and Python `code`.
+
+    How each ended, and what all wrote.
+    """
+    words = json.dumps([[str(word) for word in one] for one in commands], ensure_ascii=False)
+    run = subprocess.run(
+        ["bash", "-c", f'{shell} exec "$0" "$@"', sys.executable, "-c", code + IN_TURN, words],
         capture_output=True,
         encoding="utf-8",
         check=False,
         env={**os.environ, **environment},
     )
+    parts = re.split(r"ended with (\d+)\n", run.stderr)
+    assert (run.returncode, len(parts), parts[-1]) == (0, 2 * len(commands) + 1, ""), run.stderr
+    ended = [Ended(int(n), text) for text, n in zip(parts[::2], parts[1::2], strict=False)]
+    return ended, run.stdout
 
 
 @pytest.mark.parametrize(
@@ -127,32 +156,26 @@ def test_too_few_events(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixt
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("library", "words"),
+    "cases",
     [
-        ("sklearn", ("tokenizer-report", "visive2025")),
-        ("vector_quantize_pytorch", ("tokenizer-report", "hepmtp:VQVAETokenizer")),
-        ("zuko", ("league", "--only", "ht", "--add", "hepmtp:Flow")),
+        {"sklearn": ("tokenizer-report", "visive2025")},
+        {
+            "vector_quantize_pytorch": ("tokenizer-report", "hepmtp:VQVAETokenizer"),
+            "zuko": ("league", "--only", "ht", "--add", "hepmtp:Flow"),
+        },
     ],
 )
 def test_a_missing_extra_is_named(
-    folder: Path, tmp_path: Path, library: str, words: tuple[str, ...]
+    folder: Path, tmp_path: Path, cases: dict[str, tuple[str, ...]]
 ) -> None:
-    program = tmp_path / "without.py"
-    program.write_text(
-        f"import sys\nsys.modules[{library!r}] = None\n"
-        "from hepmtp.cli import main\nmain(sys.argv[1:])\n"
-    )
-    files = [folder / "ttbarZ.csv", f"s:signal={folder / 'ttbarZ.csv'}"]
-    run = subprocess.run(
-        [sys.executable, program, *words, *files, "-o", tmp_path / "out"],
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-    )
-    assert run.returncode == 2
-    assert run.stderr.count("\n") == 1
-    assert run.stderr.startswith("error: ")
-    assert f'{library} is not installed: run pip install "hepmtp[league]"' in run.stderr
+    files = [folder / "ttbarZ.csv", f"s:signal={folder / 'ttbarZ.csv'}", "-o", tmp_path / "out"]
+    without = f"import sys\nsys.modules |= dict.fromkeys({list(cases)})\n"
+    ended, _ = started(*((*words, *files) for words in cases.values()), code=without)
+    for library, (code, error) in zip(cases, ended, strict=True):
+        assert code == 2
+        assert error.count("\n") == 1
+        assert error.startswith("error: ")
+        assert f'{library} is not installed: run pip install "hepmtp[league]"' in error
 
 
 def test_every_extra_is_one_of_the_project() -> None:
@@ -165,42 +188,40 @@ def test_every_extra_is_one_of_the_project() -> None:
 
 @pytest.mark.slow
 def test_ascii_terminals(folder: Path, tmp_path: Path) -> None:
-    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": ""}
-    files = (folder / "ttbarZ.csv", f"4top={folder / 'ttbarZ.csv'}")
-    results = tmp_path / "results"
-    for words in (
+    file, results = folder / "ttbarZ.csv", tmp_path / "results"
+    ended, printed = started(
         ("datasets",),
-        ("inspect", files[0]),
-        ("run", *files, "-d", folder / "detectors", "-o", results),
+        ("inspect", file),
+        ("run", file, f"4top={file}", "-d", folder / "detectors", "-o", results),
         ("compare", results, "--detector", "ht", "--threshold-quantile", "0.9"),
         ("report", results),
-    ):
-        run = started(*words, **ascii_only)
-        assert run.returncode == 0, run.stderr
-        assert "Traceback" not in run.stderr
-    run = started("compare", results, "--detector", "ht", **ascii_only)
-    assert " +- " in run.stdout
-    assert "epsB" in run.stdout
-    run = started("inspect", tmp_path / "größe.csv", **ascii_only)
-    assert run.returncode == 2
-    assert run.stderr.startswith("error: ")
+        ("inspect", tmp_path / "größe.csv"),
+        LC_ALL="C",
+        PYTHONUTF8="0",
+        PYTHONIOENCODING="",
+    )
+    for code, error in ended[:-1]:
+        assert code == 0, error
+        assert "Traceback" not in error
+    assert " +- " in printed
+    assert "epsB" in printed
+    assert ended[-1].code == 2
+    assert ended[-1].error.startswith("error: ")
 
 
 @pytest.mark.slow
 def test_a_full_disk(folder: Path, tmp_path: Path) -> None:
-    run = started("datasets", before="exec >/dev/full;")
-    assert (run.returncode, run.stderr) == (
-        2,
-        "error: the disk is full; make room, or choose another folder\n",
-    )
-    for words in (
+    (ended,), _ = started(("datasets",), shell="exec >/dev/full;")
+    assert ended == (2, "error: the disk is full; make room, or choose another folder\n")
+    both, _ = started(
         ("convert", folder / "ttbarZ.csv", tmp_path / "x.root"),
         ("run", folder / "ttbarZ.csv", "-d", folder / "detectors", "-o", tmp_path / "results"),
-    ):
-        run = started(*words, before="ulimit -f 20;")
-        assert run.returncode == 2
-        assert run.stderr == (
-            "error: the file is larger than it may be here; make room, or choose another folder\n"
+        shell="ulimit -f 20;",
+    )
+    for one in both:
+        assert one == (
+            2,
+            "error: the file is larger than it may be here; make room, or choose another folder\n",
         )
     assert not (tmp_path / "x.root").exists()
 

@@ -16,7 +16,7 @@ import gzip
 import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -104,6 +104,26 @@ def dask_client() -> Iterator[Client]:
     )
     with cluster, distributed.Client(cluster) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def on_dask(dask_client: Client) -> Iterator[Any]:
+    """The executor "dask" on this cluster."""
+    from hepmtp.run.executors import make_executor  # noqa: PLC0415 - most tests do not need it
+
+    with make_executor("dask", client=dask_client) as executor:
+        executor.status = False
+        yield executor
+
+
+@pytest.fixture(scope="session")
+def two_processes() -> Iterator[Any]:
+    """The executor "futures", whose two worker processes are started once for all tests."""
+    from hepmtp.run.executors import make_executor  # noqa: PLC0415 - most tests do not need it
+
+    with make_executor("futures", workers=2) as executor:
+        executor.status = False  # said at once, this would hold for every executor of the session
+        yield executor
 
 
 @pytest.fixture(scope="session")

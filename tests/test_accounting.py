@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import awkward as ak
 import cloudpickle
@@ -24,9 +24,6 @@ from hepmtp.run.executors import make_executor
 from hepmtp.run.runner import HepRunner
 from hepmtp.statistics.accounting import Account, Loss, incomplete
 from hepmtp.statistics.normalisation import tally
-
-if TYPE_CHECKING:
-    from distributed import Client
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # a worker cannot import a test module
 N = 60
@@ -143,9 +140,9 @@ def test_whole_files_are_lost(files: Any, executor: Any, tmp_path: Path) -> None
     assert said.startswith("x: 0 events or more in 4 of 5 files were lost; first: ")
 
 
-@pytest.mark.parametrize("name", ["futures", "dask"])
+@pytest.mark.parametrize("name", ["two_processes", "on_dask"])
 def test_every_executor_accounts_alike(
-    files: Any, executor: Any, tmp_path: Path, name: Any, request: pytest.FixtureRequest
+    files: Any, executor: Any, tmp_path: Path, name: str, request: pytest.FixtureRequest
 ) -> None:
     bad = damaged(files["csv"]["ttbarW"], tmp_path)
     fileset = {
@@ -154,10 +151,8 @@ def test_every_executor_accounts_alike(
     }
     runner = HepRunner(executor, chunksize=20, skipbadfiles=True)
     runner(fileset, count)
-    client: Client | None = request.getfixturevalue("dask_client") if name == "dask" else None
-    with make_executor(name, workers=2, client=client, status=False) as opened:
-        other = HepRunner(opened, chunksize=20, skipbadfiles=True)
-        other(fileset, count)
+    other = HepRunner(request.getfixturevalue(name), chunksize=20, skipbadfiles=True)
+    other(fileset, count)
     assert other.accounting == runner.accounting
     assert [len(one.losses) for one in other.accounting.values()] == [1, 1]
 

@@ -198,19 +198,15 @@ def test_formats_give_equal_histograms(files: Any, processor: Any, iterative: An
         assert all(other == first for other in others)
 
 
-def test_futures(files: Any, expected: Any, processor: Any) -> None:
-    with make_executor("futures", workers=2, status=False) as executor:
-        runner = HepRunner(executor, chunksize=200)
-        check_same(
-            runner(fileset({**files["csv"], "4top": files["root"]["4top"]}), processor),
-            expected,
-            processor,
-        )
-        with pytest.raises(
-            ScoreError,
-            match=r"detector 'broken', dataset '4top', region 'all': 1 of \d+ scores are not",
-        ):
-            runner(fileset(files["csv"]), broken(np.nan))
+def test_futures(files: Any, expected: Any, processor: Any, two_processes: Any) -> None:
+    runner = HepRunner(two_processes, chunksize=200)
+    mixed = fileset({**files["csv"], "4top": files["root"]["4top"]})
+    check_same(runner(mixed, processor), expected, processor)
+    with pytest.raises(
+        ScoreError,
+        match=r"detector 'broken', dataset '4top', region 'all': 1 of \d+ scores are not",
+    ):
+        runner(fileset(files["csv"]), broken(np.nan))
 
 
 def opened() -> Any:

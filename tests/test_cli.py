@@ -222,8 +222,8 @@ def test_run_writes_a_run_that_can_be_reported(results: Path) -> None:
     assert (results / "report.html").read_text().startswith("<!")
 
 
-def test_converted_files_on_several_processes_give_the_same_counts(
-    files: Path, detectors: Path, results: Path, tmp_path: Path
+def test_converted_files_in_many_chunks_give_the_same_counts(
+    files: Path, detectors: Path, results: Path, tmp_path: Path, undrawn: None
 ) -> None:
     assert hepmtp("convert", files / "4top.csv", tmp_path / "4top.root") == 0
     names = [files / "ttbarZ.csv", f"ttbarHiggs={files / 'ttbarHiggs.csv'}", tmp_path / "4top.root"]
@@ -236,7 +236,9 @@ def test_converted_files_on_several_processes_give_the_same_counts(
     }
 
 
-def test_run_takes_single_detectors_and_forms(files: Path, detectors: Path, tmp_path: Path) -> None:
+def test_run_takes_single_detectors_and_forms(
+    files: Path, detectors: Path, tmp_path: Path, undrawn: None
+) -> None:
     words = [
         "-d",
         detectors / "ht",
@@ -252,7 +254,7 @@ def test_run_takes_single_detectors_and_forms(files: Path, detectors: Path, tmp_
 
 
 def test_run_takes_filesets_and_lists_of_files(
-    files: Path, detectors: Path, results: Path, tmp_path: Path
+    files: Path, detectors: Path, results: Path, tmp_path: Path, undrawn: None
 ) -> None:
     content = {
         "ttbarZ": {"files": {str(files / "ttbarZ.csv"): None}, "metadata": {"isMC": True}},
@@ -276,7 +278,7 @@ def test_run_takes_filesets_and_lists_of_files(
 
 
 def test_readers_options_and_bad_lines_of_run_and_train(
-    files: Path, detectors: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    files: Path, detectors: Path, tmp_path: Path, undrawn: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bad = tmp_path / "ttbarZ"  # without an ending, and with a bad line
     lines = (files / "ttbarZ.csv").read_text().splitlines(keepends=True)

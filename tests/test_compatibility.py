@@ -55,24 +55,6 @@ def executor() -> Iterator[Any]:
         yield opened
 
 
-@pytest.fixture(scope="module")
-def futures_executor() -> Iterator[Any]:
-    """Two processes."""
-    from hepmtp.run.executors import make_executor  # noqa: PLC0415 (coffea only when asked)
-
-    with make_executor("futures", workers=2, status=False) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def dask_executor(dask_client: Any) -> Iterator[Any]:
-    """The cluster of the session."""
-    from hepmtp.run.executors import make_executor  # noqa: PLC0415 (coffea only when asked)
-
-    with make_executor("dask", client=dask_client, status=False) as opened:
-        yield opened
-
-
 def _name(i: int) -> str:
     words = f"{ROWS[i].group} {ROWS[i].subject} {ROWS[i].tried}"
     return "".join(one if one.isalnum() else "-" for one in words)[:70]

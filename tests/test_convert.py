@@ -229,7 +229,7 @@ def test_ten_times_the_file_in_the_same_memory(source: Path, tmp_path: Path, end
     peaks = []
     text = source.read_bytes()
     convert(source, tmp_path / "new" / f"4top.{ending}")  # imports and caches
-    for times in (5, 50):
+    for times in (3, 30):
         source.write_bytes(text * times)
         tracemalloc.start()
         convert(source, tmp_path / "new" / f"4top.{ending}", chunk=500)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cloudpickle
 import pytest
+from coffea.processor import IterativeExecutor
 
 from hepmtp.datasets.files import read
 from hepmtp.datasets.manifest import Dataset
@@ -22,9 +23,6 @@ from hepmtp.run.runner import HepRunner
 from hepmtp.tokenizers.continuous import ContinuousInputs
 from hepmtp.tokenizers.lookup import LookupTokenizer
 from processors.corpus import CorpusProcessor, training_tokens
-
-if TYPE_CHECKING:
-    from distributed import Client
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # a worker cannot import a test module
 Files = dict[str, dict[str, Path]]  # of a format, of a data set
@@ -78,16 +76,17 @@ def test_every_format(files: Any, tokenizer: Any, expected: Any, kind: str, chun
     assert training_tokens(out) == expected
 
 
-def test_futures_and_dask(files: Any, tokenizer: Any, expected: Any, dask_client: Client) -> None:
-    for name, options in (("futures", {"workers": 2}), ("dask", {"client": dask_client})):
-        with make_executor(name, status=False, **options) as executor:  # type: ignore[arg-type]
-            runner = HepRunner(executor, chunksize=90)
-            mixed = {**files["csv"], "ttbarZ": files["root"]["ttbarZ"]}
-            assert training_tokens(runner(fileset(mixed), CorpusProcessor(tokenizer))) == expected
-            with pytest.raises(
-                TrainingError, match=r"data set 'ttbarW' with role 'signal': only background"
-            ):
-                runner(fileset(files["csv"], "signal"), CorpusProcessor(tokenizer))
+def test_futures_and_dask(
+    files: Any, tokenizer: Any, expected: Any, two_processes: Any, on_dask: Any
+) -> None:
+    for executor in (two_processes, on_dask):
+        runner = HepRunner(executor, chunksize=90)
+        mixed = {**files["csv"], "ttbarZ": files["root"]["ttbarZ"]}
+        assert training_tokens(runner(fileset(mixed), CorpusProcessor(tokenizer))) == expected
+        with pytest.raises(
+            TrainingError, match=r"data set 'ttbarW' with role 'signal': only background"
+        ):
+            runner(fileset(files["csv"], "signal"), CorpusProcessor(tokenizer))
 
 
 def test_what_a_chunk_gives(events: Any, tokenizer: Any) -> None:
@@ -104,17 +103,14 @@ def test_what_a_chunk_gives(events: Any, tokenizer: Any) -> None:
         assert rows["source"].value.tolist() == chunk.source[part == name].to_list()
 
 
-def test_features_come_along(files: Any, events: Any) -> None:
+def test_features_come_along(files: Any, events: Any, two_processes: Any) -> None:
     inputs = ContinuousInputs(LookupTokenizer()).fit(training_events(events))
     expected = tuple(
         inputs.encode(training_events(events, part)) for part in ("train", "validation")
     )
-    for executor_name, chunksize in (("iterative", 70), ("futures", 150)):
-        workers = {"workers": 2} if executor_name == "futures" else {}
-        with make_executor(executor_name, status=False, **workers) as executor:  # type: ignore[arg-type]
-            out = HepRunner(executor, chunksize=chunksize)(
-                fileset(files["csv"]), CorpusProcessor(inputs)
-            )
+    for executor, chunksize in ((IterativeExecutor(status=False), 70), (two_processes, 150)):
+        runner = HepRunner(executor, chunksize=chunksize)
+        out = runner(fileset(files["csv"]), CorpusProcessor(inputs))
         found = training_tokens(out)
         assert found[0].features is not None
         assert found[0].features.shape == (len(found[0].values), 15)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import awkward as ak
 import numpy as np
 import pytest
+from coffea.processor import IterativeExecutor
 from contracts import check_detector, hepmtp
 from scipy.stats import chi2_contingency, chisquare
 
@@ -53,9 +54,6 @@ from hepmtp.training.classify import ClassifierTraining
 from hepmtp.training.masking import TrainingOptions
 from processors.anomaly import AnomalyProcessor
 from processors.corpus import CorpusProcessor
-
-if TYPE_CHECKING:
-    from distributed import Client
 
 SMALL = ModelOptions(width=16, feedforward=32, layers=1)
 
@@ -377,11 +375,9 @@ def trained(sets: Any, tmp_path_factory: Any) -> list[Detector]:
         return train_detectors(sets[:2], tiny(), corpus=CorpusProcessor, executor=executor, folds=3)
 
 
-def ran(detectors: Any, sets: Any, *, chunksize: int = 20_000, **options: Any) -> Any:
-    name = options.pop("name", "iterative")
-    with make_executor(name, status=False, **options) as executor:
-        runner = HepRunner(executor, chunksize=chunksize)
-        return runner(fileset(sets), AnomalyProcessor(detectors, columns=True))
+def ran(detectors: Any, sets: Any, *, chunksize: int = 20_000, executor: Any = None) -> Any:
+    runner = HepRunner(executor or IterativeExecutor(status=False), chunksize=chunksize)
+    return runner(fileset(sets), AnomalyProcessor(detectors, columns=True))
 
 
 def test_all_events_are_analysed_with_weight_one(sets: Any, trained: Any) -> None:
@@ -423,7 +419,7 @@ def columns_of(output: Any) -> dict[str, np.ndarray]:
 
 
 def test_chunks_and_executors_give_the_same(
-    sets: Any, trained: Any, dask_client: Client, tmp_path: Path
+    sets: Any, trained: Any, two_processes: Any, on_dask: Any, tmp_path: Path
 ) -> None:
     two = [one for one in trained if one.name in ("masked_token", "n_jets")]
     for one in two:
@@ -432,8 +428,8 @@ def test_chunks_and_executors_give_the_same(
     expected = columns_of(ran(two, sets))
     for options in (
         {"chunksize": 90},
-        {"name": "futures", "workers": 2, "chunksize": 200},
-        {"name": "dask", "client": dask_client, "chunksize": 200},
+        {"executor": two_processes, "chunksize": 200},
+        {"executor": on_dask, "chunksize": 200},
     ):
         found = columns_of(ran(loaded, sets, **options))
         assert set(found) == set(expected)

@@ -118,6 +118,7 @@ def test_signal_alone_draws_nothing(output: Any, datasets: list[Dataset], tmp_pa
     assert result.report.exists()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_without_scores_event_by_event_the_rest_is_written(
     output: Any, run: tuple[Path, RunResult], datasets: list[Dataset], tmp_path: Path
 ) -> None:
@@ -234,6 +235,7 @@ def three_b(events: Any) -> Any:
     return SR.selection(events) & (n_b(events) >= 3)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_every_signal_region_is_held_against_every_control_region(
     events: dict[str, Any], detectors: list[Observable], datasets: list[Dataset], tmp_path: Path
 ) -> None:
@@ -279,6 +281,7 @@ def test_a_run_of_before_regions_were_described_is_read(
     assert "CR: sum of weights" in write_page(tmp_path).read_text()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_processor_that_does_not_describe_its_regions_is_not_given_ours(
     output: Any, datasets: list[Dataset], tmp_path: Path
 ) -> None:
@@ -288,6 +291,7 @@ def test_a_processor_that_does_not_describe_its_regions_is_not_given_ours(
     assert "<dt>SR</dt><dd>without description</dd>" in (tmp_path / "report.html").read_text()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_own_files_are_not_called_simulation(output: Any, tmp_path: Path) -> None:
     own = [Dataset(name=name, process=name, role="background", files=()) for name in BACKGROUND]
     write_run(tmp_path, output, own, command="x", started=0.0)
@@ -389,6 +393,7 @@ def test_data_are_drawn_and_tabulated_but_blind_where_a_signal_could_be(
     assert "Data above the thresholds" in page
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_unblinded_data_are_seen_everywhere(
     with_data: Any, datasets: list[Dataset], tmp_path: Path
 ) -> None:
@@ -414,6 +419,7 @@ def test_data_alone_are_drawn_where_they_are_not_blind(with_data: Any, tmp_path:
     assert result.problems == ()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_an_incomplete_run_says_so_everywhere(
     with_data: Any, datasets: list[Dataset], tmp_path: Path
 ) -> None:
@@ -453,6 +459,7 @@ def test_an_incomplete_run_says_so_everywhere(
     assert not (tmp_path / "accounting.json").exists()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_sums_of_weights_are_called_so_in_every_table(
     output: Any, datasets: list[Dataset], run: tuple[Path, RunResult], tmp_path: Path
 ) -> None:

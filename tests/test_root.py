@@ -178,9 +178,10 @@ def test_bad_values_are_named(tmp_path: Path) -> None:
 def test_cut_and_damaged_files(tmp_path: Path) -> None:
     rng = np.random.default_rng(5)
     path = tmp_path / "sim.root"
-    expected = columns(ak.concatenate([three_events()] * 300))
+    chunk = ak.concatenate([three_events()] * 60)
+    expected = columns(ak.concatenate([chunk] * 5))
     for rntuple in (False, True):
-        write_root(path, [three_events()] * 300, rntuple=rntuple)
+        write_root(path, [chunk] * 5, rntuple=rntuple)
         whole = path.read_bytes()
         refused = 0
         for data in damaged(whole, rng, 60):

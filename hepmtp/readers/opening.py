@@ -262,8 +262,8 @@ def trees_of(file: Any) -> list[str]:
 
 def names_of(tree: Any) -> dict[str, str]:
     """Names of the branches as they are asked for, to those in the file."""
-    if not tree.name:
-        return dict(tree.names())  # of a table
+    if not hasattr(tree, "classname"):  # of a table
+        return dict(tree.names())
     with damage(tree.file.file_path, ROOT):
         return _names_of(tree)
 

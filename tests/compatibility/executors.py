@@ -46,7 +46,8 @@ def damaged(place: Path, path: Path) -> Path:
 def _run(place: Place, name: str, files: list[str], **options: Any) -> str:
     executor = place.executor
     if name != "iterative":
-        executor = place.request.getfixturevalue(f"{name}_executor")
+        fixture = {"futures": "two_processes", "dask": "on_dask"}[name]
+        executor = place.request.getfixturevalue(fixture)
     return place.run({"x": files}, executor=executor, chunksize=5, **options)
 
 

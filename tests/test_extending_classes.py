@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import awkward as ak
 import pytest
 from contracts import check_detector, check_particle_tokenizer, no_particles
-from test_extending import write_files
+from test_extending import forget_mine, write_files
 
 from hepmtp.detectors import training_events
 from hepmtp.events.record import concatenate
@@ -24,8 +23,7 @@ def mine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(tmp_path)
         yield tmp_path
-    for name in [name for name in sys.modules if name.partition(".")[0] == "mine"]:
-        del sys.modules[name]
+    forget_mine()
 
 
 @pytest.mark.parametrize("mine", ["A tokenizer"], indirect=True)

@@ -123,9 +123,9 @@ def test_physlite_is_as_its_reader_reads_it(files: Path) -> None:
     path = files / "PHYSLITE_example.root"
     events = opened(path, "CollectionTree", PHYSLITESchema)
     options: dict[str, Any] = {"jet_id": None, "electron_id": None, "photon_id": None}
-    every = dict.fromkeys(("jets", "electrons", "muons", "photons"), (0.0, 10.0))
+    options |= dict.fromkeys(("jets", "electrons", "muons", "photons"), (0.0, 10.0))
     reader = Physlite(
-        b_tagger=None, muon_quality=None, lepton_isolation=None, overlap=0.0, **options, **every
+        b_tagger=None, muon_quality=None, lepton_isolation=None, overlap=0.0, **options
     )
     read = reader.read(str(path), 0, 100)
     collections = {

@@ -36,7 +36,13 @@ from hepmtp.events.entering import as_events
 from hepmtp.events.folds import Fold, fold_from, fold_of, folds, never_trains, with_fold
 from hepmtp.events.ragged import Floats
 from hepmtp.events.record import metadata
-from hepmtp.events.split import Trained, check_background, in_one_order, trained_by
+from hepmtp.events.split import (
+    Trained,
+    check_background,
+    check_names,
+    in_one_order,
+    trained_by,
+)
 from hepmtp.tokenizers import Tokenizer
 
 #: Background events unseen by two trainings, on which their scores are made comparable, at least.
@@ -188,7 +194,7 @@ class CrossFitted(BaseDetector):
     def score(self, events: ak.Array) -> Floats:
         """Score of each event by the training that left it out, shape (n_events,)."""
         scales = fitted(self.scales_.get(self.name), self)
-        events = as_events(events)
+        events = self._entering(events)
         fold, scores = fold_of(events, self.folds), np.empty(len(events))
         for index, (member, (factor, shift)) in enumerate(zip(self.members_, scales, strict=True)):
             mine = fold == index
@@ -202,7 +208,7 @@ class CrossFitted(BaseDetector):
         return self._replicas if hasattr(self._one, "replicas") else None
 
     def _replicas(self, events: ak.Array) -> Floats:
-        events = as_events(events)
+        events = self._entering(events)
         fold, members = fold_of(events, self.folds), cast("tuple[Any, ...]", self.members_)
         found = np.empty((len(members[0].replicas(events[:0])), len(events)))
         for index, member in enumerate(members):
@@ -241,6 +247,12 @@ class CrossFitted(BaseDetector):
         detector.seen_ = tuple(tuple(Trained(*span) for span in one) for one in meta["seen"])
         detector.axes_ = {name: axis_from(plain) for name, plain in meta["axes"].items()}
         return detector
+
+    def _entering(self, events: ak.Array) -> ak.Array:
+        """The events, of which it can be told which member has seen them."""
+        events = as_events(events)
+        check_names(events, [span for one in self.seen_ for span in one])
+        return events
 
     @property
     def _one(self) -> Detector:

@@ -65,7 +65,7 @@ def as_events(events: ak.Array) -> ak.Array:
             f"Particle has {depth} dimension{'s' * (depth != 1)}, expected a list in each event: "
             "one particle of each is events.Particle[:, :1]"
         )
-    if any(_may_miss(_field(layout.form, name)) for name in RECORD):
+    if any(may_miss(_field(layout.form, name)) for name in RECORD):
         events = _without_options(events)
     check_columns(events)
     particles = events.Particle
@@ -90,13 +90,13 @@ def _field(form: Any, name: str) -> Any:
     return form.content(name) if form.is_record else form
 
 
-def _may_miss(form: Any) -> bool:
+def may_miss(form: Any) -> bool:
     """Whether a type allows missing values; coffea hides that in the text of the type."""
     if form.is_option:
         return True
     if form.is_record or form.is_union:
-        return any(map(_may_miss, form.contents))
-    return not form.is_numpy and hasattr(form, "content") and _may_miss(form.content)
+        return any(map(may_miss, form.contents))
+    return not form.is_numpy and hasattr(form, "content") and may_miss(form.content)
 
 
 def _without_options(events: ak.Array) -> ak.Array:

@@ -14,12 +14,15 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
-from hepmtp.errors import OptionError
+from hepmtp.errors import EventError, OptionError
 from hepmtp.events.ragged import Bools, Floats, Ints
 from hepmtp.events.record import metadata, with_fields
 
 #: Share of the events outside a fold that only decide when a training stops: as in the one split.
 VALIDATION_SHARE = 1 / 7
+
+#: Sources of events that no file names: called by numbers of the experiment, or not at all.
+BY_NUMBERS, NAMELESS = -2, -1
 
 #: Between the states of splitmix64.
 _STEP = 0x9E3779B97F4A7C15
@@ -94,8 +97,14 @@ def hashed(events: ak.Array, stream: int = 0) -> NDArray[np.uint64]:
 
     The finaliser of splitmix64 (Steele, Lea, Flood 2014) of (source, event) is stream 0, that of
     the one split. The others are what splitmix64 gives from there on: 1 takes validation events,
-    and K the folds of K.
+    and K the folds of K. Events without a name are refused.
     """
+    if (ak.to_numpy(events.source) == NAMELESS).any():
+        raise EventError(
+            "these events have no name, so nobody can say which of them may train or be scored by "
+            "what: give events_from a whole chunk of coffea's Runner, or run, luminosityBlock and "
+            "event"
+        )
     source, entry = (ak.to_numpy(events[name]).astype(np.uint64) for name in ("source", "event"))
     first = mixed(mixed(source) + entry)
     return mixed(first + np.uint64((stream - 1) * _STEP % 2**64)) if stream else first

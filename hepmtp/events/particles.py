@@ -14,6 +14,10 @@ ELECTRONS, MUONS = (POSITRON, ELECTRON), (ANTIMUON, MUON)
 LEPTONS = (*ELECTRONS, *MUONS)
 
 
+#: GeV (PDG 2024).
+ELECTRON_MASS, MUON_MASS = 0.00051099895, 0.1056583755
+
+
 #: The same types as text for axes and tables.
 PARTICLE_NAMES: tuple[str, ...] = ("jet", "b-jet", "e+", "e-", "mu+", "mu-", "photon")
 

@@ -19,7 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hepmtp.errors import TrainingError
-from hepmtp.events.folds import Fold, fold_from, fold_of, hashed, never_trains, uniform
+from hepmtp.events.folds import (
+    BY_NUMBERS,
+    Fold,
+    fold_from,
+    fold_of,
+    hashed,
+    never_trains,
+    uniform,
+)
 from hepmtp.events.ragged import Bools, Floats
 from hepmtp.events.record import metadata, role_of, with_fields
 
@@ -213,6 +221,8 @@ def _given(
     region_of: Callable[[str], Callable[[ak.Array], Bools]] | None,
 ) -> Iterator[tuple[Fold | None, Bools]]:
     """Each way that events were split, and which of these events were given to train by it."""
+    trained = None if trained is None else tuple(trained)
+    check_names(events, trained)
     if trained is None:
         found = [(None, np.full(len(events), role_of(metadata(events)) != "data"))]
     else:
@@ -222,6 +232,27 @@ def _given(
             for fold, some in itertools.groupby(spans, key=lambda one: one.left_out)
         ]
     yield from ((fold, inside) for fold, inside in found if inside.any())
+
+
+def check_names(events: ak.Array, trained: Iterable[Trained] | None) -> None:
+    """Raise TrainingError unless the events are named as those that have trained.
+
+    Events of a file have two names (:mod:`hepmtp.events.naming`). Signals train nothing.
+    """
+    spans = [] if trained is None else list(trained)
+    role = role_of(metadata(events))
+    safe = role == "signal" or (role == "data" and not any(one.region for one in spans))
+    if safe or not len(events) or (trained is not None and not spans):
+        return
+    here = set(np.unique(ak.to_numpy(events.source) == BY_NUMBERS).tolist())
+    there = {one.source == BY_NUMBERS for one in spans} or {False}
+    if here != there:
+        raise TrainingError(
+            "these events, or those that have trained, are named by run, luminosity block and "
+            "event, and the others by file and entry: nobody can tell which of them have trained. "
+            "Give events_from identity='entries' and whole chunks; or say in the metadata that the "
+            "role is signal or data"
+        )
 
 
 def _inside(

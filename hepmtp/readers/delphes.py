@@ -13,13 +13,13 @@ from typing import ClassVar
 import awkward as ak
 import numpy as np
 
+from hepmtp.events.assembling import Particles
 from hepmtp.events.particles import ANTIMUON, PHOTON, POSITRON
 from hepmtp.readers.naming import Collection
 from hepmtp.readers.options import Cut
 from hepmtp.readers.particles import (
     NO_CUT,
-    Particles,
-    events_from,
+    events_from_branches,
     finite,
     leptons,
     missing,
@@ -87,7 +87,9 @@ class Delphes(TreeReader):
             if self.weight is None
             else per_event(branches, self.weight, branches.single(self.weight))
         )
-        return events_from(branches, [jets, *others], met=met, met_phi=met_phi, weight=weight)
+        return events_from_branches(
+            branches, [jets, *others], met=met, met_phi=met_phi, weight=weight
+        )
 
 
 def _leptons(branches: Branches, name: str, cut: Cut, *, positive: int) -> Particles:

@@ -18,7 +18,7 @@ from hepmtp.events.record import MAX_ETA
 from hepmtp.readers.particles import (
     MAX_PHI,
     Momenta,
-    events_from,
+    events_from_branches,
     finite,
     weights,
     within,
@@ -78,7 +78,7 @@ class DMNtuple(TreeReader):
         particles = Momenta(event, np.hypot(px, py), eta, phi).take(
             ~is_met, type=kind, energy=energy
         )
-        return events_from(
+        return events_from_branches(
             branches,
             [particles],
             met=np.hypot(px[is_met], py[is_met]),

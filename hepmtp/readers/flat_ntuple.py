@@ -20,6 +20,7 @@ import awkward as ak
 import numpy as np
 
 from hepmtp.errors import ReadError
+from hepmtp.events.assembling import Particles
 from hepmtp.events.particles import ANTIMUON, PHOTON, POSITRON
 from hepmtp.events.ragged import Bools, Floats
 from hepmtp.readers.naming import Collection
@@ -27,8 +28,7 @@ from hepmtp.readers.options import Cut, refusal
 from hepmtp.readers.particles import (
     NO_CUT,
     Momenta,
-    Particles,
-    events_from,
+    events_from_branches,
     finite,
     leptons,
     missing,
@@ -158,7 +158,7 @@ class FlatNtuple(TreeReader):
         advice = "name it with the option names, met=...,met_phi=..."
         name = branches.first_of(MISSING, "missing energy", advice)
         met, met_phi = missing(branches, name, "met_phi", unit=unit)
-        return events_from(
+        return events_from_branches(
             branches, [jets, *others], met=met, met_phi=met_phi, weight=self._weights(branches)
         )
 

@@ -17,13 +17,13 @@ import awkward as ak
 import numpy as np
 
 from hepmtp.errors import ReadError
+from hepmtp.events.assembling import Particles
 from hepmtp.events.particles import ANTIMUON, PHOTON, POSITRON
 from hepmtp.events.ragged import Bools, Floats
 from hepmtp.readers.naming import Collection
 from hepmtp.readers.options import Cut, refusal
 from hepmtp.readers.particles import (
-    Particles,
-    events_from,
+    events_from_branches,
     finite,
     leptons,
     missing,
@@ -140,7 +140,7 @@ class NanoAOD(TreeReader):
             or MISSING[branches.first_of(MISSING, "missing energy", "name it with the option met")]
         )
         met, met_phi = missing(branches, f"{name}_pt", f"{name}_phi")
-        return events_from(
+        return events_from_branches(
             branches, [jets, *others], met=met, met_phi=met_phi, weight=self._weights(branches)
         )
 

@@ -7,42 +7,22 @@ is checked before a cut can hide it. No loop over events, no padding.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import awkward as ak
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hepmtp.events.particles import POSITRON
+from hepmtp.events.assembling import Particles, assembled, energy_of
+from hepmtp.events.particles import ELECTRON_MASS, MUON_MASS, POSITRON
 from hepmtp.events.ragged import Bools, Floats, Ints, owner, ragged_arange, starts, wrap_phi
-from hepmtp.events.record import MAX_ETA, PHI_ROUNDING, make_events
+from hepmtp.events.record import MAX_ETA, PHI_ROUNDING
 from hepmtp.readers.options import Cut
 from hepmtp.readers.trees import Branches
 
-ELECTRON_MASS, MUON_MASS = 0.00051099895, 0.1056583755  #: GeV (PDG 2024)
 # what is beyond any collider: another unit, or a value that stands for "none".
 _MAX_PT, MAX_PHI = 1e5, np.pi + PHI_ROUNDING
 NO_CUT: Cut = (0.0, float("inf"))
-
-
-class Particles(NamedTuple):
-    """Particles of one collection, event after event; GeV."""
-
-    event: Ints  # which event of the chunk
-    pt: Floats
-    eta: Floats
-    phi: Floats
-    energy: Floats
-    type: NDArray[np.int8]
-
-    def select(self, keep: Bools) -> Particles:
-        """Those of them, shape (n_particles,)."""
-        return self if keep.all() else self.take(keep)
-
-    def take(self, which: NDArray[Any]) -> Particles:
-        """Those at these places."""
-        event, pt, eta, phi, energy, kinds = (column[which] for column in self)
-        return Particles(event, pt, eta, phi, energy, kinds)
 
 
 class Momenta(NamedTuple):
@@ -69,8 +49,7 @@ class Momenta(NamedTuple):
         if energy is None:
             m = np.asarray(mass, dtype=np.float64)
             m = m[chosen] if m.ndim else m
-            # a light particle's mass is negative where its square was; vector does the same
-            energy = np.sqrt(np.maximum((pt * np.cosh(eta)) ** 2 + m * np.abs(m), 0.0))
+            energy = energy_of(pt, eta, m)
         else:
             energy = np.asarray(energy, dtype=np.float64)[chosen]
         kinds = np.asarray(type, dtype=np.int8)
@@ -150,7 +129,7 @@ def without_overlap(
     return jets.select(keep)
 
 
-def events_from(
+def events_from_branches(
     branches: Branches,
     collections: Sequence[Particles],
     *,
@@ -159,29 +138,9 @@ def events_from(
     weight: ArrayLike,
 ) -> ak.Array:
     """Events of these collections, in the order given, each by falling pt."""
-    n = len(branches)
-    collections = [_by_falling_pt(one) for one in collections]
-    counts = [np.bincount(one.event, minlength=n) for one in collections]
-    total: Ints = sum(counts, np.zeros(n, dtype=np.int64))
-    begin = starts(total)  # where the next particle of each event goes
-    size = int(total.sum())
-    columns: dict[str, Any] = {
-        name: np.empty(size, np.int8 if name == "type" else np.float64)
-        for name in Particles._fields[1:]
-    }
-    for one, count in zip(collections, counts, strict=True):
-        place = ragged_arange(count, begin)
-        for name, column in columns.items():
-            column[place] = getattr(one, name)
-        begin = begin + count
-    return make_events(
-        counts=total,
-        **columns,
-        met=met,
-        met_phi=met_phi,
-        weight=weight,
-        event=np.arange(branches.start, branches.stop),
-        source=branches.source,
+    event = np.arange(branches.start, branches.stop)
+    return assembled(
+        collections, met=met, met_phi=met_phi, weight=weight, event=event, source=branches.source
     )
 
 
@@ -217,16 +176,3 @@ def missing(
 
 def _floats(values: NDArray[np.generic]) -> Floats:
     return np.asarray(values, dtype=np.float64)
-
-
-def _by_falling_pt(particles: Particles) -> Particles:
-    rises = (particles.event[1:] == particles.event[:-1]) & (particles.pt[1:] > particles.pt[:-1])
-    if not rises.any():
-        return particles
-    # only the events that are not in order, which are few in most formats
-    odd = np.zeros(int(particles.event[-1]) + 1, dtype=bool)
-    odd[particles.event[1:][rises]] = True
-    places = np.flatnonzero(odd[particles.event])
-    order = np.arange(len(particles.pt))
-    order[places] = places[np.lexsort((-particles.pt[places], particles.event[places]))]
-    return particles.take(order)

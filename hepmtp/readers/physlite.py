@@ -18,14 +18,14 @@ import awkward as ak
 import numpy as np
 
 from hepmtp.errors import ReadError
+from hepmtp.events.assembling import Particles
 from hepmtp.events.particles import ANTIMUON, PHOTON, POSITRON
 from hepmtp.events.ragged import Bools, Floats, Ints, starts
 from hepmtp.readers.naming import Collection
 from hepmtp.readers.options import Cut
 from hepmtp.readers.particles import (
     Momenta,
-    Particles,
-    events_from,
+    events_from_branches,
     finite,
     leptons,
     momenta,
@@ -148,7 +148,7 @@ class Physlite(TreeReader):
         jets = without_overlap(self._jets(branches), others, self.overlap, len(branches))
         collections = [jets, *others]
         px, py = _missing(branches, collections)
-        return events_from(
+        return events_from_branches(
             branches,
             collections,
             met=np.hypot(px, py),

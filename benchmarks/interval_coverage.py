@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from outcome import show
 
-from hepmtp.report.run_fit import open_run, workspace
+from hepmtp.report.run_workspace import open_run, workspace
 from hepmtp.statistics.compilation import compiled
 from hepmtp.statistics.fits import strength
 from hepmtp.statistics.likelihood import Likelihood

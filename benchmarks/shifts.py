@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 from outcome import show
 
-from hepmtp.report.run_fit import NO_SCORE, Run, open_run
+from hepmtp.report.run_fit import NO_SCORE
+from hepmtp.report.run_workspace import Run, open_run
 from hepmtp.statistics.channels import Channel, choose_channels, contents
 from hepmtp.statistics.compilation import compiled
 from hepmtp.statistics.fits import discovery

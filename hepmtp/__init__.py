@@ -63,11 +63,8 @@ if TYPE_CHECKING:  # the same names as in _HOMES, for type checkers and editors
     from hepmtp.readers.root import RootReader as RootReader
     from hepmtp.report.fit_folder import write_fit as write_fit
     from hepmtp.report.hepdata.submission import write_hepdata as write_hepdata
-    from hepmtp.report.run_fit import (
-        fit_run as fit_run,
-        open_run as open_run,
-        workspace as workspace,
-    )
+    from hepmtp.report.run_fit import fit_run as fit_run
+    from hepmtp.report.run_workspace import open_run as open_run, workspace as workspace
     from hepmtp.run.executors import make_executor as make_executor
     from hepmtp.run.runner import HepRunner as HepRunner
     from hepmtp.statistics.comparison import compare as compare, threshold as threshold
@@ -138,7 +135,8 @@ _MODULES = {
     "readers.root": "RootReader",
     "report.fit_folder": "write_fit",
     "report.hepdata.submission": "write_hepdata",
-    "report.run_fit": "fit_run open_run workspace",
+    "report.run_fit": "fit_run",
+    "report.run_workspace": "open_run workspace",
     "run.executors": "make_executor",
     "run.runner": "HepRunner",
     "statistics.comparison": "compare threshold",

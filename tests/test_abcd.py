@@ -16,7 +16,7 @@ from hepmtp.events.region_info import RegionInfo
 from hepmtp.report.columns import save_columns
 from hepmtp.report.cross_checks import abcd_rows
 from hepmtp.report.info import RunInfo
-from hepmtp.report.run_fit import Run
+from hepmtp.report.run_workspace import Run
 from hepmtp.statistics.abcd import (
     Closure,
     abcd,

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from fit_runs import BACKGROUND, SIGNAL, folder, histograms
+from hist.axis import Regular
 from typer.testing import CliRunner
 
 import hepmtp as hm
 from hepmtp.cli import app
 from hepmtp.errors import OptionError
 from hepmtp.report.cross_checks import transfer_rows
-from hepmtp.report.run_fit import FitRow, fit_run, open_run
+from hepmtp.report.numbers import REPLICAS
+from hepmtp.report.run_fit import FitRow, fit_run
+from hepmtp.report.run_workspace import open_run
+from hepmtp.statistics.flatness import fill_replicas
+from hepmtp.statistics.histogram_files import save
+from hepmtp.statistics.histograms import book, fill
 from hepmtp.statistics.reference import check_workspace
 
 RUNNER = CliRunner()
@@ -202,3 +210,45 @@ def test_what_a_run_does_not_know_is_said(tmp_path: Path) -> None:
     assert "Incomplete: a file was lost" in found.remarks
     assert any(one.startswith("Weights of this run are not known") for one in found.remarks)
     assert isinstance(found.rows[0], FitRow)
+
+
+def test_the_first_figure_is_after_the_fit(tmp_path: Path) -> None:
+    made = histograms(n=1000, data="run2")
+    name = "score_calibrated"
+    axis = Regular(80, 0, 4, name="score", label="calibrated")
+    h, by_replica = book(axis, name=name), book(axis, name=name)
+    rng = np.random.default_rng(3)
+    for dataset in (*BACKGROUND, SIGNAL):
+        for region in ("CR", "VR", "SR"):
+            values = rng.exponential(1 / np.log(10), (3, 400))
+            fill(h, dataset=dataset, region=region, score=values[0], weight=0.5)
+            masks = {region: np.ones(400, dtype=bool)}
+            how = {"dataset": dataset, "regions": masks, "weight": np.full(400, 0.5)}
+            fill_replicas(by_replica, values[1:], **how)
+    scores = dict.fromkeys(("score", name), "drawn at random")
+    shown = folder(
+        tmp_path / "run",
+        made | {name: h},
+        data=["run2"],
+        blind=["SR", "SR_2b", "SR_3b"],
+        scores=scores,
+    )
+    save(shown / REPLICAS, {name: by_replica})
+    found = fit_run(shown, detectors=["score"])
+    hm.write_fit(hm.open_run(shown), found)
+    predicted = {one.region: one.predicted for one in found.predictions if one.threshold is None}
+    for region in ("CR", "VR", "SR"):
+        assert sum(found.expected[region].values()) == pytest.approx(predicted[region])
+    kept = json.loads((shown / "fit" / "fit.json").read_text())
+    assert kept["expected"] == found.expected
+    (figure,) = (one for one in kept["figures"] if one[0] == "calibrated")
+    assert figure[1].endswith("Background is that of the fit of the control regions.")
+    path = shown / "fit" / "calibrated.png"
+    drawn = path.read_bytes()
+    encoded = base64.b64encode(drawn).decode()
+    page = (shown / "report.html").read_text()
+    assert page.index(encoded) < page.index('id="fit"')
+    path.unlink()
+    assert RUNNER.invoke(app, ["report", str(shown)], catch_exceptions=False).exit_code == 0
+    assert path.read_bytes() == drawn
+    assert encoded in (shown / "report.html").read_text()

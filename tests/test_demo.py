@@ -97,6 +97,7 @@ def test_the_folder_is_what_the_docs_say(demo: Demo) -> None:
         "cutflow.json",
         "cuts.json",
         "n_minus_one.json",
+        "replicas.zip",
         "columns.safetensors",
         "report.html",
         "figures",
@@ -131,9 +132,10 @@ def test_the_page_stands_alone(demo: Demo) -> None:
     page = (demo.folder / "report.html").read_text(encoding="utf-8")
     sources = re.findall(r"""\bsrc\s*=\s*["']([^"']{1,40})""", page)
     fitted = json.loads((demo.folder / "fit" / "fit.json").read_text())
-    assert len(fitted["figures"]) == 2 * 5  # of two signals
+    assert len(fitted["figures"]) == 2 * 5 + 1  # of two signals, and the calibrated score
     assert len(fitted["sentences"]) == 2 * 2  # with the score and without
-    assert len(sources) == len(read_info(demo.folder).figures) + len(fitted["figures"])
+    # the calibrated score is shown after the fit, not before
+    assert len(sources) == len(read_info(demo.folder).figures) + len(fitted["figures"]) - 1
     assert all(one.startswith("data:image/png;base64,") for one in sources)
     for loads in (
         r"<link\b",

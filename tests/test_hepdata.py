@@ -27,11 +27,12 @@ from hepmtp.errors import OptionError, StorageError
 from hepmtp.events.observables import n_jets
 from hepmtp.events.record import with_metadata
 from hepmtp.events.regions import CR, PRESELECTION, SR
-from hepmtp.report.folder import load_histograms, write_run
+from hepmtp.report.folder import write_run
 from hepmtp.report.hepdata.rows import of_rows
 from hepmtp.report.hepdata.submission import Written, write_hepdata
 from hepmtp.report.hepdata.words import Numbers
 from hepmtp.report.info import read_info, write_json
+from hepmtp.report.numbers import load_histograms
 from hepmtp.statistics import hepdata
 from hepmtp.statistics.comparison import threshold
 from hepmtp.statistics.hepdata import (

@@ -343,6 +343,13 @@ def test_what_is_written(league):
     assert (content["seeds"], content["command"]) == ([0, 1], "hepmtp league")
     text = (league.folder / "league.md").read_text()
     assert text.startswith("Made by `hepmtp league`.\n")
+    in_common = read_csv(league.folder / "agreement.csv")
+    assert {row["score"] for row in in_common} == {"noisy", "told"}  # the others have one seed
+    assert {row["sample"] for row in in_common} == {"background", "4top"}
+    for row in in_common:  # of two seeds
+        assert float(row["common"]) == pytest.approx(float(row["by_two"]))
+        assert 0 <= float(row["common"]) < 1.0001
+    assert "**Do the seeds select the same events?**" in text
     assert (
         text.index("**4top, SR: ")
         < text.index("\n---\n\n**4top, SR: with labels")

@@ -19,7 +19,8 @@ from hepmtp.events.split import FRACTIONS, part_of
 from hepmtp.events.variables import N_B, N_JETS
 from hepmtp.events.variations import variations_named
 from hepmtp.report.info import RunInfo
-from hepmtp.report.run_fit import Run, significance
+from hepmtp.report.run_fit import significance
+from hepmtp.report.run_workspace import Run
 from hepmtp.statistics.histograms import spectrum, variations_of
 from hepmtp.studies.league import search as module
 from hepmtp.studies.league.entries import ENTRIES

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,13 @@ from hepmtp.events.observables import n_b, n_jets
 from hepmtp.events.record import with_metadata
 from hepmtp.events.regions import CR, SR, Region
 from hepmtp.plotting import OWN_FILES, SIMULATION, Caption
+from hepmtp.report.again import report_again
 from hepmtp.report.columns import COLUMNS, load_columns
-from hepmtp.report.figures import caption_of, coarse, draw_scores
+from hepmtp.report.cut_figures import cut_figures
+from hepmtp.report.drawn_figures import caption_of
+from hepmtp.report.figures import coarse, draw_scores
 from hepmtp.report.folder import SUMMARY, RunResult, can_write, names_of, write_run
-from hepmtp.report.info import SIMULATION_NOTE, FigureText, read_info
+from hepmtp.report.info import SIMULATION_NOTE, FigureText, read_info, write_json
 from hepmtp.report.page import write_page
 from hepmtp.report.problems import remarks
 from hepmtp.report.rows import passing, said_of_data, separation
@@ -38,6 +42,8 @@ from processors.anomaly import AnomalyProcessor
 
 NAMES = ("ttbarW", "ttbarZ", "4top")
 BACKGROUND = ["ttbarW", "ttbarZ"]
+#: Figures of what the signal region cuts on.
+CUTS = tuple(f"n_minus_one-{name}" for name in ("ht", "n_jets", "n_b"))
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +90,7 @@ def test_a_whole_run(run: tuple[Path, RunResult], output: Any) -> None:
     assert info.note == SIMULATION_NOTE
     assert tuple(info.summary) == SUMMARY
     assert info.scores == {"ht": "$H_T$ [GeV]", "multiplicity": "number of particles"}
-    assert [one.name for one in info.figures] == ["score", "shape", "roc_4top", "sic_4top"]
+    assert [one.name for one in info.figures] == ["score", "shape", *CUTS, "roc_4top", "sic_4top"]
     assert json.loads((folder / "cutflow.json").read_text()) == output["cutflow"]
     rows = read_csv(folder / "performance.csv")
     assert [(row["detector"], row["region"]) for row in rows] == [
@@ -101,7 +107,7 @@ def test_background_alone_makes_no_rows(
     result = write_run(tmp_path, output, datasets[:2], command="x", started=0.0)
     assert (result.performance, result.selection) == ([], [])
     assert not (tmp_path / "performance.csv").exists()
-    assert [one.name for one in read_info(tmp_path).figures] == ["score", "shape"]
+    assert [one.name for one in read_info(tmp_path).figures] == ["score", "shape", *CUTS]
 
 
 def test_signal_alone_draws_nothing(output: Any, datasets: list[Dataset], tmp_path: Path) -> None:
@@ -129,7 +135,7 @@ def test_without_scores_event_by_event_the_rest_is_written(
     for one, raw in zip(result.selection, run[1].selection, strict=True):
         assert (one.detector, one.threshold, one.s) == (raw.detector, raw.threshold, raw.s)
     info = read_info(tmp_path)
-    assert [one.name for one in info.figures] == ["score", "shape"]
+    assert [one.name for one in info.figures] == ["score", "shape", *CUTS]
     assert list(info.remarks) == [
         (
             "There are no scores event by event, so there is no separation and no ROC: run "
@@ -183,8 +189,8 @@ def test_regions_of_ones_own_give_the_tables_and_figures_of_the_shipped_ones(
     ]
     info = read_info(tmp_path)
     assert [tuple(one)[1:] for one in info.regions] == [
-        ("loose", r"4 or 5 jets, $\geq 2$ b", "control", "", "", ""),
-        ("tight", r"$\geq 6$ jets, $\geq 2$ b", "signal", "", "", "score"),
+        ("loose", r"4 or 5 jets, $\geq 2$ b", "control", "", "", "", ()),
+        ("tight", r"$\geq 6$ jets, $\geq 2$ b", "signal", "", "", "score", ()),
     ]
     assert [one.name for one in info.figures] == ["score", "shape", "roc_4top", "sic_4top"]
     assert all((tmp_path / "figures" / f"{one.name}.png").stat().st_size for one in info.figures)
@@ -248,6 +254,7 @@ def test_every_signal_region_is_held_against_every_control_region(
     result = run_with(mine, events, detectors, datasets, tmp_path)
     assert [one.name for one in read_info(tmp_path).figures] == [
         *("score", "shape", "score-8j-CR", "shape-8j-CR", "score-3b-CR", "shape-3b-CR"),
+        *CUTS,
         *("roc_4top", "sic_4top", "roc_4top-8j", "sic_4top-8j", "roc_4top-3b", "sic_4top-3b"),
     ]
     assert {row.region for row in result.selection} == {"SR", "8j", "3b"}
@@ -352,7 +359,7 @@ def test_data_are_drawn_and_tabulated_but_blind_where_a_signal_could_be(
     )
     assert [one.name for one in info.figures] == [
         *("score", "shape", "data-CR", "data-VR", "data-ttW+", "data-ttW-", "data-ttZ"),
-        *("data-CR1b", "roc_4top", "sic_4top"),
+        *("data-CR1b", *CUTS, "roc_4top", "sic_4top"),
     ]
     assert "data as points (blind in preselection, SR)" in info.figures[0].caption
     assert any(one.startswith("Data are blind in preselection, SR:") for one in info.remarks)
@@ -541,7 +548,7 @@ def test_scores_beyond_their_axis_lose_nothing(
     assert warned == lost
     assert {row.detector for row in result.selection} == {"multiplicity"}
     assert result.performance == run[1].performance
-    assert [one.name for one in info.figures] == ["score", "shape", "roc_4top", "sic_4top"]
+    assert [one.name for one in info.figures] == ["score", "shape", *CUTS, "roc_4top", "sic_4top"]
     assert load(tmp_path / "histograms.json")["ht"] == canonical(beyond)
 
 
@@ -559,7 +566,7 @@ def test_weights_that_sum_to_nothing_are_remarks(
     result = write_run(tmp_path, turned, datasets, command="x", started=0.0)
     assert (result.performance, result.selection, result.problems) == ([], [], ())
     info = read_info(tmp_path)
-    assert [one.name for one in info.figures] == ["score", "shape"]
+    assert [one.name for one in info.figures] == ["score", "shape", *CUTS]
     assert [one.partition(":")[0] for one in info.remarks] == [
         "The separation of 4top in preselection could not be made",
         "The separation of 4top in SR could not be made",
@@ -583,7 +590,7 @@ def test_a_figure_that_cannot_be_drawn_is_a_warning_and_numbers_are_there_first(
     }
     info = read_info(tmp_path)
     assert list(info.figures) == []
-    assert len([one for one in info.remarks if one.startswith("Figure ")]) == 4
+    assert len([one for one in info.remarks if one.startswith("Figure ")]) == 4 + len(CUTS)
     assert info.remarks[-1] == (
         "The figures beside those of the scores could not be made: ZeroDivisionError: division by "
         "zero."
@@ -670,7 +677,7 @@ def test_without_events_in_the_signal_region_the_others_are_drawn(
             h.view(flow=True)[part][:, h.axes["region"].index("SR")] = 0
     info = read_info(run[0])
     drawn = draw_scores(tmp_path, {**output, "scores": empty}, empty, info)
-    assert [one.name for one in drawn] == ["score", "roc_4top", "sic_4top"]
+    assert [one.name for one in drawn] == ["score", *CUTS, "roc_4top", "sic_4top"]
     assert "in preselection, CR, VR: " in drawn[0].caption
     assert list(remarks(empty["ht"], info.regions, BACKGROUND)) == [
         "Regions without background events: SR."
@@ -688,3 +695,39 @@ def test_runs_with_other_regions_of_the_same_name_do_not_add_up(
     both = accumulate([output, other.process(events["ttbarZ"])])
     with pytest.raises(RegionError, match=r"different regions were added up: .*SR.*SR"):
         write_run(tmp_path, both, datasets, command="x", started=0.0)
+
+
+def test_figures_are_drawn_again_from_the_folder(
+    run: tuple[Path, RunResult], tmp_path: Path
+) -> None:
+    again = tmp_path / "run"
+    shutil.copytree(run[0], again)
+    before = read_info(again)
+    names = ("score", "n_minus_one-ht", "roc_4top")
+    paths = [again / "figures" / f"{name}.png" for name in names]
+    drawn = [path.read_bytes() for path in paths]
+    for path in paths:
+        path.unlink()
+    more = FigureText("tokens", "drawn elsewhere", "drawn elsewhere")
+    shutil.copy(again / "figures" / "shape.png", again / "figures" / "tokens.png")
+    write_json(again / "run.json", asdict(replace(before, figures=[*before.figures, more])))
+    assert report_again(again) == again / "report.html"
+    assert [path.read_bytes() for path in paths] == drawn
+    assert read_info(again) == replace(before, figures=[*before.figures, more])
+
+
+def test_no_data_are_drawn_without_a_cut(
+    with_data: Any, datasets: list[Dataset], tmp_path: Path
+) -> None:
+    write_run(tmp_path, with_data, [*datasets, RUN2], command="x", started=0.0, unblind=True)
+    info = read_info(tmp_path)
+    for one in (one for one in info.figures if one.name in CUTS):
+        assert "without the cut on it: simulation," in one.caption
+    kept = load(tmp_path / "n_minus_one.json")
+    assert yields(kept["ht"], "run2", "SR").value > 0
+    (draw_ht, *_) = (make for _, make in cut_figures(kept, info))
+    (axis,) = draw_ht()[0].axes
+    assert "run2" not in axis.get_legend_handles_labels()[1]
+    (grey,) = (one for one in axis.patches if one.get_alpha() == 0.35)
+    ends = {grey.get_x(), grey.get_x() + grey.get_width()}
+    assert ends == {axis.get_xlim()[0], 500}

@@ -363,11 +363,13 @@ def report(
 ) -> None:
     """Write the report of a run as one page, report.html, that needs no other file.
 
+    Figures of scores and cuts are drawn again from the numbers of the run's folder.
+
     Example: `hepmtp report results`
     """
-    from hepmtp.report.page import write_page
+    from hepmtp.report.again import report_again
 
-    typer.echo(write_page(run))
+    typer.echo(report_again(run))
 
 
 def _found(folder: Path, *, but: Iterable[str] = ()) -> None:

@@ -19,8 +19,8 @@ from hepmtp.models.masked import ModelOptions
 from hepmtp.plotting import SIMULATION
 from hepmtp.report.fit_folder import write_fit
 from hepmtp.report.folder import RunResult, write_run
-from hepmtp.report.page import write_page
-from hepmtp.report.run_fit import fit_run, open_run
+from hepmtp.report.run_fit import fit_run
+from hepmtp.report.run_workspace import open_run
 from hepmtp.report.token_figures import draw_tokens
 from hepmtp.run.executors import make_executor
 from hepmtp.run.runner import HepRunner
@@ -118,6 +118,5 @@ def run_demo(
     )
     run = open_run(folder)
     write_fit(run, fit_run(run))
-    write_page(folder)
     shutil.rmtree(checkpoint)
     return result

@@ -67,8 +67,8 @@ def fit(
     Example: `hepmtp fit results`
     """
     from hepmtp.report.fit_folder import TITLES, sentences, tables, write_fit
-    from hepmtp.report.page import write_page
-    from hepmtp.report.run_fit import fit_run, open_run
+    from hepmtp.report.run_fit import fit_run
+    from hepmtp.report.run_workspace import open_run
     from hepmtp.report.tables import Cells, cells, records
     from hepmtp.statistics.workspace import Uncertainties
 
@@ -92,7 +92,6 @@ def fit(
             ),
         )
     folder = write_fit(opened, found)
-    page = write_page(run)
 
     def shown(rows: Sequence[Any]) -> Cells:
         return cells(records(rows), titles=TITLES)
@@ -102,7 +101,7 @@ def fit(
     for sentence in (*sentences(opened.info, found), *found.remarks):
         typer.echo(f"- {sentence}")
     typer.echo(folder / "fit.md")
-    typer.echo(f"The report: {page}")
+    typer.echo(f"The report: {run / 'report.html'}")
 
 
 def _show(title: str, found: Any) -> None:

@@ -11,10 +11,11 @@ from hepmtp.plotting.calibration import calibrated_score
 from hepmtp.plotting.curves import roc, sic, training_curve
 from hepmtp.plotting.regions import (
     data_and_background,
+    n_minus_one,
     score_panels,
     score_regions,
-    shape_comparison,
 )
+from hepmtp.plotting.shapes import shape_comparison
 from hepmtp.plotting.style import (
     OWN_FILES,
     PROCESSES,
@@ -35,6 +36,7 @@ __all__ = [
     "calibrated_score",
     "confusion",
     "data_and_background",
+    "n_minus_one",
     "process_style",
     "roc",
     "save",

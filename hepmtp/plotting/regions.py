@@ -19,14 +19,16 @@ from mplhep.error_estimation import poisson_interval
 from hepmtp.events.ragged import Floats
 from hepmtp.events.regions import REGIONS
 from hepmtp.plotting.style import (
-    COLOURS,
     LINES,
     UNKNOWN,
     Caption,
+    band,
     corner,
+    errorbar,
     panels,
     process_style,
     ratio_limits,
+    shape_ratio,
     styled,
 )
 from hepmtp.statistics.comparison import Comparison
@@ -90,7 +92,7 @@ def score_regions(
     figure, axes = panels(8.0, (3, 3, 1.5))
     shown = _Shown(background, signals, data, blind, names or {}, content, signal_scale)
     _stacks(axes[:2], h, comparison.regions[::-1], shown, labels, caption)
-    _ratio(axes[2], comparison)
+    shape_ratio(axes[2], comparison)
     place: dict[str, Any] = {"transform": axes[2].transAxes, "va": "top", "fontsize": "x-small"}
     axes[2].text(0.025, 0.88, "shape of the background", **place)
     marks = []
@@ -132,6 +134,37 @@ def score_panels(
 
 
 @styled
+def n_minus_one(
+    h: Histogram,
+    region: str,
+    *,
+    windows: Sequence[tuple[float | None, float | None]],
+    **shown: Any,
+) -> Figure:
+    """A variable in a region without the cuts on it; what they remove is grey.
+
+    Parameters
+    ----------
+    h
+        histogram of the variable, one of the processor's ``out["n_minus_one"]``.
+    windows
+        the cuts: what the variable must lie above, and what it must not exceed; None for no end.
+    shown
+        as in `score_panels`.
+    """
+    figure = score_panels(h, [region], **shown)
+    (axis,) = figure.axes
+    low, high = axis.get_xlim()
+    for above, upto in windows:
+        for cut, end in ((above, low), (upto, high)):
+            if cut is not None:
+                axis.axvspan(cut, end, ymax=0.66, color="0.6", alpha=0.35, linewidth=0, zorder=3)
+                axis.axvline(cut, color="black", linestyle="--", linewidth=1.4, ymax=0.66, zorder=4)
+    axis.set_xlim(low, high)
+    return figure
+
+
+@styled
 def data_and_background(
     h: Histogram,
     region: str,
@@ -156,49 +189,11 @@ def data_and_background(
     scale = np.where(b > 0, b, np.nan)
     error = np.nan_to_num(np.sqrt(variance) / scale)
     edges = np.asarray(h.axes["score"].edges)
-    _band(axes[1], edges, np.ones_like(b), error)
+    band(axes[1], edges, np.ones_like(b), error)
     axes[1].axhline(1, color="0.4", linewidth=1)
-    _errorbar(axes[1], edges, n / scale, spread / scale)
+    errorbar(axes[1], edges, n / scale, spread / scale)
     axes[1].set(ylabel="Data / bkg.", xlabel=h.axes["score"].label, xlim=(edges[0], edges[-1]))
     ratio_limits(axes[1], n / scale)
-    return figure
-
-
-@styled
-def shape_comparison(
-    comparison: Comparison,
-    *,
-    caption: Caption = UNKNOWN,
-    what: str = "Background",
-    content: str = "Sum of weights",
-) -> Figure:
-    """Score of two regions on top of each other, their ratio and pulls; chi2 in the corner."""
-    figure, axes = panels(7.0, (3, 1.2, 1.2))
-    pairs = (
-        (comparison.first, comparison.first_error),
-        (comparison.second, comparison.second_error),
-    )
-    for (values, errors), name, colour, line in zip(
-        pairs, comparison.regions, COLOURS, LINES, strict=False
-    ):
-        how: dict[str, Any] = {"color": colour, "linestyle": line, "linewidth": 1.8, "label": name}
-        mplhep.histplot(values, comparison.edges, ax=axes[0], yerr=errors, flow="none", **how)
-    what_is_drawn = "Share of the region" if comparison.normalised else content
-    axes[0].set(ylabel=f"{what_is_drawn} / bin", xlabel="")
-    lowest = min(float(np.min(values - errors * (values < 0))) for values, errors in pairs)
-    highest = max(float(np.max(values + errors)) for values, errors in pairs)
-    axes[0].set_ylim(1.1 * min(lowest, 0.0), 1.75 * highest)
-    verdict = comparison.verdict.replace("chi2", r"$\chi^2$")
-    corner(axes[0], caption, f"{what}, {verdict}")
-    axes[0].legend(loc="upper right", fontsize="small", borderpad=0.6)
-    _ratio(axes[1], comparison)
-    axes[1].set_xlabel("")
-    centres = (comparison.edges[1:] + comparison.edges[:-1]) / 2
-    axes[2].axhspan(-1, 1, color="0.85")
-    axes[2].axhline(0, color="black", linewidth=1)
-    axes[2].errorbar(centres, comparison.pull, fmt="o", color="black", markersize=4)
-    limit = max(3.5, 1.15 * float(np.nanmax(np.abs(comparison.pull), initial=0.0)))
-    axes[2].set(ylabel="Pull", xlabel=comparison.label, ylim=(-limit, limit))
     return figure
 
 
@@ -249,7 +244,7 @@ def _stack(axis: Axes, h: Histogram, region: str, shown: _Shown) -> float:
         stack = [spectrum(h, name, region) for name in shown.background]
         mplhep.histplot(stack, ax=axis, stack=True, color=colours, label=labels, flow="sum", **fill)
         content, variance = folded(spectrum(h, shown.background, region))
-        _band(axis, edges, content, np.sqrt(variance), label="MC stat. unc.")
+        band(axis, edges, content, np.sqrt(variance), label="MC stat. unc.")
         tops.append(float(content.max()))
     step: dict[str, Any] = {"histtype": "step", "linewidth": 2, "yerr": False, "flow": "sum"}
     for name, line in zip(shown.signals, itertools.cycle(LINES), strict=False):
@@ -259,7 +254,7 @@ def _stack(axis: Axes, h: Histogram, region: str, shown: _Shown) -> float:
         mplhep.histplot(lines, ax=axis, color=colour, label=label, linestyle=line, **step)
     if shown.data and region not in shown.blind:
         points, errors = _points(h, shown.data, region)
-        _errorbar(axis, edges, points, errors, label=_name_of_data(shown))
+        errorbar(axis, edges, points, errors, label=_name_of_data(shown))
         tops.append(float(points.max()))
     axis.set_yscale("log")
     axis.set(ylabel=f"{shown.content} / bin", xlabel="")
@@ -281,37 +276,3 @@ def _points(h: Histogram, data: Sequence[str], region: str) -> tuple[Floats, Flo
         low, high = poisson_interval(content[seen], variance[seen])
         errors[:, seen] = content[seen] - low, high - content[seen]
     return content, errors
-
-
-def _errorbar(
-    axis: Axes, edges: Floats, values: Floats, errors: Floats, label: str | None = None
-) -> None:
-    """Points where something was seen."""
-    seen, centres = values > 0, (edges[1:] + edges[:-1]) / 2
-    how: dict[str, Any] = {"fmt": "o", "color": "black", "markersize": 4, "linewidth": 1.4}
-    axis.errorbar(centres[seen], values[seen], errors[:, seen], label=label, zorder=5, **how)
-
-
-def _band(
-    axis: Axes, edges: Floats, values: Floats, errors: Floats, label: str | None = None
-) -> None:
-    low, high = np.maximum(values - errors, 1e-9), np.maximum(values + errors, 1e-9)
-    hatched: dict[str, Any] = {"facecolor": "none", "edgecolor": "0.25", "hatch": "//////"}
-    axis.stairs(high, edges, baseline=low, fill=True, linewidth=0, label=label, **hatched)
-
-
-def _ratio(axis: Axes, comparison: Comparison) -> None:
-    """first / second with its errors; the band is the error of second."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        relative = np.nan_to_num(
-            np.where(comparison.second > 0, comparison.second_error / comparison.second, 0.0)
-        )
-    error = np.sqrt(np.maximum(comparison.ratio_error**2 - (comparison.ratio * relative) ** 2, 0.0))
-    _band(axis, comparison.edges, np.ones_like(relative), relative)
-    axis.axhline(1, color="0.4", linewidth=1)
-    centres = (comparison.edges[1:] + comparison.edges[:-1]) / 2
-    points: dict[str, Any] = {"fmt": "o", "color": "black", "markersize": 4, "linewidth": 1.4}
-    axis.errorbar(centres, comparison.ratio, error, **points)
-    axis.set(ylabel=f"{comparison.regions[0]} / {comparison.regions[1]}", xlabel=comparison.label)
-    axis.set_xlim(comparison.edges[0], comparison.edges[-1])
-    ratio_limits(axis, comparison.ratio)

@@ -18,6 +18,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
+from hepmtp.events.ragged import Floats
+from hepmtp.statistics.comparison import Comparison
 from hepmtp.storage import new_file
 
 P = ParamSpec("P")
@@ -188,3 +190,38 @@ def ratio_limits(axis: Axes, ratio: NDArray[np.float64]) -> None:
         )
         axis.yaxis.set_major_formatter(FormatStrFormatter("%g"))
         axis.yaxis.set_minor_formatter(NullFormatter())
+
+
+def errorbar(
+    axis: Axes, edges: Floats, values: Floats, errors: Floats, label: str | None = None
+) -> None:
+    """Points where something was seen."""
+    seen, centres = values > 0, (edges[1:] + edges[:-1]) / 2
+    how: dict[str, Any] = {"fmt": "o", "color": "black", "markersize": 4, "linewidth": 1.4}
+    axis.errorbar(centres[seen], values[seen], errors[:, seen], label=label, zorder=5, **how)
+
+
+def band(
+    axis: Axes, edges: Floats, values: Floats, errors: Floats, label: str | None = None
+) -> None:
+    """Hatched band around values, shape (n_bins,); nothing of it lies below 0."""
+    low, high = np.maximum(values - errors, 1e-9), np.maximum(values + errors, 1e-9)
+    hatched: dict[str, Any] = {"facecolor": "none", "edgecolor": "0.25", "hatch": "//////"}
+    axis.stairs(high, edges, baseline=low, fill=True, linewidth=0, label=label, **hatched)
+
+
+def shape_ratio(axis: Axes, comparison: Comparison) -> None:
+    """first / second with its errors; the band is the error of second."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        relative = np.nan_to_num(
+            np.where(comparison.second > 0, comparison.second_error / comparison.second, 0.0)
+        )
+    error = np.sqrt(np.maximum(comparison.ratio_error**2 - (comparison.ratio * relative) ** 2, 0.0))
+    band(axis, comparison.edges, np.ones_like(relative), relative)
+    axis.axhline(1, color="0.4", linewidth=1)
+    centres = (comparison.edges[1:] + comparison.edges[:-1]) / 2
+    points: dict[str, Any] = {"fmt": "o", "color": "black", "markersize": 4, "linewidth": 1.4}
+    axis.errorbar(centres, comparison.ratio, error, **points)
+    axis.set(ylabel=f"{comparison.regions[0]} / {comparison.regions[1]}", xlabel=comparison.label)
+    axis.set_xlim(comparison.edges[0], comparison.edges[-1])
+    ratio_limits(axis, comparison.ratio)

@@ -11,6 +11,7 @@ HTML page of all this, and `hepdata` a submission to HEPData. The folder::
     cutflow.json         data set -> region -> raw, sumw, sumw2; data have no blind regions
     cuts.json            the same cut by cut, and with all cuts but one
     n_minus_one.json     histograms of what is cut on, without the cuts on it
+    replicas.zip         background by each replica of a calibrated score
     columns.safetensors  scores event by event (see hepmtp.report.columns)
     accounting.json      what was read, skipped and lost (see hepmtp.statistics.accounting)
     performance.csv .md  AUC and working points of every detector

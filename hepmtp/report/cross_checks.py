@@ -16,7 +16,7 @@ from hepmtp.errors import FitError, OptionError
 from hepmtp.events.ragged import Floats
 from hepmtp.events.region_info import named, threshold_regions
 from hepmtp.report.columns import COLUMNS, load_columns
-from hepmtp.report.run_fit import Run
+from hepmtp.report.run_workspace import Run
 from hepmtp.statistics.abcd import (
     Closure,
     Estimate,

@@ -13,25 +13,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from matplotlib.figure import Figure
 
 from hepmtp import plotting
 from hepmtp.events.region_info import RegionInfo, named, threshold_regions, wholes
-from hepmtp.plotting import OWN_FILES, SIMULATION, Caption
 from hepmtp.report.attempts import Attempts
-from hepmtp.report.info import SIMULATION_NOTE, FigureText, RunInfo
+from hepmtp.report.calibrated_figures import calibrated, calibrated_of, compared_regions
+from hepmtp.report.cut_figures import cut_figures
+from hepmtp.report.drawn_figures import Drawn, Output, caption_of, draw, shown_with
+from hepmtp.report.info import FigureText, RunInfo
 from hepmtp.report.problems import holds
-from hepmtp.report.tables import rounded
+from hepmtp.report.story import CALIBRATED
 from hepmtp.statistics.comparison import Threshold, compare, threshold
-from hepmtp.statistics.flatness import UPPER, flatness, shares
 from hepmtp.statistics.histograms import Histogram, rebin
 from hepmtp.statistics.metrics import MIN_RAW, Roc
 from hepmtp.statistics.performance import Columns, scores as per_event
 
-Output = Mapping[str, Any]
-#: A figure and its caption.
-Drawn = tuple[Figure, str]
 #: Scores whose ROC and SIC are drawn beside the one that a run is about.
 CURVES = ("token_rarity", "multiplicity", "n_b", "ht", "met")
 #: Share of the background that the threshold in a figure leaves below.
@@ -59,7 +56,7 @@ def draw_scores(
     the score in both, and their shapes. Without such a pair: the score in every region. For each
     region in which data are not blind: the data beside the background. For each signal region, or
     else each region without purpose: ROC and SIC of each signal. Regions without background are
-    left out, but for the data.
+    left out, but for the data. Each variable that the first signal region cuts on, without the cut.
 
     Names of files end in those of the regions, but for the first pair and the first region.
 
@@ -70,7 +67,7 @@ def draw_scores(
     """
     attempt = attempt or Attempts()
     drawn = (
-        attempt(f"figure {name}", partial(_draw, folder, name, make, info))
+        attempt(f"figure {name}", partial(draw, Path(folder) / "figures", name, make, info))
         for name, make in _figures(output, histograms, info, attempt)
     )
     return [text for text in drawn if text is not None]
@@ -87,14 +84,7 @@ def draw_regions(
 ) -> FigureText:
     """Draw a score in two regions, with the threshold that the second gives."""
     cut = threshold(h, background=info.background, region=regions[1], quantile=quantile)
-    return _draw(folder, name, partial(_two_regions, h, info, regions, cut), info)
-
-
-def caption_of(info: RunInfo) -> Caption:
-    """What the figures of a run claim."""
-    if info.caption is not None:
-        return Caption(**info.caption)
-    return SIMULATION if info.note == SIMULATION_NOTE else OWN_FILES
+    return draw(Path(folder) / "figures", name, partial(_two_regions, h, info, regions, cut), info)
 
 
 def coarse(h: Histogram, *, bins: int = 20) -> Histogram:
@@ -110,9 +100,10 @@ def _figures(
 ) -> Iterator[tuple[str, Callable[[], Drawn]]]:
     """Name of each figure, and what draws it."""
     h = histograms[info.detector]
-    calibrated = histograms.get(f"{info.detector}_calibrated")
-    if calibrated is not None:
-        yield from _calibrations(output, calibrated, info)
+    of_calibrated = calibrated_of(histograms, info)
+    if of_calibrated is not None and compared_regions(of_calibrated, info):
+        replicas = output.get("replicas", {}).get(of_calibrated.name)
+        yield CALIBRATED, partial(calibrated, of_calibrated, info, replicas=replicas)
     filled = [one for one in wholes(info.regions) if holds(h, info.background, one.name)]
     for i, pair in enumerate(pairs(filled)):
         end = "-".join(["", *pair]) if i else ""
@@ -131,53 +122,11 @@ def _figures(
     for one in wholes(info.regions):
         if one.name not in info.blind and holds(h, info.data, one.name):
             yield f"data-{one.name}", partial(_data, h, info, one.name)
+    yield from cut_figures(output.get("n_minus_one", {}), info)
     for i, region in enumerate(named(filled, "signal") or named(filled, "")):
         yield from _separations(
             output, histograms, info, region, f"-{region}" if i else "", attempt
         )
-
-
-def _calibrations(
-    output: Output, h: Histogram, info: RunInfo
-) -> Iterator[tuple[str, Callable[[], Drawn]]]:
-    """The calibrated score in the first control, the validation and the first signal regions."""
-    filled = [one for one in wholes(info.regions) if holds(h, info.background, one.name)]
-    if first := next(iter(pairs(filled)), None):
-        signal, control = first
-        regions = [control, *named(filled, "validation"), signal]
-        yield "calibrated", partial(_calibrated, output, h, info, regions)
-
-
-def _calibrated(output: Output, h: Histogram, info: RunInfo, regions: Sequence[str]) -> Drawn:
-    """Shares of the calibrated score by region; for background they are to be the same."""
-    replicas = output.get("replicas", {}).get(h.name)
-    signals = [one for one in info.signals if holds(h, [one], regions[-1])]
-    of_each = [
-        shares(h, one, datasets=info.background, replicas=replicas)
-        for one in (regions[-1], regions[0])
-    ]
-    parts = [flatness(*of_each, upper=one) for one in UPPER]
-    measured = ", ".join(
-        f"{rounded(one.ratio, float(np.hypot(one.error, one.calibration_error)))} in the upper "
-        f"{100 * one.upper:g} % (p = {one.p_value:.2g})"
-        for one in parts
-    )
-    figure = plotting.calibrated_score(
-        h,
-        regions,
-        background=info.background,
-        signals=signals,
-        replicas=replicas,
-        names=info.labels,
-        content=info.content,
-        caption=caption_of(info),
-    )
-    band = "" if replicas is not None else " Its own error is not known."
-    return figure, (
-        f"{info.detector}, calibrated: the share of background with the same jets, b-jets, leptons "
-        f"and HT that is at least as strange. Background is flat where {regions[0]} predicts "
-        f"{regions[-1]}; {regions[-1]} over {regions[0]} is {measured}.{band}"
-    )
 
 
 def _two_regions(
@@ -187,7 +136,7 @@ def _two_regions(
     h = coarse(h)
     comparison = compare(h, *regions, datasets=info.background)
     thresholds = {} if cut is None else {cut.rule: cut.value}
-    figure = plotting.score_regions(h, comparison, thresholds=thresholds, **_shown_with(info))
+    figure = plotting.score_regions(h, comparison, thresholds=thresholds, **shown_with(info))
     text = (
         f"The {comparison.label} in {regions[1]} and {regions[0]}: "
         f"{_what_is_drawn(info)}, ratio of the background's shapes."
@@ -205,7 +154,7 @@ def _shapes(h: Histogram, info: RunInfo, regions: tuple[str, str]) -> Drawn:
 
 def _every_region(h: Histogram, info: RunInfo, regions: Sequence[str]) -> Drawn:
     h = coarse(h)
-    figure = plotting.score_panels(h, regions, **_shown_with(info))
+    figure = plotting.score_panels(h, regions, **shown_with(info))
     text = f"The {h.axes['score'].label} in {', '.join(regions)}: {_what_is_drawn(info)}."
     return figure, text
 
@@ -214,7 +163,7 @@ def _data(h: Histogram, info: RunInfo, region: str) -> Drawn:
     """Data in a region, beside the background if there is any."""
     h = coarse(h)
     label = h.axes["score"].label
-    shown = _shown_with(info)
+    shown = shown_with(info)
     if not holds(h, info.background, region):
         alone = f"The {label} of the data in {region}, with Poisson errors."
         return plotting.score_panels(h, [region], **shown), alone
@@ -232,19 +181,6 @@ def _what_is_drawn(info: RunInfo) -> str:
     blind = [one.name for one in wholes(info.regions) if one.name in info.blind]
     hidden = f" (blind in {', '.join(blind)})" if blind else ""
     return f"{SIMULATED}, data as points{hidden}"
-
-
-def _shown_with(info: RunInfo) -> dict[str, Any]:
-    return {
-        "background": info.background,
-        "signals": info.signals,
-        "data": info.data,
-        "blind": info.blind,
-        "labels": {one.name: one.label for one in info.regions},
-        "names": info.labels,
-        "content": info.content,
-        "caption": caption_of(info),
-    }
 
 
 def _separations(
@@ -294,11 +230,3 @@ def _curves(
 def weighted_by(content: str) -> str:
     """What events are weighted by, if sums of their weights are this."""
     return "cross-section" if content == "Events" else "the weights of the files"
-
-
-def _draw(folder: str | Path, name: str, make: Callable[[], Drawn], info: RunInfo) -> FigureText:
-    figure, text = make()
-    plotting.save(figure, Path(folder) / "figures", name)
-    if info.incomplete:
-        text += " Incomplete: not everything was read."
-    return FigureText(name, text, text)

@@ -11,7 +11,7 @@ The rule: numbers are written before figures. The folder stands in that of the r
     transfer.csv .md     transfer factors from a control region, if the run has data
     pulls.csv .md  impacts.csv .md  groups.csv .md
     workspace-<signal>-<score>.json   HistFactory, for pyhf, cabinetry and others
-    fit.json             protocol, remarks, versions
+    fit.json             protocol, remarks, versions, events that the control regions predict
     *.png .pdf           figures
 """
 
@@ -26,10 +26,20 @@ from typing import Any, NamedTuple
 from hepmtp.plotting import Caption, save
 from hepmtp.plotting.fit import channels, impacts, pulls, significances
 from hepmtp.report.attempts import Attempts
+from hepmtp.report.calibrated_figures import (
+    Expected,
+    calibrated,
+    calibrated_of,
+    compared_regions,
+)
 from hepmtp.report.cross_checks import abcd_rows, transfer_rows
+from hepmtp.report.drawn_figures import draw
 from hepmtp.report.info import FigureText, RunInfo, versions, write_json
-from hepmtp.report.run_fit import NO_SCORE, FullFit, Run, RunFit
-from hepmtp.report.story import FIT
+from hepmtp.report.numbers import load_replicas
+from hepmtp.report.page import write_page
+from hepmtp.report.run_fit import NO_SCORE, FullFit, RunFit
+from hepmtp.report.run_workspace import Run
+from hepmtp.report.story import CALIBRATED, FIT
 from hepmtp.report.tables import rounded, write_csv, write_markdown
 from hepmtp.statistics.reference import check_workspace
 
@@ -88,7 +98,7 @@ class Labelled:
 
 
 def write_fit(run: Run, found: RunFit) -> Path:
-    """Write the folder of a fit into that of its run.
+    """Write the folder of a fit into that of its run, and the report of the run anew.
 
     Returns
     -------
@@ -127,6 +137,7 @@ def write_fit(run: Run, found: RunFit) -> Path:
         "sentences": sentences(run.info, found),
         "remarks": found.remarks,
         "observed": found.observed,
+        "expected": found.expected,
         "versions": versions(("numpy", "scipy", "pyhf", "iminuit")),
         "channels": {
             one.score: [channel._asdict() for channel in one.channels] for one in found.full
@@ -142,9 +153,28 @@ def write_fit(run: Run, found: RunFit) -> Path:
         if one.score != NO_SCORE or all(other.score == NO_SCORE for other in found.full):
             drawing = partial(_draw, folder, run.info, one, found, caption)
             figures += attempt(f"the figures of the fit of {one.score}", drawing) or []
+    after = attempt("the calibrated score after the fit", partial(draw_after, run, found.expected))
+    figures += [] if after is None else [after]
     kept["remarks"] = [*found.remarks, *attempt.remarks]
     write_json(folder / "fit.json", kept | {"figures": figures})
+    write_page(run.folder)
     return folder
+
+
+def draw_after(run: Run, expected: Expected) -> FigureText | None:
+    """Draw the calibrated score of a run with its normalisation after a fit; None without one.
+
+    Parameters
+    ----------
+    expected
+        what `RunFit` holds.
+    """
+    h = calibrated_of(run.histograms, run.info)
+    if h is None or not expected or not compared_regions(h, run.info):
+        return None
+    replicas = load_replicas(run.folder).get(str(h.name))
+    make = partial(calibrated, h, run.info, replicas=replicas, expected=expected)
+    return draw(run.folder / FIT, CALIBRATED, make, run.info)
 
 
 def tables(info: RunInfo, found: RunFit) -> dict[str, Sequence[Any]]:

@@ -22,8 +22,8 @@ from hepmtp.events.region_info import regions_of, wholes
 from hepmtp.plotting import Caption
 from hepmtp.report.attempts import Attempts
 from hepmtp.report.blind import blind_regions, blinded
-from hepmtp.report.columns import COLUMNS, save_columns
-from hepmtp.report.figures import Output, draw_scores, pairs
+from hepmtp.report.drawn_figures import Output
+from hepmtp.report.figures import draw_scores, pairs
 from hepmtp.report.info import FigureText, RunInfo, versions, write_json
 from hepmtp.report.known import (
     INCOMPLETE,
@@ -35,20 +35,17 @@ from hepmtp.report.known import (
     normalisations,
     note_of,
 )
+from hepmtp.report.numbers import write_first
 from hepmtp.report.page import write_page
 from hepmtp.report.problems import problems, remarks, twice
 from hepmtp.report.rows import (
-    TABLES,
-    VARIATIONS,
     observations,
     passing,
     separation,
-    write_numbers,
     write_tables,
 )
 from hepmtp.statistics.accounting import Accounting, incomplete
 from hepmtp.statistics.comparison import Observation, Selection
-from hepmtp.statistics.histogram_files import load, save
 from hepmtp.statistics.histograms import Histogram, canonical, variations_of
 from hepmtp.statistics.normalisation import Normalisation
 from hepmtp.statistics.performance import PerformanceRow
@@ -57,12 +54,6 @@ from hepmtp.statistics.performance import PerformanceRow
 SUMMARY = (
     "Only events that trained nothing are shown, with weights scaled up to stand for all events.",
 )
-
-
-def load_histograms(folder: str | Path) -> dict[str, Histogram]:
-    """Histograms of the scores and variables of a run, with its variations if it had any."""
-    path = Path(folder) / VARIATIONS
-    return load(path if path.exists() else Path(folder) / "histograms.json")
 
 
 class RunResult(NamedTuple):
@@ -203,7 +194,7 @@ def write_run(
     info = replace(
         info, caption=_claimed(caption, info), remarks=list(dict.fromkeys([*empty, *said]))
     )
-    _write_first(folder, info, histograms, output, accounting)
+    write_first(folder, info, histograms, output, accounting)
     attempt = Attempts()
     separated, selected, observed = _tables(folder, output, histograms, info, attempt)
     drawn = draw_scores(folder, output, histograms, info, attempt)
@@ -278,33 +269,6 @@ def _said(
             "There are no scores event by event, so there is no separation and no ROC: run "
             "AnomalyProcessor with columns=True."
         )
-
-
-def _write_first(
-    folder: str | Path,
-    info: RunInfo,
-    histograms: Mapping[str, Histogram],
-    output: Output,
-    accounting: Accounting | None,
-) -> None:
-    """Write all that was computed, and remove what an earlier run left of what may not come."""
-    folder = Path(folder)
-    stale = [f"{name}.{kind}" for name in TABLES for kind in ("csv", "md")]
-    more = ("accounting.json", "report.html", "cuts.json", "n_minus_one.json", VARIATIONS)
-    for name in (*stale, COLUMNS, *more):
-        (folder / name).unlink(missing_ok=True)
-    variables = {name: canonical(h) for name, h in output.get("variables", {}).items()}
-    write_numbers(
-        folder, info=info, histograms={**histograms, **variables}, cutflow=output["cutflow"]
-    )
-    if "cuts" in output:
-        write_json(folder / "cuts.json", output["cuts"])
-        save(folder / "n_minus_one.json", output["n_minus_one"])
-    if "columns" in output:
-        save_columns(folder, output["columns"])
-    if accounting is not None:
-        plain = {name: one.as_dict() for name, one in accounting.items()}
-        write_json(folder / "accounting.json", plain)
 
 
 def _tables(

@@ -18,7 +18,7 @@ import jinja2
 from hepmtp.errors import StorageError
 from hepmtp.events.region_info import RegionInfo, wholes
 from hepmtp.report.info import RunInfo, read_info, read_json
-from hepmtp.report.story import FIT, fit_story, strangest
+from hepmtp.report.story import CALIBRATED, FIT, fit_story, strangest
 from hepmtp.report.tables import MARK, Cells, Record, cells, read_csv, rounded
 from hepmtp.statistics.accounting import Account, Accounting
 from hepmtp.storage import new_file
@@ -82,7 +82,12 @@ def write_page(folder: str | Path) -> Path:
     )
     named = titles(info.content)
     accounts, fit = read_accounting(folder), fit_story(folder)
-    fit_figures = [] if fit is None else fit.figures
+    figures = [(one, _image(folder / "figures" / f"{one.name}.png")) for one in info.figures]
+    of_fit = [] if fit is None else fit.figures
+    fit_figures = [(one, _image(folder / FIT / f"{one.name}.png")) for one in of_fit]
+    after = [one for one in fit_figures if one[0].name == CALIBRATED]
+    if after:  # the same figure, with the normalisation of the fit
+        figures = [*after, *(one for one in figures if one[0].name != CALIBRATED)]
     loader = jinja2.PackageLoader("hepmtp", "data")
     environment = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
@@ -103,10 +108,10 @@ def write_page(folder: str | Path) -> Path:
         accounting=_accounting(accounts) if accounts else None,
         losses=[(name, loss) for name, one in accounts.items() for loss in one.losses],
         most_losses=MOST_LOSSES,
-        figures=[(one, _image(folder / "figures" / f"{one.name}.png")) for one in info.figures],
+        figures=figures,
         blind=[one.name for one in wholes(info.regions) if one.name in info.blind],
         fit=fit,
-        fit_figures=[(one, _image(folder / FIT / f"{one.name}.png")) for one in fit_figures],
+        fit_figures=[one for one in fit_figures if one not in after],
         strangest=strangest(folder, info),
     )
     with new_file(folder / "report.html") as temporary:

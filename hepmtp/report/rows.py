@@ -14,7 +14,7 @@ from typing import Any
 
 from hepmtp.events.region_info import named, threshold_regions, wholes
 from hepmtp.report.attempts import Attempts
-from hepmtp.report.figures import Output
+from hepmtp.report.drawn_figures import Output
 from hepmtp.report.info import RunInfo, write_json
 from hepmtp.report.page import titles
 from hepmtp.report.problems import holds

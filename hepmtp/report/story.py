@@ -18,6 +18,8 @@ from hepmtp.report.tables import Cells, Record, cells, read_csv
 
 #: Folder of a run that its fit is in.
 FIT = "fit"
+#: Name of the figure of the calibrated score, in the run and after the fit.
+CALIBRATED = "calibrated"
 #: So many of the strangest events are listed.
 STRANGEST = 10
 #: Column titles of a fit's tables for the reader.

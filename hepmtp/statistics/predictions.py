@@ -106,6 +106,22 @@ def predictions(
     return rows
 
 
+def events_by_region(
+    likelihood: Likelihood, channels: Sequence[Channel], fit: Fit
+) -> dict[str, dict[str, float]]:
+    """Region -> background process -> its events by a fit; parts of a region are its sum, too."""
+    signal, by_sample = signal_of(likelihood), likelihood.by_sample(fit.values)
+    found: dict[str, dict[str, float]] = {}
+    for channel in channels:
+        used = in_channels(likelihood, {channel.name})
+        for region in filter(None, (channel.region, channel.part_of)):
+            events = found.setdefault(region, {})
+            for name, rates in zip(likelihood.samples, by_sample, strict=True):
+                if name != signal:
+                    events[name] = events.get(name, 0.0) + float(rates[used].sum())
+    return found
+
+
 def visible_limits(
     rows: Sequence[Prediction], score: str, *, luminosity: float | None = None
 ) -> list[VisibleLimit]:

@@ -15,12 +15,12 @@ from typing import NamedTuple
 from hepmtp.errors import OptionError
 from hepmtp.events.region_info import wholes
 from hepmtp.report.fit_folder import TITLES
-from hepmtp.report.folder import load_histograms
 from hepmtp.report.hepdata.efficiencies import efficiencies
 from hepmtp.report.hepdata.rows import cutflows, of_rows, rows_of, yields
 from hepmtp.report.hepdata.spectra import spectra
 from hepmtp.report.hepdata.words import Numbers, defined
 from hepmtp.report.info import RunInfo, read_info, read_json
+from hepmtp.report.numbers import load_histograms
 from hepmtp.report.page import titles
 from hepmtp.report.rows import VARIATIONS
 from hepmtp.report.story import FIT

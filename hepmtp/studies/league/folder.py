@@ -3,6 +3,7 @@
 What is in it::
 
     league.csv .json .md    the table: one row per detector, signal and region
+    agreement.csv           events that all seeds select in common, if there are several
     challenge.csv           the same in the form of the Dark Machines challenge
     figures/                roc, sic and auc of each signal and region
     detectors/NAME-SEED     the fitted detectors, for `hepmtp run`
@@ -21,6 +22,7 @@ from hepmtp.plotting import UNKNOWN, Caption
 from hepmtp.report.info import versions
 from hepmtp.report.run_fit import CAUTIOUS, USUAL, protocol
 from hepmtp.report.tables import Cells, markdown, write_csv
+from hepmtp.statistics.agreement import Agreement
 from hepmtp.statistics.workspace import Uncertainties
 from hepmtp.studies.league.challenge import ChallengeRow, Place, challenge_table
 from hepmtp.studies.league.entry import Entry
@@ -32,7 +34,8 @@ from hepmtp.studies.league.table import Entrant, LeagueRow
 class League(NamedTuple):
     """Rows and tables, rows in the challenge's form, and places among published results.
 
-    Detectors trained with labels have no place. `remarks` say what to know of the fits.
+    Detectors trained with labels have no place. `remarks` say what to know of the fits, `agreement`
+    which events all seeds select.
     """
 
     folder: Path
@@ -41,6 +44,7 @@ class League(NamedTuple):
     challenge: list[ChallengeRow]
     places: list[Place]
     remarks: list[str]
+    agreement: list[Agreement]
 
 
 _LEGEND = (
@@ -62,6 +66,23 @@ _BESIDE = (
     "would have by AUC, weighted by cross-section. That is no contest: those models saw other "
     "events, other cuts and another detector simulation."
 )
+
+
+_AGREEMENT = (
+    "**Do the seeds select the same events?** Each selects the upper 10 % or 2 % of the background "
+    "of the signal region by its own score. Of what a seed selects, so much do all of them select, "
+    "and two of them on average; beside it, what as many selections at random would have in common."
+)
+
+
+def _in_common(rows: Sequence[Agreement]) -> Cells:
+    header = ["Score", "Events", "Upper", "Seeds", "Selected", "In common", "By two", "By chance"]
+    return Cells(header, [
+        [one.score, one.sample, f"{100 * one.upper:g} %", str(one.trainings),
+         f"{one.selected:.3f}", f"{one.common:.3f} ± {one.common_error:.3f} ({one.n_common} raw)",
+         f"{one.by_two:.3f}", f"{one.by_chance:.2g}"]
+        for one in rows
+    ])  # fmt: skip
 
 
 def _places(found: Sequence[Place]) -> Cells:
@@ -91,6 +112,9 @@ def write_league(
 ) -> None:
     """Tables of a league into its folder."""
     write_csv(league.folder / "league.csv", league.rows)
+    (league.folder / "agreement.csv").unlink(missing_ok=True)
+    if league.agreement:
+        write_csv(league.folder / "agreement.csv", league.agreement)
     counts = {name: len(one) for name, one in events.held_out.items()}
     content = {
         "command": command,
@@ -121,6 +145,8 @@ def write_league(
         ]
     if league.places:
         lines += [_BESIDE, "", markdown(_places(league.places))]
+    if league.agreement:
+        lines += [_AGREEMENT, "", markdown(_in_common(league.agreement))]
     if league.remarks:
         lines += ["Of the fits:", "", *(f"- {one}" for one in league.remarks), ""]
     if notes := [f"- {one.name}: {one.note}" for one in entries if one.note]:

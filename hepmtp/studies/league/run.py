@@ -19,6 +19,7 @@ from hepmtp.events.folds import folds as folds_of
 from hepmtp.events.regions import SR, region_named
 from hepmtp.plotting import OWN_FILES, SIMULATION
 from hepmtp.report.run_fit import FitRow
+from hepmtp.statistics.agreement import Agreement, agreements
 from hepmtp.studies.league.challenge import ChallengeRow, places
 from hepmtp.studies.league.entries import ENTRIES
 from hepmtp.studies.league.entry import Entry, tiny
@@ -111,6 +112,7 @@ def run_league(
         fit = Fitting(folder, events, registry).fit(entry, seed, signal)
         fits.setdefault((entry.name, signal), []).append(fit)
     rows, challenge, search = [], [], []
+    agreement: dict[tuple[str, str, float], Agreement] = {}
     remarks = events.search.remarks
     for signal in events.signals:
         for region in regions:
@@ -131,6 +133,10 @@ def run_league(
             if region == SR.name:  # the score is fitted there
                 fitted, said = events.search.fits(entrants, events.background, signal)
                 remarks += said
+                for one in entrants:
+                    where = {"score": one.name, "region": region, "signal": signal}
+                    of_seeds = agreements(one.scores, **where)
+                    agreement |= {(row.score, row.sample, row.upper): row for row in of_seeds}
             found = league_rows(entrants, against=against, folds=events.folds, fits=fitted)
             rows += found
             challenge += [challenge_mean(one) for one in entrants]
@@ -143,7 +149,10 @@ def run_league(
             f"no event of a signal and of the background in {', '.join(regions)}: give more events"
         )
     remarks = remarks if any(row.region == SR.name for row in rows) else []
-    league = League(folder, rows, tables(rows), challenge, places(search, published), remarks)
+    league = League(
+        folder, rows, tables(rows), challenge, places(search, published), remarks,
+        list(agreement.values()),
+    )  # fmt: skip
     write_league(league, events, entries, seeds, command)
     return league
 

@@ -27,7 +27,8 @@ from hepmtp.events.variables import N_B, N_JETS
 from hepmtp.events.variation import DIRECTIONS
 from hepmtp.events.variations import variations_named
 from hepmtp.report.info import RunInfo
-from hepmtp.report.run_fit import FitRow, Run, significance
+from hepmtp.report.run_fit import FitRow, significance
+from hepmtp.report.run_workspace import Run
 from hepmtp.statistics.histograms import NOMINAL, Histogram, assemble, axis_of, book, fill_all
 from hepmtp.statistics.normalisation import (
     Normalisation,

@@ -1,0 +1,154 @@
+"""A run opened for fits, and the workspace of one of its scores and signals.
+
+The rule: data in blind regions enter no workspace.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hepmtp.errors import OptionError
+from hepmtp.events.ragged import Floats
+from hepmtp.report.info import RunInfo, read_info
+from hepmtp.report.numbers import load_histograms
+from hepmtp.statistics.channels import Channel, choose_channels
+from hepmtp.statistics.histograms import Histogram
+from hepmtp.statistics.workspace import (
+    Uncertainties,
+    free_backgrounds,
+    lacking_steps,
+    make_workspace,
+    simulated_variances,
+)
+
+
+class Run(NamedTuple):
+    """What a run's folder holds for a fit."""
+
+    folder: Path
+    info: RunInfo
+    histograms: dict[str, Histogram]
+
+
+def open_run(folder: str | Path) -> Run:
+    """What `hepmtp run` or `hepmtp demo` wrote, for fits.
+
+    Raises
+    ------
+    StorageError
+        if the folder is none of a finished run.
+    """
+    return Run(Path(folder), read_info(folder), load_histograms(folder))
+
+
+def workspace(
+    run: Run | str | Path,
+    *,
+    signal: str | None = None,
+    detector: str | None = None,
+    validation: bool = True,
+    uncertainties: Uncertainties | None = None,
+    unblind: bool = False,
+) -> dict[str, Any]:
+    """The HistFactory workspace of a run, as pyhf, cabinetry and others read it.
+
+    Parameters
+    ----------
+    run
+        what `open_run` gave, or its folder.
+    signal
+        name of a data set; may be left out if the run has only one.
+    detector
+        whose score is fitted; by default the one that the run is about.
+    validation
+        False holds out the validation regions.
+    uncertainties
+        sizes of what no histogram holds.
+    unblind
+        the observations are data, in all channels; else Asimov data of the background.
+
+    Raises
+    ------
+    OptionError
+        for a signal, detector or uncertainty that does not exist, or data that are blind.
+    """
+    run = run if isinstance(run, Run) else open_run(run)
+    return prepared(
+        run, signal_named(run, signal), detector or run.info.detector, validation=validation,
+        uncertainties=uncertainties or Uncertainties(), unblind=unblind,
+    )[0]  # fmt: skip
+
+
+def prepared(
+    run: Run,
+    signal: str,
+    detector: str,
+    *,
+    validation: bool,
+    uncertainties: Uncertainties,
+    unblind: bool,
+) -> tuple[dict[str, Any], list[Channel], Floats, list[str]]:
+    """Workspace, channels, variances of the simulated events, and what to know of them."""
+    info = run.info
+    found = choose_channels(
+        run.histograms, info.regions, detector, info.background,
+        validation=validation, overlaps=info.overlaps,
+    )  # fmt: skip
+    channels, said = found.channels, list(found.remarks)
+    data = list(info.data) if unblind else []
+    hidden = sorted({one.region for one in channels} & blind_of(info))
+    if data and hidden:
+        raise OptionError(
+            f"the data of {run.folder} are blind in {', '.join(hidden)}, so the folder does not "
+            "hold them: run again with --unblind, and fit that"
+        )
+    made = make_workspace(
+        run.histograms, channels, background=info.background, signal=signal, data=data,
+        uncertainties=uncertainties,
+    )  # fmt: skip
+    if uncertainties.variations is None and (lacking := lacking_steps(run.histograms, channels)):
+        said.append(
+            f"The histograms lack the variations {', '.join(lacking)}: numbers of jets and b-jets "
+            "are taken from the simulation without an uncertainty, and every significance here is "
+            "too large. Run again with --variations weights."
+        )
+    free = free_backgrounds(info.background, channels, uncertainties.free)
+    said.append(
+        f"Normalisations that are fitted: {', '.join(free) or 'none'}; all other backgrounds have "
+        "an uncertainty on their cross-section."
+    )
+    variances = simulated_variances(run.histograms, channels, [*info.background, signal])
+    return made, channels, variances, said
+
+
+def blind_of(info: RunInfo) -> set[str]:
+    """Blind regions, and their parts."""
+    blind = set(info.blind)
+    return blind | {one.name for one in info.regions if one.part_of in blind}
+
+
+def signal_named(run: Run, name: str | None) -> str:
+    known = run.info.signals
+    if name is None and len(known) == 1:
+        return known[0]
+    if name is None or name not in known:
+        raise OptionError(
+            f"{run.folder}: the signal is {name!r}; name one of {', '.join(known) or '(none)'}"
+        )
+    return name
+
+
+def remarks_of(run: Run, unblind: bool) -> list[str]:
+    """What to know of a run before it is fitted."""
+    info, said = run.info, [f"Incomplete: {one}" for one in run.info.incomplete]
+    if info.content != "Events":
+        said.append(
+            "Weights of this run are not known to be events. A fit takes them for events: give "
+            "cross-section and luminosity, or its numbers mean nothing."
+        )
+    if info.data and not unblind:
+        said.append("Data are blind: all numbers are expected ones.")
+    if unblind and not info.data:
+        said.append("The run has no data: all numbers are expected ones.")
+    return said

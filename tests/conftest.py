@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     import awkward as ak
     from distributed import Client
 
+    from hepmtp.statistics.channels import Channel
+    from hepmtp.statistics.histograms import Histogram
+
 ROOT = Path(__file__).parent.parent
 
 # no test fails because the machine is slow or busy; where CI is set, the examples are the same
@@ -162,3 +165,33 @@ def in_every_format(
         return found
 
     return write
+
+
+@pytest.fixture(scope="session")
+def drawn_run() -> dict[str, Histogram]:
+    """Histograms of a run for fits (`fit_runs`), drawn at random."""
+    from fit_runs import histograms  # noqa: PLC0415 - most tests do not need it
+
+    return histograms()
+
+
+@pytest.fixture(scope="session")
+def drawn_channels(drawn_run: dict[str, Histogram]) -> list[Channel]:
+    """The channels of a fit of its score."""
+    from fit_runs import BACKGROUND, INFO  # noqa: PLC0415 - most tests do not need it
+
+    from hepmtp.statistics.channels import choose_channels  # noqa: PLC0415 - the same
+
+    return choose_channels(drawn_run, INFO, "score", BACKGROUND).channels
+
+
+@pytest.fixture(scope="session")
+def drawn_workspace(
+    drawn_run: dict[str, Histogram], drawn_channels: list[Channel]
+) -> dict[str, Any]:
+    """Their workspace."""
+    from fit_runs import BACKGROUND, SIGNAL  # noqa: PLC0415 - most tests do not need it
+
+    from hepmtp.statistics.workspace import make_workspace  # noqa: PLC0415 - the same
+
+    return make_workspace(drawn_run, drawn_channels, background=BACKGROUND, signal=SIGNAL)

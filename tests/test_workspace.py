@@ -40,21 +40,6 @@ from hepmtp.statistics.workspace import (
 )
 
 
-@pytest.fixture(scope="module")
-def run() -> dict[str, Histogram]:
-    return histograms()
-
-
-@pytest.fixture(scope="module")
-def channels(run: dict[str, Histogram]) -> list[Channel]:
-    return choose_channels(run, INFO, "score", BACKGROUND).channels
-
-
-@pytest.fixture(scope="module")
-def workspace(run: dict[str, Histogram], channels: list[Channel]) -> dict[str, Any]:
-    return make_workspace(run, channels, background=BACKGROUND, signal=SIGNAL)
-
-
 def one_bin(values: dict[str, tuple[list[float], float]], **variations: Any) -> Histogram:
     """A histogram with two bins in SR: data set -> (scores, weight), and variations -> factors."""
     h = book(Regular(2, 0, 2, name="score"), name="score")
@@ -73,8 +58,8 @@ def modifiers(workspace: dict[str, Any], channel: str, sample: str) -> dict[str,
     return {one["name"]: one for one in row["modifiers"]}
 
 
-def test_the_channels_of_the_simultaneous_fit(channels: list[Channel]) -> None:
-    assert {one.name: one.histogram for one in channels} == {
+def test_the_channels_of_the_simultaneous_fit(drawn_channels: list[Channel]) -> None:
+    assert {one.name: one.histogram for one in drawn_channels} == {
         "SR_2b": "score",
         "SR_3b": "score",
         "CR": "n_b",
@@ -84,17 +69,21 @@ def test_the_channels_of_the_simultaneous_fit(channels: list[Channel]) -> None:
         "ttZ": "score",
         "CR1b": "n_jets",
     }
-    assert [one.bins for one in channels if one.name == "ttZ"] == [((0, 60),)]
+    assert [one.bins for one in drawn_channels if one.name == "ttZ"] == [((0, 60),)]
 
 
-def test_counts_have_a_bin_each_up_to_where_they_are_joined(run: dict[str, Histogram]) -> None:
-    assert count_bins(run["n_jets"], "VR", BACKGROUND) == ((0, 7), (7, 8), (8, 9), (9, 20))
-    assert count_bins(run["n_b"], "CR", BACKGROUND) == ((0, 3), (3, 10))
-    assert count_bins(run["n_jets"], "CR1b", BACKGROUND) == ((0, 5), (5, 20))
+def test_counts_have_a_bin_each_up_to_where_they_are_joined(
+    drawn_run: dict[str, Histogram],
+) -> None:
+    assert count_bins(drawn_run["n_jets"], "VR", BACKGROUND) == ((0, 7), (7, 8), (8, 9), (9, 20))
+    assert count_bins(drawn_run["n_b"], "CR", BACKGROUND) == ((0, 3), (3, 10))
+    assert count_bins(drawn_run["n_jets"], "CR1b", BACKGROUND) == ((0, 5), (5, 20))
 
 
-def test_the_last_bin_of_a_score_holds_ten_effective_events(run: dict[str, Histogram]) -> None:
-    h = run["score"]
+def test_the_last_bin_of_a_score_holds_ten_effective_events(
+    drawn_run: dict[str, Histogram],
+) -> None:
+    h = drawn_run["score"]
     bins = score_bins(h, "SR", BACKGROUND)
     assert 2 <= len(bins) <= 6
     assert bins[0][0] == 0
@@ -109,9 +98,9 @@ def test_the_last_bin_of_a_score_holds_ten_effective_events(run: dict[str, Histo
     assert value[1] ** 2 < 10 * variance[1] or share < 0.015  # a rarer one would not do
 
 
-def test_bins_know_nothing_of_the_signal(run: dict[str, Histogram]) -> None:
-    before = score_bins(run["score"], "SR", BACKGROUND)
-    copy = run["score"].copy()
+def test_bins_know_nothing_of_the_signal(drawn_run: dict[str, Histogram]) -> None:
+    before = score_bins(drawn_run["score"], "SR", BACKGROUND)
+    copy = drawn_run["score"].copy()
     for part in ("value", "variance"):
         copy.view(flow=True)[part][copy.axes["dataset"].index(SIGNAL)] *= 100
     assert score_bins(copy, "SR", BACKGROUND) == before
@@ -128,22 +117,22 @@ def test_a_bin_with_too_few_events_joins_the_one_below_it() -> None:
     assert merged(single, h, "SR", ["b"], least=1000) == ((0, 4),)
 
 
-def test_a_region_and_its_parts_are_never_fitted_together(run: dict[str, Histogram]) -> None:
-    found = choose_channels(run, regions("SR", "SR_2b", "SR_3b"), "score", BACKGROUND)
+def test_a_region_and_its_parts_are_never_fitted_together(drawn_run: dict[str, Histogram]) -> None:
+    found = choose_channels(drawn_run, regions("SR", "SR_2b", "SR_3b"), "score", BACKGROUND)
     assert [one.name for one in found.channels] == ["SR_2b", "SR_3b"]
 
 
 def test_a_region_that_shares_events_is_left_out_and_that_is_said(
-    run: dict[str, Histogram],
+    drawn_run: dict[str, Histogram],
 ) -> None:
     pairs = [("VR", "SR_2b")]
-    found = choose_channels(run, INFO, "score", BACKGROUND, overlaps=pairs)
+    found = choose_channels(drawn_run, INFO, "score", BACKGROUND, overlaps=pairs)
     assert "VR" not in [one.name for one in found.channels]
     assert "VR shares events with SR_2b, so the fit leaves it out." in found.remarks
 
 
-def test_validation_regions_can_be_held_out(run: dict[str, Histogram]) -> None:
-    found = choose_channels(run, INFO, "score", BACKGROUND, validation=False)
+def test_validation_regions_can_be_held_out(drawn_run: dict[str, Histogram]) -> None:
+    found = choose_channels(drawn_run, INFO, "score", BACKGROUND, validation=False)
     assert [one for one in found.channels if one.name == "VR"] == []
     assert len(found.channels) == 7
 
@@ -163,9 +152,9 @@ def test_a_users_own_regions_are_fitted_and_what_they_lack_is_said() -> None:
 
 
 def test_without_a_histogram_of_its_variable_a_region_is_one_bin(
-    run: dict[str, Histogram],
+    drawn_run: dict[str, Histogram],
 ) -> None:
-    found = choose_channels({"score": run["score"]}, INFO, "score", BACKGROUND)
+    found = choose_channels({"score": drawn_run["score"]}, INFO, "score", BACKGROUND)
     assert {len(one.bins) for one in found.channels if one.purpose != "signal"} == {1}
     assert (
         "CR is one bin: there is no histogram of n_b, in which it would be fitted." in found.remarks
@@ -180,16 +169,16 @@ def test_without_a_histogram_of_its_variable_a_region_is_one_bin(
     ],
 )
 def test_what_cannot_be_fitted_is_refused(
-    run: dict[str, Histogram], detector: str, known: list[RegionInfo], match: str
+    drawn_run: dict[str, Histogram], detector: str, known: list[RegionInfo], match: str
 ) -> None:
     with pytest.raises(OptionError, match=match):
-        choose_channels(run, known, detector, BACKGROUND)
+        choose_channels(drawn_run, known, detector, BACKGROUND)
 
 
-def test_the_workspace_follows_the_schema_of_pyhf(workspace: dict[str, Any]) -> None:
-    check_workspace(workspace)
+def test_the_workspace_follows_the_schema_of_pyhf(drawn_workspace: dict[str, Any]) -> None:
+    check_workspace(drawn_workspace)
     with pytest.raises(pyhf.exceptions.InvalidSpecification, match="channels"):
-        check_workspace({**workspace, "channels": []})
+        check_workspace({**drawn_workspace, "channels": []})
 
 
 def test_the_backend_of_pyhf_comes_back() -> None:
@@ -199,22 +188,24 @@ def test_the_backend_of_pyhf_comes_back() -> None:
     assert pyhf.get_backend() == before
 
 
-def test_the_likelihood_is_that_of_pyhf(workspace: dict[str, Any]) -> None:
-    likelihood, rng = compiled(workspace), np.random.default_rng(1)
+def test_the_likelihood_is_that_of_pyhf(drawn_workspace: dict[str, Any]) -> None:
+    likelihood, rng = compiled(drawn_workspace), np.random.default_rng(1)
     low, high = (np.array([getattr(p, b) for p in likelihood.parameters]) for b in ("low", "high"))
     width = np.where(np.isfinite(likelihood.sigma), likelihood.sigma, 0.3)
     for size in (0.3, 1.5):
         values = likelihood.centre + size * width * rng.normal(size=len(width))
         values = np.clip(values, low, high)
-        theirs = expected_by_pyhf(workspace, likelihood, values)
+        theirs = expected_by_pyhf(drawn_workspace, likelihood, values)
         np.testing.assert_allclose(likelihood.expected(values), theirs, rtol=1e-10)
         data = rng.poisson(likelihood.observed).astype(float)
         ours = likelihood.nll(values, data)
-        assert ours == pytest.approx(nll_by_pyhf(workspace, likelihood, values, data), abs=1e-7)
+        assert ours == pytest.approx(
+            nll_by_pyhf(drawn_workspace, likelihood, values, data), abs=1e-7
+        )
 
 
-def test_derivatives_are_those_of_the_expected_counts(workspace: dict[str, Any]) -> None:
-    likelihood, rng = compiled(workspace), np.random.default_rng(2)
+def test_derivatives_are_those_of_the_expected_counts(drawn_workspace: dict[str, Any]) -> None:
+    likelihood, rng = compiled(drawn_workspace), np.random.default_rng(2)
     width = np.where(np.isfinite(likelihood.sigma), likelihood.sigma, 0.2)
     values = likelihood.centre + width * rng.normal(size=len(width))
     values[likelihood.place("mu")] = 0.0
@@ -226,8 +217,8 @@ def test_derivatives_are_those_of_the_expected_counts(workspace: dict[str, Any])
         np.testing.assert_allclose(jacobian[:, i], slope, rtol=1e-5, atol=1e-5)
 
 
-def test_a_modifier_that_is_not_known_is_refused(workspace: dict[str, Any]) -> None:
-    strange = json.loads(json.dumps(workspace))
+def test_a_modifier_that_is_not_known_is_refused(drawn_workspace: dict[str, Any]) -> None:
+    strange = json.loads(json.dumps(drawn_workspace))
     modifier = {"name": "free", "type": "shapefactor", "data": None}
     strange["channels"][0]["samples"][0]["modifiers"].append(modifier)
     with pytest.raises(OptionError, match=r"sample ttbarW: modifier 'free' is a shapefactor"):
@@ -235,10 +226,10 @@ def test_a_modifier_that_is_not_known_is_refused(workspace: dict[str, Any]) -> N
 
 
 def test_command_lines_of_pyhf_open_the_workspace(
-    workspace: dict[str, Any], tmp_path: Path
+    drawn_workspace: dict[str, Any], tmp_path: Path
 ) -> None:
     path = tmp_path / "workspace.json"
-    path.write_text(json.dumps(workspace))
+    path.write_text(json.dumps(drawn_workspace))
     pyhf_command = Path(sys.executable).with_name("pyhf")
     seen = subprocess.run(
         [pyhf_command, "inspect", path], capture_output=True, text=True, check=True
@@ -247,15 +238,15 @@ def test_command_lines_of_pyhf_open_the_workspace(
     assert "staterror" in seen
 
 
-def test_cabinetry_fits_the_workspace_to_the_same_minimum(workspace: dict[str, Any]) -> None:
+def test_cabinetry_fits_the_workspace_to_the_same_minimum(drawn_workspace: dict[str, Any]) -> None:
     import cabinetry  # noqa: PLC0415 - slow
 
     from hepmtp.statistics.minimum import minimise  # noqa: PLC0415 - beside it
 
-    likelihood = compiled(workspace)
+    likelihood = compiled(drawn_workspace)
     ours = minimise(likelihood, likelihood.observed, fixed={"mu": 1.0})
     with numpy_backend():
-        model, data = cabinetry.model_utils.model_and_data(workspace)
+        model, data = cabinetry.model_utils.model_and_data(drawn_workspace)
         place = model.config.poi_index
         fixed = model.config.suggested_fixed()
         fixed[place] = True
@@ -265,22 +256,26 @@ def test_cabinetry_fits_the_workspace_to_the_same_minimum(workspace: dict[str, A
         assert found[name] == pytest.approx(ours.values[likelihood.place(name)], abs=5e-3)
 
 
-def test_modifiers_of_a_sample(workspace: dict[str, Any]) -> None:
-    of = modifiers(workspace, "SR_3b", "ttbarHiggs")
+def test_modifiers_of_a_sample(drawn_workspace: dict[str, Any]) -> None:
+    of = modifiers(drawn_workspace, "SR_3b", "ttbarHiggs")
     assert set(of) == {*STEPS, "lumi", "statistics_SR_3b", "xsec_ttbarHiggs"}
     assert of["xsec_ttbarHiggs"]["data"] == {"hi": 1.1, "lo": 1 / 1.1}
-    assert "norm_ttbarW" in modifiers(workspace, "CR", "ttbarW")
-    signal = modifiers(workspace, "SR_3b", SIGNAL)
+    assert "norm_ttbarW" in modifiers(drawn_workspace, "CR", "ttbarW")
+    signal = modifiers(drawn_workspace, "SR_3b", SIGNAL)
     assert {"mu", "lumi", "b_step3"} <= set(signal)
     assert not any(name.startswith(("xsec", "statistics")) for name in signal)
 
 
-def test_sizes_of_uncertainties(run: dict[str, Histogram], channels: list[Channel]) -> None:
+def test_sizes_of_uncertainties(
+    drawn_run: dict[str, Histogram], drawn_channels: list[Channel]
+) -> None:
     sizes = Uncertainties(
         cross_section=0.3, luminosity=0.0, signal_cross_section=0.12, free=("ttbarZ",),
         variations=("jet_step",),
     )  # fmt: skip
-    made = make_workspace(run, channels, background=BACKGROUND, signal=SIGNAL, uncertainties=sizes)
+    made = make_workspace(
+        drawn_run, drawn_channels, background=BACKGROUND, signal=SIGNAL, uncertainties=sizes
+    )
     of = modifiers(made, "CR", "ttbarW")
     assert sorted(of) == ["jet_step", "statistics_CR", "xsec_ttbarW"]
     assert of["xsec_ttbarW"]["data"]["hi"] == 1.3
@@ -297,26 +292,29 @@ def test_sizes_of_uncertainties(run: dict[str, Histogram], channels: list[Channe
     ],
 )
 def test_wrong_sizes_are_refused(
-    run: dict[str, Histogram], channels: list[Channel], sizes: dict[str, Any], match: str
+    drawn_run: dict[str, Histogram],
+    drawn_channels: list[Channel],
+    sizes: dict[str, Any],
+    match: str,
 ) -> None:
     with pytest.raises(OptionError, match=match):
         make_workspace(
-            run, channels, background=BACKGROUND, signal=SIGNAL,
+            drawn_run, drawn_channels, background=BACKGROUND, signal=SIGNAL,
             uncertainties=Uncertainties(**sizes),
         )  # fmt: skip
 
 
-def test_ttw_and_ttz_are_free_where_a_region_measures_them(channels: list[Channel]) -> None:
-    assert free_backgrounds(BACKGROUND, channels, None) == ["ttbarW", "ttbarZ"]
-    without = [one for one in channels if one.name != "ttZ"]
+def test_ttw_and_ttz_are_free_where_a_region_measures_them(drawn_channels: list[Channel]) -> None:
+    assert free_backgrounds(BACKGROUND, drawn_channels, None) == ["ttbarW", "ttbarZ"]
+    without = [one for one in drawn_channels if one.name != "ttZ"]
     assert free_backgrounds(BACKGROUND, without, None) == ["ttbarW"]
-    assert free_backgrounds(BACKGROUND, channels[:2], None) == []
-    assert free_backgrounds(["TTW", "ttWW"], channels, None) == ["TTW"]
+    assert free_backgrounds(BACKGROUND, drawn_channels[:2], None) == []
+    assert free_backgrounds(["TTW", "ttWW"], drawn_channels, None) == ["TTW"]
 
 
-def test_steps_that_the_histograms_lack_are_named(channels: list[Channel]) -> None:
+def test_steps_that_the_histograms_lack_are_named(drawn_channels: list[Channel]) -> None:
     some = histograms(n=300, variations=("jet_step", "b_step"))
-    assert lacking_steps(some, channels) == ["jet_step7", "b_step3"]
+    assert lacking_steps(some, drawn_channels) == ["jet_step7", "b_step3"]
 
 
 def test_a_variation_without_down_is_mirrored_and_never_empties_a_bin() -> None:
@@ -378,7 +376,7 @@ def test_a_signal_without_events_is_refused() -> None:
         make_workspace({"score": h}, [channel], background=["b"], signal="s")
 
 
-def test_observations_are_data_only_if_some_are_named(run: dict[str, Histogram]) -> None:
+def test_observations_are_data_only_if_some_are_named(drawn_run: dict[str, Histogram]) -> None:
     h = one_bin({"b": ([0.5, 1.5], 10.0), "s": ([1.5], 1.0), "d": ([0.5, 0.5, 5.0], 1.0)})
     channel = Channel("SR", "SR", "score", ((0, 1), (1, 2)), "signal")
     how: dict[str, Any] = {"background": ["b"], "signal": "s"}

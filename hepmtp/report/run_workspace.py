@@ -129,6 +129,7 @@ def blind_of(info: RunInfo) -> set[str]:
 
 
 def signal_named(run: Run, name: str | None) -> str:
+    """The signal of this name, or the only one; OptionError with those that there are."""
     known = run.info.signals
     if name is None and len(known) == 1:
         return known[0]

@@ -716,6 +716,7 @@ def test_figures_are_drawn_again_from_the_folder(
     assert read_info(again) == replace(before, figures=[*before.figures, more])
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_no_data_are_drawn_without_a_cut(
     with_data: Any, datasets: list[Dataset], tmp_path: Path
 ) -> None:

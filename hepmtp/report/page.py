@@ -82,6 +82,7 @@ def write_page(folder: str | Path) -> Path:
     )
     named = titles(info.content)
     accounts, fit = read_accounting(folder), fit_story(folder)
+    cutflow = _cutflow(read_json(folder / "cutflow.json"), info)
     figures = [(one, _image(folder / "figures" / f"{one.name}.png")) for one in info.figures]
     of_fit = [] if fit is None else fit.figures
     fit_figures = [(one, _image(folder / FIT / f"{one.name}.png")) for one in of_fit]
@@ -99,7 +100,7 @@ def write_page(folder: str | Path) -> Path:
         conclusions=conclusions(performance, info),
         datasets=cells([{key: str(value) for key, value in row.items()} for row in info.datasets]),
         regions=[(one.name, _definition(one)) for one in wholes(info.regions)],
-        cutflow=_cutflow(read_json(folder / "cutflow.json"), info),
+        cutflow=cutflow,
         performance=_by(performance, ("region", "signal"), named),
         selection=_by(
             selection, ("signal", "region", "rule", "counts"), named, hidden=("sigma_b",)

@@ -409,7 +409,7 @@ def test_report_makes_the_page_again(
 
 
 def test_tokenizer_report_of_what_was_saved(
-    files: Path, detectors: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    files: Path, detectors: Path, tmp_path: Path, undrawn: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     names = [files / "ttbarZ.csv", files / "ttbarHiggs.csv", files / "4top.csv"]
     words = ["tokenizer-report", detectors / "masked_token", *names, "--max-events", "200"]

@@ -68,6 +68,7 @@ def test_row(
     executor: Any,
     request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,
+    undrawn: None,
 ) -> None:
     monkeypatch.delenv("HEPMTP_DATA", raising=False)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # a machine without one

@@ -497,7 +497,7 @@ def test_an_interrupted_cross_fitting_goes_on(few: ak.Array, tmp_path: Path) -> 
     assert 0 < len(steps) <= all_steps // 2, "finished trainings are not repeated"
 
 
-def test_from_the_command_line(sets: Any, tmp_path: Path, capsys: Any) -> None:
+def test_from_the_command_line(sets: Any, tmp_path: Path, undrawn: None, capsys: Any) -> None:
     words = [f"{one.name}:{one.role}={one.files[0]}" for one in sets]
     detectors = tmp_path / "detectors"
     assert hepmtp("train", words[0], "--folds", "2", "-o", detectors) != 0

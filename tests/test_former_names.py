@@ -40,7 +40,8 @@ def test_a_folder_with_a_former_name_is_opened_and_gives_the_same_numbers(
         assert tokenizer.encode(judged).values.tolist() == EXPECTED[name]["ids"]
     else:
         detector = hm.load_detector(SAVED / name)
-        np.testing.assert_allclose(detector.score(judged), EXPECTED[name]["scores"], rtol=2e-5)
+        found, expected = detector.score(judged), EXPECTED[name]["scores"]
+        np.testing.assert_allclose(found, expected, rtol=2e-5, atol=1e-6)  # some are almost 0
 
 
 @pytest.mark.parametrize("name", ["lookup", "combination", "masked_token"])

@@ -249,11 +249,11 @@ main(sys.argv[1:])
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("executor", ["iterative", "futures"])
-def test_ctrl_c_ends_with_one_line(folder: Path, tmp_path: Path, executor: str) -> None:
+@pytest.mark.parametrize("executor", [(), ("--executor", "futures", "--workers", "1")])
+def test_ctrl_c_ends_with_one_line(folder: Path, tmp_path: Path, executor: tuple[str, ...]) -> None:
     words = ["train", folder / "ttbarZ.csv", "--epochs", "500", "-o", tmp_path / "detectors"]
     with subprocess.Popen(
-        [sys.executable, "-c", INTERRUPTIBLE, *words, "--executor", executor],
+        [sys.executable, "-c", INTERRUPTIBLE, *words, *executor],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         encoding="utf-8",

@@ -26,7 +26,10 @@ def test_no_output_is_kept(path: Path) -> None:
 # pyhf 0.7 asks jsonschema for what that will drop
 @pytest.mark.filterwarnings("ignore:jsonschema.RefResolver is deprecated:DeprecationWarning")
 def test_from_files_to_limits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    undrawn: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     (path,) = (one for one in NOTEBOOKS if one.name == "06_statistics.ipynb")
     monkeypatch.chdir(tmp_path)

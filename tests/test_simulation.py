@@ -331,14 +331,14 @@ def lhe_without_colours(n: int) -> str:
 
 
 @pytest.mark.slow
-def test_200_events(tmp_path: Path, capsys: pytest.CaptureFixture[str], sample: Path) -> None:
+def test_a_whole_sample(tmp_path: Path, capsys: pytest.CaptureFixture[str], sample: Path) -> None:
     path = tmp_path / "ttbarHiggs.csv.gz"
-    generate.main(["ttbarHiggs", "--events", "200", "--seed", "5", "--output", str(path)])
-    assert "200 events of" in capsys.readouterr().out
+    generate.main(["ttbarHiggs", "--events", "80", "--seed", "5", "--output", str(path)])
+    assert "80 events of" in capsys.readouterr().out
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
     events = DarkMachinesCSV().read(str(path))
     check_events(events)
-    assert len(events) == 200
+    assert len(events) == 80
     assert generate.preselected(events, "multilepton").all()
     assert ak.all(events.Particle.pt[:, 1:] <= events.Particle.pt[:, :-1])
     with gzip.open(path, "rt") as file:

@@ -95,16 +95,21 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def dask_client() -> Iterator[Client]:
     """A client of a real cluster: two worker processes of one thread on the loopback interface."""
+    dask = pytest.importorskip("dask")
     distributed = pytest.importorskip("distributed")
-    cluster = distributed.LocalCluster(
-        host="127.0.0.1",
-        n_workers=2,
-        threads_per_worker=1,
-        processes=True,
-        # Dask serves its state even without a dashboard: on a free port
-        dashboard_address="127.0.0.1:0",
-        scheduler_kwargs={"dashboard": False},
-    )
+    # it idles through most of the tests, and would look at itself fifty times a second
+    quiet = {"worker.profile.enabled": False}
+    quiet |= {"admin.tick.interval": "1s", "admin.system-monitor.interval": "60s"}
+    with dask.config.set({f"distributed.{name}": value for name, value in quiet.items()}):
+        cluster = distributed.LocalCluster(
+            host="127.0.0.1",
+            n_workers=2,
+            threads_per_worker=1,
+            processes=True,
+            # Dask serves its state even without a dashboard: on a free port
+            dashboard_address="127.0.0.1:0",
+            scheduler_kwargs={"dashboard": False},
+        )
     with cluster, distributed.Client(cluster) as client:
         yield client
 

@@ -116,5 +116,18 @@ def packages(session: nox.Session, kind: str) -> None:
     shutil.rmtree(session.virtualenv.location)
 
 
+@nox.session(venv_backend="venv", reuse_venv=False, default=False)
+def exported(session: nox.Session) -> None:
+    """A detector is exported, and scored in an empty environment that does not have hepmtp."""
+    install(session, "-e", ".[league,simulation]", group="test")
+    session.install("-c", str(CONSTRAINTS), "numpy", "onnxruntime")
+    folder = Path(session.create_tmp()).absolute()
+    session.run(BIN / "hepmtp", "demo", "--quick", "--output", folder / "demo", external=True)
+    detector = folder / "demo" / "detectors" / "masked_token"
+    session.run(BIN / "hepmtp", "export", detector, "--output", folder / "exported", external=True)
+    session.run("python", "-I", folder / "exported" / "scorer.py")
+    shutil.rmtree(session.virtualenv.location)
+
+
 if __name__ == "__main__":
     nox.main()

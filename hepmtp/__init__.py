@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # the same names as in _HOMES, for type checkers and editors
     from hepmtp.detectors.distortion import DistortionDetector as DistortionDetector
     from hepmtp.detectors.ecod import ECOD as ECOD
     from hepmtp.detectors.event_network import NetworkTraining as NetworkTraining
+    from hepmtp.detectors.export.folder import export_detector as export_detector
     from hepmtp.detectors.flow import Flow as Flow
     from hepmtp.detectors.isolation_forest import IsolationForest as IsolationForest
     from hepmtp.detectors.masked_token.detector import MaskedTokenDetector as MaskedTokenDetector
@@ -102,6 +103,7 @@ _MODULES = {
     "detectors.distortion": "DistortionDetector",
     "detectors.ecod": "ECOD",
     "detectors.event_network": "NetworkTraining",
+    "detectors.export.folder": "export_detector",
     "detectors.flow": "Flow",
     "detectors.isolation_forest": "IsolationForest",
     "detectors.masked_token.detector": "MaskedTokenDetector",

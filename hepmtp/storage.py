@@ -57,10 +57,13 @@ _SIGNED, _END = ',\n "sha256": "', '"\n}\n'
 
 
 @contextlib.contextmanager
-def new_folder(path: str | Path) -> Iterator[Path]:
-    """A temporary folder that takes the name `path`, and replaces it, when the block succeeds."""
+def new_folder(path: str | Path, mark: str = META) -> Iterator[Path]:
+    """A temporary folder that takes the name `path`, and replaces it, when the block succeeds.
+
+    Only a folder in which there is a file `mark` is replaced.
+    """
     path = Path(path)
-    if path.exists() and not (path / META).is_file():
+    if path.exists() and not (path / mark).is_file():
         raise StorageError(
             f"{path} exists and is not a folder that hepmtp wrote: choose another name or remove it"
         )

@@ -36,6 +36,7 @@ COMMANDS = (
     "compare",
     "report",
     "hepdata",
+    "export",
     "tokenizer-report",
     "league",
 )

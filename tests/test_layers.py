@@ -57,7 +57,7 @@ FAMILIES = {
         "networks",
     },
     "models": {"attention"},
-    "detectors": {"event_classifier", "event_features_input", "event_network"},
+    "detectors": {"event_classifier", "event_features_input", "event_network", "export"},
     "plotting": {"style"},
     "cli": {"options", "progress", "demo"},
 }
@@ -85,6 +85,8 @@ FENCES = {
     "iminuit": ("statistics/*",),
     "hepdata_lib": ("statistics/*",),
     "hepdata_validator": ("statistics/*",),
+    "onnx": ("detectors/export/*",),
+    "onnxruntime": ("detectors/export/*",),
     ".layout": ("events/*",),
     "processors": ("cli/*",),
 }

@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from hepmtp.cli import analysis, failures, files, hepdata, statistics, studies
+from hepmtp.cli import analysis, detectors, failures, files, hepdata, statistics, studies
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -122,6 +122,7 @@ COMMANDS = (
     analysis.report,
     statistics.fit,
     hepdata.hepdata,
+    detectors.export,
     studies.tokenizer_report,
     studies.league,
 )

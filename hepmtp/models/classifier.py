@@ -24,7 +24,7 @@ from hepmtp.events.observables import (
     particle_features,
 )
 from hepmtp.events.ragged import owner, ragged_arange, starts
-from hepmtp.models.attention import Block, sort_by_multiplicity
+from hepmtp.models.attention import Block, Group, sort_by_multiplicity
 
 Floats = NDArray[np.float32]
 
@@ -211,6 +211,27 @@ class EventClassifier(nn.Module):
         x = self.blocks[-1](x, groups, last)  # (n_events, width)
         logits: Tensor = self.out(self.norm(x))[:, 0]
         return logits[torch.from_numpy(rank).to(device)]
+
+    def of_one_multiplicity(self, particles: Tensor, event: Tensor) -> Tensor:
+        """Logit of each of events of n particles, (n_events,): features as tensors.
+
+        Particles are (n_events, n, n_features), what describes the event (n_events, 4). Every step
+        is one of tensors, whatever the shape, so that it can be written as a graph.
+        """
+        n_events, n, columns = particles.shape
+        tokens = torch.cat(
+            [
+                self.particle((particles - self.mean[:columns]) / self.scale[:columns]),
+                self.event((event - self.mean[columns:]) / self.scale[columns:])[:, None],
+            ],
+            dim=1,
+        )
+        groups, x = [Group(n_events, n + 1)], tokens.reshape(n_events * (n + 1), -1)
+        last = torch.arange(n_events, device=x.device) * (n + 1) + n
+        for block in self.blocks[:-1]:
+            x = block(x, groups)
+        logits: Tensor = self.out(self.norm(self.blocks[-1](x, groups, last)))[:, 0]
+        return logits
 
     @torch.no_grad()
     def logits(self, inputs: EventInputs, batch_events: int = 512) -> NDArray[np.float64]:

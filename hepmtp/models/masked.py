@@ -190,6 +190,28 @@ class MaskedTokenModel(TokenModel):
         encoded: Tensor = self.norm(x)
         return encoded
 
+    def of_one_multiplicity(self, values: Tensor) -> list[Tensor]:
+        """Log-probabilities of each token from the others, events of n tokens each; no features.
+
+        `values` is (n_events, n), what is given a list of (n_events * n, size). Every step is one
+        of tensors, whatever the shape, so that it can be written as a graph.
+        """
+        n_events, n = values.shape
+        table = self.design @ self.embedding
+        if self.one_pass:
+            groups = [Group(n_events, n)]
+            x = self._one_pass(table, values.reshape(-1), groups, None, distinct=False)
+            return self.classify(self.norm(x))
+        own = torch.eye(n, dtype=torch.bool, device=values.device)
+        masks = self.own_mask[values][:, None, :]
+        hidden = torch.where(own, masks, values[:, None, :]).reshape(-1)  # n copies of each event
+        groups = [Group(n_events * n, n)]
+        x = self._place(table[hidden], groups)
+        for block in self.blocks:
+            x = block(x, groups)
+        x = x.reshape(n_events, n, n, -1).diagonal(dim1=1, dim2=2).transpose(1, 2)
+        return self.classify(self.norm(x.reshape(n_events * n, -1)))
+
     def classify(self, encoded: Tensor) -> list[Tensor]:
         """Log-probabilities of the classes of each head, a list of (n_asked, size)."""
         parts = self.head(encoded).split([size for _, size in self.heads], dim=1)
@@ -200,19 +222,30 @@ class MaskedTokenModel(TokenModel):
         return repr(self.options)
 
     def _one_pass(
-        self, table: Tensor, values: Tensor, groups: list[Group], features: Tensor | None
+        self,
+        table: Tensor,
+        values: Tensor,
+        groups: list[Group],
+        features: Tensor | None,
+        *,
+        distinct: bool = True,
     ) -> Tensor:
-        """What each position knows of all others, (n_tokens, width)."""
+        """What each position knows of all others, (n_tokens, width).
+
+        The memory is of the ids that there are or, if not `distinct`, of all.
+        """
         at: Tensor | None = None
         masks = self.own_mask[values]
         if self.options.position == "learned" or self.options.inputs == "continuous":
             x = self._place(table[masks], groups)
             memory = self._place(self._embed(table, values, features), groups)
-            rows = torch.arange(len(values), device=values.device)
+            rows = torch.arange(values.shape[0], device=values.device)
         else:  # what is equal is computed once: the first query of a kind, the memory of an id
             x, at = table[self.vocab_size :], masks - self.vocab_size
-            ids, rows = torch.unique(values, return_inverse=True)
-            memory = table[ids]
+            memory, rows = table[: self.vocab_size], values
+            if distinct:
+                ids, rows = torch.unique(values, return_inverse=True)
+                memory = table[ids]
         memory = torch.cat([self.null, memory])
         for block in cast("Iterable[Block]", self.blocks):
             x, memory = block.leave_one_out(x, memory, rows + 1, groups, at)
@@ -241,7 +274,7 @@ class MaskedTokenModel(TokenModel):
         if self.options.position != "learned":
             return x
         none = torch.arange(0, device=x.device)
-        places = [torch.arange(n, device=x.device).repeat(size) for size, n in groups]
+        places = [torch.arange(n, device=x.device).expand(size, n).ravel() for size, n in groups]
         place = torch.cat([*places, none]).clamp(max=LEARNED_POSITIONS - 1)
         return x + self.positions[place]
 

@@ -582,6 +582,40 @@ def _(place: Place) -> None:
     _hepdata(place, "--score", "mass")
 
 
+# export
+
+
+def _exported(place: Place, name: str, *words: str) -> str:
+    return place.command("export", f"{_trained(place)[0] / name}", *words)
+
+
+@commands(_subject("export", "DETECTOR"), "`hepmtp export detectors/ht`", works="ht")
+def _(place: Place) -> str:
+    _exported(place, "ht", "--output", str(place.folder / "exported"))
+    contract: str = json.loads((place.folder / "exported" / "contract.json").read_text())["name"]
+    return contract
+
+
+_refused("export", "DETECTOR", "gone", "gone")
+
+
+@commands(
+    _subject("export", "DETECTOR"),
+    "`hepmtp export detectors/masked_token_calibrated`",
+    refused="is calibrated by jets",
+)
+def _(place: Place) -> None:
+    _exported(place, "masked_token_calibrated")
+
+
+@commands(
+    _subject("export", "--output"), "`--output` of a folder of yours", refused="choose another"
+)
+def _(place: Place) -> None:
+    place.folder.joinpath("mine").mkdir()
+    _exported(place, "ht", "--output", str(place.folder / "mine"))
+
+
 # tokenizer-report and league
 
 for _words, _option, _message in (

@@ -101,6 +101,11 @@ class MaskedTokenDetector(BaseDetector):
         return fitted(self.model_, self)
 
     @property
+    def tails_(self) -> TailCombination:
+        """The tail probabilities of background that the joined form combines."""
+        return self._fitted().tails
+
+    @property
     def description(self) -> str:
         """What this form of the score is, in a sentence."""
         return description(self.form)

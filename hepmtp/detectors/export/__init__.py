@@ -1,0 +1,1 @@
+"""A detector leaves the package: an ONNX graph, its contract, test events and a small scorer."""

@@ -47,7 +47,7 @@ def masked(form: str = "joined", tokens: str = "no_azimuth", **options: Any) -> 
 
 def distortion() -> DistortionDetector:
     return DistortionDetector(
-        model=ClassifierOptions(**SMALL), training=ClassifierTraining(epochs=1)
+        model=ClassifierOptions(**{**SMALL, "layers": 1}), training=ClassifierTraining(epochs=1)
     )
 
 

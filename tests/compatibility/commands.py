@@ -609,7 +609,7 @@ def _(place: Place) -> None:
 
 
 @commands(
-    _subject("export", "--output"), "`--output` of a folder of yours", refused="choose another"
+    _subject("export", "--output"), "`--output mine`, a folder of yours", refused="choose another"
 )
 def _(place: Place) -> None:
     place.folder.joinpath("mine").mkdir()

@@ -103,8 +103,9 @@ def columns_of(events: ak.Array) -> dict[str, Any]:
 
     Examples
     --------
-    >>> {name: array.shape for name, array in columns_of(_test_events()[:2]).items()}
-    {'counts': (2,), 'particles': (17, 5), 'met': (2, 2)}
+    >>> one, none = columns_of(_test_events()[-2:])["counts"]
+    >>> int(one), int(none)
+    (12, 0)
     """
     events = as_events(events)
     particles = [

@@ -68,9 +68,10 @@ if TYPE_CHECKING:  # the same names as in _HOMES, for type checkers and editors
     from hepmtp.report.run_workspace import open_run as open_run, workspace as workspace
     from hepmtp.run.executors import make_executor as make_executor
     from hepmtp.run.runner import HepRunner as HepRunner
-    from hepmtp.statistics.comparison import compare as compare, threshold as threshold
+    from hepmtp.statistics.comparison import compare as compare
     from hepmtp.statistics.histograms import rebin as rebin
     from hepmtp.statistics.results import fit as fit
+    from hepmtp.statistics.thresholds import threshold as threshold
     from hepmtp.statistics.workspace import Uncertainties as Uncertainties
     from hepmtp.studies.league.run import run_league as run_league
     from hepmtp.studies.prediction import (
@@ -141,7 +142,8 @@ _MODULES = {
     "report.run_workspace": "open_run workspace",
     "run.executors": "make_executor",
     "run.runner": "HepRunner",
-    "statistics.comparison": "compare threshold",
+    "statistics.comparison": "compare",
+    "statistics.thresholds": "threshold",
     "statistics.histograms": "rebin",
     "statistics.results": "fit",
     "statistics.workspace": "Uncertainties",

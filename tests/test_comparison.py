@@ -8,9 +8,10 @@ from hist.axis import Regular
 from scipy.stats import chi2 as chi2_distribution
 
 from hepmtp.errors import OptionError, RegionError, ScoreError
-from hepmtp.statistics.comparison import apply, best_separation, compare, observe, threshold
+from hepmtp.statistics.comparison import compare
 from hepmtp.statistics.histograms import book, fill
 from hepmtp.statistics.significance import asimov
+from hepmtp.statistics.thresholds import apply, best_separation, observe, threshold
 
 AXIS = Regular(4, 0, 4, name="score", label="stranger")
 

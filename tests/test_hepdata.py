@@ -34,7 +34,6 @@ from hepmtp.report.hepdata.words import Numbers
 from hepmtp.report.info import read_info, write_json
 from hepmtp.report.numbers import load_histograms
 from hepmtp.statistics import hepdata
-from hepmtp.statistics.comparison import threshold
 from hepmtp.statistics.hepdata import (
     Column,
     Resource,
@@ -45,6 +44,7 @@ from hepmtp.statistics.hepdata import (
     write_submission,
 )
 from hepmtp.statistics.histograms import fill, spectrum, yields
+from hepmtp.statistics.thresholds import threshold
 from processors.anomaly import AnomalyProcessor
 
 BACKGROUND = ["ttbarW", "ttbarZ"]

@@ -57,7 +57,13 @@ FAMILIES = {
         "networks",
     },
     "models": {"attention"},
-    "detectors": {"event_classifier", "event_features_input", "event_network", "export"},
+    "detectors": {
+        "event_classifier",
+        "event_features_input",
+        "event_network",
+        "export",
+        "fold_scales",
+    },
     "plotting": {"style"},
     "cli": {"options", "progress", "demo"},
 }

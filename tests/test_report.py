@@ -17,9 +17,10 @@ from hepmtp.report.page import MOST_LOSSES, _plain, conclusions, write_page
 from hepmtp.report.rows import write_numbers
 from hepmtp.report.tables import records
 from hepmtp.statistics.accounting import Account, Loss
-from hepmtp.statistics.comparison import apply, compare, threshold
+from hepmtp.statistics.comparison import compare
 from hepmtp.statistics.histograms import book, fill
 from hepmtp.statistics.performance import performance
+from hepmtp.statistics.thresholds import apply, threshold
 
 BACKGROUND, SIGNALS = ["ttbarW", "ttbarZ"], ["4top"]
 

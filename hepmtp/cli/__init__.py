@@ -16,7 +16,16 @@ from typing import Annotated
 
 import typer
 
-from hepmtp.cli import analysis, detectors, failures, files, hepdata, statistics, studies
+from hepmtp.cli import (
+    analysis,
+    detectors,
+    failures,
+    files,
+    hepdata,
+    results,
+    statistics,
+    studies,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -118,8 +127,8 @@ COMMANDS = (
     files.convert,
     analysis.train,
     analysis.run,
-    analysis.compare,
-    analysis.report,
+    results.compare,
+    results.report,
     statistics.fit,
     hepdata.hepdata,
     detectors.export,

@@ -1,4 +1,4 @@
-"""Commands of an analysis: train, score, compare, report, and the demo that does all of it.
+"""Commands of an analysis: train, score, and the demo that does all of it.
 
 The rule: what is scored has trained nothing.
 """
@@ -13,9 +13,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.box import SIMPLE
-from rich.console import Console
-from rich.table import Table
 
 from hepmtp.cli.options import (
     Executor,
@@ -39,7 +36,7 @@ from hepmtp.cli.options import (
     wanted_luminosity,
 )
 from hepmtp.cli.progress import epoch_bars
-from hepmtp.errors import OptionError, ScoreError
+from hepmtp.errors import ScoreError
 
 
 def demo(
@@ -291,85 +288,6 @@ def run(
         typer.echo(f"problem: {sentence}", err=True)
     if result.problems:  # what is lost without --skip-bad has ended the run before
         raise typer.Exit(1)
-
-
-def compare(
-    run: Annotated[
-        Path,
-        typer.Argument(help="Folder that `hepmtp run` or `hepmtp demo` wrote.", show_default=False),
-    ],
-    regions: Annotated[
-        tuple[str, str] | None,
-        typer.Option(
-            help="Where the cut is applied, and where the threshold comes from; by default the "
-            "first signal and the first control region of the run.",
-            show_default=False,
-        ),
-    ] = None,
-    detector: Annotated[
-        str | None, typer.Option(help="Name of a score; by default the one that the run is about.")
-    ] = None,
-    quantile: Annotated[
-        float,
-        typer.Option("--threshold-quantile", help="Share of the background below the threshold."),
-    ] = 0.99,
-) -> None:
-    """Compare a score between two regions: the background's shape, and what passes a threshold.
-
-    Prints a table, and writes it and a figure into the run's folder. Regions are those of the run.
-
-    Example: `hepmtp compare results --regions SR CR --threshold-quantile 0.95`
-    """
-    from hepmtp.report.figures import coarse, draw_regions, pairs
-    from hepmtp.report.info import read_info
-    from hepmtp.report.page import titles
-    from hepmtp.report.rows import passing, said_of_data, write_table
-    from hepmtp.report.tables import cells, records
-    from hepmtp.statistics.comparison import compare as compare_regions
-    from hepmtp.statistics.histogram_files import load
-
-    info, scores = read_info(run), load(run / "histograms.json")
-    detector = detector or info.detector
-    if detector not in scores:
-        raise OptionError(f"{run} has no score {detector!r}; it has {', '.join(sorted(scores))}")
-    h = scores[detector]
-    regions = regions or next(iter(pairs(info.regions)), None)
-    if regions is None:
-        raise OptionError(
-            f"{run} has no signal and control region: name two of "
-            f"{', '.join(one.name for one in info.regions)} with --regions"
-        )
-    shape = compare_regions(coarse(h), *regions, datasets=info.background)
-    rows = passing(h, info, regions, quantile=quantile)
-    name = f"{detector}-{regions[0]}-{regions[1]}"
-    for sentence in info.incomplete:
-        typer.echo(f"incomplete: {sentence}")
-    typer.echo(f"background, shape in {regions[0]} against {regions[1]}: {shape.verdict}")
-    if rows:
-        write_table(run / name, rows, info)
-        text = cells(records(rows), titles=titles(info.content))
-        table = Table(box=SIMPLE, show_header=False)
-        for line in zip(text.header, *text.rows, strict=True):
-            table.add_row(*line)
-        Console(width=None if sys.stdout.isatty() else 200).print(table)
-    if observed := said_of_data(h, info, regions, quantile=quantile):
-        typer.echo(observed)
-    draw_regions(run, h, info, regions, quantile=quantile, name=name)
-    typer.echo(run / "figures" / f"{name}.png")
-
-
-def report(
-    run: Annotated[Path, typer.Argument(help="Folder that `hepmtp run` or `hepmtp demo` wrote.")],
-) -> None:
-    """Write the report of a run as one page, report.html, that needs no other file.
-
-    Figures of scores and cuts are drawn again from the numbers of the run's folder.
-
-    Example: `hepmtp report results`
-    """
-    from hepmtp.report.again import report_again
-
-    typer.echo(report_again(run))
 
 
 def _found(folder: Path, *, but: Iterable[str] = ()) -> None:

@@ -24,6 +24,7 @@ from hepmtp.detectors import (
     load_detector,
     plain_axis,
 )
+from hepmtp.detectors.fold_scales import fold_scales, joint_axis
 from hepmtp.errors import (
     NotFittedError,
     OptionError,
@@ -44,9 +45,6 @@ from hepmtp.events.split import (
     trained_by,
 )
 from hepmtp.tokenizers import Tokenizer
-
-#: Background events unseen by two trainings, on which their scores are made comparable, at least.
-LEAST_EVENTS = 10
 
 
 @dataclass(eq=False)
@@ -290,8 +288,8 @@ class CrossFitted(BaseDetector):
         for form in dict.fromkeys(["", *self.forms]):
             ones = [one.with_score(form) if form else one for one in members]
             if ones[0].name not in self.scales_:
-                self.scales_[ones[0].name] = scales = _scales(ones, events)
-                self.axes_[ones[0].name] = _axis([one.axis for one in ones], scales)
+                self.scales_[ones[0].name] = scales = fold_scales(ones, events)
+                self.axes_[ones[0].name] = joint_axis([one.axis for one in ones], scales)
 
 
 def checkpoint_of(folder: str | Path, fold: Fold) -> Path:
@@ -328,39 +326,3 @@ def _encodes(tokenizer: Tokenizer, nothing: ak.Array) -> bool:
     except NotFittedError:
         return False
     return True
-
-
-def _scales(members: Sequence[Detector], events: ak.Array) -> Floats:
-    """Factor and shift that bring each member's score to the scale of the first, (folds, 2).
-
-    Two members are compared on the same events, so that equal scores stay exactly what they are.
-    None of these is in the fold of either: what is scored has set no scale. A score that means the
-    same in every training (`absolute`), a share of background for instance, stays as it is.
-    """
-    if getattr(members[0], "absolute", False):
-        return np.array([(1.0, 0.0)] * len(members))
-    fold, first = fold_of(events, len(members)), np.zeros(len(events))
-    first[fold != 0] = members[0].score(events[fold != 0])
-    scales = [(1.0, 0.0)]
-    for index, member in enumerate(members[1:], start=1):
-        both = (fold != 0) & (fold != index)
-        if both.sum() < LEAST_EVENTS:
-            raise TrainingError(
-                f"only {int(both.sum())} background events are unseen by two of {len(members)} "
-                f"trainings, at least {LEAST_EVENTS} are needed: give more events"
-            )
-        mine, its = first[both], member.score(events[both])
-        factor = float(mine.std() / its.std()) if min(mine.std(), its.std()) > 0 else 1.0
-        scales.append((factor, float(mine.mean() - factor * its.mean())))
-    return np.array(scales)
-
-
-def _axis(axes: Sequence[Regular], scales: Floats) -> Regular:
-    """An axis over the ranges of all members; counts keep one bin a number."""
-    ends = np.array([(axis.edges[0], axis.edges[-1]) for axis in axes])
-    ends = ends * scales[:, :1] + scales[:, 1:]
-    sizes = np.array([axis.size for axis in axes])
-    start, stop = float(ends.min()), float(ends.max())
-    counts = (ends % 1 == 0.5).all() and (np.diff(ends)[:, 0] == sizes).all()
-    bins = round(stop - start) if counts else int(sizes.max())
-    return Regular(bins, start, stop, name="score", label=axes[0].label)

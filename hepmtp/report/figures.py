@@ -24,10 +24,11 @@ from hepmtp.report.drawn_figures import Drawn, Output, caption_of, draw, shown_w
 from hepmtp.report.info import FigureText, RunInfo
 from hepmtp.report.problems import holds
 from hepmtp.report.story import CALIBRATED
-from hepmtp.statistics.comparison import Threshold, compare, threshold
+from hepmtp.statistics.comparison import compare
 from hepmtp.statistics.histograms import Histogram, rebin
 from hepmtp.statistics.metrics import MIN_RAW, Roc
 from hepmtp.statistics.performance import Columns, scores as per_event
+from hepmtp.statistics.thresholds import Threshold, threshold
 
 #: Scores whose ROC and SIC are drawn beside the one that a run is about.
 CURVES = ("token_rarity", "multiplicity", "n_b", "ht", "met")

@@ -45,10 +45,10 @@ from hepmtp.report.rows import (
     write_tables,
 )
 from hepmtp.statistics.accounting import Accounting, incomplete
-from hepmtp.statistics.comparison import Observation, Selection
 from hepmtp.statistics.histograms import Histogram, canonical, variations_of
 from hepmtp.statistics.normalisation import Normalisation
 from hepmtp.statistics.performance import PerformanceRow
+from hepmtp.statistics.thresholds import Observation, Selection
 
 #: Said of a run that nothing more is known of.
 SUMMARY = (

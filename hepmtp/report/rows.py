@@ -19,7 +19,10 @@ from hepmtp.report.info import RunInfo, write_json
 from hepmtp.report.page import titles
 from hepmtp.report.problems import holds
 from hepmtp.report.tables import rounded, write_csv, write_markdown
-from hepmtp.statistics.comparison import (
+from hepmtp.statistics.histogram_files import save
+from hepmtp.statistics.histograms import Histogram, nominal
+from hepmtp.statistics.performance import Columns, PerformanceRow, performance
+from hepmtp.statistics.thresholds import (
     Observation,
     Selection,
     apply,
@@ -27,9 +30,6 @@ from hepmtp.statistics.comparison import (
     observe,
     threshold,
 )
-from hepmtp.statistics.histogram_files import save
-from hepmtp.statistics.histograms import Histogram, nominal
-from hepmtp.statistics.performance import Columns, PerformanceRow, performance
 
 #: Histograms of a run with its variations; those of a run without are in histograms.json alone.
 VARIATIONS = "variations.zip"

@@ -19,10 +19,10 @@ from hepmtp.report.columns import COLUMNS, load_columns
 from hepmtp.report.figures import QUANTILE, pairs
 from hepmtp.report.hepdata.words import Numbers, bins_of, defined, joined_bins
 from hepmtp.report.problems import holds
-from hepmtp.statistics.comparison import threshold
 from hepmtp.statistics.hepdata import NONE, Column, Table, Uncertainty
 from hepmtp.statistics.histograms import Histogram, book, fill, folded, spectrum
 from hepmtp.statistics.performance import Columns
+from hepmtp.statistics.thresholds import threshold
 from hepmtp.statistics.uncertainties import efficiency_error
 
 #: Observables that efficiencies are a function of.

@@ -176,7 +176,7 @@ def check_same(out: dict[str, Any], expected: dict[str, Any], processor: Anomaly
 
 
 @pytest.mark.parametrize("kind", ["csv", "csv.gz", "root", "parquet"])
-@pytest.mark.parametrize("chunksize", [150, 20_000])
+@pytest.mark.parametrize("chunksize", [250, 20_000])
 def test_every_format(
     files: Any, expected: Any, processor: Any, iterative: Any, kind: str, chunksize: int
 ) -> None:

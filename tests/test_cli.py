@@ -228,7 +228,7 @@ def test_converted_files_in_many_chunks_give_the_same_counts(
 ) -> None:
     assert hepmtp("convert", files / "4top.csv", tmp_path / "4top.root") == 0
     names = [files / "ttbarZ.csv", f"ttbarHiggs={files / 'ttbarHiggs.csv'}", tmp_path / "4top.root"]
-    assert hepmtp("run", *names, "-d", detectors, "-o", tmp_path / "run", "--chunksize", "400") == 0
+    assert hepmtp("run", *names, "-d", detectors, "-o", tmp_path / "run", "--chunksize", "800") == 0
     ours, others = (
         json.loads((folder / "cutflow.json").read_text()) for folder in (tmp_path / "run", results)
     )

@@ -35,6 +35,7 @@ if TYPE_CHECKING:  # the same names as in _HOMES, for type checkers and editors
     from hepmtp.detectors.token_rarity import TokenRarity as TokenRarity
     from hepmtp.detectors.vae import VAE as VAE
     from hepmtp.errors import HepmtpError as HepmtpError
+    from hepmtp.events.channels import CHANNELS as CHANNELS
     from hepmtp.events.collections import events_from as events_from
     from hepmtp.events.cuts import Cut as Cut, window as window
     from hepmtp.events.distortions import DISTORTIONS as DISTORTIONS, distort as distort
@@ -113,6 +114,7 @@ _MODULES = {
     "detectors.token_rarity": "TokenRarity",
     "detectors.vae": "VAE",
     "errors": "HepmtpError",
+    "events.channels": "CHANNELS",
     "events.collections": "events_from",
     "events.cuts": "Cut window",
     "events.distortions": "DISTORTIONS distort",

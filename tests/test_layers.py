@@ -65,7 +65,7 @@ FAMILIES = {
         "fold_scales",
     },
     "plotting": {"style"},
-    "cli": {"options", "progress", "demo"},
+    "cli": {"options", "own", "progress", "demo"},
 }
 #: Third-party libraries and where they may be imported.
 FENCES = {

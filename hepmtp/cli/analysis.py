@@ -35,6 +35,7 @@ from hepmtp.cli.options import (
     variations_of,
     wanted_luminosity,
 )
+from hepmtp.cli.own import ProcessorOption, Regions, Variables, processor_of
 from hepmtp.cli.progress import epoch_bars
 from hepmtp.errors import ScoreError
 
@@ -124,9 +125,9 @@ def train(
     """
     from hepmtp.detectors.cross_fitted import CrossFitted
     from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
-    from hepmtp.events.regions import region_named
     from hepmtp.models.masked import ModelOptions
     from hepmtp.report.folder import can_write
+    from hepmtp.run.own_code import region_of
     from hepmtp.run.train import train_detectors
     from hepmtp.tokenizers.lookup import LookupTokenizer
     from hepmtp.training.loop import usable
@@ -160,7 +161,7 @@ def train(
             checkpoint=checkpoint,
             progress=show,
             skip_bad=skip_bad,
-            sideband=None if sideband is None else region_named(sideband),
+            sideband=None if sideband is None else region_of(sideband, "--sideband"),
             folds=folds,
         )
     for detector in detectors:
@@ -215,6 +216,9 @@ def run(
             "events again), all, or names; a wrong name lists them."
         ),
     ] = "weights",
+    regions: Regions = None,
+    variables: Variables = None,
+    processor: ProcessorOption = None,
     unblind: Annotated[
         bool, typer.Option("--unblind", help="Show data in signal regions, too.")
     ] = False,
@@ -236,9 +240,9 @@ def run(
     from hepmtp.datasets.files import fileset
     from hepmtp.detectors import load_detector
     from hepmtp.report.folder import can_write, write_run
+    from hepmtp.run.own_code import regions_of, variables_of, write_more
     from hepmtp.run.runner import HepRunner
     from hepmtp.statistics.accounting import incomplete
-    from processors.anomaly import AnomalyProcessor
 
     start = time.perf_counter()
     can_write(output)
@@ -254,8 +258,10 @@ def run(
         skip_bad=skip_bad,
     )
     loaded = [load_detector(one) for one in _saved(detectors)]
-    processor = AnomalyProcessor(
+    filled = processor_of(processor)(
         loaded,
+        regions=regions_of(regions),
+        variables=variables_of(variables),
         columns=True,
         bins=bins,
         ranges=ranges_of(ranges, [one.name for one in loaded]),
@@ -265,7 +271,7 @@ def run(
     found_files = fileset(chosen, missing_ok=skip_bad)
     with opened_executor(executor, workers, scheduler) as opened:
         runner = HepRunner(opened, chunksize=chunksize, skipbadfiles=skip_bad)
-        found = runner(found_files, processor)
+        found = runner(found_files, filled)
     accounting = runner.accounting
     command = f"hepmtp {shlex.join(sys.argv[1:])}"
     try:
@@ -286,6 +292,8 @@ def run(
     _found(output, but=result.problems)
     for sentence in [*incomplete(accounting), *result.problems]:
         typer.echo(f"problem: {sentence}", err=True)
+    if (path := write_more(output, found)) is not None:
+        typer.echo(f"What your processor filled beside: {path}")
     if result.problems:  # what is lost without --skip-bad has ended the run before
         raise typer.Exit(1)
 

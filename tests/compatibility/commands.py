@@ -338,6 +338,9 @@ _run_refused("--luminosity", "--luminosity 300", "no cross-section")
 _run_refused("--luminosity", "--luminosity 59740", "looks like 1/pb")
 _run_refused("--bins", "--bins 0", "greater than or equal to")
 _run_refused("--variations", "--variations jes", "variation 'jes' is unknown; there are all,")
+_run_refused("--regions", "--regions SR9", "--regions SR9: expected FILE.py:NAME, or of")
+_run_refused("--variables", "--variables gone.py:PT", "there is no file")
+_run_refused("--processor", "--processor hepmtp.events.regions:SR", "expected a class that derives")
 _run_refused("--range", "--range 10,0", "expected LOW below HIGH")
 _run_refused("--range", "--range mass=0,10", "the scores are ht")
 _run_refused("--chunksize", "--chunksize 0", "greater than or equal to")
@@ -359,7 +362,8 @@ def _result(place: Place) -> Path:
         fileset.write_text(json.dumps(content))
         words = "--luminosity 300 --bins 12 --range 0,3000 --unblind --chunksize 250"
         words += " --variations b_step,jet_step7"
-        words += " --executor iterative"
+        words += " --executor iterative --regions CR,SR --variables met"
+        words += " --processor processors.anomaly:AnomalyProcessor"
         place.command("run", fileset, "-d", SAVED / "ht", "-o", folder, *words.split())
     return folder
 
@@ -388,6 +392,12 @@ _RUN: tuple[tuple[str, str, str, _Check], ...] = (
      lambda place: f"from {_axis(place).edges[0]:g} to {_axis(place).edges[-1]:g}"),
     ("--variations", "--variations b_step,jet_step7", "b_step, jet_step7",
      lambda place: ", ".join(_json(place, "run.json")["variations"])),
+    ("--regions", "--regions CR,SR", "CR, SR",
+     lambda place: ", ".join(one["name"] for one in _json(place, "run.json")["regions"])),
+    ("--variables", "--variables met", "ht, met, n_b, n_jets",
+     lambda place: ", ".join(sorted(_json(place, "histograms.json")))),
+    ("--processor", "--processor processors.anomaly:AnomalyProcessor", "ht",
+     lambda place: ", ".join(_json(place, "run.json")["scores"])),
     ("--unblind", "--unblind", "data-SR.png",
      lambda place: (_result(place) / "figures" / "data-SR.png").resolve(strict=True).name),
     ("--chunksize", "--chunksize 250", "3 chunks of 600 events",

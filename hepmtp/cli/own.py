@@ -1,0 +1,51 @@
+"""Options of a run that name what is a user's own: regions, variables, a processor.
+
+The rule: a file's words are Python, so only files that are named are run.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from hepmtp.errors import OptionError
+
+Regions = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="WORD",
+        help="Regions: names by comma (chan3 is Dark Machines' channel 3), or FILE.py:NAME of your "
+        "own; may be repeated. By default those of four tops.",
+    ),
+]
+Variables = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="WORD",
+        help="Variables to fill beside the scores: n_jets, n_b, ht, met by comma, or FILE.py:NAME "
+        "of your own; may be repeated.",
+    ),
+]
+ProcessorOption = Annotated[
+    str | None,
+    typer.Option(
+        "--processor",
+        metavar="FILE.py:CLASS",
+        help="Your own processor, a class that derives from processors.anomaly.AnomalyProcessor.",
+    ),
+]
+
+
+def processor_of(word: str | None) -> Any:
+    """The class of the processor of a run: ours, or a user's that derives from it."""
+    from hepmtp.run.own_code import own
+    from processors.anomaly import AnomalyProcessor
+
+    found = AnomalyProcessor if word is None else own(word, "--processor")
+    if not (isinstance(found, type) and issubclass(found, AnomalyProcessor)):
+        raise OptionError(
+            f"--processor {word} is {found!r}, expected a class that derives from "
+            "processors.anomaly.AnomalyProcessor; run others by coffea's own Runner and events_from"
+        )
+    return found

@@ -45,7 +45,7 @@ def processor_of(word: str | None) -> Any:
     found = AnomalyProcessor if word is None else own(word, "--processor")
     if not (isinstance(found, type) and issubclass(found, AnomalyProcessor)):
         raise OptionError(
-            f"--processor {word} is {found!r}, expected a class that derives from "
+            f"--processor {word} is no such class, expected a class that derives from "
             "processors.anomaly.AnomalyProcessor; run others by coffea's own Runner and events_from"
         )
     return found

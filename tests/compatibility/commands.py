@@ -374,6 +374,18 @@ def _axis(place: Place) -> Any:
     return load(_result(place) / "histograms.json")["ht"].axes[-1]
 
 
+def _variable(place: Place, name: str) -> str:
+    from hepmtp.statistics.histogram_files import load  # noqa: PLC0415 (hist is slow)
+
+    return f"{len(load(_result(place) / 'histograms.json')[name].axes[-1])} bins of {name}"
+
+
+def _regions(place: Place) -> str:
+    from hepmtp.report.info import read_info  # noqa: PLC0415 (only here)
+
+    return ", ".join(one.name for one in read_info(_result(place)).regions)
+
+
 def _json(place: Place, name: str) -> Any:
     return json.loads((_result(place) / name).read_text())
 
@@ -392,10 +404,8 @@ _RUN: tuple[tuple[str, str, str, _Check], ...] = (
      lambda place: f"from {_axis(place).edges[0]:g} to {_axis(place).edges[-1]:g}"),
     ("--variations", "--variations b_step,jet_step7", "b_step, jet_step7",
      lambda place: ", ".join(_json(place, "run.json")["variations"])),
-    ("--regions", "--regions CR,SR", "CR, SR",
-     lambda place: ", ".join(one["name"] for one in _json(place, "run.json")["regions"])),
-    ("--variables", "--variables met", "ht, met, n_b, n_jets",
-     lambda place: ", ".join(sorted(_json(place, "histograms.json")))),
+    ("--regions", "--regions CR,SR", "CR, SR", _regions),
+    ("--variables", "--variables met", "60 bins of met", lambda place: _variable(place, "met")),
     ("--processor", "--processor processors.anomaly:AnomalyProcessor", "ht",
      lambda place: ", ".join(_json(place, "run.json")["scores"])),
     ("--unblind", "--unblind", "data-SR.png",

@@ -29,6 +29,7 @@ from hepmtp.events.split import unseen
 from hepmtp.events.variables import N_B, N_JETS, Variable
 from hepmtp.events.variation import Variation
 from hepmtp.run.chunks import skipped_of
+from hepmtp.run.score_files import with_entries, write_part
 from hepmtp.statistics.flatness import fill_replicas
 from hepmtp.statistics.histograms import (
     NOMINAL,
@@ -61,7 +62,8 @@ class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
         of the events or their weights (:mod:`hepmtp.events.variations`), up and down of each.
     columns
         also return the scores event by event, for curves without bins. Memory grows with the
-        number of events.
+        number of events. Or a folder that all workers see: they write them there, part by part
+        (:mod:`hepmtp.run.score_files`), and nothing is held.
     bins
         of the histograms' score axes, instead of the detectors' own; counts keep theirs.
     ranges
@@ -85,6 +87,7 @@ class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
         overlaps   {(region, region)}, a set: pairs that share an event
         columns    {dataset: {name: column_accumulator}}, one value per event; the names are
                    source, event, weight, region:<name> and score:<detector>
+        parts      {Part}, a set: the files that were written instead
         normalisation  {dataset: what `tally` gave}
 
     ``postprocess`` scales weights to events where cross-section and luminosity are known; then
@@ -99,7 +102,7 @@ class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
         regions: Sequence[Region] = REGIONS,
         variables: Sequence[Variable] = (N_JETS, N_B),
         variations: Sequence[Variation] = (),
-        columns: bool = False,
+        columns: bool | str | Path = False,
         bins: int | None = None,
         ranges: Mapping[str, tuple[float, float]] | None = None,
         luminosity: float | None = None,
@@ -109,7 +112,8 @@ class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
         ]
         for one in self.detectors:
             check_protocol(one, Detector)
-        self.regions, self.columns = tuple(regions), columns
+        self.regions, self.columns = tuple(regions), columns is True
+        self.parts = None if isinstance(columns, bool) else str(columns)
         for what, names, error in (
             ("detectors", [one.name for one in self.detectors], OptionError),
             ("regions", [one.name for one in self.regions], RegionError),
@@ -153,6 +157,8 @@ class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
         weight = np.asarray(ak.to_numpy(events.weight), dtype=np.float64)
         left_out = skipped_of(str(found.get("filename", "")))
         skipped = 0 if left_out is None else left_out.events
+        if self.parts is not None:
+            events = with_entries(events, found)
         read = tally(found, weight, events=entries, skipped=skipped)
         keep, factor = unseen(events, self.trained, self._selection)
         read["scaled"] = {bool((factor != 1.0).any())}
@@ -179,6 +185,10 @@ class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
             if self.columns and NOMINAL in weights:
                 columns = {name: column_accumulator(np.asarray(one)) for name, one in table.items()}
                 out["columns"] = {dataset: columns}
+            if self.parts is not None and NOMINAL in weights:
+                scored = shifted[np.any(list(mask.values()), axis=0)]
+                table |= {f"variable:{one.name}": one.values(scored) for one in self.variables}
+                out["parts"] = {write_part(self.parts, found, scored, table)}
         return out
 
     def _booked(self) -> dict[str, dict[str, Histogram]]:

@@ -73,7 +73,10 @@ FENCES = {
     "torch": ("models/*", "training/*", "tokenizers/*", "detectors/*", "studies/*"),
     "coffea": ("run/*", "readers/*", "events/*"),
     "correctionlib": ("events/corrections.py",),
-    "uproot": ("readers/*", "run/chunks.py", "statistics/histogram_files.py"),
+    "uproot": (
+        *("readers/*", "run/chunks.py", "run/score_files.py"),
+        "statistics/histogram_files.py",
+    ),
     "h5py": ("readers/*",),
     "pyarrow": ("readers/*", "events/packing.py"),
     "matplotlib": ("plotting/*", "studies/*/figures.py", "report/*figures.py"),

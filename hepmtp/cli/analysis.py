@@ -35,7 +35,14 @@ from hepmtp.cli.options import (
     variations_of,
     wanted_luminosity,
 )
-from hepmtp.cli.own import ProcessorOption, Regions, Variables, processor_of
+from hepmtp.cli.own import (
+    Columns,
+    ProcessorOption,
+    Regions,
+    Variables,
+    processor_of,
+    write_columns,
+)
 from hepmtp.cli.progress import epoch_bars
 from hepmtp.errors import ScoreError
 
@@ -219,6 +226,7 @@ def run(
     regions: Regions = None,
     variables: Variables = None,
     processor: ProcessorOption = None,
+    columns: Columns = None,
     unblind: Annotated[
         bool, typer.Option("--unblind", help="Show data in signal regions, too.")
     ] = False,
@@ -242,6 +250,7 @@ def run(
     from hepmtp.report.folder import can_write, write_run
     from hepmtp.run.own_code import regions_of, variables_of, write_more
     from hepmtp.run.runner import HepRunner
+    from hepmtp.run.score_files import parts_folder
     from hepmtp.statistics.accounting import incomplete
 
     start = time.perf_counter()
@@ -258,20 +267,24 @@ def run(
         skip_bad=skip_bad,
     )
     loaded = [load_detector(one) for one in _saved(detectors)]
-    filled = processor_of(processor)(
-        loaded,
-        regions=regions_of(regions),
-        variables=variables_of(variables),
-        columns=True,
-        bins=bins,
-        ranges=ranges_of(ranges, [one.name for one in loaded]),
-        luminosity=wanted_luminosity(chosen, luminosity),
-        variations=variations_of(variations),
-    )
-    found_files = fileset(chosen, missing_ok=skip_bad)
-    with opened_executor(executor, workers, scheduler) as opened:
+    ranged = ranges_of(ranges, [one.name for one in loaded])
+    scaled = wanted_luminosity(chosen, luminosity)
+    shifts, found_files = variations_of(variations), fileset(chosen, missing_ok=skip_bad)
+    with parts_folder(columns) as parts, opened_executor(executor, workers, scheduler) as opened:
+        filled = processor_of(processor)(
+            loaded,
+            regions=regions_of(regions),
+            variables=variables_of(variables),
+            columns=parts or True,
+            bins=bins,
+            ranges=ranged,
+            luminosity=scaled,
+            variations=shifts,
+        )
         runner = HepRunner(opened, chunksize=chunksize, skipbadfiles=skip_bad)
         found = runner(found_files, filled)
+        if columns is not None and parts is not None:
+            typer.echo(write_columns(columns, parts, found, chosen, unblind=unblind))
     accounting = runner.accounting
     command = f"hepmtp {shlex.join(sys.argv[1:])}"
     try:

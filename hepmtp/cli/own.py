@@ -5,11 +5,16 @@ The rule: a file's words are Python, so only files that are named are run.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hepmtp.errors import OptionError
+
+if TYPE_CHECKING:
+    from hepmtp.datasets.manifest import Dataset
 
 Regions = Annotated[
     list[str] | None,
@@ -25,6 +30,14 @@ Variables = Annotated[
         metavar="WORD",
         help="Variables to fill beside the scores: n_jets, n_b, ht, met by comma, or FILE.py:NAME "
         "of your own; may be repeated.",
+    ),
+]
+Columns = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Write the scores event by event: a folder NAME.parquet, or NAME.root with a friend "
+        "tree for each input file. Workers write it, so the report has no separation and no ROC.",
     ),
 ]
 ProcessorOption = Annotated[
@@ -49,3 +62,26 @@ def processor_of(word: str | None) -> Any:
             "processors.anomaly.AnomalyProcessor; run others by coffea's own Runner and events_from"
         )
     return found
+
+
+def write_columns(
+    target: Path,
+    folder: str,
+    found: Mapping[str, Any],
+    datasets: Sequence[Dataset],
+    *,
+    unblind: bool,
+) -> Path:
+    """The file of --columns, made of what workers wrote into a folder, blind as the report."""
+    from hepmtp.events.region_info import regions_of
+    from hepmtp.report.blind import blind_regions
+    from hepmtp.run.score_files import write_scores
+
+    return write_scores(
+        target,
+        folder,
+        found.get("parts", ()),
+        factors={name: one.factor for name, one in found.get("normalisation", {}).items()},
+        blind=() if unblind else blind_regions(found, regions_of(found)),
+        data=[one.name for one in datasets if one.role == "data"],
+    )

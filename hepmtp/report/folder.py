@@ -266,8 +266,8 @@ def _said(
         )
     if "columns" not in output:
         yield (
-            "There are no scores event by event, so there is no separation and no ROC: run "
-            "AnomalyProcessor with columns=True."
+            "There are no scores event by event, so there is no separation and no ROC: run without "
+            "--columns, or AnomalyProcessor with columns=True."
         )
 
 

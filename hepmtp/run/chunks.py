@@ -112,6 +112,15 @@ def path_of(name: str) -> str:
     return name if found is None else found["path"]
 
 
+def first_entry_of(name: str) -> tuple[int, str | None]:
+    """The first entry of a chunk in its file, and the tree that its reader was told to read."""
+    found = _NAME.fullmatch(name)
+    if found is None:
+        return 0, None
+    tree = json.loads(unquote(found["options"] or "{}")).get("tree")
+    return int(found["start"]), tree
+
+
 def _read_named(name: str) -> ak.Array:
     found = _NAME.fullmatch(name)
     if found is None:

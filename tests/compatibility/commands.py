@@ -341,6 +341,7 @@ _run_refused("--variations", "--variations jes", "variation 'jes' is unknown; th
 _run_refused("--regions", "--regions SR9", "--regions SR9: expected FILE.py:NAME, or of")
 _run_refused("--variables", "--variables gone.py:PT", "there is no file")
 _run_refused("--processor", "--processor hepmtp.events.regions:SR", "expected a class that derives")
+_run_refused("--columns", "--columns scores.csv", "expected a name that ends in .parquet or .root")
 _run_refused("--range", "--range 10,0", "expected LOW below HIGH")
 _run_refused("--range", "--range mass=0,10", "the scores are ht")
 _run_refused("--chunksize", "--chunksize 0", "greater than or equal to")
@@ -418,6 +419,18 @@ _RUN: tuple[tuple[str, str, str, _Check], ...] = (
 )  # fmt: skip
 for _option, _words, _works, _check in _RUN:
     commands(_subject("run", _option), f"`{_words}`, 600 events each", works=_works)(_check)
+
+
+@commands(
+    _subject("run", "--columns"), "`hepmtp run tt.csv --columns new.root`", works="3 entries of tt"
+)
+def _(place: Place) -> str:
+    import uproot  # noqa: PLC0415 (only here)
+
+    _here(place)
+    place.command("run", "tt.csv", "-d", SAVED / "ht", "-o", "new", "--columns", "new.root", code=1)
+    with uproot.open(place.folder / "new.root") as file:
+        return f"{file['tt/tt'].num_entries} entries of tt"
 
 
 def _accounted(place: Place, name: str, words: tuple[object, ...]) -> dict[str, Any]:

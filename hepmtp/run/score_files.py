@@ -1,0 +1,229 @@
+"""Scores as columns of a file: a parquet data set, or trees that are friends of the input's.
+
+The rule: workers write a part for each chunk, and nothing but the names of the parts is held. The
+parts get their last weights one by one, where all chunks are known: luminosity and cross-section
+need the whole. Data in blind regions are in no file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+import shutil
+import tempfile
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import awkward as ak
+import numpy as np
+import uproot
+from numpy.typing import NDArray
+
+from hepmtp.errors import OptionError, StorageError
+from hepmtp.readers.event_numbers import event_numbers
+from hepmtp.run.chunks import first_entry_of, path_of
+from hepmtp.storage import new_file
+
+#: Endings of the files that scores can be written to.
+ENDINGS = (".parquet", ".root")
+#: Begins the names of the files in a parquet data set.
+PART = "part-"
+Table = dict[str, NDArray[Any]]
+
+
+class Part(NamedTuple):
+    """The scores of one chunk: entries [first, stop) of a file, in a file of the parts' folder."""
+
+    dataset: str
+    path: str
+    first: int
+    stop: int
+    name: str
+
+
+def with_entries(events: ak.Array, found: Mapping[str, Any]) -> ak.Array:
+    """The events of a chunk with their entry number in its file, as the field "entry"."""
+    first, stop = _entries(found, len(events))
+    whole = stop - first == len(events)  # else the reader has left out lines, and names the others
+    entry = np.arange(first, stop) if whole else ak.to_numpy(events.event)
+    return ak.with_field(events, entry, "entry")
+
+
+def _entries(found: Mapping[str, Any], n: int) -> tuple[int, int]:
+    first = first_entry_of(str(found.get("filename", "")))[0] + int(found.get("entrystart", 0))
+    return first, first + int(found.get("entrystop", n)) - int(found.get("entrystart", 0))
+
+
+def write_part(
+    folder: str, found: Mapping[str, Any], events: ak.Array, table: Mapping[str, NDArray[Any]]
+) -> Part:
+    """Write the columns of a chunk, on the worker.
+
+    Parameters
+    ----------
+    found
+        metadata of the chunk.
+    events
+        those of `with_entries` that are in any region, shape (n_events,).
+    table
+        column -> values of these events, shape (n_events,).
+    """
+    name = str(found.get("filename", ""))
+    dataset, path = str(found.get("dataset", "")), path_of(name)
+    first, stop = _entries(found, len(events))
+    entry = ak.to_numpy(events.entry)
+    numbers = event_numbers(path, first, stop, first_entry_of(name)[1]) if len(events) else {}
+    columns = {"entry": entry, **{key: one[entry - first] for key, one in numbers.items()}, **table}
+    key = hashlib.sha256(f"{dataset} {name} {first} {stop}".encode()).hexdigest()[:16]
+    place = Path(folder) / f"{key}.parquet"
+    try:
+        with new_file(place) as temporary:
+            ak.to_parquet(ak.Array(columns), temporary)
+    except OSError as error:
+        raise StorageError(
+            f"a worker cannot write into {folder} ({error.strerror}): choose a place for --columns "
+            "that all workers see"
+        ) from None
+    return Part(dataset, path, first, stop, place.name)
+
+
+def check_target(target: str | Path) -> None:
+    """Raise OptionError unless scores can be written to a file of this name."""
+    path, said = Path(target), f"--columns {target}"
+    if path.suffix not in ENDINGS:
+        raise OptionError(f"{said}: expected a name that ends in {' or '.join(ENDINGS)}")
+    inside = [one.name for one in path.iterdir()] if path.is_dir() else []
+    is_other = path.exists() and path.is_dir() != (path.suffix == ".parquet")
+    if is_other or not all(one.startswith(PART) for one in inside):
+        raise OptionError(f"{said} is there, and not what hepmtp wrote: choose another name")
+
+
+@contextlib.contextmanager
+def parts_folder(target: str | Path | None) -> Iterator[str | None]:
+    """A folder beside the target for the parts, gone at the end; None for None."""
+    if target is None:
+        yield None
+        return
+    check_target(target)
+    place = Path(target).resolve().parent
+    place.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".hepmtp-parts-", dir=place) as folder:
+        Path(folder).chmod(0o755)
+        yield folder
+
+
+def write_scores(
+    target: str | Path,
+    folder: str | Path,
+    parts: Collection[Part],
+    *,
+    factors: Mapping[str, float],
+    blind: Sequence[str] = (),
+    data: Collection[str] = (),
+) -> Path:
+    """Make the file of the parts.
+
+    A name that ends in ``.parquet`` is a folder, with a file for each chunk. One in ``.root`` has a
+    tree for each input file, ``dataset/name``, with an entry for each of its entries: those without
+    a score (outside of all regions, trained on, blind) have NaN, and ``scored`` is false.
+
+    Parameters
+    ----------
+    factors
+        data set -> factor of its weights.
+    blind, data
+        regions of which these data sets show nothing: events in no other are left out.
+
+    Raises
+    ------
+    StorageError
+        if a part is not there, as a worker that sees another file system has written it.
+    """
+    target, folder = Path(target), Path(folder)
+    ordered = sorted(parts)
+    for part in ordered:
+        if not (folder / part.name).is_file():
+            raise StorageError(
+                f"a worker has written scores of {part.path} where {folder} is another folder: "
+                "choose a place for --columns that all workers see"
+            )
+    tables = ((part, _table(folder, part, factors, blind, data)) for part in ordered)
+    if target.suffix == ".root":
+        with new_file(target) as temporary, uproot.recreate(temporary) as file:
+            _write_friends(file, tables)
+        return target
+    if target.is_dir():
+        shutil.rmtree(target)
+    target.mkdir()
+    for i, (part, table) in enumerate(tables):
+        names = {"dataset": np.full(len(table["entry"]), part.dataset), **table}
+        ak.to_parquet(ak.Array(names), target / f"{PART}{i:05d}.parquet")
+    return target
+
+
+def _table(
+    folder: Path,
+    part: Part,
+    factors: Mapping[str, float],
+    blind: Sequence[str],
+    data: Collection[str],
+) -> Table:
+    array = ak.from_parquet(folder / part.name)
+    table = {name: ak.to_numpy(array[name]) for name in array.fields}
+    table["weight"] = table["weight"] * factors.get(part.dataset, 1.0)
+    if part.dataset in data and blind:
+        hidden = {f"region:{name}" for name in blind}
+        masks = [table[name] for name in table if name.startswith("region:") and name not in hidden]
+        shown = np.any(masks, axis=0) if masks else np.zeros(len(table["entry"]), dtype=bool)
+        table |= {name: np.zeros_like(shown) for name in hidden}
+        table = {name: values[shown] for name, values in table.items()}
+    return table
+
+
+def _write_friends(file: Any, tables: Iterator[tuple[Part, Table]]) -> None:
+    """A tree for each input file; its parts come one after the other, in the order of entries."""
+    trees: dict[tuple[str, str], str] = {}
+    at: dict[str, int] = {}
+    for part, table in tables:
+        key = (part.dataset, part.path)
+        if key not in trees:
+            trees[key] = _new(f"{_plain(part.dataset)}/{_stem(part.path)}", trees.values())
+        tree, first = trees[key], at.get(trees[key], 0)
+        columns = _aligned(table, first, part.stop)
+        if tree not in at:
+            file.mktree(tree, {name: one.dtype for name, one in columns.items()})
+        file[tree].extend(columns)
+        at[tree] = part.stop
+
+
+def _aligned(table: Table, first: int, stop: int) -> Table:
+    """The columns with one row for each entry [first, stop)."""
+    place, n = table["entry"] - first, stop - first
+    scored = np.zeros(n, dtype=bool)
+    scored[place] = True
+    found: Table = {"entry": np.arange(first, stop), "scored": scored}
+    for name, values in table.items():
+        if name == "entry":
+            continue
+        empty = np.nan if values.dtype.kind == "f" else 0
+        column = np.full(n, empty, dtype=values.dtype)
+        column[place] = values
+        found[_new(_plain(name), found)] = column
+    return found
+
+
+def _plain(name: str) -> str:
+    """A name that C++ takes: ``region:ttW+`` is ``region_ttWplus``."""
+    return re.sub(r"\W", "_", name.replace("+", "plus").replace("-", "minus"))
+
+
+def _stem(path: str) -> str:
+    return _plain(Path(path.partition("?")[0]).name.partition(".")[0])
+
+
+def _new(name: str, known: Collection[str]) -> str:
+    """This name, or with a number behind it if it is known already."""
+    names = (name if i == 1 else f"{name}_{i}" for i in range(1, len(known) + 2))
+    return next(one for one in names if one not in known)

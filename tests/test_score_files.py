@@ -54,7 +54,7 @@ def test_parquet_has_the_columns_of_a_run(
         processor = AnomalyProcessor([folder / "ht"], columns=parts or "")
         output = hm.HepRunner(executor, chunksize=130)(fileset, processor)
         chosen = [
-            hm.Dataset(name=name, role=one["metadata"]["role"], files=())
+            hm.Dataset(name=name, process=name, role=one["metadata"]["role"], files=())
             for name, one in fileset.items()
         ]
         assert parts is not None

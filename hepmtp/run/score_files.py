@@ -126,8 +126,8 @@ def write_scores(
     """Make the file of the parts.
 
     A name that ends in ``.parquet`` is a folder, with a file for each chunk. One in ``.root`` has a
-    tree for each input file, ``dataset/name``, with an entry for each of its entries: those without
-    a score (outside of all regions, trained on, blind) have NaN, and ``scored`` is false.
+    tree for each input file, ``dataset/name``, aligned to its entries. Entries without a score have
+    NaN, and ``scored`` is false: outside of all regions, trained on, or blind.
 
     Parameters
     ----------

@@ -127,7 +127,7 @@ def write_scores(
 
     A name that ends in ``.parquet`` is a folder, with a file for each chunk. One in ``.root`` has a
     tree for each input file, ``dataset/name``, aligned to its entries. Entries without a score have
-    NaN, and ``scored`` is false: outside of all regions, trained on, or blind.
+    NaN (whole numbers 0), and ``scored`` is false: outside of all regions, trained on, or blind.
 
     Parameters
     ----------

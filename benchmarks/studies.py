@@ -35,7 +35,7 @@ from hepmtp.datasets.files import read
 from hepmtp.datasets.manifest import embedded
 from hepmtp.detectors import training_events
 from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
-from hepmtp.detectors.masked_token.tails import TailCombination
+from hepmtp.statistics.fisher import TailCombination
 from hepmtp.events.distortions import distort
 from hepmtp.events.regions import SR
 from hepmtp.events.split import part_of

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import combine_pvalues, spearmanr
 
-from hepmtp.detectors.masked_token.tails import EVENTS_PER_POINT, POINTS, TailCombination
+from hepmtp.statistics.tails import EVENTS_PER_POINT, POINTS, TailCombination
 from hepmtp.errors import NotFittedError, TrainingError
 
 

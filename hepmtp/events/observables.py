@@ -189,7 +189,8 @@ def _log(values: NDArray[np.float64]) -> Floats:
     return np.asarray(np.log(np.maximum(values, SMALLEST)))
 
 
-def _b_jets(events: ak.Array) -> ak.Array:
+def b_jets(events: ak.Array) -> ak.Array:
+    """The b-tagged jets of each event."""
     return events.Particle[events.Particle["type"] == B_JET]
 
 
@@ -215,8 +216,8 @@ def _lepton_ht(events: ak.Array) -> Floats:
     return np.asarray(ak.sum(leptons(events).pt, axis=1), dtype=np.float64)
 
 
-def _pt_of(particles: Callable[[ak.Array], ak.Array], number: int) -> Callable[[ak.Array], Floats]:
-    """Gives pt of the leading (1), second (2), ... of these particles [GeV], else 0."""
+def pt_of(particles: Callable[[ak.Array], ak.Array], number: int) -> Callable[[ak.Array], Floats]:
+    """A function of events: pt of the leading (1), second (2), ... particle [GeV], else 0."""
 
     def pt(events: ak.Array) -> Floats:
         by_pt = ak.sort(particles(events).pt, axis=1, ascending=False)
@@ -274,15 +275,15 @@ EVENT_FEATURES: dict[str, Feature] = {
     "n_b": Feature(n_b, "", "number of b-jets"),
     "n_leptons": Feature(n_leptons, "", "number of electrons and muons"),
     "n_photons": Feature(_n_photons, "", "number of photons"),
-    "jet_pt_1": Feature(_pt_of(jets, 1), "GeV", "pt of the leading jet"),
-    "jet_pt_2": Feature(_pt_of(jets, 2), "GeV", "pt of the second jet"),
-    "jet_pt_3": Feature(_pt_of(jets, 3), "GeV", "pt of the third jet"),
-    "jet_pt_4": Feature(_pt_of(jets, 4), "GeV", "pt of the fourth jet"),
-    "b_pt_1": Feature(_pt_of(_b_jets, 1), "GeV", "pt of the leading b-jet"),
-    "b_pt_2": Feature(_pt_of(_b_jets, 2), "GeV", "pt of the second b-jet"),
-    "lepton_pt_1": Feature(_pt_of(leptons, 1), "GeV", "pt of the leading lepton"),
-    "lepton_pt_2": Feature(_pt_of(leptons, 2), "GeV", "pt of the second lepton"),
-    "lepton_pt_3": Feature(_pt_of(leptons, 3), "GeV", "pt of the third lepton"),
+    "jet_pt_1": Feature(pt_of(jets, 1), "GeV", "pt of the leading jet"),
+    "jet_pt_2": Feature(pt_of(jets, 2), "GeV", "pt of the second jet"),
+    "jet_pt_3": Feature(pt_of(jets, 3), "GeV", "pt of the third jet"),
+    "jet_pt_4": Feature(pt_of(jets, 4), "GeV", "pt of the fourth jet"),
+    "b_pt_1": Feature(pt_of(b_jets, 1), "GeV", "pt of the leading b-jet"),
+    "b_pt_2": Feature(pt_of(b_jets, 2), "GeV", "pt of the second b-jet"),
+    "lepton_pt_1": Feature(pt_of(leptons, 1), "GeV", "pt of the leading lepton"),
+    "lepton_pt_2": Feature(pt_of(leptons, 2), "GeV", "pt of the second lepton"),
+    "lepton_pt_3": Feature(pt_of(leptons, 3), "GeV", "pt of the third lepton"),
     "ht": Feature(ht, "GeV", "scalar sum of pt over all particles"),
     "met": Feature(_met, "GeV", "missing transverse momentum"),
     "lepton_ht": Feature(_lepton_ht, "GeV", "scalar sum of pt over the leptons"),

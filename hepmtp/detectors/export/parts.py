@@ -14,7 +14,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from hepmtp.detectors.masked_token.tails import TailCombination
+from hepmtp.statistics.fisher import TailCombination
 from hepmtp.errors import OptionError, fitted
 from hepmtp.events.particles import PARTICLE_TYPES
 from hepmtp.events.ragged import Floats

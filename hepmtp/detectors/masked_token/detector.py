@@ -27,7 +27,6 @@ from hepmtp.detectors import (
 )
 from hepmtp.detectors.masked_token.forms import DESCRIPTIONS, description, label, questions, sums
 from hepmtp.detectors.masked_token.surprise import Surprises, surprises
-from hepmtp.detectors.masked_token.tails import TailCombination
 from hepmtp.errors import OptionError, StorageError, check_protocol, fitted
 from hepmtp.events.entering import as_events
 from hepmtp.events.ragged import Floats
@@ -35,6 +34,7 @@ from hepmtp.events.split import trained_by
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.models import ModelConfig, TokenModel, build, check_config
 from hepmtp.models.masked import ModelOptions
+from hepmtp.statistics.fisher import TailCombination
 from hepmtp.tokenizers import Tokenizer, load_tokenizer
 from hepmtp.tokenizers.lookup import LookupTokenizer
 from hepmtp.training.loop import History, Watch, seeded

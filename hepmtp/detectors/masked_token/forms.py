@@ -11,7 +11,7 @@ tail surprise t, and expected value H and variance V of s are those of
   and MET it is the sum of t: new physics lies above what is expected;
 - ``"joined"``, the default: three questions, each answered by the share of background that is at
   least as strange, and Fisher's combination of the three
-  (:mod:`hepmtp.detectors.masked_token.tails`).
+  (:mod:`hepmtp.statistics.fisher`).
 
 The questions are what the particles are (sum of s of the type), how hard they are (sum of t of pt),
 and what is missing (t of MET). Directions (eta, phi, METphi) are not asked for: nothing says where

@@ -121,9 +121,11 @@ def train(
     folder: Folder = None,
     manifest: Manifest = None,
 ) -> None:
-    """Train the masked-token detector on background, and fit what it is compared with.
+    """Train the default score on background, and fit what it is compared with.
 
-    That is token rarity and plain observables. Only the training and validation parts of the events
+    The default score, `anomaly`, combines networks that know background from background made
+    stranger, plain observables, and a masked-token model. These, their parts and token rarity are
+    saved as well. Only the training and validation parts of the events
     are used (70 %); the rest stays unseen for `hepmtp run`. With `--folds` each event stays unseen
     by one training, which then scores it. Signal is refused, and so are data, but for a sideband
     that is named. Writes one folder per detector into the output folder.
@@ -173,8 +175,11 @@ def train(
         )
     for detector in detectors:
         detector.save(output / detector.name)
-    first = detectors[0]
-    trainings = first.members_ if isinstance(first, CrossFitted) else (first,)
+    trainings = [
+        part
+        for one in detectors
+        for part in (one.members_ if isinstance(one, CrossFitted) else (one,))
+    ]
     histories = [one.history_ for one in trainings if isinstance(one, MaskedTokenDetector)]
     said = [
         f"trained for {len(history)} epochs, validation loss {history[-1]['validation_loss']:.4f}"

@@ -14,6 +14,7 @@ from hepmtp.datasets.files import fileset, read
 from hepmtp.datasets.manifest import embedded
 from hepmtp.detectors.calibrated.detector import Calibrated
 from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
+from hepmtp.detectors.stranger import StrangerDetector, StrangerTraining
 from hepmtp.events.variations import variations_named
 from hepmtp.models.masked import ModelOptions
 from hepmtp.plotting import SIMULATION
@@ -31,7 +32,7 @@ from processors.anomaly import AnomalyProcessor
 from processors.corpus import CorpusProcessor
 
 #: Forms of the masked-token score that the tables show beside the joined one.
-FORMS = ("sum", "mean", "excess", "type", "pt", "eta", "MET")
+FORMS = ("jets", "sum", "mean", "excess", "type", "pt", "eta", "MET")
 
 
 def run_demo(
@@ -72,13 +73,17 @@ def run_demo(
             detector,
             corpus=CorpusProcessor,
             executor=executor,
+            stranger=StrangerDetector(
+                training=StrangerTraining(epochs=2 if quick else 24, seed=seed)
+            ),
             checkpoint=checkpoint,
             progress=progress,
         )
         for one in detectors:
             if isinstance(one, Calibrated):
                 one.save(folder / "calibrated")
-        detector.save(folder / "detector")
+        detectors[0].save(folder / "detector")
+        detector.save(folder / "masked_token")
         detectors += [detector.with_score(form) for form in FORMS]
         processor = AnomalyProcessor(
             detectors, variations=variations_named("weights"), columns=True
@@ -94,8 +99,9 @@ def run_demo(
         (
             f"A transformer of {size:,} parameters was trained for {epochs} epochs on simulated "
             "Standard Model background (ttW, ttZ, ttH, ttWW). It predicts a hidden particle of an "
-            "event from the others. It then ran as a step of a coffea processor; events that it "
-            "predicts badly get a large score."
+            "event from the others. Networks learned to tell that background from background made "
+            "stranger: more jets, b-jets, leptons, momentum or MET. The anomaly score combines "
+            "both with four plain observables. It ran as a step of a coffea processor."
         ),
         (
             "All numbers are from events that trained nothing: of the background 30 %, weighted "
@@ -109,7 +115,7 @@ def run_demo(
         output,
         datasets,
         command=f"hepmtp demo --seed {seed}{' --quick' if quick else ''}",
-        title="Masked-token anomaly search: four tops and gluino pairs over ttW, ttZ, ttH, ttWW",
+        title="Anomaly search: four tops and gluino pairs over ttW, ttZ, ttH, ttWW",
         summary=summary,
         scores={one.name: one.description for one in detectors},
         figures=partial(draw_tokens, folder, detector, *shown, caption=SIMULATION),

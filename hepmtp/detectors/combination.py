@@ -1,7 +1,7 @@
 """Several detectors combined into one by their background ranks.
 
-The rule: a score counts by its rank among those of background training events, so that no
-detector's unit matters.
+The rule: a score counts by its rank among those of background training events, or by the share of
+them beyond it, so that no detector's unit matters.
 """
 
 from __future__ import annotations
@@ -28,10 +28,11 @@ from hepmtp.detectors import (
     trained_on,
     training_events,
 )
-from hepmtp.errors import OptionError, check_protocol, fitted
+from hepmtp.errors import OptionError, StorageError, check_protocol, fitted
 from hepmtp.events.folds import Fold
 from hepmtp.events.ragged import Floats
 from hepmtp.events.split import joined, trained_by
+from hepmtp.statistics.tails import TailCombination
 
 Rule = Literal["and", "or", "prod", "avg", "fisher"]
 
@@ -63,14 +64,17 @@ class Combination(BaseDetector):
         combination.
     rule
         ``"and"``: smallest rank, ``"or"``: largest, ``"prod"``: product, ``"avg"``: mean,
-        ``"fisher"``: minus the sum of the logarithms of 1 - r.
+        ``"fisher"``: :class:`hepmtp.statistics.tails.TailCombination` of the scores. A member with
+        a method ``parts``, whose score is such a combination itself, brings its parts instead.
     called
         its name; by default made of those of the members.
 
     Attributes
     ----------
     ranks_
-        for each member, (score, rank), both rising, shape (2, n_points).
+        for each member, (score, rank), both rising, shape (2, n_points); none of Fisher's method.
+    tails_
+        those of Fisher's method.
     """
 
     members: Sequence[Detector]
@@ -78,6 +82,7 @@ class Combination(BaseDetector):
     called: str = ""
     ranks_: tuple[Floats, ...] = field(default=(), init=False, repr=False)
     spread_: Floats | None = field(default=None, init=False, repr=False)
+    tails_: TailCombination | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.rule not in get_args(Rule):
@@ -122,9 +127,12 @@ class Combination(BaseDetector):
             if not is_fitted(member):
                 member.fit(events)
         scores = self._scores(training)
-        spread = scores.std(axis=0)
-        self.ranks_ = tuple(background_ranks(column) for column in scores.T)
-        self.spread_ = np.where(spread > 0, spread, 1.0)
+        if self.rule == "fisher":
+            self.tails_ = TailCombination().fit(scores)
+        else:
+            spread = scores.std(axis=0)
+            self.ranks_ = tuple(background_ranks(column) for column in scores.T)
+            self.spread_ = np.where(spread > 0, spread, 1.0)
         label = "Fisher's combination" if self.rule == "fisher" else f"{self.rule.upper()} of ranks"
         self.axis_ = score_axis(self._combined(scores), label=label)
         return self
@@ -146,8 +154,12 @@ class Combination(BaseDetector):
             "axis": plain_axis(self.axis),
             "trained": self.trained_,
         }
-        arrays = {f"ranks.{i}": ranks for i, ranks in enumerate(self.ranks_)}
-        arrays["spread"] = fitted(self.spread_, self)
+        if self.rule == "fisher":
+            tails = fitted(self.tails_, self).arrays()
+            arrays = {f"tails.{name}": one for name, one in tails.items()}
+        else:
+            arrays = {f"ranks.{i}": ranks for i, ranks in enumerate(self.ranks_)}
+            arrays["spread"] = fitted(self.spread_, self)
         with storage.new_folder(path) as folder:
             storage.write(folder, storage.kind_of(self), meta, arrays)
             for i, member in enumerate(self.members):
@@ -159,19 +171,35 @@ class Combination(BaseDetector):
         meta, arrays = storage.read(path, storage.kind_of(cls))
         members = [load_detector(Path(path) / f"member{i}") for i in range(meta["members"])]
         combination = cls(members, meta["rule"], meta.get("called", ""))
-        combination.ranks_ = tuple(arrays[f"ranks.{i}"] for i in range(len(members)))
-        combination.spread_, combination.axis_ = arrays["spread"], axis_from(meta["axis"])
+        if combination.rule == "fisher":
+            tails = {name[6:]: one for name, one in arrays.items() if name.startswith("tails.")}
+            if not tails:
+                raise StorageError(
+                    f"{path}: Fisher's combination was saved without its tails, by an earlier "
+                    "version: train it again"
+                )
+            combination.tails_ = TailCombination.from_arrays(tails)
+        else:
+            combination.ranks_ = tuple(arrays[f"ranks.{i}"] for i in range(len(members)))
+            combination.spread_ = arrays["spread"]
+        combination.axis_ = axis_from(meta["axis"])
         combination.trained_ = trained_from(meta)
         return combination
 
     def _scores(self, events: ak.Array) -> Floats:
-        return np.stack([member.score(events) for member in self.members], axis=1)
+        """Scores of the members, or their parts, shape (n_events, n_columns)."""
+        return np.concatenate([self._columns(one, events) for one in self.members], axis=1)
+
+    def _columns(self, member: Detector, events: ak.Array) -> Floats:
+        parts: Callable[[ak.Array], Floats] | None = getattr(member, "parts", None)
+        if self.rule == "fisher" and parts is not None:
+            return parts(events)
+        return member.score(events)[:, None]
 
     def _combined(self, scores: Floats) -> Floats:
-        columns = zip(scores.T, self.ranks_, fitted(self.spread_, self), strict=True)
         if self.rule == "fisher":
-            tails = [_tail(column, points, spread) for column, points, spread in columns]
-            return np.asarray(-np.sum(np.log(tails), axis=0), dtype=np.float64)
+            return fitted(self.tails_, self).score(scores)
+        columns = zip(scores.T, self.ranks_, fitted(self.spread_, self), strict=True)
         r = np.stack([_rank(column, points, spread) for column, points, spread in columns])
         combine: dict[Rule, Callable[..., Any]] = {
             "and": np.min,
@@ -210,11 +238,3 @@ def _rank(scores: Floats, points: Floats, spread: float) -> Floats:
     r = np.interp(scores, values, ranks)
     r = np.where(below > 0, ranks[0] / (1 + below / spread), r)
     return np.asarray(np.where(above > 0, 1 - (1 - ranks[-1]) / (1 + above / spread), r))
-
-
-def _tail(scores: Floats, points: Floats, spread: float) -> Floats:
-    """1 - `_rank`, never rounded to 0."""
-    values, ranks = points
-    above = np.maximum(scores - values[-1], 0.0)
-    inside = 1 - _rank(np.minimum(scores, values[-1]), points, spread)
-    return np.asarray(np.where(above > 0, (1 - ranks[-1]) / (1 + above / spread), inside))

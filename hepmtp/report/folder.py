@@ -119,7 +119,7 @@ def write_run(
     summary: Sequence[str] = SUMMARY,
     scores: Mapping[str, str] | None = None,
     figures: Sequence[FigureText] | Callable[[], Sequence[FigureText]] = (),
-    detector: str = "masked_token",
+    detector: str = "anomaly",
     reference: str = "multiplicity",
     accounting: Accounting | None = None,
     unblind: bool = False,

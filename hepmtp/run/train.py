@@ -24,6 +24,7 @@ from hepmtp.detectors.calibrated.quantile import FEWEST
 from hepmtp.detectors.cross_fitted import CrossFitted, checkpoint_of
 from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
 from hepmtp.detectors.observables import OBSERVABLES, Observable
+from hepmtp.detectors.stranger import StrangerDetector, StrangerTraining
 from hepmtp.detectors.token_rarity import TokenRarity
 from hepmtp.errors import TrainingError
 from hepmtp.events.folds import Fold, folds as folds_of, with_fold
@@ -32,7 +33,7 @@ from hepmtp.events.regions import Region, sideband_of
 from hepmtp.events.split import joined
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.run.proportions import first_events, in_proportion
-from hepmtp.run.rivals import plain_observables
+from hepmtp.run.rivals import anomaly_score, plain_observables
 from hepmtp.run.runner import HepRunner
 from hepmtp.statistics.accounting import incomplete
 from hepmtp.tokenizers import Tokenizer
@@ -50,6 +51,7 @@ def train_detectors(
     *,
     corpus: Callable[..., Any],
     executor: Any,
+    stranger: StrangerDetector | None = None,
     chunksize: int = 20_000,
     sample_events: int = 100_000,
     sideband: Region | None = None,
@@ -58,10 +60,12 @@ def train_detectors(
     progress: Progress | None = None,
     skip_bad: bool = False,
 ) -> list[Detector]:
-    """Train the masked-token detector, calibrate it, and fit what it is compared with.
+    """Train the masked-token detector and the default score, and fit what they are compared with.
 
-    That is token rarity, the plain observables and their combination; all of them cross-fitted if
-    there are folds. Too few events for a calibration are said, and there is none.
+    The default score, `hepmtp.run.rivals.anomaly_score`, comes first, and the masked-token detector
+    next. Then come token rarity, the plain observables and their combination, and the calibrated
+    default score; all of them cross-fitted if there are folds. Too few events for a calibration are
+    said, and there is none.
 
     Parameters
     ----------
@@ -75,6 +79,9 @@ def train_detectors(
         :class:`processors.corpus.CorpusProcessor`, or one with the same output.
     executor
         of :func:`hepmtp.run.executors.make_executor`.
+    stranger
+        the networks of the default score, not trained yet; by default those of a
+        `StrangerDetector` with the seed, threads and device of `detector`.
     sample_events
         number of first events of each file that bin edges, token frequencies, ranges of axes and
         the calibration are fitted on.
@@ -114,11 +121,15 @@ def train_detectors(
         mixed = mixed if sideband is None else sideband_of(mixed, sideband)
         return mixed if fold is None else with_fold(mixed, fold)
 
+    if stranger is None:
+        same = {name: getattr(detector.training, name) for name in ("seed", "threads", "device")}
+        stranger = StrangerDetector(training=StrangerTraining(**same))
     if not left_out:
-        return _trained(detector, sample, tokens, mixture, checkpoint, progress)
+        return _trained(detector, stranger, sample, tokens, mixture, checkpoint, progress)
     trainings = [
         _trained(
             copy.deepcopy(detector),
+            copy.deepcopy(stranger),
             with_fold(sample, fold),
             partial(tokens, fold=fold),
             partial(mixture, fold),
@@ -133,6 +144,7 @@ def train_detectors(
 
 def _trained(
     detector: MaskedTokenDetector,
+    stranger: StrangerDetector,
     sample: ak.Array,
     tokens: Callable[[Tokenizer], Any],
     mixture: Callable[[], ak.Array],
@@ -148,12 +160,15 @@ def _trained(
     training, validation = training_tokens(output)
     detector.fit_tokens(training, validation, checkpoint=checkpoint, progress=progress)
     detector.trained_ = joined(output["trained"]) if "trained" in output else None
+    mixed = mixture()
+    default = anomaly_score(detector, stranger.fit(mixed)).fit(mixed)
     plain: list[Detector] = [
         TokenRarity(detector.tokenizer),
         *(Observable(name) for name in OBSERVABLES),
         plain_observables(),
     ]
-    return [detector, *(one.fit(sample) for one in plain), *calibrated(detector, mixture())]
+    fits = [one.fit(sample) for one in plain]
+    return [default, detector, *fits, *calibrated(default, mixed)]
 
 
 def calibrated(detector: Detector, events: ak.Array) -> list[Detector]:

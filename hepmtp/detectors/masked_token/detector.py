@@ -7,6 +7,7 @@ that a user may exchange.
 from __future__ import annotations
 
 import functools
+import hashlib
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self, Unpack
@@ -25,10 +26,18 @@ from hepmtp.detectors import (
     trained_from,
     training_events,
 )
-from hepmtp.detectors.masked_token.forms import DESCRIPTIONS, description, label, questions, sums
+from hepmtp.detectors.masked_token.forms import (
+    JOINED,
+    description,
+    forms_of,
+    label,
+    questions,
+    sums,
+)
 from hepmtp.detectors.masked_token.surprise import Surprises, surprises
 from hepmtp.errors import OptionError, StorageError, check_protocol, fitted
 from hepmtp.events.entering import as_events
+from hepmtp.events.particles import B_JET, JET, PARTICLE_TYPES
 from hepmtp.events.ragged import Floats
 from hepmtp.events.split import trained_by
 from hepmtp.events.tokens import TokenBatch
@@ -40,6 +49,9 @@ from hepmtp.tokenizers.lookup import LookupTokenizer
 from hepmtp.training.loop import History, Watch, seeded
 from hepmtp.training.masking import TrainingOptions, train
 from hepmtp.training.threads import torch_threads
+
+#: Where the tails of a form that is joined are kept in a saved folder.
+_PREFIX = {"joined": "tails.", "jets": "jets."}
 
 
 @dataclass(eq=False)
@@ -113,7 +125,9 @@ class MaskedTokenDetector(BaseDetector):
     @property
     def forms(self) -> tuple[str, ...]:
         """The forms that the score can have."""
-        return _forms_of(self._new_model() if self.model_ is None else self.model_)
+        if self._state is not None:  # older folders do not know all of them
+            return tuple(self._state.axes)
+        return forms_of(_heads(self._new_model()))
 
     @property
     def n_parameters(self) -> int:
@@ -159,18 +173,21 @@ class MaskedTokenDetector(BaseDetector):
         """
         self.trained_ = None
         model = self._new_model()
-        _check_form(self.form, _forms_of(model))
+        forms = forms_of(_heads(model))
+        _check_form(self.form, forms)
         self.history_ = train(model, training, validation, options=self.training, **watch)
         self.model_ = model
         rng = np.random.default_rng(self.training.seed)
         some = np.sort(rng.permutation(len(training))[: self.tail_events])
         state = _State()
         self._state, self._saved = state, None
-        forms = self._sums(training.select(some))
-        state.tails.fit(questions(forms, _heads(self.fitted_model)))
+        values = self._sums(training.select(some))
+        for form in set(forms) & set(JOINED):
+            asked = questions(values, _heads(model), form)
+            state.tails[form] = TailCombination().fit(asked)
         state.axes = {
-            form: plain_axis(score_axis(self._form(forms, form), label=label(form)))
-            for form in self.forms
+            form: plain_axis(score_axis(self._form(values, form), label=label(form)))
+            for form in forms
         }
         return self
 
@@ -178,6 +195,14 @@ class MaskedTokenDetector(BaseDetector):
         """Score of each event, shape (n_events,)."""
         self._fitted()
         return self._form(self._sums(self.tokenizer.encode(as_events(events))), self.form)
+
+    def parts(self, events: ak.Array) -> Floats:
+        """What a form that is joined is made of, (n_events, n_parts), or else its one score."""
+        self._fitted()
+        forms = self._sums(self.tokenizer.encode(as_events(events)))
+        if self.form not in JOINED:
+            return forms[self.form][:, None]
+        return questions(forms, _heads(self.fitted_model), self.form)
 
     def surprises(self, tokens: TokenBatch) -> Surprises:
         """Leave-one-out surprises of each token.
@@ -208,7 +233,8 @@ class MaskedTokenDetector(BaseDetector):
             f"model.{key}": value.numpy(force=True)
             for key, value in self.fitted_model.state_dict().items()
         }
-        arrays |= {f"tails.{key}": value for key, value in state.tails.arrays().items()}
+        for form, tails in state.tails.items():
+            arrays |= {f"{_PREFIX[form]}{key}": value for key, value in tails.arrays().items()}
         with storage.new_folder(path) as folder:
             storage.write(folder, storage.kind_of(self), meta, arrays)
             self.tokenizer.save(folder / "tokenizer")
@@ -226,21 +252,22 @@ class MaskedTokenDetector(BaseDetector):
             meta["tail_events"],
         )
         model = detector._new_model()
-        weights = {
-            key[6:]: torch.as_tensor(value)
-            for key, value in arrays.items()
-            if key.startswith("model.")
-        }
+        weights = _named(arrays, "model.")
         try:
-            model.load_state_dict(weights)
+            model.load_state_dict({key: torch.as_tensor(one) for key, one in weights.items()})
         except RuntimeError as error:
             raise StorageError(
                 f"{path}: the weights do not fit the model or the tokenizer's vocabulary "
                 f"({error}); save it again"
             ) from None
-        tails = {key[6:]: value for key, value in arrays.items() if key.startswith("tails.")}
+        tails = {
+            form: TailCombination.from_arrays(found)
+            for form, prefix in _PREFIX.items()
+            if (found := _named(arrays, prefix))
+        }
         digest = storage.digest(path)
-        detector._state = _State(TailCombination.from_arrays(tails), meta["axes"], _last_of(digest))
+        last = _last_of(_content(weights, storage.digest(Path(path) / "tokenizer")))
+        detector._state = _State(tails, meta["axes"], last)
         detector.model_, detector.history_ = model.eval(), meta["history"]
         detector.trained_ = trained_from(meta)
         detector._saved = (str(Path(path).resolve()), digest)
@@ -264,12 +291,19 @@ class MaskedTokenDetector(BaseDetector):
             return build(self.model, self.tokenizer.factors, self.tokenizer.digits)
 
     def _sums(self, tokens: TokenBatch) -> dict[str, Floats]:
-        return sums(self.surprises(tokens), tokens, _heads(self.fitted_model))
+        heads, model = _heads(self.fitted_model), self.fitted_model
+        is_jet = np.zeros(len(tokens.values), dtype=bool)
+        if "type" in heads:
+            types = getattr(self.tokenizer, "types", PARTICLE_TYPES)
+            jets = [types.index(PARTICLE_TYPES[kind]) for kind in (JET, B_JET)]
+            is_jet = np.isin(model.targets[tokens.values, heads.index("type")], jets)
+        return sums(self.surprises(tokens), tokens, heads, is_jet)
 
     def _form(self, forms: dict[str, Floats], form: str) -> Floats:
-        if form != "joined":
+        if form not in JOINED:
             return forms[form]
-        return self._fitted().tails.score(questions(forms, _heads(self.fitted_model)))
+        asked = questions(forms, _heads(self.fitted_model), form)
+        return self._fitted().tails[form].score(asked)
 
 
 @dataclass
@@ -281,7 +315,7 @@ class _Last:
 
 @functools.lru_cache(maxsize=4)
 def _last_of(digest: str) -> _Last:  # noqa: ARG001 - a saved detector and the same one in another
-    """That of all detectors of one content, so that two copies of one do not compute it twice."""
+    """That of all detectors of one model, so that two copies of one do not compute it twice."""
     return _Last()
 
 
@@ -289,7 +323,7 @@ def _last_of(digest: str) -> _Last:  # noqa: ARG001 - a saved detector and the s
 class _State:
     """What all forms of a detector share."""
 
-    tails: TailCombination = field(default_factory=TailCombination)
+    tails: dict[str, TailCombination] = field(default_factory=dict)
     axes: dict[str, dict[str, Any]] = field(default_factory=dict)
     last: _Last = field(default_factory=_Last)  # not pickled: it is large
 
@@ -301,8 +335,19 @@ def _heads(model: TokenModel) -> list[str]:
     return [name for name, _ in model.heads]
 
 
-def _forms_of(model: TokenModel) -> tuple[str, ...]:
-    return (*DESCRIPTIONS, *_heads(model))
+def _named(arrays: dict[str, Any], prefix: str) -> dict[str, Any]:
+    """The arrays whose names begin so, under the rest of their names."""
+    return {
+        name.removeprefix(prefix): one for name, one in arrays.items() if name.startswith(prefix)
+    }
+
+
+def _content(weights: dict[str, Any], tokenizer: str) -> str:
+    """Digest of what surprises depend on."""
+    found = hashlib.sha256(tokenizer.encode())
+    for name in sorted(weights):
+        found.update(np.ascontiguousarray(weights[name]).tobytes())
+    return found.hexdigest()
 
 
 def _check_form(form: str, forms: tuple[str, ...]) -> None:

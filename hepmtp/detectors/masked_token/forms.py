@@ -9,6 +9,9 @@ tail surprise t, and expected value H and variance V of s are those of
 - ``"excess"``: (sum s - sum H) / sqrt(sum V), over all heads of the model;
 - the name of a head (``"type"``, ``"pt"``, ``"eta"``, ``"MET"``, ...): its own sum, of s. For pt
   and MET it is the sum of t: new physics lies above what is expected;
+- ``"jet_type"``, ``"jet_pt"``: s of the type and t of the pt, summed over jets and b-jets alone;
+- ``"jets"``: Fisher's combination of these two and of t of MET. Leptons are what a selection asks
+  for; how odd they are says little of what is new;
 - ``"joined"``, the default: three questions, each answered by the share of background that is at
   least as strange, and Fisher's combination of the three
   (:mod:`hepmtp.statistics.fisher`).
@@ -26,18 +29,27 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from hepmtp.detectors.masked_token.surprise import Surprises
-from hepmtp.events.ragged import Floats
+from hepmtp.events.ragged import Bools, Floats
 from hepmtp.events.tokens import TokenBatch
 
 #: Heads of which only a large value is strange.
 UPWARDS = ("pt", "MET")
 #: Heads that the joined score does not ask for: directions.
 NOT_ASKED = ("eta", "phi", "METphi")
-#: Forms that every model has, and what they are.
+#: Forms that are Fisher's combination of others.
+JOINED = ("joined", "jets")
+#: What the form "jets" joins: of models that predict type, pt and MET apart.
+JETS = ("jet_type", "jet_pt", "MET")
+#: Forms that every model has, and what they are; "jets" and its parts where they can be had.
 DESCRIPTIONS = {
     "joined": "How badly a model, trained on background, predicts what the particles are, "
     "how hard they are and what is missing from the rest of the event: for each of the three the "
     "share of background that is at least as strange, and Fisher's combination of these.",
+    "jets": "How badly a model, trained on background, predicts which jets are b-jets, how hard "
+    "jets are and what is missing from the rest of the event: Fisher's combination of the three.",
+    "jet_type": "Sum over the jets of -log of the probability that the model gives to their type.",
+    "jet_pt": "Sum over the jets of -log of the probability that the model gives to a pt as large "
+    "or larger.",
     "sum": "Sum of -log p over everything that the model predicts; grows with the particle "
     "count by itself.",
     "mean": "The sum divided by the number of tokens.",
@@ -59,8 +71,23 @@ def label(form: str) -> str:
     return "masked-token score" if form == "joined" else f"masked-token score ({form})"
 
 
-def sums(found: Surprises, tokens: TokenBatch, heads: Sequence[str]) -> dict[str, Floats]:
-    """Every form but the joined one, each (n_events,)."""
+def forms_of(heads: Sequence[str]) -> tuple[str, ...]:
+    """The forms of a model with these heads."""
+    jets = ("jets", *JETS[:2])
+    can = {"type", "pt", "MET"} <= set(heads)
+    return (*(form for form in DESCRIPTIONS if can or form not in jets), *heads)
+
+
+def sums(
+    found: Surprises, tokens: TokenBatch, heads: Sequence[str], is_jet: Bools
+) -> dict[str, Floats]:
+    """Every form but those that are joined, each (n_events,).
+
+    Parameters
+    ----------
+    is_jet
+        whether each token is a jet, b-jets included, shape (n_tokens,).
+    """
 
     def total(part: Floats) -> Floats:
         return np.bincount(tokens.owner, part, minlength=len(tokens)).astype(np.float64)
@@ -72,11 +99,16 @@ def sums(found: Surprises, tokens: TokenBatch, heads: Sequence[str]) -> dict[str
     forms["excess"] = (s - expected) / np.sqrt(np.maximum(variance, 1e-9))
     for column, name in enumerate(heads):
         forms[name] = total((found.tail if name in UPWARDS else found.surprise)[:, column])
+    if "jets" in forms_of(heads):
+        forms["jet_type"] = total(found.surprise[:, heads.index("type")] * is_jet)
+        forms["jet_pt"] = total(found.tail[:, heads.index("pt")] * is_jet)
     return forms
 
 
-def questions(forms: Mapping[str, Floats], heads: Sequence[str]) -> Floats:
-    """What the joined form asks for, (n_events, n_questions), of what `sums` gives."""
+def questions(forms: Mapping[str, Floats], heads: Sequence[str], form: str) -> Floats:
+    """What "joined" or "jets" asks for, (n_events, n_questions), of what `sums` gives."""
+    if form == "jets":
+        return np.stack([forms[name] for name in JETS], axis=1)
     asked = ("type", *UPWARDS)
     columns = [forms[name] for name in heads if name in asked]
     other = [forms[name] for name in heads if name not in (*asked, *NOT_ASKED)]

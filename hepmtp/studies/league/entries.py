@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from hepmtp import storage
 from hepmtp.detectors import Detector
 from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
 from hepmtp.detectors.observables import OBSERVABLES, Observable
+from hepmtp.detectors.stranger import StrangerDetector, StrangerTraining
 from hepmtp.detectors.token_rarity import TokenRarity
 from hepmtp.errors import OptionError
+from hepmtp.models.marginal import MarginalOptions
 from hepmtp.models.masked import ModelOptions, Output
-from hepmtp.run.rivals import plain_observables
+from hepmtp.run.rivals import anomaly_score, plain_observables
 from hepmtp.studies.league.entry import Entry, Kind, Make, entry_of, made_of, tiny
 from hepmtp.tokenizers.lookup import PRESETS, LookupTokenizer
 from hepmtp.training.masking import TrainingOptions
@@ -59,6 +61,27 @@ def choose(
     added = [entry_of(word) for word in add]
     chosen = [ENTRIES[name] for name in names] if names else list(GROUPS[group])
     return [tiny(entry) if quick else entry for entry in [*chosen, *added]]
+
+
+def _anomaly(name: str, note: str, *parts: str, tokens: bool = True) -> Entry:
+    """The default score, made of fitted entries, and what it is without some of them."""
+
+    def make(seed: int, *, detectors: Sequence[Detector]) -> Detector:  # noqa: ARG001
+        stranger, *masked = detectors
+        model = cast("MaskedTokenDetector", masked[0]) if tokens else None
+        return anomaly_score(model, stranger, called=name)
+
+    return Entry(name, make, note=f"{note}; fit time of the tails alone", parts=parts)
+
+
+def _static(seed: int) -> Detector:
+    # nothing but frequencies is learned: large steps do no harm
+    training = TrainingOptions(epochs=4, learning_rate=0.05, weight_decay=0.0, seed=seed)
+    return MaskedTokenDetector(LookupTokenizer.preset("no_azimuth"), MarginalOptions(), training)
+
+
+def _stranger(**changed: Any) -> Make:
+    return lambda seed: StrangerDetector(training=StrangerTraining(seed=seed, **changed))
 
 
 def _masked_token(
@@ -117,12 +140,13 @@ def _tokenizer_entry(
     note: str,
     small: Callable[[int], Any] | None = None,
     libraries: tuple[str, ...] = (),
+    forms: tuple[str, ...] = ("sum", "mean"),
 ) -> Entry:
     return Entry(
         name,
         _masked_token(tokenizer),
         note=f"masked tokens, {note}",
-        forms=("sum", "mean"),
+        forms=forms,
         libraries=libraries,
         small=_masked_token(small or tokenizer, small=True),
     )
@@ -146,13 +170,51 @@ GROUPS: dict[str, tuple[Entry, ...]] = {
             seeded=False,
         ),
         Entry(
+            "jets_and_b",
+            lambda seed: plain_observables(("n_jets", "n_b"), "jets_and_b"),  # noqa: ARG005
+            "observable",
+            note="Fisher's combination of n_jets and n_b",
+            seeded=False,
+        ),
+        Entry(
+            "stranger",
+            _stranger(),
+            note="networks that tell background from background made stranger",
+            small=_stranger(epochs=1),
+        ),
+        Entry(
             "token_rarity",
             lambda seed: TokenRarity(),  # noqa: ARG005
             note="mean -log frequency of the tokens",
             seeded=False,
         ),
         _tokenizer_entry(
-            "masked_token", _lookup("no_azimuth"), "look-up table without azimuth: the default"
+            "masked_token",
+            _lookup("no_azimuth"),
+            "look-up table without azimuth: the default",
+            forms=("jets", "sum", "mean"),
+        ),
+        Entry(
+            "static",
+            _static,
+            note="masked tokens without a transformer: frequencies of the tokens in background",
+            forms=("sum", "jets"),
+        ),
+        _anomaly(
+            "anomaly",
+            "the default: Fisher's combination of stranger, the four observables and the answers "
+            "of masked_token for jets",
+            "stranger",
+            "masked_token",
+        ),
+        _anomaly(
+            "anomaly_static",
+            "the default with static in the place of masked_token",
+            "stranger",
+            "static",
+        ),
+        _anomaly(
+            "anomaly_without_tokens", "the default without masked_token", "stranger", tokens=False
         ),
         Entry(
             "masked_token_published",
@@ -231,4 +293,4 @@ ENTRIES: dict[str, Entry] = {entry.name: entry for group in GROUPS.values() for 
 
 
 #: Entry that the others of a group are compared with, whatever comes out best.
-AGAINST = {"main": "masked_token", "tokenizers": "lookup_visive2025"}
+AGAINST = {"main": "anomaly", "tokenizers": "lookup_visive2025"}

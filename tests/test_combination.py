@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from contracts import check_detector, no_particles
 
+from hepmtp import storage
 from hepmtp.detectors import load_detector, training_events
 from hepmtp.detectors.combination import (
     Combination,
     _rank,
-    _tail,
     background_ranks,
 )
 from hepmtp.detectors.deep_svdd import DeepSVDD
@@ -22,6 +22,7 @@ from hepmtp.detectors.event_network import NetworkTraining
 from hepmtp.detectors.observables import Observable
 from hepmtp.errors import NotFittedError, OptionError, StorageError
 from hepmtp.run.rivals import plain_observables
+from hepmtp.statistics.tails import TailCombination
 
 
 @pytest.fixture(scope="module")
@@ -78,11 +79,40 @@ def test_fishers_method_is_the_product_of_the_upper_tails(events: Any, tmp_path:
     np.testing.assert_array_equal(Combination.load(tmp_path / "combined").score(events), found)
 
 
-def test_the_tail_of_an_event_far_away_is_not_zero() -> None:
-    points = background_ranks(np.repeat([1.0, 2.0, 4.0], [20, 10, 10]))
-    scores = np.array([0.0, 1.0, 4.0, 6.0, 1e30])
-    np.testing.assert_allclose(_tail(scores, points, 2.0)[:4], 1 - _rank(scores, points, 2.0)[:4])
-    assert 0 < _tail(scores, points, 2.0)[4] < 1e-25
+def test_fishers_method_goes_on_beyond_all_of_background(events: Any) -> None:
+    far = no_particles([1e3, 2e3, 1e4, 1e6], "signal")
+    assert (np.diff(two("fisher").fit(events).score(far)) > 0).all()
+
+
+def test_a_member_that_is_fishers_combination_brings_its_parts(events: Any, tmp_path: Path) -> None:
+    class Parts(Observable):
+        def parts(self, events: Any) -> Any:
+            return np.stack([self.score(events), -self.score(events)], axis=1)
+
+    found = Combination([Parts("met"), Observable("n_jets")], "fisher").fit(events)
+    training = training_events(events)
+    met, jets = (Observable(name).score(training) for name in ("met", "n_jets"))
+    expected = TailCombination().fit(np.stack([met, -met, jets], axis=1))
+    met, jets = (Observable(name).score(events) for name in ("met", "n_jets"))
+    np.testing.assert_array_equal(
+        found.score(events), expected.score(np.stack([met, -met, jets], axis=1))
+    )
+    assert Combination([Parts("met"), Observable("n_jets")], "or").fit(events).ranks_[1:]
+
+
+def test_fishers_method_of_an_earlier_version_is_refused(events: Any, tmp_path: Path) -> None:
+    found = two("or").fit(events)
+    found.rule = "fisher"
+    found.tails_ = TailCombination().fit(np.arange(20.0)[:, None])
+    found.save(tmp_path / "old")
+    meta, arrays = storage.read(tmp_path / "old", storage.kind_of(found))
+    with storage.new_folder(tmp_path / "old") as folder:
+        left = {name: one for name, one in arrays.items() if not name.startswith("tails.")}
+        storage.write(folder, storage.kind_of(found), meta, {**left, "spread": np.ones(2)})
+        for i, member in enumerate(found.members):
+            member.save(folder / f"member{i}")
+    with pytest.raises(StorageError, match="saved without its tails, by an earlier version"):
+        Combination.load(tmp_path / "old")
 
 
 def test_ranks_of_numbers_written_out() -> None:

@@ -228,7 +228,7 @@ def test_imports_go_down_and_fences_hold(path: str) -> None:
         ),
         (
             "detectors/vae.py",
-            "import hepmtp.statistics.tails",
+            "import hepmtp.detectors.masked_token.surprise",
             "detectors/vae.py must not import its sibling masked_token",
         ),
     ],

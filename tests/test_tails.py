@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import combine_pvalues, spearmanr
 
-from hepmtp.statistics.tails import EVENTS_PER_POINT, POINTS, TailCombination
 from hepmtp.errors import NotFittedError, TrainingError
+from hepmtp.statistics.tails import EVENTS_PER_POINT, POINTS, TailCombination
 
 
 def background(seed: int, n_components: int, n: int = 3000) -> np.ndarray:

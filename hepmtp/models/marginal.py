@@ -13,14 +13,13 @@ from torch import Tensor, nn
 
 from hepmtp.events.ragged import Ints
 from hepmtp.models import TokenModel, check_ids
-from hepmtp.models.masked import Factors
 
 
 @dataclass(frozen=True)
 class MarginalOptions:
     """What a `MarginalModel` is made from: nothing to choose."""
 
-    def build(self, factors: Factors, digits: Ints) -> MarginalModel:
+    def build(self, factors: tuple[tuple[str, int], ...], digits: Ints) -> MarginalModel:
         """The model, all classes of a head alike."""
         return MarginalModel(factors, digits)
 
@@ -34,7 +33,7 @@ class MarginalModel(TokenModel):
         of :class:`hepmtp.tokenizers.Tokenizer`.
     """
 
-    def __init__(self, factors: Factors, digits: Ints) -> None:
+    def __init__(self, factors: tuple[tuple[str, int], ...], digits: Ints) -> None:
         super().__init__()
         self.heads, self.targets, self.vocab_size = factors, digits, len(digits)
         self.one_pass = True

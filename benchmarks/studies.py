@@ -35,11 +35,11 @@ from hepmtp.datasets.files import read
 from hepmtp.datasets.manifest import embedded
 from hepmtp.detectors import training_events
 from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
-from hepmtp.statistics.fisher import TailCombination
 from hepmtp.events.distortions import distort
 from hepmtp.events.regions import SR
 from hepmtp.events.split import part_of
 from hepmtp.models.masked import ModelOptions
+from hepmtp.statistics.fisher import TailCombination
 from hepmtp.statistics.metrics import Auc, auc, balanced_weights
 from hepmtp.tokenizers import Tokenizer
 from hepmtp.tokenizers.continuous import ContinuousInputs

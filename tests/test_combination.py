@@ -22,7 +22,7 @@ from hepmtp.detectors.event_network import NetworkTraining
 from hepmtp.detectors.observables import Observable
 from hepmtp.errors import NotFittedError, OptionError, StorageError
 from hepmtp.run.rivals import plain_observables
-from hepmtp.statistics.tails import TailCombination
+from hepmtp.statistics.fisher import TailCombination
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import combine_pvalues, spearmanr
 
 from hepmtp.errors import NotFittedError, TrainingError
-from hepmtp.statistics.tails import EVENTS_PER_POINT, POINTS, TailCombination
+from hepmtp.statistics.fisher import EVENTS_PER_POINT, POINTS, TailCombination
 
 
 def background(seed: int, n_components: int, n: int = 3000) -> np.ndarray:

@@ -32,7 +32,7 @@ from hepmtp.errors import OptionError, StorageError, check_protocol, fitted
 from hepmtp.events.folds import Fold
 from hepmtp.events.ragged import Floats
 from hepmtp.events.split import joined, trained_by
-from hepmtp.statistics.tails import TailCombination
+from hepmtp.statistics.fisher import TailCombination
 
 Rule = Literal["and", "or", "prod", "avg", "fisher"]
 

@@ -14,10 +14,10 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from hepmtp.statistics.fisher import TailCombination
 from hepmtp.errors import OptionError, fitted
 from hepmtp.events.particles import PARTICLE_TYPES
 from hepmtp.events.ragged import Floats
+from hepmtp.statistics.fisher import TailCombination
 from hepmtp.tokenizers import Tokenizer
 from hepmtp.tokenizers.lookup import LookupTokenizer
 

@@ -26,6 +26,7 @@ from hepmtp.detectors.export.graphs import graph_of
 from hepmtp.detectors.export.parts import Graph
 from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
 from hepmtp.detectors.observables import OBSERVABLES, Observable
+from hepmtp.detectors.stranger import StrangerDetector, StrangerTraining
 from hepmtp.detectors.supervised import SupervisedDetector
 from hepmtp.detectors.token_rarity import TokenRarity
 from hepmtp.errors import OptionError, ScoreError, StorageError
@@ -55,7 +56,11 @@ def distortion() -> DistortionDetector:
 def everything(few: ak.Array) -> Combination:
     """One of each kind that can be exported, fitted."""
     rivals = [TokenRarity(), distortion(), *(Observable(name) for name in OBSERVABLES)]
-    return Combination([masked(), *rivals], "fisher", "everything").fit(few)
+    training = StrangerTraining(epochs=1)
+    networks = StrangerDetector(hidden=(8,), members=2, training=training)
+    model = masked().fit(few)
+    members = [networks, model, model.with_score("jets"), *rivals]
+    return Combination(members, "fisher", "everything").fit(few)
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +89,8 @@ def by_graph(detector: Detector, events: ak.Array) -> Any:
     ("form", "tokens", "options"),
     [
         ("joined", "visive2025", {}),
+        ("jets", "no_azimuth", {}),
+        ("jet_pt", "no_azimuth", {}),
         ("excess", "tails", {"output": "joint", "attention": "full"}),
         ("pt", "particles", {"position": "learned"}),
         ("mean", "met3", {"position": "rope", "attention": "full"}),

@@ -49,7 +49,7 @@ def _largest_mass(events: ak.Array) -> Floats:
 
 def _mean_mass(events: ak.Array) -> Floats:
     masses = _masses(jets(events))
-    return _or_0(ak.sum(masses, axis=1)) / np.maximum(ak.to_numpy(ak.num(masses)), 1)
+    return np.asarray(_or_0(ak.sum(masses, axis=1)) / np.maximum(ak.to_numpy(ak.num(masses)), 1))
 
 
 def _largest_b_mass(events: ak.Array) -> Floats:

@@ -1,9 +1,10 @@
 """Background made stranger: events in which there is more of something than there was.
 
-The rule: an operation adds (jets, b-jets, leptons, momentum, MET), with a strength that is drawn
-event by event, and takes nothing away. What passed cuts from below passes them still. No signal is
-used: the events are synthetic ones, to train a classifier on and to choose between scores by
-(the idea of *outlier exposure*, arXiv:1812.04606).
+The rule: an operation adds (jets, b-jets, momentum, MET), with a strength that is drawn event by
+event, and takes nothing away. What passed cuts from below passes them still. Leptons stay: they are
+what events are selected by, and those of two events together are odd in a way that no signal is. No
+signal is used: the events are synthetic ones, to train a classifier on and to choose between scores
+by (the idea of *outlier exposure*, arXiv:1812.04606).
 
 The balance of transverse momenta is not kept: use them with numbers that do not tell it, such as
 counts, pt and masses. :mod:`hepmtp.events.distortions` keeps it.
@@ -19,7 +20,7 @@ import numpy as np
 
 from hepmtp.errors import OptionError
 from hepmtp.events.flat import FlatParticles
-from hepmtp.events.particles import B_JET, JET, LEPTONS
+from hepmtp.events.particles import B_JET, JET
 from hepmtp.events.ragged import Floats, Ints, ragged_arange, starts
 from hepmtp.events.record import PARTICLE_FIELDS, behavior, metadata
 
@@ -49,8 +50,6 @@ class State(NamedTuple):
 #: they are now, the unchanged ones, from which particles are added, the strength and a generator.
 Operation = Callable[[State, State, Floats, np.random.Generator], State]
 
-#: Share of another event's leptons and photons, relative to its jets, that an overlay adds.
-OTHERS_SHARE = 0.3
 #: Most jets that are added, and the largest probability that one of them is a b-jet.
 MOST_JETS, MOST_B = 6, 0.7
 #: Largest factor on all momenta.
@@ -63,20 +62,17 @@ MOST_TAGGED = 0.7
 HARDEST, HARD_SHARE = 4.0, 0.4
 #: Most particles that a decay adds, and what a missing one adds to MET [GeV].
 MOST_DECAYS, MISSING = 8, 50.0
-#: How uneven the shares of jets, b-jets, leptons and missing particles of a decay are (Dirichlet).
+#: How uneven the shares of jets, b-jets and missing particles of a decay are (Dirichlet).
 UNEVEN = 0.7
 
 
 def overlay(now: State, before: State, strength: Floats, rng: np.random.Generator) -> State:
-    """Each jet of another event with the probability of the strength, leptons and photons less.
-
-    The same share of its MET is added.
-    """
+    """Each jet of another event with the probability of the strength, and that share of its MET."""
     n = len(strength)
     other = (np.arange(n) + rng.integers(1, max(n, 2), size=n)) % max(n, 1)
     donors = _of_events(before.particles, other)
-    share = strength[donors.owner] * np.where(donors.columns["type"] <= B_JET, 1.0, OTHERS_SHARE)
-    kept = donors.keep(rng.random(len(share)) < share)
+    chosen = rng.random(len(donors.owner)) < strength[donors.owner]
+    kept = donors.keep(chosen & (donors.columns["type"] <= B_JET))
     return now.and_(kept).moved(strength * before.met_x[other], strength * before.met_y[other])
 
 
@@ -125,18 +121,17 @@ def harden(now: State, _: State, strength: Floats, rng: np.random.Generator) -> 
 
 
 def decay(now: State, before: State, strength: Floats, rng: np.random.Generator) -> State:
-    """Up to eight particles and MET of one scale, as of something heavy that decays.
+    """Up to eight jets or missing particles of one scale, as of something heavy that decays.
 
-    Of which kinds and how hard is drawn event by event. The particles are those of other events.
+    Of which kinds and how hard is drawn event by event. The jets are those of other events.
     """
     n = len(strength)
     counts = np.ceil(MOST_DECAYS * strength).astype(np.int64)
-    upto = np.cumsum(rng.dirichlet(np.full(4, UNEVEN), n), axis=1)[:, :3].repeat(counts, axis=0)
-    kind = (rng.random(len(upto))[:, None] > upto).sum(axis=1)  # jet, b-jet, lepton, missing
+    upto = np.cumsum(rng.dirichlet(np.full(3, UNEVEN), n), axis=1)[:, :2].repeat(counts, axis=0)
+    kind = (rng.random(len(upto))[:, None] > upto).sum(axis=1)  # jet, b-jet, missing
     hardness = HARDEST ** rng.uniform(0, 1, n)
     types = before.particles.columns["type"]
-    is_lepton = (types >= LEPTONS[0]) & (types <= LEPTONS[-1])
-    pools = [np.flatnonzero(one) for one in (types == JET, types == B_JET, is_lepton)]
+    pools = [np.flatnonzero(types == one) for one in (JET, B_JET)]
     added = _drawn(before.particles, pools, kind, counts, rng)
     added = added.moved(pt=added.columns["pt"] * hardness[added.owner])
     missing = np.bincount(np.repeat(np.arange(n), counts)[kind == len(pools)], minlength=n)

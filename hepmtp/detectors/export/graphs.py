@@ -18,6 +18,7 @@ from hepmtp.detectors.combination import Combination, Rule
 from hepmtp.detectors.cross_fitted import CrossFitted
 from hepmtp.detectors.distortion import DistortionDetector
 from hepmtp.detectors.event_classifier import ClassifierDetector
+from hepmtp.detectors.export.kinematics import Networks
 from hepmtp.detectors.export.parts import (
     PT,
     TYPE,
@@ -29,13 +30,14 @@ from hepmtp.detectors.export.parts import (
     tokens_of,
 )
 from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
-from hepmtp.detectors.masked_token.forms import NOT_ASKED, UPWARDS
+from hepmtp.detectors.masked_token.forms import JETS, JOINED, NOT_ASKED, UPWARDS
 from hepmtp.detectors.observables import Observable
+from hepmtp.detectors.stranger import StrangerDetector
 from hepmtp.detectors.supervised import SupervisedDetector
 from hepmtp.detectors.token_rarity import TokenRarity
 from hepmtp.errors import OptionError, fitted
 from hepmtp.events.observables import SMALLEST
-from hepmtp.events.particles import B_JET, PARTICLE_TYPES
+from hepmtp.events.particles import B_JET, JET, PARTICLE_TYPES
 from hepmtp.models.masked import MaskedTokenModel
 
 
@@ -53,8 +55,8 @@ def graph_of(detector: Any) -> Graph:
         return made
     raise OptionError(
         f"{detector.name} ({type(detector).__name__}) cannot be exported: masked-token detectors, "
-        "token rarity, distortion, observables and combinations of these can. Give your own "
-        "detector a method graph (hepmtp.detectors.export.parts.Graph)"
+        "token rarity, distortion, stranger, observables and combinations of these can. Give your "
+        "own detector a method graph (hepmtp.detectors.export.parts.Graph)"
     )
 
 
@@ -137,7 +139,9 @@ class _Masked(Graph):
         self.heads = [name for name, _ in model.heads]
         self.tokens = tokens_of(detector.tokenizer)
         self.array("targets", model.targets)
-        self.tails = Tails(detector.tails_) if self.form == "joined" else None
+        self.tails = Tails(detector.tails_[self.form]) if self.form in JOINED else None
+        types = getattr(detector.tokenizer, "types", PARTICLE_TYPES)
+        self.jets = [types.index(PARTICLE_TYPES[kind]) for kind in (JET, B_JET)]
         self.plain = {
             "kind": "masked_token",
             "form": self.form,
@@ -147,12 +151,28 @@ class _Masked(Graph):
 
     @property
     def _asked(self) -> list[str]:
+        if self.form == "jets":
+            return list(JETS)
         asked = [name for name in self.heads if name in ("type", *UPWARDS)]
         rest = [name for name in self.heads if name not in (*asked, *NOT_ASKED)]
         return [*asked, *(["+".join(rest)] if rest else [])]
 
     def forward(self, particles: Tensor, met: Tensor) -> Tensor:
-        ids = self.tokens(particles, met)
+        columns = self.parts(particles, met)
+        if self.tails is None:
+            return columns[:, 0]
+        scores: Tensor = self.tails(columns)
+        return scores
+
+    def parts(self, particles: Tensor, met: Tensor) -> Tensor:
+        """What the score is made of, or it itself, (n_events, n_parts)."""
+        total = self._forms(self.tokens(particles, met))
+        names = [self.form] if self.tails is None else self._asked
+        asked = [torch.stack([total[name] for name in one.split("+")]).sum(dim=0) for one in names]
+        return torch.stack(asked, dim=1)
+
+    def _forms(self, ids: Tensor) -> dict[str, Tensor]:
+        """Every form that is not joined, each (n_events,)."""
         total: dict[str, Tensor] = {}
         parts: list[list[Tensor]] = [[], [], []]
         for column, log_p in enumerate(self.model.of_one_multiplicity(ids)):
@@ -161,25 +181,28 @@ class _Masked(Graph):
             summed = [torch.where(true >= 0, one.reshape(ids.shape), 0.0).sum(1) for one in found]
             name = self.heads[column]
             total[name] = summed[3] if name in UPWARDS else summed[0]
+            if name == "type":
+                jet = (true == self.jets[0]) | (true == self.jets[1])
+            if name in ("type", "pt") and "type" in total:
+                one = found[3 if name == "pt" else 0].reshape(ids.shape)
+                total[f"jet_{name}"] = torch.where(jet, one, 0.0).sum(1)
             for part, one in zip(parts, summed, strict=False):
                 part.append(one)
-        if self.tails is not None:
-            asked = [
-                torch.stack([total[name] for name in one.split("+")]).sum(dim=0)
-                for one in self._asked
-            ]
-            scores: Tensor = self.tails(torch.stack(asked, dim=1))
-            return scores
         s, expected, variance = (torch.stack(part).sum(dim=0) for part in parts)
         total["sum"], n = s, torch.ones_like(ids).sum(dim=1)
         total["mean"] = s / n.clamp(min=1)
         total["excess"] = (s - expected) / torch.sqrt(variance.clamp(min=1e-9))
-        return total[self.form]
+        return total
 
 
 @graph_of.register
 def _(detector: MaskedTokenDetector) -> Graph:
     return _Masked(detector)
+
+
+@graph_of.register
+def _(detector: StrangerDetector) -> Graph:
+    return Networks(detector)
 
 
 class _Classifier(Graph):
@@ -209,9 +232,13 @@ class _Combined(Graph):
         super().__init__()
         self.rule: Rule = detector.rule
         members = [graph_of(one) for one in detector.members]
-        self.members, self.curves = nn.ModuleList(members), curves(detector.ranks_)
-        self.spreads = fitted(detector.spread_, detector).tolist()
+        self.members = nn.ModuleList(members)
+        fisher = self.rule == "fisher"
+        self.tails = Tails(fitted(detector.tails_, detector)) if fisher else None
+        self.curves = curves(detector.ranks_)
+        self.spreads = [] if fisher else fitted(detector.spread_, detector).tolist()
         self.plain = {
+            "tails": None if self.tails is None else self.tails.plain,
             "kind": "combination",
             "rule": self.rule,
             "members": [
@@ -221,6 +248,15 @@ class _Combined(Graph):
         }
 
     def forward(self, particles: Tensor, met: Tensor) -> Tensor:
+        if self.tails is not None:
+            columns = [
+                one.parts(particles, met)
+                if isinstance(one, _Masked)
+                else one(particles, met)[:, None]
+                for one in self.members
+            ]
+            scores: Tensor = self.tails(torch.cat(columns, dim=1))
+            return scores
         tails = []  # share of background beyond; 1 - rank
         lines = cast("Iterable[Curve]", self.curves)
         for member, curve, spread in zip(self.members, lines, self.spreads, strict=True):
@@ -229,10 +265,7 @@ class _Combined(Graph):
             above = torch.clamp(score - last, min=0.0) / spread
             inside = 1 - torch.where(below > 0, curve.y[0] / (1 + below), curve(score))
             tails.append(torch.where(above > 0, (1 - curve.y[-1]) / (1 + above), inside))
-        t = torch.stack(tails)
-        if self.rule == "fisher":
-            return -t.log().sum(dim=0)
-        ranks = 1 - t
+        ranks = 1 - torch.stack(tails)
         if self.rule in ("and", "or"):
             return ranks.amin(dim=0) if self.rule == "and" else ranks.amax(dim=0)
         return ranks.prod(dim=0) if self.rule == "prod" else ranks.mean(dim=0)

@@ -153,11 +153,18 @@ class Tails(Graph):
 
     def forward(self, x: Tensor) -> Tensor:
         total = torch.zeros_like(x[:, 0])
+        for column in self.surprises(x):
+            total = total + column
+        return total
+
+    def surprises(self, x: Tensor) -> list[Tensor]:
+        """-ln p of each component."""
+        found = []
         lines = cast("Iterable[Curve]", self.curves)
         for column, (curve, slope) in enumerate(zip(lines, self.slopes, strict=True)):
             beyond = torch.clamp(x[:, column] - curve.x[-1], min=0.0)
-            total = total + curve(x[:, column]) + beyond * slope
-        return total
+            found.append(curve(x[:, column]) + beyond * slope)
+        return found
 
 
 def moments(log_p: Tensor, true: Tensor) -> tuple[Tensor, ...]:

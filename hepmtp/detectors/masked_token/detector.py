@@ -113,8 +113,8 @@ class MaskedTokenDetector(BaseDetector):
         return fitted(self.model_, self)
 
     @property
-    def tails_(self) -> TailCombination:
-        """The tail probabilities of background that the joined form combines."""
+    def tails_(self) -> dict[str, TailCombination]:
+        """The tail probabilities of background that each form that is joined combines."""
         return self._fitted().tails
 
     @property

@@ -177,7 +177,7 @@ def test_convert_stops_at_a_bad_line_unless_told_to_skip_it(
 
 
 def test_train_writes_every_detector(detectors: Path) -> None:
-    names = {"masked_token", "masked_token_calibrated", "token_rarity"}
+    names = {"anomaly", "anomaly_calibrated", "masked_token", "token_rarity"}
     names |= {"multiplicity", "n_jets", "n_b", "ht", "met", "observables"}
     assert {folder.name for folder in detectors.iterdir()} == names
     assert all(load_detector(detectors / name).name == name for name in names)

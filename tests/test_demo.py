@@ -29,8 +29,9 @@ from hepmtp.statistics.histograms import yields
 from hepmtp.storage import META
 
 DETECTORS = {
+    "anomaly",
+    "anomaly_calibrated",
     "masked_token",
-    "masked_token_calibrated",
     "token_rarity",
     *OBSERVABLES,
     "observables",
@@ -83,7 +84,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
 def test_a_killed_demo_goes_on_where_it_ended(demo: Demo) -> None:
     assert demo.left_behind == {"checkpoint"}
     assert demo.epochs == {2}
-    history = MaskedTokenDetector.load(demo.folder / "detector").history_
+    history = MaskedTokenDetector.load(demo.folder / "masked_token").history_
     assert [row["epoch"] for row in history] == [1, 2]
 
 
@@ -102,6 +103,7 @@ def test_the_folder_is_what_the_docs_say(demo: Demo) -> None:
         "report.html",
         "figures",
         "detector",
+        "masked_token",
         "calibrated",
         "fit",
         *tables,
@@ -222,7 +224,7 @@ def test_the_selection_says_what_passes(demo: Demo) -> None:
 
 def test_the_trained_detector_loads_and_scores(demo: Demo) -> None:
     events = read([one for one in embedded() if one.name == "4top"], stop=20)
-    for name in ("detector", *(f"detector#{form}" for form in FORMS)):
+    for name in ("detector", "masked_token", *(f"masked_token#{form}" for form in FORMS)):
         detector = load_detector(demo.folder / name)
         assert np.isfinite(detector.score(events)).all()
         assert detector.name in DETECTORS
@@ -235,8 +237,8 @@ def test_a_demo_that_was_not_killed_finds_the_same_numbers(
     """As a user starts it, from the command line."""
     assert hepmtp("demo", "--quick", "--output", tmp_path / "demo") == 0
     out = capsys.readouterr().out
-    assert "4top in SR: masked_token sees" in out
+    assert "4top in SR: anomaly sees" in out
     assert out.endswith(f"The report: {tmp_path / 'demo' / 'report.html'}\n")
-    assert load_detector(tmp_path / "demo" / "detector").name == "masked_token"
+    assert load_detector(tmp_path / "demo" / "detector").name == "anomaly"
     for name in ("performance.csv", "selection.csv", "cutflow.json"):
         assert (tmp_path / "demo" / name).read_bytes() == (demo.folder / name).read_bytes()

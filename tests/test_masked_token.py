@@ -25,6 +25,8 @@ from hepmtp.models.masked import ModelOptions
 from hepmtp.tokenizers.lookup import LookupTokenizer
 from hepmtp.training.masking import TrainingOptions
 
+#: What the form "jets" is made of beside MET, and itself.
+JETS = ("jets", "jet_type", "jet_pt")
 FACTORS = ("type", "pt", "eta", "phi", "MET", "METphi")
 
 
@@ -91,17 +93,26 @@ def test_forms_are_what_the_docs_say(fitted: MaskedTokenDetector, events: Any) -
         assert scores["sum"][i] == pytest.approx(s.sum())
         assert scores["mean"][i] == pytest.approx(s.sum() / (rows.stop - rows.start))
         assert scores["excess"][i] == pytest.approx((s.sum() - h.sum()) / v.sum() ** 0.5)
+        jet = fitted.fitted_model.targets[tokens.values[rows], FACTORS.index("type")]
+        for form, part in (("jet_type", found.surprise), ("jet_pt", found.tail)):
+            column = FACTORS.index(form[4:])
+            expected = part[rows, column][(jet == 0) | (jet == 1)].sum()
+            assert scores[form][i] == pytest.approx(expected)
         for column, name in enumerate(FACTORS):
             part = found.tail if name in ("pt", "MET") else found.surprise
             assert scores[name][i] == pytest.approx(part[rows, column].sum())
     # what the particles are, how hard they are, what is missing
     components = np.stack([scores["type"], scores["pt"], scores["MET"]], axis=1)
-    assert fitted._state is not None
-    np.testing.assert_allclose(scores["joined"], fitted._state.tails.score(components), rtol=1e-12)
+    tails = fitted.tails_
+    np.testing.assert_allclose(scores["joined"], tails["joined"].score(components), rtol=1e-12)
+    jets = np.stack([scores["jet_type"], scores["jet_pt"], scores["MET"]], axis=1)
+    np.testing.assert_allclose(scores["jets"], tails["jets"].score(jets), rtol=1e-12)
+    np.testing.assert_array_equal(fitted.with_score("jets").parts(events[:8]), jets)
+    np.testing.assert_array_equal(fitted.with_score("pt").parts(events[:8])[:, 0], scores["pt"])
 
 
 def test_names_labels_and_descriptions(fitted: MaskedTokenDetector) -> None:
-    assert fitted.forms == ("joined", "sum", "mean", "excess", *FACTORS)
+    assert fitted.forms == ("joined", *JETS, "sum", "mean", "excess", *FACTORS)
     names = {fitted.with_score(form).name for form in fitted.forms}
     assert names == {"masked_token", *(f"masked_token_{form}" for form in fitted.forms[1:])}
     assert len({fitted.with_score(form).description for form in fitted.forms}) == len(fitted.forms)
@@ -109,7 +120,8 @@ def test_names_labels_and_descriptions(fitted: MaskedTokenDetector) -> None:
     assert fitted.with_score("pt").axis != fitted.axis
     assert fitted.with_score("pt").fitted_model is fitted.fitted_model
     with pytest.raises(
-        OptionError, match=r"score form 'product' is unknown; there are joined, sum, mean, excess"
+        OptionError,
+        match=r"score form 'product' is unknown; there are joined, jets, jet_type, jet_pt, sum, mean",
     ):
         fitted.with_score("product")
 

@@ -123,7 +123,7 @@ def test_options_of_a_run_that_would_have_no_effect(
     for given, message in (
         ("ht=3,1", "--range ht=3,1: expected LOW below HIGH"),
         ("ht=3", "--range ht=3: expected two numbers, LOW,HIGH"),
-        ("0,3", "--range 0,3: expected SCORE=LOW,HIGH, once for a score; the scores are ht, "),
+        ("0,3", "--range 0,3: expected SCORE=LOW,HIGH, once for a score; the scores are anomaly, "),
     ):
         assert message in error(own, "--range", given)
     assert "ttbarZ have no cross-section, so there is nothing to scale" in error(

@@ -67,11 +67,20 @@ def test_training_through_the_runner_is_training_on_the_events(datasets: Any, ev
                 corpus=CorpusProcessor,
                 executor=executor,
             )
-    names = ["masked_token", "token_rarity", "multiplicity", "n_jets", "n_b", "ht", "met"]
-    names += ["observables", "masked_token_calibrated"]
+    names = [
+        "anomaly",
+        "masked_token",
+        "token_rarity",
+        "multiplicity",
+        "n_jets",
+        "n_b",
+        "ht",
+        "met",
+    ]
+    names += ["observables", "anomaly_calibrated"]
     assert [one.name for one in detectors] == names
-    np.testing.assert_array_equal(detectors[0].score(events), tiny().fit(events).score(events))
-    assert detectors[1].tokenizer is detectors[0].tokenizer  # type: ignore[attr-defined]
+    np.testing.assert_array_equal(detectors[1].score(events), tiny().fit(events).score(events))
+    assert detectors[2].tokenizer is detectors[1].tokenizer  # type: ignore[attr-defined]
     assert all(np.isfinite(one.score(events)).all() for one in detectors)
 
 

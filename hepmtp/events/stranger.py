@@ -211,8 +211,8 @@ def make_stranger(
     ...     met=[20.0], met_phi=[0.0],
     ... )
     >>> more = make_stranger(events, np.random.default_rng(1), [Recipe(("met",), 1.0)])
-    >>> more.MET.pt[0] != 20.0, more.Particle.pt[0, 0]
-    (True, 50.0)
+    >>> bool(more.MET.pt[0] == 20.0), float(more.Particle.pt[0, 0])
+    (False, 50.0)
     """
     chosen = tuple(chosen) or recipes()
     for one in chosen:

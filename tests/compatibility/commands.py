@@ -634,11 +634,11 @@ _refused("export", "DETECTOR", "gone", "gone")
 
 @commands(
     _subject("export", "DETECTOR"),
-    "`hepmtp export detectors/masked_token_calibrated`",
+    "`hepmtp export detectors/anomaly_calibrated`",
     refused="is calibrated by jets",
 )
 def _(place: Place) -> None:
-    _exported(place, "masked_token_calibrated")
+    _exported(place, "anomaly_calibrated")
 
 
 @commands(

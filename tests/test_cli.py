@@ -206,7 +206,7 @@ def test_run_writes_a_run_that_can_be_reported(results: Path) -> None:
     }
     info = read_info(results)
     assert (info.detector, info.background, info.signals) == (
-        "masked_token",
+        "anomaly",
         ["ttbarZ", "ttbarHiggs"],
         ["4top"],
     )
@@ -370,7 +370,7 @@ def test_compare_prints_and_writes_what_passes(
 def test_compare_names_what_is_unknown(
     results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert "no score 'mass'; it has ht, masked_token" in fails(
+    assert "no score 'mass'; it has anomaly, anomaly_calibrated, ht" in fails(
         capsys, "compare", results, "--detector", "mass"
     )
     assert "no region XX; it has CR" in fails(capsys, "compare", results, "--regions", "SR", "XX")

@@ -164,8 +164,8 @@ def test_contract_says_what_goes_in_and_out(everything: Combination, exported: P
     assert contract["inputs"]["types"] == {
         "0": "j", "1": "b", "2": "e+", "3": "e-", "4": "m+", "5": "m-", "6": "g",
     }  # fmt: skip
-    tokens = everything.members[0].tokenizer  # type: ignore[attr-defined]
-    plain = contract["graph"]["members"][0]["tokenizer"]
+    tokens = everything.members[1].tokenizer  # type: ignore[attr-defined]
+    plain = contract["graph"]["members"][1]["tokenizer"]
     assert plain["pt_edges"] == tokens.bins_["pt"].edges.tolist()
     assert contract["axis"]["start"] == everything.axis.edges[0]
     assert len(contract["sha256"]["detector"]) == 64

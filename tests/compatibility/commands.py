@@ -363,7 +363,7 @@ def _result(place: Place) -> Path:
         fileset.write_text(json.dumps(content))
         words = "--luminosity 300 --bins 12 --range 0,3000 --unblind --chunksize 250"
         words += " --variations b_step,jet_step7"
-        words += " --executor iterative --regions CR,SR --variables met"
+        words += " --executor iterative --regions CR,VR,SR --variables met"
         words += " --processor processors.anomaly:AnomalyProcessor"
         place.command("run", fileset, "-d", SAVED / "ht", "-o", folder, *words.split())
     return folder
@@ -405,7 +405,7 @@ _RUN: tuple[tuple[str, str, str, _Check], ...] = (
      lambda place: f"from {_axis(place).edges[0]:g} to {_axis(place).edges[-1]:g}"),
     ("--variations", "--variations b_step,jet_step7", "b_step, jet_step7",
      lambda place: ", ".join(_json(place, "run.json")["variations"])),
-    ("--regions", "--regions CR,SR", "CR, SR", _regions),
+    ("--regions", "--regions CR,VR,SR", "CR, VR, SR", _regions),
     ("--variables", "--variables met", "60 bins of met", lambda place: _variable(place, "met")),
     ("--processor", "--processor processors.anomaly:AnomalyProcessor", "ht",
      lambda place: ", ".join(_json(place, "run.json")["scores"])),

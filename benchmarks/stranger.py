@@ -9,10 +9,10 @@ events made stranger, give an expected significance for each kind of strangeness
 
 True signals are in the last columns, of both samples.
 
-Significance: the SR in six bins of the score, geometric in the share of background, at least ten
-effective events in the last; 14 % on each process and the statistics of the simulation; a synthetic
-signal of 40 events. Differences are to the observables combined, with the standard deviation over
-bootstraps of background and signal together.
+Significance: the SR in six bins of the score, geometric in the share of background, with at least
+ten effective events in the last. Uncertain are each process by 14 % and the simulation by its
+statistics. A synthetic signal has 40 events. Differences are to the observables combined, with the
+standard deviation over bootstraps of background and signal together.
 
     python benchmarks/stranger.py --judge FOLDER --folder stranger \\
         --out benchmarks/results/stranger.md

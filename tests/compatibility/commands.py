@@ -298,7 +298,7 @@ def _said(place: Place) -> str:
 
 _EPOCH = "trained for 1 epochs"
 _TRAINED: tuple[tuple[str, str, str, _Check], ...] = (
-    ("--output", "-o detectors", "9 detectors",
+    ("--output", "-o detectors", "10 detectors",
      lambda place: f"{len(list(_trained(place)[0].iterdir()))} detectors"),
     ("--epochs", "--epochs 1", _EPOCH, _said),
     ("--files", "--files mine=list.txt", _EPOCH, _said),

@@ -133,7 +133,8 @@ class Combination(BaseDetector):
             spread = scores.std(axis=0)
             self.ranks_ = tuple(background_ranks(column) for column in scores.T)
             self.spread_ = np.where(spread > 0, spread, 1.0)
-        label = "Fisher's combination" if self.rule == "fisher" else f"{self.rule.upper()} of ranks"
+        fisher = self.called or "Fisher's combination"
+        label = fisher if self.rule == "fisher" else f"{self.rule.upper()} of ranks"
         self.axis_ = score_axis(self._combined(scores), label=label)
         return self
 

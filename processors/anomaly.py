@@ -87,7 +87,7 @@ class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
         overlaps   {(region, region)}, a set: pairs that share an event
         columns    {dataset: {name: column_accumulator}}, one value per event; the names are
                    source, event, weight, region:<name> and score:<detector>
-        parts      {Part}, a set: the files that were written instead
+        parts      {ScorePart}, a set: the files that were written instead
         normalisation  {dataset: what `tally` gave}
 
     ``postprocess`` scales weights to events where cross-section and luminosity are known; then

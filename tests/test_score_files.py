@@ -19,7 +19,7 @@ from hepmtp.cli.own import write_columns
 from hepmtp.detectors.observables import Observable
 from hepmtp.errors import OptionError, StorageError
 from hepmtp.readers.event_numbers import event_numbers
-from hepmtp.run.score_files import Part, check_target, parts_folder, write_scores
+from hepmtp.run.score_files import ScorePart, check_target, parts_folder, write_scores
 from processors.anomaly import AnomalyProcessor
 
 
@@ -150,7 +150,7 @@ def test_numbers_of_the_experiment(shared: Path, tmp_path: Path) -> None:
 
 
 def test_a_worker_that_sees_another_folder(tmp_path: Path) -> None:
-    part = Part("z", "a.root", 0, 10, "there.parquet")
+    part = ScorePart("z", "a.root", 0, 10, "there.parquet")
     with pytest.raises(StorageError, match="choose a place for --columns that all workers see"):
         write_scores(tmp_path / "s.parquet", tmp_path, {part}, factors={})
 
@@ -174,7 +174,7 @@ def test_data_are_blind_where_it_is_said(tmp_path: Path) -> None:
         "entry": [0, 1, 2], "weight": [1.0, 1.0, 1.0], "region:CR": [True, False, False],
         "region:SR": [False, True, False], "region:all": [True, True, True],
     }  # fmt: skip
-    parts = {Part(name, "f", 0, 3, f"{name}.parquet") for name in ("obs", "tt")}
+    parts = {ScorePart(name, "f", 0, 3, f"{name}.parquet") for name in ("obs", "tt")}
     for part in parts:
         ak.to_parquet(ak.Array(table), tmp_path / part.name)
     target, entries = tmp_path / "s.parquet", {}
@@ -190,7 +190,7 @@ def test_data_are_blind_where_it_is_said(tmp_path: Path) -> None:
 
 def test_names_of_files_that_are_alike(tmp_path: Path) -> None:
     table: dict[str, Any] = {"entry": [1], "weight": [2.0], "score:a b": [3.0], "score:a+b": [4.0]}
-    parts = [Part("x", f"{where}/f.root", 0, 2, f"{where}.parquet") for where in "ab"]
+    parts = [ScorePart("x", f"{where}/f.root", 0, 2, f"{where}.parquet") for where in "ab"]
     for part in parts:
         ak.to_parquet(ak.Array(table), tmp_path / part.name)
     target = write_scores(tmp_path / "s.root", tmp_path, parts, factors={"x": 2.0})

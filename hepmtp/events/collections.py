@@ -29,7 +29,7 @@ from hepmtp.events.particles import (
 from hepmtp.events.ragged import Bools, Floats, Ints, owner, wrap_phi
 from hepmtp.events.record import metadata, role_of
 
-#: The typical (median) pt of particles is in this range [GeV]: it tells MeV and GeV apart.
+#: Range of the median pt of particles [GeV], which tells MeV and GeV apart.
 PLAUSIBLE = (1.0, 5000.0)
 _SCALE = {"GeV": 1.0, "MeV": 1e-3}
 #: Names that a column may have: those of vector, and of layouts that have others.

@@ -33,7 +33,7 @@ PART = "part-"
 Table = dict[str, NDArray[Any]]
 
 
-class Part(NamedTuple):
+class ScorePart(NamedTuple):
     """The scores of one chunk: entries [first, stop) of a file, in a file of the parts' folder."""
 
     dataset: str
@@ -58,7 +58,7 @@ def _entries(found: Mapping[str, Any], n: int) -> tuple[int, int]:
 
 def write_part(
     folder: str, found: Mapping[str, Any], events: ak.Array, table: Mapping[str, NDArray[Any]]
-) -> Part:
+) -> ScorePart:
     """Write the columns of a chunk, on the worker.
 
     Parameters
@@ -86,7 +86,7 @@ def write_part(
             f"a worker cannot write into {folder} ({error.strerror}): choose a place for --columns "
             "that all workers see"
         ) from None
-    return Part(dataset, path, first, stop, place.name)
+    return ScorePart(dataset, path, first, stop, place.name)
 
 
 def check_target(target: str | Path) -> None:
@@ -117,7 +117,7 @@ def parts_folder(target: str | Path | None) -> Iterator[str | None]:
 def write_scores(
     target: str | Path,
     folder: str | Path,
-    parts: Collection[Part],
+    parts: Collection[ScorePart],
     *,
     factors: Mapping[str, float],
     blind: Sequence[str] = (),
@@ -165,7 +165,7 @@ def write_scores(
 
 def _table(
     folder: Path,
-    part: Part,
+    part: ScorePart,
     factors: Mapping[str, float],
     blind: Sequence[str],
     data: Collection[str],
@@ -182,7 +182,7 @@ def _table(
     return table
 
 
-def _write_friends(file: Any, tables: Iterator[tuple[Part, Table]]) -> None:
+def _write_friends(file: Any, tables: Iterator[tuple[ScorePart, Table]]) -> None:
     """A tree for each input file; its parts come one after the other, in the order of entries."""
     trees: dict[tuple[str, str], str] = {}
     at: dict[str, int] = {}

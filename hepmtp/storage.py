@@ -113,6 +113,7 @@ def write(
     )
     (folder / ARRAYS).write_bytes(data)
     head = {"format": FORMAT, "kind": kind, **meta}
+    head.pop("texts", None)  # of a folder that was read
     for name, text in (texts or {}).items():
         (folder / name).write_text(text, encoding="utf-8")
         head.setdefault("texts", {})[name] = hashlib.sha256(text.encode()).hexdigest()

@@ -97,14 +97,26 @@ def new_file(path: str | Path) -> Iterator[Path]:
 
 
 def write(
-    folder: Path, kind: str, meta: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
+    folder: Path,
+    kind: str,
+    meta: Mapping[str, Any],
+    arrays: Mapping[str, NDArray[Any]],
+    texts: Mapping[str, str] | None = None,
 ) -> None:
-    """Write `meta` and `arrays` as one thing of this kind into an existing folder."""
+    """Write `meta` and `arrays` as one thing of this kind into an existing folder.
+
+    `texts`, file name -> what it says, are for readers and lie beside them; they must not change
+    either.
+    """
     data = safetensors.numpy.save(
         {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     )
     (folder / ARRAYS).write_bytes(data)
     head = {"format": FORMAT, "kind": kind, **meta}
+    head.pop("texts", None)  # of a folder that was read
+    for name, text in (texts or {}).items():
+        (folder / name).write_text(text, encoding="utf-8")
+        head.setdefault("texts", {})[name] = hashlib.sha256(text.encode()).hexdigest()
     body = json.dumps(head, indent=1).removesuffix("\n}")
     (folder / META).write_text(body + _SIGNED + _sha256(body, data) + _END, encoding="utf-8")
 
@@ -139,7 +151,8 @@ def read(
     if kind is not None and meta["kind"] != kind:
         raise StorageError(f"{folder} holds a {meta['kind']!r}, expected a {kind!r}")
     body, _, signature = text.rpartition(_SIGNED)
-    if signature != _sha256(body, data) + _END:
+    same = signature == _sha256(body, data) + _END
+    if not same or not _same_texts(folder, meta.get("texts", {})):
         raise StorageError(
             f"{folder} has changed since it was saved (its sha256 differs); copy it again"
         )
@@ -147,6 +160,15 @@ def read(
         return meta, safetensors.numpy.load(data)
     except SafetensorError as error:
         raise StorageError(f"{folder / ARRAYS} is damaged: {error}") from None
+
+
+def _same_texts(folder: Path, texts: Mapping[str, str]) -> bool:
+    """Whether the texts beside what was saved are those that were written."""
+    try:
+        found = {name: (folder / name).read_bytes() for name in texts}
+    except OSError:
+        return False
+    return all(hashlib.sha256(found[name]).hexdigest() == one for name, one in texts.items())
 
 
 def _sha256(body: str, data: bytes) -> str:

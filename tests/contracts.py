@@ -45,7 +45,7 @@ from hepmtp.tokenizers import Tokenizer
 from hepmtp.tokenizers.particles_then_met import ParticleTokenizer
 
 #: What a saved folder may consist of: no pickle.
-PLAIN = {".json", ".safetensors"}
+PLAIN = {".json", ".safetensors", ".md"}
 
 
 def columns(events: ak.Array) -> dict[str, list[object]]:

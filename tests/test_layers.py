@@ -58,6 +58,8 @@ FAMILIES = {
     },
     "models": {"attention"},
     "detectors": {
+        "card",
+        "card_text",
         "event_classifier",
         "event_features_input",
         "event_network",

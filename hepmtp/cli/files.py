@@ -5,6 +5,7 @@ The rule: a file is what its content says, not its name.
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Annotated
 import typer
 from rich.box import SIMPLE
 from rich.console import Console
+from rich.markdown import Markdown
 from rich.table import Table
 from rich.text import Text
 
@@ -119,7 +121,8 @@ def inspect(
     file: Annotated[
         str,
         typer.Argument(
-            help="A file of any kind, or the address of a CSV or ROOT file.", show_default=False
+            help="A file of any kind, the address of a CSV or ROOT file, or a detector's folder.",
+            show_default=False,
         ),
     ],
     reader: ReaderOption = None,
@@ -129,12 +132,16 @@ def inspect(
     """Say what a file is: format, reader, events, processes, multiplicities, units, weights.
 
     Found from what is in the file, not from its name. The first 10 000 events are read, the rest is
-    counted.
+    counted. Of the folder of a detector, its model card is shown: what trained it, where it is
+    valid, how background scores.
 
     Example: `hepmtp inspect ttbarW.csv.gz`
     """
     from hepmtp.readers.inspect_file import inspect as inspect_file, summary, to_json
 
+    if Path(file).is_dir():
+        _show_card(Path(file), as_json)
+        return
     found = inspect_file(file, reader=reader, options=options_of(option))
     if as_json:
         typer.echo(to_json(found))
@@ -145,6 +152,18 @@ def inspect(
     for name, text in summary(found):
         table.add_row(name, Text(text))
     Console(width=None if sys.stdout.isatty() else 120).print(table)
+
+
+def _show_card(folder: Path, as_json: bool) -> None:
+    """Print what the detector in a folder was saved with."""
+    from hepmtp import storage
+    from hepmtp.detectors.card_text import card_text
+
+    meta, _ = storage.read(folder)
+    if as_json:
+        typer.echo(json.dumps({"kind": meta["kind"], "card": meta.get("card")}, indent=1))
+        return
+    Console(width=None if sys.stdout.isatty() else 120).print(Markdown(card_text(meta)))
 
 
 def convert(

@@ -10,13 +10,16 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Any, Protocol, Self, cast, runtime_checkable
 
 import awkward as ak
 import numpy as np
 from hist.axis import Regular
+from numpy.typing import NDArray
 
 from hepmtp import storage
+from hepmtp.detectors.card import MOST_EVENTS, Card, card_from, card_of, say_what_is_far
+from hepmtp.detectors.card_text import CARD, card_text
 from hepmtp.errors import NotFittedError, OptionError, TrainingError, fitted
 from hepmtp.events.entering import as_events
 from hepmtp.events.folds import Fold
@@ -101,10 +104,13 @@ class BaseDetector:
     trained_
         which events it was given to train on; None if nobody knows, as of a detector that was saved
         before this was remembered.
+    card_
+        what it says of its training (:mod:`hepmtp.detectors.card`); None as before.
     """
 
     axis_: Regular | None = None
     trained_: tuple[Trained, ...] | None = None
+    card_: Card | None = None
 
     @property
     def axis(self) -> Regular:
@@ -131,6 +137,41 @@ class BaseDetector:
         raise OptionError(
             f"{type(self).__name__} has one form of score only, found form {form!r}: leave it out"
         )
+
+    def describe(self, training: ak.Array) -> None:
+        """Make the card of a fitted detector from events that trained it, shape (n_events,)."""
+        self.card_ = None
+        detector = cast("Detector", self)
+        some = training[:: len(training) // MOST_EVENTS + 1]
+        ones = [detector.with_score(form) for form in detector.forms] or [detector]
+        self.card_ = card_of(training, {one.name: one.score(some) for one in ones})
+
+    def _entering(self, events: ak.Array) -> ak.Array:
+        """The events, checked, as :func:`hepmtp.events.entering.as_events` gives them.
+
+        What is far from the training is said.
+        """
+        events = as_events(events)
+        if self.card_ is not None:
+            say_what_is_far(cast("Detector", self).name, self.card_, events)
+        return events
+
+    def _write(
+        self, folder: Path, meta: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
+    ) -> None:
+        """Write what a subclass saves into a folder, with the memory of its training and a card."""
+        detector = cast("Detector", self)
+        card = None if self.card_ is None else self.card_._asdict()
+        head = {**meta, "trained": self.trained_, "card": card}
+        about = {"name": detector.name, "description": detector.description}
+        text = card_text(head | about | {"kind": storage.kind_of(self)})
+        storage.write(folder, storage.kind_of(self), head | {"about": about}, arrays, {CARD: text})
+
+    def _recall(self, meta: Mapping[str, Any]) -> None:
+        """Take up the memory that `_write` has saved; one of before it was kept has none."""
+        found = meta.get("trained")
+        self.trained_ = None if found is None else tuple(Trained(*one) for one in found)
+        self.card_ = card_from(meta)
 
 
 def training_events(events: ak.Array, part: Part = "train") -> ak.Array:
@@ -202,12 +243,6 @@ def trained_on(detectors: Iterable[Detector]) -> tuple[Trained, ...] | None:
             return None
         spans += found
     return joined(spans)
-
-
-def trained_from(meta: Mapping[str, Any]) -> tuple[Trained, ...] | None:
-    """What a saved detector remembers; one of before this was kept remembers nothing."""
-    found = meta.get("trained")
-    return None if found is None else tuple(Trained(*one) for one in found)
 
 
 def score_axis(values: Floats, *, label: str, bins: int = 200) -> Regular:

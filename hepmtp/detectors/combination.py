@@ -24,7 +24,6 @@ from hepmtp.detectors import (
     load_detector,
     plain_axis,
     score_axis,
-    trained_from,
     trained_on,
     training_events,
 )
@@ -136,6 +135,7 @@ class Combination(BaseDetector):
         fisher = self.called or "Fisher's combination"
         label = fisher if self.rule == "fisher" else f"{self.rule.upper()} of ranks"
         self.axis_ = score_axis(self._combined(scores), label=label)
+        self.describe(training)
         return self
 
     def in_fold(self, fold: Fold) -> Self:
@@ -153,7 +153,6 @@ class Combination(BaseDetector):
             "called": self.called,
             "members": len(self.members),
             "axis": plain_axis(self.axis),
-            "trained": self.trained_,
         }
         if self.rule == "fisher":
             tails = fitted(self.tails_, self).arrays()
@@ -162,7 +161,7 @@ class Combination(BaseDetector):
             arrays = {f"ranks.{i}": ranks for i, ranks in enumerate(self.ranks_)}
             arrays["spread"] = fitted(self.spread_, self)
         with storage.new_folder(path) as folder:
-            storage.write(folder, storage.kind_of(self), meta, arrays)
+            self._write(folder, meta, arrays)
             for i, member in enumerate(self.members):
                 member.save(folder / f"member{i}")
 
@@ -184,7 +183,7 @@ class Combination(BaseDetector):
             combination.ranks_ = tuple(arrays[f"ranks.{i}"] for i in range(len(members)))
             combination.spread_ = arrays["spread"]
         combination.axis_ = axis_from(meta["axis"])
-        combination.trained_ = trained_from(meta)
+        combination._recall(meta)
         return combination
 
     def _scores(self, events: ak.Array) -> Floats:

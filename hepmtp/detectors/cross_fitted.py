@@ -155,7 +155,7 @@ class CrossFitted(BaseDetector):
         """The same trainings with another form of the score."""
         other = type(self)(self.detector.with_score(form), self.folds)
         other.members_ = tuple(one.with_score(form) for one in self.members_)
-        for name in ("seen_", "scales_", "axes_", "trained_"):
+        for name in ("seen_", "scales_", "axes_", "trained_", "card_"):
             setattr(other, name, getattr(self, name))
         return other
 
@@ -225,7 +225,7 @@ class CrossFitted(BaseDetector):
                 member.save(place)
             digests = [storage.digest(place) for place in places]
             meta = {"members": digests, "seen": self.seen_, "axes": axes}
-            storage.write(folder, storage.kind_of(self), meta, self.scales_)
+            self._write(folder, meta, self.scales_)
         # as they were saved: worker processes open them where they are now
         opened = tuple(load_detector(place) for place in _places(path, self.folds))
         if self.detector is self.members_[0]:
@@ -241,6 +241,7 @@ class CrossFitted(BaseDetector):
         if [storage.digest(place) for place in places] != meta["members"]:
             raise StorageError(f"{path} has changed since it was saved: a member is another one")
         detector = cls(members[0], len(members))
+        detector._recall(meta)
         detector.members_, detector.trained_, detector.scales_ = members, (), arrays
         detector.seen_ = tuple(tuple(Trained(*span) for span in one) for one in meta["seen"])
         detector.axes_ = {name: axis_from(plain) for name, plain in meta["axes"].items()}
@@ -290,6 +291,7 @@ class CrossFitted(BaseDetector):
             if ones[0].name not in self.scales_:
                 self.scales_[ones[0].name] = scales = fold_scales(ones, events)
                 self.axes_[ones[0].name] = joint_axis([one.axis for one in ones], scales)
+        self.describe(events)
 
 
 def checkpoint_of(folder: str | Path, fold: Fold) -> Path:

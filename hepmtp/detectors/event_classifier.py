@@ -18,11 +18,9 @@ from hepmtp.detectors import (
     axis_from,
     plain_axis,
     score_axis,
-    trained_from,
     training_events,
 )
 from hepmtp.errors import fitted
-from hepmtp.events.entering import as_events
 from hepmtp.events.ragged import Floats
 from hepmtp.events.split import trained_by
 from hepmtp.models.classifier import (
@@ -87,13 +85,14 @@ class ClassifierDetector(BaseDetector, ABC):
         self.history_ = train_classifier(model, *sets, options=self.training, **watch)
         self.model_ = model
         self.axis_ = score_axis(self.score(training), label=self.label)
+        self.describe(training)
         return self
 
     def score(self, events: ak.Array) -> Floats:
         """Logit of the class that is not background of each event, shape (n_events,)."""
         model = self.fitted_model
         with torch_threads(self.training.threads):
-            return model.logits(inputs_of(as_events(events)))
+            return model.logits(inputs_of(self._entering(events)))
 
     def save(self, path: str | Path) -> None:
         """Write classifier, axis and training curve to a folder, but no events."""
@@ -103,10 +102,9 @@ class ClassifierDetector(BaseDetector, ABC):
             "training": asdict(self.training),
             "history": self.history_,
             "axis": plain_axis(self.axis),
-            "trained": self.trained_,
         }
         with storage.new_folder(path) as folder:
-            storage.write(folder, storage.kind_of(self), meta, self.fitted_model.arrays())
+            self._write(folder, meta, self.fitted_model.arrays())
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -117,5 +115,5 @@ class ClassifierDetector(BaseDetector, ABC):
         detector = cls(model=options, training=training, name=meta["name"])
         detector.model_ = EventClassifier.from_arrays(options, arrays)
         detector.history_, detector.axis_ = meta["history"], axis_from(meta["axis"])
-        detector.trained_ = trained_from(meta)
+        detector._recall(meta)
         return detector

@@ -20,11 +20,9 @@ from hepmtp.detectors import (
     axis_from,
     plain_axis,
     score_axis,
-    trained_from,
     training_events,
 )
 from hepmtp.errors import OptionError, StorageError
-from hepmtp.events.entering import as_events
 from hepmtp.events.observables import EVENT_FEATURES
 from hepmtp.events.ragged import Floats
 from hepmtp.events.split import trained_by
@@ -94,26 +92,27 @@ class EventFeatureDetector(BaseDetector, ABC):
 
     def fit(self, events: ak.Array) -> Self:
         """Fit on background events; only their train and validation parts are used."""
-        training = chosen_features(training_events(events), self.features)
+        chosen = training_events(events)
+        training = chosen_features(chosen, self.features)
         self.trained_ = trained_by(events)
         self._fit(training, events)
         self.axis_ = score_axis(self._score(training), label=self.label)
+        self.describe(chosen)
         return self
 
     def score(self, events: ak.Array) -> Floats:
         """Score of each event, shape (n_events,)."""
         _ = self.axis  # before the features, which cost time
-        return self._score(chosen_features(as_events(events), self.features))
+        return self._score(chosen_features(self._entering(events), self.features))
 
     def save(self, path: str | Path) -> None:
         """Write options, axis and what was fitted to a folder."""
         meta = {
             "options": self._options(),
             "axis": plain_axis(self.axis),
-            "trained": self.trained_,
         }
         with storage.new_folder(path) as folder:
-            storage.write(folder, storage.kind_of(self), meta, self._arrays())
+            self._write(folder, meta, self._arrays())
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -130,7 +129,8 @@ class EventFeatureDetector(BaseDetector, ABC):
             raise StorageError(
                 f"{path}: what was saved does not fit the options ({error}); save it again"
             ) from None
-        detector.axis_, detector.trained_ = axis_from(meta["axis"]), trained_from(meta)
+        detector.axis_ = axis_from(meta["axis"])
+        detector._recall(meta)
         return detector
 
     def _options(self) -> dict[str, Any]:

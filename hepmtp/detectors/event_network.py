@@ -142,10 +142,12 @@ class NetworkDetector(EventFeatureDetector, ABC):
 
         `watch` is that of :class:`hepmtp.training.loop.Watch`.
         """
-        training = chosen_features(training_events(events), self.features)
+        chosen = training_events(events)
+        training = chosen_features(chosen, self.features)
         self.trained_ = trained_by(events)
         self._fit(training, events, **watch)
         self.axis_ = score_axis(self._score(training), label=self.label)
+        self.describe(chosen)
         return self
 
     def _fit(self, training: Floats, events: ak.Array, **watch: Any) -> None:

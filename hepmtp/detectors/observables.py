@@ -20,11 +20,9 @@ from hepmtp.detectors import (
     axis_from,
     plain_axis,
     score_axis,
-    trained_from,
     training_events,
 )
 from hepmtp.errors import OptionError
-from hepmtp.events.entering import as_events
 from hepmtp.events.observables import ht, n_b, n_jets
 from hepmtp.events.ragged import Floats, Ints
 from hepmtp.events.split import trained_by
@@ -91,28 +89,32 @@ class Observable(BaseDetector):
     def fit(self, events: ak.Array) -> Self:
         """Set the range of the axis; what counts gets one bin a number."""
         definition = OBSERVABLES[self.name]
-        values, self.trained_ = self.score(training_events(events)), trained_by(events)
+        training, self.trained_ = training_events(events), trained_by(events)
+        values = self.score(training)
         if definition.counts:
             top = int(values.max()) + 10
             self.axis_ = Regular(top + 1, -0.5, top + 0.5, name="score", label=definition.label)
         else:
             self.axis_ = score_axis(values, label=definition.label)
+        self.describe(training)
         return self
 
     def score(self, events: ak.Array) -> Floats:
         """The observable, shape (n_events,)."""
-        return np.asarray(OBSERVABLES[self.name].function(as_events(events)), dtype=np.float64)
+        events = self._entering(events)
+        return np.asarray(OBSERVABLES[self.name].function(events), dtype=np.float64)
 
     def save(self, path: str | Path) -> None:
         """Write name and axis to a folder."""
-        meta = {"name": self.name, "axis": plain_axis(self.axis), "trained": self.trained_}
+        meta = {"name": self.name, "axis": plain_axis(self.axis)}
         with storage.new_folder(path) as folder:
-            storage.write(folder, storage.kind_of(self), meta, {})
+            self._write(folder, meta, {})
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
         """Read what `save` wrote."""
         meta, _ = storage.read(path, storage.kind_of(cls))
         observable = cls(meta["name"])
-        observable.axis_, observable.trained_ = axis_from(meta["axis"]), trained_from(meta)
+        observable.axis_ = axis_from(meta["axis"])
+        observable._recall(meta)
         return observable

@@ -26,13 +26,11 @@ from hepmtp.detectors import (
     axis_from,
     plain_axis,
     score_axis,
-    trained_from,
     training_events,
 )
 from hepmtp.detectors.event_features_input import CHUNK
 from hepmtp.detectors.event_network import NetworkTraining
 from hepmtp.errors import OptionError, StorageError, fitted
-from hepmtp.events.entering import as_events
 from hepmtp.events.kinematics import KINEMATICS, kinematics
 from hepmtp.events.ragged import Floats, Ints
 from hepmtp.events.split import trained_by
@@ -163,12 +161,13 @@ class StrangerDetector(BaseDetector):
         self.history_ = train(task, options, schedule=warm_up_cosine, betas=(0.9, 0.999), **watch)
         self.network_, self.tails_ = network, tails
         self.axis_ = score_axis(self.score(training), label="logit of stranger")
+        self.describe(training)
         return self
 
     def score(self, events: ak.Array) -> Floats:
         """Mean logit of "made stranger" of each event, shape (n_events,)."""
         network, tails = fitted(self.network_, self), fitted(self.tails_, self)
-        x = torch.as_tensor(tails.surprises(kinematics(as_events(events))))
+        x = torch.as_tensor(tails.surprises(kinematics(self._entering(events))))
         with torch.no_grad(), torch_threads(1):
             parts = [network(part).mean(dim=0) for part in torch.split(x, CHUNK)] if len(x) else []
         return torch.cat([*parts, torch.zeros(0, dtype=torch.float64)]).numpy()
@@ -185,7 +184,6 @@ class StrangerDetector(BaseDetector):
             },
             "history": self.history_,
             "axis": plain_axis(self.axis),
-            "trained": self.trained_,
         }
         arrays: dict[str, Any] = {
             f"network.{name}": value.numpy(force=True)
@@ -193,7 +191,7 @@ class StrangerDetector(BaseDetector):
         }
         arrays |= {f"tails.{name}": one for name, one in fitted(self.tails_, self).arrays().items()}
         with storage.new_folder(path) as folder:
-            storage.write(folder, storage.kind_of(self), meta, arrays)
+            self._write(folder, meta, arrays)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -217,7 +215,8 @@ class StrangerDetector(BaseDetector):
             ) from None
         detector.network_, detector.history_ = network.eval(), meta["history"]
         detector.tails_ = TailCombination.from_arrays(parts["tails"])
-        detector.axis_, detector.trained_ = axis_from(meta["axis"]), trained_from(meta)
+        detector.axis_ = axis_from(meta["axis"])
+        detector._recall(meta)
         return detector
 
 

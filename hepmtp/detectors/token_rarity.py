@@ -19,11 +19,9 @@ from hepmtp.detectors import (
     axis_from,
     plain_axis,
     score_axis,
-    trained_from,
     training_events,
 )
 from hepmtp.errors import NotFittedError, check_protocol, fitted
-from hepmtp.events.entering import as_events
 from hepmtp.events.ragged import Floats
 from hepmtp.events.split import trained_by
 from hepmtp.tokenizers import Tokenizer, load_tokenizer
@@ -75,20 +73,21 @@ class TokenRarity(BaseDetector):
         counts = np.bincount(tokens.values, minlength=self.tokenizer.vocab_size) + 0.5
         self.rarity_ = -np.log(counts / counts.sum())
         self.axis_ = score_axis(self.score(training), label="mean token rarity")
+        self.describe(training)
         return self
 
     def score(self, events: ak.Array) -> Floats:
         """Mean rarity of each event's tokens, shape (n_events,)."""
-        rarity, tokens = fitted(self.rarity_, self), self.tokenizer.encode(as_events(events))
+        rarity, tokens = fitted(self.rarity_, self), self.tokenizer.encode(self._entering(events))
         total = np.bincount(tokens.owner, rarity[tokens.values], minlength=len(tokens))
         return np.asarray(total / np.maximum(tokens.counts, 1))
 
     def save(self, path: str | Path) -> None:
         """Write rarities, axis and tokenizer to a folder."""
-        meta = {"name": self.name, "axis": plain_axis(self.axis), "trained": self.trained_}
+        meta = {"name": self.name, "axis": plain_axis(self.axis)}
         arrays = {"rarity": fitted(self.rarity_, self)}
         with storage.new_folder(path) as folder:
-            storage.write(folder, storage.kind_of(self), meta, arrays)
+            self._write(folder, meta, arrays)
             self.tokenizer.save(folder / "tokenizer")
 
     @classmethod
@@ -97,5 +96,5 @@ class TokenRarity(BaseDetector):
         meta, arrays = storage.read(path, storage.kind_of(cls))
         detector = cls(load_tokenizer(Path(path) / "tokenizer"), name=meta["name"])
         detector.rarity_, detector.axis_ = arrays["rarity"], axis_from(meta["axis"])
-        detector.trained_ = trained_from(meta)
+        detector._recall(meta)
         return detector

@@ -26,6 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hepmtp.errors import EventError
 from hepmtp.events.particles import CONSTITUENT_TYPES, PARTICLE_TYPES
+from hepmtp.events.source import names_of_files
 
 Role = Literal["background", "signal", "data"]
 
@@ -200,7 +201,8 @@ def metadata(events: ak.Array) -> dict[str, Any]:
 def concatenate(parts: Iterable[ak.Array]) -> ak.Array:
     """Events one after the other.
 
-    Dataset names are joined with ``+``; the role stays if all parts share it.
+    Dataset names are joined with ``+``; the role stays if all parts share it. Of several names,
+    ``datasets`` in the metadata says which source has which.
     """
     parts = list(parts)
     if not parts:
@@ -210,6 +212,9 @@ def concatenate(parts: Iterable[ak.Array]) -> ak.Array:
     shared = {key: {one.get(key) for one in found} for key in ("role", "sideband", "fold")}
     kept = {key: values.pop() for key, values in shared.items() if len(values) == 1}
     fields = {"dataset": "+".join(names), **kept}
+    fields["datasets"] = (
+        names_of_files(parts, found) if len(names) > 1 else found[0].get("datasets")
+    )
     return with_fields(
         ak.concatenate(parts), {key: value for key, value in fields.items() if value is not None}
     )

@@ -17,10 +17,13 @@ import functools
 import hashlib
 import os
 import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
+import awkward as ak
 import fsspec
+import numpy as np
 
 from hepmtp.errors import EventError, NetworkError
 from hepmtp.events.packing import ERRORS, packing_of, unpacked
@@ -135,6 +138,22 @@ def _number_as_python(found: re.Match[bytes]) -> bytes:
         return repr(float(found[0])).encode()
     except ValueError:
         return found[0]
+
+
+def names_of_files(
+    parts: Iterable[ak.Array], found: Iterable[Mapping[str, Any]]
+) -> dict[str, str] | None:
+    """Name of the data set of each file, its source as text; not of files of several data sets.
+
+    `found` is the metadata of each part.
+    """
+    names: dict[str, set[str]] = {}
+    for part, one in zip(parts, found, strict=True):
+        sources = np.unique(ak.to_numpy(part.source)).tolist()
+        alone = {str(source): str(one.get("dataset", "")) for source in sources}
+        for source, name in (one.get("datasets") or alone).items():
+            names.setdefault(source, set()).add(name)
+    return {one: name.pop() for one, name in names.items() if len(name) == 1} or None
 
 
 def former_id(name: str) -> int:

@@ -18,7 +18,7 @@ import numpy as np
 
 from hepmtp.datasets.files import fileset
 from hepmtp.datasets.manifest import Dataset
-from hepmtp.detectors import Detector, training_events
+from hepmtp.detectors import BaseDetector, Detector, training_events
 from hepmtp.detectors.calibrated.detector import Calibrated
 from hepmtp.detectors.calibrated.quantile import FEWEST
 from hepmtp.detectors.cross_fitted import CrossFitted, checkpoint_of
@@ -125,7 +125,9 @@ def train_detectors(
         same = {name: getattr(detector.training, name) for name in ("seed", "threads", "device")}
         stranger = StrangerDetector(training=StrangerTraining(**same))
     if not left_out:
-        return _trained(detector, stranger, sample, tokens, mixture, checkpoint, progress)
+        known = origin(datasets)
+        trained = _trained(detector, stranger, sample, tokens, mixture, checkpoint, progress)
+        return [_of_known_origin(one, known) for one in trained]
     trainings = [
         _trained(
             copy.deepcopy(detector),
@@ -138,8 +140,10 @@ def train_detectors(
         )
         for fold in left_out
     ]
+    known = origin(datasets)
     # one that a training had too few events for, the last, is then left out of all
-    return [CrossFitted.of(members, sample) for members in zip(*trainings, strict=False)]
+    crossed = [CrossFitted.of(members, sample) for members in zip(*trainings, strict=False)]
+    return [_of_known_origin(one, known) for one in crossed]
 
 
 def _trained(
@@ -160,6 +164,16 @@ def _trained(
     training, validation = training_tokens(output)
     detector.fit_tokens(training, validation, checkpoint=checkpoint, progress=progress)
     detector.trained_ = joined(output["trained"]) if "trained" in output else None
+    detector.describe(training_events(sample))
+    if (card := detector.card_) is not None:  # it has learned from all events, not from a sample
+        counts = {name: one["train"] for name, one in output.get("cutflow", {}).items()}
+        detector.card_ = card.with_origin(
+            {
+                name: {"events": n, "weight": None}
+                for name, n in counts.items()
+                if n != card.processes.get(name, {}).get("events")
+            }
+        )
     mixed = mixture()
     default = anomaly_score(detector, stranger.fit(mixed)).fit(mixed)
     plain: list[Detector] = [
@@ -169,6 +183,28 @@ def _trained(
     ]
     fits = [one.fit(sample) for one in plain]
     return [default, detector, *fits, *calibrated(default, mixed)]
+
+
+def origin(datasets: Sequence[Dataset]) -> dict[str, dict[str, Any]]:
+    """What a card says of data sets: role, DOI, licence and digests of the files, where known."""
+    found = {
+        one.name: {
+            "role": one.role,
+            "doi": one.doi,
+            "licence": one.licence,
+            "sha256": [digest for digest in one.sha256 if digest],
+        }
+        for one in datasets
+    }
+    return {
+        name: {key: value for key, value in one.items() if value} for name, one in found.items()
+    }
+
+
+def _of_known_origin(detector: Detector, known: Mapping[str, Mapping[str, Any]]) -> Detector:
+    if isinstance(detector, BaseDetector) and detector.card_ is not None:
+        detector.card_ = detector.card_.with_origin(known)
+    return detector
 
 
 def calibrated(detector: Detector, events: ak.Array) -> list[Detector]:

@@ -147,6 +147,14 @@ def _(place: Place) -> str:
 
 _says("inspect", "FILE", "tt.csv", "3 events", in_output="events 3 ")
 _refused("inspect", "FILE", "gone.csv", "does not exist")
+
+
+@commands(_subject("inspect", "FILE"), "`hepmtp inspect detectors/ht`", works="its model card")
+def _(place: Place) -> str:
+    assert "It has no card" in place.command("inspect", SAVED / "ht")
+    return "its model card"
+
+
 _says("inspect", "--reader", "tt.csv --reader hepmtp:DarkMachinesCSV", "the reader is named",
       in_output="reader hepmtp:DarkMachinesCSV")  # fmt: skip
 _refused("inspect", "--reader", "tt.csv --reader hepmtp:Nothing", "cannot be made")

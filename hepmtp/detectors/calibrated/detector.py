@@ -23,7 +23,6 @@ from hepmtp.detectors import (
     is_fitted,
     load_detector,
     plain_axis,
-    trained_from,
     trained_on,
     training_events,
 )
@@ -36,7 +35,6 @@ from hepmtp.detectors.calibrated.quantile import (
     conditions,
 )
 from hepmtp.errors import OptionError, check_protocol, fitted
-from hepmtp.events.entering import as_events
 from hepmtp.events.folds import Fold, hashed, uniform
 from hepmtp.events.ragged import Floats, Ints
 from hepmtp.events.split import joined, trained_by
@@ -160,6 +158,7 @@ class Calibrated(BaseDetector):
         self.fits_ = tuple(ConditionalTail.fit(y, columns, one) for one in samples)
         label = rf"$-\log_{{10}}\,p$ of {self.detector.axis.label} given jets, b, $H_T$, leptons"
         self.axis_ = Regular(BINS, 0.0, END, name="score", label=label)
+        self.describe(training)
         return self
 
     def in_fold(self, fold: Fold) -> Self:
@@ -181,7 +180,6 @@ class Calibrated(BaseDetector):
             "most_events": self.most_events,
             "seed": self.seed,
             "axis": plain_axis(self.axis),
-            "trained": self.trained_,
         }
         normal = fitted(self.normal_, self)
         arrays = {"range": fitted(self.range_, self)}
@@ -189,7 +187,7 @@ class Calibrated(BaseDetector):
         for i, one in enumerate(self.fits_):
             arrays |= {f"{i}.{key}": value for key, value in one.arrays().items()}
         with storage.new_folder(path) as folder:
-            storage.write(folder, storage.kind_of(self), meta, arrays)
+            self._write(folder, meta, arrays)
             self.detector.save(folder / "detector")
 
     @classmethod
@@ -206,13 +204,14 @@ class Calibrated(BaseDetector):
             if number.isdecimal():
                 parts[int(number)][key] = value
         found.fits_ = tuple(map(ConditionalTail.from_arrays, parts))
-        found.axis_, found.trained_ = axis_from(meta["axis"]), trained_from(meta)
+        found.axis_ = axis_from(meta["axis"])
+        found._recall(meta)
         return found
 
     def _scores(self, events: ak.Array, fits: tuple[ConditionalTail, ...]) -> Floats:
         """-log10 of the share by each of these fits, shape (n_fits, n_events)."""
         normal, limits = fitted(self.normal_, self), fitted(self.range_, self)
-        events = as_events(events)
+        events = self._entering(events)
         y = normal(self.detector.score(events))
         columns = basis(np.clip(conditions(events), *limits))
         found = [one(y, columns) for one in fits]

@@ -23,7 +23,6 @@ from hepmtp.detectors import (
     axis_from,
     plain_axis,
     score_axis,
-    trained_from,
     training_events,
 )
 from hepmtp.detectors.masked_token.forms import (
@@ -36,7 +35,6 @@ from hepmtp.detectors.masked_token.forms import (
 )
 from hepmtp.detectors.masked_token.surprise import Surprises, surprises
 from hepmtp.errors import OptionError, StorageError, check_protocol, fitted
-from hepmtp.events.entering import as_events
 from hepmtp.events.particles import B_JET, JET, PARTICLE_TYPES
 from hepmtp.events.ragged import Floats
 from hepmtp.events.split import trained_by
@@ -146,7 +144,7 @@ class MaskedTokenDetector(BaseDetector):
         """
         _check_form(form, self.forms)
         other = type(self)(self.tokenizer, self.model, self.training, form, self.tail_events)
-        for name in ("history_", "model_", "trained_", "_state", "_saved"):
+        for name in ("history_", "model_", "trained_", "card_", "_state", "_saved"):
             setattr(other, name, getattr(self, name))
         return other
 
@@ -161,6 +159,7 @@ class MaskedTokenDetector(BaseDetector):
         tokens = [self.tokenizer.encode(part) for part in (training, validation)]
         self.fit_tokens(*tokens, **watch)
         self.trained_ = trained_by(events)
+        self.describe(training)
         return self
 
     def fit_tokens(
@@ -169,9 +168,9 @@ class MaskedTokenDetector(BaseDetector):
         """As `fit`, for tokens of the fitted tokenizer.
 
         :class:`processors.corpus.CorpusProcessor` gives such. Which events they are of is not
-        known here: whoever knows sets ``trained_``.
+        known here: whoever knows sets ``trained_``, and describes them (``describe``).
         """
-        self.trained_ = None
+        self.trained_ = self.card_ = None
         model = self._new_model()
         forms = forms_of(_heads(model))
         _check_form(self.form, forms)
@@ -194,12 +193,12 @@ class MaskedTokenDetector(BaseDetector):
     def score(self, events: ak.Array) -> Floats:
         """Score of each event, shape (n_events,)."""
         self._fitted()
-        return self._form(self._sums(self.tokenizer.encode(as_events(events))), self.form)
+        return self._form(self._sums(self.tokenizer.encode(self._entering(events))), self.form)
 
     def parts(self, events: ak.Array) -> Floats:
         """What a form that is joined is made of, (n_events, n_parts), or else its one score."""
         self._fitted()
-        forms = self._sums(self.tokenizer.encode(as_events(events)))
+        forms = self._sums(self.tokenizer.encode(self._entering(events)))
         if self.form not in JOINED:
             return forms[self.form][:, None]
         return questions(forms, _heads(self.fitted_model), self.form)
@@ -227,7 +226,6 @@ class MaskedTokenDetector(BaseDetector):
             "tail_events": self.tail_events,
             "history": self.history_,
             "axes": state.axes,
-            "trained": self.trained_,
         }
         arrays = {
             f"model.{key}": value.numpy(force=True)
@@ -236,7 +234,7 @@ class MaskedTokenDetector(BaseDetector):
         for form, tails in state.tails.items():
             arrays |= {f"{_PREFIX[form]}{key}": value for key, value in tails.arrays().items()}
         with storage.new_folder(path) as folder:
-            storage.write(folder, storage.kind_of(self), meta, arrays)
+            self._write(folder, meta, arrays)
             self.tokenizer.save(folder / "tokenizer")
         self._saved = (str(Path(path).resolve()), storage.digest(path))
 
@@ -269,7 +267,7 @@ class MaskedTokenDetector(BaseDetector):
         last = _last_of(_content(weights, storage.digest(Path(path) / "tokenizer")))
         detector._state = _State(tails, meta["axes"], last)
         detector.model_, detector.history_ = model.eval(), meta["history"]
-        detector.trained_ = trained_from(meta)
+        detector._recall(meta)
         detector._saved = (str(Path(path).resolve()), digest)
         return detector
 

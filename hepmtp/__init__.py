@@ -31,6 +31,10 @@ if TYPE_CHECKING:  # the same names as in _HOMES, for type checkers and editors
     from hepmtp.detectors.isolation_forest import IsolationForest as IsolationForest
     from hepmtp.detectors.masked_token.detector import MaskedTokenDetector as MaskedTokenDetector
     from hepmtp.detectors.observables import Observable as Observable
+    from hepmtp.detectors.stranger import (
+        StrangerDetector as StrangerDetector,
+        StrangerTraining as StrangerTraining,
+    )
     from hepmtp.detectors.supervised import SupervisedDetector as SupervisedDetector
     from hepmtp.detectors.token_rarity import TokenRarity as TokenRarity
     from hepmtp.detectors.vae import VAE as VAE
@@ -47,9 +51,11 @@ if TYPE_CHECKING:  # the same names as in _HOMES, for type checkers and editors
     )
     from hepmtp.events.regions import REGIONS as REGIONS, Region as Region
     from hepmtp.events.split import split_of as split_of
+    from hepmtp.events.stranger import make_stranger as make_stranger
     from hepmtp.events.tokens import TokenBatch as TokenBatch
     from hepmtp.events.variables import Variable as Variable
     from hepmtp.models.classifier import ClassifierOptions as ClassifierOptions
+    from hepmtp.models.marginal import MarginalOptions as MarginalOptions
     from hepmtp.models.masked import ModelOptions as ModelOptions
     from hepmtp.readers.darkmachines.reader import DarkMachinesCSV as DarkMachinesCSV
     from hepmtp.readers.delphes import Delphes as Delphes
@@ -68,6 +74,10 @@ if TYPE_CHECKING:  # the same names as in _HOMES, for type checkers and editors
     from hepmtp.report.run_fit import fit_run as fit_run
     from hepmtp.report.run_workspace import open_run as open_run, workspace as workspace
     from hepmtp.run.executors import make_executor as make_executor
+    from hepmtp.run.rivals import (
+        anomaly_score as anomaly_score,
+        plain_observables as plain_observables,
+    )
     from hepmtp.run.runner import HepRunner as HepRunner
     from hepmtp.statistics.comparison import compare as compare
     from hepmtp.statistics.histograms import rebin as rebin

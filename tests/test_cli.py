@@ -177,7 +177,7 @@ def test_convert_stops_at_a_bad_line_unless_told_to_skip_it(
 
 
 def test_train_writes_every_detector(detectors: Path) -> None:
-    names = {"anomaly", "anomaly_calibrated", "masked_token", "token_rarity"}
+    names = {"anomaly", "masked_token", "masked_token_calibrated", "token_rarity"}
     names |= {"multiplicity", "n_jets", "n_b", "ht", "met", "observables"}
     assert {folder.name for folder in detectors.iterdir()} == names
     assert all(load_detector(detectors / name).name == name for name in names)
@@ -370,7 +370,7 @@ def test_compare_prints_and_writes_what_passes(
 def test_compare_names_what_is_unknown(
     results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert "no score 'mass'; it has anomaly, anomaly_calibrated, ht" in fails(
+    assert "no score 'mass'; it has anomaly, ht, masked_token" in fails(
         capsys, "compare", results, "--detector", "mass"
     )
     assert "no region XX; it has CR" in fails(capsys, "compare", results, "--regions", "SR", "XX")

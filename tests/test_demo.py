@@ -30,8 +30,8 @@ from hepmtp.storage import META
 
 DETECTORS = {
     "anomaly",
-    "anomaly_calibrated",
     "masked_token",
+    "masked_token_calibrated",
     "token_rarity",
     *OBSERVABLES,
     "observables",

@@ -77,7 +77,7 @@ def test_training_through_the_runner_is_training_on_the_events(datasets: Any, ev
         "ht",
         "met",
     ]
-    names += ["observables", "anomaly_calibrated"]
+    names += ["observables", "masked_token_calibrated"]
     assert [one.name for one in detectors] == names
     np.testing.assert_array_equal(detectors[1].score(events), tiny().fit(events).score(events))
     assert detectors[2].tokenizer is detectors[1].tokenizer  # type: ignore[attr-defined]

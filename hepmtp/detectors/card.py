@@ -50,31 +50,16 @@ KINDS = {
 
 
 class Card(NamedTuple):
-    """What a detector says of its training, as plain data.
+    """What a detector says of its training, as plain data."""
 
-    Attributes
-    ----------
-    processes
-        name of each data set -> its training events, their sum of weights, and what else is known:
-        role, DOI, licence, digests of its files.
-    events
-        number of training events that the rest was counted on.
-    seen
-        quantity -> its quantiles at `LEVELS`; GeV.
-    having
-        particle type -> share of the events that have one.
-    scores
-        name of each form of the score -> its quantiles at `SCORE_LEVELS`.
-    software
-        versions.
-    """
-
+    #: Name of each data set -> its training events, their sum of weights, and what else is known:
+    #: role, DOI, licence, digests of its files.
     processes: dict[str, dict[str, Any]]
-    events: int
-    seen: dict[str, list[float]]
-    having: dict[str, float]
-    scores: dict[str, list[float]]
-    software: dict[str, str]
+    events: int  #: number of training events that the rest was counted on
+    seen: dict[str, list[float]]  #: quantity -> its quantiles at `LEVELS`; GeV
+    having: dict[str, float]  #: particle type -> share of the events that have one
+    scores: dict[str, list[float]]  #: name of each form of the score -> quantiles, `SCORE_LEVELS`
+    software: dict[str, str]  #: versions
 
     def with_origin(self, known: Mapping[str, Mapping[str, Any]]) -> Self:
         """The card with what else is known of its data sets, and of others that trained, too."""

@@ -63,8 +63,8 @@ def train_detectors(
     """Train the masked-token detector and the default score, and fit what they are compared with.
 
     The default score, `hepmtp.run.rivals.anomaly_score`, comes first, and the masked-token detector
-    next. Then come token rarity, the plain observables and their combination, and the calibrated
-    default score; all of them cross-fitted if there are folds. Too few events for a calibration are
+    next. Then come token rarity, the plain observables and their combination, and the
+    calibrated masked-token score; all of them cross-fitted if there are folds. Too few events for a calibration are
     said, and there is none.
 
     Parameters
@@ -182,7 +182,7 @@ def _trained(
         plain_observables(),
     ]
     fits = [one.fit(sample) for one in plain]
-    return [default, detector, *fits, *calibrated(default, mixed)]
+    return [default, detector, *fits, *calibrated(detector, mixed)]
 
 
 def origin(datasets: Sequence[Dataset]) -> dict[str, dict[str, Any]]:

@@ -642,11 +642,11 @@ _refused("export", "DETECTOR", "gone", "gone")
 
 @commands(
     _subject("export", "DETECTOR"),
-    "`hepmtp export detectors/anomaly_calibrated`",
+    "`hepmtp export detectors/masked_token_calibrated`",
     refused="is calibrated by jets",
 )
 def _(place: Place) -> None:
-    _exported(place, "anomaly_calibrated")
+    _exported(place, "masked_token_calibrated")
 
 
 @commands(

@@ -63,9 +63,9 @@ def train_detectors(
     """Train the masked-token detector and the default score, and fit what they are compared with.
 
     The default score, `hepmtp.run.rivals.anomaly_score`, comes first, and the masked-token detector
-    next. Then come token rarity, the plain observables and their combination, and the
-    calibrated masked-token score; all of them cross-fitted if there are folds. Too few events for a calibration are
-    said, and there is none.
+    next. Then come token rarity, the plain observables and their combination, and the calibrated
+    masked-token score; all of them cross-fitted if there are folds. Too few events for a
+    calibration are said, and there is none.
 
     Parameters
     ----------

@@ -240,6 +240,7 @@ def test_shifted_jets_are_the_same_events() -> None:
         ({"unit": "TeV"}, r"unit is 'TeV', expected 'GeV' or 'MeV'"),
         ({"unit": "MeV"}, r"typical pt is 0\.03 GeV if the unit is MeV: that looks like GeV"),
         ({"b_tag": "btag"}, r"jets has no field 'btag' \(found: pt, eta, phi, mass, tag\)"),
+        ({"b_tag": "tag"}, r"b_tag='tag' of jets is no flag but a discriminator: give its working"),
         ({"b_tag": ak.Array([[0.2, 0.9], []])}, r"b_tag has values of type float64, expected bool"),
         ({"b_tag": ak.Array([[True], []])}, r"b_tag: not one value for each of jets"),
         ({"jets": None}, r"b_tag is given, but jets is None"),

@@ -196,10 +196,11 @@ _last: tuple[Callable[[], Any], Summary | None] = (lambda: None, None)
 def _summary(events: ak.Array) -> Summary:
     global _last  # noqa: PLW0603 (one array, weakly)
     found = _last[1]
-    if found is None or _last[0]() is not events:
+    layout = events.layout  # events that were changed in place have another
+    if found is None or _last[0]() is not layout:
         medians = {
             name: float(np.median(EVENT_FEATURES[name].function(events))) for name in ("ht", "met")
         }
         found = Summary(medians, _having(events))
-        _last = (weakref.ref(events), found)
+        _last = (weakref.ref(layout), found)
     return found

@@ -384,7 +384,7 @@ def test_the_job_of_the_readme(
     assert f"```python\n{text}```" in (root / "README.md").read_text(encoding="utf-8")
     assert len(text.splitlines()) <= 25
     shutil.copy(files / "nano_tt_v12.root", tmp_path / "nano.root")
-    ht.save(tmp_path / "detectors" / "masked_token")
+    ht.save(tmp_path / "detectors" / "anomaly")
     monkeypatch.chdir(tmp_path)
     output = runpy.run_path(str(example))["output"]
     assert output.axes["score"].label == ht.axis.label

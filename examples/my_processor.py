@@ -5,7 +5,7 @@ from hist import Hist, axis
 
 import hepmtp as hm
 
-detector = hm.load_detector("detectors/masked_token")
+detector = hm.load_detector("detectors/anomaly")
 
 
 def process(events):

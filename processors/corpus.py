@@ -43,6 +43,7 @@ class CorpusProcessor(ProcessorABC):  # type: ignore[misc]
         corpus   {part: {"tokens": TokenBatch, "source" and "event": column_accumulator}}
         cutflow  {dataset: {part: raw number of events}}
         trained  what was given to train on, a set of :class:`hepmtp.events.split.Trained`
+        normalisation  {dataset: {"weight": sum of the weights of all events that were read}}
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class CorpusProcessor(ProcessorABC):  # type: ignore[misc]
     def process(self, events: ak.Array) -> dict[str, Any]:
         """Accumulator of one chunk, shape (n_events,); zero events are fine."""
         events = as_events(events)
+        read = {"weight": float(ak.sum(events.weight))}
         if self.sideband is not None:
             events = sideband_of(events, self.sideband)
         if self.fold is not None:
@@ -73,6 +75,7 @@ class CorpusProcessor(ProcessorABC):  # type: ignore[misc]
             "corpus": corpus,
             "cutflow": {dataset: counts},
             "trained": set(trained_by(events)),
+            "normalisation": {dataset: read},
         }
 
     def postprocess(self, accumulator: dict[str, Any]) -> dict[str, Any]:

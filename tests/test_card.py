@@ -177,6 +177,16 @@ def test_few_events_and_signals_say_nothing(
     assert len(said(caplog)) == 2
 
 
+def test_events_changed_in_place_are_looked_at_again(
+    background: Any, ht: Observable, caplog: pytest.LogCaptureFixture
+) -> None:
+    events = background[:]
+    ht.score(events)
+    events["Particle"] = ak.with_field(events.Particle, 1000 * events.Particle.pt, "pt")
+    ht.score(events)
+    assert [one for one in said(caplog) if "is it in MeV" in one]
+
+
 def test_what_is_far() -> None:
     seen = {"ht": [0.0, 1.0, 500.0, 2.0, 3.0], "met": [0.0, 0.0, 0.0, 0.0, 0.0]}
     having = {"b-jet": 0.2, "lepton": 0.8, "photon": 0.0}

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import awkward as ak
 import cloudpickle
 import pytest
 from coffea.processor import IterativeExecutor
@@ -19,6 +20,7 @@ from hepmtp.events.record import with_metadata
 from hepmtp.events.split import split_of
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.run.executors import make_executor
+from hepmtp.run.proportions import first_events, in_proportion
 from hepmtp.run.runner import HepRunner
 from hepmtp.tokenizers.continuous import ContinuousInputs
 from hepmtp.tokenizers.lookup import LookupTokenizer
@@ -74,6 +76,20 @@ def test_every_format(files: Any, tokenizer: Any, expected: Any, kind: str, chun
             fileset(files[kind]), CorpusProcessor(tokenizer)
         )
     assert training_tokens(out) == expected
+
+
+def test_it_says_what_the_weights_of_all_events_sum_to(files: Any, tokenizer: Any) -> None:
+    parts = first_events(datasets(files["csv"]), stop=100)
+    with make_executor("iterative", status=False) as executor:
+        runner = HepRunner(executor, chunksize=70)
+        runner(fileset(files["csv"]), CorpusProcessor(tokenizer))
+    mixed = in_proportion(parts, datasets(files["csv"]), runner.accounting)
+    for name, n in N.items():
+        first = parts[name].weight
+        of_all = ak.sum(read([d for d in datasets(files["csv"]) if d.name == name]).weight)
+        scaled = mixed.weight[:100] if name == "ttbarW" else mixed.weight[100:]
+        assert ak.sum(scaled) == pytest.approx(of_all)
+        assert ak.sum(first) < of_all * 110 / n
 
 
 def test_futures_and_dask(

@@ -240,6 +240,7 @@ def test_shifted_jets_are_the_same_events() -> None:
         ({"unit": "TeV"}, r"unit is 'TeV', expected 'GeV' or 'MeV'"),
         ({"unit": "MeV"}, r"typical pt is 0\.03 GeV if the unit is MeV: that looks like GeV"),
         ({"b_tag": "btag"}, r"jets has no field 'btag' \(found: pt, eta, phi, mass, tag\)"),
+        ({"b_tag": "tag"}, r"b_tag='tag' of jets is no flag but a discriminator: give its working"),
         ({"b_tag": ak.Array([[0.2, 0.9], []])}, r"b_tag has values of type float64, expected bool"),
         ({"b_tag": ak.Array([[True], []])}, r"b_tag: not one value for each of jets"),
         ({"jets": None}, r"b_tag is given, but jets is None"),
@@ -383,7 +384,7 @@ def test_the_job_of_the_readme(
     assert f"```python\n{text}```" in (root / "README.md").read_text(encoding="utf-8")
     assert len(text.splitlines()) <= 25
     shutil.copy(files / "nano_tt_v12.root", tmp_path / "nano.root")
-    ht.save(tmp_path / "detectors" / "masked_token")
+    ht.save(tmp_path / "detectors" / "anomaly")
     monkeypatch.chdir(tmp_path)
     output = runpy.run_path(str(example))["output"]
     assert output.axes["score"].label == ht.axis.label

@@ -16,7 +16,12 @@ from hepmtp.datasets.files import read
 from hepmtp.datasets.manifest import embedded
 from hepmtp.detectors import load_detector
 from hepmtp.detectors.combination import Combination
-from hepmtp.detectors.masked_token.detector import MaskedTokenDetector, _open_once
+from hepmtp.detectors.masked_token.detector import (
+    MaskedTokenDetector,
+    _content,
+    _last_of,
+    _open_once,
+)
 from hepmtp.detectors.observables import Observable
 from hepmtp.errors import NotFittedError, OptionError, StorageError, TrainingError
 from hepmtp.events.record import with_metadata
@@ -266,6 +271,16 @@ def test_two_copies_of_one_detector_compute_once(
     np.testing.assert_array_equal(copy.score(few), expected)
     with pytest.raises(AssertionError, match=r"computed twice"):
         copy.score(events[:38])
+
+
+def test_only_equal_models_share_what_they_compute() -> None:
+    weights = {"a": np.zeros(2), "b": np.ones(3)}
+    assert _content(weights, "4 heads") == _content(dict(reversed(weights.items())), "4 heads")
+    others = (_content(weights, "8 heads"), _content({"a": weights["b"], "b": weights["a"]}, ""))
+    assert len({_content(weights, "4 heads"), *others}) == 3
+    first = _last_of("first")
+    assert all(_last_of(f"member {i}") is not first for i in range(10))
+    assert _last_of("first") is first  # all members of a cross-fitted detector have a place
 
 
 def test_another_detector_in_the_folder_is_refused(

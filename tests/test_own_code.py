@@ -116,6 +116,11 @@ def test_words(file: Path) -> None:
     assert again is own(f"{file}:REGIONS", "--regions")
 
 
+def test_a_file_that_python_finds_by_itself(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(file.parent))  # as in its folder, or with PYTHONPATH
+    assert [one.name for one in regions_of([f"{file}:REGIONS"])] == ["hard", "soft"]
+
+
 @pytest.mark.parametrize(
     ("word", "message"),
     [

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import gzip
 import itertools
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import awkward as ak
 import numpy as np
 import pytest
 
@@ -72,6 +75,21 @@ def test_cross_sections_are_in_proportion(datasets: list[Dataset]) -> None:
     # a weight w in a file stands for w x cross-section x luminosity / sum of weights events
     assert weight[:10].sum() == pytest.approx(40 * W * 0.7 * 10_000 / 100, rel=1e-5)
     assert weight[10:].sum() == pytest.approx(40 * Z * 0.9 * 10_000 / 100, rel=1e-5)
+
+
+def test_generated_events_are_counted(datasets: list[Dataset]) -> None:
+    numbers: dict[str, Any] = {
+        "cross_section_pb": 0.7,
+        "luminosity_ifb": 10.0,
+        "n_generated": 100.0,
+    }
+    known = [replace(one, **numbers) for one in datasets]
+    parts = {
+        name: ak.with_field(one, np.ones(len(one)), "weight")
+        for name, one in first_events(known, stop=10).items()
+    }
+    weight = np.asarray(in_proportion(parts, known, accounts(40.0, 20.0)).weight)
+    np.testing.assert_allclose(weight, np.repeat([4 * 70.0, 2 * 70.0], 10))
 
 
 def test_a_lost_data_set_is_left_out_only_if_told(

@@ -149,6 +149,31 @@ def test_numbers_of_the_experiment(shared: Path, tmp_path: Path) -> None:
     assert event_numbers(str(files / "nano_dy.parquet"), 0, 5, None) == {}
 
 
+def test_all_parts_have_equal_columns(tmp_path: Path) -> None:
+    # no event of the first chunk is in a region, and only one of the files has such numbers
+    number = {"run": [7]}
+    tables: dict[str, Any] = {
+        "a": {"entry": np.zeros(0, np.int64), "weight": np.zeros(0)},
+        "b": {"entry": [5], **number, "weight": [1.0]},
+        "c": {"entry": [1], "weight": [2.0]},
+    }
+    for name, table in tables.items():
+        ak.to_parquet(ak.Array(table), tmp_path / name)
+    parts = [
+        ScorePart("x", "f.root", 0, 4, "a"),
+        ScorePart("x", "f.root", 4, 6, "b"),
+        ScorePart("y", "g.csv", 0, 2, "c"),
+    ]
+    found = ak.from_parquet(write_scores(tmp_path / "s.parquet", tmp_path, parts, factors={}))
+    assert found.to_list() == [
+        {"dataset": "x", "entry": 5, "run": 7, "weight": 1.0},
+        {"dataset": "y", "entry": 1, "run": 0, "weight": 2.0},
+    ]
+    with uproot.open(write_scores(tmp_path / "s.root", tmp_path, parts, factors={})) as file:
+        assert file["x/f"]["run"].array().to_list() == [0, 0, 0, 0, 0, 7]
+        assert file["y/g"]["run"].array().to_list() == [0, 0]
+
+
 def test_a_worker_that_sees_another_folder(tmp_path: Path) -> None:
     part = ScorePart("z", "a.root", 0, 10, "there.parquet")
     with pytest.raises(StorageError, match="choose a place for --columns that all workers see"):

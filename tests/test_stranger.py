@@ -109,6 +109,11 @@ def test_contract(events: Any, tmp_path: Path) -> None:
     check_detector(small, events, tmp_path, rtol=1e-9)
 
 
+def test_both_losses_of_the_training_curve_are_those_of_all_networks(background: Any) -> None:
+    last = small().fit(background).history_[-1]
+    assert last["validation_loss"] == pytest.approx(last["train_loss"], rel=0.3)
+
+
 def test_it_finds_what_it_has_learned_and_what_it_has_not(background: Any) -> None:
     detector = StrangerDetector(members=2, without="tag", training=StrangerTraining(epochs=8))
     detector.fit(background)

@@ -106,13 +106,16 @@ def train(
             "a wrong name lists all."
         ),
     ] = "no_azimuth",
-    epochs: Annotated[int, typer.Option(help="At most so many passes over the events.", min=1)] = 8,
+    epochs: Annotated[
+        int, typer.Option(help="Passes of the masked-token model, at most.", min=1)
+    ] = 8,
     seed: Seed = 0,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     checkpoint: Annotated[
         Path | None,
         typer.Option(
-            help="Folder from which an interrupted training goes on; written after each epoch."
+            help="Folder from which an interrupted training of the masked-token model goes on; "
+            "written after each epoch."
         ),
     ] = None,
     executor: Executor = "iterative",

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Self
 import awkward as ak
 import numpy as np
 
+from hepmtp.events.entering import content_of
 from hepmtp.events.observables import EVENT_FEATURES
 from hepmtp.events.particles import B_JET, ELECTRONS, JET, LEPTONS, MUONS, PHOTON
 from hepmtp.events.ragged import Floats
@@ -181,10 +182,11 @@ _last: tuple[Callable[[], Any], Summary | None] = (lambda: None, None)
 def _summary(events: ak.Array) -> Summary:
     global _last  # noqa: PLW0603 (one array, weakly)
     found = _last[1]
-    if found is None or _last[0]() is not events:
+    content = content_of(events)
+    if found is None or _last[0]() is not content:
         medians = {
             name: float(np.median(EVENT_FEATURES[name].function(events))) for name in ("ht", "met")
         }
         found = Summary(medians, _having(events))
-        _last = (weakref.ref(events), found)
+        _last = (weakref.ref(content), found)
     return found

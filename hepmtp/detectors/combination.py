@@ -63,7 +63,7 @@ class Combination(BaseDetector):
         combination.
     rule
         ``"and"``: smallest rank, ``"or"``: largest, ``"prod"``: product, ``"avg"``: mean,
-        ``"fisher"``: :class:`hepmtp.statistics.tails.TailCombination` of the scores. A member with
+        ``"fisher"``: :class:`hepmtp.statistics.fisher.TailCombination` of the scores. A member with
         a method ``parts``, whose score is such a combination itself, brings its parts instead.
     called
         its name; by default made of those of the members.

@@ -254,12 +254,12 @@ class _Task:
         return self._entropy(*parts).mean(dim=1).sum() * len(events), len(events)
 
     def validation_loss(self) -> float:
-        """Of one network, on average."""
+        """Summed over the networks, as `loss`."""
         x, labels, weights = self.held_out
         total = torch.zeros(())
         for part in torch.split(torch.arange(len(x)), CHUNK):
             total = total + self._entropy(x[part], labels[part], weights[part]).sum().cpu()
-        return float(total) / len(x) / len(self.model.weights[0])
+        return float(total) / len(x)
 
     def identity(self) -> Iterator[object]:
         """The inputs and what the strange class is made of."""

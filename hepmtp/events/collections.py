@@ -151,7 +151,13 @@ def _tagged(columns: _Columns, b_tag: BTag) -> Bools:
     if b_tag is None:
         return np.zeros(len(columns.pt), dtype=bool)
     if isinstance(b_tag, str):
-        return np.asarray(columns.of(b_tag) != 0)
+        tags = columns.of(b_tag)
+        if not np.isin(tags, np.arange(256)).all():  # Delphes has a bit for each working point
+            raise EventError(
+                f"b_tag={b_tag!r} of {columns.name} is no flag but a discriminator: give its "
+                f"working point too, b_tag=({b_tag!r}, value)"
+            )
+        return np.asarray(tags != 0)
     if isinstance(b_tag, tuple):
         name, working_point = b_tag
         return np.asarray(columns.of(name) > working_point)

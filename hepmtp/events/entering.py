@@ -83,6 +83,11 @@ def as_events(events: ak.Array) -> ak.Array:
     return events
 
 
+def content_of(events: ak.Array) -> Any:
+    """What the array holds now: another one after it was changed in place, as by a new field."""
+    return events.layout
+
+
 def _field(form: Any, name: str) -> Any:
     """The form of a field, or of all fields if the events may be missing themselves."""
     while form.is_indexed and not form.is_option:

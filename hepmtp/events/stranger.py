@@ -1,10 +1,11 @@
 """Background made stranger: events in which there is more of something than there was.
 
 The rule: an operation adds (jets, b-jets, momentum, MET), with a strength that is drawn event by
-event, and takes nothing away. What passed cuts from below passes them still. Leptons stay: they are
-what events are selected by, and those of two events together are odd in a way that no signal is. No
-signal is used: the events are synthetic ones, to train a classifier on and to choose between scores
-by (the idea of *outlier exposure*, arXiv:1812.04606).
+event, and takes no particle away. MET is added as a vector, so now and then there is less of it.
+What passed cuts from below on particles passes them still. Leptons stay: they are what events are
+selected by, and those of two events together are odd in a way that no signal is. No signal is used:
+the events are synthetic ones, to train a classifier on and to choose between scores by (the idea of
+*outlier exposure*, arXiv:1812.04606).
 
 The balance of transverse momenta is not kept: use them with numbers that do not tell it, such as
 counts, pt and masses. :mod:`hepmtp.events.distortions` keeps it.

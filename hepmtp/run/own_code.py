@@ -57,7 +57,8 @@ def _module(path: Path, said: str) -> ModuleType:
         return known
     if not path.is_file():
         raise OptionError(f"{said}: there is no file {path}")
-    if not name.isidentifier() or importlib.util.find_spec(name) is not None:
+    other = importlib.util.find_spec(name) if name.isidentifier() else None
+    if not name.isidentifier() or (other is not None and other.origin != str(path)):
         raise OptionError(f"{said}: {name!r} cannot be the name of your module; rename the file")
     before = set(sys.modules)
     sys.path.insert(0, str(path.parent))

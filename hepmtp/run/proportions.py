@@ -54,9 +54,11 @@ def in_proportion(
     for name, events in parts.items():
         weight = ak.to_numpy(events.weight).astype(np.float64)
         found = tally(known[name].known, weight, events=len(weight))
-        here, account = found["weight"], accounting.get(name)
+        here, account, ratio = found["weight"], accounting.get(name), 1.0
         if account is not None and account.weight_read is not None and here > 0:
-            found |= {"weight": account.weight_read, "events": account.events_read}
-        factor = normalisation(found).factor * (found["weight"] / here if here > 0 else 1.0)
+            # 12 digits: the order in which an executor adds chunks up has no effect
+            ratio = float(f"{account.weight_read / here:.12g}")
+            found["weight"] = here * ratio
+        factor = normalisation(found).factor * ratio
         scaled.append(ak.with_field(events, weight * factor, "weight"))
     return concatenate(scaled)

@@ -22,7 +22,7 @@ import uproot
 from numpy.typing import NDArray
 
 from hepmtp.errors import OptionError, StorageError
-from hepmtp.readers.event_numbers import event_numbers
+from hepmtp.readers.event_numbers import CALLED, event_numbers
 from hepmtp.run.chunks import first_entry_of, path_of
 from hepmtp.storage import new_file
 
@@ -128,6 +128,7 @@ def write_scores(
     A name that ends in ``.parquet`` is a folder, with a file for each chunk. One in ``.root`` has a
     tree for each input file, ``dataset/name``, aligned to its entries. Entries without a score have
     NaN (whole numbers 0), and ``scored`` is false: outside of all regions, trained on, or blind.
+    Numbers of the experiment are 0 for files that have none, if others have them.
 
     Parameters
     ----------
@@ -149,7 +150,12 @@ def write_scores(
                 f"a worker has written scores of {part.path} where {folder} is another folder: "
                 "choose a place for --columns that all workers see"
             )
-    tables = ((part, _table(folder, part, factors, blind, data)) for part in ordered)
+    known = {name for part in ordered for name in _columns_of(folder / part.name)}
+    numbers = [name for name in CALLED if name in known]
+    tables = (
+        (part, _with_numbers(_table(folder, part, factors, blind, data), numbers))
+        for part in ordered
+    )
     if target.suffix == ".root":
         with new_file(target) as temporary, uproot.recreate(temporary) as file:
             _write_friends(file, tables)
@@ -180,6 +186,17 @@ def _table(
         table |= {name: np.zeros_like(shown) for name in hidden}
         table = {name: values[shown] for name, values in table.items()}
     return table
+
+
+def _columns_of(path: Path) -> list[str]:
+    names: list[str] = ak.metadata_from_parquet(path)["form"].fields
+    return names
+
+
+def _with_numbers(table: Table, names: Sequence[str]) -> Table:
+    """The same with 0 for numbers that only other parts have: all parts have equal columns."""
+    nothing = np.zeros(len(table["entry"]), dtype=np.int64)
+    return {"entry": table["entry"], **dict.fromkeys(names, nothing), **table}
 
 
 def _write_friends(file: Any, tables: Iterator[tuple[ScorePart, Table]]) -> None:

@@ -264,7 +264,8 @@ class MaskedTokenDetector(BaseDetector):
             if (found := _named(arrays, prefix))
         }
         digest = storage.digest(path)
-        last = _last_of(_content(weights, storage.digest(Path(path) / "tokenizer")))
+        made_of = [meta.get("model_kind"), meta["model"], storage.digest(Path(path) / "tokenizer")]
+        last = _last_of(_content(weights, repr(made_of)))
         detector._state = _State(tails, meta["axes"], last)
         detector.model_, detector.history_ = model.eval(), meta["history"]
         detector._recall(meta)
@@ -311,7 +312,7 @@ class _Last:
     found: tuple[TokenBatch, Surprises] | None = None
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=64)  # as _open_once: all members of a cross-fitted one share
 def _last_of(digest: str) -> _Last:  # noqa: ARG001 - a saved detector and the same one in another
     """That of all detectors of one model, so that two copies of one do not compute it twice."""
     return _Last()
@@ -340,11 +341,11 @@ def _named(arrays: dict[str, Any], prefix: str) -> dict[str, Any]:
     }
 
 
-def _content(weights: dict[str, Any], tokenizer: str) -> str:
-    """Digest of what surprises depend on."""
-    found = hashlib.sha256(tokenizer.encode())
+def _content(weights: dict[str, Any], made_of: str) -> str:
+    """Digest of what surprises depend on: equal weights may be those of different models."""
+    found = hashlib.sha256(made_of.encode())
     for name in sorted(weights):
-        found.update(np.ascontiguousarray(weights[name]).tobytes())
+        found.update(name.encode() + np.ascontiguousarray(weights[name]).tobytes())
     return found.hexdigest()
 
 

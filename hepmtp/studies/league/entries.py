@@ -191,7 +191,7 @@ GROUPS: dict[str, tuple[Entry, ...]] = {
         _tokenizer_entry(
             "masked_token",
             _lookup("no_azimuth"),
-            "look-up table without azimuth: the default",
+            "look-up table without azimuth, the default table",
             forms=("jets", "sum", "mean"),
         ),
         Entry(

@@ -58,7 +58,7 @@ def particle_surprises(detector: Detector, events: ak.Array) -> ak.Array:
     Examples
     --------
     >>> import hepmtp as hm
-    >>> events = hm.read([one for one in hm.embedded() if one.name == "ttbarW"], stop=300)
+    >>> events = hm.read([one for one in hm.embedded() if one.name == "ttbarW"], stop=500)
     >>> small = hm.ModelOptions(width=8, layers=1, heads=1, feedforward=8)
     >>> once = hm.TrainingOptions(epochs=1)
     >>> detector = hm.MaskedTokenDetector(model=small, training=once, form="sum").fit(events)

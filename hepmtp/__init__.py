@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # the same names as in _HOMES, for type checkers and editors
     from hepmtp.detectors.flow import Flow as Flow
     from hepmtp.detectors.isolation_forest import IsolationForest as IsolationForest
     from hepmtp.detectors.masked_token.detector import MaskedTokenDetector as MaskedTokenDetector
+    from hepmtp.detectors.masked_token.why import particle_surprises as particle_surprises
     from hepmtp.detectors.observables import Observable as Observable
     from hepmtp.detectors.stranger import (
         StrangerDetector as StrangerDetector,
@@ -119,6 +120,7 @@ _MODULES = {
     "detectors.flow": "Flow",
     "detectors.isolation_forest": "IsolationForest",
     "detectors.masked_token.detector": "MaskedTokenDetector",
+    "detectors.masked_token.why": "particle_surprises",
     "detectors.observables": "Observable",
     "detectors.stranger": "StrangerDetector StrangerTraining",
     "detectors.supervised": "SupervisedDetector",

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 #: From the ground up; a folder or a module of the root is a room, and imports from its own floor
 #: only within itself.
 FLOORS = (
-    ("errors",),
+    ("errors", "notebook"),
     ("storage",),
     ("events",),
     ("readers", "models", "statistics"),
@@ -65,6 +65,7 @@ FAMILIES = {
         "event_network",
         "export",
         "fold_scales",
+        "shown",
     },
     "plotting": {"style"},
     "cli": {"options", "own", "progress", "demo"},

@@ -20,6 +20,7 @@ from hepmtp.datasets.metadata import check_metadata
 from hepmtp.datasets.schema import ManifestFile, read_manifest
 from hepmtp.errors import ManifestError, OptionError
 from hepmtp.events.record import ROLES, Role
+from hepmtp.notebook import facts_table
 from hepmtp.readers.lines import is_remote
 
 #: Variable that names the folder of downloaded data.
@@ -120,12 +121,35 @@ class Dataset:
             object.__setattr__(self, name, getattr(self, name) or (None,) * len(self.files))
         object.__setattr__(self, "label", self.label or self.process)
 
+    def __repr__(self) -> str:
+        return f"<Dataset {self.name}: {self.role}, {self._size}>"
+
+    def _repr_html_(self) -> str:
+        values = {
+            "role": self.role,
+            "process": self.process,
+            "files": f"{self._size}: {', '.join(PurePosixPath(one).name for one in self.files)}",
+            "reader": self.reader,
+            **{name: _said(getattr(self, name)) for name in NUMBERS},
+            **{name: getattr(self, name) or "" for name in ("doi", "licence", "note")},
+        }
+        return facts_table(self.name, values)
+
+    @property
+    def _size(self) -> str:
+        files = f"{len(self.files)} file{'s' * (len(self.files) != 1)}"
+        return files if self.events is None else f"{files}, {self.events:,} events"
+
     @property
     def known(self) -> dict[str, Any]:
         """What is known of it, as the metadata of a fileset say it."""
         named = ("role", "process", *NUMBERS, "reader", "reader_options")
         values = {name: getattr(self, name) for name in named}
         return {**self.metadata, **{name: one for name, one in values.items() if one}}
+
+
+def _said(number: float | None) -> str:
+    return "" if number is None else f"{number:g}"
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from hepmtp import storage
 from hepmtp.detectors.card import MOST_EVENTS, Card, card_from, card_of, say_what_is_far
 from hepmtp.detectors.card_text import CARD, card_text
+from hepmtp.detectors.shown import line, table
 from hepmtp.errors import NotFittedError, OptionError, TrainingError, fitted
 from hepmtp.events.entering import as_events
 from hepmtp.events.folds import Fold
@@ -145,6 +146,18 @@ class BaseDetector:
         some = training[:: len(training) // MOST_EVENTS + 1]
         ones = [detector.with_score(form) for form in detector.forms] or [detector]
         self.card_ = card_of(training, {one.name: one.score(some) for one in ones})
+
+    def __str__(self) -> str:
+        """What it is, in a line; ``repr`` has all options, and is what makes a fit."""
+        detector = cast("Detector", self)
+        return line(detector, is_fitted=is_fitted(detector))
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: ARG002 - IPython's
+        printer.text(str(self))
+
+    def _repr_html_(self) -> str:
+        detector = cast("Detector", self)
+        return table(detector, is_fitted=is_fitted(detector))
 
     def _entering(self, events: ak.Array) -> ak.Array:
         """The events, checked, as :func:`hepmtp.events.entering.as_events` gives them.

@@ -140,6 +140,10 @@ class TokenBatch:
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
+    def __repr__(self) -> str:
+        more = "" if self.features is None else f", {self.features.shape[1]} features each"
+        return f"<TokenBatch of {len(self):,} events: {len(self.values):,} tokens{more}>"
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, TokenBatch):
             return NotImplemented

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from hepmtp.plotting.calibration import calibrated_score
 from hepmtp.plotting.curves import roc, sic, training_curve
+from hepmtp.plotting.event import event_display
 from hepmtp.plotting.regions import (
     data_and_background,
     n_minus_one,
@@ -36,6 +37,7 @@ __all__ = [
     "calibrated_score",
     "confusion",
     "data_and_background",
+    "event_display",
     "n_minus_one",
     "process_style",
     "roc",

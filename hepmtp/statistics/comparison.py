@@ -12,6 +12,7 @@ import numpy as np
 from scipy.special import gammaincc
 
 from hepmtp.events.ragged import Floats
+from hepmtp.notebook import rows_table
 from hepmtp.statistics.histograms import Histogram, Names, folded, spectrum
 from hepmtp.statistics.tails import sums, tails
 
@@ -42,6 +43,25 @@ class Comparison(NamedTuple):
         """chi2, ndof and p as text; the smallest p are not meant to be read."""
         p_value = f"p = {self.p_value:.2g}" if self.p_value > 1e-4 else "p < 0.0001"
         return f"chi2 / ndof = {self.chi2:.1f} / {self.ndof}, {p_value}"
+
+    def __repr__(self) -> str:
+        return f"<Comparison of {self._title}>"
+
+    def _repr_html_(self) -> str:
+        first, second = self.regions
+        head = ["from", "to", first, "error", second, "error", "ratio", "error", "pull"]
+        columns = (
+            *(self.edges[:-1], self.edges[1:], self.first, self.first_error, self.second),
+            *(self.second_error, self.ratio, self.ratio_error, self.pull),
+        )
+        rows = zip(*columns, strict=True)
+        return rows_table(self._title, head, ([f"{one:.4g}" for one in row] for row in rows))
+
+    @property
+    def _title(self) -> str:
+        first, second = self.regions
+        of = "shapes" if self.normalised else "yields"
+        return f"{of} of {self.label}, {first} against {second}: {self.verdict}"
 
 
 def compare(

@@ -29,13 +29,14 @@ from hepmtp.detectors.masked_token.forms import (
     JOINED,
     description,
     forms_of,
+    heads_of,
+    jets_among,
     label,
     questions,
     sums,
 )
 from hepmtp.detectors.masked_token.surprise import Surprises, surprises
 from hepmtp.errors import OptionError, StorageError, check_protocol, fitted
-from hepmtp.events.particles import B_JET, JET, PARTICLE_TYPES
 from hepmtp.events.ragged import Floats
 from hepmtp.events.split import trained_by
 from hepmtp.events.tokens import TokenBatch
@@ -125,7 +126,7 @@ class MaskedTokenDetector(BaseDetector):
         """The forms that the score can have."""
         if self._state is not None:  # older folders do not know all of them
             return tuple(self._state.axes)
-        return forms_of(_heads(self._new_model()))
+        return forms_of(heads_of(self._new_model()))
 
     @property
     def n_parameters(self) -> int:
@@ -172,7 +173,7 @@ class MaskedTokenDetector(BaseDetector):
         """
         self.trained_ = self.card_ = None
         model = self._new_model()
-        forms = forms_of(_heads(model))
+        forms = forms_of(heads_of(model))
         _check_form(self.form, forms)
         self.history_ = train(model, training, validation, options=self.training, **watch)
         self.model_ = model
@@ -182,7 +183,7 @@ class MaskedTokenDetector(BaseDetector):
         self._state, self._saved = state, None
         values = self._sums(training.select(some))
         for form in set(forms) & set(JOINED):
-            asked = questions(values, _heads(model), form)
+            asked = questions(values, heads_of(model), form)
             state.tails[form] = TailCombination().fit(asked)
         state.axes = {
             form: plain_axis(score_axis(self._form(values, form), label=label(form)))
@@ -201,7 +202,7 @@ class MaskedTokenDetector(BaseDetector):
         forms = self._sums(self.tokenizer.encode(self._entering(events)))
         if self.form not in JOINED:
             return forms[self.form][:, None]
-        return questions(forms, _heads(self.fitted_model), self.form)
+        return questions(forms, heads_of(self.fitted_model), self.form)
 
     def surprises(self, tokens: TokenBatch) -> Surprises:
         """Leave-one-out surprises of each token.
@@ -290,18 +291,14 @@ class MaskedTokenDetector(BaseDetector):
             return build(self.model, self.tokenizer.factors, self.tokenizer.digits)
 
     def _sums(self, tokens: TokenBatch) -> dict[str, Floats]:
-        heads, model = _heads(self.fitted_model), self.fitted_model
-        is_jet = np.zeros(len(tokens.values), dtype=bool)
-        if "type" in heads:
-            types = getattr(self.tokenizer, "types", PARTICLE_TYPES)
-            jets = [types.index(PARTICLE_TYPES[kind]) for kind in (JET, B_JET)]
-            is_jet = np.isin(model.targets[tokens.values, heads.index("type")], jets)
-        return sums(self.surprises(tokens), tokens, heads, is_jet)
+        model = self.fitted_model
+        is_jet = jets_among(tokens, self.tokenizer, model)
+        return sums(self.surprises(tokens), tokens, heads_of(model), is_jet)
 
     def _form(self, forms: dict[str, Floats], form: str) -> Floats:
         if form not in JOINED:
             return forms[form]
-        asked = questions(forms, _heads(self.fitted_model), form)
+        asked = questions(forms, heads_of(self.fitted_model), form)
         return self._fitted().tails[form].score(asked)
 
 
@@ -328,10 +325,6 @@ class _State:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "last": _Last()}
-
-
-def _heads(model: TokenModel) -> list[str]:
-    return [name for name, _ in model.heads]
 
 
 def _named(arrays: dict[str, Any], prefix: str) -> dict[str, Any]:

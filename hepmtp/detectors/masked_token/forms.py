@@ -29,8 +29,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from hepmtp.detectors.masked_token.surprise import Surprises
+from hepmtp.events.particles import B_JET, JET, PARTICLE_TYPES
 from hepmtp.events.ragged import Bools, Floats
 from hepmtp.events.tokens import TokenBatch
+from hepmtp.models import TokenModel
+from hepmtp.tokenizers import Tokenizer
 
 #: Heads of which only a large value is strange.
 UPWARDS = ("pt", "MET")
@@ -78,35 +81,62 @@ def forms_of(heads: Sequence[str]) -> tuple[str, ...]:
     return (*(form for form in DESCRIPTIONS if can or form not in jets), *heads)
 
 
-def sums(
-    found: Surprises, tokens: TokenBatch, heads: Sequence[str], is_jet: Bools
-) -> dict[str, Floats]:
-    """Every form but those that are joined, each (n_events,).
+def token_parts(found: Surprises, heads: Sequence[str], is_jet: Bools) -> dict[str, Floats]:
+    """What each token adds to every form that is a plain sum, (n_tokens,) each.
 
     Parameters
     ----------
     is_jet
         whether each token is a jet, b-jets included, shape (n_tokens,).
     """
+    parts = {"sum": found.surprise.sum(axis=1)}
+    for column, name in enumerate(heads):
+        parts[name] = (found.tail if name in UPWARDS else found.surprise)[:, column]
+    if "jets" in forms_of(heads):
+        parts["jet_type"] = found.surprise[:, heads.index("type")] * is_jet
+        parts["jet_pt"] = found.tail[:, heads.index("pt")] * is_jet
+    return parts
+
+
+def sums(
+    found: Surprises, tokens: TokenBatch, heads: Sequence[str], is_jet: Bools
+) -> dict[str, Floats]:
+    """Every form but those that are joined, each (n_events,); `is_jet` as in `token_parts`."""
 
     def total(part: Floats) -> Floats:
         return np.bincount(tokens.owner, part, minlength=len(tokens)).astype(np.float64)
 
+    forms = {name: total(part) for name, part in token_parts(found, heads, is_jet).items()}
     s, expected, variance = (
-        total(part.sum(axis=1)) for part in (found.surprise, found.expected, found.variance)
+        forms["sum"],
+        total(found.expected.sum(axis=1)),
+        total(found.variance.sum(axis=1)),
     )
-    forms = {"sum": s, "mean": s / np.maximum(tokens.counts, 1)}
+    forms["mean"] = s / np.maximum(tokens.counts, 1)
     forms["excess"] = (s - expected) / np.sqrt(np.maximum(variance, 1e-9))
-    for column, name in enumerate(heads):
-        forms[name] = total((found.tail if name in UPWARDS else found.surprise)[:, column])
-    if "jets" in forms_of(heads):
-        forms["jet_type"] = total(found.surprise[:, heads.index("type")] * is_jet)
-        forms["jet_pt"] = total(found.tail[:, heads.index("pt")] * is_jet)
     return forms
 
 
+def jets_among(tokens: TokenBatch, tokenizer: Tokenizer, model: TokenModel) -> Bools:
+    """Whether each token is a jet, b-jets included, (n_tokens,); none is if no head has types."""
+    heads = heads_of(model)
+    if "type" not in heads:
+        return np.zeros(len(tokens.values), dtype=bool)
+    types = getattr(tokenizer, "types", PARTICLE_TYPES)
+    jets = [types.index(PARTICLE_TYPES[kind]) for kind in (JET, B_JET)]
+    return np.isin(model.targets[tokens.values, heads.index("type")], jets)
+
+
+def heads_of(model: TokenModel) -> list[str]:
+    """Names of what a model predicts."""
+    return [name for name, _ in model.heads]
+
+
 def questions(forms: Mapping[str, Floats], heads: Sequence[str], form: str) -> Floats:
-    """What "joined" or "jets" asks for, (n_events, n_questions), of what `sums` gives."""
+    """What "joined" or "jets" asks for, (n_events, n_questions), of what `sums` gives.
+
+    Of what `token_parts` gives: what each token adds to them, (n_tokens, n_questions).
+    """
     if form == "jets":
         return np.stack([forms[name] for name in JETS], axis=1)
     asked = ("type", *UPWARDS)

@@ -123,7 +123,7 @@ def exported(session: nox.Session) -> None:
     session.install("-c", str(CONSTRAINTS), "numpy", "onnxruntime")
     folder = Path(session.create_tmp()).absolute()
     session.run(BIN / "hepmtp", "demo", "--quick", "--output", folder / "demo", external=True)
-    detector = folder / "demo" / "detectors" / "masked_token"
+    detector = folder / "demo" / "detector"
     session.run(BIN / "hepmtp", "export", detector, "--output", folder / "exported", external=True)
     session.run("python", "-I", folder / "exported" / "scorer.py")
     shutil.rmtree(session.virtualenv.location)

@@ -214,7 +214,7 @@ def test_what_a_run_does_not_know_is_said(tmp_path: Path) -> None:
 
 def test_the_first_figure_is_after_the_fit(tmp_path: Path) -> None:
     made = histograms(n=1000, data="run2")
-    name = "score_calibrated"
+    name = "other_calibrated"  # not that of the score which the run is about
     axis = Regular(80, 0, 4, name="score", label="calibrated")
     h, by_replica = book(axis, name=name), book(axis, name=name)
     rng = np.random.default_rng(3)
@@ -242,6 +242,7 @@ def test_the_first_figure_is_after_the_fit(tmp_path: Path) -> None:
     kept = json.loads((shown / "fit" / "fit.json").read_text())
     assert kept["expected"] == found.expected
     (figure,) = (one for one in kept["figures"] if one[0] == "calibrated")
+    assert figure[1].startswith("other, calibrated: the share of background")
     assert figure[1].endswith("Background is that of the fit of the control regions.")
     path = shown / "fit" / "calibrated.png"
     drawn = path.read_bytes()

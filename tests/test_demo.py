@@ -117,6 +117,7 @@ def test_the_folder_is_what_the_docs_say(demo: Demo) -> None:
     assert figures == {f"{one.name}.{kind}" for one in info.figures for kind in ("png", "pdf")}
     names = [one.name for one in info.figures]
     assert names[0] == "calibrated"
+    assert info.figures[0].caption.startswith("masked_token, calibrated: the share of background")
     assert {
         "score",
         "shape",

@@ -258,6 +258,11 @@ def test_shifted_jets_are_the_same_events() -> None:
             {"jets": ak.Array([[{"pt": 9.0, "eta": 0.0, "phi": 0.0}], []]), "b_tag": None},
             r"jets has no field 'mass or energy'",
         ),
+        (
+            {"met": ak.Array([{"pt": 30_000.0, "phi": 0.0}] * 2)},
+            r"typical MET is 3e\+04 GeV if the unit is GeV, and the typical pt [\d.]+ GeV: give",
+        ),
+        ({"weight": [1.0, 2.0, 3.0]}, r"weight has shape \(3,\), expected one number or 2"),
         ({"met": ak.Array([{"pt": 1.0}] * 2)}, r"met has no field 'phi' \(found: pt\)"),
         ({"met": ak.Array([{"pt": 1.0, "phi": 0.0}])}, r"pt of met must be one number for each"),
         (

@@ -113,12 +113,15 @@ def events_from(
         _leptons("muons", muons, n, scale, positive=ANTIMUON, mass=MUON_MASS),
         _photons(photons, n, scale),
     ]
-    _check_unit(found, unit)
+    missing = _of_events("met", met, "pt", n) * scale
+    _check_unit(found, missing, unit)
+    if np.shape(weight) not in ((), (n,)):
+        raise EventError(f"weight has shape {np.shape(weight)}, expected one number or {n}")
     source, event = names_of(events, identity)
     fields = metadata(events)
     return assembled(
         found,
-        met=_of_events("met", met, "pt", n) * scale,
+        met=missing,
         met_phi=_angle(_of_events("met", met, "phi", n)),
         weight=weight,
         event=event,
@@ -272,7 +275,7 @@ def _angle(phi: Floats) -> Floats:
     return np.where(outside, wrap_phi(phi), phi)
 
 
-def _check_unit(found: Sequence[Particles], unit: str) -> None:
+def _check_unit(found: Sequence[Particles], met: Floats, unit: str) -> None:
     pt = np.concatenate([one.pt for one in found])
     low, high = PLAUSIBLE
     typical = float(np.median(pt)) if len(pt) else low
@@ -281,4 +284,9 @@ def _check_unit(found: Sequence[Particles], unit: str) -> None:
         raise EventError(
             f"the typical pt is {typical:.4g} GeV if the unit is {unit}: that looks like {other}, "
             f"so say unit={other!r}"
+        )
+    if len(met) and np.median(met) > high:
+        raise EventError(
+            f"the typical MET is {np.median(met):.4g} GeV if the unit is {unit}, and the typical "
+            f"pt {typical:.4g} GeV: give both in one unit"
         )

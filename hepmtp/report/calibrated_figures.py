@@ -81,8 +81,9 @@ def calibrated(
         content=info.content,
         caption=caption_of(info),
     )
+    of_what = str(h.name).removesuffix(f"_{CALIBRATED}")
     text = (
-        f"{info.detector}, calibrated: the share of background with the same jets, b-jets, leptons "
+        f"{of_what}, calibrated: the share of background with the same jets, b-jets, leptons "
         f"and HT that is at least as strange. Background is flat where {regions[0]} predicts "
         f"{regions[-1]}; {regions[-1]} over {regions[0]} is {measured}."
     )

@@ -91,7 +91,8 @@ def train_detectors(
         of a cross-fitting: so many trainings, 3 or more, each without another fold, so that all
         events can be analysed; 1 or 0 for one training on the one split.
     checkpoint, progress
-        of :func:`hepmtp.training.loop.train`; each fold has a folder within that of the checkpoint.
+        of :func:`hepmtp.training.loop.train`, for the masked-token model; each fold has a folder
+        within that of the checkpoint. The networks, which take a minute, begin anew.
     skip_bad
         leave out files that cannot be read.
     """

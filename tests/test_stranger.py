@@ -130,6 +130,9 @@ def test_weights_count_and_signal_is_refused(events: Any) -> None:
     )
     first, second = small().fit(events), small().fit(heavy)
     assert not np.allclose(first.score(events), second.score(events))
+    sign = np.where(np.arange(len(events)) % 7, 1.0, -1.0)
+    turned = ak.with_field(events, ak.to_numpy(heavy.weight) * sign, "weight")
+    np.testing.assert_array_equal(small().fit(turned).score(events), second.score(events))
     with pytest.raises(TrainingError, match="only background may be fitted on"):
         small().fit(with_metadata(events, dataset="4top", role="signal"))
     with pytest.raises(OptionError, match="hidden and members must be 1 or more"):

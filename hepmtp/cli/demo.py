@@ -100,7 +100,7 @@ def run_demo(
             f"A transformer of {size:,} parameters was trained for {epochs} epochs on simulated "
             "Standard Model background (ttW, ttZ, ttH, ttWW). It predicts a hidden particle of an "
             "event from the others. Networks learned to tell that background from background made "
-            "stranger: more jets, b-jets, leptons, momentum or MET. The anomaly score combines "
+            "stranger: more jets, b-jets, momentum or MET. The anomaly score combines "
             "both with four plain observables. It ran as a step of a coffea processor."
         ),
         (

@@ -135,7 +135,7 @@ class StrangerDetector(BaseDetector):
         """What the score is, in a sentence."""
         return (
             f"Logit of {self.members} networks that tell background from background made stranger "
-            f"(more jets, b-jets, leptons, momentum or MET) by {len(KINEMATICS)} numbers of an "
+            f"(more jets, b-jets, momentum or MET) by {len(KINEMATICS)} numbers of an "
             "event."
         )
 
@@ -147,8 +147,8 @@ class StrangerDetector(BaseDetector):
     def fit(self, events: ak.Array, **watch: Unpack[Watch]) -> Self:
         """Fit on the train and validation parts of background events, shape (n_events,).
 
-        Weights count: give the processes in the proportion of their cross-sections. `watch` is that
-        of :class:`hepmtp.training.loop.Watch`. TrainingError is raised if events are not
+        Weights count, those below 0 by their size: give the processes in the proportion of their
+        cross-sections. `watch` is that of :class:`hepmtp.training.loop.Watch`. TrainingError is raised if events are not
         background, or a part is empty.
         """
         training, validation = (training_events(events, part) for part in ("train", "validation"))
@@ -275,8 +275,9 @@ class _Task:
         """Inputs, labels and weights of both classes; each has the same sum of weights."""
         chosen = recipes(self.without)
         made = [self._inputs(make_stranger(events, rng, chosen)) for _ in range(copies)]
-        weight = np.asarray(ak.to_numpy(events.weight), dtype=np.float64)
-        weight = weight / weight.mean()
+        # by their size: with weights below 0 the loss has no minimum
+        weight = np.abs(ak.to_numpy(events.weight).astype(np.float64))
+        weight = weight / weight.mean() if weight.any() else np.ones(len(weight))
         weights = np.concatenate([weight * copies, *([weight] * copies)])
         labels = np.repeat([0.0, 1.0], [len(plain), copies * len(plain)])
         x = np.concatenate([plain, *made])

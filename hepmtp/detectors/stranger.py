@@ -148,8 +148,8 @@ class StrangerDetector(BaseDetector):
         """Fit on the train and validation parts of background events, shape (n_events,).
 
         Weights count, those below 0 by their size: give the processes in the proportion of their
-        cross-sections. `watch` is that of :class:`hepmtp.training.loop.Watch`. TrainingError is raised if events are not
-        background, or a part is empty.
+        cross-sections. `watch` is that of :class:`hepmtp.training.loop.Watch`. TrainingError is
+        raised if events are not background, or a part is empty.
         """
         training, validation = (training_events(events, part) for part in ("train", "validation"))
         self.trained_ = trained_by(events)

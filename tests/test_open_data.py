@@ -14,10 +14,14 @@ import yaml
 from contracts import hepmtp
 
 import hepmtp as hm
+from hepmtp.datasets.manifest import load_records
+from hepmtp.datasets.records import items_of, wanted_files
+from hepmtp.datasets.transfer import Transfer
 from hepmtp.detectors.stranger import StrangerTraining
 from hepmtp.events.observables import n_jets
 from hepmtp.readers.nanoaod import NanoAOD
 from hepmtp.statistics.histogram_files import load
+from hepmtp.statistics.histograms import spectrum
 
 PAGE = Path(__file__).parent.parent / "docs" / "open_data.md"
 
@@ -46,6 +50,19 @@ def test_names_on_the_page_are_those_of_the_manifest() -> None:
         "cms-doublemuon": "data",
         "atlas-data16": "data",
     }
+
+
+def test_the_page_fetches_one_file_of_each_record_of_cms() -> None:
+    ((_, group, *_),) = commands("fetch")
+    chosen, wanted = wanted_files([group], hm.load_manifest(folder="open_data"), load_records())
+    assert [one.name for one in chosen] == ["cms-ttbar2l", "cms-ttW", "cms-doublemuon"]
+    for dataset, (record, downloads) in zip(chosen, wanted, strict=True):
+        (item,) = items_of(record, downloads, Transfer())
+        assert dataset.files == (f"open_data/{item.wanted.target}",)
+        assert re.fullmatch(rf"{record.url}/[0-9A-F-]{{36}}\.root", item.url)
+        assert record.doi == dataset.doi
+        assert record.unchecked
+    assert commands("inspect")[0][1] == chosen[-1].files[0]
 
 
 @pytest.fixture
@@ -92,11 +109,11 @@ def test_from_simulation_to_blind_data(stand_ins: Path) -> None:
     cutflow = json.loads(Path("results/cutflow.json").read_text())["cms-doublemuon"]
     assert {name: one["raw"] for name, one in cutflow.items()} == {"all": 40, "few": few.sum()}
     for histogram in load("results/histograms.json").values():
-        counts = histogram[{"dataset": "cms-doublemuon", "variation": "nominal"}]
-        found = {
-            region: counts[{"region": region}].sum(flow=True).value for region in ("few", "many")
-        }
-        assert found == {"few": few.sum(), "many": 0}
+        shown = [
+            spectrum(histogram, ["cms-doublemuon"], region).values(flow=True).sum()
+            for region in ("few", "many")
+        ]
+        assert shown == [few.sum(), 0]
     scores = ak.from_parquet("scores.parquet")
     data = scores[scores.dataset == "cms-doublemuon"]
     assert data.entry.to_list() == np.flatnonzero(few).tolist()  # the others are blind

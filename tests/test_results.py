@@ -138,8 +138,8 @@ def test_without_scores_event_by_event_the_rest_is_written(
     assert [one.name for one in info.figures] == ["score", "shape", *CUTS]
     assert list(info.remarks) == [
         (
-            "There are no scores event by event, so there is no separation and no ROC: run "
-            "AnomalyProcessor with columns=True."
+            "There are no scores event by event, so there is no separation and no ROC: run without "
+            "--columns, or AnomalyProcessor with columns=True."
         )
     ]
     assert separation(bare, info) == []

@@ -182,9 +182,7 @@ class BaseDetector:
 
     def _recall(self, meta: Mapping[str, Any]) -> None:
         """Take up the memory that `_write` has saved; one of before it was kept has none."""
-        found = meta.get("trained")
-        self.trained_ = None if found is None else tuple(Trained(*one) for one in found)
-        self.card_ = card_from(meta)
+        self.trained_, self.card_ = trained_from(meta), card_from(meta)
 
 
 def training_events(events: ak.Array, part: Part = "train") -> ak.Array:
@@ -256,6 +254,12 @@ def trained_on(detectors: Iterable[Detector]) -> tuple[Trained, ...] | None:
             return None
         spans += found
     return joined(spans)
+
+
+def trained_from(meta: Mapping[str, Any]) -> tuple[Trained, ...] | None:
+    """What a saved detector remembers; one of before this was kept remembers nothing."""
+    found = meta.get("trained")
+    return None if found is None else tuple(Trained(*one) for one in found)
 
 
 def score_axis(values: Floats, *, label: str, bins: int = 200) -> Regular:

@@ -25,7 +25,14 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
-from hepmtp.events.flat import FlatParticles
+from hepmtp.events.flat import (
+    FlatParticles,
+    each_by_one,
+    met_of,
+    particles_of,
+    with_met,
+    with_particles,
+)
 from hepmtp.events.observables import particle_types
 from hepmtp.events.particles import (
     ANTIMUON,
@@ -38,7 +45,6 @@ from hepmtp.events.particles import (
     POSITRON,
 )
 from hepmtp.events.ragged import Floats
-from hepmtp.events.record import PARTICLE_FIELDS, behavior, metadata
 
 #: A function of events and a generator that gives as many events.
 Apply = Callable[[ak.Array, np.random.Generator], ak.Array]
@@ -95,11 +101,6 @@ class Distortion(NamedTuple):
     apply: Apply
 
 
-def _particles(events: ak.Array) -> FlatParticles:
-    columns = {name: ak.to_numpy(ak.flatten(events.Particle[name])) for name in PARTICLE_FIELDS}
-    return FlatParticles(columns, ak.to_numpy(ak.num(events.Particle)).astype(np.int64))
-
-
 def _momentum(flat: FlatParticles) -> tuple[Floats, Floats]:
     """Components of the summed transverse momentum of each event's particles, each (n_events,)."""
     pt, phi, n = flat.columns["pt"], flat.columns["phi"], len(flat.counts)
@@ -109,31 +110,16 @@ def _momentum(flat: FlatParticles) -> tuple[Floats, Floats]:
     return x.astype(np.float64), y.astype(np.float64)  # integers where no event has a particle
 
 
-def _met(events: ak.Array) -> tuple[Floats, Floats]:
-    pt, phi = ak.to_numpy(events.MET.pt), ak.to_numpy(events.MET.phi)
-    return pt * np.cos(phi), pt * np.sin(phi)
-
-
-def _with_particles(events: ak.Array, flat: FlatParticles) -> ak.Array:
-    particles = ak.unflatten(
-        ak.zip(flat.columns, with_name="Momentum4D", behavior=behavior), flat.counts
-    )
-    return ak.with_field(events, particles, "Particle")
-
-
 def _balanced(events: ak.Array, flat: FlatParticles) -> ak.Array:
     """Events of these particles, and MET with what they have lost in transverse momentum."""
-    parts = zip(_met(events), _momentum(_particles(events)), _momentum(flat), strict=True)
+    parts = zip(met_of(events), _momentum(particles_of(events)), _momentum(flat), strict=True)
     x, y = (met + before - after for met, before, after in parts)
-    met = ak.zip(
-        {"pt": np.hypot(x, y), "phi": np.arctan2(y, x)}, with_name="Momentum2D", behavior=behavior
-    )
-    return ak.with_field(_with_particles(events, flat), met, "MET")
+    return with_met(with_particles(events, flat), x, y)
 
 
 def _recoiled(events: ak.Array, x: Floats, y: Floats) -> ak.Array:
     """Events with this added to MET; the particles recoil in proportion to their pt."""
-    flat = _particles(events)
+    flat = particles_of(events)
     pt, phi = flat.columns["pt"], flat.columns["phi"]
     total = np.bincount(flat.owner, pt, minlength=len(events))[flat.owner]
     share = np.divide(pt, total, out=np.zeros_like(pt), where=total > 0)
@@ -160,13 +146,13 @@ def _limit(values: Floats, kind: NDArray[np.int8], extreme: np.ufunc, start: flo
 
 
 def _scale_pt(events: ak.Array, rng: np.random.Generator) -> ak.Array:
-    flat = _particles(events)
+    flat = particles_of(events)
     factor = rng.uniform(*PT_SCALE, size=len(events))[flat.owner]
     return _balanced(events, flat.moved(pt=flat.columns["pt"] * factor))
 
 
 def _smear_pt(events: ak.Array, rng: np.random.Generator) -> ak.Array:
-    flat = _particles(events)
+    flat = particles_of(events)
     pt = flat.columns["pt"]
     return _balanced(
         events, _seen(flat, flat.moved(pt=pt * np.exp(rng.normal(0.0, PT_SMEAR, size=len(pt)))))
@@ -174,7 +160,7 @@ def _smear_pt(events: ak.Array, rng: np.random.Generator) -> ak.Array:
 
 
 def _smear_direction(events: ak.Array, rng: np.random.Generator) -> ak.Array:
-    flat = _particles(events)
+    flat = particles_of(events)
     eta, phi, kind = (flat.columns[name] for name in ("eta", "phi", "type"))
     edge = _limit(np.abs(eta), kind, np.maximum, 0.0)
     moved = eta + rng.normal(0.0, ETA_SMEAR, size=len(eta))
@@ -188,34 +174,34 @@ def _smear_direction(events: ak.Array, rng: np.random.Generator) -> ak.Array:
 
 
 def _add(events: ak.Array, rng: np.random.Generator) -> ak.Array:
-    donors = _particles(events[_others(len(events), rng)])
+    donors = particles_of(events[_others(len(events), rng)])
     number = rng.integers(ADDED[0], ADDED[1] + 1, size=len(events))[donors.owner]
-    return _balanced(events, _particles(events).and_(donors.keep(donors.ranks(rng) < number)))
+    return _balanced(events, particles_of(events).and_(donors.keep(donors.ranks(rng) < number)))
 
 
 def _drop(events: ak.Array, rng: np.random.Generator) -> ak.Array:
-    flat = _particles(events)
+    flat = particles_of(events)
     number = rng.integers(DROPPED[0], DROPPED[1] + 1, size=len(events))[flat.owner]
     return _balanced(events, flat.keep(flat.ranks(rng) >= number))
 
 
 def _overlay(events: ak.Array, rng: np.random.Generator) -> ak.Array:
-    donors = _particles(events[_others(len(events), rng)])
+    donors = particles_of(events[_others(len(events), rng)])
     chosen = rng.random(len(donors.owner)) < OVERLAID
-    return _balanced(events, _particles(events).and_(donors.keep(chosen)))
+    return _balanced(events, particles_of(events).and_(donors.keep(chosen)))
 
 
 def _swap_types(events: ak.Array, rng: np.random.Generator) -> ak.Array:
-    flat = _particles(events)
+    flat = particles_of(events)
     kind = particle_types(events)
     swapped = rng.random(len(kind)) < SWAP_SHARE[kind]
     columns = {**flat.columns, "type": np.where(swapped, SWAPPED[kind], kind).astype(np.int8)}
-    return _with_particles(events, FlatParticles(columns, flat.counts))
+    return with_particles(events, FlatParticles(columns, flat.counts))
 
 
 def _scale_met(events: ak.Array, rng: np.random.Generator) -> ak.Array:
     more = rng.uniform(*MET_SCALE, size=len(events)) - 1
-    x, y = _met(events)
+    x, y = met_of(events)
     return _recoiled(events, x * more, y * more)
 
 
@@ -292,14 +278,4 @@ def distort(
     >>> bool(1.1 <= harder.Particle.pt[0, 0] / 50 <= 2.5), int(harder.event[0])
     (True, 0)
     """
-    drawn = rng.permutation(np.arange(len(events)) % len(distortions))
-    chosen = [np.flatnonzero(drawn == i) for i in range(len(distortions))]
-    parts = [
-        one.apply(events[where], rng)
-        for one, where in zip(distortions, chosen, strict=True)
-        if len(where)
-    ]
-    if not parts:
-        return events
-    mixed = ak.concatenate(parts)[np.argsort(np.concatenate(chosen))]
-    return ak.with_parameter(mixed, "metadata", metadata(events), behavior=behavior)
+    return each_by_one(events, rng, [one.apply for one in distortions])

@@ -1,13 +1,16 @@
-"""Particles of events as flat columns, to be changed and put together again."""
+"""Particles and MET of events as flat columns, to be changed and put together again."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
 from hepmtp.events.ragged import Floats, owner, ragged_arange, wrap_phi
+from hepmtp.events.record import PARTICLE_FIELDS, behavior, metadata
 
 
 class FlatParticles(NamedTuple):
@@ -65,3 +68,50 @@ class FlatParticles(NamedTuple):
         ranks = np.empty(len(order), dtype=np.int64)
         ranks[order] = ragged_arange(self.counts)
         return ranks
+
+
+def particles_of(events: ak.Array) -> FlatParticles:
+    """The particles of events, shape (n_events,)."""
+    columns = {name: ak.to_numpy(ak.flatten(events.Particle[name])) for name in PARTICLE_FIELDS}
+    return FlatParticles(columns, ak.to_numpy(ak.num(events.Particle)).astype(np.int64))
+
+
+def met_of(events: ak.Array) -> tuple[Floats, Floats]:
+    """Components of MET [GeV], each (n_events,)."""
+    pt, phi = ak.to_numpy(events.MET.pt), ak.to_numpy(events.MET.phi)
+    return pt * np.cos(phi), pt * np.sin(phi)
+
+
+def with_particles(events: ak.Array, flat: FlatParticles) -> ak.Array:
+    """The events with these particles instead."""
+    particles = ak.unflatten(
+        ak.zip(flat.columns, with_name="Momentum4D", behavior=behavior), flat.counts
+    )
+    return ak.with_field(events, particles, "Particle")
+
+
+def with_met(events: ak.Array, x: Floats, y: Floats) -> ak.Array:
+    """The events with MET of these components instead."""
+    met = ak.zip(
+        {"pt": np.hypot(x, y), "phi": np.arctan2(y, x)}, with_name="Momentum2D", behavior=behavior
+    )
+    return ak.with_field(events, met, "MET")
+
+
+def each_by_one(
+    events: ak.Array,
+    rng: np.random.Generator,
+    changes: Sequence[Callable[[ak.Array, np.random.Generator], ak.Array]],
+) -> ak.Array:
+    """Every event after one of the changes, drawn at random in equal shares, in the same order."""
+    drawn = rng.permutation(np.arange(len(events)) % len(changes))
+    chosen = [np.flatnonzero(drawn == i) for i in range(len(changes))]
+    parts = [
+        change(events[where], rng)
+        for change, where in zip(changes, chosen, strict=True)
+        if len(where)
+    ]
+    if not parts:
+        return events
+    mixed = ak.concatenate(parts)[np.argsort(np.concatenate(chosen))]
+    return ak.with_parameter(mixed, "metadata", metadata(events), behavior=behavior)

@@ -8,15 +8,20 @@ from __future__ import annotations
 import awkward as ak
 import numpy as np
 
-from hepmtp.events.observables import EVENT_FEATURES, Feature, b_jets, ht, jets, leptons, pt_of
+from hepmtp.events.observables import (
+    EVENT_FEATURES,
+    Feature,
+    b_jets,
+    ht,
+    jets,
+    leptons,
+    or_0,
+    pt_of,
+)
 from hepmtp.events.ragged import Floats
 
 #: pt above which a jet is called hard [GeV].
 HARD = 100.0
-
-
-def _or_0(values: ak.Array) -> Floats:
-    return np.asarray(ak.to_numpy(ak.fill_none(values, 0.0)), dtype=np.float64)
 
 
 def _masses(particles: ak.Array) -> ak.Array:
@@ -36,24 +41,24 @@ def _transverse_masses(events: ak.Array) -> ak.Array:
 
 
 def _smallest_mt(events: ak.Array) -> Floats:
-    return _or_0(ak.min(_transverse_masses(events), axis=1))
+    return or_0(ak.min(_transverse_masses(events), axis=1))
 
 
 def _largest_mt(events: ak.Array) -> Floats:
-    return _or_0(ak.max(_transverse_masses(events), axis=1))
+    return or_0(ak.max(_transverse_masses(events), axis=1))
 
 
 def _largest_mass(events: ak.Array) -> Floats:
-    return _or_0(ak.max(_masses(jets(events)), axis=1))
+    return or_0(ak.max(_masses(jets(events)), axis=1))
 
 
 def _mean_mass(events: ak.Array) -> Floats:
     masses = _masses(jets(events))
-    return np.asarray(_or_0(ak.sum(masses, axis=1)) / np.maximum(ak.to_numpy(ak.num(masses)), 1))
+    return np.asarray(or_0(ak.sum(masses, axis=1)) / np.maximum(ak.to_numpy(ak.num(masses)), 1))
 
 
 def _largest_b_mass(events: ak.Array) -> Floats:
-    return _or_0(ak.max(_masses(b_jets(events)), axis=1))
+    return or_0(ak.max(_masses(b_jets(events)), axis=1))
 
 
 def _significance(events: ak.Array) -> Floats:

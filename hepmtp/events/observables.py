@@ -249,7 +249,7 @@ def _delta_phi(first: ak.Array, second: ak.Array) -> ak.Array:
 def _min_delta_r(events: ak.Array) -> Floats:
     first, second = _pairs(events)
     squared = (first.eta - second.eta) ** 2 + _delta_phi(first.phi, second.phi) ** 2
-    return _or_0(np.sqrt(ak.min(squared, axis=1)))
+    return or_0(np.sqrt(ak.min(squared, axis=1)))
 
 
 def _max_dijet_mass(events: ak.Array) -> Floats:
@@ -257,14 +257,15 @@ def _max_dijet_mass(events: ak.Array) -> Floats:
     opening = np.cosh(np.minimum(np.abs(first.eta - second.eta), WIDEST)) - np.cos(
         first.phi - second.phi
     )
-    return _or_0(np.sqrt(np.maximum(ak.max(2 * first.pt * second.pt * opening, axis=1), 0.0)))
+    return or_0(np.sqrt(np.maximum(ak.max(2 * first.pt * second.pt * opening, axis=1), 0.0)))
 
 
 def _min_delta_phi_met(events: ak.Array) -> Floats:
-    return _or_0(ak.min(_delta_phi(jets(events).phi, events.MET.phi), axis=1))
+    return or_0(ak.min(_delta_phi(jets(events).phi, events.MET.phi), axis=1))
 
 
-def _or_0(values: ak.Array) -> Floats:
+def or_0(values: ak.Array) -> Floats:
+    """Numbers of events, shape (n_events,), 0 where there is nothing to measure."""
     return np.asarray(ak.to_numpy(ak.fill_none(values, 0.0)), dtype=np.float64)
 
 

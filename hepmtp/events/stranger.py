@@ -14,16 +14,23 @@ counts, pt and masses. :mod:`hepmtp.events.distortions` keeps it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import awkward as ak
 import numpy as np
 
 from hepmtp.errors import OptionError
-from hepmtp.events.flat import FlatParticles
+from hepmtp.events.flat import (
+    FlatParticles,
+    each_by_one,
+    met_of,
+    particles_of,
+    with_met,
+    with_particles,
+)
 from hepmtp.events.particles import B_JET, JET
 from hepmtp.events.ragged import Floats, Ints, ragged_arange, starts
-from hepmtp.events.record import PARTICLE_FIELDS, behavior, metadata
 
 
 class State(NamedTuple):
@@ -218,27 +225,17 @@ def make_stranger(
     chosen = tuple(chosen) or recipes()
     for one in chosen:
         _check(one)
-    drawn = rng.permutation(np.arange(len(events)) % len(chosen))
-    places = [np.flatnonzero(drawn == i) for i in range(len(chosen))]
-    parts = [
-        _stranger(events[where], one, rng)
-        for one, where in zip(chosen, places, strict=True)
-        if len(where)
-    ]
-    if not parts:
-        return events
-    mixed = ak.concatenate(parts)[np.argsort(np.concatenate(places))]
-    return ak.with_parameter(mixed, "metadata", metadata(events), behavior=behavior)
+    return each_by_one(events, rng, [partial(_stranger, one) for one in chosen])
 
 
-def _stranger(events: ak.Array, recipe: Recipe, rng: np.random.Generator) -> ak.Array:
-    now = before = _state(events)
+def _stranger(recipe: Recipe, events: ak.Array, rng: np.random.Generator) -> ak.Array:
+    now = before = State(particles_of(events), *met_of(events))
     for name in recipe.operations:
         strength = rng.uniform(0, recipe.damp, len(events))
         if len(recipe.operations) > 1:
             strength *= rng.random(len(events)) < recipe.probability
         now = OPERATIONS[name](now, before, strength, rng)
-    return _events(events, now)
+    return with_met(with_particles(events, now.particles), now.met_x, now.met_y)
 
 
 def _check(recipe: Recipe) -> None:
@@ -249,29 +246,6 @@ def _check(recipe: Recipe) -> None:
         )
     if not (0 < recipe.damp <= 1 and 0 < recipe.probability <= 1):
         raise OptionError(f"damp and probability must be above 0 and at most 1, found {recipe}")
-
-
-def _state(events: ak.Array) -> State:
-    columns = {name: ak.to_numpy(ak.flatten(events.Particle[name])) for name in PARTICLE_FIELDS}
-    flat = FlatParticles(columns, ak.to_numpy(ak.num(events.Particle)).astype(np.int64))
-    pt, phi = ak.to_numpy(events.MET.pt), ak.to_numpy(events.MET.phi)
-    return State(flat, pt * np.cos(phi), pt * np.sin(phi))
-
-
-def _events(events: ak.Array, state: State) -> ak.Array:
-    particles = ak.unflatten(
-        ak.zip(state.particles.columns, with_name="Momentum4D", behavior=behavior),
-        state.particles.counts,
-    )
-    met = ak.zip(
-        {
-            "pt": np.hypot(state.met_x, state.met_y),
-            "phi": np.arctan2(state.met_y, state.met_x),
-        },
-        with_name="Momentum2D",
-        behavior=behavior,
-    )
-    return ak.with_field(ak.with_field(events, particles, "Particle"), met, "MET")
 
 
 def _of_events(flat: FlatParticles, events: Ints) -> FlatParticles:

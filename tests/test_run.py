@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -151,6 +153,22 @@ def test_futures(files: Any, expected: Any) -> None:
             runner(bad_fileset(files), fill)
         with pytest.raises(ScoreError, match=r"^score of event 300 is nan; train again$"):
             runner(fileset(files["root"]), break_down)
+
+
+def load_and_wait(module: str) -> int:
+    importlib.import_module(module)
+    time.sleep(1.1)  # loky measures memory after a task, at most once a second
+    return os.getpid()
+
+
+def test_a_library_is_no_leak() -> None:
+    # loky restarts a worker that has grown by 300 MB since its first task, and warns of a leak
+    with make_executor("futures", workers=1, status=False) as executor:
+        pids = [
+            executor.pool.submit(load_and_wait, module).result()
+            for module in ("json", "torch", "processors.anomaly", "json")
+        ]
+    assert len(set(pids)) == 1
 
 
 def test_dask(files: Any, expected: Any, dask_client: Client) -> None:

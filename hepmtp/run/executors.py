@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import os
 from collections.abc import Iterator
@@ -77,7 +78,9 @@ def make_executor(
         elif name == "futures":
             # an instance: of a class coffea would start processes to count and once more to run
             pool = stack.enter_context(
-                loky.ProcessPoolExecutor(max_workers=workers, env=_ONE_THREAD)
+                loky.ProcessPoolExecutor(
+                    max_workers=workers, env=_ONE_THREAD, initializer=_import_libraries
+                )
             )
             yield _FuturesExecutor(pool=pool, workers=workers, **options)
         else:
@@ -86,6 +89,15 @@ def make_executor(
             if not isinstance(client, Client):
                 client = stack.enter_context(Client(client))  # type: ignore[no-untyped-call]
             yield DaskExecutor(client=client, **options)
+
+
+def _import_libraries() -> None:
+    """Load what scoring needs before a worker's memory is first measured.
+
+    loky takes what is loaded after the first task for a leak: it warns and restarts the worker.
+    """
+    importlib.import_module("torch")
+    importlib.import_module("coffea.processor")
 
 
 def _local_cluster(workers: int) -> LocalCluster:

@@ -245,7 +245,7 @@ def test_slha_and_settings_that_cannot_be() -> None:
     with pytest.raises(ValueError, match="cannot decay to two tops"):
         processes.gluino_slha(1000, 800)
     text = processes.sbottom_slha(900, 350, 100)
-    assert re.findall(r"^DECAY (\d+) [\d.]+\n +(.+)$", text, re.M) == [
+    assert re.findall(r"^DECAY (\d+) [\d.]+\n +(.+)$", text, re.MULTILINE) == [
         ("1000005", "1.0  2  -1000024  6"),
         ("1000024", "1.0  2  1000022  24"),
     ]

@@ -55,6 +55,9 @@ if TYPE_CHECKING:  # the same names as in _HOMES, for type checkers and editors
     from hepmtp.events.stranger import make_stranger as make_stranger
     from hepmtp.events.tokens import TokenBatch as TokenBatch
     from hepmtp.events.variables import Variable as Variable
+    from hepmtp.jets.density import JetDensity as JetDensity
+    from hepmtp.jets.language_model import JetLanguageModel as JetLanguageModel
+    from hepmtp.models.autoregressive import AutoregressiveOptions as AutoregressiveOptions
     from hepmtp.models.classifier import ClassifierOptions as ClassifierOptions
     from hepmtp.models.marginal import MarginalOptions as MarginalOptions
     from hepmtp.models.masked import ModelOptions as ModelOptions
@@ -93,6 +96,7 @@ if TYPE_CHECKING:  # the same names as in _HOMES, for type checkers and editors
     )
     from hepmtp.tokenizers import load_tokenizer as load_tokenizer
     from hepmtp.tokenizers.autoencoder import AutoencoderOptions as AutoencoderOptions
+    from hepmtp.tokenizers.constituents import ConstituentTokenizer as ConstituentTokenizer
     from hepmtp.tokenizers.continuous import ContinuousInputs as ContinuousInputs
     from hepmtp.tokenizers.fsq import FSQTokenizer as FSQTokenizer
     from hepmtp.tokenizers.graph_vq import GraphVQTokenizer as GraphVQTokenizer
@@ -100,6 +104,7 @@ if TYPE_CHECKING:  # the same names as in _HOMES, for type checkers and editors
     from hepmtp.tokenizers.vqvae import VQVAETokenizer as VQVAETokenizer
     from hepmtp.training.classify import ClassifierTraining as ClassifierTraining
     from hepmtp.training.masking import TrainingOptions as TrainingOptions
+    from hepmtp.training.next_token import NextTokenOptions as NextTokenOptions
 
     __version__: str
 
@@ -138,6 +143,9 @@ _MODULES = {
     "events.stranger": "make_stranger",
     "events.tokens": "TokenBatch",
     "events.variables": "Variable",
+    "jets.density": "JetDensity",
+    "jets.language_model": "JetLanguageModel",
+    "models.autoregressive": "AutoregressiveOptions",
     "models.classifier": "ClassifierOptions",
     "models.marginal": "MarginalOptions",
     "models.masked": "ModelOptions",
@@ -169,6 +177,7 @@ _MODULES = {
     "studies.prediction": "PREDICTIONS prediction_detector prediction_report",
     "tokenizers": "load_tokenizer",
     "tokenizers.autoencoder": "AutoencoderOptions",
+    "tokenizers.constituents": "ConstituentTokenizer",
     "tokenizers.continuous": "ContinuousInputs",
     "tokenizers.fsq": "FSQTokenizer",
     "tokenizers.graph_vq": "GraphVQTokenizer",
@@ -176,6 +185,7 @@ _MODULES = {
     "tokenizers.vqvae": "VQVAETokenizer",
     "training.classify": "ClassifierTraining",
     "training.masking": "TrainingOptions",
+    "training.next_token": "NextTokenOptions",
 }
 #: Public names and the module that each lives in.
 _HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}

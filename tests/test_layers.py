@@ -56,7 +56,7 @@ FAMILIES = {
         "learned",
         "networks",
     },
-    "models": {"attention"},
+    "models": {"attention", "cache", "running_sums"},
     "detectors": {
         "card",
         "card_text",
@@ -73,7 +73,7 @@ FAMILIES = {
 #: Third-party libraries and where they may be imported.
 FENCES = {
     "torch.optim": ("training/*",),
-    "torch": ("models/*", "training/*", "tokenizers/*", "detectors/*", "studies/*"),
+    "torch": ("models/*", "training/*", "tokenizers/*", "jets/*", "detectors/*", "studies/*"),
     "coffea": ("run/*", "readers/*", "events/*"),
     "correctionlib": ("events/corrections.py",),
     "uproot": (
@@ -86,7 +86,7 @@ FENCES = {
     "mplhep": ("plotting/*", "studies/*/figures.py"),
     "vector_quantize_pytorch": ("tokenizers/*",),
     "torch_geometric": ("tokenizers/*",),
-    "sklearn": ("detectors/*", "studies/tokenizer/*"),
+    "sklearn": ("detectors/*", "studies/tokenizer/*", "studies/jets/*"),
     "pyod": ("detectors/*",),
     "zuko": ("detectors/*",),
     "pooch": ("datasets/*",),

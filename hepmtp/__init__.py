@@ -62,7 +62,7 @@ if TYPE_CHECKING:  # the same names as in _HOMES, for type checkers and editors
     from hepmtp.events.variables import Variable as Variable
     from hepmtp.jets.density import JetDensity as JetDensity
     from hepmtp.jets.language_model import JetLanguageModel as JetLanguageModel
-    from hepmtp.models.autoregressive import AutoregressiveOptions as AutoregressiveOptions
+    from hepmtp.models.autoregressive_options import AutoregressiveOptions as AutoregressiveOptions
     from hepmtp.models.classifier import ClassifierOptions as ClassifierOptions
     from hepmtp.models.marginal import MarginalOptions as MarginalOptions
     from hepmtp.models.masked import ModelOptions as ModelOptions
@@ -151,7 +151,7 @@ _MODULES = {
     "events.variables": "Variable",
     "jets.density": "JetDensity",
     "jets.language_model": "JetLanguageModel",
-    "models.autoregressive": "AutoregressiveOptions",
+    "models.autoregressive_options": "AutoregressiveOptions",
     "models.classifier": "ClassifierOptions",
     "models.marginal": "MarginalOptions",
     "models.masked": "ModelOptions",

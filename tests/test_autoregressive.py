@@ -12,7 +12,8 @@ import torch
 from hepmtp.errors import OptionError, TokenError
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.models.attention import Group, SelfAttention, attend_slowly
-from hepmtp.models.autoregressive import AutoregressiveModel, AutoregressiveOptions
+from hepmtp.models.autoregressive import AutoregressiveModel
+from hepmtp.models.autoregressive_options import AutoregressiveOptions
 from hepmtp.models.cache import Cache
 from hepmtp.training.next_token import Jets, NextTokenOptions, batch_loss, batches, first_counts
 

@@ -19,7 +19,7 @@ from hepmtp.events.split import part_of
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.jets.calibration import calibration, table
 from hepmtp.jets.density import JetDensity, log_ratio, physical
-from hepmtp.models.autoregressive import AutoregressiveOptions
+from hepmtp.models.autoregressive_options import AutoregressiveOptions
 from hepmtp.tokenizers.constituents import ConstituentTokenizer
 from hepmtp.training.next_token import Jets, NextTokenOptions, _NextToken, mean_loss, train
 

@@ -26,7 +26,8 @@ from hepmtp.jets.calibration import Calibration, calibration
 from hepmtp.jets.density import JetDensity, physical
 from hepmtp.jets.generation import sample
 from hepmtp.models.attention import sort_by_multiplicity
-from hepmtp.models.autoregressive import AutoregressiveModel, AutoregressiveOptions
+from hepmtp.models.autoregressive import AutoregressiveModel
+from hepmtp.models.autoregressive_options import AutoregressiveOptions
 from hepmtp.tokenizers.constituents import ConstituentTokenizer
 from hepmtp.training.loop import History, Watch, device_of, seeded
 from hepmtp.training.next_token import Jets, NextTokenOptions, batches, first_counts, train

@@ -117,9 +117,7 @@ def train(
     for jets in (training, validation):
         _check_order(model, jets.tokens)
     task = _NextToken(model, training, validation, options)
-    runs = replace(
-        options, batch_events=options.batch_events // options.neighbours, neighbours=1
-    )
+    runs = replace(options, batch_events=options.batch_events // options.neighbours, neighbours=1)
     return loop.train(task, runs, **watch)
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # the same names as in _HOMES, for type checkers and editors
     from hepmtp.detectors.combination import Combination as Combination
     from hepmtp.detectors.cross_fitted import CrossFitted as CrossFitted
     from hepmtp.detectors.deep_svdd import DeepSVDD as DeepSVDD
+    from hepmtp.detectors.density import JetDensityDetector as JetDensityDetector
     from hepmtp.detectors.distortion import DistortionDetector as DistortionDetector
     from hepmtp.detectors.ecod import ECOD as ECOD
     from hepmtp.detectors.event_network import NetworkTraining as NetworkTraining
@@ -62,6 +63,7 @@ if TYPE_CHECKING:  # the same names as in _HOMES, for type checkers and editors
     from hepmtp.events.variables import Variable as Variable
     from hepmtp.jets.density import JetDensity as JetDensity
     from hepmtp.jets.language_model import JetLanguageModel as JetLanguageModel
+    from hepmtp.jets.regions import JET_REGIONS as JET_REGIONS
     from hepmtp.models.autoregressive_options import AutoregressiveOptions as AutoregressiveOptions
     from hepmtp.models.classifier import ClassifierOptions as ClassifierOptions
     from hepmtp.models.marginal import MarginalOptions as MarginalOptions
@@ -123,6 +125,7 @@ _MODULES = {
     "detectors.combination": "Combination",
     "detectors.cross_fitted": "CrossFitted",
     "detectors.deep_svdd": "DeepSVDD",
+    "detectors.density": "JetDensityDetector",
     "detectors.distortion": "DistortionDetector",
     "detectors.ecod": "ECOD",
     "detectors.event_network": "NetworkTraining",
@@ -151,6 +154,7 @@ _MODULES = {
     "events.variables": "Variable",
     "jets.density": "JetDensity",
     "jets.language_model": "JetLanguageModel",
+    "jets.regions": "JET_REGIONS",
     "models.autoregressive_options": "AutoregressiveOptions",
     "models.classifier": "ClassifierOptions",
     "models.marginal": "MarginalOptions",

@@ -111,8 +111,9 @@ def test_training_recovers_the_chain(learned: tuple[AutoregressiveModel, np.ndar
     assert mean_loss(model, held_out) == pytest.approx(best, abs=0.04)
     tokens = sample(model, 20_000, seed=1, batch_jets=5000)
     found = bigrams(tokens)
-    share, expected = found / found.sum(axis=1, keepdims=True), table
-    assert np.abs(share - expected).max() < 0.06
+    expected = table * found.sum(axis=1, keepdims=True)
+    assert np.abs(found - expected).sum() < 0.1 * found.sum()
+    assert found[:, -1].sum() == pytest.approx(expected[:, -1].sum(), rel=0.05)
     assert tokens.counts.mean() == pytest.approx((1 - STOP) / STOP, rel=0.05)
 
 

@@ -36,8 +36,8 @@ class JetDensity(NamedTuple):
 def physical(log_p: Floats, log_volumes: Floats, first_digit: Ints, tokens: TokenBatch) -> Floats:
     """log p of the constituents as a set, shape (n_jets,).
 
-    ``log p - sum log dV + sum_k log N_k! - log N!``, with N_k constituents in bin k of pt: those of
-    one bin have one order of N_k!, and a set has no order (arXiv:2511.15779).
+    It is ``log p - sum log dV + sum_k log N_k! - log N!``, with N_k constituents in bin k of pt.
+    Those of one bin have one order of N_k!, and a set has no order (arXiv:2511.15779).
 
     Parameters
     ----------

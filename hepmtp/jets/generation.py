@@ -1,8 +1,8 @@
 """Jets drawn from an autoregressive model, constituent by constituent until their stop.
 
 The rule: neither truncation nor top-k; each digit is drawn from the model's distribution. Each jet
-has random numbers of its own, of (seed, number of the jet), so that it is the same whatever is
-drawn beside it, but for the rounding of sums.
+has random numbers of its own, of (seed, number of the jet). So it is the same whatever is drawn
+beside it, but for the rounding of sums.
 """
 
 from __future__ import annotations

@@ -53,8 +53,9 @@ class JetLanguageModel:
     ----------
     model_, history_
         the trained model and its training curve.
-    dataset_, role_
-        what it is a model of.
+    dataset_, role_, label_
+        what it is a model of; the label is an index of `hepmtp.readers.jetclass.JET_LABELS`, -1 if
+        the jets have none, or several.
     trained_
         which events were given to train on.
     calibration_
@@ -69,6 +70,7 @@ class JetLanguageModel:
     history_: History = field(default_factory=list, init=False, repr=False)
     dataset_: str = field(default="", init=False, repr=False)
     role_: str = field(default="", init=False, repr=False)
+    label_: int = field(default=-1, init=False, repr=False)
     trained_: tuple[Trained, ...] = field(default=(), init=False, repr=False)
     calibration_: list[Calibration] = field(default_factory=list, init=False, repr=False)
 
@@ -141,7 +143,7 @@ class JetLanguageModel:
             model.start_from_counts(first_counts(model, jets[0]))
         self.history_ = train(model, *jets, options=self.training, **watch)
         self.model_, self.dataset_, self.role_ = model, name, str(role)
-        self.trained_ = trained_by(events)
+        self.trained_, self.label_ = trained_by(events), _label(events)
         with torch_threads(self.training.threads):
             self.calibration_ = calibration(model, jets[1])
         return self
@@ -202,6 +204,7 @@ class JetLanguageModel:
         meta = {
             "dataset": self.dataset_,
             "role": self.role_,
+            "label": self.label_,
             "model": asdict(self.model),
             "training": asdict(self.training),
             "max_constituents": self.max_constituents,
@@ -233,7 +236,7 @@ class JetLanguageModel:
         except RuntimeError as error:
             raise StorageError(f"{path}: the weights do not fit the model ({error})") from None
         one.model_, one.history_ = model.eval(), meta["history"]
-        one.dataset_, one.role_ = meta["dataset"], meta["role"]
+        one.dataset_, one.role_, one.label_ = meta["dataset"], meta["role"], meta["label"]
         one.trained_ = tuple(Trained(*span) for span in meta["trained"])
         one.calibration_ = [Calibration(*row) for row in meta["calibration"]]
         return one
@@ -256,3 +259,11 @@ class JetLanguageModel:
             return AutoregressiveModel(
                 tokenizer.factors, tokenizer.digits, self.model, centres=tokenizer.centres
             )
+
+
+def _label(events: ak.Array) -> int:
+    """The one label of all jets, or -1."""
+    if "label" not in events.fields:
+        return -1
+    labels = np.unique(ak.to_numpy(events.label))
+    return int(labels[0]) if len(labels) == 1 else -1

@@ -1,12 +1,12 @@
 """The autoregressive model: a causal transformer that predicts a jet token by token.
 
 The rule: start and stop are no ids. Start is a learned vector in front of the tokens, stop one more
-outcome of what is predicted first, so that n tokens have n + 1 terms and the empty jet is legal.
-No position is told: a causal model counts by itself.
+outcome of what is predicted first. So n tokens have n + 1 terms, and the empty jet is legal. No
+position is told: a causal model counts by itself.
 
-In the form "product", p(pt or stop | past) p(eta | pt, past) p(phi | pt, eta, past): one small
-softmax for each digit of an id, exact, as they multiply to a distribution over all ids and stop. In
-the form "joint" there is one softmax over all ids and stop (arXiv:2303.07364).
+In the form "product" it is p(pt or stop | past) p(eta | pt, past) p(phi | pt, eta, past). Each has
+one small softmax, and they multiply to a distribution over all ids and stop. In the form "joint"
+there is one softmax over all of these (arXiv:2303.07364).
 """
 
 from __future__ import annotations

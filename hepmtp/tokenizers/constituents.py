@@ -4,8 +4,8 @@ The rule: constituents come by falling pt, one token each, however many there ar
 on background training jets once, and used for every other sample. Values beyond the first and the
 last edge have bins of their own, so that every constituent has an id.
 
-The default is that of Finke, Kraemer, Mueck and Toenshoff (arXiv:2303.07364): 40 edges of log pt,
-equally spaced from the 0.001 quantile to the maximum; 30 edges of eta and of phi on [-0.8, 0.8].
+The default is that of Finke, Kraemer, Mueck and Toenshoff (arXiv:2303.07364). Log pt has
+40 edges, equally spaced from the 0.001 quantile to the maximum; eta and phi have 30 on [-0.8, 0.8].
 """
 
 from __future__ import annotations

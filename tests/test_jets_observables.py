@@ -39,7 +39,7 @@ def test_observables_equal_loops() -> None:
         assert found["e2"][jet] == pytest.approx(e2)
         assert found["e3"][jet] == pytest.approx(e3)
         assert found["d2"][jet] == pytest.approx(e3 / e2**3)
-        assert found["ptd"][jet] == pytest.approx(np.sqrt((pt**2).sum()) / total)
+        assert found["pt_dispersion"][jet] == pytest.approx(np.sqrt((pt**2).sum()) / total)
         assert found["width"][jet] == pytest.approx(
             sum(z[i] * np.hypot(one.eta[i], one.phi[i]) for i in rows)
         )

@@ -34,7 +34,7 @@ OBSERVABLES: dict[str, Observable] = {
     "mass_over_pt": Observable("jet mass / $p_T$"),
     "multiplicity": Observable("constituents"),
     "width": Observable("width"),
-    "ptd": Observable("$p_T^D$"),
+    "pt_dispersion": Observable("$p_T^D$"),
     "e2": Observable("$e_2$"),
     "e3": Observable("$e_3$"),
     "d2": Observable("$D_2$"),
@@ -47,7 +47,7 @@ OBSERVABLES: dict[str, Observable] = {
 def observables(jets: Constituents) -> dict[str, Floats]:
     """The `OBSERVABLES` of each jet, shape (n_jets,) each.
 
-    ``width`` is sum pt dR / sum pt, ``ptd`` is sqrt(sum pt^2) / sum pt. ``e2`` and ``e3`` are the
+    ``width`` is sum pt dR / sum pt, ``pt_dispersion`` is sqrt(sum pt^2) / sum pt. ``e2`` and ``e3`` are the
     energy correlation functions of beta = 1, with shares of pt, and ``d2`` is e3 / e2^3 (Larkoski,
     Moult and Neill, arXiv:1409.6298).
 
@@ -77,7 +77,7 @@ def observables(jets: Constituents) -> dict[str, Floats]:
         "mass_over_pt": _ratio(mass, vector),
         "multiplicity": counts.astype(np.float64),
         "width": _ratio(total(pt * np.hypot(jets.eta, jets.phi)), scalar),
-        "ptd": _ratio(np.sqrt(total(pt**2)), scalar),
+        "pt_dispersion": _ratio(np.sqrt(total(pt**2)), scalar),
         "e2": e2,
         "e3": e3,
         "d2": _ratio(e3, e2**3),

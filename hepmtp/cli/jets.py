@@ -108,13 +108,14 @@ def train(
             f"a language model is one of one data set, found {', '.join(found)}: join files as "
             "NAME=FILE,FILE"
         )
+    (events,) = found.values()
     with epoch_bars() as show:
-        model.fit(*found.values(), start_from=start, checkpoint=checkpoint, progress=show)
+        model.fit(events, start_from=start, checkpoint=checkpoint, progress=show)
     model.save(output)
     detector = ""
     if model.role_ == "background":
-        events = in_one_order(part_of(*found.values(), "train"))
-        JetDensityDetector(model).take(events).save(output / DETECTOR)
+        training = in_one_order(part_of(events, "train"))
+        JetDensityDetector(model).take(training).save(output / DETECTOR)
         detector = f"; the anomaly score is {output / DETECTOR}"
     best = min(row["validation_loss"] for row in model.history_)
     typer.echo(table(model.calibration_))

@@ -47,9 +47,9 @@ OBSERVABLES: dict[str, Observable] = {
 def observables(jets: Constituents) -> dict[str, Floats]:
     """The `OBSERVABLES` of each jet, shape (n_jets,) each.
 
-    ``width`` is sum pt dR / sum pt, ``pt_dispersion`` is sqrt(sum pt^2) / sum pt. ``e2`` and ``e3`` are the
-    energy correlation functions of beta = 1, with shares of pt, and ``d2`` is e3 / e2^3 (Larkoski,
-    Moult and Neill, arXiv:1409.6298).
+    ``width`` is sum pt dR / sum pt, ``pt_dispersion`` is sqrt(sum pt^2) / sum pt. ``e2`` and
+    ``e3`` are the energy correlation functions of beta = 1, with shares of pt, and ``d2`` is
+    e3 / e2^3 (Larkoski, Moult and Neill, arXiv:1409.6298).
 
     Examples
     --------
@@ -108,8 +108,11 @@ def jet_width(events: ak.Array) -> Floats:
     """Width, shape (n_jets,)."""
     one = constituents(events)
     pt, jet = np.exp(one.log_pt), owner(one.counts)
-    angle = np.bincount(jet, pt * np.hypot(one.eta, one.phi), minlength=len(one.counts))
-    return _ratio(angle, np.bincount(jet, pt, minlength=len(one.counts)))
+    angle, scalar = (
+        np.bincount(jet, values, minlength=len(one.counts)).astype(np.float64)
+        for values in (pt * np.hypot(one.eta, one.phi), pt)
+    )
+    return _ratio(angle, scalar)
 
 
 def _sum(events: ak.Array) -> ak.Array:

@@ -117,7 +117,8 @@ def densities(
     """Distribution of a density, one line for each data set."""
     figure, (axis,) = panels(5.5, (1,))
     everything = np.concatenate(list(log_p.values()))
-    edges = np.linspace(*np.quantile(everything, [0.001, 0.999]), 61)
+    low, high = (float(one) for one in np.quantile(everything, [0.001, 0.999]))
+    edges = np.linspace(low, max(high, low + 1e-6), 61)
     for i, (name, values) in enumerate(log_p.items()):
         share, _ = _shares(values, edges)
         how: dict[str, Any] = {"color": COLOURS[i % len(COLOURS)], "linewidth": 1.8}

@@ -15,7 +15,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from hepmtp.errors import TrainingError
 from hepmtp.events.constituents import Constituents, constituents
-from hepmtp.events.ragged import Floats, owner, ragged_arange, starts
+from hepmtp.events.ragged import Floats, Ints, owner, ragged_arange, starts
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.jets.observables import OBSERVABLES, observables
 from hepmtp.statistics.metrics import auc
@@ -79,14 +79,14 @@ class Measured(NamedTuple):
         """All observables, (n_jets, n_observables)."""
         return np.stack(list(self.observables.values()), axis=1)
 
-    def values(self, quantity: str, some: np.ndarray) -> Floats:
+    def values(self, quantity: str, some: Ints) -> Floats:
         """A quantity of jets at these indices, one number each, or one for each constituent."""
         if quantity in self.observables:
-            return self.observables[quantity][some]
+            return np.asarray(self.observables[quantity][some])
         counts = self.jets.counts
         rows = ragged_arange(counts[some], starts(counts)[some])
         if quantity == "log_pt":
-            return self.jets.log_pt[rows]
+            return np.asarray(self.jets.log_pt[rows])
         scalar = np.bincount(owner(counts), np.exp(self.jets.log_pt), minlength=len(counts))
         return np.asarray(np.exp(self.jets.log_pt[rows]) / np.repeat(scalar[some], counts[some]))
 

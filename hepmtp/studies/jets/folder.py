@@ -176,21 +176,16 @@ def _one(jets: Constituents, jet: int) -> tuple[Floats, Floats, Floats]:
 
 def _spectra(true: Measured, made: Measured) -> list[tuple[str, Spectrum]]:
     """Name and contents of each figure of a spectrum."""
-    everything = tuple(np.arange(len(side.jets.counts)) for side in (true, made))
-    pairs = [
-        side.values("log_pt", all_) for side, all_ in zip((true, made), everything, strict=True)
-    ]
-    log_pt = [one / np.log(10) for one in pairs]
-    low, high = (float(one) for one in np.quantile(log_pt[0], [0.0, 1.0]))
-    found = [
-        (
-            "log_pt",
-            Spectrum("$\\log_{10}(p_T$ / GeV) of constituents", *log_pt, low, high, log=True),
-        )
-    ]
+    of_true, of_made = (
+        side.values("log_pt", np.arange(len(side.jets.counts))) / np.log(10)
+        for side in (true, made)
+    )
+    low, high = float(of_true.min()), float(of_true.max())
+    text = "$\\log_{10}(p_T$ / GeV) of constituents"
+    found = [("log_pt", Spectrum(text, of_true, of_made, low, high, log=True))]
     for name, (label, unit) in OBSERVABLES.items():
-        values = [side.observables[name] for side in (true, made)]
-        low, high = (float(one) for one in np.quantile(values[0], [0.001, 0.995]))
+        of_true, of_made = true.observables[name], made.observables[name]
+        low, high = (float(one) for one in np.quantile(of_true, [0.001, 0.995]))
         text = f"{label} [{unit}]" if unit else label
-        found.append((name, Spectrum(text, *values, low, max(high, low + 1e-6))))
+        found.append((name, Spectrum(text, of_true, of_made, low, max(high, low + 1e-6))))
     return found

@@ -22,6 +22,7 @@ from hepmtp.cli import (
     failures,
     files,
     hepdata,
+    jets,
     results,
     statistics,
     studies,
@@ -137,3 +138,4 @@ COMMANDS = (
 )
 for _command in COMMANDS:
     app.command()(_command)
+app.add_typer(jets.app, name="jets")

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from hepmtp.errors import ReadError
 from hepmtp.readers import FileReader
-from hepmtp.readers.columns import COLUMNS, check_columns, events_of, flat
+from hepmtp.readers.columns import COLUMNS, check_columns, events_of, flat, more_of
 from hepmtp.readers.lines import check_file, check_range, damage
 from hepmtp.readers.opening import PARQUET
 
@@ -60,16 +60,16 @@ class ParquetReader(FileReader):
                 i for i, size in enumerate(sizes) if ends[i] > start and ends[i] - size < stop
             ]
             before = int(ends[groups[0]] - sizes[groups[0]]) if groups else 0
-            table = file.read_row_groups(groups, columns=list(COLUMNS)).slice(
-                start - before, stop - start
-            )
-            absent = [name for name in COLUMNS if table.column(name).null_count]
+            more = more_of(file.schema_arrow.names).values()
+            names = [*COLUMNS, *(one for some in more for one in some)]
+            table = file.read_row_groups(groups, columns=names).slice(start - before, stop - start)
+            absent = [name for name in names if table.column(name).null_count]
             if absent:
                 raise ReadError(
                     f"{path} has missing values in column {absent[0]!r}; write the file without "
                     "them"
                 )
-            columns = {name: ak.from_arrow(table.column(name)) for name in COLUMNS}
+            columns = {name: ak.from_arrow(table.column(name)) for name in names}
             return events_of(path, start, columns)
 
 

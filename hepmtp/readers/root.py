@@ -17,7 +17,7 @@ from coffea.nanoevents.methods import base
 from coffea.nanoevents.schemas.base import BaseSchema, zip_forms
 
 from hepmtp.events.record import PARTICLE_FIELDS, behavior
-from hepmtp.readers.columns import COLUMNS, check_columns, events_of, flat
+from hepmtp.readers.columns import COLUMNS, MORE, check_columns, events_of, flat, more_of
 from hepmtp.readers.trees import Branches, TreeReader
 
 TREE = "Events"
@@ -39,6 +39,9 @@ class HepmtpSchema(BaseSchema):  # type: ignore[misc]
         particles = {name: columns.pop(f"Particle_{name}") for name in PARTICLE_FIELDS}
         missing = {name: columns.pop(f"MET_{name}") for name in ("pt", "phi")}
         columns.pop("nParticle", None)
+        for name in {"Jet"} & set(more_of(columns)):
+            parts = {one.removeprefix("Jet_"): columns.pop(one) for one in MORE[name]}
+            columns[name] = zip_forms(parts, name, record_name="Momentum4D")
         columns["Particle"] = zip_forms(particles, "Particle", record_name="Momentum4D")
         columns["MET"] = zip_forms(missing, "MET", record_name="Momentum2D")
         self._form["fields"], self._form["contents"] = list(columns), list(columns.values())
@@ -78,7 +81,8 @@ class RootReader(TreeReader):
         check_columns(branches.where, branches.known)
 
     def _events(self, branches: Branches) -> ak.Array:
-        return events_of(branches.path, branches.start, branches.arrays(COLUMNS))
+        more = (one for some in more_of(branches.known).values() for one in some)
+        return events_of(branches.path, branches.start, branches.arrays([*COLUMNS, *more]))
 
 
 def write_root(
@@ -102,19 +106,34 @@ def write_root(
 
 
 def write_tree(file: Any, chunks: Iterable[ak.Array], *, rntuple: bool) -> None:
-    """Write events to the TTree (or RNTuple) `TREE` of an open file."""
+    """Write events to the TTree (or RNTuple) `TREE` of an open file.
+
+    What all of them have beside the record (`MORE`) is that of the first chunk.
+    """
     per_event = dict.fromkeys(("event", "source"), "int64")
     per_event |= dict.fromkeys(("weight", "MET_pt", "MET_phi"), "float64")
     fields = {name: "int8" if name == "type" else "float64" for name in PARTICLE_FIELDS}
-    if rntuple:
-        jagged = {f"Particle_{name}": f"var * {kind}" for name, kind in fields.items()}
-        tree = file.mkrntuple(TREE, {**per_event, "nParticle": "int32", **jagged})
-    else:
-        record = ", ".join(f"{name}: {kind}" for name, kind in fields.items())
-        tree = file.mktree(TREE, {**per_event, "Particle": f"var * {{{record}}}"})
+    tree: Any = None
     for events in chunks:
         columns = flat(events)
+        if tree is None:
+            more = (one for some in more_of(columns).values() for one in some)
+            per_event |= {name: "int8" if name == "label" else "float64" for name in more}
+            tree = _new_tree(file, per_event, fields, rntuple=rntuple)
         if not rntuple:  # one counter for all columns of the particles
             columns = {name: columns[name] for name in per_event}
             columns["Particle"] = ak.zip({name: events.Particle[name] for name in PARTICLE_FIELDS})
         tree.extend(columns)
+    if tree is None:
+        _new_tree(file, per_event, fields, rntuple=rntuple)
+
+
+def _new_tree(
+    file: Any, per_event: dict[str, str], fields: dict[str, str], *, rntuple: bool
+) -> Any:
+    """The empty tree of columns of these types."""
+    if rntuple:
+        jagged = {f"Particle_{name}": f"var * {kind}" for name, kind in fields.items()}
+        return file.mkrntuple(TREE, {**per_event, "nParticle": "int32", **jagged})
+    record = ", ".join(f"{name}: {kind}" for name, kind in fields.items())
+    return file.mktree(TREE, {**per_event, "Particle": f"var * {{{record}}}"})

@@ -21,6 +21,7 @@ from hepmtp.errors import OptionError
 from hepmtp.events.channels import CHANNELS, MET
 from hepmtp.events.regions import REGIONS, Region, region_named
 from hepmtp.events.variables import HT, N_B, N_JETS, Variable
+from hepmtp.jets.regions import JET_REGIONS
 from hepmtp.storage import resolve
 
 _Named = TypeVar("_Named", Region, Variable)
@@ -77,7 +78,12 @@ def _module(path: Path, said: str) -> ModuleType:
 
 
 def regions_of(words: Sequence[str] | None, option: str = "--regions") -> tuple[Region, ...]:
-    """The regions of these words: names of known ones by comma, or files; all by default."""
+    """The regions of these words: names of known ones by comma, or files; all by default.
+
+    The word ``jets`` means those of jets.
+    """
+    if list(words or ()) == ["jets"]:
+        return JET_REGIONS
     return _things(words, option, Region, (*REGIONS, *CHANNELS)) or REGIONS
 
 

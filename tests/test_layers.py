@@ -67,7 +67,7 @@ FAMILIES = {
         "fold_scales",
         "shown",
     },
-    "plotting": {"style"},
+    "plotting": {"colours", "names", "ratio", "style"},
     "cli": {"options", "own", "progress", "demo"},
 }
 #: Third-party libraries and where they may be imported.

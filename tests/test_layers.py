@@ -66,6 +66,7 @@ FAMILIES = {
         "export",
         "fold_scales",
         "shown",
+        "strangest",
     },
     "plotting": {"colours", "names", "ratio", "style"},
     "cli": {"options", "own", "progress", "demo"},

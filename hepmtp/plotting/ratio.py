@@ -15,6 +15,7 @@ import mplhep
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, NullLocator
+from numpy.typing import NDArray
 
 from hepmtp.events.ragged import Floats
 from hepmtp.statistics.comparison import Comparison
@@ -117,7 +118,7 @@ def ratio_limits(axis: Axes, ratio: Floats) -> None:
     axis.yaxis.set_minor_formatter(NullFormatter())
 
 
-def beyond(axis: Axes, x: Floats, y: Floats, *, color: str = "black") -> None:
+def beyond(axis: Axes, x: NDArray[Any], y: Floats, *, color: str = "black") -> None:
     """Arrows at the edge of an axis for points that lie beyond it."""
     low, high = axis.get_ylim()
     place = mpl.transforms.blended_transform_factory(axis.transData, axis.transAxes)

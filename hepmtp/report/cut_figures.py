@@ -42,6 +42,6 @@ def _without_cut(h: Histogram, info: RunInfo, region: RegionInfo) -> Drawn:
     figure = plotting.n_minus_one(h, region.name, windows=windows, **shown)
     text = (
         f"The {h.axes['score'].label} in {region.name} without the cut on it: simulation, "
-        "background stacked, signal as lines. The cut keeps what is not grey."
+        "background stacked, signal as lines; the cut keeps what is not grey."
     )
     return figure, text

@@ -6,6 +6,7 @@ before stays beside a new figure.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,19 @@ def draw(folder: str | Path, name: str, make: Callable[[], Drawn], info: RunInfo
     write(figure, folder, name, pdf=info.pdf)
     if info.incomplete:
         text += " Incomplete: not everything was read."
-    return FigureText(name, text, text)
+    return FigureText(name, text, shortly(text))
+
+
+def shortly(caption: str) -> str:
+    """What one who cannot see a figure is told before its caption: what it is of.
+
+    Examples
+    --------
+    >>> shortly("The score in SR: background stacked, signal as lines.")
+    'Figure: the score in SR'
+    """
+    of = re.split(r"[:;.] ", caption.removesuffix("."), maxsplit=1)[0]
+    return f"Figure: {of[:1].lower() + of[1:] if of[1:2].islower() else of}"
 
 
 def write(figure: Figure, folder: str | Path, name: str, *, pdf: bool) -> None:

@@ -33,6 +33,7 @@ from hepmtp.report.drawn_figures import (
 from hepmtp.report.info import FigureText, RunInfo
 from hepmtp.report.problems import holds
 from hepmtp.report.story import CALIBRATED
+from hepmtp.report.strange_figures import strange_figures
 from hepmtp.statistics.comparison import compare
 from hepmtp.statistics.histograms import Histogram
 from hepmtp.statistics.metrics import MIN_RAW, Roc
@@ -67,6 +68,7 @@ def draw_scores(
     region in which data are not blind: the data beside the background. For each signal region, or
     else each region without purpose: ROC and SIC of each signal. Regions without background are
     left out, but for the data. Each variable that the first signal region cuts on, without the cut.
+    The strangest events.
 
     Names of files end in those of the regions, but for the first pair and the first region.
 
@@ -129,6 +131,7 @@ def _figures(
         yield from _separations(
             output, histograms, info, region, f"-{region}" if i else "", attempt
         )
+    yield from strange_figures(output.get("strangest", {}), info)
 
 
 def _two_regions(

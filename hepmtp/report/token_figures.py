@@ -19,6 +19,7 @@ from hepmtp.events.split import part_of
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.plotting import UNKNOWN, Caption
 from hepmtp.plotting.names import words
+from hepmtp.report.drawn_figures import shortly
 from hepmtp.report.info import FigureText
 
 
@@ -68,7 +69,7 @@ def draw_tokens(
     texts = []
     for name, figure, text in figures:
         plotting.save(figure, Path(folder) / "figures", name, pdf=pdf)
-        texts.append(FigureText(name, text, text))
+        texts.append(FigureText(name, text, shortly(text)))
     return texts
 
 

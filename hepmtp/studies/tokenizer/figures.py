@@ -41,7 +41,7 @@ OBSERVABLES = {
     "jet_pt_3": r"$p_T(j_3)$",
     "ht": r"$H_T$",
     "met": r"$E_T^{miss}$",
-    "max_dijet_mass": r"max $m_{jj}$",
+    "largest_mass": r"max $m_{jj}$",
     "min_delta_phi_met": r"min $\Delta\phi(j, E_T^{miss})$",
     "delta_r_12": r"$\Delta R(j_1, j_2)$",
 }

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+from html import escape, unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ const inside = one => one.parentElement.closest(".wide, pre");
 const width = document.documentElement.clientWidth;
 const outside = [...document.body.querySelectorAll("*")].filter(one =>
   !inside(one) && one.getBoundingClientRect().right > width + 0.5).map(one => one.outerHTML);
-document.title = JSON.stringify({width, scroll: document.documentElement.scrollWidth,
+parent.document.title = JSON.stringify({width, scroll: document.documentElement.scrollWidth,
   outside: outside.map(one => one.slice(0, 80)),
   wide: [...document.querySelectorAll(".wide")].some(one => one.scrollWidth > one.clientWidth),
   paper: getComputedStyle(document.body).backgroundColor});
@@ -104,14 +105,19 @@ def test_nothing_is_wider_than_the_page(page: Path, width: int, dark: bool, tmp_
         pytest.skip(f"needs a browser to measure with: {', '.join(BROWSERS)}")
     measured = tmp_path / "measured.html"
     text = page.read_text(encoding="utf-8").replace("</body>", f"{MEASURE}</body>")
-    measured.write_text(text, encoding="utf-8")
+    # no window is as narrow as a telephone, but a frame is
+    frame = f'<iframe style="border: 0" width="{width}" height="800" srcdoc="{escape(text)}">'
+    scheme = '<meta name="color-scheme" content="light dark">'
+    measured.write_text(f"<!DOCTYPE html>{scheme}{frame}</iframe>", encoding="utf-8")
     shades = ["--blink-settings=preferredColorScheme=0"] if dark else []
     command = [
         browser, *QUIET, *shades, f"--user-data-dir={tmp_path / 'browser'}",
-        f"--window-size={width},800", "--dump-dom", measured.as_uri(),
+        "--window-size=1400,900", "--dump-dom", measured.as_uri(),
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
-    found = json.loads(re.search(r"<title>(\{.*?\})</title>", done.stdout, re.DOTALL)[1])
+    said = re.search(r"<title>(\{.*?\})</title>", done.stdout, re.DOTALL)
+    assert said, done.stdout[:1000]
+    found = json.loads(unescape(said[1]))
     assert found["width"] == width
     assert found["outside"] == []
     assert found["scroll"] <= width

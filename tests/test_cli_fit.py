@@ -243,7 +243,7 @@ def test_the_first_figure_is_after_the_fit(tmp_path: Path) -> None:
     kept = json.loads((shown / "fit" / "fit.json").read_text())
     assert kept["expected"] == found.expected
     (figure,) = (one for one in kept["figures"] if one[0] == "calibrated")
-    assert figure[1].startswith("other, calibrated: the share of background")
+    assert figure[1].startswith("other, calibrated: background is flat")
     assert figure[1].endswith("Background is that of the fit of the control regions.")
     path = shown / "fit" / "calibrated.png"
     drawn = path.read_bytes()

@@ -139,7 +139,7 @@ def test_ten_of_simulation_and_ten_of_data_are_shown_once_each(tmp_path: Path) -
     assert [each.region for each in chosen(few, info())] == ["SR"]
     cells = table(found)
     assert cells.rows[0] == [
-        *("4top", "0000000000000007", "0", "20", "0.25", "b of 812 GeV (3.0)"),
+        *("4top", "0000000000000007", "0", "20", "0.25", "b-jet of 812 GeV (3.0)"),
     ]
     assert cells.rows[-1][1] == "f" * 16
     assert load_strangest(tmp_path / "before") == {}
@@ -158,7 +158,7 @@ def test_displays_say_which_event_and_which_particle() -> None:
     assert name == "strange-1"
     assert caption == (
         r"Event 4 of $t\bar{t}t\bar{t}$, anomaly score 20: 2 particles and missing transverse "
-        "momentum of 33 GeV, the darker the less expected, above all the b of 812 GeV (3.0)."
+        "momentum of 33 GeV, the darker the less expected, above all the b-jet of 812 GeV (3.0)."
     )
     plane = figure.axes[0]
     light = [float(each.get_facecolor()[0, :3].sum()) for each in plane.collections]

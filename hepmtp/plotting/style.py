@@ -178,7 +178,10 @@ def per_bin(content: str, edges: Floats, label: str) -> str:
     if is_count(edges):
         return content
     unit = re.search(r"\[([^][]+)\]$", label)
-    return " ".join([f"{content} / {widths[0]:.3g}", *(unit.groups() if unit else ())])
+    short = float(f"{widths[0]:.3g}")
+    if not np.isclose(short, widths[0], rtol=1e-6):  # no round number
+        short = float(f"{widths[0]:.2g}")
+    return " ".join([f"{content} / {short:g}", *(unit.groups() if unit else ())])
 
 
 def is_count(edges: Floats) -> bool:

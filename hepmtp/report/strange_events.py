@@ -20,6 +20,11 @@ from hepmtp.report.tables import Cells
 
 #: Name of the file in the folder of a run.
 FILE = "strangest.json"
+#: Types of particles in words; others are called as they are written.
+KINDS: Mapping[str, str] = {
+    "j": "jet", "b": "b-jet", "e+": "positron", "e-": "electron", "m+": "antimuon", "m-": "muon",
+    "g": "photon",
+}  # fmt: skip
 #: Beginning of the names of the figures of these events.
 STRANGE = "strange-"
 #: Detector -> data set -> region -> its strangest events.
@@ -45,6 +50,7 @@ class Chosen(NamedTuple):
             return ""
         i = int(np.argmax(self.event.surprises))
         kind = CONSTITUENT_TYPES[int(self.event.particles["type"][i])]
+        kind = KINDS.get(kind, kind)
         pt, surprise = self.event.particles["pt"][i], self.event.surprises[i]
         return f"{kind} of {pt:.0f} GeV ({surprise:.1f})"
 

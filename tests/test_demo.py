@@ -100,6 +100,7 @@ def test_the_folder_is_what_the_docs_say(demo: Demo) -> None:
         "n_minus_one.json",
         "replicas.zip",
         "columns.safetensors",
+        "strangest.json",
         "report.html",
         "figures",
         "detector",
@@ -114,10 +115,10 @@ def test_the_folder_is_what_the_docs_say(demo: Demo) -> None:
     assert demo.result.report == demo.folder / "report.html"
     info = read_info(demo.folder)
     figures = {path.name for path in (demo.folder / "figures").iterdir()}
-    assert figures == {f"{one.name}.{kind}" for one in info.figures for kind in ("png", "pdf")}
+    assert figures == {f"{one.name}.png" for one in info.figures}
     names = [one.name for one in info.figures]
     assert names[0] == "calibrated"
-    assert info.figures[0].caption.startswith("masked_token, calibrated: the share of background")
+    assert info.figures[0].caption.startswith("masked token, calibrated: background is flat")
     assert {
         "score",
         "shape",
@@ -127,6 +128,7 @@ def test_the_folder_is_what_the_docs_say(demo: Demo) -> None:
         "occupancy_type",
     } <= set(names)
     assert {f"{kind}_{signal}" for kind in ("roc", "sic") for signal in SIGNALS} <= set(names)
+    assert {f"strange-{i}" for i in range(1, 11)} <= set(names)
     assert {f"confusion_MET_{kind}" for kind in ("background", "signal")} <= set(names)
     assert not [path for path in demo.folder.rglob("*") if path.suffix in (".pkl", ".pickle")]
 

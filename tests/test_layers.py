@@ -66,8 +66,9 @@ FAMILIES = {
         "export",
         "fold_scales",
         "shown",
+        "strangest",
     },
-    "plotting": {"style"},
+    "plotting": {"colours", "names", "ratio", "style"},
     "cli": {"options", "own", "progress", "demo"},
 }
 #: Third-party libraries and where they may be imported.

@@ -26,8 +26,8 @@ from hepmtp.plotting import OWN_FILES, SIMULATION, Caption
 from hepmtp.report.again import report_again
 from hepmtp.report.columns import COLUMNS, load_columns
 from hepmtp.report.cut_figures import cut_figures
-from hepmtp.report.drawn_figures import caption_of
-from hepmtp.report.figures import coarse, draw_scores
+from hepmtp.report.drawn_figures import caption_of, coarse
+from hepmtp.report.figures import draw_scores
 from hepmtp.report.folder import SUMMARY, RunResult, can_write, names_of, write_run
 from hepmtp.report.info import SIMULATION_NOTE, FigureText, read_info, write_json
 from hepmtp.report.page import write_page

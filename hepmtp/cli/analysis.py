@@ -21,6 +21,7 @@ from hepmtp.cli.options import (
     Manifest,
     Names,
     Output,
+    Pdf,
     ReaderOption,
     ReaderOptions,
     RoleOption,
@@ -53,6 +54,7 @@ def demo(
         bool, typer.Option("--quick", help="A tiny model, for a look: under a minute.")
     ] = False,
     seed: Seed = 0,
+    pdf: Pdf = False,
 ) -> None:
     """Do everything once on the embedded sample: train, score, compare, report.
 
@@ -66,7 +68,7 @@ def demo(
 
     can_write(output)
     with epoch_bars() as show:
-        run_demo(output, quick=quick, seed=seed, progress=show)
+        run_demo(output, quick=quick, seed=seed, pdf=pdf, progress=show)
     _found(output)
 
 
@@ -238,6 +240,7 @@ def run(
     unblind: Annotated[
         bool, typer.Option("--unblind", help="Show data in signal regions, too.")
     ] = False,
+    pdf: Pdf = False,
     executor: Executor = "iterative",
     workers: Workers = None,
     scheduler: Scheduler = None,
@@ -304,6 +307,7 @@ def run(
             started=start,
             accounting=accounting,
             unblind=unblind,
+            pdf=pdf,
         )
     except ScoreError as error:
         if found.get("scores"):

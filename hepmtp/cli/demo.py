@@ -40,6 +40,7 @@ def run_demo(
     *,
     quick: bool = False,
     seed: int = 0,
+    pdf: bool = False,
     status: bool = True,
     progress: Progress | None = None,
 ) -> RunResult:
@@ -54,6 +55,8 @@ def run_demo(
         a small model and two epochs: seconds instead of minutes, for a look and not for numbers.
     seed
         of the training.
+    pdf
+        write figures as PDF, too.
     status
         draw coffea's progress bars.
     progress
@@ -118,9 +121,10 @@ def run_demo(
         title="Anomaly search: four tops and gluino pairs over ttW, ttZ, ttH, ttWW",
         summary=summary,
         scores={one.name: one.description for one in detectors},
-        figures=partial(draw_tokens, folder, detector, *shown, caption=SIMULATION),
+        figures=partial(draw_tokens, folder, detector, *shown, pdf=pdf, caption=SIMULATION),
         started=start,
         accounting=runner.accounting,
+        pdf=pdf,
     )
     run = open_run(folder)
     write_fit(run, fit_run(run))

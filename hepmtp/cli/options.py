@@ -41,6 +41,7 @@ SomeNames = Annotated[
     ),
 ]
 Output = Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")]
+Pdf = Annotated[bool, typer.Option("--pdf", help="Write figures as PDF, beside the PNG.")]
 RoleOption = Annotated[
     Literal["background", "signal", "data"], typer.Option(help="Role of files that name none.")
 ]

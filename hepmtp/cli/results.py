@@ -6,6 +6,7 @@ The rule: nothing is scored again.
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from hepmtp.cli.options import Pdf
 from hepmtp.errors import OptionError
 
 
@@ -37,6 +39,7 @@ def compare(
         float,
         typer.Option("--threshold-quantile", help="Share of the background below the threshold."),
     ] = 0.99,
+    pdf: Pdf = False,
 ) -> None:
     """Compare a score between two regions: the background's shape, and what passes a threshold.
 
@@ -44,7 +47,8 @@ def compare(
 
     Example: `hepmtp compare results --regions SR CR --threshold-quantile 0.95`
     """
-    from hepmtp.report.figures import coarse, draw_regions, pairs
+    from hepmtp.report.drawn_figures import coarse
+    from hepmtp.report.figures import draw_regions, pairs
     from hepmtp.report.info import read_info
     from hepmtp.report.page import titles
     from hepmtp.report.rows import passing, said_of_data, write_table
@@ -53,6 +57,7 @@ def compare(
     from hepmtp.statistics.histogram_files import load
 
     info, scores = read_info(run), load(run / "histograms.json")
+    info = replace(info, pdf=pdf or info.pdf)
     detector = detector or info.detector
     if detector not in scores:
         raise OptionError(f"{run} has no score {detector!r}; it has {', '.join(sorted(scores))}")
@@ -84,6 +89,7 @@ def compare(
 
 def report(
     run: Annotated[Path, typer.Argument(help="Folder that `hepmtp run` or `hepmtp demo` wrote.")],
+    pdf: Pdf = False,
 ) -> None:
     """Write the report of a run as one page, report.html, that needs no other file.
 
@@ -93,4 +99,4 @@ def report(
     """
     from hepmtp.report.again import report_again
 
-    typer.echo(report_again(run))
+    typer.echo(report_again(run, pdf=pdf))

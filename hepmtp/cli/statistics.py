@@ -15,6 +15,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from hepmtp.cli.options import Pdf
 from hepmtp.cli.progress import progress_bar
 
 
@@ -57,6 +58,7 @@ def fit(
     unblind: Annotated[
         bool, typer.Option("--unblind", help="Fit the data, those of the signal regions too.")
     ] = False,
+    pdf: Pdf = False,
 ) -> None:
     """Fit all regions of a run at once: significance, signal strength, upper limits.
 
@@ -91,7 +93,7 @@ def fit(
                 task, description=text, completed=done, total=total
             ),
         )
-    folder = write_fit(opened, found)
+    folder = write_fit(opened, found, pdf=pdf)
 
     def shown(rows: Sequence[Any]) -> Cells:
         return cells(records(rows), titles=TITLES)

@@ -17,7 +17,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from hepmtp.cli.options import Folder, Manifest, Output, RoleOption, Seed, SomeNames
+from hepmtp.cli.options import Folder, Manifest, Output, Pdf, RoleOption, Seed, SomeNames
 from hepmtp.cli.progress import progress_bar
 from hepmtp.errors import ManifestError
 
@@ -51,6 +51,7 @@ def tokenizer_report(
         ),
     ] = None,
     seed: Seed = 0,
+    pdf: Pdf = False,
     role: RoleOption = "background",
     folder: Folder = None,
     manifest: Manifest = None,
@@ -91,6 +92,7 @@ def tokenizer_report(
         classifiers=classifiers or ("trees",),
         max_events=max_events,
         seed=seed,
+        pdf=pdf,
         caption=SIMULATION if all(dataset.embedded for dataset in chosen) else OWN_FILES,
     )
     typer.echo(report_markdown(found))
@@ -143,6 +145,7 @@ def league(
     quick: Annotated[
         bool, typer.Option("--quick", help="Tiny models and few events: a look, not numbers.")
     ] = False,
+    pdf: Pdf = False,
     role: RoleOption = "background",
     folder: Folder = None,
     manifest: Manifest = None,
@@ -181,6 +184,7 @@ def league(
             command=f"hepmtp {shlex.join(sys.argv[1:])}",
             against=against or AGAINST[group],
             quick=quick,
+            pdf=pdf,
             progress=lambda text, done, total: bar.update(
                 task, description=text, completed=done, total=total
             ),

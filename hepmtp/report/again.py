@@ -20,10 +20,17 @@ from hepmtp.report.story import FIT
 from hepmtp.statistics.histogram_files import load
 
 
-def report_again(folder: str | Path) -> Path:
+def report_again(folder: str | Path, *, pdf: bool = False) -> Path:
     """Draw a run's figures again, and write its page; gives the path of the page.
 
     A figure that cannot be drawn now stays as it was, with a warning.
+
+    Parameters
+    ----------
+    folder
+        of the run.
+    pdf
+        write figures as PDF, too; a run that had them has them again.
 
     Raises
     ------
@@ -31,6 +38,7 @@ def report_again(folder: str | Path) -> Path:
         naming the file of the folder that is missing or damaged.
     """
     folder, info = Path(folder), read_info(folder)
+    info = replace(info, pdf=pdf or info.pdf)
     attempt, kept = Attempts(), load(folder / "histograms.json")
     scores = {name: h for name, h in kept.items() if name in info.scores}
     if info.detector in scores:

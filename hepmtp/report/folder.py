@@ -124,6 +124,7 @@ def write_run(
     accounting: Accounting | None = None,
     unblind: bool = False,
     caption: Caption | None = None,
+    pdf: bool = False,
 ) -> RunResult:
     """Write the folder of a run and its report.
 
@@ -151,6 +152,8 @@ def write_run(
         also show data where a signal could be; see :mod:`hepmtp.report.blind`.
     caption
         what the figures claim; by default what all data sets say alike.
+    pdf
+        whether figures are written as PDF, too; also those that are drawn later.
 
     Raises
     ------
@@ -188,6 +191,7 @@ def write_run(
         overlaps=sorted(output.get("overlaps", ())),
         variations=variations_of(histograms[about]),
         incomplete=incomplete(accounting or {}),
+        pdf=pdf,
         **_of_datasets(datasets, normalisation, histograms[about]),
     )
     said = _said(output, datasets, normalisation, info, histograms[about])

@@ -74,6 +74,8 @@ class RunInfo:
         pairs of regions that share an event.
     variations
         names of the systematic variations that its histograms have.
+    pdf
+        whether its figures are written as PDF, too.
     """
 
     title: str
@@ -99,6 +101,7 @@ class RunInfo:
     incomplete: Sequence[str] = ()
     overlaps: Sequence[Sequence[str]] = ()
     variations: Sequence[str] = ()
+    pdf: bool = False
 
     def __post_init__(self) -> None:
         if not self.content:

@@ -88,6 +88,7 @@ _refused("", "a word", "nothing", "No such command 'nothing'")
 
 _refused("demo", "--output", "--output", "requires an argument")
 _refused("demo", "--seed`, `--quick", "--quick --seed one", "should be a valid integer")
+_refused("demo", "--pdf", "--pdf 3", "unexpected extra argument")
 
 # datasets
 
@@ -441,6 +442,13 @@ def _(place: Place) -> str:
         return f"{file['tt/tt'].num_entries} entries of tt"
 
 
+@commands(_subject("run", "--pdf"), "`hepmtp run z.csv -d HT --pdf`", works="score.pdf")
+def _(place: Place) -> str:
+    folder = place.folder / "new"
+    place.command("run", _events(place, "ttbarZ", 600), "-d", SAVED / "ht", "-o", folder, "--pdf")
+    return (folder / "figures" / "score.pdf").resolve(strict=True).name
+
+
 def _accounted(place: Place, name: str, words: tuple[object, ...]) -> dict[str, Any]:
     """The accounting of a run of few events, whose report says that they are too few."""
     folder = place.files.folder / name
@@ -538,6 +546,16 @@ def _(place: Place) -> str:
     return page.resolve(strict=True).name
 
 
+for _command, _name in (("compare", "ht-SR-CR.pdf"), ("report", "score.pdf")):
+
+    @commands(_subject(_command, "--pdf"), f"`hepmtp {_command} results --pdf`", works=_name)
+    def _(place: Place, command: str = _command, name: str = _name) -> str:
+        path = _result(place) / "figures" / name
+        path.unlink(missing_ok=True)
+        place.command(command, _result(place), "--pdf")
+        return path.resolve(strict=True).name
+
+
 # fit
 
 for _words, _option, _message in (
@@ -562,7 +580,7 @@ def _fit(place: Place) -> Any:
     path = _result(place) / "fit" / "fit.json"
     if not path.exists():
         words = "--signal 4top --detector ht --cross-section 0.2 --cautious 0.5 --luminosity 0.03"
-        words += " --free ttbarZ --hold-out --unblind"
+        words += " --free ttbarZ --hold-out --unblind --pdf"
         place.command("fit", _result(place), *words.split())
     return json.loads(path.read_text())
 
@@ -580,6 +598,15 @@ for _option, _words, _key, _kept in (
 commands(_subject("fit", "--unblind"), "`--unblind` on a run with data", works="observed")(
     lambda place: "observed" if _fit(place)["observed"] else "expected"
 )
+
+
+@commands(_subject("fit", "--pdf"), "`--pdf`", works="significance-4top.pdf")
+def _(place: Place) -> str:
+    _fit(place)
+    path = _result(place) / "fit" / "significance-4top.pdf"
+    return path.resolve(strict=True).name
+
+
 commands(_subject("fit", "--signal`, `--detector"), "`--signal 4top --detector ht`",
          works="4top with ht")(
     lambda place: _fit(place)["sentences"][0].partition(":")[0]
@@ -675,7 +702,7 @@ for _words, _option, _message in (
 def _tokenizer(place: Place) -> Any:
     folder = place.files.folder / "tokenizer"
     if not folder.exists():
-        words = "--max-events 50 --seed 2 --classifier trees"
+        words = "--max-events 50 --seed 2 --classifier trees --pdf"
         paths = (_events(place, "ttbarZ", 600), _events(place, "4top", 600))
         place.command("tokenizer-report", "met3", *paths, "-o", folder, *words.split())
     return json.loads((folder / "report.json").read_text())
@@ -690,6 +717,14 @@ commands(_subject("tokenizer-report", "--classifier"), "`--classifier trees`", w
 commands(_subject("tokenizer-report", "--output"), "`-o tokenizer`", works="met3")(
     lambda place: _tokenizer(place)["name"]
 )
+
+
+@commands(_subject("tokenizer-report", "--pdf"), "`--pdf`", works="residuals.pdf")
+def _(place: Place) -> str:
+    _tokenizer(place)
+    path = place.files.folder / "tokenizer" / "figures" / "residuals.pdf"
+    return path.resolve(strict=True).name
+
 
 for _words, _option, _message in (
     ("ttbarX", "DATASET", "is unknown"),
@@ -715,7 +750,7 @@ def _league(place: Place) -> list[dict[str, str]]:
     folder = place.files.folder / "league"
     if not folder.exists():
         words = "--only ht --only met --region preselection --seeds 1 --against met --quick"
-        words += " --folds 3"
+        words += " --folds 3 --pdf"
         paths = (_events(place, "ttbarZ", 600), _events(place, "4top", 600))
         place.command("league", *paths, "-o", folder, *words.split())
     return read_csv(folder / "league.csv")
@@ -736,3 +771,10 @@ for _option, _words, _works, _key in (
 commands(_subject("league", "--seeds`, `--quick"), "`--seeds 1 --quick`", works="2 rows")(
     lambda place: f"{len(_league(place))} rows"
 )
+
+
+@commands(_subject("league", "--pdf"), "`--pdf`", works="auc_4top_preselection.pdf")
+def _(place: Place) -> str:
+    _league(place)
+    path = place.files.folder / "league" / "figures" / "auc_4top_preselection.pdf"
+    return path.resolve(strict=True).name

@@ -166,6 +166,7 @@ def draw_league(
     entrants: Sequence[Entrant],
     rows: Sequence[LeagueRow],
     *,
+    pdf: bool = False,
     caption: Caption = UNKNOWN,
 ) -> None:
     """Draw ROC and SIC of the best of each kind (first seed), and the AUC of all.
@@ -199,4 +200,4 @@ def draw_league(
         ("sic", plotting.sic(curves, title=title, caption=caption)),
         ("auc", auc_bars(bars, title=title, caption=caption)),
     ):
-        plotting.save(figure, folder / "figures", f"{kind}_{signal}_{region}")
+        plotting.save(figure, folder / "figures", f"{kind}_{signal}_{region}", pdf=pdf)

@@ -74,15 +74,18 @@ def write_tokenizer_report(
     background: ak.Array,
     signals: dict[str, ak.Array],
     *,
+    pdf: bool = False,
     caption: Caption = UNKNOWN,
     **options: Any,
 ) -> TokenizerReport:
-    """Measure a tokenizer and write report.md, report.json and ``figures`` as png and pdf.
+    """Measure a tokenizer and write report.md, report.json and ``figures``.
 
     Parameters
     ----------
     tokenizer, background, signals, options
         of :func:`hepmtp.studies.tokenizer.measure.tokenizer_report`.
+    pdf
+        write the figures as PDF, beside the PNG.
     """
     report = tokenizer_report(tokenizer, background, signals, **options)
     write_text(folder, report)
@@ -92,5 +95,6 @@ def write_tokenizer_report(
         figures.correlations,
         figures.token_histogram,
     ):
-        plotting.save(draw(report, caption=caption), Path(folder) / "figures", draw.__name__)
+        figure = draw(report, caption=caption)
+        plotting.save(figure, Path(folder) / "figures", draw.__name__, pdf=pdf)
     return report

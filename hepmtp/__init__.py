@@ -58,6 +58,7 @@ if TYPE_CHECKING:  # the same names as in _HOMES, for type checkers and editors
     from hepmtp.models.classifier import ClassifierOptions as ClassifierOptions
     from hepmtp.models.marginal import MarginalOptions as MarginalOptions
     from hepmtp.models.masked import ModelOptions as ModelOptions
+    from hepmtp.plugins import allow_plugins as allow_plugins
     from hepmtp.readers.darkmachines.reader import DarkMachinesCSV as DarkMachinesCSV
     from hepmtp.readers.delphes import Delphes as Delphes
     from hepmtp.readers.dm_ntuple import DMNtuple as DMNtuple
@@ -141,6 +142,7 @@ _MODULES = {
     "models.classifier": "ClassifierOptions",
     "models.marginal": "MarginalOptions",
     "models.masked": "ModelOptions",
+    "plugins": "allow_plugins",
     "readers.darkmachines.reader": "DarkMachinesCSV",
     "readers.delphes": "Delphes",
     "readers.dm_ntuple": "DMNtuple",

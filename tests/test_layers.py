@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[1]
 #: only within itself.
 FLOORS = (
     ("errors", "notebook"),
+    ("plugins",),
     ("storage",),
     ("events",),
     ("readers", "models", "statistics"),

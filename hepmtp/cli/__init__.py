@@ -10,8 +10,10 @@ from __future__ import annotations
 import codecs
 import importlib.metadata
 import io
+import itertools
 import logging
 import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -26,6 +28,7 @@ from hepmtp.cli import (
     statistics,
     studies,
 )
+from hepmtp.plugins import allow_plugins
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -36,6 +39,8 @@ app = typer.Typer(
 )
 
 
+#: The option that lets files name classes of a user's own modules.
+PLUGINS = "--allow-plugins"
 #: Letters of our tables that a terminal may not know, and what is written for them.
 _PLAIN = {
     "\N{PLUS-MINUS SIGN}": "+-",
@@ -57,8 +62,8 @@ def main(arguments: list[str] | None = None) -> None:
     input, or what a user can mend; 130 stopped by Ctrl-C.
     """
     words = sys.argv[1:] if arguments is None else arguments
-    debug = "--debug" in words  # it may stand anywhere
-    words = [*["--debug"] * debug, *(word for word in words if word != "--debug")]
+    words = _anywhere_first(words)
+    debug = "--debug" in words
     codecs.register_error("hepmtp", _plain_letters)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # in LC_ALL=C a sigma ends no command
@@ -77,6 +82,25 @@ def main(arguments: list[str] | None = None) -> None:
         line, code = failures.told(error)
         typer.secho(line, fg="red", err=True)
         sys.exit(code)
+
+
+def _anywhere_first(words: Sequence[str]) -> list[str]:
+    """The options of all commands, which may stand anywhere, before the command.
+
+    Examples
+    --------
+    >>> _anywhere_first(["run", "a.csv", "--allow-plugins", "mine", "--debug"])
+    ['--allow-plugins', 'mine', '--debug', 'run', 'a.csv']
+    """
+    first, rest, left = [], [], iter(words)
+    for word in left:
+        if word == PLUGINS:
+            first += [word, *itertools.islice(left, 1)]
+        elif word == "--debug" or word.startswith(f"{PLUGINS}="):
+            first.append(word)
+        else:
+            rest.append(word)
+    return [*first, *rest]
 
 
 def _plain_letters(error: UnicodeError) -> tuple[str, int]:
@@ -103,6 +127,15 @@ def _options(
     debug: Annotated[
         bool, typer.Option("--debug", help="Show the traceback of an error and every log line.")
     ] = False,
+    plugins: Annotated[
+        list[str] | None,
+        typer.Option(
+            PLUGINS,
+            metavar="MODULE",
+            help="Let manifests and saved folders name classes of this module of yours; may be "
+            "repeated, and stand anywhere, as --debug.",
+        ),
+    ] = None,
     _: Annotated[
         bool,
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
@@ -116,6 +149,7 @@ def _options(
     logging.basicConfig(
         level=logging.DEBUG if debug else logging.WARNING, format="%(levelname)s: %(message)s"
     )
+    allow_plugins(*(plugins or ()))
 
 
 #: In the order of --help, which is that of the work.

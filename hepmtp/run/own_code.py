@@ -21,7 +21,7 @@ from hepmtp.errors import OptionError
 from hepmtp.events.channels import CHANNELS, MET
 from hepmtp.events.regions import REGIONS, Region, region_named
 from hepmtp.events.variables import HT, N_B, N_JETS, Variable
-from hepmtp.storage import resolve
+from hepmtp.plugins import resolve
 
 _Named = TypeVar("_Named", Region, Variable)
 

@@ -14,17 +14,16 @@ from typing import Any
 
 from coffea.processor.executor import WorkItem
 
-from hepmtp import storage
 from hepmtp.datasets.filesets import Steps, Wanted
 from hepmtp.errors import OptionError, ReadError
+from hepmtp.plugins import current_name
 from hepmtp.readers import ChunkReader, FileReader, Reader
-from hepmtp.readers.formats import OWN_ROOT, load_reader, reader_name
+from hepmtp.readers.formats import OWN_ROOT, class_of_reader, reader_from_file, reader_name
 from hepmtp.readers.lines import Chunk, is_remote, split
 from hepmtp.readers.options import has_option
 from hepmtp.readers.root import TREE, HepmtpSchema, RootReader
-from hepmtp.run.chunks import chunk_name
+from hepmtp.run.chunks import chunk_name, is_chunk
 from hepmtp.statistics.normalisation import GENERATED, Known, known
-from hepmtp.storage import current_name
 
 
 @dataclass(frozen=True)
@@ -101,13 +100,15 @@ def plan_of(wanted: Wanted, metadata: Mapping[str, Any], treename: str | None, r
         if a tree is named for a file that has none, or its reader has no such option.
     """
     path, schema = wanted.path, runner.schema
+    if is_chunk(path):
+        raise ReadError(
+            f"{path}: hepmtp gives such names to the chunks of a file, and reads no file of this "
+            "name; rename it"
+        )
     given = metadata.get("reader")
     name = current_name(str(given)) if given else reader_name(path)
     options = dict(metadata.get("reader_options") or {})
-    try:
-        found = storage.resolve(name)
-    except (ImportError, AttributeError, ValueError):
-        found = load_reader(name)  # says why it cannot be made
+    found = class_of_reader(name)
     takes_tree = has_option(found, "tree")
     is_root = isinstance(found, type) and getattr(found, "magic", b"") == b"root"
     if schema is not HepmtpSchema and is_root:
@@ -136,7 +137,7 @@ def plan_of(wanted: Wanted, metadata: Mapping[str, Any], treename: str | None, r
                 f"{options['tree']!r}; keep one"
             )
         options["tree"] = tree
-    reader = load_reader(name, **options)
+    reader = reader_from_file(name, options)
     # coffea takes ASCII names only
     coffea_opens = name == OWN_ROOT and set(options) <= {"tree"} and f"{path}{tree}".isascii()
     if runner.align_clusters and not coffea_opens:

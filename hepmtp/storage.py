@@ -14,6 +14,7 @@ import json
 import os
 import shutil
 import tempfile
+import unicodedata
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,8 @@ from hepmtp.plugins import (
 
 #: Changes when what is written can no longer be read by older code.
 FORMAT = 1
+#: Bytes of a `file_name`: systems take 255, and temporary files have longer names.
+_LONGEST = 150
 META, ARRAYS = "hepmtp.json", "arrays.safetensors"
 #: What stands around the hash that ends META; it is that of the text before it and of ARRAYS.
 _SIGNED, _END = ',\n "sha256": "', '"\n}\n'
@@ -63,6 +66,28 @@ def new_folder(path: str | Path, mark: str = META) -> Iterator[Path]:
             os.replace(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def file_name(name: str) -> str:
+    """A name of a data set, region or score as the name of a file, one for each name.
+
+    Letters of any alphabet stay. Separators, control characters and what some systems refuse become
+    ``_``; then, or if it would be too long, a digest of the name follows.
+
+    Examples
+    --------
+    >>> file_name("4top η"), file_name("x/../../EVIL"), file_name("..")
+    ('4top η', 'x_.._.._EVIL-2d711642', '__-5ec1f7e7')
+    """
+    kept = "".join(
+        "_" if one in '/\\<>:"|?*' or unicodedata.category(one)[0] == "C" else one for one in name
+    )
+    start = kept.lstrip(". ")
+    kept = ("_" * (len(kept) - len(start)) + start).rstrip(". ")
+    if name and kept == name and len(name.encode()) <= _LONGEST:
+        return name
+    short = kept.encode()[: _LONGEST - 9].decode(errors="ignore")
+    return f"{short}-{hashlib.sha256(name.encode(errors='surrogatepass')).hexdigest()[:8]}"
 
 
 @contextlib.contextmanager

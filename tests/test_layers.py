@@ -69,7 +69,7 @@ FAMILIES = {
         "shown",
     },
     "plotting": {"style"},
-    "cli": {"options", "own", "progress", "demo"},
+    "cli": {"options", "own", "progress", "demo", "terminal"},
 }
 #: Third-party libraries and where they may be imported.
 FENCES = {

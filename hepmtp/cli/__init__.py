@@ -28,6 +28,7 @@ from hepmtp.cli import (
     statistics,
     studies,
 )
+from hepmtp.cli.terminal import PlainFormatter, say
 from hepmtp.plugins import allow_plugins
 
 app = typer.Typer(
@@ -80,7 +81,7 @@ def main(arguments: list[str] | None = None) -> None:
         if debug:
             raise
         line, code = failures.told(error)
-        typer.secho(line, fg="red", err=True)
+        say(line, color="red", err=True)
         sys.exit(code)
 
 
@@ -112,13 +113,13 @@ def _plain_letters(error: UnicodeError) -> tuple[str, int]:
 
 
 def _stop() -> None:
-    typer.secho("stopped; what was written before is kept", fg="red", err=True)
+    say("stopped; what was written before is kept", color="red", err=True)
     sys.exit(failures.STOPPED)
 
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"hepmtp {importlib.metadata.version('hepmtp')}")
+        say(f"hepmtp {importlib.metadata.version('hepmtp')}")
         raise typer.Exit
 
 
@@ -146,9 +147,9 @@ def _options(
     Start with `hepmtp demo`: it trains on the embedded sample, scores it and writes a report, in a
     few minutes.
     """
-    logging.basicConfig(
-        level=logging.DEBUG if debug else logging.WARNING, format="%(levelname)s: %(message)s"
-    )
+    lines = logging.StreamHandler()
+    lines.setFormatter(PlainFormatter("%(levelname)s: %(message)s"))
+    logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, handlers=[lines])
     allow_plugins(*(plugins or ()))
 
 

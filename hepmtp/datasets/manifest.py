@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from hepmtp.datasets.archives import TAR_ENDINGS, is_packed
 from hepmtp.datasets.filesets import Steps
-from hepmtp.datasets.metadata import check_metadata
+from hepmtp.datasets.metadata import check_metadata, check_name
 from hepmtp.datasets.schema import ManifestFile, read_manifest
 from hepmtp.errors import ManifestError, OptionError
 from hepmtp.events.record import ROLES, Role
@@ -112,6 +112,7 @@ class Dataset:
     metadata: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
+        check_name(self.name)
         if self.role not in ROLES:
             raise ManifestError(
                 f"data set {self.name!r}: key 'role' is {self.role!r}, expected one of "

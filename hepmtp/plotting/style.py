@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from hepmtp.events.ragged import Floats
 from hepmtp.statistics.comparison import Comparison
-from hepmtp.storage import new_file
+from hepmtp.storage import file_name, new_file
 
 P = ParamSpec("P")
 
@@ -110,8 +110,11 @@ def process_style(
 
 @styled
 def save(figure: Figure, folder: str | Path, name: str) -> list[Path]:
-    """Write a figure as ``name.png`` (150 dpi) and ``name.pdf``; equal figures give equal bytes."""
-    paths = [Path(folder) / f"{name}{suffix}" for suffix in (".png", ".pdf")]
+    """Write a figure as ``name.png`` (150 dpi) and ``name.pdf``; equal figures give equal bytes.
+
+    The files lie in the folder whatever the name is (`hepmtp.storage.file_name`).
+    """
+    paths = [Path(folder) / f"{file_name(name)}{suffix}" for suffix in (".png", ".pdf")]
     for path in paths:
         metadata = {"CreationDate": None} if path.suffix == ".pdf" else {"Software": None}
         with new_file(path) as temporary:

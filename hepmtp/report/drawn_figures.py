@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from hepmtp import plotting
 from hepmtp.plotting import OWN_FILES, SIMULATION, Caption
 from hepmtp.report.info import SIMULATION_NOTE, FigureText, RunInfo
+from hepmtp.storage import file_name
 
 Output = Mapping[str, Any]
 #: A figure and its caption.
@@ -44,6 +45,7 @@ def shown_with(info: RunInfo) -> dict[str, Any]:
 def draw(folder: str | Path, name: str, make: Callable[[], Drawn], info: RunInfo) -> FigureText:
     """Draw a figure into `folder`."""
     figure, text = make()
+    name = file_name(name)
     plotting.save(figure, Path(folder), name)
     if info.incomplete:
         text += " Incomplete: not everything was read."

@@ -234,7 +234,8 @@ class Fitting:
     @staticmethod
     def place(entry: Entry, seed: int, signal: str = "") -> str:
         """Folder of a fit."""
-        return f"{entry.name}-{seed if entry.seeded else 0}{f'-{signal}' if signal else ''}"
+        seed = seed if entry.seeded else 0
+        return storage.file_name(f"{entry.name}-{seed}{f'-{signal}' if signal else ''}")
 
 
 _KIND = "hepmtp league scores"

@@ -16,8 +16,8 @@ if TYPE_CHECKING:  # the same names as in _HOMES, for type checkers and editors
         Dataset as Dataset,
         embedded as embedded,
         load_manifest as load_manifest,
-        load_records as load_records,
     )
+    from hepmtp.datasets.published import load_records as load_records
     from hepmtp.detectors import load_detector as load_detector
     from hepmtp.detectors.calibrated.detector import Calibrated as Calibrated
     from hepmtp.detectors.combination import Combination as Combination
@@ -113,7 +113,8 @@ if TYPE_CHECKING:  # the same names as in _HOMES, for type checkers and editors
 _MODULES = {
     "datasets.fetch": "fetch",
     "datasets.files": "fileset read",
-    "datasets.manifest": "Dataset embedded load_manifest load_records",
+    "datasets.manifest": "Dataset embedded load_manifest",
+    "datasets.published": "load_records",
     "detectors": "load_detector",
     "detectors.calibrated.detector": "Calibrated",
     "detectors.combination": "Combination",

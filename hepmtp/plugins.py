@@ -102,6 +102,11 @@ def resolve_from_file(name: str) -> Any:
         raise OptionError(f"{name!r} is no name of a class, expected 'package.module:Class'")
     public = importlib.import_module("hepmtp").__all__
     if not (name == _SKIP_BAD or (module == "hepmtp" and inner in public) or _is_allowed(name)):
+        if module.partition(".")[0] == "hepmtp":
+            raise OptionError(
+                f"{name!r} is named in a file, and is no class of hepmtp: nothing was imported. "
+                "Check the name"
+            )
         raise OptionError(
             f"{name!r} is named in a file, and is no class of hepmtp: nothing was imported. If you "
             f"trust whoever wrote file and module, add --allow-plugins {module} to the command, or "

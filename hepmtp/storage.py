@@ -145,7 +145,7 @@ def read(
         text = (folder / META).read_text(encoding="utf-8")
         meta: Any = json.loads(text)
         data = (folder / ARRAYS).read_bytes()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise StorageError(
             f"{folder} cannot be read as a {what} ({error}); check the path, or save it again"
         ) from None

@@ -84,8 +84,15 @@ def fetch(
         int, typer.Option(help="Attempts after one that brought nothing new.", min=0)
     ] = 4,
     max_gb: Annotated[
-        float, typer.Option(help="Gigabytes that one archive may unpack to.")
+        float,
+        typer.Option(
+            help="Gigabytes that one archive may unpack to, and a file may have of unknown size."
+        ),
     ] = 100.0,
+    host: Annotated[
+        list[str] | None,
+        typer.Option(help="Another host that a server may send us on to; may be repeated."),
+    ] = None,
     manifest: Manifest = None,
 ) -> None:
     """Download data sets: resumed where it broke, in parallel, checked, unpacked.
@@ -96,7 +103,8 @@ def fetch(
     Example: `hepmtp fetch fourtops --folder ~/darkmachines`
     """
     from hepmtp.datasets.fetch import fetch as fetch_files
-    from hepmtp.datasets.manifest import data_folder, load_manifest, load_records
+    from hepmtp.datasets.manifest import data_folder, load_manifest
+    from hepmtp.datasets.published import load_records
     from hepmtp.datasets.transfer import Transfer
 
     place = data_folder(manifest, folder)
@@ -108,7 +116,7 @@ def fetch(
             folder=place,
             jobs=jobs,
             limit=int(max_gb * 1e9),
-            transfer=Transfer(timeout=(min(timeout, 10.0), timeout), retries=retries),
+            transfer=Transfer((min(timeout, 10.0), timeout), retries, hosts=tuple(host or ())),
             progress=show,
         )
     if not files:

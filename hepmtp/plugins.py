@@ -1,8 +1,8 @@
 """Names of classes, as text: what a name stands for, and whether a file may name it.
 
-The rule: a name that a user writes, in a command or in Python, is imported. A name that stands in a
-file (a manifest, a fileset, a saved folder) stands only for what hepmtp brings, what an installed
-package registers, or what the user has allowed (`allow_plugins`). Nothing else is imported.
+The rule: a name that a user writes, in a command or in Python, is imported. One in a file (a
+manifest, a fileset, a saved folder) stands only for what hepmtp brings, an installed package
+registers, or the user has allowed (`allow_plugins`). Nothing else is imported.
 What a process was given as an object, or has saved itself, it may open again.
 """
 
@@ -123,9 +123,9 @@ def resolve_from_file(name: str) -> Any:
 def allow_plugins(*names: str) -> None:
     """Let files name classes of your own: in this process, and in the workers of its runs.
 
-    A saved detector, a manifest or a fileset may name a class. One that is not hepmtp's is not
-    imported unless it is allowed here, by ``--allow-plugins`` of a command, or by an entry point of
-    an installed package, in the group ``hepmtp.plugins``.
+    A saved detector, a manifest or a fileset may name a class. One that is not hepmtp's is imported
+    only if it is allowed: here, or by ``--allow-plugins`` of a command. Or by an entry point of an
+    installed package, in the group ``hepmtp.plugins``.
 
     Parameters
     ----------

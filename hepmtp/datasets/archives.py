@@ -51,9 +51,9 @@ def unpack(path: Path, folder: Path, *, kind: Literal["tar", "gz"], limit: int) 
     Raises
     ------
     FetchError
-        if a member would lie outside the folder, or is a link or a device; if the limit is
-        passed, or there are more than `MEMBERS`; or if the file is damaged. Also if another file
-        of a member's name is there already.
+        if a member would lie outside the folder, or is a link or a device. If the limit is passed,
+        or there are more than `MEMBERS`. If the file is damaged, or another file of a member's name
+        is there already.
     """
     folder.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=".unpack-", dir=folder))

@@ -358,12 +358,13 @@ def _saved_config(path: str | Path, meta: dict[str, Any]) -> ModelConfig:
         if not (isinstance(cls, type) and is_dataclass(cls) and hasattr(cls, "build")):
             raise TypeError("it is no dataclass with a method build")  # noqa: TRY301
         check_options(str(kind), cls, meta["model"])
-        config: ModelConfig = cls(**meta["model"])
+        made: Any = cls(**meta["model"])
     except (AttributeError, TypeError, ValueError) as error:
         raise StorageError(
             f"{path} holds a model of {kind!r}, which cannot be made here ({error}): install the "
             "package that it was saved with"
         ) from None
+    config: ModelConfig = made
     return config
 
 

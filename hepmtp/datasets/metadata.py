@@ -20,7 +20,7 @@ from hepmtp.statistics.normalisation import KEYS, known
 #: What coffea itself writes into the metadata of events.
 RESERVED = frozenset({
     "dataset", "filename", "treename", "metadata", "entrystart", "entrystop", "fileuuid",
-    "numentries", "uuid", "clusters", "preload",
+    "numentries", "uuid", "clusters", "preload", "file_stamp",
 })  # fmt: skip
 #: Keys that have a place of their own in a data set.
 PLACED = (

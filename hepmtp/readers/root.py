@@ -86,6 +86,12 @@ class RootReader(TreeReader):
             )
         return n
 
+    def check(self, path: str, start: int, stop: int) -> None:
+        """Raise ReadError if one of these entries has not its digest; older files have none."""
+        with self._open(path) as branches:
+            if DIGEST in branches:
+                self._made(branches.part(start, stop))
+
     def generated_weight(self, path: str) -> float | None:
         """What the file that this one was converted from said."""
         with self._beside(path, WRITTEN) as (_, found):

@@ -27,6 +27,7 @@ from hepmtp.run.checkpoints import told_of_skips
 from hepmtp.run.chunks import ChunkSource, path_of, skipped_in
 from hepmtp.run.failing import is_left_out, tried_on_worker
 from hepmtp.run.plan import Plan, plan_of
+from hepmtp.run.stamps import STAMP
 from hepmtp.statistics.accounting import Account, Loss
 from hepmtp.statistics.normalisation import known
 
@@ -164,8 +165,9 @@ class HepRunner(Runner):  # type: ignore[misc]
             mine = []
             for plan in plans:
                 chunks = found.get(plan.path, []) if plan.chunks is None else plan.items(dataset)
+                stamp = {STAMP: plan.stamp}
                 mine += [
-                    replace(item, usermeta=entry.metadata | plan.share(item, entries))
+                    replace(item, usermeta=entry.metadata | plan.share(item, entries) | stamp)
                     for item in plan.within_steps(chunks)
                 ]
             if self.maxchunks is not None:

@@ -45,6 +45,7 @@ from hepmtp.cli.own import (
     write_columns,
 )
 from hepmtp.cli.progress import epoch_bars
+from hepmtp.cli.terminal import say
 from hepmtp.errors import ScoreError
 
 
@@ -143,6 +144,7 @@ def train(
     from hepmtp.report.folder import can_write
     from hepmtp.run.own_code import region_of
     from hepmtp.run.train import train_detectors
+    from hepmtp.storage import file_name
     from hepmtp.tokenizers.lookup import LookupTokenizer
     from hepmtp.training.loop import usable
     from hepmtp.training.masking import TrainingOptions
@@ -179,7 +181,7 @@ def train(
             folds=folds,
         )
     for detector in detectors:
-        detector.save(output / detector.name)
+        detector.save(output / file_name(detector.name))
     trainings = [
         part
         for one in detectors
@@ -190,7 +192,7 @@ def train(
         f"trained for {len(history)} epochs, validation loss {history[-1]['validation_loss']:.4f}"
         for history in histories
     ]
-    typer.echo("\n".join(said) + f"; {len(detectors)} detectors in {output}")
+    say("\n".join(said) + f"; {len(detectors)} detectors in {output}")
 
 
 def run(
@@ -295,7 +297,7 @@ def run(
         runner = HepRunner(opened, chunksize=chunksize, skipbadfiles=skip_bad)
         found = runner(found_files, filled)
         if columns is not None and parts is not None:
-            typer.echo(write_columns(columns, parts, found, chosen, unblind=unblind))
+            say(write_columns(columns, parts, found, chosen, unblind=unblind))
     accounting = runner.accounting
     command = f"hepmtp {shlex.join(sys.argv[1:])}"
     try:
@@ -312,13 +314,13 @@ def run(
     except ScoreError as error:
         if found.get("scores"):
             raise
-        typer.echo(f"problem: {error}", err=True)
+        say(f"problem: {error}", err=True)
         raise typer.Exit(1) from None
     _found(output, but=result.problems)
     for sentence in [*incomplete(accounting), *result.problems]:
-        typer.echo(f"problem: {sentence}", err=True)
+        say(f"problem: {sentence}", err=True)
     if (path := write_more(output, found)) is not None:
-        typer.echo(f"What your processor filled beside: {path}")
+        say(f"What your processor filled beside: {path}")
     if result.problems:  # what is lost without --skip-bad has ended the run before
         raise typer.Exit(1)
 
@@ -335,8 +337,8 @@ def _found(folder: Path, *, but: Iterable[str] = ()) -> None:
     fit = fit_story(folder)
     found += [] if fit is None else fit.sentences
     for sentence in [*found, *(one for one in info.remarks if one not in but)]:
-        typer.echo(f"- {sentence}")
-    typer.echo(f"The report: {folder / 'report.html'}")
+        say(f"- {sentence}")
+    say(f"The report: {folder / 'report.html'}")
 
 
 def _saved(paths: Iterable[str]) -> list[str]:

@@ -151,12 +151,15 @@ def chosen_datasets(
     """
     from hepmtp.datasets.manifest import load_manifest
     from hepmtp.datasets.names import select
+    from hepmtp.plugins import allow_plugins
 
     if not names and not lists:
         raise OptionError("no data set is named: give names, files, a fileset, or --files LIST")
     known = load_manifest(manifest, folder=folder)
     chosen = select(names or (), known, role=role, lists=lists or ())
     options = options_of(option)
+    if reader:
+        allow_plugins(reader)
     if reader or options or tree:
         own = [one.name for one in chosen if one not in known]
         given = [
@@ -187,15 +190,15 @@ def chosen_datasets(
 def _able(dataset: Dataset, option: str) -> dict[str, bool]:
     """Whether each reader of a data set's files has this option; bad files are left to the run."""
     from hepmtp.datasets.files import files_of
+    from hepmtp.plugins import resolve_from_file
     from hepmtp.readers.formats import reader_name
     from hepmtp.readers.options import has_option
-    from hepmtp.storage import resolve
 
     names = [dataset.reader] if dataset.reader else []
     for one in files_of(dataset, digests=False, missing_ok=True) if not names else ():
         with contextlib.suppress(ReadError):
             names.append(reader_name(one.path))
-    return {name: has_option(resolve(name), option) for name in dict.fromkeys(names)}
+    return {name: has_option(resolve_from_file(name), option) for name in dict.fromkeys(names)}
 
 
 def _with_tree(dataset: Dataset, tree: str) -> Dataset:

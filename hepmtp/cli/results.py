@@ -5,17 +5,16 @@ The rule: nothing is scored again.
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.box import SIMPLE
-from rich.console import Console
 from rich.table import Table
 
 from hepmtp.cli.options import Pdf
+from hepmtp.cli.terminal import add_row, say, show
 from hepmtp.errors import OptionError
 
 
@@ -55,6 +54,7 @@ def compare(
     from hepmtp.report.tables import cells, records
     from hepmtp.statistics.comparison import compare as compare_regions
     from hepmtp.statistics.histogram_files import load
+    from hepmtp.storage import file_name
 
     info, scores = read_info(run), load(run / "histograms.json")
     info = replace(info, pdf=pdf or info.pdf)
@@ -70,21 +70,21 @@ def compare(
         )
     shape = compare_regions(coarse(h), *regions, datasets=info.background)
     rows = passing(h, info, regions, quantile=quantile)
-    name = f"{detector}-{regions[0]}-{regions[1]}"
+    name = file_name(f"{detector}-{regions[0]}-{regions[1]}")
     for sentence in info.incomplete:
-        typer.echo(f"incomplete: {sentence}")
-    typer.echo(f"background, shape in {regions[0]} against {regions[1]}: {shape.verdict}")
+        say(f"incomplete: {sentence}")
+    say(f"background, shape in {regions[0]} against {regions[1]}: {shape.verdict}")
     if rows:
         write_table(run / name, rows, info)
         text = cells(records(rows), titles=titles(info.content))
         table = Table(box=SIMPLE, show_header=False)
         for line in zip(text.header, *text.rows, strict=True):
-            table.add_row(*line)
-        Console(width=None if sys.stdout.isatty() else 200).print(table)
+            add_row(table, *line)
+        show(table)
     if observed := said_of_data(h, info, regions, quantile=quantile):
-        typer.echo(observed)
+        say(observed)
     draw_regions(run, h, info, regions, quantile=quantile, name=name)
-    typer.echo(run / "figures" / f"{name}.png")
+    say(run / "figures" / f"{name}.png")
 
 
 def report(
@@ -99,4 +99,4 @@ def report(
     """
     from hepmtp.report.again import report_again
 
-    typer.echo(report_again(run, pdf=pdf))
+    say(report_again(run, pdf=pdf))

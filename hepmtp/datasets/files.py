@@ -20,10 +20,10 @@ from hepmtp.datasets.metadata import check_metadata, check_once
 from hepmtp.datasets.paths import expand, split_tree
 from hepmtp.errors import ManifestError, ReadError
 from hepmtp.events.record import concatenate, with_metadata
+from hepmtp.plugins import resolve_from_file
 from hepmtp.readers import Reader
-from hepmtp.readers.formats import load_reader, reader_name
+from hepmtp.readers.formats import reader_from_file, reader_name
 from hepmtp.readers.lines import is_remote
-from hepmtp.storage import resolve
 
 _LOG = logging.getLogger(__name__)
 
@@ -156,7 +156,7 @@ def _reader(dataset: Dataset, wanted: Wanted) -> Reader:
             f"data set {dataset.name!r}: the tree is {tree!r}, but the reader's option tree is "
             f"{options['tree']!r}; keep one"
         )
-    return load_reader(name, **options)
+    return reader_from_file(name, options)
 
 
 def _options(dataset: Dataset, paths: Iterable[str]) -> dict[str, Any]:
@@ -172,7 +172,7 @@ def _options(dataset: Dataset, paths: Iterable[str]) -> dict[str, Any]:
         return options
     told: dict[str, bool] = {}  # whether each reader must be told
     for name in {dataset.reader or reader_name(path): None for path in paths}:
-        reader = resolve(name)
+        reader = resolve_from_file(name)
         option = getattr(reader, "__dataclass_fields__", {}).get("units")
         unit = getattr(reader, "unit", None)
         its = {1e-3: "MeV", 1.0: "GeV"}.get(unit) if isinstance(unit, float) else None

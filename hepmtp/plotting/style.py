@@ -23,7 +23,7 @@ from matplotlib.ticker import MaxNLocator, MultipleLocator, NullLocator
 from hepmtp.events.ragged import Floats
 from hepmtp.plotting.names import words
 from hepmtp.statistics.histograms import Histogram
-from hepmtp.storage import new_file
+from hepmtp.storage import file_name, new_file
 
 P = ParamSpec("P")
 
@@ -101,9 +101,11 @@ def _png(figure: Figure) -> bytes:
 def save(figure: Figure, folder: str | Path, name: str, *, pdf: bool = False) -> list[Path]:
     """Write a figure as ``name.png`` (150 dpi), and as ``name.pdf`` too if asked for.
 
-    Equal figures give equal bytes.
+    Equal figures give equal bytes. The files lie in the folder whatever the name is
+    (`hepmtp.storage.file_name`).
     """
-    paths = [Path(folder) / f"{name}{suffix}" for suffix in (".png", *((".pdf",) * pdf))]
+    endings = (".png", *((".pdf",) * pdf))
+    paths = [Path(folder) / f"{file_name(name)}{suffix}" for suffix in endings]
     for path in paths:
         metadata = {"CreationDate": None} if path.suffix == ".pdf" else {"Software": None}
         with new_file(path) as temporary:

@@ -19,6 +19,7 @@ from hepmtp.plotting import OWN_FILES, SIMULATION, Caption
 from hepmtp.plotting.style import is_count
 from hepmtp.report.info import SIMULATION_NOTE, FigureText, RunInfo
 from hepmtp.statistics.histograms import Histogram, rebin
+from hepmtp.storage import file_name
 
 Output = Mapping[str, Any]
 #: A figure and its caption.
@@ -49,6 +50,7 @@ def shown_with(info: RunInfo) -> dict[str, Any]:
 def draw(folder: str | Path, name: str, make: Callable[[], Drawn], info: RunInfo) -> FigureText:
     """Draw a figure into `folder`."""
     figure, text = make()
+    name = file_name(name)
     write(figure, folder, name, pdf=info.pdf)
     if info.incomplete:
         text += " Incomplete: not everything was read."
@@ -71,7 +73,7 @@ def write(figure: Figure, folder: str | Path, name: str, *, pdf: bool) -> None:
     """Write a figure of a run as PNG, and as PDF if the run wants it."""
     plotting.save(figure, folder, name, pdf=pdf)
     if not pdf:
-        (Path(folder) / f"{name}.pdf").unlink(missing_ok=True)
+        (Path(folder) / f"{file_name(name)}.pdf").unlink(missing_ok=True)
 
 
 def label_of(dataset: str, info: RunInfo) -> str:

@@ -43,6 +43,7 @@ from hepmtp.report.run_workspace import Run
 from hepmtp.report.story import CALIBRATED, FIT
 from hepmtp.report.tables import rounded, write_csv, write_markdown
 from hepmtp.statistics.reference import check_workspace
+from hepmtp.storage import file_name
 
 #: Column -> how the reader reads it.
 TITLES: Mapping[str, str] = {
@@ -257,7 +258,7 @@ def _limit_row(one: FullFit, info: RunInfo) -> LimitRow:
 
 
 def _file(one: FullFit) -> str:
-    return f"{one.result.signal}-{one.score}".replace("/", "_")
+    return file_name(f"{one.result.signal}-{one.score}")
 
 
 def _draw_rows(

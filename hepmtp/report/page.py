@@ -24,7 +24,7 @@ from hepmtp.report.story import CALIBRATED, FIT, fit_story, strangest
 from hepmtp.report.strange_events import STRANGE
 from hepmtp.report.tables import MARK, Cells, Record, cells, read_csv, rounded
 from hepmtp.statistics.accounting import Account, Accounting
-from hepmtp.storage import new_file
+from hepmtp.storage import file_name, new_file
 
 #: Column titles of the tables for the reader.
 TITLES = {
@@ -86,9 +86,9 @@ def write_page(folder: str | Path) -> Path:
     named = titles(info.content)
     accounts, fit = read_accounting(folder), fit_story(folder)
     cutflow = _cutflow(read_json(folder / "cutflow.json"), info)
-    figures = [(one, _image(folder / "figures" / f"{one.name}.png")) for one in info.figures]
+    figures = [(one, _image(folder / "figures", one.name)) for one in info.figures]
     of_fit = [] if fit is None else fit.figures
-    fit_figures = [(one, _image(folder / FIT / f"{one.name}.png")) for one in of_fit]
+    fit_figures = [(one, _image(folder / FIT, one.name)) for one in of_fit]
     after = [one for one in fit_figures if one[0].name == CALIBRATED]
     if after:  # the same figure, with the normalisation of the fit
         figures = [*after, *(one for one in figures if one[0].name != CALIBRATED)]
@@ -277,7 +277,8 @@ def _definition(region: RegionInfo) -> str:
     return f"{label} ({region.purpose} region)" if region.purpose else label
 
 
-def _image(path: Path) -> str:
+def _image(folder: Path, name: str) -> str:
+    path = folder / f"{file_name(name)}.png"
     try:
         return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
     except OSError as error:

@@ -16,6 +16,7 @@ from coffea.processor.executor import WorkItem
 from hepmtp.errors import ReadError
 from hepmtp.readers.failures import causes, ours_of, told, tried
 from hepmtp.run.chunks import path_of
+from hepmtp.run.stamps import check_digests, check_stamp
 
 # modules whose errors come from bytes that are not what they should be
 _OF_BYTES = (
@@ -42,10 +43,10 @@ def tried_on_worker(
     An error of ours is raised unwrapped, for a pickle loses its cause. What could not be read is
     returned as ``{"lost": {chunk: reason}}`` if that is to be left out.
     """
+    item = next((one for one in _flat(args) if isinstance(one, WorkItem)), None)
     try:
-        return tried(function, *args, **kwargs)
+        return tried(_of_one_file, item, function, *args, **kwargs)
     except Exception as error:
-        item = next((one for one in _flat(args) if isinstance(one, WorkItem)), None)
         ours = ours_of(error)
         if ours is None and item is not None and _is_of_bytes(error):
             where = f"{path_of(item.filename)}, entries {item.entrystart}-{item.entrystop}"
@@ -56,6 +57,19 @@ def tried_on_worker(
             raise
         cause = ours
     raise cause  # out here, so that it is not its own context: Dask pickles those too
+
+
+def _of_one_file(
+    item: WorkItem | None, function: Callable[..., Any], *args: Any, **kwargs: Any
+) -> Any:
+    """What a function makes of a chunk, whose file is the same before and after."""
+    if item is None:
+        return function(*args, **kwargs)
+    check_stamp(item)
+    check_digests(item)
+    found = function(*args, **kwargs)
+    check_stamp(item)
+    return found
 
 
 def is_left_out(error: BaseException, skip: bool | tuple[type[BaseException], ...]) -> bool:

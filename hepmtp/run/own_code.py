@@ -22,7 +22,7 @@ from hepmtp.events.channels import CHANNELS, MET
 from hepmtp.events.regions import REGIONS, Region, region_named
 from hepmtp.events.variables import HT, N_B, N_JETS, Variable
 from hepmtp.jets.regions import JET_REGIONS
-from hepmtp.storage import resolve
+from hepmtp.plugins import resolve
 
 _Named = TypeVar("_Named", Region, Variable)
 

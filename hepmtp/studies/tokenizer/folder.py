@@ -16,6 +16,7 @@ from hepmtp import plotting, storage
 from hepmtp.detectors import training_events
 from hepmtp.errors import OptionError, StorageError
 from hepmtp.plotting import UNKNOWN, Caption
+from hepmtp.plugins import resolve
 from hepmtp.studies.tokenizer import figures
 from hepmtp.studies.tokenizer.measure import TokenizerReport, tokenizer_report
 from hepmtp.studies.tokenizer.text import write_text
@@ -56,7 +57,7 @@ def tokenizer_of(word: str, background: ak.Array) -> tuple[str, Tokenizer]:
 
 def _made(word: str) -> Tokenizer:
     try:
-        made = storage.resolve(word)()
+        made = resolve(word)()
     except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise OptionError(
             f"{word!r} is neither the folder of a saved tokenizer or detector, nor a look-up table "

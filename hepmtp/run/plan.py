@@ -20,7 +20,7 @@ from hepmtp.errors import OptionError, ReadError
 from hepmtp.readers import ChunkReader, FileReader, Reader
 from hepmtp.readers.formats import OWN_ROOT, load_reader, reader_name
 from hepmtp.readers.lines import Chunk, is_remote, split
-from hepmtp.readers.options import has_option
+from hepmtp.readers.options import has_option, leaving_out_lines
 from hepmtp.readers.root import TREE, HepmtpSchema, RootReader
 from hepmtp.run.chunks import chunk_name
 from hepmtp.statistics.normalisation import GENERATED, Known, known
@@ -108,6 +108,8 @@ def plan_of(wanted: Wanted, metadata: Mapping[str, Any], treename: str | None, r
         found = storage.resolve(name)
     except (ImportError, AttributeError, ValueError):
         found = load_reader(name)  # says why it cannot be made
+    if runner.skipbadfiles is True:
+        options = leaving_out_lines(found, options)
     takes_tree = has_option(found, "tree")
     is_root = isinstance(found, type) and getattr(found, "magic", b"") == b"root"
     if schema is not HepmtpSchema and is_root:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -199,3 +200,14 @@ def test_a_disk_of_its_own_cannot_be_replaced() -> None:
     with pytest.raises(StorageError, match=r"/proc is a disk of its own: name a folder in it"):
         written(Path("/proc"), "new")
     assert not folders.beside(Path("/proc")).exists()
+
+
+def test_each_promise_has_its_test() -> None:
+    root = Path(__file__).parents[1]
+    rows = [
+        one for one in (root / "docs" / "faults.md").read_text().splitlines() if "`test_" in one
+    ]
+    tests = "".join(path.read_text() for path in (root / "tests").glob("test_*.py"))
+    named = {name for row in rows for name in re.findall(r"`(test_\w+)`", row)}
+    assert len(rows) > 20
+    assert {name for name in named if f"def {name}(" not in tests} == set()

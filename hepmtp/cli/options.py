@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import logging
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -275,6 +276,8 @@ def opened_executor(
     if workers is not None and (executor == "iterative" or scheduler is not None):
         why = "the scheduler has its workers" if scheduler else "iterative is this process only"
         raise OptionError(f"--workers {workers} has no effect: {why}; leave it out")
+    if logging.getLogger().level > logging.DEBUG:  # Dask tells all that it closes
+        logging.getLogger("distributed").setLevel(logging.ERROR)
     return make_executor(executor, workers=workers or 2, client=scheduler)
 
 

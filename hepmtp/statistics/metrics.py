@@ -264,7 +264,7 @@ def _scores(score: ArrayLike, weight: ArrayLike | None, what: str) -> tuple[Floa
             "a positive one is needed"
         )
     total, squares = float(np.sum(w)), float(np.sum(w**2))
-    if cancels(total, squares, both_signs=bool(np.any(w < 0))):
+    if cancels(total, squares):
         raise ScoreError(
             f"{what}: the weights of {len(x)} events have both signs and sum to {total:.4g} ± "
             f"{np.sqrt(squares):.4g}, of which shares mean nothing: analyse more events"

@@ -32,8 +32,7 @@ def tails(h: Histogram, names: Names, region: str) -> tuple[Floats, Floats]:
             f"{sumw[0]:.4g}, and shares need a positive sum: analyse more events, or join the "
             "data sets or regions"
         )
-    both_signs = bool(np.any(np.diff(sumw) > 0))  # some bin is below 0
-    if cancels(float(sumw[0]), float(sumw2[0]), both_signs=both_signs):
+    if cancels(float(sumw[0]), float(sumw2[0])):
         raise ScoreError(
             f"detector {h.name!r}: the weights of {', '.join(dataset_names(h, names))} in region "
             f"{region} have both signs and sum to {sumw[0]:.4g} ± {np.sqrt(sumw2[0]):.4g}, of "

@@ -147,7 +147,7 @@ def apply(
     s, b = (_passing(h, names, region, edge, columns) for names in (signal, background))
     sigma_b = float(np.hypot(b.error, systematic * b.value))
     s_over_b, s_over_b_error, z = None, None, None
-    if b.value > 0 and not cancels(b.value, b.error**2, both_signs=False):
+    if b.value > 0 and not cancels(b.value, b.error**2):
         s_over_b = s.value / b.value
         s_over_b_error = float(np.hypot(s.error, s_over_b * b.error)) / b.value
         z = asimov(max(s.value, 0.0), b.value, sigma_b=sigma_b)
@@ -189,7 +189,7 @@ def observe(
         (float(sums[above]) for sums in sums(h, names, region)) for names in (data, background)
     )
     ratio, ratio_error = None, None
-    if n > 0 and b > 0 and not cancels(b, b2, both_signs=False):
+    if n > 0 and b > 0 and not cancels(b, b2):
         ratio = n / b
         ratio_error = float(np.sqrt(n2 + ratio**2 * b2)) / b
     return Observation(

@@ -43,21 +43,17 @@ def efficiency_error(
     return np.asarray(np.sqrt(np.maximum(variance, 0.0) + 0.25 / n**2) / (1 + 1 / n))
 
 
-#: Fewest effective events that shares are taken of where weights have both signs: a sum of weights
-#: that is twice its error.
-LEAST_EFFECTIVE = 4.0
+def cancels(sumw: float, sumw2: float) -> bool:
+    """Whether weights of both signs cancel: their sum is no larger than its error.
 
-
-def cancels(sumw: float, sumw2: float, *, both_signs: bool) -> bool:
-    """Whether weights of both signs cancel so far that shares of their sum mean nothing.
+    Weights of one sign never do: they have one effective event or more.
 
     Examples
     --------
-    >>> cancels(2.0, 100.0, both_signs=True), cancels(40.0, 100.0, both_signs=True)
+    >>> cancels(1.0, 101.0), cancels(5.0, 25.0)
     (True, False)
     """
-    # weights of one sign have one effective event or more, whatever they are
-    return sumw**2 < sumw2 * (LEAST_EFFECTIVE if both_signs else 1 - 1e-9)
+    return sumw**2 < sumw2 * (1 - 1e-9)
 
 
 def effective_events(weight: Floats) -> float:

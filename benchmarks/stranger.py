@@ -7,15 +7,16 @@ events made stranger, give an expected significance for each kind of strangeness
 - known: each operation alone, and mixtures, all of which the networks have learned;
 - left out: each operation alone, for networks that have not learned that one. This chooses.
 
-True signals are in the last columns, of both samples.
+True signals are in the last columns, of both samples; --signals names more of them, one file each,
+which examples/simulation/generate.py makes.
 
 Significance: the SR in six bins of the score, geometric in the share of background, with at least
 ten effective events in the last. Uncertain are each process by 14 % and the simulation by its
 statistics. A synthetic signal has 40 events. Differences are to the observables combined, with the
 standard deviation over bootstraps of background and signal together.
 
-    python benchmarks/stranger.py --judge FOLDER --folder stranger \\
-        --out benchmarks/results/stranger.md
+    python benchmarks/stranger.py --judge FOLDER --signals FILE.csv.gz ... \\
+        --folder stranger --out benchmarks/results/stranger.md
 
 Scores are kept in --folder, so that an interrupted run goes on.
 """
@@ -172,6 +173,14 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--judge", type=Path, required=True)
+    parser.add_argument(
+        "--signals", type=Path, nargs="*", default=[], help="more of them, a file each"
+    )
+    parser.add_argument(
+        "--signals-only",
+        action="store_true",
+        help="what the scores reach for signals, without the fits that chose among them",
+    )
     parser.add_argument("--folder", type=Path, default=Path("stranger"))
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
@@ -191,13 +200,20 @@ def main() -> None:
     made = judged(other)
     weights = {name: np.asarray(events.weight) for name, events in made.items()}
     weights = {name: w * YIELD / w.sum() for name, w in weights.items()}
-    signals = [one for one in datasets if one.role == "signal"]
-    for one in signals:
-        both = concatenate([read([one]), others[one.name]])
+    signals = {
+        one.name: concatenate([read([one]), others[one.name]])
+        for one in datasets
+        if one.role == "signal"
+    }
+    for file in options.signals:
+        events = reader.read(str(file), 0, reader.num_events(str(file)))
+        name = file.name.partition(".")[0]
+        signals[name] = with_metadata(events, dataset=name, role="signal")
+    for name, events in signals.items():
         # each sample stands for the whole yield with its own weight: 1/weight adds up
-        weight = 1 / (1 / np.unique(np.asarray(both.weight))).sum()
-        sets[one.name] = both[SR.select(both)]
-        weights[one.name] = np.full(len(sets[one.name]), weight)
+        weight = 1 / (1 / np.unique(np.asarray(events.weight))).sum()
+        sets[name] = events[SR.select(events)]
+        weights[name] = np.full(len(sets[name]), weight)
     sets |= made
     masked = masked_tokens(options.folder, background)
     fixed: dict[str, Any] = {name: Observable(name) for name in PLAIN}
@@ -208,7 +224,7 @@ def main() -> None:
     known: dict[str, dict[str, float]] = {}
     left_out: dict[str, dict[str, float]] = {}
     true: dict[str, list[str]] = {}
-    for without in ("", *OPERATIONS):
+    for without in ("", *(() if options.signals_only else OPERATIONS)):
         path = options.folder / f"without_{without or 'nothing'}"
         if not path.exists():
             StrangerDetector(without=without).fit(background).save(path)
@@ -227,22 +243,26 @@ def main() -> None:
                 kind: judge(found["background"], found[kind], weights[kind]) for kind in made
             }
             true[name] = [
-                compared(judge, found, scores[AGAINST], one.name, weights[one.name])
-                for one in signals
+                compared(judge, found, scores[AGAINST], signal, weights[signal])
+                for signal in signals
             ]
+    words = " --signals FILE ..." * bool(options.signals)
+    words += " --signals-only" * options.signals_only
+    columns = [*([] if options.signals_only else ["known", "left out"]), *signals]
     table = [
         (
-            "Made by `python benchmarks/stranger.py --judge FOLDER`, "
+            f"Made by `python benchmarks/stranger.py --judge FOLDER{words}`, "
             f"{int(inside.sum())} background events in the SR of the judge."
         ),
         "",
-        "| score | known | left out | " + " | ".join(one.name for one in signals) + " |",
-        "| --- " * (3 + len(signals)) + "|",
+        "| score | " + " | ".join(columns) + " |",
+        "| --- " * (1 + len(columns)) + "|",
     ]
-    for name in sorted(CANDIDATES, key=lambda name: -np.mean(list(left_out[name].values()))):
-        numbers = [np.mean(list(one[name].values())) for one in (known, left_out)]
-        cells = [name, *(f"{x:.2f}" for x in numbers), *true[name]]
-        table.append(f"| {' | '.join(cells)} |")
+    chosen_by = known if options.signals_only else left_out
+    for name in sorted(CANDIDATES, key=lambda name: -np.mean(list(chosen_by[name].values()))):
+        means = [] if options.signals_only else [known[name], left_out[name]]
+        numbers = [f"{np.mean(list(one.values())):.2f}" for one in means]
+        table.append(f"| {' | '.join([name, *numbers, *true[name]])} |")
     text = "\n".join(table) + "\n"
     sys.stdout.write(text)
     if options.out:

@@ -30,6 +30,11 @@ if TYPE_CHECKING:  # the same names as in _HOMES, for type checkers and editors
     from hepmtp.detectors.flow import Flow as Flow
     from hepmtp.detectors.isolation_forest import IsolationForest as IsolationForest
     from hepmtp.detectors.masked_token.detector import MaskedTokenDetector as MaskedTokenDetector
+    from hepmtp.detectors.masked_token.inside import (
+        attention_of as attention_of,
+        confusion_of as confusion_of,
+        embeddings_of as embeddings_of,
+    )
     from hepmtp.detectors.masked_token.why import particle_surprises as particle_surprises
     from hepmtp.detectors.observables import Observable as Observable
     from hepmtp.detectors.stranger import (
@@ -120,6 +125,7 @@ _MODULES = {
     "detectors.flow": "Flow",
     "detectors.isolation_forest": "IsolationForest",
     "detectors.masked_token.detector": "MaskedTokenDetector",
+    "detectors.masked_token.inside": "attention_of confusion_of embeddings_of",
     "detectors.masked_token.why": "particle_surprises",
     "detectors.observables": "Observable",
     "detectors.stranger": "StrangerDetector StrangerTraining",

@@ -1,12 +1,22 @@
-"""Tables that objects show in a notebook.
+"""Tables that objects show in a notebook, and the bar of a training.
 
 The rule: plain HTML without style or script of its own, in the colours of whoever shows it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+import importlib
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from html import escape
+from typing import Any
+
+#: Seconds between two drawings of a bar.
+REDRAWN = 0.2
+#: Told (epoch, batches done, batches in an epoch, mean loss so far).
+EpochProgress = Callable[[int, int, int, float], None]
 
 
 def facts_table(title: str, facts: Mapping[str, str]) -> str:
@@ -47,3 +57,40 @@ def rows_table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -
 def _table(title: str, rows: Sequence[str]) -> str:
     lines = (f"<table><caption>{escape(title)}</caption><tbody>", *rows, "</tbody></table>")
     return "\n".join(lines)
+
+
+@contextlib.contextmanager
+def epoch_bar(epochs: int) -> Iterator[EpochProgress | None]:
+    """In a Jupyter notebook: a bar of all batches of a training, one output that is redrawn.
+
+    Anywhere else nothing is drawn, and what is given is None.
+    """
+    if not in_notebook():
+        yield None
+        return
+    ipython: Any = importlib.import_module("IPython.display")  # there in a notebook alone
+    shown = ipython.display(_bar("training", 0.0), raw=True, display_id=True)
+    now, drawn = _bar("training", 0.0), time.monotonic()
+
+    def show(epoch: int, done: int, batches: int, loss: float) -> None:
+        nonlocal now, drawn
+        text = f"epoch {epoch} of {epochs}, training loss {loss:.4f}"
+        now = _bar(text, (epoch - 1 + done / batches) / epochs)
+        if time.monotonic() - drawn > REDRAWN:
+            drawn = time.monotonic()
+            shown.update(now, raw=True)
+
+    yield show
+    shown.update(now, raw=True)
+
+
+def in_notebook() -> bool:
+    """Whether this process is the kernel of a notebook."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return shell is not None and hasattr(shell, "kernel")
+
+
+def _bar(text: str, share: float) -> dict[str, str]:
+    """What a notebook shows of a training, and what it shows where there is no HTML."""
+    bar = f'<progress max="1" value="{share:.3f}"></progress> {escape(text)}'
+    return {"text/plain": text, "text/html": bar}

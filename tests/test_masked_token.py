@@ -22,8 +22,10 @@ from hepmtp.detectors.masked_token.detector import (
     _last_of,
     _open_once,
 )
+from hepmtp.detectors.masked_token.forms import check_types
 from hepmtp.detectors.observables import Observable
 from hepmtp.errors import NotFittedError, OptionError, StorageError, TrainingError
+from hepmtp.events.particles import PARTICLE_TYPES
 from hepmtp.events.record import with_metadata
 from hepmtp.events.split import part_of
 from hepmtp.models.masked import ModelOptions
@@ -134,6 +136,23 @@ def test_names_labels_and_descriptions(fitted: MaskedTokenDetector) -> None:
 def test_a_form_that_does_not_exist_is_refused_before_training(events: Any) -> None:
     with pytest.raises(OptionError, match=r"score form 'mass' is unknown"):
         tiny(form="mass").fit(events)
+
+
+def test_types_in_an_unknown_order_are_refused(events: Any) -> None:
+    class Reversed(LookupTokenizer):  # numbers b-jets first and does not say so
+        @property
+        def digits(self) -> Any:
+            found = super().digits.copy()
+            kind = [name for name, _ in self.factors].index("type")
+            found[:, kind] = np.where(found[:, kind] < 0, -1, len(self.types) - 1 - found[:, kind])
+            return found
+
+    known = LookupTokenizer(types=PARTICLE_TYPES[::-1]).fit(events)
+    check_types(known, events)
+    with pytest.raises(
+        OptionError, match=r"factor 'type' of Reversed counts \{'.*attribute `types`"
+    ):
+        MaskedTokenDetector(Reversed()).fit(events)
 
 
 def test_the_joint_model_has_a_head_for_each_kind_of_token(events: Any) -> None:

@@ -280,6 +280,14 @@ def test_confusion_rows_are_normalised():
     plotting.confusion(np.eye(40))
 
 
+def test_a_confusion_can_say_its_counts_and_its_quantity():
+    labels = ["< 42", "42-1000"]
+    figure = plotting.confusion([[3, 1], [0, 5]], labels=labels, what="MET [GeV]", show_counts=True)
+    assert [one.get_text() for one in figure.axes[0].texts[:3]] == ["0.75\n3", "0.25\n1", "1.00\n5"]
+    assert figure.axes[0].get_xlabel() == "Predicted MET [GeV]"
+    assert [one.get_text() for one in figure.axes[0].get_xticklabels()] == labels
+
+
 def test_tokens_before_after():
     events = make_events(
         counts=[2, 0],

@@ -91,6 +91,7 @@ class TestDetector:
             (1000022, 1, 9.0, 0, 0),
             (22, -23, 9.0, 0, 0),
             (22, 1, 1.0, 5.0, 0),
+            (22, 1, 0.0, 0.0, 0),  # as Pythia writes some soft photons
         ]
         seen = detector.visible(record(event, []))
         assert seen.id.to_list() == [[211], []]
@@ -243,6 +244,15 @@ def test_slha_and_settings_that_cannot_be() -> None:
     assert "1.0  3  1000022  6  -6" in text
     with pytest.raises(ValueError, match="cannot decay to two tops"):
         processes.gluino_slha(1000, 800)
+    text = processes.sbottom_slha(900, 350, 100)
+    assert re.findall(r"^DECAY (\d+) [\d.]+\n +(.+)$", text, re.MULTILINE) == [
+        ("1000005", "1.0  2  -1000024  6"),
+        ("1000024", "1.0  2  1000022  24"),
+    ]
+    assert "  1000022  1.00000000e+02" in text
+    for masses in ((500, 350, 100), (900, 150, 100)):
+        with pytest.raises(ValueError, match=r"must be able to decay to top and chargino"):
+            processes.sbottom_slha(*masses)
     with pytest.raises(ValueError, match="seed is 0"):
         showers.start((), seed=0)
     with pytest.raises(ValueError, match="does not know the setting 'Tops:all = on'"):

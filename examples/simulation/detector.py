@@ -45,7 +45,8 @@ def visible(prt: ak.Array) -> ak.Array:
 
     Pt, eta, phi, energy and id (PDG code).
     """
-    final = prt[prt.status > 0]
+    # Pythia rounds the energy of some photons to 0
+    final = prt[(prt.status > 0) & (prt.p.e > 0)]
     seen = final[~any_of(np.abs(final.id), INVISIBLE)]
     p = seen.p
     pt = np.hypot(p.px, p.py)

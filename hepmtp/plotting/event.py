@@ -22,7 +22,7 @@ from hepmtp.errors import EventError, OptionError
 from hepmtp.events.particles import CONSTITUENT_TYPES
 from hepmtp.events.ragged import Floats
 from hepmtp.events.record import check_fields
-from hepmtp.plotting.style import COLOURS, UNKNOWN, Caption, above, styled
+from hepmtp.plotting.style import COLOURS, UNKNOWN, Caption, StyledFigure, above, styled
 
 #: Text and marker of each particle type.
 SIGNS = dict(
@@ -89,7 +89,7 @@ def event_display(
     met, met_phi = float(event.MET.pt), float(event.MET.phi)
     colours, scale = _colours(surprise, met_surprise, len(pt))
 
-    figure = Figure(figsize=(12.4, 5.6))
+    figure = StyledFigure(figsize=(12.4, 5.6))
     plane = figure.add_axes((0.06, 0.12, 0.41, 0.78))
     circle = figure.add_axes((0.543, 0.12, 0.352, 0.78))
     for axis, left in ((plane, -0.085), (circle, -0.13)):

@@ -18,6 +18,7 @@ from hepmtp.plotting.style import (
     COLOURS,
     UNKNOWN,
     Caption,
+    StyledFigure,
     above,
     corner,
     panels,
@@ -188,7 +189,7 @@ def _channel_names(axis: Axes, channels_: Sequence[str], edges: Floats) -> None:
 def _list(n: int) -> tuple[Figure, Axes]:
     """Axes for a list of names."""
     height = 1.7 + 0.34 * max(n, 2)
-    figure = Figure(figsize=(9, height))
+    figure = StyledFigure(figsize=(9, height))
     margins = {"left": 0.32, "right": 0.97, "top": 1 - 0.5 / height, "bottom": 0.9 / height}
     return figure, figure.subplots(gridspec_kw=margins)
 

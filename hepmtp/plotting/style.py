@@ -6,6 +6,8 @@ The rule: the style holds inside functions marked `styled` only, and leaves the 
 from __future__ import annotations
 
 import functools
+import importlib
+import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, ParamSpec, TypeVar
@@ -93,6 +95,22 @@ def styled(function: Callable[P, R]) -> Callable[P, R]:
     return run
 
 
+class StyledFigure(Figure):
+    """A figure that a notebook shows in this style, with or without pyplot."""
+
+    def _ipython_display_(self) -> None:
+        display = importlib.import_module("IPython.display").display  # there where this is called
+        display({"image/png": _png(self), "text/plain": repr(self)}, raw=True)
+
+
+@styled
+def _png(figure: Figure) -> bytes:
+    """The picture at 72 dpi, the resolution of a page."""
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=72)
+    return picture.getvalue()
+
+
 def process_style(
     datasets: Iterable[str], labels: Mapping[str, str] | None = None
 ) -> dict[str, tuple[str, str]]:
@@ -121,7 +139,7 @@ def save(figure: Figure, folder: str | Path, name: str) -> list[Path]:
 
 def panels(height: float, ratios: Sequence[float]) -> tuple[Figure, list[Axes]]:
     """Panels that share their x axis, one above the other."""
-    figure = Figure(figsize=(8, height))
+    figure = StyledFigure(figsize=(8, height))
     grid = {
         "height_ratios": ratios,
         "hspace": 0.06,

@@ -20,6 +20,7 @@ from hepmtp.plotting.style import (
     LINES,
     UNKNOWN,
     Caption,
+    StyledFigure,
     above,
     corner,
     panels,
@@ -93,6 +94,8 @@ def confusion(
     matrix: ArrayLike,
     *,
     labels: Sequence[str] | None = None,
+    what: str = "token",
+    show_counts: bool = False,
     title: str = "",
     caption: Caption = UNKNOWN,
 ) -> Figure:
@@ -102,28 +105,39 @@ def confusion(
     ----------
     matrix
         counts or summed probabilities, shape (n_tokens, n_tokens).
+    labels
+        text of each token; its number if not given.
+    what
+        is true and predicted, for the axes: ``"MET [GeV]"`` for instance.
+    show_counts
+        also write what `matrix` holds, below each share; where there are twelve tokens at most.
     """
     counts = np.asarray(matrix, dtype=np.float64)
     sums = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, sums, out=np.zeros_like(counts), where=sums > 0)
     ticks = list(labels) if labels is not None else [str(i) for i in range(len(shares))]
-    figure = Figure(figsize=(6.8, 6.2))
-    axis = figure.add_axes((0.16, 0.13, 0.64, 0.72))
+    longest = max(len(tick.strip("$")) for tick in ticks)
+    left = 0.12 + 0.015 * longest
+    figure = StyledFigure(figsize=(7.2, 6.4))
+    axis = figure.add_axes((left, 0.14, 0.8 - left, 0.72))
     image = axis.pcolormesh(shares, cmap="cividis", vmin=0)
-    bar = figure.colorbar(image, cax=figure.add_axes((0.83, 0.13, 0.03, 0.72)))
+    bar = figure.colorbar(image, cax=figure.add_axes((0.83, 0.14, 0.03, 0.72)))
     bar.set_label("Share of the row")
     bar.ax.ticklabel_format(style="plain")
     bar.ax.yaxis.set_tick_params(which="minor", right=False)
-    axis.set(
-        xlabel="Predicted token", ylabel="True token", xlim=(0, len(shares)), ylim=(len(shares), 0)
-    )
-    centres = np.arange(len(shares)) + 0.5
-    every = 1 if len(shares) <= 12 else len(shares) // 10
-    axis.set_xticks(centres[::every], ticks[::every])
+    n = len(shares)
+    axis.set(xlabel=f"Predicted {what}", ylabel=f"True {what}", xlim=(0, n), ylim=(n, 0))
+    axis.yaxis.set_label_coords((0.03 - left) / (0.8 - left), 1.0)
+    centres = np.arange(n) + 0.5
+    every = 1 if n <= 12 else n // 10
+    slanted: dict[str, Any] = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"}
+    axis.set_xticks(centres[::every], ticks[::every], **(slanted if longest > 4 else {}))
     axis.set_yticks(centres[::every], ticks[::every])
     axis.tick_params(which="both", length=0)
-    if len(shares) <= 12:
-        for row, column in np.ndindex(*shares.shape):
+    if longest > 4:
+        axis.tick_params(labelsize="small")
+    if n <= 12:
+        for row, column in zip(*np.nonzero(shares if show_counts else shares >= 0), strict=True):
             dark = shares[row, column] < 0.6 * shares.max()
             place: dict[str, Any] = {
                 "ha": "center",
@@ -131,7 +145,9 @@ def confusion(
                 "color": "white" if dark else "black",
             }
             share = f"{shares[row, column]:.2f}"
-            axis.text(column + 0.5, row + 0.5, share, fontsize="small", **place)
+            share += f"\n{counts[row, column]:.0f}" if show_counts else ""
+            size = "xx-small" if show_counts and n > 7 else "small"
+            axis.text(column + 0.5, row + 0.5, share, fontsize=size, **place)
     above(axis, caption._replace(luminosity=None), "")
     axis.set_title(title, pad=34, fontsize="medium")  # too long to stand beside the label
     return figure
@@ -140,7 +156,7 @@ def confusion(
 @styled
 def tokens_before_after(before: ak.Array, after: ak.Array, *, caption: Caption = UNKNOWN) -> Figure:
     """pt, abs(eta), phi and MET of events before tokenisation and after encode and decode."""
-    figure = Figure(figsize=(10, 7.6))
+    figure = StyledFigure(figsize=(10, 7.6))
     margins = {"left": 0.09, "right": 0.98, "top": 0.88, "bottom": 0.09}
     axes = figure.subplots(2, 2, gridspec_kw={**margins, "hspace": 0.3, "wspace": 0.22})
     columns: dict[str, Callable[[ak.Array], ak.Array]] = {

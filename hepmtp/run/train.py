@@ -23,6 +23,7 @@ from hepmtp.detectors.calibrated.detector import Calibrated
 from hepmtp.detectors.calibrated.quantile import FEWEST
 from hepmtp.detectors.cross_fitted import CrossFitted, checkpoint_of
 from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
+from hepmtp.detectors.masked_token.forms import check_types
 from hepmtp.detectors.observables import OBSERVABLES, Observable
 from hepmtp.detectors.stranger import StrangerDetector, StrangerTraining
 from hepmtp.detectors.token_rarity import TokenRarity
@@ -161,6 +162,7 @@ def _trained(
     `mixture` gives the sample with weights in proportion, once the tokens have been made.
     """
     detector.tokenizer.fit(training_events(sample))
+    check_types(detector.tokenizer, training_events(sample))
     output = tokens(detector.tokenizer)
     training, validation = training_tokens(output)
     detector.fit_tokens(training, validation, checkpoint=checkpoint, progress=progress)

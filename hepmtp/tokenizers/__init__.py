@@ -31,7 +31,8 @@ class Tokenizer(Protocol):
         it has none.
     digits
         int64, shape (vocab_size, n_factors): digit of each id for each factor, in 0..size-1. It is
-        -1 where the factor does not apply to that id (a MET token has no eta).
+        -1 where the factor does not apply to that id (a MET token has no eta). Those of a factor
+        "type" are the places in ``PARTICLE_TYPES``, or in an attribute ``types`` of that kind.
     supervised
         whether signal is used in its training; a detector that reads its tokens then says so too.
     """

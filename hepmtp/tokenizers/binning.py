@@ -103,6 +103,42 @@ def phi_centre(index: Ints, n: int) -> Floats:
     return np.asarray((index + 0.5) * (2 * np.pi / n) - np.pi)
 
 
+def bin_labels(edges: Floats) -> list[str]:
+    """Text of each bin between these inner edges, shape (n_bins - 1,); the outer bins are open.
+
+    All with as many decimals as tell the edges apart and give each two digits.
+
+    Examples
+    --------
+    >>> bin_labels(np.array([24.6, 40.2, 1234.0]))
+    ['< 25', '25-40', '40-1234', '> 1234']
+    >>> bin_labels(np.array([0.2151, 0.2153]))
+    ['< 0.2151', '0.2151-0.2153', '> 0.2153']
+    """
+    if not len(edges):
+        return ["all"]
+    smallest = float(np.min(np.abs(edges)[edges != 0], initial=np.inf))
+    least = 1 - int(np.floor(np.log10(smallest))) if smallest < 10 else 0
+    for decimals in range(least, 17):
+        texts = [f"{edge:.{decimals}f}" for edge in edges]
+        if len(set(texts)) == len(texts):
+            break
+    inner = (f"{low}-{high}" for low, high in pairwise(texts))
+    return [f"< {texts[0]}", *inner, f"> {texts[-1]}"]
+
+
+def angle_labels(n: int) -> list[str]:
+    """Text of each of n bins of an angle, in units of pi.
+
+    Examples
+    --------
+    >>> angle_labels(4)
+    ['-1 to -0.5 pi', '-0.5 to 0 pi', '0 to 0.5 pi', '0.5 to 1 pi']
+    """
+    edges = [f"{edge:.2g}" for edge in -1 + 2 * np.arange(n + 1) / max(n, 1)]
+    return [f"{low} to {high} pi" for low, high in pairwise(edges)]
+
+
 def flat(events: ak.Array, name: str) -> NDArray[Any]:
     """One value per particle of all events, shape (n_particles,)."""
     return np.asarray(ak.to_numpy(ak.flatten(events.Particle[name])))

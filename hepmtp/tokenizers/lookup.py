@@ -24,7 +24,16 @@ from numpy.typing import NDArray
 from hepmtp.errors import OptionError, fitted
 from hepmtp.events import PARTICLE_TYPES, particle_types
 from hepmtp.events.ragged import Floats, Ints
-from hepmtp.tokenizers.binning import Bins, fit_bins, flat, n_bins, phi_bin, phi_centre
+from hepmtp.tokenizers.binning import (
+    Bins,
+    angle_labels,
+    bin_labels,
+    fit_bins,
+    flat,
+    n_bins,
+    phi_bin,
+    phi_centre,
+)
 from hepmtp.tokenizers.particles_then_met import ParticleTokenizer
 
 #: Inner quantiles of ten bins that resolve the upper tail, where new physics sits. The last bin
@@ -135,6 +144,19 @@ class LookupTokenizer(ParticleTokenizer):
             "phi": self.phi_bins,
         }
         return tuple((name, size) for name, size in sizes.items() if size)
+
+    def labels(self, factor: str) -> list[str]:
+        """What each digit of a factor is: a type, or a range of pt or MET [GeV], eta, an angle.
+
+        Raises TokenError and NotFittedError as that of every tokenizer of particles.
+        """
+        if factor == "type":
+            return list(self.types)
+        if factor in ("pt", "eta"):
+            return bin_labels(fitted(self.bins_, self)[factor].edges)
+        if factor == "phi" and self.phi_bins:
+            return angle_labels(self.phi_bins)
+        return super().labels(factor)
 
     def fit(self, events: ak.Array) -> Self:
         """Set the bin edges to quantiles of background training events, shape (n_events,).

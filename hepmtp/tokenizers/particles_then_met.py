@@ -22,7 +22,16 @@ from hepmtp.events import make_events, particle_types
 from hepmtp.events.ragged import Ints
 from hepmtp.events.split import check_background
 from hepmtp.events.tokens import TokenBatch
-from hepmtp.tokenizers.binning import Bins, check_bins, fit_bins, n_bins, phi_bin, phi_centre
+from hepmtp.tokenizers.binning import (
+    Bins,
+    angle_labels,
+    bin_labels,
+    check_bins,
+    fit_bins,
+    n_bins,
+    phi_bin,
+    phi_centre,
+)
 
 
 class ParticleTokenizer(ABC):
@@ -114,6 +123,25 @@ class ParticleTokenizer(ABC):
         particles = self.particle_digits
         met = [np.arange(size)[:, None] for _, size in self.factors[particles.shape[1] :]]
         return digit_table(particles, *met)
+
+    def labels(self, factor: str) -> list[str]:
+        """What each digit of a factor is, as text: a range of MET [GeV] or METphi, or its number.
+
+        Raises
+        ------
+        TokenError
+            if no id has such a digit.
+        NotFittedError
+            before `fit`, where the bins are fitted.
+        """
+        sizes = dict(self.factors)
+        if factor not in sizes:
+            raise TokenError(f"ids are made of {', '.join(sizes)}, not of {factor!r}")
+        if factor == "MET":
+            return bin_labels(fitted(self.met_, self).edges)
+        if factor == "METphi":
+            return angle_labels(self.met_phi_bins)
+        return [str(digit) for digit in range(sizes[factor])]
 
     def fit(self, events: ak.Array) -> Self:
         """Fit the bins of MET on background training events, shape (n_events,).

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from hepmtp.errors import OptionError, TrainingError
 from hepmtp.events.ragged import Ints
+from hepmtp.notebook import epoch_bar
 from hepmtp.training.checkpoint import State, fingerprint
 from hepmtp.training.schedules import Schedule, warm_up_cosine
 from hepmtp.training.threads import torch_threads
@@ -141,7 +142,7 @@ def train(
         folder that is written after each epoch. If it holds an unfinished training of the same task
         and options, that is taken up where it ended and gives the same numbers.
     progress
-        called after each batch.
+        called after each batch; in a notebook a bar is drawn if nothing is given.
 
     Raises
     ------
@@ -150,7 +151,7 @@ def train(
     TrainingError
         if the loss is not finite, or the checkpoint belongs to another training.
     """
-    with torch_threads(options.threads):
+    with torch_threads(options.threads), epoch_bar(options.epochs) as bar:
         run = _Run(task, options, schedule, betas)
         if checkpoint is not None:
             path, of = Path(checkpoint), fingerprint(task.model, options, task.identity())
@@ -158,7 +159,7 @@ def train(
                 run.state.read(path, of)
                 log.info("training goes on from %s after epoch %d", path, len(run.state.history))
         while not run.finished:
-            run.epoch(progress)
+            run.epoch(progress or bar)
             if checkpoint is not None:
                 run.state.write(path, of)
         task.model.load_state_dict(run.state.best)

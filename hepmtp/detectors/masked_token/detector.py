@@ -27,6 +27,7 @@ from hepmtp.detectors import (
 )
 from hepmtp.detectors.masked_token.forms import (
     JOINED,
+    check_types,
     description,
     forms_of,
     heads_of,
@@ -157,6 +158,7 @@ class MaskedTokenDetector(BaseDetector):
         """
         training, validation = (training_events(events, part) for part in ("train", "validation"))
         self.tokenizer.fit(training)
+        check_types(self.tokenizer, training)
         tokens = [self.tokenizer.encode(part) for part in (training, validation)]
         self.fit_tokens(*tokens, **watch)
         self.trained_ = trained_by(events)
@@ -169,7 +171,8 @@ class MaskedTokenDetector(BaseDetector):
         """As `fit`, for tokens of the fitted tokenizer.
 
         :class:`processors.corpus.CorpusProcessor` gives such. Which events they are of is not
-        known here: whoever knows sets ``trained_``, and describes them (``describe``).
+        known here: whoever knows sets ``trained_``, and describes them (``describe``). Nor are
+        the digits of a factor "type" checked (`check_types`).
         """
         self.trained_ = self.card_ = None
         model = self._new_model()

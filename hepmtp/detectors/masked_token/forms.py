@@ -26,15 +26,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import awkward as ak
 import numpy as np
 
 from hepmtp.detectors.masked_token.surprise import Surprises
+from hepmtp.errors import OptionError
 from hepmtp.events.particles import B_JET, JET, PARTICLE_TYPES
 from hepmtp.events.ragged import Bools, Floats
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.models import TokenModel
 from hepmtp.tokenizers import Tokenizer
 
+#: So many events are looked at by `check_types`.
+CHECKED = 2000
 #: Heads of which only a large value is strange.
 UPWARDS = ("pt", "MET")
 #: Heads that the joined score does not ask for: directions.
@@ -125,6 +129,33 @@ def jets_among(tokens: TokenBatch, tokenizer: Tokenizer, model: TokenModel) -> B
     types = getattr(tokenizer, "types", PARTICLE_TYPES)
     jets = [types.index(PARTICLE_TYPES[kind]) for kind in (JET, B_JET)]
     return np.isin(model.targets[tokens.values, heads.index("type")], jets)
+
+
+def check_types(tokenizer: Tokenizer, events: ak.Array) -> None:
+    """OptionError unless digits of a factor "type" are the types that `jets_among` takes them for.
+
+    Parameters
+    ----------
+    tokenizer
+        fitted.
+    events
+        any; the first `CHECKED` of them are encoded, shape (n_events,).
+    """
+    names = [name for name, _ in tokenizer.factors]
+    if "type" not in names:
+        return
+    events = events[:CHECKED]
+    digits = tokenizer.digits[tokenizer.encode(events).values, names.index("type")]
+    types = getattr(tokenizer, "types", PARTICLE_TYPES)
+    found = {types[digit]: int((digits == digit).sum()) for digit in np.unique(digits[digits >= 0])}
+    kinds, counts = np.unique(ak.to_numpy(ak.flatten(events.Particle["type"])), return_counts=True)
+    there = {PARTICLE_TYPES[kind]: int(n) for kind, n in zip(kinds, counts, strict=True)}
+    if found != there:
+        raise OptionError(
+            f"the factor 'type' of {type(tokenizer).__name__} counts {found}, the events hold "
+            f"{there}: number its digits as PARTICLE_TYPES does, give it an attribute `types` with "
+            "their names in its order, or call the factor something else"
+        )
 
 
 def heads_of(model: TokenModel) -> list[str]:

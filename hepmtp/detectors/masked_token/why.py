@@ -68,11 +68,7 @@ def particle_surprises(detector: Detector, events: ak.Array) -> ak.Array:
     >>> np.allclose(ak.sum(found.Particle, axis=1) + found.MET, detector.score(events))
     True
     """
-    if not isinstance(detector, MaskedTokenDetector):
-        raise OptionError(
-            f"{type(detector).__name__} does not predict particles: give the MaskedTokenDetector "
-            "that it is made of, such as members[-1] of a Combination"
-        )
+    detector = masked_token_detector(detector)
     model, events = detector.fitted_model, as_events(events)
     tokens = detector.tokenizer.encode(events)
     is_particle = _of_particles(tokens, detector.tokenizer)
@@ -92,6 +88,16 @@ def particle_surprises(detector: Detector, events: ak.Array) -> ak.Array:
         rest = np.where(is_particle, 0.0, added)
         found["MET"] = ak.Array(np.bincount(tokens.owner, rest, minlength=len(tokens)))
     return ak.zip(found, depth_limit=1)
+
+
+def masked_token_detector(detector: Detector) -> MaskedTokenDetector:
+    """The detector itself; raises OptionError if it is none of masked tokens."""
+    if not isinstance(detector, MaskedTokenDetector):
+        raise OptionError(
+            f"{type(detector).__name__} does not predict particles: give the MaskedTokenDetector "
+            "that it is made of, such as members[-1] of a Combination"
+        )
+    return detector
 
 
 def _of_particles(tokens: TokenBatch, tokenizer: Tokenizer) -> Bools:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from hepmtp.plotting.style import UNKNOWN, Caption, above, styled
+from hepmtp.plotting.style import UNKNOWN, Caption, StyledFigure, above, styled
 
 #: Colour of each kind of detector, and what it is called in the legend.
 KINDS = {
@@ -43,7 +43,7 @@ def auc_bars(bars: Sequence[Bar], *, title: str = "", caption: Caption = UNKNOWN
     places = [*range(len(apart)), *(len(apart) + gap + i for i in range(len(rest)))]
     ordered = [*apart, *rest]
     height = 1.7 + 0.34 * len(ordered)
-    figure = Figure(figsize=(9, height))
+    figure = StyledFigure(figsize=(9, height))
     margins = {"left": 0.3, "right": 0.97, "top": 1 - 0.5 / height, "bottom": 1.1 / height}
     axis = figure.subplots(gridspec_kw=margins)
     for place, bar in zip(places, ordered, strict=True):

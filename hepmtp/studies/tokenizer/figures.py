@@ -24,6 +24,7 @@ from hepmtp.plotting.style import (
     LINES,
     UNKNOWN,
     Caption,
+    StyledFigure,
     above,
     corner,
     panels,
@@ -65,7 +66,7 @@ def residuals(report: TokenizerReport, *, caption: Caption = UNKNOWN) -> Figure:
     """
     rows = -(-len(report.residuals) // 3)
     height = 0.9 + 3.0 * rows
-    figure = Figure(figsize=(12, height))
+    figure = StyledFigure(figsize=(12, height))
     axes = figure.subplots(rows, 3, squeeze=False, gridspec_kw={
         "left": 0.075, "right": 0.985, "top": 1 - 0.45 / height, "bottom": 0.65 / height,
         "hspace": 0.36, "wspace": 0.27,
@@ -102,7 +103,7 @@ def type_confusion(report: TokenizerReport, *, caption: Caption = UNKNOWN) -> Fi
     shares = np.divide(
         report.type_confusion, sums, out=np.zeros(report.type_confusion.shape), where=sums > 0
     )
-    figure = Figure(figsize=(6.8, 6.2))
+    figure = StyledFigure(figsize=(6.8, 6.2))
     axis = figure.add_axes((0.16, 0.13, 0.64, 0.72))
     image = _matrix(axis, shares, TYPES, cmap="cividis", low=0, high=1)
     bar = figure.colorbar(image, cax=figure.add_axes((0.83, 0.13, 0.03, 0.72)))
@@ -121,7 +122,7 @@ def correlations(report: TokenizerReport, *, caption: Caption = UNKNOWN) -> Figu
     Empty where nothing varies.
     """
     before, after = report.correlation_before, report.correlation_after
-    figure = Figure(figsize=(17, 6.4))
+    figure = StyledFigure(figsize=(17, 6.4))
     margins = {"left": 0.115, "right": 0.915, "top": 0.87, "bottom": 0.21, "wspace": 0.06}
     axes = figure.subplots(1, 3, sharey=True, gridspec_kw=margins)
     labels = list(OBSERVABLES.values())

@@ -34,7 +34,7 @@ class Place(NamedTuple):
 
     path: Path  #: the name that it takes
     new: Path  #: what to write into
-    kept: Path  #: for what an interrupted writer may leave; gone when the folder is complete
+    kept: Path  #: for what an interrupted writer may leave
 
 
 def beside(path: Path) -> Path:
@@ -50,6 +50,7 @@ def writing(
     owned: Owned,
     overwrite: bool = False,
     least: int = 0,
+    keep: bool = False,
 ) -> Iterator[Place]:
     """A place whose content takes the name `path` when the block succeeds.
 
@@ -65,6 +66,8 @@ def writing(
         replace a folder of this kind. An empty folder is always replaced, any other never.
     least
         bytes that must be free on the disk.
+    keep
+        leave what an interrupted writer has kept: this one does not replace its work.
 
     Raises
     ------
@@ -91,6 +94,8 @@ def writing(
         if path.exists():
             _carry(path, place.new, owned(path))
         commit(place)
+        if not keep:
+            shutil.rmtree(place.kept, ignore_errors=True)
     finally:
         shutil.rmtree(side / "new", ignore_errors=True)
         with contextlib.suppress(OSError):
@@ -109,8 +114,7 @@ def commit(place: Place) -> None:
         _sync_one(side)
     os.replace(place.new, place.path)
     _sync_one(place.path.parent)
-    for name in ("old", "kept"):
-        shutil.rmtree(side / name, ignore_errors=True)
+    shutil.rmtree(side / "old", ignore_errors=True)
 
 
 def finish(path: Path) -> None:

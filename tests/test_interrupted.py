@@ -94,25 +94,24 @@ def test_a_run_that_is_stopped_goes_on(capsys: pytest.CaptureFixture[str]) -> No
     assert not beside(Path("out").resolve()).exists()
 
 
-@pytest.mark.usefixtures("place", "undrawn")
+@pytest.mark.usefixtures("place")
 def test_chunks_of_another_model_file_or_option_are_not_used() -> None:
-    def stopped(*words: str) -> None:
-        Path("stop").write_text("4")
-        assert run(*words) == 130
-        Path("stop").unlink()
-        assert noted() == 5
+    Path("stop").write_text("5")
 
-    stopped()
-    assert run("--resume", detector="ecod") == 1
-    assert noted() == 6
-    stopped("--overwrite")
-    assert run("--overwrite", "--resume", "--regions", "CR,SR") == 1
-    assert noted() == 6
-    stopped("--overwrite")
+    def done(*words: str, detector: str = "ht") -> int:
+        """Chunks that are processed until the run is stopped in the last one."""
+        assert run("--resume", *words, detector=detector) == 130
+        return noted()
+
+    assert done() == 6
+    assert done(detector="ecod") == 6
+    assert done("--regions", "CR,SR") == 6
+    assert done("--range", "0,1000") == 6
     text = Path("x.csv").read_text()
     Path("x.csv").write_text(text.replace("90001;", "90002;"))
-    assert run("--overwrite", "--resume") == 1
-    assert noted() == 6
+    assert done() == 6
+    Path("stop").write_text("0")
+    assert done() == 1  # the last chunk alone was left
     assert run("--resume", "--columns", "x.parquet") == 2
 
 
@@ -235,6 +234,28 @@ def test_a_bad_line_costs_a_line_in_files_of_any_kind(tmp_path: Path, sample: Pa
     assert found == {"n": 35, "weight": 35.0}
     (loss,) = runner.accounting["x"].losses
     assert (loss.kind, loss.events) == ("skipped", 1)
+
+
+def test_names_that_are_too_long_are_found_first(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("run", f"{'x' * 200}=x.csv", "-d", SAVED / "ht", "-o", "out")
+    assert hepmtp(*words) == 2
+    assert "are too long for the names of files here: 202 bytes, at most 191" in (
+        capsys.readouterr().err
+    )
+    assert not (place / "out").exists()
+
+
+def test_a_file_that_a_worker_does_not_see(tmp_path: Path) -> None:
+    file = tmp_path / "x.csv"
+    file.write_text(lines(3))
+    with make_executor("iterative", status=False) as executor:
+        runner = HepRunner(executor)
+        items = runner.preprocess({"x": {"files": [str(file)]}})
+        file.unlink()
+        with pytest.raises(ReadError, match=r"x\.csv is not there for the worker on .*: give"):
+            runner.run(items, Counted(tmp_path / "seen"))
 
 
 def test_kept_chunks_are_gone_with_the_run_that_has_none(

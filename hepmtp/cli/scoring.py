@@ -116,7 +116,7 @@ def run(
     from hepmtp.detectors import load_detector
     from hepmtp.report.bound import detectors_of, path_of
     from hepmtp.report.folder import write_run
-    from hepmtp.report.seal import new_run
+    from hepmtp.report.seal import check_names, new_run
     from hepmtp.run.checkpoint import key_of
     from hepmtp.run.own_code import regions_of, variables_of, write_more
     from hepmtp.run.runner import HepRunner
@@ -158,6 +158,7 @@ def run(
         modules=[*(regions or ()), *(variables or ()), *([processor] if processor else ())],
     )
     with new_run(output, overwrite=overwrite) as place:
+        check_names(place.new, [one.name for one in chosen], [one.name for one in loaded])
         target = columns_place(columns, place)
         with (
             parts_folder(target) as parts,

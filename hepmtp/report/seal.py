@@ -11,13 +11,13 @@ import hashlib
 import logging
 import os
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from hepmtp import folders, storage
-from hepmtp.errors import HepmtpError, StorageError
+from hepmtp.errors import HepmtpError, OptionError, StorageError
 from hepmtp.folders import Place
 from hepmtp.report.info import RUN, RunInfo, plain, read_info
 from hepmtp.storage import new_file
@@ -33,11 +33,27 @@ FORMER = frozenset((
 ))  # fmt: skip
 #: Bytes that must be free for a run: its numbers, tables and figures, and chunks that are kept.
 LEAST = 48_000_000
+#: Bytes of the name of a file around those of a data set and a score, which may be short of it.
+_AROUND = 64
 
 
 def new_run(path: str | Path, *, overwrite: bool = False) -> AbstractContextManager[Place]:
     """The place of a run that is to be written; see :func:`hepmtp.folders.writing`."""
     return folders.writing(path, ours=is_run, owned=owned, overwrite=overwrite, least=LEAST)
+
+
+def check_names(folder: Path, datasets: Iterable[str], scores: Iterable[str]) -> None:
+    """Raise OptionError if names of data sets and scores are too long for those of files."""
+    dataset, score = (
+        max(names, key=lambda one: len(os.fsencode(one)), default="")
+        for names in (datasets, scores)
+    )
+    most = os.pathconf(folder, "PC_NAME_MAX") - _AROUND
+    if (found := len(os.fsencode(dataset)) + len(os.fsencode(score))) > most:
+        raise OptionError(
+            f"data set {dataset!r} and score {score!r} are too long for the names of files here: "
+            f"{found} bytes, at most {most}; give a shorter name, NAME=FILE"
+        )
 
 
 def is_run(folder: Path) -> bool:
@@ -124,7 +140,9 @@ def changed(folder: str | Path, info: RunInfo) -> Iterator[Path]:
         if another run has taken its place since, or somebody writes there now.
     """
     folder, linked = Path(folder).resolve(), set[str]()
-    with folders.writing(folder, ours=is_run, owned=lambda _: linked, overwrite=True) as place:
+    with folders.writing(
+        folder, ours=is_run, owned=lambda _: linked, overwrite=True, keep=True
+    ) as place:
         if read_info(folder) != info:
             raise StorageError(f"{folder} has been replaced by another run: start again")
         mine = owned(folder)

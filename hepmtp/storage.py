@@ -2,8 +2,8 @@
 
 A json and a safetensors file, never a pickle.
 
-The rule: a folder is written under a temporary name and renamed, and is refused when loaded if a
-byte has changed.
+The rule: a folder is written beside its name and renamed (:mod:`hepmtp.folders`), and is refused
+when loaded if a byte has changed.
 """
 
 from __future__ import annotations
@@ -12,10 +12,8 @@ import contextlib
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +22,8 @@ import safetensors.numpy
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
-from hepmtp.errors import OptionError, StorageError, check_protocol
+from hepmtp import folders
+from hepmtp.errors import HepmtpError, OptionError, StorageError, check_protocol
 from hepmtp.plugins import (
     allow_class,
     current_name,
@@ -45,27 +44,20 @@ _SIGNED, _END = ',\n "sha256": "', '"\n}\n'
 def new_folder(path: str | Path, mark: str = META) -> Iterator[Path]:
     """A temporary folder that takes the name `path`, and replaces it, when the block succeeds.
 
-    Only a folder in which there is a file `mark` is replaced.
+    Only a folder in which there is a file `mark` is replaced (:mod:`hepmtp.folders`).
     """
-    path = Path(path)
-    if path.exists() and not (path / mark).is_file():
-        raise StorageError(
-            f"{path} exists and is not a folder that hepmtp wrote: choose another name or remove it"
-        )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-    try:
-        temporary.chmod(0o755)  # mkdtemp gives 0700: other users could not open a shared detector
-        yield temporary
-        if path.exists():
-            outgoing = Path(tempfile.mkdtemp(prefix=f".{path.name}-old-", dir=path.parent))
-            os.replace(path, outgoing / path.name)
-            os.replace(temporary, path)
-            shutil.rmtree(outgoing)
-        else:
-            os.replace(temporary, path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    ours: Callable[[Path], bool] = lambda folder: (folder / mark).is_file()
+    with folders.writing(path, ours=ours, owned=_written, overwrite=True) as place:
+        yield place.new
+
+
+def _written(folder: Path) -> set[str]:
+    """What `write` wrote into a folder: its files, texts, and saved folders within it."""
+    texts: Any = {}
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        texts = json.loads((folder / META).read_text(encoding="utf-8")).get("texts", {})
+    within = {path.parent.relative_to(folder).as_posix() for path in folder.glob(f"*/{META}")}
+    return {META, ARRAYS, *texts, *within}
 
 
 def file_name(name: str) -> str:
@@ -98,6 +90,8 @@ def new_file(path: str | Path) -> Iterator[Path]:
     temporary = path.with_name(f".{os.getpid()}-{path.name}")
     try:
         yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -125,8 +119,20 @@ def write(
     for name, text in (texts or {}).items():
         (folder / name).write_text(text, encoding="utf-8")
         head.setdefault("texts", {})[name] = hashlib.sha256(text.encode()).hexdigest()
-    body = json.dumps(head, indent=1).removesuffix("\n}")
-    (folder / META).write_text(body + _SIGNED + _sha256(body, data) + _END, encoding="utf-8")
+    (folder / META).write_text(signed(head, data), encoding="utf-8")
+
+
+def signed(content: Mapping[str, Any], data: bytes = b"", *, ensure_ascii: bool = True) -> str:
+    """Plain data as json, whose last entry is the hash of the text before it and of `data`."""
+    text = json.dumps(content, indent=1, ensure_ascii=ensure_ascii)
+    body = text.removesuffix("\n}")
+    return body + _SIGNED + _sha256(body, data) + _END
+
+
+def is_signed(text: str, data: bytes = b"") -> bool:
+    """Whether a text is what `signed` gave."""
+    body, _, signature = text.rpartition(_SIGNED)
+    return signature == _sha256(body, data) + _END
 
 
 def read(
@@ -141,6 +147,7 @@ def read(
     """
     folder = Path(folder)
     what = kind or "hepmtp folder"
+    folders.recover(folder)
     try:
         text = (folder / META).read_text(encoding="utf-8")
         meta: Any = json.loads(text)
@@ -158,9 +165,7 @@ def read(
     meta["kind"] = current_name(str(meta.get("kind")))
     if kind is not None and meta["kind"] != kind:
         raise StorageError(f"{folder} holds a {meta['kind']!r}, expected a {kind!r}")
-    body, _, signature = text.rpartition(_SIGNED)
-    same = signature == _sha256(body, data) + _END
-    if not same or not _same_texts(folder, meta.get("texts", {})):
+    if not is_signed(text, data) or not _same_texts(folder, meta.get("texts", {})):
         raise StorageError(
             f"{folder} has changed since it was saved (its sha256 differs); copy it again"
         )
@@ -224,7 +229,15 @@ def load(path: str | Path, protocol: type | None = None) -> Any:
     kind, loader = kind_of(cls), getattr(cls, "load", None)
     if not isinstance(cls, type) or loader is None:
         raise StorageError(f"{path} holds a {kind!r}, which is nothing that is saved")
-    found = loader(path)
+    try:
+        found = loader(path)
+    except (HepmtpError, MemoryError):
+        raise
+    except Exception as error:  # noqa: BLE001 (signed, and yet not what the class writes)
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        raise StorageError(
+            f"{path} holds a {kind!r} that cannot be made from its content ({what}): save it again"
+        ) from None
     if protocol is not None:
         try:
             check_protocol(found, protocol)

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 #: only within itself.
 FLOORS = (
     ("errors", "notebook"),
-    ("plugins",),
+    ("plugins", "folders"),
     ("storage",),
     ("events",),
     ("readers", "models", "statistics"),
@@ -71,7 +71,7 @@ FAMILIES = {
         "strangest",
     },
     "plotting": {"colours", "names", "ratio", "style"},
-    "cli": {"options", "own", "progress", "demo", "terminal"},
+    "cli": {"options", "own", "progress", "demo", "found", "resuming", "terminal"},
 }
 #: Third-party libraries and where they may be imported.
 FENCES = {

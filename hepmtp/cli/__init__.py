@@ -26,6 +26,7 @@ from hepmtp.cli import (
     hepdata,
     jets,
     results,
+    scoring,
     statistics,
     studies,
 )
@@ -72,11 +73,11 @@ def main(arguments: list[str] | None = None) -> None:
             stream.reconfigure(errors="hepmtp")
     try:
         app(words, prog_name="hepmtp")
-    except KeyboardInterrupt:
-        _stop()
+    except KeyboardInterrupt as error:
+        _stop(error)
     except SystemExit as exit_:
         if exit_.code == failures.STOPPED:
-            _stop()
+            _stop(exit_)
         raise
     except Exception as error:
         if debug:
@@ -113,8 +114,11 @@ def _plain_letters(error: UnicodeError) -> tuple[str, int]:
     return "".join(_PLAIN.get(one) or ascii(one)[1:-1] for one in found), error.end
 
 
-def _stop() -> None:
-    say("stopped; what was written before is kept", color="red", err=True)
+def _stop(error: BaseException) -> None:
+    """Say in a line what a command that was stopped has left."""
+    chain = failures.chain(error)
+    said = next((str(one) for one in chain if isinstance(one, KeyboardInterrupt) and one.args), "")
+    say(said or "stopped; what was written before is kept", color="red", err=True)
     sys.exit(failures.STOPPED)
 
 
@@ -162,7 +166,7 @@ COMMANDS = (
     files.inspect,
     files.convert,
     analysis.train,
-    analysis.run,
+    scoring.run,
     results.compare,
     results.report,
     statistics.fit,

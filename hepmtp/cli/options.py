@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import logging
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -86,6 +87,12 @@ SkipBad = Annotated[
         "--skip-bad", help="Leave out files and lines that cannot be read; the result says so."
     ),
 ]
+Overwrite = Annotated[
+    bool,
+    typer.Option(
+        "--overwrite", help="Replace what hepmtp wrote there before, as a whole; nothing else."
+    ),
+]
 Lists = Annotated[
     list[str] | None,
     typer.Option(
@@ -143,7 +150,6 @@ def chosen_datasets(
     reader: str | None = None,
     option: Iterable[str] | None = None,
     tree: str | None = None,
-    skip_bad: bool = False,
 ) -> tuple[Dataset, ...]:
     """The data sets that the words of a command name, with what its options say of their files.
 
@@ -184,7 +190,7 @@ def chosen_datasets(
         )
     if tree:
         chosen = tuple(one if one in known else _with_tree(one, tree) for one in chosen)
-    return tuple(map(_skipping, chosen)) if skip_bad else chosen
+    return chosen
 
 
 def _able(dataset: Dataset, option: str) -> dict[str, bool]:
@@ -210,21 +216,6 @@ def _with_tree(dataset: Dataset, tree: str) -> Dataset:
                 "option tree; leave it out"
             )
     return replace(dataset, tree=tree)
-
-
-def _skipping(dataset: Dataset) -> Dataset:
-    """The data set, whose reader leaves out bad lines if it can."""
-    if "on_bad" in dataset.reader_options:
-        return dataset
-    able = _able(dataset, "on_bad")
-    if not any(able.values()):
-        return dataset
-    if not all(able.values()):
-        raise OptionError(
-            f"--skip-bad: data set {dataset.name!r} has files for {' and '.join(able)}, of which "
-            "only some can leave out lines; make it data sets of one format each"
-        )
-    return replace(dataset, reader_options={**dataset.reader_options, "on_bad": "skip"})
 
 
 def ranges_of(words: Iterable[str] | None, scores: Sequence[str]) -> dict[str, tuple[float, float]]:
@@ -289,6 +280,8 @@ def opened_executor(
     if workers is not None and (executor == "iterative" or scheduler is not None):
         why = "the scheduler has its workers" if scheduler else "iterative is this process only"
         raise OptionError(f"--workers {workers} has no effect: {why}; leave it out")
+    if logging.getLogger().level > logging.DEBUG:  # Dask tells all that it closes
+        logging.getLogger("distributed").setLevel(logging.ERROR)
     return make_executor(executor, workers=workers or 2, client=scheduler)
 
 

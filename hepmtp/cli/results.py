@@ -48,16 +48,17 @@ def compare(
     """
     from hepmtp.report.drawn_figures import coarse
     from hepmtp.report.figures import draw_regions, pairs
-    from hepmtp.report.info import read_info
     from hepmtp.report.page import titles
     from hepmtp.report.rows import passing, said_of_data, write_table
+    from hepmtp.report.seal import changed, check_run, without_digests
     from hepmtp.report.tables import cells, records
     from hepmtp.statistics.comparison import compare as compare_regions
     from hepmtp.statistics.histogram_files import load
     from hepmtp.storage import file_name
 
-    info, scores = read_info(run), load(run / "histograms.json")
-    info = replace(info, pdf=pdf or info.pdf)
+    info = check_run(run)
+    with without_digests(run, info):
+        scores = load(run / "histograms.json")
     detector = detector or info.detector
     if detector not in scores:
         raise OptionError(f"{run} has no score {detector!r}; it has {', '.join(sorted(scores))}")
@@ -68,14 +69,19 @@ def compare(
             f"{run} has no signal and control region: name two of "
             f"{', '.join(one.name for one in info.regions)} with --regions"
         )
-    shape = compare_regions(coarse(h), *regions, datasets=info.background)
-    rows = passing(h, info, regions, quantile=quantile)
+    shown = replace(info, pdf=pdf or info.pdf)
+    with without_digests(run, info):
+        shape = compare_regions(coarse(h), *regions, datasets=info.background)
+        rows = passing(h, info, regions, quantile=quantile)
     name = file_name(f"{detector}-{regions[0]}-{regions[1]}")
     for sentence in info.incomplete:
         say(f"incomplete: {sentence}")
     say(f"background, shape in {regions[0]} against {regions[1]}: {shape.verdict}")
+    with changed(run, info) as new:
+        if rows:
+            write_table(new / name, rows, info)
+        draw_regions(new, h, shown, regions, quantile=quantile, name=name)
     if rows:
-        write_table(run / name, rows, info)
         text = cells(records(rows), titles=titles(info.content))
         table = Table(box=SIMPLE, show_header=False)
         for line in zip(text.header, *text.rows, strict=True):
@@ -83,7 +89,6 @@ def compare(
         show(table)
     if observed := said_of_data(h, info, regions, quantile=quantile):
         say(observed)
-    draw_regions(run, h, info, regions, quantile=quantile, name=name)
     say(run / "figures" / f"{name}.png")
 
 

@@ -22,8 +22,9 @@ from hepmtp.errors import ManifestError, ReadError
 from hepmtp.events.record import concatenate, with_metadata
 from hepmtp.plugins import resolve_from_file
 from hepmtp.readers import Reader
-from hepmtp.readers.formats import reader_from_file, reader_name
+from hepmtp.readers.formats import class_of_reader, reader_from_file, reader_name
 from hepmtp.readers.lines import is_remote
+from hepmtp.readers.options import leaving_out_lines
 
 _LOG = logging.getLogger(__name__)
 
@@ -103,7 +104,7 @@ def read(
     stop
         only the first `stop` events of each file, for a fit that needs no more; all by default.
     skip_bad
-        leave out files that cannot be read, with a warning for each.
+        leave out lines, and files, that cannot be read, with a warning for each file.
 
     Raises
     ------
@@ -125,7 +126,7 @@ def read(
 def _parts(dataset: Dataset, wanted: Wanted, stop: int | None, *, skip_bad: bool) -> list[ak.Array]:
     """Events of one file, a part for each range of entries."""
     try:
-        reader = _reader(dataset, wanted)
+        reader = _reader(dataset, wanted, skip_bad=skip_bad)
         return [reader.read(wanted.path, start, end) for start, end in _ranges(wanted, stop)]
     except ReadError as error:
         if not skip_bad:
@@ -146,10 +147,12 @@ def _ranges(wanted: Wanted, stop: int | None) -> Iterator[tuple[int, int | None]
         left = None if left is None else left - n
 
 
-def _reader(dataset: Dataset, wanted: Wanted) -> Reader:
+def _reader(dataset: Dataset, wanted: Wanted, *, skip_bad: bool = False) -> Reader:
     """The reader of a file, told the tree that was named for it."""
     name = dataset.reader or reader_name(wanted.path)
     options = _options(dataset, [wanted.path])
+    if skip_bad:
+        options = leaving_out_lines(class_of_reader(name), options)
     tree = wanted.tree or dataset.tree
     if tree is not None and options.setdefault("tree", tree) != tree:
         raise ManifestError(

@@ -73,6 +73,15 @@ def has_option(reader: Any, name: str) -> bool:
     return is_dataclass(reader) and name in {one.name for one in fields(reader)}
 
 
+def leaving_out_lines(reader: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options with which a reader leaves out lines that it cannot read, if it reads lines.
+
+    What is said of that already is kept.
+    """
+    able = isinstance(reader, type) and has_option(reader, "on_bad")
+    return {"on_bad": "skip", **options} if able else dict(options)
+
+
 def _either(words: Iterable[str]) -> str:
     *first, last = words
     return f"{', '.join(first)} or {last}" if first else last

@@ -40,11 +40,14 @@ from hepmtp.report.numbers import load_replicas
 from hepmtp.report.page import write_page
 from hepmtp.report.run_fit import NO_SCORE, FullFit, RunFit
 from hepmtp.report.run_workspace import Run
+from hepmtp.report.seal import changed, owned
 from hepmtp.report.story import CALIBRATED, FIT
 from hepmtp.report.tables import rounded, write_csv, write_markdown
 from hepmtp.statistics.reference import check_workspace
 from hepmtp.storage import file_name
 
+#: Endings of the files of a fit.
+ENDINGS = (".csv", ".md", ".json", ".png", ".pdf")
 #: Column -> how the reader reads it.
 TITLES: Mapping[str, str] = {
     "z": "significance",
@@ -117,11 +120,18 @@ def write_fit(run: Run, found: RunFit, *, pdf: bool = False) -> Path:
     StorageError
         if it cannot be written.
     """
-    run = run._replace(info=replace(run.info, pdf=pdf or run.info.pdf))
+    with changed(run.folder, run.info) as new:
+        _write(run._replace(folder=new, info=replace(run.info, pdf=pdf or run.info.pdf)), found)
+    return run.folder / FIT
+
+
+def _write(run: Run, found: RunFit) -> None:
+    """Write the folder of a fit into a linked copy of that of its run."""
     folder = run.folder / FIT
-    folder.mkdir(parents=True, exist_ok=True)
-    for stale in ("*.csv", "*.md", "*.json", "*.png", "*.pdf"):
-        for path in folder.glob(stale):
+    folder.mkdir(exist_ok=True)
+    mine = owned(run.folder)
+    for path in folder.glob("*.*"):
+        if f"{FIT}/{path.name}" in mine or (FIT in mine and path.suffix in ENDINGS):
             path.unlink()
     attempt = Attempts()
     scores = list(dict.fromkeys(one.score for one in found.full))
@@ -166,7 +176,6 @@ def write_fit(run: Run, found: RunFit, *, pdf: bool = False) -> Path:
     kept["remarks"] = [*found.remarks, *attempt.remarks]
     write_json(folder / "fit.json", kept | {"figures": figures})
     write_page(run.folder)
-    return folder
 
 
 def draw_after(run: Run, expected: Expected) -> FigureText | None:

@@ -7,14 +7,17 @@ processor is raised always.
 
 from __future__ import annotations
 
+import platform
 import traceback
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from coffea.processor.executor import WorkItem
 
 from hepmtp.errors import ReadError
 from hepmtp.readers.failures import causes, ours_of, told, tried
+from hepmtp.readers.lines import is_remote
 from hepmtp.run.chunks import path_of
 from hepmtp.run.stamps import check_digests, check_stamp
 
@@ -47,7 +50,7 @@ def tried_on_worker(
     try:
         return tried(_of_one_file, item, function, *args, **kwargs)
     except Exception as error:
-        ours = ours_of(error)
+        ours = _unseen(item) or ours_of(error)
         if ours is None and item is not None and _is_of_bytes(error):
             where = f"{path_of(item.filename)}, entries {item.entrystart}-{item.entrystop}"
             ours = ReadError(f"{where}: damaged ({told(error)}); fetch or make it again")
@@ -70,6 +73,17 @@ def _of_one_file(
     found = function(*args, **kwargs)
     check_stamp(item)
     return found
+
+
+def _unseen(item: WorkItem | None) -> ReadError | None:
+    """The error of a file that is not where this process, maybe on another machine, looks."""
+    path = "" if item is None else path_of(item.filename)
+    if not path or is_remote(path) or Path(path).exists():
+        return None
+    return ReadError(
+        f"{path} is not there for the worker on {platform.node()}: give a path that all workers "
+        "see, or run where the file is"
+    )
 
 
 def is_left_out(error: BaseException, skip: bool | tuple[type[BaseException], ...]) -> bool:

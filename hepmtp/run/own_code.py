@@ -116,7 +116,6 @@ MORE = "more.coffea"
 def write_more(folder: str | Path, output: Mapping[str, Any]) -> Path | None:
     """Write what a user's processor fills beside ours, for ``coffea.util.load``, if anything."""
     path = Path(folder) / MORE
-    path.unlink(missing_ok=True)
     more = {key: value for key, value in output.items() if key not in KNOWN}
     if not more:
         return None

@@ -20,7 +20,7 @@ from hepmtp.plugins import current_name
 from hepmtp.readers import ChunkReader, FileReader, Reader
 from hepmtp.readers.formats import OWN_ROOT, class_of_reader, reader_from_file, reader_name
 from hepmtp.readers.lines import Chunk, is_remote, split
-from hepmtp.readers.options import has_option
+from hepmtp.readers.options import has_option, leaving_out_lines
 from hepmtp.readers.root import TREE, HepmtpSchema, RootReader
 from hepmtp.run.chunks import chunk_name, is_chunk
 from hepmtp.run.stamps import OURS, stamp_of
@@ -114,6 +114,8 @@ def plan_of(wanted: Wanted, metadata: Mapping[str, Any], treename: str | None, r
     name = current_name(str(given)) if given else reader_name(path)
     options = dict(metadata.get("reader_options") or {})
     found = class_of_reader(name)
+    if runner.skipbadfiles is True:
+        options = leaving_out_lines(found, options)
     takes_tree = has_option(found, "tree")
     is_root = isinstance(found, type) and getattr(found, "magic", b"") == b"root"
     if schema is not HepmtpSchema and is_root:

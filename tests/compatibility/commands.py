@@ -228,7 +228,6 @@ _DATA: tuple[tuple[str, str, str], ...] = (
     ("--option", "tt.csv --option jets=30", "has no option 'jets'"),
     ("--tree", "nano.root --tree mine", "has no tree 'mine'"),
     ("--tree", "tt.csv --tree Events", "tree"),
-    ("--skip-bad", "x=tt.csv,nano.root --skip-bad", "only some can leave out lines"),
     ("--executor", "tt.csv --executor grid", "is not one of"),
     ("--workers", "tt.csv --executor iterative --workers 4", "has no effect"),
     ("--workers", "tt.csv --executor futures --workers 0", "greater than or equal to"),

@@ -1,7 +1,7 @@
 """Chunks of a run that are finished: kept on disk until the run is, for one that goes on.
 
-The rule: a chunk is known by all that its numbers follow from (`key_of`, and what coffea says of
-the chunk: file, entries, metadata), so what has changed is done again.
+The rule: a chunk is known by all that its numbers follow from, so what has changed is done again.
+That is `key_of`, and what coffea says of the chunk: file, entries, metadata.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from hepmtp.events.folds import fold_of
 from hepmtp.events.ragged import Floats
 from hepmtp.events.strangest import MOST, PARTICLE, StrangeEvent, Strangest
 
-#: Form of the masked-token score whose parts are the surprises: -ln p of each particle.
+#: Form of the masked-token score whose parts are the surprises, -ln p of each particle.
 FORM = "sum"
 
 

@@ -19,6 +19,9 @@ from hepmtp.plotting.names import words
 from hepmtp.plotting.style import UNKNOWN, Caption, legend_above, panels, styled
 from hepmtp.statistics.metrics import MIN_RAW, Roc, WorkingPoint, working_point
 
+#: A score of more whole numbers than these is drawn as any other.
+MOST_STEPS = 100
+
 
 @styled
 def roc(curves: Mapping[str, Roc], *, title: str = "", caption: Caption = UNKNOWN) -> Figure:
@@ -98,6 +101,6 @@ def _against_eps_b(
 
 
 def _counts(curve: Roc) -> bool:
-    """Whether the score of a curve is a whole number."""
+    """Whether the score of a curve is a whole number, of few values."""
     finite = curve.threshold[np.isfinite(curve.threshold)]
-    return bool(np.all(finite == np.round(finite)))
+    return len(finite) <= MOST_STEPS and bool(np.all(finite == np.round(finite)))

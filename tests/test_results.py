@@ -401,7 +401,7 @@ def test_data_are_drawn_and_tabulated_but_blind_where_a_signal_could_be(
     assert "<td>blind</td>" in page
     assert f"<td>{raw['CR']['raw']}</td><td>{raw['CR']['raw']}</td>" in page
     assert f"<td>{raw['SR']['raw']}</td><td>{raw['SR']['raw']}</td>" not in page
-    assert "Data: run2." in page
+    assert "Data: Data 2022 (run2), blind in " in page
     assert "Data above the thresholds" in page
 
 
@@ -576,14 +576,15 @@ def test_weights_that_sum_to_nothing_are_remarks(
     info = read_info(tmp_path)
     assert [one.name for one in info.figures] == ["score", "shape", *CUTS]
     assert [one.partition(":")[0] for one in info.remarks] == [
+        "4000 of 4000 events of 4top have a weight below 0",
         "The separation of 4top in preselection could not be made",
         "The separation of 4top in SR could not be made",
         "The selection by ht in SR could not be made",
         "The selection by multiplicity in SR could not be made",
         "The ROC of 4top in SR could not be made",
     ]
-    assert "a positive one is needed" in info.remarks[0]
-    assert "the weights of 4top in region CR sum to -" in info.remarks[2]
+    assert "a positive one is needed" in info.remarks[1]
+    assert "the weights of 4top in region CR sum to -" in info.remarks[3]
     page = (tmp_path / "report.html").read_text()
     assert "The ROC of 4top in SR could not be made" in page
 

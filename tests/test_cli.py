@@ -292,8 +292,12 @@ def test_readers_options_and_bad_lines_of_run_and_train(
         for skip in (("--skip-bad",), ("--option", "on_bad=skip", "--overwrite")):
             assert hepmtp(*words, *skip) == 0
             capsys.readouterr()
-    assert "option on_bad is 'no'" in fails_at_last(capsys, *run, "--option", "on_bad=no")
-    assert "has no option 'nothing'" in fails_at_last(capsys, *run, "--option", "nothing=1")
+    assert "option on_bad is 'no'" in fails_at_last(
+        capsys, *run, "--overwrite", "--option", "on_bad=no"
+    )
+    assert "has no option 'nothing'" in fails_at_last(
+        capsys, *run, "--overwrite", "--option", "nothing=1"
+    )
 
 
 def fails_at_last(capsys: pytest.CaptureFixture[str], *words: str | Path) -> str:

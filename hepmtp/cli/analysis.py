@@ -159,6 +159,8 @@ def train(
         opened_executor(executor, workers, scheduler) as opened,
         epoch_bars() as show,
     ):
+        if checkpoint is not None and checkpoint.resolve().is_relative_to(place.path):
+            checkpoint = place.kept / checkpoint.resolve().relative_to(place.path)
         detectors = train_detectors(
             chosen,
             masked,

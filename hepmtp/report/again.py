@@ -19,10 +19,12 @@ from hepmtp.report.numbers import load_histograms, load_output
 from hepmtp.report.page import write_page
 from hepmtp.report.run_workspace import Run
 from hepmtp.report.seal import changed, check_run, without_digests
-from hepmtp.report.story import FIT
+from hepmtp.report.story import CALIBRATED, FIT
 from hepmtp.statistics.histogram_files import load
 
 log = logging.getLogger(__name__)
+#: Files of the figure after the fit, which is drawn again.
+AFTER = tuple(f"{FIT}/{CALIBRATED}.{kind}" for kind in ("png", "pdf"))
 
 
 def report_again(folder: str | Path, *, pdf: bool = False) -> Path:
@@ -43,7 +45,7 @@ def report_again(folder: str | Path, *, pdf: bool = False) -> Path:
         naming the file of the folder that is missing or damaged.
     """
     folder = Path(folder)
-    info = check_run(folder, but=("figures",))
+    info = check_run(folder, but=("figures", *AFTER))
     for sentence in changes(info):
         log.warning("%s", sentence)
     with without_digests(folder, info), changed(folder, info) as new:
@@ -61,7 +63,7 @@ def _draw(folder: Path, info: RunInfo) -> None:
         others = [one for one in info.figures if one.name not in names]
         if info.outputs:
             again = [f"figures/{name}.{end}" for name in names for end in ("png", "pdf")]
-            check_run(folder, but=again)
+            check_run(folder, but=[*again, *AFTER])
         write_json(folder / RUN, asdict(replace(info, figures=[*drawn, *others])))
     if (place := folder / FIT / "fit.json").exists():
         attempt("the figure after the fit", partial(_after_fit, folder, info, place))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import logging
 import os
 import shutil
@@ -143,7 +144,7 @@ def changed(folder: str | Path, info: RunInfo) -> Iterator[Path]:
     with folders.writing(
         folder, ours=is_run, owned=lambda _: linked, overwrite=True, keep=True
     ) as place:
-        if read_info(folder) != info:
+        if _text(read_info(folder)) != _text(info):
             raise StorageError(f"{folder} has been replaced by another run: start again")
         mine = owned(folder)
         linked.update(_files(folder))
@@ -181,6 +182,11 @@ def without_digests(folder: str | Path, info: RunInfo) -> Iterator[None]:
         raise StorageError(
             f"{folder} has no digests and seems to be damaged ({what}): run again to write it"
         ) from error
+
+
+def _text(info: RunInfo) -> str:
+    """What a run says of itself as text, in which numbers that are none are alike."""
+    return json.dumps(asdict(info), default=dict, sort_keys=True)
 
 
 def _files(folder: Path) -> list[str]:

@@ -87,7 +87,12 @@ _refused("", "a word", "nothing", "No such command 'nothing'")
 # demo
 
 _refused("demo", "--output", "--output", "requires an argument")
-_refused("demo", "--seed`, `--quick", "--quick --seed one", "should be a valid integer")
+_refused(
+    "demo",
+    "--seed`, `--quick`, `--overwrite",
+    "--quick --overwrite --seed one",
+    "should be a valid integer",
+)
 _refused("demo", "--pdf", "--pdf 3", "unexpected extra argument")
 
 # datasets
@@ -275,6 +280,7 @@ def _trained(place: Place) -> tuple[Path, str]:
         listed.write_text(f"{path}\n")
         words = "--epochs 1 --seed 3 --tokens tails --model-output joint --device cpu"
         words += " --executor iterative --skip-bad --role background --option on_bad=skip"
+        words += " --overwrite"
         words += " --reader hepmtp:DarkMachinesCSV"
         more = ("--files", f"mine={listed}", "--checkpoint", place.files.folder / "kept")
         said.write_text(place.command("train", *words.split(), *more, "-o", folder))
@@ -307,7 +313,9 @@ def _said(place: Place) -> str:
 _EPOCH = "trained for 1 epochs"
 _TRAINED: tuple[tuple[str, str, str, _Check], ...] = (
     ("--output", "-o detectors", "10 detectors",
-     lambda place: f"{len(list(_trained(place)[0].iterdir()))} detectors"),
+     lambda place: f"{len(list(_trained(place)[0].glob('*/')))} detectors"),
+    ("--overwrite", "--overwrite", "detectors.json",
+     lambda place: next(one.name for one in _trained(place)[0].glob("*.json"))),
     ("--epochs", "--epochs 1", _EPOCH, _said),
     ("--files", "--files mine=list.txt", _EPOCH, _said),
     ("--checkpoint", "--checkpoint kept", "the state of the training is kept", _kept),
@@ -342,6 +350,7 @@ def _run_refused(option: str, words: str, message: str) -> None:
 
 
 _run_refused("--output", "--output tt.csv", "tt.csv")
+_run_refused("--resume", "--resume --columns new.root", "leave one out")
 _run_refused("--luminosity", "--luminosity 300", "no cross-section")
 _run_refused("--luminosity", "--luminosity 59740", "looks like 1/pb")
 _run_refused("--bins", "--bins 0", "greater than or equal to")
@@ -372,7 +381,7 @@ def _result(place: Place) -> Path:
         words = "--luminosity 300 --bins 12 --range 0,3000 --unblind --chunksize 250"
         words += " --variations b_step,jet_step7"
         words += " --executor iterative --regions CR,VR,SR --variables met"
-        words += " --processor processors.anomaly:AnomalyProcessor"
+        words += " --processor processors.anomaly:AnomalyProcessor --overwrite --resume"
         place.command("run", fileset, "-d", SAVED / "ht", "-o", folder, *words.split())
     return folder
 
@@ -405,6 +414,10 @@ _RUN: tuple[tuple[str, str, str, _Check], ...] = (
     ("--detectors", "-d HT", "ht", lambda place: ", ".join(_json(place, "run.json")["scores"])),
     ("--output", "-o results", "report.html",
      lambda place: (_result(place) / "report.html").name),
+    ("--overwrite", "--overwrite", "report.html",
+     lambda place: (_result(place) / "report.html").name),
+    ("--resume", "--resume", "600 events read",
+     lambda place: "{events_read} events read".format(**_json(place, "accounting.json")["4top"])),
     ("--luminosity", "--luminosity 300", "300, 300 and none of data",
      lambda place: "{:g}, {:g} and {}none of data".format(
          *(one["luminosity [1/fb]"] for one in _json(place, "run.json")["datasets"]))),

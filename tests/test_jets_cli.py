@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 from pathlib import Path
 
 import awkward as ak
@@ -175,3 +176,16 @@ def test_run_takes_the_anomaly_score_and_the_regions_of_jets(
         assert filled == pytest.approx(left)
         filled = scores["top", region.name, "nominal", :].sum(flow=True).value
         assert filled == pytest.approx(region.select(top).sum())
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_the_example_runs(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = Path(__file__).parents[1] / "examples" / "02_jets.py"
+    example = runpy.run_path(str(path))
+    files = (str(folder / name) for name in ("qcd.root", "top.root"))
+    example["main"](*files, epochs=1, output=str(tmp_path / "study"))
+    assert "| -log p per term |" in capsys.readouterr().out
+    assert {one.name for one in (tmp_path / "study").glob("*.md")} == {
+        "comparison.md",
+        "density.md",
+    }

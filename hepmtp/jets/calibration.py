@@ -28,7 +28,7 @@ class Calibration(NamedTuple):
 
     first: int
     last: int | None
-    n: int  #: rows: constituents, and stops of whole jets
+    n: int  #: constituents, and stops of whole jets
     bin_offset: float  #: mean of (bin of pt - expected bin), where there was a constituent
     bin_offset_error: float
     stops: float  #: share of the rows that were a stop

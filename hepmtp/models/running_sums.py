@@ -38,7 +38,7 @@ class RunningSums(nn.Module):
         pt = np.exp(log_pt)
         terms = [np.ones_like(pt), pt, pt * eta, pt * phi, pt * eta**2, pt * phi**2, pt * eta * phi]
         terms += [pt * np.cosh(eta), pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(eta)]
-        #: What a token adds to each sum, float64: a mass is a small difference of large numbers.
+        # in float64: a mass is a small difference of large numbers
         self.terms: Tensor
         self.register_buffer("terms", torch.as_tensor(np.stack(terms, axis=1)), persistent=False)
         self.map = nn.Linear(N_READ, width)

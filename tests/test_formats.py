@@ -22,7 +22,10 @@ from hepmtp.errors import OptionError, ReadError
 from hepmtp.events import make_events, source_id
 from hepmtp.plugins import allow_plugins
 from hepmtp.readers import FileReader, Reader, formats
+from hepmtp.readers.convert import convert
+from hepmtp.readers.darkmachines.reader import DarkMachinesCSV
 from hepmtp.readers.formats import endings, reader_for, reader_name, shipped
+from hepmtp.readers.root import write_root
 from hepmtp.run.runner import HepRunner
 
 OWN = '''
@@ -92,6 +95,20 @@ def test_a_readers_own_file_is_all_that_it_takes(
     assert read(datasets).Particle.pt.to_list() == [[100, 60], [], [40], [80, 20, 10]]
     runner = HepRunner(IterativeExecutor(status=False), chunksize=3)
     assert runner(fileset(datasets), Sum()) == {"events": 4, "pt": 310.0}
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "a.root", "a.parquet"])
+def test_a_path_is_as_good_as_its_text(name: str, sample: Path, tmp_path: Path) -> None:
+    path, source = tmp_path / name, sample / "ttbarW.csv.gz"
+    some = DarkMachinesCSV().read(source, 0, 5)  # type: ignore[arg-type]
+    write_root(tmp_path / "some.root", [some])
+    convert(tmp_path / "some.root", path)
+    reader: Any = reader_for(path)  # type: ignore[arg-type]
+    assert reader == reader_for(str(path))
+    assert (reader.num_events(path), reader.generated_weight(path)) == (5, None)
+    assert reader.read(path, 1, 3).weight.to_list() == some.weight[1:3].to_list()
+    for one in reader.iterate(path, 2) if hasattr(reader, "iterate") else ():
+        assert len(one) in (1, 2)
 
 
 @dataclass(frozen=True)

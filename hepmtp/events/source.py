@@ -64,8 +64,8 @@ def source_id(path: str, part: str = "") -> int:
     NetworkError
         if an address does not answer.
     """
-    if "://" in path:
-        return _remote(path, part)
+    if "://" in str(path):
+        return _remote(str(path), part)
     try:
         stat = Path(path).stat()
     except OSError as error:

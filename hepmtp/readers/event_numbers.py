@@ -30,7 +30,7 @@ def event_numbers(path: str, start: int, stop: int, tree: str | None) -> dict[st
         with Path(path).open("rb") as file:
             if file.read(4) != b"root":
                 return {}
-    elif not path.endswith(".root"):
+    elif not str(path).endswith(".root"):
         return {}
     with uproot.open(path) as opened:
         known = {name.partition(";")[0] for name in opened.keys(recursive=True)}

@@ -95,7 +95,7 @@ def reader_name(path: str) -> str:
 
 def _by_ending(path: str) -> list[str]:
     """Readers of files whose names end like this one; an address without what follows its path."""
-    name = urlsplit(path).path if is_remote(path) else path
+    name = urlsplit(path).path if is_remote(path) else str(path)
     return [reader for reader, cls in shipped().items() if name.endswith(cls.endings)]
 
 

@@ -38,9 +38,9 @@ class Chunk(NamedTuple):
     byte_stop: int
 
 
-def is_remote(path: str) -> bool:
+def is_remote(path: str | os.PathLike[str]) -> bool:
     """Whether this is an address such as ``https://...`` or ``root://...``."""
-    return "://" in path
+    return "://" in str(path)
 
 
 def check_file(path: str) -> None:

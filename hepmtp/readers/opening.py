@@ -214,7 +214,7 @@ def open_root(path: str) -> Iterator[Any]:
         check_file(path)
     try:
         with damage(path, ROOT):
-            file = uproot.open({path: None}, array_cache=None, **source)
+            file = uproot.open({str(path): None}, array_cache=None, **source)
     except NetworkError:
         raise
     except ReadError:
@@ -229,7 +229,7 @@ def open_root(path: str) -> Iterator[Any]:
 
 def _gives_parts(path: str) -> bool:
     """Whether a server gives parts of this file; true of all but web servers that do not say so."""
-    if not path.startswith(("http://", "https://")):
+    if not str(path).startswith(("http://", "https://")):
         return True
     try:
         system, name = fsspec.core.url_to_fs(path)

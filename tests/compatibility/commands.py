@@ -82,6 +82,14 @@ def _(place: Place) -> str:
     return "the error itself"
 
 
+_says(
+    "",
+    "--allow-plugins",
+    "--allow-plugins mine inspect tt.csv",
+    "it is named for files that name classes of yours",
+    in_output="events 3 ",
+)
+_refused("", "--allow-plugins", "--allow-plugins mine.py inspect tt.csv", "is no module")
 _refused("", "a word", "nothing", "No such command 'nothing'")
 
 # demo
@@ -133,14 +141,17 @@ def _fetched(place: Place, *words: object) -> str:
     return place.run("data/tt.csv")
 
 
-for _option, _value in (("--jobs", 1), ("--timeout", 30), ("--retries", 0), ("--max-gb", 0.1)):
+for _option, _value in (
+    *(("--jobs", 1), ("--timeout", 30), ("--retries", 0), ("--max-gb", 0.1)),
+    ("--host", "mirror.org"),
+):
 
     @commands(
         _subject("fetch", _option),
         f"`{_option} {_value}`, an archive",
         works="3 events, weight 3.5, 185 GeV",
     )
-    def _(place: Place, option: str = _option, value: float = _value) -> str:
+    def _(place: Place, option: str = _option, value: float | str = _value) -> str:
         return _fetched(place, option, value)
 
 

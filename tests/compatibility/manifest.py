@@ -333,4 +333,5 @@ _download("tt.csv", {"sha256": "0" * 64}, tried="another sha256", refused="does 
 _download("tt.csv", {"sha256": "0"}, refused="64 hex digits")
 _download("tt.csv", {"md5": "0" * 32}, tried="another md5", refused="does not match")
 _download("tt.csv", {"md5": "0"}, refused="32 hex digits")
+_download("tt.csv", {"size": -1}, refused="a whole number, 0 or more")
 _download("tt.csv", {"size": 4}, refused="size")

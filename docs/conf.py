@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import builtins
+import shutil
 from importlib.metadata import version as version_of
+from pathlib import Path
 from typing import Any
 
 from docutils.nodes import Element, document
 from docutils.statemachine import StringList
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
+from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
 from sphinx.ext.autosummary import Autosummary
 from sphinx.util.nodes import make_refnode
@@ -21,7 +24,7 @@ author = "The hepmtp developers"
 copyright = "2026, The hepmtp developers"
 release = version = version_of("hepmtp")
 extensions = [
-    "myst_parser",
+    "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
@@ -29,6 +32,7 @@ extensions = [
 ]
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_heading_anchors = 3
+nb_execution_mode = "off"  # the tests run the notebooks, which are kept without outputs
 autodoc_typehints = "description"
 autodoc_member_order = "bysource"
 autosummary_generate = True
@@ -49,6 +53,14 @@ class PublicNames(Autosummary):
         self.options["nosignatures"] = True
         self.content = StringList([f"~hepmtp.{home}.{name}" for name, home in homes])
         return super().run()
+
+
+def copy_notebooks(app: Sphinx, _: Config) -> None:
+    """Put the notebooks of the examples where Sphinx reads pages."""
+    folder = Path(app.srcdir) / "notebooks"
+    folder.mkdir(exist_ok=True)
+    for path in (Path(app.srcdir).parent / "examples").glob("*.ipynb"):
+        shutil.copyfile(path, folder / path.name)
 
 
 def leave_builtins(_: Sphinx, tree: document) -> None:
@@ -74,6 +86,7 @@ def follow(app: Sphinx, env: BuildEnvironment, node: pending_xref, text: Element
 
 
 def setup(app: Sphinx) -> None:
+    app.connect("config-inited", copy_notebooks)
     app.connect("missing-reference", follow)
     app.connect("doctree-read", leave_builtins)
     app.add_directive("public-names", PublicNames)

@@ -16,8 +16,8 @@ if TYPE_CHECKING:  # the same names as in _HOMES, for type checkers and editors
         Dataset as Dataset,
         embedded as embedded,
         load_manifest as load_manifest,
-        load_records as load_records,
     )
+    from hepmtp.datasets.published import load_records as load_records
     from hepmtp.detectors import load_detector as load_detector
     from hepmtp.detectors.calibrated.detector import Calibrated as Calibrated
     from hepmtp.detectors.combination import Combination as Combination
@@ -68,6 +68,7 @@ if TYPE_CHECKING:  # the same names as in _HOMES, for type checkers and editors
     from hepmtp.models.classifier import ClassifierOptions as ClassifierOptions
     from hepmtp.models.marginal import MarginalOptions as MarginalOptions
     from hepmtp.models.masked import ModelOptions as ModelOptions
+    from hepmtp.plugins import allow_plugins as allow_plugins
     from hepmtp.readers.darkmachines.reader import DarkMachinesCSV as DarkMachinesCSV
     from hepmtp.readers.delphes import Delphes as Delphes
     from hepmtp.readers.dm_ntuple import DMNtuple as DMNtuple
@@ -119,7 +120,8 @@ if TYPE_CHECKING:  # the same names as in _HOMES, for type checkers and editors
 _MODULES = {
     "datasets.fetch": "fetch",
     "datasets.files": "fileset read",
-    "datasets.manifest": "Dataset embedded load_manifest load_records",
+    "datasets.manifest": "Dataset embedded load_manifest",
+    "datasets.published": "load_records",
     "detectors": "load_detector",
     "detectors.calibrated.detector": "Calibrated",
     "detectors.combination": "Combination",
@@ -159,6 +161,7 @@ _MODULES = {
     "models.classifier": "ClassifierOptions",
     "models.marginal": "MarginalOptions",
     "models.masked": "ModelOptions",
+    "plugins": "allow_plugins",
     "readers.darkmachines.reader": "DarkMachinesCSV",
     "readers.delphes": "Delphes",
     "readers.dm_ntuple": "DMNtuple",

@@ -10,7 +10,12 @@ import pytest
 import torch
 
 from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
-from hepmtp.detectors.masked_token.inside import attention_of, confusion_of, embeddings_of
+from hepmtp.detectors.masked_token.inside import (
+    attention_of,
+    confusion_of,
+    embeddings_of,
+    told_by,
+)
 from hepmtp.detectors.observables import Observable
 from hepmtp.errors import NotFittedError, OptionError, TokenError
 from hepmtp.events.tokens import TokenBatch
@@ -140,6 +145,26 @@ def test_embeddings_add_up_to_what_the_model_reads(
         found["type"][kind] + found["pt"][pt] + found["eta"][eta], table[17], rtol=1e-5, atol=1e-6
     )
     np.testing.assert_allclose(found["MET"][1], table[7 * 4 * 3 + 1], rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["leave_one_out", "full"])
+def test_what_is_heard_is_what_attention_adds_up(
+    fitted: dict[str, MaskedTokenDetector], kind: str
+) -> None:
+    detector = fitted[kind]
+    model: Any = detector.fitted_model
+    first = model.blocks[0]
+    ids = torch.tensor([3, 40, 77, 85])
+    x = (model.design @ model.embedding)[ids]
+    x = first.norm1(first._each_alone(x) if kind == "leave_one_out" else x)
+    v = heads_apart(first.attention.qkv(x)[:, 2 * WIDTH :])
+    one_hot = torch.eye(4).expand(HEADS, 4, 4)  # each token looks at itself alone
+    alone = first.attention.out((one_hot @ v).transpose(0, 1).reshape(4, WIDTH))
+    torch.testing.assert_close(told_by(model)[ids], alone)
+    found, told = embeddings_of(detector, heard=True), told_by(model).numpy()
+    digits = detector.tokenizer.digits
+    np.testing.assert_allclose(found["pt"][2], told[digits[:, 1] == 2].mean(axis=0), rtol=1e-5)
+    assert found["MET"].shape == (3, WIDTH)
 
 
 def test_confusions_count_each_token_once_and_name_bins_in_gev(

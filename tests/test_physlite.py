@@ -99,7 +99,8 @@ def write(
                 KINDS.get(name.rpartition(".")[2], np.int8 if "DFCommon" in name else np.float32)
             )
             columns[name] = ak.unflatten(flat, [len(event) for event in one]) if lists else flat
-    columns["MET_Core_AnalysisMETAuxDyn.name"] = ak.Array([list(terms)] * 3)
+    n = len(values["AnalysisJetsAuxDyn.pt"])
+    columns["MET_Core_AnalysisMETAuxDyn.name"] = ak.Array([list(terms)] * n)
     with uproot.recreate(path) as file:
         if rntuple:
             if LINK in columns:

@@ -12,18 +12,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from hepmtp.plotting.style import (
-    COLOURS,
-    LINES,
-    UNKNOWN,
-    Caption,
-    above,
-    corner,
-    legend_above,
-    panels,
-    ratio_limits,
-    styled,
-)
+from hepmtp.plotting.colours import COLOURS, LINES
+from hepmtp.plotting.ratio import ratio_limits
+from hepmtp.plotting.style import UNKNOWN, Caption, above, legend_above, panels, styled
 
 Floats = NDArray[np.float64]
 
@@ -56,7 +47,7 @@ def spectrum(
     top.set(ylabel="Share / bin", yscale="log" if one.log else "linear")
     highest = max(float(share.max()) for share in shares)
     top.set_ylim((1e-4 * highest, 30 * highest) if one.log else (0, 1.5 * highest))
-    corner(top, caption, title)
+    above(top, caption, title)
     top.legend(loc="upper right", fontsize="small")
     seen = (shares[0] > 0) & (shares[1] > 0)
     ratio = np.divide(shares[1], shares[0], out=np.zeros(bins), where=seen)

@@ -22,7 +22,7 @@ from hepmtp.events.channels import CHANNELS, MET
 from hepmtp.events.regions import REGIONS, Region, region_named
 from hepmtp.events.variables import HT, N_B, N_JETS, Variable
 from hepmtp.jets.regions import JET_REGIONS
-from hepmtp.storage import resolve
+from hepmtp.plugins import resolve
 
 _Named = TypeVar("_Named", Region, Variable)
 
@@ -116,7 +116,6 @@ MORE = "more.coffea"
 def write_more(folder: str | Path, output: Mapping[str, Any]) -> Path | None:
     """Write what a user's processor fills beside ours, for ``coffea.util.load``, if anything."""
     path = Path(folder) / MORE
-    path.unlink(missing_ok=True)
     more = {key: value for key, value in output.items() if key not in KNOWN}
     if not more:
         return None

@@ -5,12 +5,14 @@ The rule: all of it is read from the model, or from the very pass that scores.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import awkward as ak
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
 
 from hepmtp.detectors import Detector
 from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
@@ -20,6 +22,7 @@ from hepmtp.errors import OptionError
 from hepmtp.events.entering import as_events
 from hepmtp.events.ragged import Floats, Ints
 from hepmtp.events.tokens import TokenBatch
+from hepmtp.models.attention import Block
 from hepmtp.models.attention_weights import Watched
 from hepmtp.models.masked import MaskedTokenModel
 from hepmtp.training.threads import torch_threads
@@ -81,10 +84,17 @@ def attention_of(detector: Detector, events: ak.Array) -> list[Attention]:
         return [_attention(model, tokens.select([i])) for i in range(len(tokens))]
 
 
-def embeddings_of(detector: Detector) -> dict[str, NDArray[np.float32]]:
+def embeddings_of(detector: Detector, *, heard: bool = False) -> dict[str, NDArray[np.float32]]:
     """The learned vector of each class of each head: name of the head -> (size, width).
 
     What the model reads of a token is the sum of the vectors of its digits.
+
+    Parameters
+    ----------
+    heard
+        what the first layer makes of them instead: what a token tells those that look at it, the
+        mean over all ids of a class. Vectors that are read keep most of the random numbers that
+        they began with; what is heard shows what was learned.
 
     Raises
     ------
@@ -96,9 +106,16 @@ def embeddings_of(detector: Detector) -> dict[str, NDArray[np.float32]]:
     model = _transformer(masked_token_detector(detector))
     if model.options.inputs != "tokens":
         raise OptionError("a model of continuous inputs reads numbers: it has no embedding of ids")
-    ends = np.cumsum([size for _, size in model.heads])[:-1]
-    rows = model.embedding.numpy(force=True)[: sum(size for _, size in model.heads)]
-    return dict(zip(heads_of(model), np.split(rows, ends), strict=True))
+    sizes, names = [size for _, size in model.heads], heads_of(model)
+    if heard:
+        told = told_by(model).numpy(force=True)
+        of_class = (
+            (model.targets[:, i] == np.arange(size)[:, None]) for i, size in enumerate(sizes)
+        )
+        tables = [np.stack([told[ids].mean(axis=0) for ids in rows]) for rows in of_class]
+    else:
+        tables = np.split(model.embedding.numpy(force=True)[: sum(sizes)], np.cumsum(sizes)[:-1])
+    return dict(zip(names, tables, strict=True))
 
 
 def confusion_of(detector: Detector, events: ak.Array, head: str) -> Confusion:
@@ -134,6 +151,18 @@ def confusion_of(detector: Detector, events: ak.Array, head: str) -> Confusion:
     named = getattr(detector.tokenizer, "labels", None)
     labels = named(head) if named and head in dict(detector.tokenizer.factors) else None
     return Confusion(head, counts, labels or [str(i) for i in range(size)])
+
+
+@torch.no_grad()
+def told_by(model: MaskedTokenModel) -> Tensor:
+    """What the first layer hears of each id where it looks at it alone, (vocab_size, width)."""
+    x, width = (model.design @ model.embedding)[: model.vocab_size], model.options.width
+    first = cast("Block", model.blocks[0])
+    x = first.norm1(first._each_alone(x) if model.one_pass else x)
+    qkv = first.attention.qkv
+    values = functional.linear(x, qkv.weight[2 * width :], qkv.bias[2 * width :])
+    told: Tensor = first.attention.out(values)
+    return told
 
 
 def _transformer(detector: MaskedTokenDetector) -> MaskedTokenModel:

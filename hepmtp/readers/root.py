@@ -93,7 +93,8 @@ class RootReader(TreeReader):
         """Raise ReadError if one of these entries has not its digest; older files have none."""
         with self._open(path) as branches:
             if DIGEST in branches:
-                self._made(branches.part(start, stop))
+                columns = branches.part(start, stop).arrays((*COLUMNS, DIGEST))
+                check_digests(path, start, columns, COLUMNS)
 
     def generated_weight(self, path: str) -> float | None:
         """What the file that this one was converted from said."""

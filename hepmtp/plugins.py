@@ -102,6 +102,8 @@ def resolve_from_file(name: str) -> Any:
         raise OptionError(f"{name!r} is no name of a class, expected 'package.module:Class'")
     public = importlib.import_module("hepmtp").__all__
     if not (name == _SKIP_BAD or (module == "hepmtp" and inner in public) or _is_allowed(name)):
+        if module == "hepmtp":
+            raise AttributeError(f"module 'hepmtp' has no attribute {inner!r}")
         if module.partition(".")[0] == "hepmtp":
             raise OptionError(
                 f"{name!r} is named in a file, and is no class of hepmtp: nothing was imported. "

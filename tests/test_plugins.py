@@ -60,15 +60,21 @@ def manifest(folder: Path, reader: str, **options: Any) -> Path:
 @pytest.mark.parametrize(
     "name",
     [
-        "subprocess:Popen", "os:system", "builtins:eval", "hepmtp:importlib.import_module",
+        "subprocess:Popen", "os:system", "builtins:eval",
         "hepmtp.storage:shutil.rmtree", "hepmtp.storage:read", "hepmtp.cli:main", "traced:Words",
-        "hepmtp_evil:Class", "hepmtp:_HOMES",
+        "hepmtp_evil:Class",
     ],
 )  # fmt: skip
 def test_a_file_names_classes_of_hepmtp_alone(name: str, here: Path) -> None:
     with pytest.raises(OptionError, match="is no class of hepmtp: nothing was imported"):
         resolve_from_file(name)
     assert not (here / "IMPORTED").exists()
+
+
+@pytest.mark.parametrize("name", ["Nothing", "importlib.import_module", "_HOMES", "__dict__"])
+def test_of_hepmtp_only_public_names_are_found(name: str) -> None:
+    with pytest.raises(AttributeError, match="module 'hepmtp' has no attribute"):
+        resolve_from_file(f"hepmtp:{name}")
 
 
 @pytest.mark.parametrize("name", ["", "Popen", "a/b:C", "../x:C", "a.b:", "a b:C", "traced.py:W\n"])

@@ -3,7 +3,7 @@
 Read, select, tokenise, train, score, histogram, compare, plot.
 
 python examples/01_quickstart.py [EPOCHS]     # 8 epochs take about two minutes; writes
-figures/score.png and .pdf
+figures/score.png
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ python examples/event_display.py DETECTOR [DATASET] [HOW_MANY] [FOLDER]
 
 DETECTOR is the folder of a masked-token detector, or of a combination whose last member is one, as
 hepmtp train writes. DATASET is one of the embedded sample: 4top if not given. The pictures are
-written into FOLDER, figures if not given, the strangest first: event-1.png and .pdf, and so on.
+written into FOLDER, figures if not given, the strangest first: event-1.png, and so on.
 """
 
 from __future__ import annotations

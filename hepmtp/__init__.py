@@ -16,13 +16,14 @@ if TYPE_CHECKING:  # the same names as in _HOMES, for type checkers and editors
         Dataset as Dataset,
         embedded as embedded,
         load_manifest as load_manifest,
-        load_records as load_records,
     )
+    from hepmtp.datasets.published import load_records as load_records
     from hepmtp.detectors import load_detector as load_detector
     from hepmtp.detectors.calibrated.detector import Calibrated as Calibrated
     from hepmtp.detectors.combination import Combination as Combination
     from hepmtp.detectors.cross_fitted import CrossFitted as CrossFitted
     from hepmtp.detectors.deep_svdd import DeepSVDD as DeepSVDD
+    from hepmtp.detectors.density import JetDensityDetector as JetDensityDetector
     from hepmtp.detectors.distortion import DistortionDetector as DistortionDetector
     from hepmtp.detectors.ecod import ECOD as ECOD
     from hepmtp.detectors.event_network import NetworkTraining as NetworkTraining
@@ -60,9 +61,14 @@ if TYPE_CHECKING:  # the same names as in _HOMES, for type checkers and editors
     from hepmtp.events.stranger import make_stranger as make_stranger
     from hepmtp.events.tokens import TokenBatch as TokenBatch
     from hepmtp.events.variables import Variable as Variable
+    from hepmtp.jets.density import JetDensity as JetDensity
+    from hepmtp.jets.language_model import JetLanguageModel as JetLanguageModel
+    from hepmtp.jets.regions import JET_REGIONS as JET_REGIONS
+    from hepmtp.models.autoregressive_options import AutoregressiveOptions as AutoregressiveOptions
     from hepmtp.models.classifier import ClassifierOptions as ClassifierOptions
     from hepmtp.models.marginal import MarginalOptions as MarginalOptions
     from hepmtp.models.masked import ModelOptions as ModelOptions
+    from hepmtp.plugins import allow_plugins as allow_plugins
     from hepmtp.readers.darkmachines.reader import DarkMachinesCSV as DarkMachinesCSV
     from hepmtp.readers.delphes import Delphes as Delphes
     from hepmtp.readers.dm_ntuple import DMNtuple as DMNtuple
@@ -98,6 +104,7 @@ if TYPE_CHECKING:  # the same names as in _HOMES, for type checkers and editors
     )
     from hepmtp.tokenizers import load_tokenizer as load_tokenizer
     from hepmtp.tokenizers.autoencoder import AutoencoderOptions as AutoencoderOptions
+    from hepmtp.tokenizers.constituents import ConstituentTokenizer as ConstituentTokenizer
     from hepmtp.tokenizers.continuous import ContinuousInputs as ContinuousInputs
     from hepmtp.tokenizers.fsq import FSQTokenizer as FSQTokenizer
     from hepmtp.tokenizers.graph_vq import GraphVQTokenizer as GraphVQTokenizer
@@ -105,6 +112,7 @@ if TYPE_CHECKING:  # the same names as in _HOMES, for type checkers and editors
     from hepmtp.tokenizers.vqvae import VQVAETokenizer as VQVAETokenizer
     from hepmtp.training.classify import ClassifierTraining as ClassifierTraining
     from hepmtp.training.masking import TrainingOptions as TrainingOptions
+    from hepmtp.training.next_token import NextTokenOptions as NextTokenOptions
 
     __version__: str
 
@@ -112,12 +120,14 @@ if TYPE_CHECKING:  # the same names as in _HOMES, for type checkers and editors
 _MODULES = {
     "datasets.fetch": "fetch",
     "datasets.files": "fileset read",
-    "datasets.manifest": "Dataset embedded load_manifest load_records",
+    "datasets.manifest": "Dataset embedded load_manifest",
+    "datasets.published": "load_records",
     "detectors": "load_detector",
     "detectors.calibrated.detector": "Calibrated",
     "detectors.combination": "Combination",
     "detectors.cross_fitted": "CrossFitted",
     "detectors.deep_svdd": "DeepSVDD",
+    "detectors.density": "JetDensityDetector",
     "detectors.distortion": "DistortionDetector",
     "detectors.ecod": "ECOD",
     "detectors.event_network": "NetworkTraining",
@@ -144,9 +154,14 @@ _MODULES = {
     "events.stranger": "make_stranger",
     "events.tokens": "TokenBatch",
     "events.variables": "Variable",
+    "jets.density": "JetDensity",
+    "jets.language_model": "JetLanguageModel",
+    "jets.regions": "JET_REGIONS",
+    "models.autoregressive_options": "AutoregressiveOptions",
     "models.classifier": "ClassifierOptions",
     "models.marginal": "MarginalOptions",
     "models.masked": "ModelOptions",
+    "plugins": "allow_plugins",
     "readers.darkmachines.reader": "DarkMachinesCSV",
     "readers.delphes": "Delphes",
     "readers.dm_ntuple": "DMNtuple",
@@ -175,6 +190,7 @@ _MODULES = {
     "studies.prediction": "PREDICTIONS prediction_detector prediction_report",
     "tokenizers": "load_tokenizer",
     "tokenizers.autoencoder": "AutoencoderOptions",
+    "tokenizers.constituents": "ConstituentTokenizer",
     "tokenizers.continuous": "ContinuousInputs",
     "tokenizers.fsq": "FSQTokenizer",
     "tokenizers.graph_vq": "GraphVQTokenizer",
@@ -182,6 +198,7 @@ _MODULES = {
     "tokenizers.vqvae": "VQVAETokenizer",
     "training.classify": "ClassifierTraining",
     "training.masking": "TrainingOptions",
+    "training.next_token": "NextTokenOptions",
 }
 #: Public names and the module that each lives in.
 _HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}

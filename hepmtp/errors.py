@@ -7,6 +7,7 @@ The rule: the text says what was asked, what was found, where, and what to do::
     │   └── NetworkError a remote file, or a disk, that does not answer now
     ├── ManifestError    data_manifest.yaml, one of its data sets          (also ValueError)
     ├── FetchError       a download that failed
+    ├── ClusterError     a Dask scheduler that does not answer, or has no workers
     ├── EventError       events that break the event record                (also ValueError)
     ├── NotFittedError   a tokenizer or detector used before ``fit``       (also ValueError)
     ├── TokenError       ids outside the vocabulary, offsets that do not fit (also ValueError)
@@ -93,6 +94,10 @@ class OptionError(HepmtpError, ValueError):
 
 class FetchError(HepmtpError):
     """A download failed, or what arrived is not what was announced."""
+
+
+class ClusterError(HepmtpError):
+    """A Dask scheduler does not answer, has no workers, or these do not see what they need."""
 
 
 class RegionError(HepmtpError, ValueError):

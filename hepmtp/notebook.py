@@ -1,4 +1,4 @@
-"""Tables that objects show in a notebook, and the bar of a training.
+"""Tables that objects show in a notebook, the bar of a training, and text of others as text.
 
 The rule: plain HTML without style or script of its own, in the colours of whoever shows it.
 """
@@ -52,6 +52,18 @@ def rows_table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -
     first = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
     others = ("".join(f"<td>{escape(cell)}</td>" for cell in row) for row in rows)
     return _table(title, [f"<tr>{cells}</tr>" for cells in (first, *others)])
+
+
+def in_markdown(text: str) -> str:
+    r"""A text in a sentence or a cell of markdown: without HTML, links and lines of its own.
+
+    Examples
+    --------
+    >>> print(in_markdown("<img src=x>|![a](http://b)"))
+    &lt;img src=x&gt;\|![a]\(http://b)
+    """
+    plain = escape(" ".join(text.split()), quote=False)
+    return plain.replace("|", r"\|").replace("](", r"]\(")
 
 
 def _table(title: str, rows: Sequence[str]) -> str:

@@ -2,8 +2,8 @@
 
 A json and a safetensors file, never a pickle.
 
-The rule: a folder is written under a temporary name and renamed, and is refused when loaded if a
-byte has changed.
+The rule: a folder is written beside its name and renamed (:mod:`hepmtp.folders`), and is refused
+when loaded if a byte has changed.
 """
 
 from __future__ import annotations
@@ -12,10 +12,8 @@ import contextlib
 import hashlib
 import json
 import os
-import pkgutil
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,34 +22,20 @@ import safetensors.numpy
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
-from hepmtp.errors import OptionError, StorageError, check_protocol, missing_library
+from hepmtp import folders
+from hepmtp.errors import HepmtpError, OptionError, StorageError, check_protocol
+from hepmtp.plugins import (
+    allow_class,
+    current_name,
+    kind_of as kind_of,  # noqa: PLC0414 - users save with it
+    resolve_from_file,
+)
 
 #: Changes when what is written can no longer be read by older code.
 FORMAT = 1
+#: Bytes of a `file_name`: systems take 255, and temporary files have longer names.
+_LONGEST = 150
 META, ARRAYS = "hepmtp.json", "arrays.safetensors"
-#: Modules whose names were once saved, in folders and in manifests, and the public names of the
-#: classes that they held.
-_FORMER_HOMES = {
-    "detectors": (
-        "combination:Combination deep_svdd:DeepSVDD distortion:DistortionDetector ecod:ECOD "
-        "flow:Flow isolation_forest:IsolationForest masked_token:MaskedTokenDetector "
-        "observables:Observable supervised:SupervisedDetector token_rarity:TokenRarity vae:VAE"
-    ),
-    "readers": (
-        "darkmachines_csv:DarkMachinesCSV delphes:Delphes dm_ntuple:DMNtuple "
-        "fourtops_hdf5:FourTopsHDF5 jetclass:JetClass nanoaod:NanoAOD parquet:ParquetReader "
-        "physlite:Physlite root:RootReader"
-    ),
-    "tokenizers": (
-        "continuous:ContinuousInputs fsq:FSQTokenizer graph_vq:GraphVQTokenizer "
-        "lookup:LookupTokenizer vqvae:VQVAETokenizer"
-    ),
-}
-FORMER_NAMES = {
-    f"hepmtp.{room}.{name}": f"hepmtp:{name.partition(':')[2]}"
-    for room, names in _FORMER_HOMES.items()
-    for name in names.split()
-} | {"hepmtp.readers.darkmachines_csv:SKIP_BAD": "hepmtp.readers.darkmachines.reader:SKIP_BAD"}
 #: What stands around the hash that ends META; it is that of the text before it and of ARRAYS.
 _SIGNED, _END = ',\n "sha256": "', '"\n}\n'
 
@@ -60,27 +44,42 @@ _SIGNED, _END = ',\n "sha256": "', '"\n}\n'
 def new_folder(path: str | Path, mark: str = META) -> Iterator[Path]:
     """A temporary folder that takes the name `path`, and replaces it, when the block succeeds.
 
-    Only a folder in which there is a file `mark` is replaced.
+    Only a folder in which there is a file `mark` is replaced (:mod:`hepmtp.folders`).
     """
-    path = Path(path)
-    if path.exists() and not (path / mark).is_file():
-        raise StorageError(
-            f"{path} exists and is not a folder that hepmtp wrote: choose another name or remove it"
-        )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-    try:
-        temporary.chmod(0o755)  # mkdtemp gives 0700: other users could not open a shared detector
-        yield temporary
-        if path.exists():
-            outgoing = Path(tempfile.mkdtemp(prefix=f".{path.name}-old-", dir=path.parent))
-            os.replace(path, outgoing / path.name)
-            os.replace(temporary, path)
-            shutil.rmtree(outgoing)
-        else:
-            os.replace(temporary, path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    ours: Callable[[Path], bool] = lambda folder: (folder / mark).is_file()
+    with folders.writing(path, ours=ours, owned=_written, overwrite=True) as place:
+        yield place.new
+
+
+def _written(folder: Path) -> set[str]:
+    """What `write` wrote into a folder: its files, texts, and saved folders within it."""
+    texts: Any = {}
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        texts = json.loads((folder / META).read_text(encoding="utf-8")).get("texts", {})
+    within = {path.parent.relative_to(folder).as_posix() for path in folder.glob(f"*/{META}")}
+    return {META, ARRAYS, *texts, *within}
+
+
+def file_name(name: str) -> str:
+    """A name of a data set, region or score as the name of a file, one for each name.
+
+    Letters of any alphabet stay. Separators, control characters and what some systems refuse become
+    ``_``; then, or if it would be too long, a digest of the name follows.
+
+    Examples
+    --------
+    >>> file_name("4top η"), file_name("x/../../EVIL"), file_name("..")
+    ('4top η', 'x_.._.._EVIL-2d711642', '__-5ec1f7e7')
+    """
+    kept = "".join(
+        "_" if one in '/\\<>:"|?*' or unicodedata.category(one)[0] == "C" else one for one in name
+    )
+    start = kept.lstrip(". ")
+    kept = ("_" * (len(kept) - len(start)) + start).rstrip(". ")
+    if name and kept == name and len(name.encode()) <= _LONGEST:
+        return name
+    short = kept.encode()[: _LONGEST - 9].decode(errors="ignore")
+    return f"{short}-{hashlib.sha256(name.encode(errors='surrogatepass')).hexdigest()[:8]}"
 
 
 @contextlib.contextmanager
@@ -91,6 +90,8 @@ def new_file(path: str | Path) -> Iterator[Path]:
     temporary = path.with_name(f".{os.getpid()}-{path.name}")
     try:
         yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -106,8 +107,9 @@ def write(
     """Write `meta` and `arrays` as one thing of this kind into an existing folder.
 
     `texts`, file name -> what it says, are for readers and lie beside them; they must not change
-    either.
+    either. This process may open what it has written, whatever class it is of.
     """
+    allow_class(kind)
     data = safetensors.numpy.save(
         {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     )
@@ -117,8 +119,20 @@ def write(
     for name, text in (texts or {}).items():
         (folder / name).write_text(text, encoding="utf-8")
         head.setdefault("texts", {})[name] = hashlib.sha256(text.encode()).hexdigest()
-    body = json.dumps(head, indent=1).removesuffix("\n}")
-    (folder / META).write_text(body + _SIGNED + _sha256(body, data) + _END, encoding="utf-8")
+    (folder / META).write_text(signed(head, data), encoding="utf-8")
+
+
+def signed(content: Mapping[str, Any], data: bytes = b"", *, ensure_ascii: bool = True) -> str:
+    """Plain data as json, whose last entry is the hash of the text before it and of `data`."""
+    text = json.dumps(content, indent=1, ensure_ascii=ensure_ascii)
+    body = text.removesuffix("\n}")
+    return body + _SIGNED + _sha256(body, data) + _END
+
+
+def is_signed(text: str, data: bytes = b"") -> bool:
+    """Whether a text is what `signed` gave."""
+    body, _, signature = text.rpartition(_SIGNED)
+    return signature == _sha256(body, data) + _END
 
 
 def read(
@@ -133,11 +147,12 @@ def read(
     """
     folder = Path(folder)
     what = kind or "hepmtp folder"
+    folders.recover(folder)
     try:
         text = (folder / META).read_text(encoding="utf-8")
         meta: Any = json.loads(text)
         data = (folder / ARRAYS).read_bytes()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise StorageError(
             f"{folder} cannot be read as a {what} ({error}); check the path, or save it again"
         ) from None
@@ -150,9 +165,7 @@ def read(
     meta["kind"] = current_name(str(meta.get("kind")))
     if kind is not None and meta["kind"] != kind:
         raise StorageError(f"{folder} holds a {meta['kind']!r}, expected a {kind!r}")
-    body, _, signature = text.rpartition(_SIGNED)
-    same = signature == _sha256(body, data) + _END
-    if not same or not _same_texts(folder, meta.get("texts", {})):
+    if not is_signed(text, data) or not _same_texts(folder, meta.get("texts", {})):
         raise StorageError(
             f"{folder} has changed since it was saved (its sha256 differs); copy it again"
         )
@@ -191,39 +204,16 @@ def digest(folder: str | Path) -> str:
     return total.hexdigest()
 
 
-def kind_of(fitted: object) -> str:
-    """Name under which the class of a fitted thing (or this class) is saved and found again.
-
-    ``"hepmtp:Class"``, the public name, for what hepmtp brings: modules may move.
-    ``"package.module:Class"`` for a user's own.
-    """
-    cls = fitted if isinstance(fitted, type) else type(fitted)
-    package = cls.__module__.partition(".")[0]
-    return f"{package if package == 'hepmtp' else cls.__module__}:{cls.__qualname__}"
-
-
-def current_name(name: str) -> str:
-    """Today's name of what older folders and manifests name otherwise (`FORMER_NAMES`).
-
-    Examples
-    --------
-    >>> current_name("hepmtp.tokenizers.lookup:LookupTokenizer"), current_name("mine.tokens:Mine")
-    ('hepmtp:LookupTokenizer', 'mine.tokens:Mine')
-    """
-    return FORMER_NAMES.get(name, name)
-
-
-def resolve(name: str) -> Any:
-    """What ``"package.module:Class"`` names, by a former name too.
-
-    Raises ImportError, AttributeError or ValueError.
-    """
+def class_in(path: str | Path, kind: str) -> Any:
+    """The class that a saved folder names; raises StorageError if it may not, or there is none."""
     try:
-        return pkgutil.resolve_name(current_name(name))
-    except ImportError as error:
-        if (advice := missing_library(error)) is None:
-            raise
-        raise ImportError(advice, name=error.name) from None
+        return resolve_from_file(kind)
+    except OptionError as error:
+        raise StorageError(f"{path}: {error}") from None
+    except (ImportError, AttributeError, ValueError) as error:
+        raise StorageError(
+            f"{path} holds a {kind!r}, which cannot be imported here ({error}): install its package"
+        ) from None
 
 
 def load(path: str | Path, protocol: type | None = None) -> Any:
@@ -232,16 +222,22 @@ def load(path: str | Path, protocol: type | None = None) -> Any:
     Raises
     ------
     StorageError
-        if it cannot be loaded, or lacks something of the protocol, if one is given.
+        if it cannot be loaded, is of a class that is not allowed (:mod:`hepmtp.plugins`), or lacks
+        something of the protocol, if one is given.
     """
-    kind = str(read(path)[0].get("kind"))
+    cls = class_in(path, str(read(path)[0].get("kind")))
+    kind, loader = kind_of(cls), getattr(cls, "load", None)
+    if not isinstance(cls, type) or loader is None:
+        raise StorageError(f"{path} holds a {kind!r}, which is nothing that is saved")
     try:
-        cls = resolve(kind)
-    except (ImportError, AttributeError, ValueError) as error:
+        found = loader(path)
+    except (HepmtpError, MemoryError):
+        raise
+    except Exception as error:  # noqa: BLE001 (signed, and yet not what the class writes)
+        what = " ".join(f"{type(error).__name__}: {error}".split())
         raise StorageError(
-            f"{path} holds a {kind!r}, which cannot be imported here ({error}): install its package"
+            f"{path} holds a {kind!r} that cannot be made from its content ({what}): save it again"
         ) from None
-    found = cls.load(path)
     if protocol is not None:
         try:
             check_protocol(found, protocol)

@@ -17,8 +17,10 @@ import awkward as ak
 import numpy as np
 from coffea.analysis_tools import Weights
 from coffea.processor import ProcessorABC, column_accumulator
+from numpy.typing import NDArray
 
 from hepmtp.detectors import Detector, load_detector, trained_on
+from hepmtp.detectors.strangest import strangest
 from hepmtp.errors import OptionError, RegionError, check_protocol
 from hepmtp.events.entering import as_events
 from hepmtp.events.ragged import Bools, Floats
@@ -26,6 +28,7 @@ from hepmtp.events.record import metadata, role_of
 from hepmtp.events.region_info import described
 from hepmtp.events.regions import REGIONS, Region, region_named
 from hepmtp.events.split import unseen
+from hepmtp.events.strangest import Strangest
 from hepmtp.events.variables import N_B, N_JETS, Variable
 from hepmtp.events.variation import Variation
 from hepmtp.run.chunks import skipped_of
@@ -44,6 +47,9 @@ from hepmtp.statistics.normalisation import Normalisation, normalisation, tally
 from processors.cuts import Cuts, count
 
 logger = logging.getLogger(__name__)
+
+#: The score whose strangest events are kept; without it, that of the first detector.
+DEFAULT = "anomaly"
 
 
 class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
@@ -88,6 +94,8 @@ class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
         columns    {dataset: {name: column_accumulator}}, one value per event; the names are
                    source, event, weight, region:<name> and score:<detector>
         parts      {ScorePart}, a set: the files that were written instead
+        strangest  {detector: {dataset: {region: Strangest}}}, of the default score in the signal
+                   regions; see :mod:`hepmtp.events.strangest`
         normalisation  {dataset: what `tally` gave}
 
     ``postprocess`` scales weights to events where cross-section and luminosity are known; then
@@ -136,6 +144,7 @@ class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
         }
         self.variables = tuple(one for one in variables if one.name not in self.axes)
         self.variations = tuple(variations)
+        self.about = next((one for one in self.detectors if one.name == DEFAULT), self.detectors[0])
         self.cuts = Cuts(self.regions)
         self.luminosity = luminosity
         self.trained = trained_on(self.detectors)
@@ -182,14 +191,31 @@ class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
         out |= self._booked()
         for shifted, mask, weights in self._shifts(events, weight, masks):
             table = self._fill(out, dataset, shifted, mask, weights)
-            if self.columns and NOMINAL in weights:
+            if NOMINAL not in weights:
+                continue
+            scored = shifted[np.any(list(mask.values()), axis=0)]
+            out["strangest"] = {self.about.name: {dataset: self._strangest(scored, table)}}
+            if self.columns:
                 columns = {name: column_accumulator(np.asarray(one)) for name, one in table.items()}
                 out["columns"] = {dataset: columns}
-            if self.parts is not None and NOMINAL in weights:
-                scored = shifted[np.any(list(mask.values()), axis=0)]
+            if self.parts is not None:
                 table |= {f"variable:{one.name}": one.values(scored) for one in self.variables}
                 out["parts"] = {write_part(self.parts, found, scored, table)}
         return out
+
+    def _strangest(
+        self, events: ak.Array, table: Mapping[str, NDArray[Any]]
+    ) -> dict[str, Strangest]:
+        """The strangest events of each signal region, of events in any region."""
+        found = {}
+        for one in self.regions:
+            if one.purpose == "signal" and not one.part_of:
+                inside = table[f"region:{one.name}"]
+                score, weight = table[f"score:{self.about.name}"], table["weight"]
+                found[one.name] = strangest(
+                    self.about, events[inside], score[inside], weight[inside]
+                )
+        return found
 
     def _booked(self) -> dict[str, dict[str, Histogram]]:
         """Empty histograms of the scores and the variables."""
@@ -242,7 +268,7 @@ class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
         events: ak.Array,
         masks: Mapping[str, Bools],
         weights: Mapping[str, Floats],
-    ) -> dict[str, Any]:
+    ) -> dict[str, NDArray[Any]]:
         """Fill scores and variables of the events in any region; gives these events as columns."""
         kept = np.any(list(masks.values()), axis=0)
         events, masks = events[kept], {name: mask[kept] for name, mask in masks.items()}
@@ -283,6 +309,9 @@ class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
                 for h in accumulator[kind].values():
                     if dataset in h.axes["dataset"]:
                         scale(h, dataset, one.factor)
+            for of in accumulator["strangest"].values():
+                kept = of[dataset].items()
+                of[dataset] = {region: strange.scaled(one.factor) for region, strange in kept}
             cuts = accumulator["cuts"][dataset].values()
             tables = [
                 accumulator["cutflow"][dataset],

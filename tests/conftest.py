@@ -50,6 +50,18 @@ def shared() -> Path:
     return folder
 
 
+@pytest.fixture
+def nothing_allowed() -> Iterator[None]:
+    """Files may name classes of hepmtp alone, whatever earlier tests have allowed."""
+    from hepmtp import plugins  # noqa: PLC0415 - most tests do not need it
+
+    before = set(plugins._allowed)
+    plugins._allowed.clear()
+    yield
+    plugins._allowed.clear()
+    plugins._allowed.update(before)
+
+
 @pytest.fixture(scope="session")
 def sample() -> Path:
     """The embedded sample: six .csv.gz files of hepmtp's own simulation."""

@@ -26,6 +26,7 @@ from hepmtp.events.record import metadata, with_metadata
 from hepmtp.events.region_info import described, regions_of
 from hepmtp.events.regions import REGIONS, SR, Region
 from hepmtp.events.split import FRACTIONS, split_of
+from hepmtp.events.strangest import Strangest
 from hepmtp.events.variables import HT
 from hepmtp.models.masked import ModelOptions
 from hepmtp.readers.root import HepmtpSchema
@@ -138,6 +139,18 @@ def iterative() -> Iterator[Any]:
         yield executor
 
 
+def check_strangest(kept: Strangest, numbers: Any, weights: Any, scores: Any) -> None:
+    """The ten of the largest score, with their weights and a surprise of each particle."""
+    largest = np.sort(scores["masked_token"])[::-1][:10]
+    np.testing.assert_allclose([one.score for one in kept.events], largest, rtol=1e-5)
+    weight_of = dict(zip(numbers, weights, strict=True))
+    for one in kept.events:
+        assert one.weight == pytest.approx(weight_of[one.event], rel=1e-12)
+        assert one.surprises is not None
+        assert len(one.surprises) == len(one.particles["pt"]) >= 6
+        assert min(one.surprises) > 0
+
+
 def check_same(out: dict[str, Any], expected: dict[str, Any], processor: AnomalyProcessor) -> None:
     """Counts exactly, sums to tolerance; scores of float32 may cross a bin's edge."""
     assert set(out["scores"]) == set(NAMES)
@@ -149,6 +162,10 @@ def check_same(out: dict[str, Any], expected: dict[str, Any], processor: Anomaly
         by_event = np.argsort(columns["event"])
         for region in REGIONS:
             numbers, weights, scores = expected[dataset, region.name]
+            if region.name == "SR":
+                check_strangest(
+                    out["strangest"]["masked_token"][dataset]["SR"], *expected[dataset, "SR"]
+                )
             count = out["cutflow"][dataset][region.name]
             assert count["raw"] == len(numbers)
             assert count["sumw"] == pytest.approx(weights.sum(), rel=1e-12)

@@ -100,6 +100,13 @@ def test_nothing_of_blind_data_is_left(output: dict[str, Any]) -> None:
     assert set(output["cutflow"]["run2"]) == {"all", *PLACES}
 
 
+def test_strangest_events_of_blind_data_are_not_kept(output: dict[str, Any]) -> None:
+    kept = {"x": {name: {"SR": name, "VR": name} for name in ("b", "run2")}}
+    found = blinded(output | {"strangest": kept}, ["run2"], ["loose", "SR"])
+    assert found["strangest"] == {"x": {"b": {"SR": "b", "VR": "b"}, "run2": {"VR": "run2"}}}
+    assert kept["x"]["run2"] == {"SR": "run2", "VR": "run2"}
+
+
 def test_a_second_time_changes_nothing(output: dict[str, Any]) -> None:
     once = blinded(output, ["run2"], ["loose", "SR"])
     twice = blinded(once, ["run2"], ["loose", "SR"])

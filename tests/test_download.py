@@ -24,7 +24,8 @@ from hepmtp.cli import main
 from hepmtp.datasets.fetch import fetch
 from hepmtp.datasets.files import check_files, read
 from hepmtp.datasets.lockfile import LOCK, read_lock
-from hepmtp.datasets.manifest import data_folder, load_manifest, load_records
+from hepmtp.datasets.manifest import data_folder, load_manifest
+from hepmtp.datasets.published import load_records
 from hepmtp.datasets.transfer import Transfer
 from hepmtp.errors import FetchError, ManifestError
 

@@ -160,6 +160,7 @@ def test_a_model_is_opened_again(packages: Callable[[str], Path], bag: ModuleTyp
     code = (
         "import json, hepmtp as hm\n"
         "background = (one for one in hm.embedded() if one.name in ('ttbarW', 'ttbarZ'))\n"
+        "hm.allow_plugins('mine')\n"
         "detector = hm.load_detector('detectors/bag')\n"
         "print(json.dumps(detector.score(hm.read(background, stop=500)).tolist()))\n"
     )
@@ -167,9 +168,15 @@ def test_a_model_is_opened_again(packages: Callable[[str], Path], bag: ModuleTyp
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
-def test_a_model_that_cannot_be_imported(packages: Callable[[str], Path]) -> None:
-    with pytest.raises(StorageError, match=r"model of 'mine.bag:Bag', which cannot be made here"):
-        hm.load_detector(packages("A model") / "detectors" / "bag")
+def test_a_model_that_cannot_be_imported(
+    packages: Callable[[str], Path], nothing_allowed: None
+) -> None:
+    saved = packages("A model") / "detectors" / "bag"
+    with pytest.raises(StorageError, match=r"'mine.bag:Bag' is named in a file, and is no class"):
+        hm.load_detector(saved)
+    hm.allow_plugins("mine")
+    with pytest.raises(StorageError, match=r"'mine.bag:Bag', which cannot be imported here"):
+        hm.load_detector(saved)
 
 
 @pytest.mark.slow
@@ -180,6 +187,7 @@ def test_workers_open_the_saved_model(packages: Callable[[str], Path]) -> None:
         "from hepmtp.statistics.histogram_files import save\n"
         "from processors.anomaly import AnomalyProcessor\n"
         "if __name__ == '__main__':\n"
+        "    hm.allow_plugins('mine')\n"
         "    names = ('ttbarW', 'ttbarZ', '4top')\n"
         "    files = hm.fileset([one for one in hm.embedded() if one.name in names])\n"
         "    processor = AnomalyProcessor(['detectors/bag'])\n"

@@ -10,8 +10,10 @@ import pytest
 from contracts import photon_and_hadron
 
 from hepmtp.errors import EventError
+from hepmtp.events.kinematics import KINEMATICS, kinematics
 from hepmtp.events.observables import (
     EVENT_FEATURES,
+    KNOWN_FEATURES,
     PARTICLE_FEATURES,
     event_features,
     met_features,
@@ -81,6 +83,7 @@ def test_features_of_events(three: Any) -> None:
     found = event_features(three)
     assert found.shape == (3, 21)
     assert found.dtype == np.float64
+    jets = three.Particle[:1][three.Particle["type"][:1] <= 1][:, :2]  # the two furthest apart
     # jets: b (40, 1.0, 3.0), (100, -2.0, -3.0), (60, 0.0, 1.0)
     expected = {
         "n_jets": 3,
@@ -101,7 +104,7 @@ def test_features_of_events(three: Any) -> None:
         "lepton_ht": 80,
         "jet_abs_eta": 1.0,
         "min_jet_delta_r": np.hypot(1.0, 2.0),
-        "max_dijet_mass": np.sqrt(2 * 100 * 40 * (np.cosh(3.0) - np.cos(6.0))),
+        "largest_mass": ak.max((jets[:, 0] + jets[:, 1]).mass),
         "min_delta_phi_met": 0.1,
         "lepton_charge": 0,
     }
@@ -115,26 +118,23 @@ def test_features_of_events(three: Any) -> None:
 
 
 def test_the_largest_mass_is_that_of_the_four_momenta() -> None:
-    """Of massless jets, taken from vector's own sum."""
-    pt, eta, phi = (
-        np.array([80.0, 70.0, 60.0]),
-        np.array([0.3, -1.2, 2.0]),
-        np.array([0.1, 2.9, -2.0]),
-    )
-    events = make_events(
-        counts=[3],
-        pt=pt,
-        eta=eta,
-        phi=phi,
-        energy=pt * np.cosh(eta),
-        type=[0, 1, 0],
-        met=[0.0],
-        met_phi=[0.0],
-    )
-    first, second = ak.unzip(ak.combinations(events.Particle, 2))
-    mass = ak.max((first + second).mass)
-    assert event_features(events)[0, list(EVENT_FEATURES).index("max_dijet_mass")] == pytest.approx(
-        mass, rel=1e-9
+    """Jets have masses: what takes them as massless, as was done before, is another number."""
+    eta, mass = np.array([0.3, -1.2, 2.0]), np.array([12.0, 8.0, 10.0])
+    pt, phi = np.array([80.0, 70.0, 60.0]), np.array([0.1, 2.9, -2.0])
+    energy = np.sqrt((pt * np.cosh(eta)) ** 2 + mass**2)
+    columns = {"pt": pt, "eta": eta, "phi": phi, "energy": energy, "type": [0, 1, 0]}
+    events = make_events(counts=[3], **columns, met=[0.0], met_phi=[0.0])
+    p = np.stack([pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(eta)])
+    pairs = [(0, 1), (0, 2), (1, 2)]
+    expected = [
+        np.sqrt((energy[i] + energy[j]) ** 2 - ((p[:, i] + p[:, j]) ** 2).sum()) for i, j in pairs
+    ]
+    found = dict(zip(EVENT_FEATURES, event_features(events)[0], strict=True))
+    assert found["largest_mass"] == pytest.approx(max(expected), rel=1e-12)
+    before = KNOWN_FEATURES["max_dijet_mass"].function(events)[0]
+    assert before < found["largest_mass"] - 0.5
+    assert kinematics(events)[0, list(KINEMATICS).index("mean_mass")] == pytest.approx(
+        np.mean(expected), rel=1e-12
     )
 
 

@@ -18,8 +18,9 @@ from coffea.processor import IterativeExecutor, ProcessorABC
 from hepmtp.cli import main
 from hepmtp.datasets.files import fileset, read
 from hepmtp.datasets.manifest import load_manifest
-from hepmtp.errors import ReadError
+from hepmtp.errors import OptionError, ReadError
 from hepmtp.events import make_events, source_id
+from hepmtp.plugins import allow_plugins
 from hepmtp.readers import FileReader, Reader, formats
 from hepmtp.readers.formats import endings, reader_for, reader_name, shipped
 from hepmtp.run.runner import HepRunner
@@ -70,7 +71,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_readers_own_file_is_all_that_it_takes(
-    own: Path, capsys: pytest.CaptureFixture[str]
+    own: Path, capsys: pytest.CaptureFixture[str], nothing_allowed: None
 ) -> None:
     with pytest.raises(ReadError, match=r"mine\.words is of no known kind: it begins with b'50 30"):
         reader_for(str(own))
@@ -85,6 +86,9 @@ def test_a_readers_own_file_is_all_that_it_takes(
     row |= {"reader": "my_words:Words", "reader_options": {"scale": 2}}
     manifest.write_text(json.dumps({"datasets": [row]}))
     datasets = load_manifest(manifest)
+    with pytest.raises(OptionError, match="'my_words:Words' is named in a file, and is no class"):
+        read(datasets)
+    allow_plugins("my_words")
     assert read(datasets).Particle.pt.to_list() == [[100, 60], [], [40], [80, 20, 10]]
     runner = HepRunner(IterativeExecutor(status=False), chunksize=3)
     assert runner(fileset(datasets), Sum()) == {"events": 4, "pt": 310.0}

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import hepmtp as hm
-from hepmtp import storage
+from hepmtp import plugins, storage
 from hepmtp.readers import Reader
 from hepmtp.readers.formats import load_reader
 
@@ -73,14 +73,14 @@ def test_every_class_of_hepmtp_that_can_be_saved_or_read_with_has_a_public_name(
                 (hasattr(cls, "load") and hasattr(cls, "save")) or issubclass(cls, Reader)
             ):
                 found.add(storage.kind_of(cls))
-                assert storage.resolve(storage.kind_of(cls)) is cls
+                assert plugins.resolve_from_file(storage.kind_of(cls)) is cls
     assert {"hepmtp:LookupTokenizer", "hepmtp:VAE", "hepmtp:Delphes"} <= found
 
 
-@pytest.mark.parametrize("former", storage.FORMER_NAMES)
+@pytest.mark.parametrize("former", plugins.FORMER_NAMES)
 def test_every_former_name_is_found(former: str) -> None:
-    found = storage.resolve(former)
-    assert found is storage.resolve(storage.FORMER_NAMES[former])
+    found = plugins.resolve_from_file(former)
+    assert found is plugins.resolve(plugins.FORMER_NAMES[former])
     assert former.endswith((f":{getattr(found, '__name__', '')}", ":SKIP_BAD"))
 
 

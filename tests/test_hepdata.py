@@ -310,7 +310,7 @@ def test_a_bare_run_says_what_is_missing(run: Path, tmp_path: Path) -> None:
     content = json.loads((bare / "histograms.json").read_text())
     del content["histograms"]["n_jets"]
     (bare / "histograms.json").write_text(json.dumps(content))
-    write_json(bare / "run.json", asdict(replace(read_info(run), incomplete=[lost])))
+    write_json(bare / "run.json", asdict(replace(read_info(run), incomplete=[lost], outputs={})))
     found = write_hepdata(bare)
     folder = unpack(found.path, tmp_path / "files")
     assert found.remarks == (

@@ -10,15 +10,16 @@ import awkward as ak
 import numpy as np
 import pytest
 import uproot
+from coffea.processor import IterativeExecutor, ProcessorABC
 from contracts import check_reader, columns
 
 from hepmtp.errors import ReadError
 from hepmtp.events.particles import CONSTITUENT_TYPES
 from hepmtp.events.record import metadata
 from hepmtp.readers.convert import convert
-from hepmtp.readers.formats import load_reader
-from hepmtp.readers.jetclass import JET_LABELS, JetClass
-from hepmtp.readers.root import RootReader
+from hepmtp.readers.formats import load_reader, reader_for
+from hepmtp.readers.jetclass import JET_LABELS, JetClass, write_jetclass
+from hepmtp.run.runner import HepRunner
 
 READER = JetClass()
 FLAGS = ("ChargedHadron", "NeutralHadron", "Photon", "Electron", "Muon")
@@ -121,14 +122,75 @@ def test_our_jets_equal_plain_uproot(shared: Path, name: str, label: str) -> Non
         np.testing.assert_allclose(total, getattr(events.Jet, axis), rtol=1e-4, atol=0.1)
 
 
-def test_converted_jets_keep_their_particles(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("name", ["new.root", "rntuple.root", "new.parquet"])
+def test_converted_jets_keep_particles_label_and_jet(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
     path = write(tmp_path, content())
-    convert(path, tmp_path / "new.root", reader=READER)
-    expected = columns(READER.read(path))
-    assert columns(RootReader().read(str(tmp_path / "new.root"))) == expected
+    target = tmp_path / name
+    convert(path, target, reader=READER, rntuple=name == "rntuple.root", chunk=3)
+    expected, found = READER.read(path), reader_for(str(target)).read(str(target))
+    assert columns(found) == columns(expected)
+    assert found.label.to_list() == expected.label.to_list()
+    for part in ("pt", "eta", "phi", "energy", "mass"):
+        assert getattr(found.Jet, part).to_list() == getattr(expected.Jet, part).to_list()
+    assert "not written" not in caplog.text
+
+
+def test_jets_as_csv_are_said_to_lose_label_and_jet(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    leptons = content()
+    path = write(tmp_path, {name: one[3:] for name, one in leptons.items()})
+    convert(path, tmp_path / "new.csv", reader=READER)
     assert "the fields Jet, label are not written" in caplog.text
+
+
+class Seen(ProcessorABC):  # type: ignore[misc]
+    """Gives what it sees of the jets."""
+
+    def process(self, events: ak.Array) -> dict[str, Any]:
+        return {"seen": list(zip(events.label.to_list(), events.Jet.mass.to_list(), strict=True))}
+
+    def postprocess(self, accumulator: dict[str, Any]) -> dict[str, Any]:
+        return accumulator
+
+
+@pytest.mark.parametrize("chunksize", [1, 3, 100])
+def test_label_and_jet_come_through_coffea(tmp_path: Path, chunksize: int) -> None:
+    path = write(tmp_path, content())
+    expected = READER.read(path)
+    runner = HepRunner(IterativeExecutor(status=False), chunksize=chunksize)
+    for one in (path, tmp_path / "converted.root"):
+        if one != path:
+            convert(path, one)
+        found = runner({"jets": {"files": [str(one)], "metadata": {}}}, Seen())["seen"]
+        assert [label for label, _ in found] == expected.label.to_list()
+        assert [mass for _, mass in found] == pytest.approx(expected.Jet.mass.to_list())
+
+
+def test_jets_that_were_written_are_read(tmp_path: Path) -> None:
+    """Real ones with their types; those of a model with an option only."""
+    jets = READER.read(write(tmp_path, content()))
+    again = tmp_path / "again.root"
+    assert write_jetclass(again, [jets[:1], jets[1:]], label="Hbb") == 4
+    found = READER.read(str(again))
+    assert found.Particle["type"].to_list() == jets.Particle["type"].to_list()
+    np.testing.assert_allclose(
+        ak.flatten(found.Particle.eta), ak.flatten(jets.Particle.eta), rtol=1e-5
+    )
+    assert found.Jet.pt.to_list() == jets.Jet.pt.to_list()
+    assert [JET_LABELS[i] for i in found.label] == ["Hbb"] * 4
+    made = ak.with_field(jets, jets.Particle, "Particle")
+    made["Particle", "type"] = ak.full_like(jets.Particle["type"], 10)
+    assert write_jetclass(again, [made], label="QCD", about="made") == 4
+    with uproot.open(again) as file:
+        assert file["about"] == "made"
+    with pytest.raises(ReadError, match=r"jets that a model has made need the option untyped"):
+        READER.read(str(again))
+    read = JetClass(untyped=True).read(str(again))
+    assert read.Particle["type"].to_list() == made.Particle["type"].to_list()
+    assert load_reader("hepmtp:JetClass", untyped=True).read(str(again)).fields == read.fields
 
 
 @pytest.mark.parametrize(

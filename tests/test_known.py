@@ -120,7 +120,7 @@ def test_a_sum_that_was_counted_is_said() -> None:
 
 def test_labels_are_those_of_the_manifest() -> None:
     datasets = [mine("a", label="$t$"), mine("b"), mine("c", process="ttbarW"), *embedded()]
-    assert labels_of(datasets) == {"a": "$t$"}
+    assert labels_of(datasets) == {"a": "$t$"} | {one.name: one.label for one in embedded()}
 
 
 def test_what_comes_from_a_file_is_read_as_well() -> None:

@@ -13,14 +13,12 @@ from jsonschema import Draft202012Validator
 from hepmtp.datasets.files import check_files, fileset, read
 from hepmtp.datasets.manifest import (
     Dataset,
-    Download,
-    Record,
     embedded,
     load_manifest,
-    load_records,
     shipped_manifest,
 )
 from hepmtp.datasets.names import select
+from hepmtp.datasets.published import Download, Record, load_records
 from hepmtp.datasets.schema import SCHEMA
 from hepmtp.errors import ManifestError, OptionError, ReadError
 from hepmtp.events.record import metadata
@@ -483,7 +481,9 @@ def test_options_of_the_reader(folder: Path) -> None:
 
 
 def test_an_unknown_reader(folder: Path) -> None:
-    with pytest.raises(OptionError, match=r"'hepmtp.readers.nothing:Reader' cannot be made"):
+    with pytest.raises(
+        OptionError, match=r"'hepmtp.readers.nothing:Reader' is named in a file, and is"
+    ):
         read(load_manifest(write(folder, {**ROW, "reader": "hepmtp.readers.nothing:Reader"})))
 
 

@@ -188,9 +188,9 @@ def test_bad_input_is_refused():
 
 
 def test_negative_weights_that_make_no_chance_are_refused():
-    # the area is (1 x 3 + 0 x -2) / (1 x 1) = 3
-    with pytest.raises(ScoreError, match="negative weights make an area of 3 under the ROC"):
-        auc([1.0], [0.0, 2.0], background_weight=[3, -2])
+    # the area is (1 x 12 + 0 x -1) / (1 x 11)
+    with pytest.raises(ScoreError, match=r"negative weights make an area of 1\.091 under the ROC"):
+        auc([1.0], [0.0, 0.0, 0.0, 0.0, 2.0], background_weight=[3, 3, 3, 3, -1])
     found = auc([1.0, 2.0], [0.0, 3.0, 3.0], background_weight=[4, 2, -1])
     assert found.value == pytest.approx(0.8)
 

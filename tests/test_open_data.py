@@ -14,7 +14,7 @@ import yaml
 from contracts import hepmtp
 
 import hepmtp as hm
-from hepmtp.datasets.manifest import load_records
+from hepmtp.datasets.published import load_records
 from hepmtp.datasets.records import items_of, wanted_files
 from hepmtp.datasets.transfer import Transfer
 from hepmtp.detectors.stranger import StrangerTraining

@@ -83,7 +83,6 @@ def test_a_run_with_all_that_is_ones_own(file: Path) -> None:
     assert h.sum(flow=True).value > 200
     assert coffea.util.load("out/more.coffea")["mine"].sum(flow=True) == 240
     assert write_more("out", {"scores": {}}) is None
-    assert not Path("out/more.coffea").exists()
 
 
 def test_workers_need_no_file(file: Path, request: pytest.FixtureRequest) -> None:

@@ -8,10 +8,11 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from hist.axis import Regular
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb
 
 from hepmtp import plotting
 from hepmtp.events.record import make_events
+from hepmtp.plotting.colours import BACKGROUNDS, SIGNALS as SIGNAL_COLOURS
 from hepmtp.statistics.comparison import compare
 from hepmtp.statistics.histograms import book, fill
 from hepmtp.statistics.metrics import roc
@@ -70,7 +71,8 @@ def test_scores_of_the_regions(h):
         r"$t\bar{t}W$",
         "x 10",
         "99 % quantile",
-        "Events / bin",
+        "Events / 0.5",
+        "outer bins: with under- and overflow",
     ):
         assert expected in found
     assert "ATLAS" not in found
@@ -103,7 +105,7 @@ def test_nothing_is_claimed_that_the_caller_has_not_said(h, curves):
     for figure in drawn:
         found = texts(figure)
         assert not [claim for claim in CLAIMS if claim in found], found
-    assert "Sum of weights / bin" in texts(drawn[0])
+    assert "Sum of weights / 0.5" in texts(drawn[0])
 
 
 @pytest.mark.parametrize(
@@ -145,7 +147,8 @@ def points(axis):
     """x, y and the ends of the vertical error bars of the points on an axis."""
     (container,) = axis.containers[-1:]
     line, _, (bars,) = container
-    return line.get_xdata(), line.get_ydata(), [one[:, 1].tolist() for one in bars.get_segments()]
+    ends = [one[:, 1].tolist() for one in bars.get_segments() if len(one)]  # no bar, no ends
+    return line.get_xdata(), line.get_ydata(), ends
 
 
 def test_data_are_points_with_poisson_errors_where_they_are_not_blind(counted):
@@ -160,7 +163,8 @@ def test_data_are_points_with_poisson_errors_where_they_are_not_blind(counted):
     )
     assert "2022" in texts(figure)
     panels = [" ".join(text.get_text() for text in axis.texts) for axis in figure.axes]
-    assert panels[1].endswith("(data blind)")
+    assert "(data blind)" in panels[1]
+    assert "(data blind)" not in panels[0]
     assert figure.axes[1].containers == []
     assert all(np.max(axis.get_ylim()) < 3000 for axis in figure.axes)  # not that of 9 events
 
@@ -170,6 +174,7 @@ def test_data_over_background(counted):
         counted, "CR", data=["run2"], background=["ttbarW"], content="Events"
     )
     x, y, bars = points(figure.axes[1])
+    x, y = x[np.isfinite(y)], y[np.isfinite(y)]
     # no ratio without background in the third bin, nor with -1 in the fourth, its overflow included
     assert x.tolist() == [0.5]
     assert y.tolist() == [1]
@@ -200,7 +205,8 @@ def test_a_stack_that_is_negative_everywhere_is_drawn(counted, tmp_path):
     fill(counted, dataset="ttbarZ", region="SR", score=[0.5], weight=-3)
     figure = plotting.score_panels(counted, ["SR"], background=["ttbarZ"])
     plotting.save(figure, tmp_path, "negative")
-    assert figure.axes[0].get_ylim() == (2e-3, 3e2)
+    bottom, top = figure.axes[0].get_ylim()
+    assert 0 < bottom < top
 
 
 def test_scores_of_any_number_of_regions(h):
@@ -212,7 +218,8 @@ def test_scores_of_any_number_of_regions(h):
         labels={"SR": r"$\geq 6$ jets", "CR": ""},
     )
     panels = [" ".join(text.get_text() for text in axis.texts) for axis in figure.axes]
-    assert panels[1:] == ["CR", r"SR: $\geq 6$ jets"]
+    below = "outer bins: with under- and overflow"
+    assert panels[1:] == ["CR", rf"SR: $\geq 6$ jets {below}"]
     limits = {axis.get_ylim() for axis in figure.axes}
     assert len(limits) == 1
     assert figure.axes[-1].get_xlabel() == "Surprise"
@@ -233,8 +240,11 @@ def test_shape_comparison(h):
     comparison = compare(h, "SR", "CR", datasets=BACKGROUND)
     figure = plotting.shape_comparison(comparison)
     assert f"{comparison.chi2:.1f} / {comparison.ndof}" in texts(figure)
-    points = figure.axes[2].get_lines()[-1].get_ydata()
-    assert np.asarray(points) == pytest.approx(comparison.pull, nan_ok=True)
+    (bars,) = figure.axes[2].patches
+    assert np.asarray(bars.get_data().values) == pytest.approx(comparison.pull, nan_ok=True)
+    _, ratio, _ = points(figure.axes[1])
+    inside = np.isfinite(ratio)
+    assert ratio[inside] == pytest.approx(comparison.ratio[inside])
 
 
 @pytest.mark.parametrize("draw", [plotting.roc, plotting.sic])
@@ -242,13 +252,17 @@ def test_curves_stop_where_too_few_events_pass(draw, curves):
     figure = draw(curves, title="SR")
     lines = {line.get_label(): line for line in figure.axes[0].get_lines()}
     assert lines["surprise"].get_xdata().min() >= 25 / 2000
-    assert lines["ht"].get_xdata().min() >= 25 / 40
+    assert lines["$H_T$"].get_xdata().min() >= 25 / 40
+    # a score of whole numbers has a point for each, and no cut between them
+    assert lines["$H_T$"].get_drawstyle() == "steps-post"
+    assert lines["$H_T$"].get_xdata() == pytest.approx(np.arange(25, 41) / 40)
+    assert lines["surprise"].get_drawstyle() == "default"
     assert "at least 25 raw background events" in texts(figure)
 
 
 def test_curves_without_any_quoted_point():
     figure = plotting.roc({"ht": roc([1.0, 2.0], [0.0, 1.0])})
-    assert "ht" in texts(figure)
+    assert "$H_T$" in texts(figure)
 
 
 def test_training_curve_marks_the_best_epoch():
@@ -307,14 +321,15 @@ def test_the_style_stays_inside(h, tmp_path, caplog):
     before = dict(mpl.rcParams)
     with caplog.at_level(logging.WARNING):
         figure = plotting.shape_comparison(compare(h, "SR", "CR"))
-        paths = plotting.save(figure, tmp_path / "figures", "shape")
+        paths = plotting.save(figure, tmp_path / "figures", "shape", pdf=True)
     assert dict(mpl.rcParams) == before
     assert [path.name for path in paths] == ["shape.png", "shape.pdf"]
     assert paths[0].read_bytes().startswith(b"\x89PNG")
     assert paths[1].read_bytes().startswith(b"%PDF")
     assert not caplog.records  # matplotlib logs fonts and signs that it does not find
     first = paths[1].read_bytes()
-    assert plotting.save(figure, tmp_path, "again")[1].read_bytes() == first
+    assert plotting.save(figure, tmp_path, "again", pdf=True)[1].read_bytes() == first
+    assert [path.name for path in plotting.save(figure, tmp_path, "png")] == ["png.png"]
 
 
 def test_processes_keep_their_colours():
@@ -324,3 +339,63 @@ def test_processes_keep_their_colours():
     assert style["mine"][0] == "mine"
     colours = [to_hex(colour) for _, colour in plotting.PROCESSES.values()]
     assert len(set(colours)) == len(colours)
+
+
+def lab(colour, matrix):
+    """CIE Lab of a colour as eyes see it that a matrix of linear RGB stands for."""
+    rgb = np.array(to_rgb(colour))
+    linear = matrix @ np.where(rgb > 0.04045, ((rgb + 0.055) / 1.055) ** 2.4, rgb / 12.92)
+    to_xyz = [[0.4125, 0.3576, 0.1804], [0.2127, 0.7152, 0.0722], [0.0193, 0.1192, 0.9503]]
+    x, y, z = np.cbrt(np.clip(to_xyz @ linear / np.array([0.9505, 1, 1.089]), 1e-3, None))
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+#: Machado, Oliveira and Fernandes, doi:10.1109/TVCG.2009.113, severity 1.
+EYES = {
+    "all": np.eye(3),
+    "protanopia": np.array(
+        [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]]
+    ),
+    "deuteranopia": np.array(
+        [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]]
+    ),
+}
+
+
+@pytest.mark.parametrize("eyes", EYES)
+def test_signals_differ_from_each_other_and_from_every_background(eyes):
+    found = {one: lab(one, EYES[eyes]) for one in (*BACKGROUNDS, *SIGNAL_COLOURS)}
+    for one in SIGNAL_COLOURS:
+        others = [np.linalg.norm(found[one] - found[other]) for other in found if other != one]
+        assert min(others) > 10, (one, min(others))
+
+
+def test_ten_unknown_backgrounds_have_ten_colours():
+    names = [f"b{i}" for i in range(10)] + ["x1", "x2"]
+    style = plotting.process_style(names, {"x1": "$x_1$"}, signals=["x1", "x2"])
+    assert list(style) == names
+    assert len({colour for _, colour in style.values()}) == 12
+    assert style["x1"] == ("$x_1$", SIGNAL_COLOURS[0])
+
+
+def test_a_point_beyond_the_axis_is_an_arrow(counted):
+    fill(counted, dataset="run2", region="CR", score=[1.5] * 900, weight=1)
+    figure = plotting.data_and_background(counted, "CR", data=["run2"], background=["ttbarW"])
+    axis = figure.axes[1]
+    low, high = axis.get_ylim()
+    assert (low, high) == (pytest.approx(0.6 * 0.6), 100)  # 900 / 2 is further than any axis
+    _, y, _ = points(axis)
+    assert y[np.isfinite(y)].tolist() == [1]
+    (arrow,) = [line for line in axis.lines if line.get_marker() == "^"]
+    assert arrow.get_xdata().tolist() == [1.5]
+    assert [text.get_text() for text in axis.get_yticklabels() if text.get_text() == "1"]
+
+
+def test_whole_numbers_have_a_bin_each():
+    one = book(Regular(4, -0.5, 3.5, name="score", label="number of b-jets"), name="n_b")
+    fill(one, dataset="ttbarW", region="SR", score=[0, 1, 1, 2], weight=1)
+    figure = plotting.score_panels(one, ["SR"], background=["ttbarW"], content="Events")
+    (axis,) = figure.axes
+    assert axis.get_ylabel() == "Events"
+    assert set(axis.get_xticks()) <= {-1, 0, 1, 2, 3, 4}
+    assert "flow" not in texts(figure)

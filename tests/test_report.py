@@ -13,7 +13,8 @@ from hist.axis import Regular
 from hepmtp import plotting
 from hepmtp.errors import StorageError
 from hepmtp.report.info import FigureText, RunInfo, read_info, versions
-from hepmtp.report.page import MOST_LOSSES, _plain, conclusions, write_page
+from hepmtp.report.page import MOST_LOSSES, conclusions, write_page
+from hepmtp.report.plain import plain
 from hepmtp.report.rows import write_numbers
 from hepmtp.report.tables import records
 from hepmtp.statistics.accounting import Account, Loss
@@ -180,10 +181,11 @@ def test_the_numbers_of_the_page_are_those_of_the_files(folder):
         (r"$\geq 6$ jets, $H_T > 500$ GeV", "≥ 6 jets, HT > 500 GeV"),
         (r"$p_T^{miss} \leq 20$ GeV of masked_token", "pT miss ≤ 20 GeV of masked_token"),
         ("4 or 5 jets", "4 or 5 jets"),
+        (r"$t\bar{t}W^{+}$ and $\tilde{g}\tilde{g}$", "tt\u0304W+ and g\u0303g\u0303"),
     ],
 )
 def test_tex_is_text_on_the_page(label, text):
-    assert _plain(label) == text
+    assert plain(label) == text
 
 
 def test_files_of_the_folder(folder):

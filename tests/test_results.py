@@ -26,13 +26,14 @@ from hepmtp.plotting import OWN_FILES, SIMULATION, Caption
 from hepmtp.report.again import report_again
 from hepmtp.report.columns import COLUMNS, load_columns
 from hepmtp.report.cut_figures import cut_figures
-from hepmtp.report.drawn_figures import caption_of
-from hepmtp.report.figures import coarse, draw_scores
-from hepmtp.report.folder import SUMMARY, RunResult, can_write, names_of, write_run
+from hepmtp.report.drawn_figures import caption_of, coarse
+from hepmtp.report.figures import draw_scores
+from hepmtp.report.folder import SUMMARY, RunResult, names_of, write_run
 from hepmtp.report.info import SIMULATION_NOTE, FigureText, read_info, write_json
 from hepmtp.report.page import write_page
 from hepmtp.report.problems import remarks
 from hepmtp.report.rows import passing, said_of_data, separation
+from hepmtp.report.seal import new_run, seal
 from hepmtp.report.tables import read_csv, rounded
 from hepmtp.statistics.accounting import Account, Loss
 from hepmtp.statistics.histogram_files import load
@@ -274,6 +275,10 @@ def test_a_run_of_before_regions_were_described_is_read(
         "labels",
         "blind",
         "incomplete",
+        "inputs",
+        "detectors",
+        "outputs",
+        "sha256",
     ):
         del content[key]
     (tmp_path / "run.json").write_text(json.dumps(content))
@@ -396,7 +401,7 @@ def test_data_are_drawn_and_tabulated_but_blind_where_a_signal_could_be(
     assert "<td>blind</td>" in page
     assert f"<td>{raw['CR']['raw']}</td><td>{raw['CR']['raw']}</td>" in page
     assert f"<td>{raw['SR']['raw']}</td><td>{raw['SR']['raw']}</td>" not in page
-    assert "Data: run2." in page
+    assert "Data: Data 2022 (run2), blind in " in page
     assert "Data above the thresholds" in page
 
 
@@ -458,11 +463,14 @@ def test_an_incomplete_run_says_so_everywhere(
     assert {name: Account.from_dict(one) for name, one in kept.items()} == accounting
     # the folder is that of the next run alone
     whole = {"ttbarW": Account(2, 2, 2, 2, 8000, 8000, 25.0)}
-    result = write_run(tmp_path, with_data, datasets, **(options | {"accounting": whole}))
+    with pytest.raises(StorageError, match=r"holds what hepmtp wrote before: .*--overwrite"):
+        write_run(tmp_path, with_data, datasets, **options)
+    more = {"accounting": whole, "overwrite": True}
+    result = write_run(tmp_path, with_data, datasets, **(options | more))
     assert result.complete
     assert "ncomplete" not in (tmp_path / "report.html").read_text()
     assert not (tmp_path / "observed.csv").exists()
-    write_run(tmp_path, with_data, datasets, command="x", started=0.0)
+    write_run(tmp_path, with_data, datasets, command="x", started=0.0, overwrite=True)
     assert not (tmp_path / "accounting.json").exists()
 
 
@@ -486,7 +494,7 @@ def test_sums_of_weights_are_called_so_in_every_table(
     assert "SR: events" not in page
     assert "weighted by the weights of the files" in page
     said["normalisation"] = kinds
-    write_run(tmp_path, said, datasets, command="x", started=0.0)
+    write_run(tmp_path, said, datasets, command="x", started=0.0, overwrite=True)
     assert caption_of(read_info(tmp_path)).luminosity == 3.2
     assert "SR: events" in (tmp_path / "report.html").read_text()
 
@@ -568,14 +576,15 @@ def test_weights_that_sum_to_nothing_are_remarks(
     info = read_info(tmp_path)
     assert [one.name for one in info.figures] == ["score", "shape", *CUTS]
     assert [one.partition(":")[0] for one in info.remarks] == [
+        "4000 of 4000 events of 4top have a weight below 0",
         "The separation of 4top in preselection could not be made",
         "The separation of 4top in SR could not be made",
         "The selection by ht in SR could not be made",
         "The selection by multiplicity in SR could not be made",
         "The ROC of 4top in SR could not be made",
     ]
-    assert "a positive one is needed" in info.remarks[0]
-    assert "the weights of 4top in region CR sum to -" in info.remarks[2]
+    assert "a positive one is needed" in info.remarks[1]
+    assert "the weights of 4top in region CR sum to -" in info.remarks[3]
     page = (tmp_path / "report.html").read_text()
     assert "The ROC of 4top in SR could not be made" in page
 
@@ -583,8 +592,9 @@ def test_weights_that_sum_to_nothing_are_remarks(
 def test_a_figure_that_cannot_be_drawn_is_a_warning_and_numbers_are_there_first(
     output: Any, datasets: list[Dataset], tmp_path: Path
 ) -> None:
-    (tmp_path / "figures").write_text("a file where the folder must be")
-    result = write_run(tmp_path, output, datasets, command="x", started=0.0, figures=broken)
+    with new_run(tmp_path) as place:
+        (place.new / "figures").write_text("a file where the folder must be")
+        result = write_run(place, output, datasets, command="x", started=0.0, figures=broken)
     assert {"histograms.json", "cutflow.json", COLUMNS, "performance.csv", "run.json"} <= {
         path.name for path in tmp_path.iterdir()
     }
@@ -598,7 +608,7 @@ def test_a_figure_that_cannot_be_drawn_is_a_warning_and_numbers_are_there_first(
     assert result.report.exists()
 
 
-def broken() -> list[FigureText]:
+def broken(_: Path) -> list[FigureText]:
     return [FigureText(str(1 / 0), "", "")]
 
 
@@ -628,20 +638,19 @@ def test_nothing_read_is_refused(datasets: list[Dataset], tmp_path: Path) -> Non
 
 
 def test_the_folder_is_tried_before_the_run(tmp_path: Path) -> None:
-    can_write(tmp_path / "new" / "deep")
+    def tried(folder: str | Path) -> None:
+        with new_run(folder):
+            raise InterruptedError("before anything was written")
+
+    with pytest.raises(InterruptedError):
+        tried(tmp_path / "new" / "deep")
     assert list(tmp_path.iterdir()) == []
-    (tmp_path / "kept").mkdir()
-    (tmp_path / "kept" / "run.json").write_text("{}")
-    can_write(tmp_path / "kept")
-    assert [one.name for one in (tmp_path / "kept").iterdir()] == ["run.json"]
     (tmp_path / "file").write_text("")
     for folder in (tmp_path / "file", tmp_path / "file" / "deep"):
-        with pytest.raises(
-            StorageError, match=r"nothing can be written into the folder .*file.*choose another"
-        ):
-            can_write(folder)
+        with pytest.raises(StorageError, match=r"file.*: choose another"):
+            tried(folder)
     with pytest.raises(StorageError, match=r"nothing can be written into the folder /proc/hepmtp"):
-        can_write("/proc/hepmtp")
+        tried("/proc/hepmtp")
 
 
 def test_data_make_neither_background_nor_signal(
@@ -711,9 +720,11 @@ def test_figures_are_drawn_again_from_the_folder(
     more = FigureText("tokens", "drawn elsewhere", "drawn elsewhere")
     shutil.copy(again / "figures" / "shape.png", again / "figures" / "tokens.png")
     write_json(again / "run.json", asdict(replace(before, figures=[*before.figures, more])))
+    seal(again)
+    before = read_info(again)
     assert report_again(again) == again / "report.html"
     assert [path.read_bytes() for path in paths] == drawn
-    assert read_info(again) == replace(before, figures=[*before.figures, more])
+    assert read_info(again).figures == before.figures
 
 
 @pytest.mark.usefixtures("undrawn")

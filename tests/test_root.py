@@ -68,7 +68,7 @@ def test_the_branches_are_those_that_are_documented(tmp_path: Path) -> None:
     write_root(tmp_path / "sim.root", [three_events()])
     with uproot.open(tmp_path / "sim.root") as file:
         assert sorted(file[TREE].keys()) == sorted(
-            ["event", "source", "weight", "MET_pt", "MET_phi", "nParticle"]
+            ["event", "source", "weight", "MET_pt", "MET_phi", "nParticle", "digest"]
             + [f"Particle_{name}" for name in ("pt", "eta", "phi", "energy", "type")]
         )
         assert file[TREE]["Particle_pt"].typename == "double[]"
@@ -122,7 +122,7 @@ def test_wrong_files_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "sim.root"
     write_root(path, [three_events()])
     with pytest.raises(
-        ReadError, match=r"sim\.root has no tree 'mytree' \(found: Events\); name another"
+        ReadError, match=r"sim\.root has no tree 'mytree' \(found: Events, Written\); name another"
     ):
         RootReader(tree="mytree").read(str(path))
     columns_ = flat(three_events())

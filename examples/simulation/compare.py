@@ -12,11 +12,11 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
-from hepmtp.events.observables import EVENT_FEATURES
+from hepmtp.events.observables import KNOWN_FEATURES
 from hepmtp.events.particles import ELECTRONS
 from hepmtp.readers.formats import reader_for
 
-#: Observables that are compared: names of `EVENT_FEATURES`.
+#: Observables that are compared: names of `KNOWN_FEATURES`.
 NAMES = (
     *(
         "n_jets",
@@ -55,7 +55,7 @@ class Row(NamedTuple):
 def compare(new: ak.Array, reference: ak.Array) -> list[Row]:
     """Weighted means of the multiplicity and of `NAMES`, and the sum of weights, one row each."""
     functions = {"multiplicity": multiplicity} | {
-        name: EVENT_FEATURES[name].function for name in NAMES
+        name: KNOWN_FEATURES[name].function for name in NAMES
     }
     functions |= {"electrons": electrons}
     rows = []

@@ -10,8 +10,10 @@ from __future__ import annotations
 import codecs
 import importlib.metadata
 import io
+import itertools
 import logging
 import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -22,10 +24,14 @@ from hepmtp.cli import (
     failures,
     files,
     hepdata,
+    jets,
     results,
+    scoring,
     statistics,
     studies,
 )
+from hepmtp.cli.terminal import PlainFormatter, say
+from hepmtp.plugins import allow_plugins
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -36,6 +42,8 @@ app = typer.Typer(
 )
 
 
+#: The option that lets files name classes of a user's own modules.
+PLUGINS = "--allow-plugins"
 #: Letters of our tables that a terminal may not know, and what is written for them.
 _PLAIN = {
     "\N{PLUS-MINUS SIGN}": "+-",
@@ -57,26 +65,45 @@ def main(arguments: list[str] | None = None) -> None:
     input, or what a user can mend; 130 stopped by Ctrl-C.
     """
     words = sys.argv[1:] if arguments is None else arguments
-    debug = "--debug" in words  # it may stand anywhere
-    words = [*["--debug"] * debug, *(word for word in words if word != "--debug")]
+    words = _anywhere_first(words)
+    debug = "--debug" in words
     codecs.register_error("hepmtp", _plain_letters)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # in LC_ALL=C a sigma ends no command
             stream.reconfigure(errors="hepmtp")
     try:
         app(words, prog_name="hepmtp")
-    except KeyboardInterrupt:
-        _stop()
+    except KeyboardInterrupt as error:
+        _stop(error)
     except SystemExit as exit_:
         if exit_.code == failures.STOPPED:
-            _stop()
+            _stop(exit_)
         raise
     except Exception as error:
         if debug:
             raise
         line, code = failures.told(error)
-        typer.secho(line, fg="red", err=True)
+        say(line, color="red", err=True)
         sys.exit(code)
+
+
+def _anywhere_first(words: Sequence[str]) -> list[str]:
+    """The options of all commands, which may stand anywhere, before the command.
+
+    Examples
+    --------
+    >>> _anywhere_first(["run", "a.csv", "--allow-plugins", "mine", "--debug"])
+    ['--allow-plugins', 'mine', '--debug', 'run', 'a.csv']
+    """
+    first, rest, left = [], [], iter(words)
+    for word in left:
+        if word == PLUGINS:
+            first += [word, *itertools.islice(left, 1)]
+        elif word == "--debug" or word.startswith(f"{PLUGINS}="):
+            first.append(word)
+        else:
+            rest.append(word)
+    return [*first, *rest]
 
 
 def _plain_letters(error: UnicodeError) -> tuple[str, int]:
@@ -87,14 +114,17 @@ def _plain_letters(error: UnicodeError) -> tuple[str, int]:
     return "".join(_PLAIN.get(one) or ascii(one)[1:-1] for one in found), error.end
 
 
-def _stop() -> None:
-    typer.secho("stopped; what was written before is kept", fg="red", err=True)
+def _stop(error: BaseException) -> None:
+    """Say in a line what a command that was stopped has left."""
+    chain = failures.chain(error)
+    said = next((str(one) for one in chain if isinstance(one, KeyboardInterrupt) and one.args), "")
+    say(said or "stopped; what was written before is kept", color="red", err=True)
     sys.exit(failures.STOPPED)
 
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"hepmtp {importlib.metadata.version('hepmtp')}")
+        say(f"hepmtp {importlib.metadata.version('hepmtp')}")
         raise typer.Exit
 
 
@@ -103,6 +133,15 @@ def _options(
     debug: Annotated[
         bool, typer.Option("--debug", help="Show the traceback of an error and every log line.")
     ] = False,
+    plugins: Annotated[
+        list[str] | None,
+        typer.Option(
+            PLUGINS,
+            metavar="MODULE",
+            help="Let manifests and saved folders name classes of this module of yours; may be "
+            "repeated, and stand anywhere, as --debug.",
+        ),
+    ] = None,
     _: Annotated[
         bool,
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
@@ -113,9 +152,10 @@ def _options(
     Start with `hepmtp demo`: it trains on the embedded sample, scores it and writes a report, in a
     few minutes.
     """
-    logging.basicConfig(
-        level=logging.DEBUG if debug else logging.WARNING, format="%(levelname)s: %(message)s"
-    )
+    lines = logging.StreamHandler()
+    lines.setFormatter(PlainFormatter("%(levelname)s: %(message)s"))
+    logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, handlers=[lines])
+    allow_plugins(*(plugins or ()))
 
 
 #: In the order of --help, which is that of the work.
@@ -126,7 +166,7 @@ COMMANDS = (
     files.inspect,
     files.convert,
     analysis.train,
-    analysis.run,
+    scoring.run,
     results.compare,
     results.report,
     statistics.fit,
@@ -137,3 +177,4 @@ COMMANDS = (
 )
 for _command in COMMANDS:
     app.command()(_command)
+app.add_typer(jets.app, name="jets")

@@ -5,9 +5,7 @@ The rule: it calls what a user would call, with the defaults that a user would g
 
 from __future__ import annotations
 
-import shutil
 import time
-from functools import partial
 from pathlib import Path
 
 from hepmtp.datasets.files import fileset, read
@@ -15,13 +13,17 @@ from hepmtp.datasets.manifest import embedded
 from hepmtp.detectors.calibrated.detector import Calibrated
 from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
 from hepmtp.detectors.stranger import StrangerDetector, StrangerTraining
+from hepmtp.errors import StorageError
 from hepmtp.events.variations import variations_named
+from hepmtp.folders import Place
 from hepmtp.models.masked import ModelOptions
 from hepmtp.plotting import SIMULATION
 from hepmtp.report.fit_folder import write_fit
 from hepmtp.report.folder import RunResult, write_run
+from hepmtp.report.info import read_info
 from hepmtp.report.run_fit import fit_run
 from hepmtp.report.run_workspace import open_run
+from hepmtp.report.seal import new_run
 from hepmtp.report.token_figures import draw_tokens
 from hepmtp.run.executors import make_executor
 from hepmtp.run.runner import HepRunner
@@ -40,8 +42,10 @@ def run_demo(
     *,
     quick: bool = False,
     seed: int = 0,
+    pdf: bool = False,
     status: bool = True,
     progress: Progress | None = None,
+    overwrite: bool = False,
 ) -> RunResult:
     """Train on the embedded backgrounds, score all six data sets, compare regions, report.
 
@@ -54,19 +58,39 @@ def run_demo(
         a small model and two epochs: seconds instead of minutes, for a look and not for numbers.
     seed
         of the training.
+    pdf
+        write figures as PDF, too.
     status
         draw coffea's progress bars.
     progress
         called after each training batch.
+    overwrite
+        replace a folder that holds a run, of the demo or not; one of the demo always is.
     """
+    again = overwrite or is_demo(folder)
+    with new_run(folder, overwrite=again) as place:
+        return _run(place, quick=quick, seed=seed, pdf=pdf, status=status, progress=progress)
+
+
+def is_demo(folder: str | Path) -> bool:
+    """Whether a folder holds a demo, which a new one replaces."""
+    try:
+        return read_info(folder).command.startswith("hepmtp demo")
+    except StorageError:
+        return False
+
+
+def _run(
+    place: Place, *, quick: bool, seed: int, pdf: bool, status: bool, progress: Progress | None
+) -> RunResult:
+    """All of it, into a place that becomes the folder."""
     start = time.perf_counter()
-    folder, datasets = Path(folder), embedded()
+    datasets = embedded()
     background = [dataset for dataset in datasets if dataset.role == "background"]
     detector = MaskedTokenDetector(
         model=ModelOptions(width=32, feedforward=64, layers=1) if quick else ModelOptions(),
         training=TrainingOptions(epochs=2 if quick else 8, seed=seed),
     )
-    checkpoint = folder / "checkpoint"
     with make_executor("iterative", status=status) as executor:
         detectors = train_detectors(
             background,
@@ -76,14 +100,14 @@ def run_demo(
             stranger=StrangerDetector(
                 training=StrangerTraining(epochs=2 if quick else 24, seed=seed)
             ),
-            checkpoint=checkpoint,
+            checkpoint=place.kept / "checkpoint",
             progress=progress,
         )
         for one in detectors:
             if isinstance(one, Calibrated):
-                one.save(folder / "calibrated")
-        detectors[0].save(folder / "detector")
-        detector.save(folder / "masked_token")
+                one.save(place.new / "calibrated")
+        detectors[0].save(place.new / "detector")
+        detector.save(place.new / "masked_token")
         detectors += [detector.with_score(form) for form in FORMS]
         processor = AnomalyProcessor(
             detectors, variations=variations_named("weights"), columns=True
@@ -111,18 +135,18 @@ def run_demo(
     if quick:
         summary.append("This was a quick look with a tiny model: its numbers mean nothing.")
     result = write_run(
-        folder,
+        place,
         output,
         datasets,
         command=f"hepmtp demo --seed {seed}{' --quick' if quick else ''}",
         title="Anomaly search: four tops and gluino pairs over ttW, ttZ, ttH, ttWW",
         summary=summary,
         scores={one.name: one.description for one in detectors},
-        figures=partial(draw_tokens, folder, detector, *shown, caption=SIMULATION),
+        figures=lambda new: draw_tokens(new, detector, *shown, pdf=pdf, caption=SIMULATION),
         started=start,
         accounting=runner.accounting,
+        pdf=pdf,
     )
-    run = open_run(folder)
+    run = open_run(place.new)
     write_fit(run, fit_run(run))
-    shutil.rmtree(checkpoint)
     return result

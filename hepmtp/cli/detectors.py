@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from hepmtp.cli.terminal import say
+
 
 def export(
     detector: Annotated[
@@ -30,7 +32,7 @@ def export(
     from hepmtp.detectors.export.folder import export_detector
 
     contract = export_detector(detector, output)
-    typer.echo(
+    say(
         f"{output}: {contract['name']}; scores may differ by {contract['tolerance']:.1g} "
         f"({output / 'scorer.py'} checks it)"
     )

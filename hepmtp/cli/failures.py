@@ -29,7 +29,7 @@ def told(error: BaseException) -> tuple[str, int]:
     >>> told(ModuleNotFoundError("No module named 'zuko'", name="zuko"))
     ('error: zuko is not installed: run pip install "hepmtp[league]"', 2)
     """
-    for one in _chain(error):
+    for one in chain(error):
         if (text := _known(one)) is not None:
             return f"error: {' '.join(text.split())}", WRONG
     if isinstance(error, OSError):
@@ -40,7 +40,8 @@ def told(error: BaseException) -> tuple[str, int]:
     ), UNFORESEEN
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
+def chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, and what it came from."""
     while error is not None:
         yield error
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
@@ -66,8 +67,8 @@ def _known(error: BaseException) -> str | None:
         return "there is not enough memory; use a smaller --chunksize, or fewer events"
     if type(error).__name__ in _KILLED:
         return (
-            "a worker process was killed, most likely for want of memory; use fewer --workers or "
-            "a smaller --chunksize"
+            "worker processes are killed again and again, most likely for want of memory; use "
+            "fewer --workers or a smaller --chunksize"
         )
     return None
 

@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import json
 import shlex
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.box import SIMPLE
-from rich.console import Console
 from rich.markdown import Markdown
 from rich.table import Table
-from rich.text import Text
 
 from hepmtp.cli.options import Folder, Manifest, ReaderOption, ReaderOptions, options_of
 from hepmtp.cli.progress import download_bars, progress_bar
+from hepmtp.cli.terminal import add_row, plain, say, show
 from hepmtp.errors import ManifestError
 
 
@@ -51,10 +49,14 @@ def datasets(folder: Folder = None, manifest: Manifest = None) -> None:
         except ManifestError:
             where = (dataset.doi or "not found").removeprefix("10.5281/")
         numbers = (dataset.events, dataset.cross_section_pb, dataset.luminosity_ifb)
-        table.add_row(
-            dataset.name, dataset.role, *("" if n is None else f"{n:g}" for n in numbers), where
+        add_row(
+            table,
+            dataset.name,
+            dataset.role,
+            *("" if n is None else f"{n:g}" for n in numbers),
+            where,
         )
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    show(table, width=120)
 
 
 def fetch(
@@ -82,8 +84,15 @@ def fetch(
         int, typer.Option(help="Attempts after one that brought nothing new.", min=0)
     ] = 4,
     max_gb: Annotated[
-        float, typer.Option(help="Gigabytes that one archive may unpack to.")
+        float,
+        typer.Option(
+            help="Gigabytes that one archive may unpack to, and a file may have of unknown size."
+        ),
     ] = 100.0,
+    host: Annotated[
+        list[str] | None,
+        typer.Option(help="Another host that a server may send us on to; may be repeated."),
+    ] = None,
     manifest: Manifest = None,
 ) -> None:
     """Download data sets: resumed where it broke, in parallel, checked, unpacked.
@@ -94,7 +103,8 @@ def fetch(
     Example: `hepmtp fetch fourtops --folder ~/darkmachines`
     """
     from hepmtp.datasets.fetch import fetch as fetch_files
-    from hepmtp.datasets.manifest import data_folder, load_manifest, load_records
+    from hepmtp.datasets.manifest import data_folder, load_manifest
+    from hepmtp.datasets.published import load_records
     from hepmtp.datasets.transfer import Transfer
 
     place = data_folder(manifest, folder)
@@ -106,15 +116,13 @@ def fetch(
             folder=place,
             jobs=jobs,
             limit=int(max_gb * 1e9),
-            transfer=Transfer(timeout=(min(timeout, 10.0), timeout), retries=retries),
+            transfer=Transfer((min(timeout, 10.0), timeout), retries, hosts=tuple(host or ())),
             progress=show,
         )
     if not files:
-        typer.echo("Nothing to download: these data sets come with hepmtp")
+        say("Nothing to download: these data sets come with hepmtp")
         return
-    typer.echo(
-        f"{len(files)} files are in {place}; use them with --folder {shlex.quote(str(place))}"
-    )
+    say(f"{len(files)} files are in {place}; use them with --folder {shlex.quote(str(place))}")
 
 
 def inspect(
@@ -144,14 +152,14 @@ def inspect(
         return
     found = inspect_file(file, reader=reader, options=options_of(option))
     if as_json:
-        typer.echo(to_json(found))
+        say(to_json(found))
         return
     table = Table(box=SIMPLE, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for name, text in summary(found):
-        table.add_row(name, Text(text))
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+        add_row(table, name, text)
+    show(table, width=120)
 
 
 def _show_card(folder: Path, as_json: bool) -> None:
@@ -161,9 +169,9 @@ def _show_card(folder: Path, as_json: bool) -> None:
 
     meta, _ = storage.read(folder)
     if as_json:
-        typer.echo(json.dumps({"kind": meta["kind"], "card": meta.get("card")}, indent=1))
+        say(json.dumps({"kind": meta["kind"], "card": meta.get("card")}, indent=1))
         return
-    Console(width=None if sys.stdout.isatty() else 120).print(Markdown(card_text(meta)))
+    show(Markdown(plain(card_text(meta))), width=120)
 
 
 def convert(
@@ -210,4 +218,4 @@ def convert(
             chunk=chunk,
             progress=lambda n: bar.advance(task, n),
         )
-    typer.echo(f"{target}: {n_events} events")
+    say(f"{target}: {n_events} events")

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from hepmtp.cli.terminal import say
+
 
 def hepdata(
     run: Annotated[
@@ -40,6 +42,6 @@ def hepdata(
 
     found = write_hepdata(run, output, scores=scores or ())
     for sentence in found.remarks:
-        typer.echo(f"- {sentence}")
-    typer.echo(f"{len(found.tables)} tables; files: {', '.join(found.files)}")
-    typer.echo(found.path)
+        say(f"- {sentence}")
+    say(f"{len(found.tables)} tables; files: {', '.join(found.files)}")
+    say(found.path)

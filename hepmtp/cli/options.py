@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import logging
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -41,6 +42,7 @@ SomeNames = Annotated[
     ),
 ]
 Output = Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")]
+Pdf = Annotated[bool, typer.Option("--pdf", help="Write figures as PDF, beside the PNG.")]
 RoleOption = Annotated[
     Literal["background", "signal", "data"], typer.Option(help="Role of files that name none.")
 ]
@@ -83,6 +85,12 @@ SkipBad = Annotated[
     bool,
     typer.Option(
         "--skip-bad", help="Leave out files and lines that cannot be read; the result says so."
+    ),
+]
+Overwrite = Annotated[
+    bool,
+    typer.Option(
+        "--overwrite", help="Replace what hepmtp wrote there before, as a whole; nothing else."
     ),
 ]
 Lists = Annotated[
@@ -142,7 +150,6 @@ def chosen_datasets(
     reader: str | None = None,
     option: Iterable[str] | None = None,
     tree: str | None = None,
-    skip_bad: bool = False,
 ) -> tuple[Dataset, ...]:
     """The data sets that the words of a command name, with what its options say of their files.
 
@@ -150,12 +157,15 @@ def chosen_datasets(
     """
     from hepmtp.datasets.manifest import load_manifest
     from hepmtp.datasets.names import select
+    from hepmtp.plugins import allow_plugins
 
     if not names and not lists:
         raise OptionError("no data set is named: give names, files, a fileset, or --files LIST")
     known = load_manifest(manifest, folder=folder)
     chosen = select(names or (), known, role=role, lists=lists or ())
     options = options_of(option)
+    if reader:
+        allow_plugins(reader)
     if reader or options or tree:
         own = [one.name for one in chosen if one not in known]
         given = [
@@ -180,21 +190,21 @@ def chosen_datasets(
         )
     if tree:
         chosen = tuple(one if one in known else _with_tree(one, tree) for one in chosen)
-    return tuple(map(_skipping, chosen)) if skip_bad else chosen
+    return chosen
 
 
 def _able(dataset: Dataset, option: str) -> dict[str, bool]:
     """Whether each reader of a data set's files has this option; bad files are left to the run."""
     from hepmtp.datasets.files import files_of
+    from hepmtp.plugins import resolve_from_file
     from hepmtp.readers.formats import reader_name
     from hepmtp.readers.options import has_option
-    from hepmtp.storage import resolve
 
     names = [dataset.reader] if dataset.reader else []
     for one in files_of(dataset, digests=False, missing_ok=True) if not names else ():
         with contextlib.suppress(ReadError):
             names.append(reader_name(one.path))
-    return {name: has_option(resolve(name), option) for name in dict.fromkeys(names)}
+    return {name: has_option(resolve_from_file(name), option) for name in dict.fromkeys(names)}
 
 
 def _with_tree(dataset: Dataset, tree: str) -> Dataset:
@@ -206,21 +216,6 @@ def _with_tree(dataset: Dataset, tree: str) -> Dataset:
                 "option tree; leave it out"
             )
     return replace(dataset, tree=tree)
-
-
-def _skipping(dataset: Dataset) -> Dataset:
-    """The data set, whose reader leaves out bad lines if it can."""
-    if "on_bad" in dataset.reader_options:
-        return dataset
-    able = _able(dataset, "on_bad")
-    if not any(able.values()):
-        return dataset
-    if not all(able.values()):
-        raise OptionError(
-            f"--skip-bad: data set {dataset.name!r} has files for {' and '.join(able)}, of which "
-            "only some can leave out lines; make it data sets of one format each"
-        )
-    return replace(dataset, reader_options={**dataset.reader_options, "on_bad": "skip"})
 
 
 def ranges_of(words: Iterable[str] | None, scores: Sequence[str]) -> dict[str, tuple[float, float]]:
@@ -285,6 +280,8 @@ def opened_executor(
     if workers is not None and (executor == "iterative" or scheduler is not None):
         why = "the scheduler has its workers" if scheduler else "iterative is this process only"
         raise OptionError(f"--workers {workers} has no effect: {why}; leave it out")
+    if logging.getLogger().level > logging.DEBUG:  # Dask tells all that it closes
+        logging.getLogger("distributed").setLevel(logging.ERROR)
     return make_executor(executor, workers=workers or 2, client=scheduler)
 
 

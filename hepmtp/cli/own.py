@@ -15,6 +15,7 @@ from hepmtp.errors import OptionError
 
 if TYPE_CHECKING:
     from hepmtp.datasets.manifest import Dataset
+    from hepmtp.folders import Place
 
 Regions = Annotated[
     list[str] | None,
@@ -62,6 +63,13 @@ def processor_of(word: str | None) -> Any:
             "processors.anomaly.AnomalyProcessor; run others by coffea's own Runner and events_from"
         )
     return found
+
+
+def columns_place(target: Path | None, place: Place) -> Path | None:
+    """Where the file of --columns is written; within the folder of the run, it comes with that."""
+    if target is None or not target.resolve().is_relative_to(place.path):
+        return target
+    return place.new / target.resolve().relative_to(place.path)
 
 
 def write_columns(

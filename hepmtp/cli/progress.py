@@ -10,8 +10,8 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator
 
-import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -22,6 +22,8 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+
+from hepmtp.cli.terminal import plain, say
 
 
 @contextlib.contextmanager
@@ -38,7 +40,7 @@ def progress_bar(text: str, unit: str) -> Iterator[tuple[Progress, TaskID]]:
     with Progress(
         *columns, console=console, transient=True, disable=not console.is_terminal
     ) as bar:
-        yield bar, bar.add_task(text, total=None)
+        yield bar, bar.add_task(escape(plain(text)), total=None)
 
 
 @contextlib.contextmanager
@@ -64,7 +66,7 @@ def download_bars() -> Iterator[Callable[[str, int, int | None], None]]:
         def show(name: str, done: int, total: int | None) -> None:
             with lock:
                 if name not in tasks:
-                    tasks[name] = bar.add_task(name, total=total, completed=done)
+                    tasks[name] = bar.add_task(escape(plain(name)), total=total, completed=done)
             bar.update(tasks[name], completed=done, total=total, visible=done != total)
 
         yield show
@@ -86,6 +88,6 @@ def epoch_bars() -> Iterator[Callable[[int, int, int, float], None]]:
             if done == batches:
                 stack.close()
                 opened.clear()
-                typer.echo(f"epoch {epoch}: training loss {loss:.4f}", err=True)
+                say(f"epoch {epoch}: training loss {loss:.4f}", err=True)
 
         yield show

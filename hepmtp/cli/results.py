@@ -5,15 +5,16 @@ The rule: nothing is scored again.
 
 from __future__ import annotations
 
-import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.box import SIMPLE
-from rich.console import Console
 from rich.table import Table
 
+from hepmtp.cli.options import Pdf
+from hepmtp.cli.terminal import add_row, say, show
 from hepmtp.errors import OptionError
 
 
@@ -37,6 +38,7 @@ def compare(
         float,
         typer.Option("--threshold-quantile", help="Share of the background below the threshold."),
     ] = 0.99,
+    pdf: Pdf = False,
 ) -> None:
     """Compare a score between two regions: the background's shape, and what passes a threshold.
 
@@ -44,15 +46,19 @@ def compare(
 
     Example: `hepmtp compare results --regions SR CR --threshold-quantile 0.95`
     """
-    from hepmtp.report.figures import coarse, draw_regions, pairs
-    from hepmtp.report.info import read_info
+    from hepmtp.report.drawn_figures import coarse
+    from hepmtp.report.figures import draw_regions, pairs
     from hepmtp.report.page import titles
     from hepmtp.report.rows import passing, said_of_data, write_table
+    from hepmtp.report.seal import changed, check_run, without_digests
     from hepmtp.report.tables import cells, records
     from hepmtp.statistics.comparison import compare as compare_regions
     from hepmtp.statistics.histogram_files import load
+    from hepmtp.storage import file_name
 
-    info, scores = read_info(run), load(run / "histograms.json")
+    info = check_run(run)
+    with without_digests(run, info):
+        scores = load(run / "histograms.json")
     detector = detector or info.detector
     if detector not in scores:
         raise OptionError(f"{run} has no score {detector!r}; it has {', '.join(sorted(scores))}")
@@ -63,27 +69,32 @@ def compare(
             f"{run} has no signal and control region: name two of "
             f"{', '.join(one.name for one in info.regions)} with --regions"
         )
-    shape = compare_regions(coarse(h), *regions, datasets=info.background)
-    rows = passing(h, info, regions, quantile=quantile)
-    name = f"{detector}-{regions[0]}-{regions[1]}"
+    shown = replace(info, pdf=pdf or info.pdf)
+    with without_digests(run, info):
+        shape = compare_regions(coarse(h), *regions, datasets=info.background)
+        rows = passing(h, info, regions, quantile=quantile)
+    name = file_name(f"{detector}-{regions[0]}-{regions[1]}")
     for sentence in info.incomplete:
-        typer.echo(f"incomplete: {sentence}")
-    typer.echo(f"background, shape in {regions[0]} against {regions[1]}: {shape.verdict}")
+        say(f"incomplete: {sentence}")
+    say(f"background, shape in {regions[0]} against {regions[1]}: {shape.verdict}")
+    with changed(run, info) as new:
+        if rows:
+            write_table(new / name, rows, info)
+        draw_regions(new, h, shown, regions, quantile=quantile, name=name)
     if rows:
-        write_table(run / name, rows, info)
         text = cells(records(rows), titles=titles(info.content))
         table = Table(box=SIMPLE, show_header=False)
         for line in zip(text.header, *text.rows, strict=True):
-            table.add_row(*line)
-        Console(width=None if sys.stdout.isatty() else 200).print(table)
+            add_row(table, *line)
+        show(table)
     if observed := said_of_data(h, info, regions, quantile=quantile):
-        typer.echo(observed)
-    draw_regions(run, h, info, regions, quantile=quantile, name=name)
-    typer.echo(run / "figures" / f"{name}.png")
+        say(observed)
+    say(run / "figures" / f"{name}.png")
 
 
 def report(
     run: Annotated[Path, typer.Argument(help="Folder that `hepmtp run` or `hepmtp demo` wrote.")],
+    pdf: Pdf = False,
 ) -> None:
     """Write the report of a run as one page, report.html, that needs no other file.
 
@@ -93,4 +104,4 @@ def report(
     """
     from hepmtp.report.again import report_again
 
-    typer.echo(report_again(run))
+    say(report_again(run, pdf=pdf))

@@ -5,17 +5,17 @@ The rule: data in blind regions enter no fit unless it is asked for.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.box import SIMPLE
-from rich.console import Console
 from rich.table import Table
 
+from hepmtp.cli.options import Pdf
 from hepmtp.cli.progress import progress_bar
+from hepmtp.cli.terminal import add_row, say, show
 
 
 def fit(
@@ -57,6 +57,7 @@ def fit(
     unblind: Annotated[
         bool, typer.Option("--unblind", help="Fit the data, those of the signal regions too.")
     ] = False,
+    pdf: Pdf = False,
 ) -> None:
     """Fit all regions of a run at once: significance, signal strength, upper limits.
 
@@ -91,7 +92,7 @@ def fit(
                 task, description=text, completed=done, total=total
             ),
         )
-    folder = write_fit(opened, found)
+    folder = write_fit(opened, found, pdf=pdf)
 
     def shown(rows: Sequence[Any]) -> Cells:
         return cells(records(rows), titles=TITLES)
@@ -99,13 +100,13 @@ def fit(
     for title, name in (("Expected significance", "fit"), ("Limits at 95 % CL", "limits")):
         _show(title, shown(tables(opened.info, found)[name]))
     for sentence in (*sentences(opened.info, found), *found.remarks):
-        typer.echo(f"- {sentence}")
-    typer.echo(folder / "fit.md")
-    typer.echo(f"The report: {run / 'report.html'}")
+        say(f"- {sentence}")
+    say(folder / "fit.md")
+    say(f"The report: {run / 'report.html'}")
 
 
 def _show(title: str, found: Any) -> None:
     table = Table(*found.header, title=title, box=SIMPLE, title_justify="left")
     for line in found.rows:
-        table.add_row(*line)
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+        add_row(table, *line)
+    show(table)

@@ -14,11 +14,11 @@ from typing import Annotated, Literal
 
 import typer
 from rich.box import SIMPLE
-from rich.console import Console
 from rich.table import Table
 
-from hepmtp.cli.options import Folder, Manifest, Output, RoleOption, Seed, SomeNames
+from hepmtp.cli.options import Folder, Manifest, Output, Pdf, RoleOption, Seed, SomeNames
 from hepmtp.cli.progress import progress_bar
+from hepmtp.cli.terminal import add_row, say, show
 from hepmtp.errors import ManifestError
 
 
@@ -51,6 +51,7 @@ def tokenizer_report(
         ),
     ] = None,
     seed: Seed = 0,
+    pdf: Pdf = False,
     role: RoleOption = "background",
     folder: Folder = None,
     manifest: Manifest = None,
@@ -91,10 +92,11 @@ def tokenizer_report(
         classifiers=classifiers or ("trees",),
         max_events=max_events,
         seed=seed,
+        pdf=pdf,
         caption=SIMULATION if all(dataset.embedded for dataset in chosen) else OWN_FILES,
     )
-    typer.echo(report_markdown(found))
-    typer.echo(output / "report.md")
+    say(report_markdown(found))
+    say(output / "report.md")
 
 
 def league(
@@ -143,6 +145,7 @@ def league(
     quick: Annotated[
         bool, typer.Option("--quick", help="Tiny models and few events: a look, not numbers.")
     ] = False,
+    pdf: Pdf = False,
     role: RoleOption = "background",
     folder: Folder = None,
     manifest: Manifest = None,
@@ -181,6 +184,7 @@ def league(
             command=f"hepmtp {shlex.join(sys.argv[1:])}",
             against=against or AGAINST[group],
             quick=quick,
+            pdf=pdf,
             progress=lambda text, done, total: bar.update(
                 task, description=text, completed=done, total=total
             ),
@@ -188,12 +192,12 @@ def league(
     for heading, text in found.tables:
         table = Table(*text.header[:8], title=heading, box=SIMPLE, title_justify="left")
         for line in text.rows:
-            table.add_row(*line[:8])
-        Console(width=None if sys.stdout.isatty() else 200).print(table)
+            add_row(table, *line[:8])
+        show(table)
     for one in found.places:
-        typer.echo(
+        say(
             f"{one.row.signal}: {one.row.model} in {one.row.chan} (AUC {one.row.auc:.3f}) would be "
             f"number {one.place} of {one.of} in channel {one.chan}, whose best is {one.best.model} "
             f"({one.best.auc:.3f})"
         )
-    typer.echo(output / "league.md")
+    say(output / "league.md")

@@ -25,6 +25,8 @@ from hepmtp.errors import FetchError
 
 #: What the names of archives end in.
 TAR_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+#: Files and folders that one archive may hold.
+MEMBERS = 100_000
 _BLOCK = 1 << 20
 _HEADER = 1 << 24  # a header of more bytes than this is no header; tarfile would hold it in memory
 
@@ -49,9 +51,9 @@ def unpack(path: Path, folder: Path, *, kind: Literal["tar", "gz"], limit: int) 
     Raises
     ------
     FetchError
-        if a member would lie outside the folder, or is a link or a device; if the limit is
-        passed; or if the file is damaged. Also if another file of a member's name is there
-        already.
+        if a member would lie outside the folder, or is a link or a device. If the limit is passed,
+        or there are more than `MEMBERS`. If the file is damaged, or another file of a member's name
+        is there already.
     """
     folder.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=".unpack-", dir=folder))
@@ -105,7 +107,12 @@ def _unpack_tar(path: Path, folder: Path, limit: int) -> None:
         _plain(path) as stream,
         tarfile.open(fileobj=cast("IO[bytes]", _Bounded(path, stream, limit)), mode="r:") as tar,
     ):
-        for member in tar:
+        for i, member in enumerate(tar):
+            if i >= MEMBERS:
+                raise FetchError(
+                    f"{path} holds more than {MEMBERS} files and folders: it is damaged or made to "
+                    "do harm; unpack it by hand if you trust it"
+                )
             if member.isdir():
                 _filtered(path, member, folder)
                 continue

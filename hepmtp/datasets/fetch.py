@@ -28,7 +28,8 @@ from hepmtp.datasets.lockfile import (
     read_lock,
     write_lock,
 )
-from hepmtp.datasets.manifest import Dataset, Download, Record
+from hepmtp.datasets.manifest import Dataset
+from hepmtp.datasets.published import Download, Record
 from hepmtp.datasets.records import Item, items_of, wanted_files
 from hepmtp.datasets.transfer import ByteProgress, Resumed, Transfer
 from hepmtp.errors import FetchError, ManifestError
@@ -64,7 +65,7 @@ def fetch(
     jobs
         files that are downloaded at a time.
     limit
-        bytes that one archive may unpack to.
+        bytes that one archive may unpack to, and a file may have whose size is not known.
     progress
         told how far each file is, from several threads.
 
@@ -177,6 +178,8 @@ class _Job:
             stop=self.stop,
             name=wanted.target,
             progress=self.progress,
+            size=self.limit if wanted.size is None else wanted.size,
+            exact=wanted.size is not None,
         )
         try:
             pooch.retrieve(

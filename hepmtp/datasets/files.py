@@ -20,10 +20,11 @@ from hepmtp.datasets.metadata import check_metadata, check_once
 from hepmtp.datasets.paths import expand, split_tree
 from hepmtp.errors import ManifestError, ReadError
 from hepmtp.events.record import concatenate, with_metadata
+from hepmtp.plugins import resolve_from_file
 from hepmtp.readers import Reader
-from hepmtp.readers.formats import load_reader, reader_name
+from hepmtp.readers.formats import class_of_reader, reader_from_file, reader_name
 from hepmtp.readers.lines import is_remote
-from hepmtp.storage import resolve
+from hepmtp.readers.options import leaving_out_lines
 
 _LOG = logging.getLogger(__name__)
 
@@ -103,7 +104,7 @@ def read(
     stop
         only the first `stop` events of each file, for a fit that needs no more; all by default.
     skip_bad
-        leave out files that cannot be read, with a warning for each.
+        leave out lines, and files, that cannot be read, with a warning for each file.
 
     Raises
     ------
@@ -125,7 +126,7 @@ def read(
 def _parts(dataset: Dataset, wanted: Wanted, stop: int | None, *, skip_bad: bool) -> list[ak.Array]:
     """Events of one file, a part for each range of entries."""
     try:
-        reader = _reader(dataset, wanted)
+        reader = _reader(dataset, wanted, skip_bad=skip_bad)
         return [reader.read(wanted.path, start, end) for start, end in _ranges(wanted, stop)]
     except ReadError as error:
         if not skip_bad:
@@ -146,17 +147,19 @@ def _ranges(wanted: Wanted, stop: int | None) -> Iterator[tuple[int, int | None]
         left = None if left is None else left - n
 
 
-def _reader(dataset: Dataset, wanted: Wanted) -> Reader:
+def _reader(dataset: Dataset, wanted: Wanted, *, skip_bad: bool = False) -> Reader:
     """The reader of a file, told the tree that was named for it."""
     name = dataset.reader or reader_name(wanted.path)
     options = _options(dataset, [wanted.path])
+    if skip_bad:
+        options = leaving_out_lines(class_of_reader(name), options)
     tree = wanted.tree or dataset.tree
     if tree is not None and options.setdefault("tree", tree) != tree:
         raise ManifestError(
             f"data set {dataset.name!r}: the tree is {tree!r}, but the reader's option tree is "
             f"{options['tree']!r}; keep one"
         )
-    return load_reader(name, **options)
+    return reader_from_file(name, options)
 
 
 def _options(dataset: Dataset, paths: Iterable[str]) -> dict[str, Any]:
@@ -172,7 +175,7 @@ def _options(dataset: Dataset, paths: Iterable[str]) -> dict[str, Any]:
         return options
     told: dict[str, bool] = {}  # whether each reader must be told
     for name in {dataset.reader or reader_name(path): None for path in paths}:
-        reader = resolve(name)
+        reader = resolve_from_file(name)
         option = getattr(reader, "__dataclass_fields__", {}).get("units")
         unit = getattr(reader, "unit", None)
         its = {1e-3: "MeV", 1.0: "GeV"}.get(unit) if isinstance(unit, float) else None

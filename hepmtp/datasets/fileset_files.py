@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from hepmtp.datasets.text import from_json, from_yaml, read_text
 from hepmtp.errors import ManifestError, ReadError
 from hepmtp.readers.lines import head, is_remote, open_file
 
@@ -40,17 +41,16 @@ def load_fileset(path: str | os.PathLike[str]) -> Any:
     """What a JSON or YAML file holds, unpacked if it is compressed."""
     where = str(os.fspath(path))
     where = where if is_remote(where) else str(Path(where).expanduser().absolute())
-    with open_file(where) as file:
-        data = file.read()
     try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError:
+        with open_file(where) as file:
+            text = read_text(file, where)
+    except UnicodeDecodeError as error:
         raise ManifestError(
-            f"{where} is no JSON fileset: it begins with {data[:8]!r}; to use a file of events "
-            'write {"NAME": [file]}'
+            f"{where} is no JSON fileset: it begins with {error.object[:8]!r}; to use a file of "
+            'events write {"NAME": [file]}'
         ) from None
     try:
-        return json.loads(text, object_pairs_hook=lambda pairs: _no_key_twice(where, pairs))
+        return from_json(text, where, lambda pairs: _no_key_twice(where, pairs))
     except json.JSONDecodeError as error:
         plain = where.lower().rpartition("/")[2]
         if not any(ending in plain for ending in (".yaml", ".yml")):
@@ -59,7 +59,7 @@ def load_fileset(path: str | os.PathLike[str]) -> Any:
                 f"{error.colno}"
             ) from None
     try:
-        content = yaml.safe_load(text)
+        content = from_yaml(text, where)[1]
     except yaml.YAMLError as error:
         raise ManifestError(f"{where} is no YAML fileset: {' '.join(str(error).split())}") from None
     if isinstance(content, Mapping) and isinstance(content.get("datasets"), list):

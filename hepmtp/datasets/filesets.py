@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from hepmtp.datasets.fileset_files import load_fileset
-from hepmtp.datasets.metadata import check_metadata, check_once, check_there, short
+from hepmtp.datasets.metadata import check_metadata, check_name, check_once, check_there, short
 from hepmtp.datasets.paths import expand, split_tree
 from hepmtp.errors import ManifestError, ReadError
 from hepmtp.readers.lines import is_remote
@@ -125,6 +125,7 @@ def _plain(thing: Any) -> Any:
 def _name(name: object) -> str:
     if not isinstance(name, str) or not name.strip():
         raise ManifestError(f"data set {name!r} of a fileset: a name is text that is not empty")
+    check_name(name)
     return name
 
 

@@ -57,7 +57,7 @@ def read_lock(folder: str | Path) -> dict[str, Locked]:
                 f"{path} has format {content['format']}, this hepmtp reads {_FORMAT}; update hepmtp"
             )
         return {name: _locked(row) for name, row in content["files"].items()}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         if isinstance(error, ManifestError):
             raise
         raise ManifestError(

@@ -14,10 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from hepmtp.datasets.archives import TAR_ENDINGS, is_packed
 from hepmtp.datasets.filesets import Steps
-from hepmtp.datasets.metadata import check_metadata
-from hepmtp.datasets.schema import ManifestFile, read_manifest
+from hepmtp.datasets.metadata import check_metadata, check_name
+from hepmtp.datasets.schema import check_names, read_manifest
 from hepmtp.errors import ManifestError, OptionError
 from hepmtp.events.record import ROLES, Role
 from hepmtp.notebook import facts_table
@@ -112,6 +111,7 @@ class Dataset:
     metadata: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
+        check_name(self.name)
         if self.role not in ROLES:
             raise ManifestError(
                 f"data set {self.name!r}: key 'role' is {self.role!r}, expected one of "
@@ -152,62 +152,6 @@ def _said(number: float | None) -> str:
     return "" if number is None else f"{number:g}"
 
 
-@dataclass(frozen=True)
-class Download:
-    """A file of a record, and how it is kept.
-
-    Parameters
-    ----------
-    name
-        its name in the record, or a pattern.
-    into
-        folder that it is put into, inside the folder of the data.
-    unpack
-        "tar" or "gz": such files are unpacked into that folder.
-    sha256, md5
-        published digests, if known.
-    """
-
-    name: str
-    into: str = ""
-    unpack: Literal["tar", "gz"] | None = None
-    sha256: str | None = None
-    md5: str | None = None
-
-    @property
-    def target(self) -> str:
-        """Where it is put, relative to the folder of the data."""
-        return (PurePosixPath(self.into) / self.name).as_posix()
-
-
-@dataclass(frozen=True)
-class Record:
-    """Files that are published together.
-
-    Parameters
-    ----------
-    name, files
-        unique name; what is fetched of it.
-    listing
-        address of a Zenodo listing of the record (JSON): its files, their addresses and digests.
-    url
-        instead of it, the address that the files' names are added to.
-    unchecked
-        what is said of this record that nobody has checked.
-    doi, licence, note
-        origin.
-    """
-
-    name: str
-    files: tuple[Download, ...]
-    listing: str | None = None
-    url: str | None = None
-    unchecked: str = ""
-    doi: str | None = None
-    licence: str | None = None
-    note: str = ""
-
-
 def shipped_manifest() -> Path:
     """Path of hepmtp's own manifest.
 
@@ -240,10 +184,10 @@ def load_manifest(
     >>> [dataset.name for dataset in load_manifest() if dataset.embedded]
     ['ttbarW', 'ttbarWW', 'ttbarZ', 'ttbarHiggs', '4top', 'glgl1600_neutralino800']
     """
-    manifest = read_manifest(_path(path))
+    manifest = read_manifest(manifest_path(path))
     folder = _folder(manifest.path, folder)
     rows = manifest.content["datasets"]
-    _check_names(manifest, "datasets", "entries")
+    check_names(manifest, "datasets", "entries")
     records = {row["name"] for row in manifest.content.get("records", ())}
     for i, row in enumerate(rows):
         if (record := row.get("record")) is not None and record not in records:
@@ -270,50 +214,16 @@ def data_folder(path: str | Path | None = None, folder: str | Path | None = None
             "no folder to fetch into; name one with the option folder or the variable "
             f"{FOLDER_VARIABLE}"
         )
-    return _folder(_path(path), folder)
+    return _folder(manifest_path(path), folder)
 
 
-def _path(path: str | Path | None) -> Path:
+def manifest_path(path: str | Path | None) -> Path:
+    """The path of a manifest; that of hepmtp's own if none is given."""
     return shipped_manifest() if path is None else Path(path)
 
 
 def _folder(path: Path, folder: str | Path | None) -> Path:
     return Path(folder or os.environ.get(FOLDER_VARIABLE) or path.parent).expanduser()
-
-
-def load_records(path: str | Path | None = None) -> tuple[Record, ...]:
-    """All records of a manifest, hepmtp's own by default.
-
-    Raises ManifestError as `load_manifest` does.
-
-    Examples
-    --------
-    >>> [record.name for record in load_records()][:4]
-    ['fourtops', 'challenge', 'challenge-secret', 'challenge-sm']
-    """
-    manifest = read_manifest(_path(path))
-    rows = manifest.content.get("records", [])
-    _check_names(manifest, "records", "records")
-    for i, row in enumerate(rows):
-        if ("listing" in row) == ("url" in row):
-            raise ManifestError(
-                f"{manifest.where('records', i)}: needs either the key 'listing' or the key 'url'"
-            )
-        for name, given in row["files"].items():
-            kind = (given or {}).get("unpack")
-            if kind is not None and not glob.has_magic(name) and not is_packed(name, kind):
-                raise ManifestError(
-                    f"{manifest.where('records', i, 'files', key=name)}: {name} is to be unpacked "
-                    f"as {kind}, but has not the name of such a file "
-                    f"({', '.join(TAR_ENDINGS) if kind == 'tar' else '.gz'})"
-                )
-        patterns = [name for name in row["files"] if glob.has_magic(name)]
-        if patterns and "url" in row:
-            raise ManifestError(
-                f"{manifest.where('records', i, key='files')}: pattern {patterns[0]!r} needs the "
-                "key 'listing'; with 'url' name every file"
-            )
-    return tuple(_record(row) for row in rows)
 
 
 def embedded() -> tuple[Dataset, ...]:
@@ -337,18 +247,3 @@ def _dataset(row: Mapping[str, Any], where: str, folder: Path) -> Dataset:
     except (ManifestError, OptionError) as error:
         raise ManifestError(f"{where}: {error}") from None
     return Dataset(**{**row, "files": paths, "sha256": tuple(files.values()), "folder": str(start)})
-
-
-def _record(row: Mapping[str, Any]) -> Record:
-    files = tuple(Download(name, **(given or {})) for name, given in row["files"].items())
-    return Record(**{**row, "files": files})
-
-
-def _check_names(manifest: ManifestFile, key: str, many: str) -> None:
-    seen: dict[str, int] = {}
-    for i, row in enumerate(manifest.content.get(key, ()), start=1):
-        if (first := seen.setdefault(row["name"], i)) != i:
-            raise ManifestError(
-                f"{manifest.path} line {manifest.line(key, i - 1, key='name')}: {many} {first} and "
-                f"{i} have the same name {row['name']!r}; a name is unique"
-            )

@@ -6,6 +6,7 @@ command line).
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Mapping
 from math import isfinite
 from pathlib import Path
@@ -19,7 +20,7 @@ from hepmtp.statistics.normalisation import KEYS, known
 #: What coffea itself writes into the metadata of events.
 RESERVED = frozenset({
     "dataset", "filename", "treename", "metadata", "entrystart", "entrystop", "fileuuid",
-    "numentries", "uuid", "clusters", "preload",
+    "numentries", "uuid", "clusters", "preload", "file_stamp",
 })  # fmt: skip
 #: Keys that have a place of their own in a data set.
 PLACED = (
@@ -33,8 +34,28 @@ _ELSEWHERE = {
     "units": "say it to the reader, 'reader_options': {'units': ...}",
     "tree": "write 'treename' beside 'files'",
 }
+#: Characters of the name of a data set.
+LONGEST = 200
 #: No collider has more: such a number is in GeV [TeV].
 _LARGEST_ENERGY = 1000.0
+
+
+def check_name(name: str) -> None:
+    r"""Raise ManifestError for a data set's name that would steer a terminal, or has no end.
+
+    Examples
+    --------
+    >>> check_name("tt\x1b[2J")
+    Traceback (most recent call last):
+    hepmtp.errors.ManifestError: data set 'tt\x1b[2J': a name has no control characters, ...
+    """
+    odd = any(unicodedata.category(one) in ("Cc", "Cs", "Zl", "Zp") for one in name)
+    if odd or len(name) > LONGEST:
+        shown = f"{name[:40]}..." if len(name) > LONGEST else name
+        raise ManifestError(
+            f"data set {shown!r}: a name has no control characters, and at most {LONGEST} others; "
+            "give it another"
+        )
 
 
 def check_metadata(dataset: str, given: Any) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from urllib.parse import quote
 
 from hepmtp.datasets.archives import is_packed
 from hepmtp.datasets.lockfile import names_in
-from hepmtp.datasets.manifest import Dataset, Download, Record
+from hepmtp.datasets.manifest import Dataset
+from hepmtp.datasets.published import Download, Record
 from hepmtp.datasets.transfer import Transfer, get_json
 from hepmtp.errors import ManifestError
 
@@ -118,23 +119,24 @@ def items_of(record: Record, downloads: Iterable[Download], transfer: Transfer) 
                 f"{', '.join(listed) or 'none'}; correct the manifest{doubt}"
             )
         for name in names:
-            url, md5 = listed[name]
+            url, md5, size = listed[name]
             kind = one.unpack if one.unpack is not None and is_packed(name, one.unpack) else None
-            items[name] = Item(
-                record, replace(one, name=name, unpack=kind, md5=one.md5 or md5), url
-            )
+            one_file = replace(one, name=name, unpack=kind, md5=one.md5 or md5)
+            items[name] = Item(record, replace(one_file, size=one.size or size), url)
     return list(items.values())
 
 
-def _listing(record: Record, transfer: Transfer) -> dict[str, tuple[str, str | None]]:
-    """Addresses and md5 digests of a record's files by name, as Zenodo lists them."""
+def _listing(record: Record, transfer: Transfer) -> dict[str, tuple[str, str | None, int | None]]:
+    """Addresses, md5 digests and sizes of a record's files by name, as Zenodo lists them."""
     address = record.listing or ""
     try:
         rows = {
             str(row.get("key") or row["filename"]): row
             for row in get_json(address, transfer)["files"]
         }
-        found = {name: (str(row["links"]["self"]), _md5(row)) for name, row in rows.items()}
+        found = {
+            name: (str(row["links"]["self"]), _md5(row), _size(row)) for name, row in rows.items()
+        }
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         hand = (
             f", or download the files by hand from https://doi.org/{record.doi}"
@@ -145,7 +147,7 @@ def _listing(record: Record, transfer: Transfer) -> dict[str, tuple[str, str | N
             f"{address} is not the listing of a record ({type(error).__name__}: {error}); correct "
             f"the manifest{hand}"
         ) from None
-    for name, (url, _) in found.items():
+    for name, (url, *_) in found.items():
         if not name or name.startswith(".") or "/" in name or "\\" in name:
             raise ManifestError(
                 f"{address} lists a file {name!r}, which is no plain name; nothing of it was "
@@ -157,6 +159,11 @@ def _listing(record: Record, transfer: Transfer) -> dict[str, tuple[str, str | N
                 "fetched"
             )
     return found
+
+
+def _size(row: Mapping[str, Any]) -> int | None:
+    size = row.get("size", row.get("filesize"))
+    return size if isinstance(size, int) and size >= 0 else None
 
 
 def _md5(row: Mapping[str, Any]) -> str | None:

@@ -19,6 +19,7 @@ import yaml
 from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.validators import extend
 
+from hepmtp.datasets.text import from_yaml, read_text
 from hepmtp.errors import ManifestError
 
 #: The schema; editors can use it too.
@@ -51,8 +52,8 @@ def read_manifest(path: Path) -> ManifestFile:
         naming file, line, row, key and what is expected.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-        root, content = yaml.compose(text, yaml.SafeLoader), yaml.safe_load(text)
+        with path.open("rb") as file:
+            root, content = from_yaml(read_text(file, str(path)), str(path))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ManifestError(f"{path} cannot be read as a manifest: {error}") from None
     if (
@@ -70,6 +71,17 @@ def read_manifest(path: Path) -> ManifestFile:
         more = f" (and {len(wrong) - 1} more to be corrected)" if len(wrong) > 1 else ""
         raise ManifestError(f"{wrong[0][1]}{more}")
     return found
+
+
+def check_names(manifest: ManifestFile, key: str, many: str) -> None:
+    """Raise ManifestError if two rows below a key have one name; `many` is what they are called."""
+    seen: dict[str, int] = {}
+    for i, row in enumerate(manifest.content.get(key, ()), start=1):
+        if (first := seen.setdefault(row["name"], i)) != i:
+            raise ManifestError(
+                f"{manifest.path} line {manifest.line(key, i - 1, key='name')}: {many} {first} and "
+                f"{i} have the same name {row['name']!r}; a name is unique"
+            )
 
 
 def _words(names: Iterable[object]) -> str:

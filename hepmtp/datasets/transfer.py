@@ -11,10 +11,11 @@ import json
 import os
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urljoin, urlsplit
 
 import requests
 
@@ -22,6 +23,8 @@ from hepmtp.errors import FetchError
 
 _BLOCK = 1 << 16  # bytes; what a broken connection loses at most
 _AGAIN = (408, 425, 429, 500, 502, 503, 504)  # the same request may work later
+_LISTING = 50 * 10**6  # bytes of the listing of a record
+_MOST_REDIRECTS = 10
 _LONGEST = 120.0  # seconds between two attempts
 _T = TypeVar("_T")
 
@@ -43,11 +46,14 @@ class Transfer:
         up.
     wait
         seconds before the first of them; before each next one twice as long.
+    hosts
+        other hosts that a server may send us on to; always by https, or as the first address is.
     """
 
     timeout: tuple[float, float] = (10.0, 60.0)
     retries: int = 4
     wait: float = 1.0
+    hosts: tuple[str, ...] = ()
 
 
 class _BrokenTransferError(Exception):
@@ -62,9 +68,20 @@ def get_json(url: str, transfer: Transfer) -> Any:
     """What an address answers, as JSON; raises FetchError, or ValueError if it is no JSON."""
 
     def attempt() -> Any:
-        with requests.get(url, timeout=transfer.timeout) as response:
+        with _get(url, transfer, {}) as response:
             _check_status(url, response)
-            return json.loads(response.content)
+            content = b""
+            for block in response.iter_content(_BLOCK):
+                content += block
+                if len(content) > _LISTING:
+                    raise FetchError(
+                        f"{url} answers with more than {_LISTING / 1e6:g} MB: that is no listing "
+                        "of a record; correct the manifest"
+                    )
+            try:
+                return json.loads(content)
+            except RecursionError:
+                raise ValueError("it is nested too deep") from None
 
     return _retried(url, attempt, transfer)
 
@@ -82,6 +99,8 @@ class Resumed:
         not say of its file that it is still the same.
     stop
         set from elsewhere to end the transfer.
+    size, exact
+        bytes of the file, if `exact`; else bytes that it may have.
     """
 
     part: Path
@@ -90,6 +109,8 @@ class Resumed:
     stop: threading.Event
     name: str = ""
     progress: ByteProgress | None = None
+    size: int = 10**11
+    exact: bool = False
 
     # pooch calls it so
     def __call__(self, url: str, output_file: str, pooch: object) -> None:  # noqa: ARG002
@@ -126,9 +147,7 @@ class Resumed:
         headers = {"Accept-Encoding": "identity"}  # the bytes of the file, whatever they are
         if start:
             headers |= {"Range": f"bytes={start}-"} | ({"If-Range": tag} if tag else {})
-        with requests.get(
-            url, stream=True, timeout=self.transfer.timeout, headers=headers
-        ) as response:
+        with _get(url, self.transfer, headers) as response:
             if response.status_code == 416 and start:
                 if response.headers.get("Content-Range", "").endswith(f"/{start}"):
                     return  # it was whole already
@@ -142,6 +161,7 @@ class Resumed:
                 self._forget()
                 length = response.headers.get("Content-Length", "")
                 total = int(length) if length.isdigit() else None
+            self._check_size(url, total)
             self._tag.write_text(_tag_of(response), encoding="utf-8")
             self._write(response, start, total)
 
@@ -161,12 +181,25 @@ class Resumed:
             for block in response.iter_content(_BLOCK):
                 if self.stop.is_set():
                     raise FetchError(f"{self.name}: stopped; fetch again to go on")
-                file.write(block)
                 done += len(block)
+                if done > self.size:
+                    self._check_size(response.url, done)
+                file.write(block)
                 if self.progress is not None:
                     self.progress(self.name, done, total)
         if total is not None and done != total:
             raise _BrokenTransferError(f"{done} of {total} bytes came")
+
+    def _check_size(self, url: str, found: int | None) -> None:
+        """Raise FetchError if a file has, or would have, another size than it should."""
+        wrong = found is not None and self.exact and found != self.size
+        if wrong or (found or 0) > self.size:
+            least = "" if self.exact else "at most "
+            self._forget()
+            raise FetchError(
+                f"{url} has {found} bytes or more, expected {least}{self.size}: the server's file "
+                "is another one; correct the size in the manifest, or allow more (option --max-gb)"
+            )
 
     def _forget(self) -> None:
         self.part.unlink(missing_ok=True)
@@ -205,6 +238,35 @@ def _retried(
             after = error.after if isinstance(error, _BrokenTransferError) else None
             if stop.wait(min(after or transfer.wait * 2 ** max(failures - 1, 0), _LONGEST)):
                 raise FetchError(f"{url}: stopped; fetch again to go on") from None
+
+
+def _get(url: str, transfer: Transfer, headers: Mapping[str, str]) -> requests.Response:
+    """The answer to a request, wherever the server sends us on to.
+
+    Raises
+    ------
+    FetchError
+        if that is another host, no https, or without end.
+    """
+    at = url
+    for _ in range(_MOST_REDIRECTS):
+        response = requests.get(
+            at, stream=True, timeout=transfer.timeout, headers=headers, allow_redirects=False
+        )
+        if not response.is_redirect:
+            return response
+        response.close()
+        sent = urljoin(at, response.headers["Location"])
+        old, new = urlsplit(url), urlsplit(sent)
+        if new.scheme != "https" and not (new.scheme == "http" == old.scheme):
+            raise FetchError(f"{url} sends us on to {sent}, expected https://; do not use it")
+        if new.hostname != old.hostname and new.hostname not in transfer.hosts:
+            raise FetchError(
+                f"{url} sends us on to {sent}, which is another host; if you trust it, allow it "
+                f"with the option --host {new.hostname}"
+            )
+        at = sent
+    raise FetchError(f"{url} sends us on more than {_MOST_REDIRECTS} times; try again later")
 
 
 def _check_status(url: str, response: requests.Response) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hepmtp.detectors.card import LEVELS, SCORE_LEVELS
+from hepmtp.notebook import in_markdown
 
 #: Name of the page in the folder of a detector.
 CARD = "card.md"
@@ -29,7 +30,8 @@ def card_text(meta: Mapping[str, Any]) -> str:
     """The page of what a detector was saved with."""
     about = {**meta, **meta.get("about", {})}
     name = about.get("name") or str(meta["kind"]).rpartition(":")[2]
-    parts = [f"# {name}", *([about["description"]] if about.get("description") else [])]
+    said = [str(about["description"])] if about.get("description") else []
+    parts = [f"# {in_markdown(str(name))}", *map(in_markdown, said)]
     card = meta.get("card")
     parts.append("## Training")
     if card is None:
@@ -92,4 +94,4 @@ def _levels(levels: tuple[float, ...]) -> list[str]:
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(one.replace('|', '/') for one in line)} |" for line in lines)
+    return "\n".join(f"| {' | '.join(map(in_markdown, line))} |" for line in lines)

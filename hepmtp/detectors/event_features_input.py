@@ -23,7 +23,7 @@ from hepmtp.detectors import (
     training_events,
 )
 from hepmtp.errors import OptionError, StorageError
-from hepmtp.events.observables import EVENT_FEATURES
+from hepmtp.events.observables import EVENT_FEATURES, KNOWN_FEATURES
 from hepmtp.events.ragged import Floats
 from hepmtp.events.split import trained_by
 
@@ -39,14 +39,14 @@ def chosen_features(events: ak.Array, names: tuple[str, ...]) -> Floats:
     OptionError
         if a name is unknown, or there is none.
     """
-    unknown = [name for name in names if name not in EVENT_FEATURES]
+    unknown = [name for name in names if name not in KNOWN_FEATURES]
     if unknown or not names:
         raise OptionError(
             f"event features {unknown or '()'} are unknown or none; "
             f"there are {', '.join(EVENT_FEATURES)}"
         )
     columns = [
-        np.asarray(EVENT_FEATURES[name].function(events), dtype=np.float64) for name in names
+        np.asarray(KNOWN_FEATURES[name].function(events), dtype=np.float64) for name in names
     ]
     return np.stack(columns, axis=1)
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from hepmtp.errors import OptionError, ReadError
 from hepmtp.events.object_shifts import rescaled
-from hepmtp.events.observables import EVENT_FEATURES
+from hepmtp.events.observables import KNOWN_FEATURES
 from hepmtp.events.particles import (
     B_JET,
     ELECTRONS,
@@ -153,7 +153,7 @@ class Correction:
                 f"{self._where()} has the inputs {', '.join(asked)}; given are "
                 f"{', '.join(names) or 'none'}: give each once in inputs, or as systematic"
             )
-        known = EVENT_FEATURES if self.over == "event" else PARTICLE_NUMBERS
+        known = KNOWN_FEATURES if self.over == "event" else PARTICLE_NUMBERS
         for name, value in given.items():
             text = isinstance(value, str)
             if asked[name] == "string" and not text:
@@ -270,7 +270,7 @@ def _open(path: str, _changed: int) -> Any:
 
 
 def _number(events: ak.Array, name: str) -> NDArray[Any]:
-    return np.asarray(EVENT_FEATURES[name].function(events))
+    return np.asarray(KNOWN_FEATURES[name].function(events))
 
 
 def _flat(events: ak.Array, name: str) -> NDArray[Any]:

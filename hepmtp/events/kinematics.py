@@ -5,6 +5,10 @@ The rule: 0 where there is nothing to measure, and finite for every legal event.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
 import awkward as ak
 import numpy as np
 
@@ -18,47 +22,54 @@ from hepmtp.events.observables import (
     or_0,
     pt_of,
 )
+from hepmtp.events.pairs import masses, transverse_masses
 from hepmtp.events.ragged import Floats
 
 #: pt above which a jet is called hard [GeV].
 HARD = 100.0
 
 
-def _masses(particles: ak.Array) -> ak.Array:
-    """Masses of all pairs [GeV], n_events * var."""
-    first, second = ak.unzip(ak.combinations(particles, 2))
-    # rounding must not make a mass imaginary
-    squared = (first.energy + second.energy) ** 2 - sum(
-        (getattr(first, name) + getattr(second, name)) ** 2 for name in ("px", "py", "pz")
-    )
-    return np.sqrt(np.maximum(squared, 0.0))
+@dataclass(frozen=True)
+class Summary:
+    """A number of an event made of many, such as the largest mass of all pairs.
+
+    Parameters
+    ----------
+    of
+        events -> numbers, n_events * var; computed once for all summaries of the same.
+    by
+        these -> a number of each event, shape (n_events,).
+    """
+
+    of: Callable[[ak.Array], ak.Array]
+    by: Callable[[ak.Array], Floats]
+
+    def __call__(self, events: ak.Array) -> Floats:
+        return self.by(self.of(events))
 
 
-def _transverse_masses(events: ak.Array) -> ak.Array:
-    """Of each lepton with MET [GeV], n_events * var."""
-    lepton = leptons(events)
-    return np.sqrt(2 * lepton.pt * events.MET.pt * (1 - np.cos(lepton.phi - events.MET.phi)))
+def _smallest(values: ak.Array) -> Floats:
+    return or_0(ak.min(values, axis=1))
 
 
-def _smallest_mt(events: ak.Array) -> Floats:
-    return or_0(ak.min(_transverse_masses(events), axis=1))
+def _largest(values: ak.Array) -> Floats:
+    return or_0(ak.max(values, axis=1))
 
 
-def _largest_mt(events: ak.Array) -> Floats:
-    return or_0(ak.max(_transverse_masses(events), axis=1))
+def _mean(values: ak.Array) -> Floats:
+    return np.asarray(or_0(ak.sum(values, axis=1)) / np.maximum(ak.to_numpy(ak.num(values)), 1))
 
 
-def _largest_mass(events: ak.Array) -> Floats:
-    return or_0(ak.max(_masses(jets(events)), axis=1))
+def _jet_masses(events: ak.Array) -> ak.Array:
+    return masses(jets(events))
 
 
-def _mean_mass(events: ak.Array) -> Floats:
-    masses = _masses(jets(events))
-    return np.asarray(or_0(ak.sum(masses, axis=1)) / np.maximum(ak.to_numpy(ak.num(masses)), 1))
+def _b_masses(events: ak.Array) -> ak.Array:
+    return masses(b_jets(events))
 
 
-def _largest_b_mass(events: ak.Array) -> Floats:
-    return or_0(ak.max(_masses(b_jets(events)), axis=1))
+def _lepton_mts(events: ak.Array) -> ak.Array:
+    return transverse_masses(leptons(events), events.MET)
 
 
 def _significance(events: ak.Array) -> Floats:
@@ -72,6 +83,8 @@ def _n_hard(events: ak.Array) -> Floats:
 def _jet_ht(events: ak.Array) -> Floats:
     return np.asarray(ak.sum(jets(events).pt, axis=1), dtype=np.float64)
 
+
+_SMALLEST_MT, _LARGEST_MT = (Summary(_lepton_mts, one) for one in (_smallest, _largest))
 
 #: What of an event could be too much: the larger, the stranger, but for `FALLING`.
 KINEMATICS: dict[str, Feature] = {
@@ -93,11 +106,15 @@ KINEMATICS: dict[str, Feature] = {
     "jet_ht": Feature(_jet_ht, "GeV", "scalar sum of pt over the jets"),
     "n_hard_jets": Feature(_n_hard, "", "number of jets above 100 GeV"),
     "met_significance": Feature(_significance, "sqrt(GeV)", "MET over the square root of HT"),
-    "smallest_mt": Feature(_smallest_mt, "GeV", "smallest transverse mass of a lepton and MET"),
-    "largest_mt": Feature(_largest_mt, "GeV", "largest transverse mass of a lepton and MET"),
-    "largest_mass": Feature(_largest_mass, "GeV", "largest mass of two jets"),
-    "mean_mass": Feature(_mean_mass, "GeV", "mean mass of two jets"),
-    "largest_b_mass": Feature(_largest_b_mass, "GeV", "largest mass of two b-jets"),
+    "smallest_mt": Feature(
+        Summary(_lepton_mts, _smallest), "GeV", "smallest transverse mass of a lepton and MET"
+    ),
+    "largest_mt": Feature(
+        Summary(_lepton_mts, _largest), "GeV", "largest transverse mass of a lepton and MET"
+    ),
+    "largest_mass": Feature(Summary(_jet_masses, _largest), "GeV", "largest mass of two jets"),
+    "mean_mass": Feature(Summary(_jet_masses, _mean), "GeV", "mean mass of two jets"),
+    "largest_b_mass": Feature(Summary(_b_masses, _largest), "GeV", "largest mass of two b-jets"),
 }
 
 #: Of these a small value is the stranger one: heavy things are produced at rest.
@@ -120,8 +137,14 @@ def kinematics(events: ak.Array) -> Floats:
     >>> found["largest_b_mass"], found["jet_abs_eta"], found["met"]
     ([102.9, 0.0], [-0.2, -0.0], [20.0, 30.0])
     """
-    columns = [
-        np.asarray(feature.function(events), dtype=np.float64) * (-1 if name in FALLING else 1)
-        for name, feature in KINEMATICS.items()
-    ]
+    measured: dict[Any, ak.Array] = {}
+    columns = []
+    for name, (function, _, _) in KINEMATICS.items():
+        if isinstance(function, Summary):
+            if function.of not in measured:
+                measured[function.of] = function.of(events)
+            found = function.by(measured[function.of])
+        else:
+            found = np.asarray(function(events), dtype=np.float64)
+        columns.append(-found if name in FALLING else found)
     return np.stack(columns, axis=1)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hepmtp.errors import EventError
+from hepmtp.events.pairs import distances, masses
 from hepmtp.events.particles import (
     ANTIMUON,
     B_JET,
@@ -28,7 +29,7 @@ from hepmtp.events.particles import (
     PHOTON,
     POSITRON,
 )
-from hepmtp.events.ragged import Floats, wrap_phi
+from hepmtp.events.ragged import Floats
 from hepmtp.events.record import metadata
 
 
@@ -111,7 +112,7 @@ MET_FEATURES: tuple[str, ...] = ("log1p MET", "sin METphi", "cos METphi")
 SMALLEST = 1e-3
 
 
-#: Largest difference in eta that enters a mass: beyond it cosh would overflow.
+#: Largest difference in eta that enters a massless mass: beyond it cosh would overflow.
 WIDEST = 20.0
 
 
@@ -235,25 +236,19 @@ def _mean_abs_eta(events: ak.Array) -> Floats:
     return np.asarray(total / np.maximum(ak.to_numpy(ak.num(eta)), 1))
 
 
-def _pairs(events: ak.Array) -> tuple[ak.Array, ak.Array]:
-    pairs = ak.combinations(ak.zip({name: jets(events)[name] for name in ("pt", "eta", "phi")}), 2)
-    first, second = ak.unzip(pairs)
-    return first, second
-
-
-def _delta_phi(first: ak.Array, second: ak.Array) -> ak.Array:
-    """Angle between two directions, in [0, pi]."""
-    return np.abs(wrap_phi(first - second))
-
-
 def _min_delta_r(events: ak.Array) -> Floats:
-    first, second = _pairs(events)
-    squared = (first.eta - second.eta) ** 2 + _delta_phi(first.phi, second.phi) ** 2
-    return or_0(np.sqrt(ak.min(squared, axis=1)))
+    return or_0(ak.min(distances(jets(events)), axis=1))
 
 
-def _max_dijet_mass(events: ak.Array) -> Floats:
-    first, second = _pairs(events)
+def _largest_mass(events: ak.Array) -> Floats:
+    return or_0(ak.max(masses(jets(events)), axis=1))
+
+
+def _massless_mass(events: ak.Array) -> Floats:
+    particles = jets(events)
+    first, second = ak.unzip(
+        ak.combinations(ak.zip({name: particles[name] for name in ("pt", "eta", "phi")}), 2)
+    )
     opening = np.cosh(np.minimum(np.abs(first.eta - second.eta), WIDEST)) - np.cos(
         first.phi - second.phi
     )
@@ -261,7 +256,7 @@ def _max_dijet_mass(events: ak.Array) -> Floats:
 
 
 def _min_delta_phi_met(events: ak.Array) -> Floats:
-    return or_0(ak.min(_delta_phi(jets(events).phi, events.MET.phi), axis=1))
+    return or_0(ak.min(np.abs(jets(events).deltaphi(events.MET)), axis=1))
 
 
 def or_0(values: ak.Array) -> Floats:
@@ -269,8 +264,7 @@ def or_0(values: ak.Array) -> Floats:
     return np.asarray(ak.to_numpy(ak.fill_none(values, 0.0)), dtype=np.float64)
 
 
-#: The event observables, in the order of the columns of `event_features`. Jets include b-jets;
-#: masses are those of massless jets.
+#: The event observables, in the order of the columns of `event_features`. Jets include b-jets.
 EVENT_FEATURES: dict[str, Feature] = {
     "n_jets": Feature(n_jets, "", "number of jets"),
     "n_b": Feature(n_b, "", "number of b-jets"),
@@ -290,9 +284,16 @@ EVENT_FEATURES: dict[str, Feature] = {
     "lepton_ht": Feature(_lepton_ht, "GeV", "scalar sum of pt over the leptons"),
     "jet_abs_eta": Feature(_mean_abs_eta, "", "mean |eta| of the jets"),
     "min_jet_delta_r": Feature(_min_delta_r, "", "smallest distance of two jets in eta and phi"),
-    "max_dijet_mass": Feature(_max_dijet_mass, "GeV", "largest mass of two jets"),
+    "largest_mass": Feature(_largest_mass, "GeV", "largest mass of two jets"),
     "min_delta_phi_met": Feature(
         _min_delta_phi_met, "", "smallest angle in phi between a jet and MET"
     ),
     "lepton_charge": Feature(lepton_charge, "", "sum of the lepton charges"),
 }
+
+#: What detectors that were saved before, and users, may name beside these.
+FORMER_FEATURES: dict[str, Feature] = {
+    "max_dijet_mass": Feature(_massless_mass, "GeV", "largest mass of two jets taken as massless"),
+}
+#: All that can be asked for by name.
+KNOWN_FEATURES: dict[str, Feature] = EVENT_FEATURES | FORMER_FEATURES

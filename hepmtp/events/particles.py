@@ -28,5 +28,6 @@ CHARGES: NDArray[np.int8] = np.array([0, 0, 1, -1, 1, -1, 0], dtype=np.int8)
 
 #: What a jet is made of: the same types, and hadrons. An index means the same in both, so that
 #: events with hadrons can be told from those of a detector's particles, and nothing that knows the
-#: seven types takes a hadron for one of them.
-CONSTITUENT_TYPES: tuple[str, ...] = (*PARTICLE_TYPES, "h+", "h-", "h0")
+#: seven types takes a hadron for one of them. Constituents that a model has made have no type.
+CONSTITUENT_TYPES: tuple[str, ...] = (*PARTICLE_TYPES, "h+", "h-", "h0", "unspecified")
+UNSPECIFIED = CONSTITUENT_TYPES.index("unspecified")

@@ -3,7 +3,8 @@
 The rule: tokens of all events lie in one flat array, sorted by the multiplicity of their event.
 Every linear map runs on the flat array; attention runs on each group of equal multiplicity n as a
 dense (events, n, n) block. Leave-one-out attention has the only mask: it leaves out the diagonal,
-so that no position sees itself. It hides no padding.
+so that no position sees itself. It hides no padding. Causal attention sees what came before and
+itself; it grows by one token at a time, too, from the `Cache` of the tokens before.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from hepmtp.errors import OptionError
+from hepmtp.models.cache import Cache
 
 
 class Group(NamedTuple):
@@ -83,11 +87,13 @@ class SelfAttention(nn.Module):
     rope
         rotate queries and keys by their position (Su et al., arXiv:2104.09864); otherwise order
         has no effect.
+    causal
+        each token sees those before it and itself only.
     """
 
-    def __init__(self, width: int, heads: int, *, rope: bool = False) -> None:
+    def __init__(self, width: int, heads: int, *, rope: bool = False, causal: bool = False) -> None:
         super().__init__()
-        self.heads, self.rope = heads, rope
+        self.heads, self.rope, self.causal = heads, rope, causal
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
 
@@ -99,8 +105,11 @@ class SelfAttention(nn.Module):
         x
             (n_tokens, width), sorted as `groups` says.
         at
-            int64, (n_events,): flat index of the one token of each event that is asked for.
+            int64, (n_events,): flat index of the one token of each event that is asked for. Not in
+            causal attention: there `step` asks for the next one.
         """
+        if at is not None and self.causal:
+            raise OptionError("causal attention has no `at`: call step for one token at a time")
         width = x.shape[1]
         if at is None:
             q, k, v = self.qkv(x).chunk(3, dim=1)
@@ -121,9 +130,27 @@ class SelfAttention(nn.Module):
                 keys = rotate(keys, position)
                 place = position if at is None else (at[rows] - token) % n
                 queries = rotate(queries, place if at is None else place[:, None, None])
-            parts.append(attend(queries, keys, values).transpose(1, 2).reshape(-1, width))
+            found = attend(queries, keys, values, causal=self.causal)
+            parts.append(found.transpose(1, 2).reshape(-1, width))
             token, event = token + n_events * n, event + n_events
         out: Tensor = self.out(torch.cat(parts) if len(parts) > 1 else [*parts, q][0])
+        return out
+
+    def step(self, x: Tensor, cache: Cache) -> Tensor:
+        """Attended features of the next token of each event, (n_events, width).
+
+        As `forward` gives for it if attention is causal; the cache grows by this token.
+
+        Parameters
+        ----------
+        x
+            (n_events, width).
+        """
+        q, k, v = (part.reshape(len(x), self.heads, 1, -1) for part in self.qkv(x).chunk(3, dim=1))
+        if self.rope:
+            place = torch.tensor([cache.filled], device=x.device)
+            q, k = rotate(q, place), rotate(k, place)
+        out: Tensor = self.out(attend(q, *cache.append(k, v)).reshape(len(x), -1))
         return out
 
     def leave_one_out(
@@ -174,7 +201,7 @@ class Block(nn.Module):
 
     Parameters
     ----------
-    width, heads, rope
+    width, heads, rope, causal
         of `SelfAttention`.
     feedforward
         hidden features of the two-layer network.
@@ -183,11 +210,18 @@ class Block(nn.Module):
     """
 
     def __init__(
-        self, width: int, heads: int, feedforward: int, dropout: float = 0.0, *, rope: bool = False
+        self,
+        width: int,
+        heads: int,
+        feedforward: int,
+        dropout: float = 0.0,
+        *,
+        rope: bool = False,
+        causal: bool = False,
     ) -> None:
         super().__init__()
         self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.attention = SelfAttention(width, heads, rope=rope)
+        self.attention = SelfAttention(width, heads, rope=rope, causal=causal)
         self.linear1, self.linear2 = nn.Linear(width, feedforward), nn.Linear(feedforward, width)
         self.dropout = nn.Dropout(dropout)
 
@@ -195,6 +229,10 @@ class Block(nn.Module):
         """(n_tokens, width) to the same, or to (n_events, width) for the tokens `at`."""
         attended = self.attention(self.norm1(x), groups, at)
         return self._each_alone((x if at is None else x[at]) + self.dropout(attended))
+
+    def step(self, x: Tensor, cache: Cache) -> Tensor:
+        """The next token of each event, (n_events, width) to the same."""
+        return self._each_alone(x + self.dropout(self.attention.step(self.norm1(x), cache)))
 
     def leave_one_out(
         self, x: Tensor, memory: Tensor, rows: Tensor, groups: list[Group], at: Tensor | None = None
@@ -218,15 +256,19 @@ class Block(nn.Module):
         return out
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, seen: Tensor | None = None) -> Tensor:
+def attend(
+    q: Tensor, k: Tensor, v: Tensor, seen: Tensor | None = None, *, causal: bool = False
+) -> Tensor:
     """softmax(q k^T / sqrt(width of a head)) v, every shape (..., n, width of a head).
 
     Parameters
     ----------
     seen
         which keys each query sees, bool, (n, n_keys); all of them if not given.
+    causal
+        query i sees keys 0..i.
     """
-    return F.scaled_dot_product_attention(q, k, v, seen)
+    return F.scaled_dot_product_attention(q, k, v, seen, is_causal=causal)
 
 
 def rotate(x: Tensor, position: Tensor) -> Tensor:
@@ -252,7 +294,11 @@ def attend_slowly(module: SelfAttention, x: Tensor) -> Tensor:
         if module.rope:
             position = torch.arange(len(x), device=x.device)
             queries, keys = rotate(queries, position), rotate(keys, position)
-        weights = torch.softmax(queries @ keys.T / size**0.5, dim=1)
+        products = queries @ keys.T / size**0.5
+        if module.causal:
+            later = torch.ones_like(products, dtype=torch.bool).triu(1)
+            products = products.masked_fill(later, -torch.inf)
+        weights = torch.softmax(products, dim=1)
         outputs.append(weights @ v[:, columns])
     out: Tensor = module.out(torch.cat(outputs, dim=1))
     return out

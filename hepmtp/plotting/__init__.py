@@ -8,6 +8,7 @@ figures with `save`, which uses it too.
 from __future__ import annotations
 
 from hepmtp.plotting.calibration import calibrated_score
+from hepmtp.plotting.colours import PROCESSES, process_style
 from hepmtp.plotting.curves import roc, sic, training_curve
 from hepmtp.plotting.event import event_display
 from hepmtp.plotting.regions import (
@@ -17,15 +18,7 @@ from hepmtp.plotting.regions import (
     score_regions,
 )
 from hepmtp.plotting.shapes import shape_comparison
-from hepmtp.plotting.style import (
-    OWN_FILES,
-    PROCESSES,
-    SIMULATION,
-    UNKNOWN,
-    Caption,
-    process_style,
-    save,
-)
+from hepmtp.plotting.style import OWN_FILES, SIMULATION, UNKNOWN, Caption, save
 from hepmtp.plotting.tokens import confusion, token_occupancy, tokens_before_after
 
 __all__ = [

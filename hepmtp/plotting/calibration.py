@@ -13,23 +13,32 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from hepmtp.events.ragged import Floats
+from hepmtp.plotting.colours import COLOURS, LINES, process_style
+from hepmtp.plotting.names import words
+from hepmtp.plotting.ratio import band, beyond
 from hepmtp.plotting.style import (
-    COLOURS,
-    LINES,
     UNKNOWN,
     Caption,
-    corner,
+    above,
+    flow_of,
+    inside,
+    log_limits,
+    note,
     panels,
-    process_style,
     styled,
 )
 from hepmtp.statistics.flatness import EDGES, Flatness, Shares, flatness, ratio, shares
-from hepmtp.statistics.histograms import Histogram
+from hepmtp.statistics.histograms import Histogram, spectrum
 
 #: Colour and marker of the regions, in their order.
 REGION_STYLE = (("black", "o"), (COLOURS[2], "s"), ("#882255", "^"), (COLOURS[3], "D"))
+#: Ratios are drawn up to the highest point with its error, within these limits.
+HIGHEST = (1.8, 4.0)
+#: Share of the height of a ratio's panel below its line of text.
+TEXT = 0.84
 #: Contents are drawn per so much of the score.
 UNIT = 0.1
 
@@ -89,11 +98,14 @@ def calibrated_score(
     lines = {one: shares(h, regions[-1], datasets=one, edges=edges) for one in signals}
     _contents(axes[0], found, lines, names or {}, as_events=expected is not None)
     axes[0].set_ylabel(f"{content if expected else 'Share of the region'} / {UNIT:g}")
-    corner(axes[0], caption, "background after the fit" if expected else "normalised to 1")
+    above(axes[0], caption)
+    inside(axes[0], "background after the fit" if expected else "normalised to 1")
     for axis, one, style in zip(axes[1:], others[::-1], reversed(_styles(regions)), strict=False):
         _ratio(axis, one, found[regions[0]], style)
-    axes[-1].set_xlabel(h.axes["score"].label, fontsize="small")
+    axes[-1].set_xlabel(words(str(h.axes["score"].label)), fontsize="small")
     axes[-1].set_xlim(edges[0], edges[-1])
+    drawn = [*background, *signals]
+    note(axes[-1], flow_of(spectrum(h, drawn, region) for region in regions))
     return figure
 
 
@@ -114,33 +126,36 @@ def _contents(
             label = "" if seen else "flat"
             axis.stairs(flat, one.edges, color="0.5", linestyle=":", baseline=None, label=label)
         error = scale * np.hypot(one.error, one.calibration_error)
-        label = f"{region} background"
+        label = f"{words(region)} background"
         _points(axis, one, scale * one.share, error, (colour, marker), label)
         seen.append(scale * one.share)
-    styles = process_style(lines, names)
+    styles = process_style(lines, names, signals=lines)
     for (name, one), line in zip(lines.items(), itertools.cycle(LINES[1:]), strict=False):
         label, colour = styles[name]
         y = _per_unit(one) * one.share * (one.total if as_events else 1.0)
         how: dict[str, Any] = {"color": colour, "linestyle": line, "linewidth": 2}
         axis.stairs(y, one.edges, baseline=None, label=f"{label} in {list(found)[-1]}", **how)
-    values = np.concatenate(seen)
-    low, high = values[values > 0].min(), values.max()
-    axis.set_yscale("log")
-    axis.set_ylim(low / 5, high * (high / low) ** 0.6)
+        seen.append(y.max(keepdims=True))
+    log_limits(axis, seen)
     axis.legend(loc="upper right", fontsize="x-small", borderpad=0.6)
 
 
 def _ratio(axis: Axes, one: Shares, first: Shares, style: tuple[str, str]) -> None:
     """Shares of a region over those of the first one, with the verdict on the upper tenth."""
     found = ratio(one, first)
-    band = np.nan_to_num(found.calibration_error)
-    hatched: dict[str, Any] = {"facecolor": "none", "edgecolor": "0.45", "hatch": "//////"}
-    axis.stairs(1 + band, one.edges, baseline=1 - band, fill=True, linewidth=0, **hatched)
+    # no mplhep.comp: the band is the error of the calibration, which no histogram holds
+    band(axis, one.edges, np.ones_like(found.ratio), np.nan_to_num(found.calibration_error))
     axis.axhline(1, color="0.4", linewidth=1)
-    _points(axis, one, found.ratio, found.error, style)
-    axis.set_ylabel(f"{one.region} / {first.region}")
-    axis.set_ylim(0.0, 2.0)
-    axis.text(0.02, 0.9, _verdict(one, first), transform=axis.transAxes, va="top", fontsize=10)
+    ends = np.nan_to_num(found.ratio + found.error)
+    top = float(np.clip(1.1 * ends.max(initial=0.0), HIGHEST[0], HIGHEST[1])) / TEXT
+    axis.set_ylim(0.0, top)
+    axis.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10], prune="lower"))
+    inside = np.where(found.ratio <= top, found.ratio, np.nan)
+    _points(axis, one, inside, found.error, style)
+    beyond(axis, (one.edges[1:] + one.edges[:-1]) / 2, found.ratio, color=style[0])
+    axis.set_ylabel(f"{words(one.region)} / {words(first.region)}")
+    place: dict[str, Any] = {"transform": axis.transAxes, "va": "top", "fontsize": 10}
+    axis.text(0.02, 0.95, _verdict(one, first), **place)
 
 
 def _verdict(one: Shares, first: Shares) -> str:

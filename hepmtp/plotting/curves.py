@@ -1,6 +1,7 @@
 """Figures of curves: ROC, significance improvement, training.
 
-The rule: a curve is drawn only where enough raw background events pass.
+The rule: a curve is drawn only where enough raw background events pass. A score of whole numbers
+has no cuts between these: its points are drawn, joined by steps.
 """
 
 from __future__ import annotations
@@ -13,8 +14,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from hepmtp.plotting.style import COLOURS, LINES, UNKNOWN, Caption, legend_above, panels, styled
+from hepmtp.plotting.colours import COLOURS, LINES
+from hepmtp.plotting.names import words
+from hepmtp.plotting.style import UNKNOWN, Caption, legend_above, panels, styled
 from hepmtp.statistics.metrics import MIN_RAW, Roc, WorkingPoint, working_point
+
+#: A score of more whole numbers than these is drawn as any other.
+MOST_STEPS = 100
 
 
 @styled
@@ -34,7 +40,7 @@ def sic(curves: Mapping[str, Roc], *, title: str = "", caption: Caption = UNKNOW
     figure, axis = _against_eps_b(
         curves, "Significance improvement", lambda point: (point.si, point.si_error), 0.5
     )
-    axis.set_ylim(bottom=0)
+    axis.set_ylim(0, 1.15 * axis.get_ylim()[1])
     legend_above(axis, caption, title)
     return figure
 
@@ -68,14 +74,21 @@ def _against_eps_b(
     figure, (axis,) = panels(6.0, (1,))
     lowest = 0.1
     for i, (name, curve) in enumerate(curves.items()):
-        points = [working_point(curve, eps_b) for eps_b in np.geomspace(1e-4, 1, 161)]
+        steps = _counts(curve)
+        wanted = curve.eps_b[curve.eps_b > 0] if steps else np.geomspace(1e-4, 1, 161)
+        points = [working_point(curve, float(min(eps_b, 1.0))) for eps_b in wanted]
         quoted = [point for point in points if point.eps_s is not None]
         x = np.array([point.eps_b for point in quoted])
         value, error = np.array([of(point) for point in quoted]).reshape(-1, 2).T
         lowest = min(lowest, float(x.min(initial=0.1)))
-        colour = COLOURS[i % len(COLOURS)]
-        axis.plot(x, value, color=colour, linestyle=LINES[i % len(LINES)], label=name)
-        axis.fill_between(x, value - error, value + error, color=colour, alpha=0.2, linewidth=0)
+        how: dict[str, Any] = {"color": COLOURS[i % len(COLOURS)]}
+        line: dict[str, Any] = {"linestyle": LINES[i % len(LINES)], "label": words(name)}
+        if steps:
+            line |= {"drawstyle": "steps-post", "marker": "o", "markersize": 4}
+        axis.plot(x, value, **line, **how)
+        step: Any = "post" if steps else None
+        shade: dict[str, Any] = {"alpha": 0.2, "linewidth": 0, "step": step}
+        axis.fill_between(x, value - error, value + error, **shade, **how)
     axis.set_xlim(lowest, 1)
     note = f"drawn where at least {MIN_RAW} raw background events pass"
     place: dict[str, Any] = {"transform": axis.transAxes, "ha": "right", "fontsize": "x-small"}
@@ -85,3 +98,9 @@ def _against_eps_b(
     axis.plot(guide, guide**power, label="no separation", **dotted)
     axis.set(xscale="log", xlabel=r"Background efficiency $\epsilon_B$", ylabel=ylabel)
     return figure, axis
+
+
+def _counts(curve: Roc) -> bool:
+    """Whether the score of a curve is a whole number, of few values."""
+    finite = curve.threshold[np.isfinite(curve.threshold)]
+    return len(finite) <= MOST_STEPS and bool(np.all(finite == np.round(finite)))

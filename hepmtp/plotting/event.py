@@ -22,7 +22,8 @@ from hepmtp.errors import EventError, OptionError
 from hepmtp.events.particles import CONSTITUENT_TYPES
 from hepmtp.events.ragged import Floats
 from hepmtp.events.record import check_fields
-from hepmtp.plotting.style import COLOURS, UNKNOWN, Caption, StyledFigure, above, styled
+from hepmtp.plotting.colours import COLOURS
+from hepmtp.plotting.style import UNKNOWN, Caption, StyledFigure, above, styled
 
 #: Text and marker of each particle type.
 SIGNS = dict(
@@ -31,6 +32,7 @@ SIGNS = dict(
         (
             ("jet", "o"), ("b-jet", "s"), ("$e^+$", "^"), ("$e^-$", "v"), (r"$\mu^+$", "^"),
             (r"$\mu^-$", "v"), (r"$\gamma$", "D"), ("$h^+$", "<"), ("$h^-$", ">"), ("$h^0$", "h"),
+            ("unspecified", "."),
         ),
         strict=True,
     )

@@ -12,18 +12,21 @@ import mplhep
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from mplhep.error_estimation import poisson_interval
 
 from hepmtp.events.ragged import Floats
+from hepmtp.plotting.colours import COLOURS, process_style
+from hepmtp.plotting.names import parameter, words
+from hepmtp.plotting.ratio import band, named_ticks, ratio_limits, ratio_points
 from hepmtp.plotting.style import (
-    COLOURS,
     UNKNOWN,
     Caption,
     StyledFigure,
     above,
-    corner,
+    errorbar,
+    inside,
+    log_limits,
     panels,
-    process_style,
-    ratio_limits,
     styled,
 )
 from hepmtp.statistics.fits import Pull
@@ -56,15 +59,21 @@ def significances(
         text = rf"{z:.2f} $\pm$ {error:.2f}"
         axis.text(1.06 * highest, place, text, va="center", fontsize="small")
     axis.set_xlim(0, 1.32 * max(highest, 0.1))
-    _names(axis, list(rows))
+    _names(axis, [words(one) for one in rows])
     axis.set_xlabel(r"Expected discovery significance [$\sigma$]", loc="right")
     above(axis, caption, title)
     return figure
 
 
 @styled
-def pulls(rows: Sequence[Pull], *, title: str = "", caption: Caption = UNKNOWN) -> Figure:
-    """Pull and constraint of each constrained parameter."""
+def pulls(
+    rows: Sequence[Pull],
+    *,
+    title: str = "",
+    names: Mapping[str, str] | None = None,
+    caption: Caption = UNKNOWN,
+) -> Figure:
+    """Pull and constraint of each constrained parameter; `names` are TeX texts of data sets."""
     held = [one for one in rows if one.pull is not None]
     figure, axis = _list(len(held))
     axis.axvspan(-2, 2, color="#f0e442", alpha=0.35, linewidth=0)
@@ -75,15 +84,21 @@ def pulls(rows: Sequence[Pull], *, title: str = "", caption: Caption = UNKNOWN) 
         axis.errorbar(one.pull or 0.0, place, xerr=error, fmt="o", color="black", capsize=3)
     furthest = max((abs(one.pull or 0.0) + (one.constraint or 0.0) for one in held), default=0.0)
     axis.set_xlim(-max(2.5, 1.1 * furthest), max(2.5, 1.1 * furthest))
-    _names(axis, [one.parameter for one in held])
+    _names(axis, [parameter(one.parameter, names) for one in held])
     axis.set_xlabel("Pull, and error after the fit, in units of that before", loc="right")
     above(axis, caption, title)
     return figure
 
 
 @styled
-def impacts(rows: Sequence[Impact], *, title: str = "", caption: Caption = UNKNOWN) -> Figure:
-    """Shift of the signal strength by each parameter, the largest on top."""
+def impacts(
+    rows: Sequence[Impact],
+    *,
+    title: str = "",
+    names: Mapping[str, str] | None = None,
+    caption: Caption = UNKNOWN,
+) -> Figure:
+    """Shift of the signal strength by each parameter, the largest on top; `names` as in `pulls`."""
     shown = rows[:MOST]
     figure, axis = _list(len(shown))
     for place, one in enumerate(shown):
@@ -95,7 +110,7 @@ def impacts(rows: Sequence[Impact], *, title: str = "", caption: Caption = UNKNO
     furthest = max((one.size for one in shown), default=1.0) or 1.0
     axis.set_xlim(-1.2 * furthest, 1.2 * furthest)
     axis.axvline(0, color="black", linewidth=1)
-    _names(axis, [one.parameter for one in shown])
+    _names(axis, [parameter(one.parameter, names) for one in shown])
     axis.set_xlabel(r"Shift of the signal strength $\mu$", loc="right")
     axis.legend(loc="lower right", fontsize="small")
     above(axis, caption, title)
@@ -132,7 +147,7 @@ def channels(
     background = [one for one in bins.samples if one != signal]
     total = contents[[bins.samples.index(one) for one in background]].sum(axis=0)
     order = sorted(background, key=lambda one: contents[bins.samples.index(one)].sum())
-    style = process_style(bins.samples, names)
+    style = process_style(bins.samples, names, signals=[signal])
     labels, colours = zip(*(style[one] for one in [*order, signal]), strict=True)
     stack = [contents[bins.samples.index(one)] for one in [*order, signal]]
     fill: dict[str, Any] = {"histtype": "fill", "edgecolor": "black", "linewidth": 0.5}
@@ -140,26 +155,28 @@ def channels(
         stack, edges, ax=axis, stack=True, color=colours, label=labels, flow="none", **fill
     )
     what = "uncertainty after the fit" if after else "uncertainty before the fit"
-    _hatched(axis, edges, total, error, what)
+    band(axis, edges, total, error, what)
     if observed:
-        points: dict[str, Any] = {"fmt": "o", "color": "black", "markersize": 4, "label": "data"}
-        axis.errorbar(edges[:-1] + 0.5, bins.counts, np.sqrt(bins.counts), **points)
-    axis.set_yscale("log")
-    lowest, highest = max(float(total.min()) / 3, 0.02), float(np.sum(stack, axis=0).max())
-    axis.set_ylim(lowest, max(highest, 1.0) * 3e2)
+        low, high = poisson_interval(bins.counts, bins.counts)
+        errors = np.stack([bins.counts - low, high - bins.counts])
+        errorbar(axis, edges, bins.counts, errors, label="data")
+    log_limits(axis, [total, *([bins.counts] if observed else []), np.sum(stack, axis=0)])
     axis.set(ylabel=f"{content} / bin", xlabel="")
     axis.legend(loc="upper right", fontsize="x-small", ncols=2)
-    corner(axis, caption, "after the fit" if after else "before the fit")
-    scale = np.where(total > 0, total, np.nan)
-    _hatched(ratio, edges, np.ones_like(total), np.nan_to_num(error / scale), None)
-    drawn = bins.counts if observed else np.sum(stack, axis=0)
+    above(axis, caption)
+    inside(axis, "after the fit" if after else "before the fit")
     if observed:
-        spread, centres = np.sqrt(bins.counts) / scale, edges[:-1] + 0.5
-        ratio.errorbar(centres, drawn / scale, spread, fmt="o", color="black", markersize=4)
+        counts = bins.counts, bins.counts
+        how: dict[str, Any] = {"method": "poisson", "ylabel": "Data / bkg."}
+        ratio_points(ratio, edges, counts, (total, error**2), **how)
     else:
-        ratio.stairs(drawn / scale, edges, color=style[signal][1], linewidth=1.8)
-    ratio.set_ylabel("Data / bkg." if observed else "(S + B) / B")
-    ratio_limits(ratio, np.asarray(drawn / scale))
+        scale = np.where(total > 0, total, np.nan)
+        drawn = np.asarray(np.sum(stack, axis=0) / scale)
+        band(ratio, edges, np.ones_like(total), np.nan_to_num(error / scale))
+        line: dict[str, Any] = {"baseline": None, "color": style[signal][1], "linewidth": 1.8}
+        ratio.stairs(drawn, edges, **line)
+        ratio.set_ylabel("(S + B) / B")
+        ratio_limits(ratio, drawn)
     _channel_names(ratio, bins.channels, edges)
     for one in (axis, ratio):
         for i in range(1, len(bins.channels)):
@@ -168,19 +185,14 @@ def channels(
     return figure
 
 
-def _hatched(axis: Axes, edges: Floats, values: Floats, errors: Floats, label: str | None) -> None:
-    low, high = np.maximum(values - errors, 1e-9), np.maximum(values + errors, 1e-9)
-    hatched: dict[str, Any] = {"facecolor": "none", "edgecolor": "0.25", "hatch": "//////"}
-    axis.stairs(high, edges, baseline=low, fill=True, linewidth=0, label=label, **hatched)
-
-
 def _channel_names(axis: Axes, channels_: Sequence[str], edges: Floats) -> None:
     """The name of each channel below the middle of its bins."""
     places = {}
     for name in dict.fromkeys(channels_):
         inside = [i for i, one in enumerate(channels_) if one == name]
         places[name] = (edges[inside[0]] + edges[inside[-1] + 1]) / 2
-    axis.set_xticks(list(places.values()), list(places), fontsize="small", rotation=20)
+    names = [words(one) for one in places]
+    named_ticks(axis, list(places.values()), names, fontsize="small", rotation=20)
     axis.tick_params(axis="x", which="both", length=0)
     axis.set_xlim(edges[0], edges[-1])
     axis.set_xlabel("")

@@ -1,7 +1,7 @@
 """Figures of a score in regions: stacked histograms, data as points, the comparison of shapes.
 
-The rule: contents come from histograms and comparisons; flow bins are drawn in the outer bins. What
-is drawn is a sum of weights, unless the caller knows that these are events.
+The rule: contents come from histograms and comparisons; flow bins are drawn in the outer bins, and
+the figure says so. What is drawn is a sum of weights, unless the caller knows that it is events.
 """
 
 from __future__ import annotations
@@ -18,18 +18,22 @@ from mplhep.error_estimation import poisson_interval
 
 from hepmtp.events.ragged import Floats
 from hepmtp.events.regions import REGIONS
+from hepmtp.plotting.colours import LINES, process_style
+from hepmtp.plotting.names import words
+from hepmtp.plotting.ratio import band, ratio_points, shape_ratio
 from hepmtp.plotting.style import (
-    LINES,
     UNKNOWN,
     Caption,
-    band,
-    corner,
+    above,
     errorbar,
+    flow_of,
+    inside,
+    log_limits,
+    note,
     panels,
-    process_style,
-    ratio_limits,
-    shape_ratio,
+    per_bin,
     styled,
+    x_axis,
 )
 from hepmtp.statistics.comparison import Comparison
 from hepmtp.statistics.histograms import Histogram, folded, spectrum
@@ -93,6 +97,7 @@ def score_regions(
     shown = _Shown(background, signals, data, blind, names or {}, content, signal_scale)
     _stacks(axes[:2], h, comparison.regions[::-1], shown, labels, caption)
     shape_ratio(axes[2], comparison)
+    _below(axes[2], h, comparison.regions, shown)
     place: dict[str, Any] = {"transform": axes[2].transAxes, "va": "top", "fontsize": "x-small"}
     axes[2].text(0.025, 0.88, "shape of the background", **place)
     marks = []
@@ -102,7 +107,7 @@ def score_regions(
         how: dict[str, Any] = {"color": "black", "linestyle": line, "linewidth": 1.2, "label": name}
         _, mark, _ = (
             axis.axvline(cut, ymax=height, **how)
-            for axis, height in zip(axes, (0.64, 0.64, 1.0), strict=True)
+            for axis, height in zip(axes, (0.62, 0.62, 1.0), strict=True)
         )
         marks.append(mark)
     if marks:
@@ -128,8 +133,7 @@ def score_panels(
     figure, axes = panels(1.5 + 2.5 * len(regions), (1,) * len(regions))
     shown = _Shown(background, signals, data, blind, names or {}, content)
     _stacks(axes, h, regions, shown, labels, caption)
-    axes[-1].set_xlabel(h.axes["score"].label)
-    axes[-1].set_xlim(h.axes["score"].edges[0], h.axes["score"].edges[-1])
+    _below(axes[-1], h, regions, shown)
     return figure
 
 
@@ -155,11 +159,11 @@ def n_minus_one(
     figure = score_panels(h, [region], **shown)
     (axis,) = figure.axes
     low, high = axis.get_xlim()
-    for above, upto in windows:
-        for cut, end in ((above, low), (upto, high)):
+    for least, upto in windows:
+        for cut, end in ((least, low), (upto, high)):
             if cut is not None:
-                axis.axvspan(cut, end, ymax=0.66, color="0.6", alpha=0.35, linewidth=0, zorder=3)
-                axis.axvline(cut, color="black", linestyle="--", linewidth=1.4, ymax=0.66, zorder=4)
+                axis.axvspan(cut, end, ymax=0.64, color="0.6", alpha=0.35, linewidth=0, zorder=3)
+                axis.axvline(cut, color="black", linestyle="--", linewidth=1.4, ymax=0.64, zorder=4)
     axis.set_xlim(low, high)
     return figure
 
@@ -185,15 +189,10 @@ def data_and_background(
     figure, axes = panels(6.0, (3, 1.3))
     shown = _Shown(background, signals, data, (), names or {}, content)
     _stacks(axes[:1], h, [region], shown, labels, caption)
-    (n, spread), (b, variance) = _points(h, data, region), folded(spectrum(h, background, region))
-    scale = np.where(b > 0, b, np.nan)
-    error = np.nan_to_num(np.sqrt(variance) / scale)
+    both = [folded(spectrum(h, names, region)) for names in (data, background)]
     edges = np.asarray(h.axes["score"].edges)
-    band(axes[1], edges, np.ones_like(b), error)
-    axes[1].axhline(1, color="0.4", linewidth=1)
-    errorbar(axes[1], edges, n / scale, spread / scale)
-    axes[1].set(ylabel="Data / bkg.", xlabel=h.axes["score"].label, xlim=(edges[0], edges[-1]))
-    ratio_limits(axes[1], n / scale)
+    ratio_points(axes[1], edges, both[0], both[1], method="poisson", ylabel="Data / bkg.")
+    _below(axes[1], h, [region], shown)
     return figure
 
 
@@ -206,38 +205,47 @@ def _stacks(
     caption: Caption,
 ) -> None:
     """One panel per region, on one scale; what is largest in the first region on top of all."""
+    above(axes[0], caption)
     first = {
         name: float(spectrum(h, name, regions[0]).sum(flow=True).value) for name in shown.background
     }
     shown = shown._replace(background=sorted(shown.background, key=first.__getitem__))
-    tops = []
+    contents: list[Floats] = []
     for axis, region in zip(axes, regions, strict=True):
-        tops.append(_stack(axis, h, region, shown))
-        text = labels.get(region, "")
-        if not text.startswith(region):
-            text = f"{region}: {text}".removesuffix(": ")
+        contents += _stack(axis, h, region, shown)
+        text = labels.get(region, "").removeprefix(f"{region}: ")
+        text = f"{words(region)}: {text}".removesuffix(": ")
         if shown.data and region in shown.blind:
             text += " (data blind)"
-        corner(axis, caption if axis is axes[0] else None, text)
-    top = max(tops) if max(tops) > 0 else 1.0
+        inside(axis, text)
     for axis in axes:
-        axis.set_ylim(max(top * 1e-5, 2e-3), top * 3e2)
+        log_limits(axis, contents)
     handles = dict(
         pair
         for axis in axes
         for pair in zip(*reversed(axis.get_legend_handles_labels()), strict=True)
     )  # a data set that is blind in the first panel has its handle in another
     place: dict[str, Any] = {"loc": "upper right", "fontsize": "x-small", "borderpad": 0.6}
-    axes[0].legend(handles.values(), handles.keys(), ncols=2, **place)
+    columns = 2 if len(handles) <= 8 else 3
+    axes[0].legend(handles.values(), handles.keys(), ncols=columns, **place)
 
 
-def _stack(axis: Axes, h: Histogram, region: str, shown: _Shown) -> float:
-    """Stacked background with its error, signals as lines, data as points; the highest content.
+def _below(axis: Axes, h: Histogram, regions: Sequence[str], shown: _Shown) -> None:
+    """The x axis, and what its outer bins hold."""
+    label, edges = str(h.axes["score"].label), np.asarray(h.axes["score"].edges)
+    x_axis(axis, edges, label)
+    drawn = [*shown.background, *shown.signals, *shown.data]
+    note(axis, flow_of(spectrum(h, drawn, region) for region in regions))
+
+
+def _stack(axis: Axes, h: Histogram, region: str, shown: _Shown) -> list[Floats]:
+    """Stacked background with its error, signals as lines, data as points; what was drawn.
 
     The axis is logarithmic: contents of negative weight lie below it.
     """
-    style = process_style([*shown.background, *shown.signals], shown.names)
-    edges, tops = np.asarray(h.axes["score"].edges), [0.0]
+    drawn = [*shown.background, *shown.signals]
+    style = process_style(drawn, shown.names, signals=shown.signals)
+    edges, contents = np.asarray(h.axes["score"].edges), [np.zeros(1)]
     if shown.background:
         labels, colours = zip(*(style[name] for name in shown.background), strict=True)
         fill: dict[str, Any] = {"histtype": "fill", "edgecolor": "black", "linewidth": 0.5}
@@ -245,20 +253,20 @@ def _stack(axis: Axes, h: Histogram, region: str, shown: _Shown) -> float:
         mplhep.histplot(stack, ax=axis, stack=True, color=colours, label=labels, flow="sum", **fill)
         content, variance = folded(spectrum(h, shown.background, region))
         band(axis, edges, content, np.sqrt(variance), label="MC stat. unc.")
-        tops.append(float(content.max()))
+        contents.append(content)
     step: dict[str, Any] = {"histtype": "step", "linewidth": 2, "yerr": False, "flow": "sum"}
     for name, line in zip(shown.signals, itertools.cycle(LINES), strict=False):
         label, colour = style[name]
         label += "" if shown.signal_scale == 1 else f" x {shown.signal_scale:g}"
         lines = spectrum(h, name, region) * shown.signal_scale
         mplhep.histplot(lines, ax=axis, color=colour, label=label, linestyle=line, **step)
+        contents.append(folded(lines)[0])
     if shown.data and region not in shown.blind:
         points, errors = _points(h, shown.data, region)
         errorbar(axis, edges, points, errors, label=_name_of_data(shown))
-        tops.append(float(points.max()))
-    axis.set_yscale("log")
-    axis.set(ylabel=f"{shown.content} / bin", xlabel="")
-    return max(tops)
+        contents.append(points)
+    axis.set(ylabel=per_bin(shown.content, edges, str(h.axes["score"].label)), xlabel="")
+    return contents
 
 
 def _name_of_data(shown: _Shown) -> str:

@@ -8,15 +8,20 @@ import mplhep
 import numpy as np
 from matplotlib.figure import Figure
 
+from hepmtp.plotting.colours import COLOURS, LINES
+from hepmtp.plotting.names import words
+from hepmtp.plotting.ratio import pulls, shape_ratio
 from hepmtp.plotting.style import (
-    COLOURS,
-    LINES,
+    FLOW,
     UNKNOWN,
     Caption,
-    corner,
+    above,
+    inside,
+    note,
     panels,
-    shape_ratio,
+    per_bin,
     styled,
+    x_axis,
 )
 from hepmtp.statistics.comparison import Comparison
 
@@ -38,22 +43,21 @@ def shape_comparison(
     for (values, errors), name, colour, line in zip(
         pairs, comparison.regions, COLOURS, LINES, strict=False
     ):
-        how: dict[str, Any] = {"color": colour, "linestyle": line, "linewidth": 1.8, "label": name}
+        how: dict[str, Any] = {"color": colour, "linestyle": line, "linewidth": 1.8}
+        how["label"] = words(name)
         mplhep.histplot(values, comparison.edges, ax=axes[0], yerr=errors, flow="none", **how)
     what_is_drawn = "Share of the region" if comparison.normalised else content
-    axes[0].set(ylabel=f"{what_is_drawn} / bin", xlabel="")
+    ylabel = per_bin(what_is_drawn, comparison.edges, comparison.label)
+    axes[0].set(ylabel=ylabel, xlabel="")
     lowest = min(float(np.min(values - errors * (values < 0))) for values, errors in pairs)
     highest = max(float(np.max(values + errors)) for values, errors in pairs)
-    axes[0].set_ylim(1.1 * min(lowest, 0.0), 1.75 * highest)
+    axes[0].set_ylim(1.1 * min(lowest, 0.0), 1.45 * highest)
     verdict = comparison.verdict.replace("chi2", r"$\chi^2$")
-    corner(axes[0], caption, f"{what}, {verdict}")
+    above(axes[0], caption)
+    inside(axes[0], f"{what}, {verdict}")
     axes[0].legend(loc="upper right", fontsize="small", borderpad=0.6)
     shape_ratio(axes[1], comparison)
-    axes[1].set_xlabel("")
-    centres = (comparison.edges[1:] + comparison.edges[:-1]) / 2
-    axes[2].axhspan(-1, 1, color="0.85")
-    axes[2].axhline(0, color="black", linewidth=1)
-    axes[2].errorbar(centres, comparison.pull, fmt="o", color="black", markersize=4)
-    limit = max(3.5, 1.15 * float(np.nanmax(np.abs(comparison.pull), initial=0.0)))
-    axes[2].set(ylabel="Pull", xlabel=comparison.label, ylim=(-limit, limit))
+    pulls(axes[2], comparison)
+    x_axis(axes[2], comparison.edges, comparison.label)
+    note(axes[2], FLOW)
     return figure

@@ -1,4 +1,4 @@
-"""The style of all figures: ATLAS, said to be hepmtp's, in colours that everybody can tell apart.
+"""The style of all figures: ATLAS, said to be hepmtp's, with labels in one place.
 
 The rule: the style holds inside functions marked `styled` only, and leaves the caller's as it was.
 """
@@ -8,7 +8,8 @@ from __future__ import annotations
 import functools
 import importlib
 import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
@@ -17,33 +18,16 @@ import mplhep
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
-from numpy.typing import NDArray
+from matplotlib.ticker import MaxNLocator, MultipleLocator, NullLocator
 
 from hepmtp.events.ragged import Floats
-from hepmtp.statistics.comparison import Comparison
-from hepmtp.storage import new_file
+from hepmtp.plotting.names import words
+from hepmtp.statistics.histograms import Histogram
+from hepmtp.storage import file_name, new_file
 
 P = ParamSpec("P")
 
 R = TypeVar("R")
-
-#: TeX label and colour of each process; the colours are Okabe and Ito's, safe for the colour-blind.
-PROCESSES: dict[str, tuple[str, str]] = {
-    "ttbarW": (r"$t\bar{t}W$", "#56b4e9"),
-    "ttbarZ": (r"$t\bar{t}Z$", "#f0e442"),
-    "ttbarHiggs": (r"$t\bar{t}H$", "#009e73"),
-    "ttbarWW": (r"$t\bar{t}WW$", "#cc79a7"),
-    "4top": (r"$t\bar{t}t\bar{t}$", "#d55e00"),
-    "glgl1600_neutralino800": (r"$\tilde{g}\tilde{g}$ (1600, 800) GeV", "#0072b2"),
-}
-
-#: Colours and line styles of detectors and other curves, in their order.
-COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999999")
-
-LINES = ("-", "--", "-.", ":")
-
-EXTRA = ("#e69f00", "#999999", "#a6761d", "#c7c7c7")
 
 #: What differs from the ATLAS style: smaller text, and signs that its fonts lack.
 CHANGES: dict[str, Any] = {
@@ -76,6 +60,8 @@ class Caption(NamedTuple):
     energy: float | None = None
 
 
+#: Said of bins that hold what lies beyond the axis.
+FLOW = "outer bins: with under- and overflow"
 #: Nothing is known, and nothing is claimed.
 UNKNOWN = Caption()
 #: Caption of the embedded sample alone.
@@ -111,25 +97,15 @@ def _png(figure: Figure) -> bytes:
     return picture.getvalue()
 
 
-def process_style(
-    datasets: Iterable[str], labels: Mapping[str, str] | None = None
-) -> dict[str, tuple[str, str]]:
-    """(TeX label, colour) of each data set; unknown ones get their name and a spare colour.
-
-    `labels` holds TeX labels that some of them have of their own.
-    """
-    unknown = sorted(set(datasets := list(datasets)) - set(PROCESSES))
-    extra = {name: (name, EXTRA[i % len(EXTRA)]) for i, name in enumerate(unknown)}
-    known = {name: PROCESSES.get(name) or extra[name] for name in datasets}
-    return {
-        name: ((labels or {}).get(name, label), colour) for name, (label, colour) in known.items()
-    }
-
-
 @styled
-def save(figure: Figure, folder: str | Path, name: str) -> list[Path]:
-    """Write a figure as ``name.png`` (150 dpi) and ``name.pdf``; equal figures give equal bytes."""
-    paths = [Path(folder) / f"{name}{suffix}" for suffix in (".png", ".pdf")]
+def save(figure: Figure, folder: str | Path, name: str, *, pdf: bool = False) -> list[Path]:
+    """Write a figure as ``name.png`` (150 dpi), and as ``name.pdf`` too if asked for.
+
+    Equal figures give equal bytes. The files lie in the folder whatever the name is
+    (`hepmtp.storage.file_name`).
+    """
+    endings = (".png", *((".pdf",) * pdf))
+    paths = [Path(folder) / f"{file_name(name)}{suffix}" for suffix in endings]
     for path in paths:
         metadata = {"CreationDate": None} if path.suffix == ".pdf" else {"Software": None}
         with new_file(path) as temporary:
@@ -142,10 +118,10 @@ def panels(height: float, ratios: Sequence[float]) -> tuple[Figure, list[Axes]]:
     figure = StyledFigure(figsize=(8, height))
     grid = {
         "height_ratios": ratios,
-        "hspace": 0.06,
+        "hspace": 0.08,
         "left": 0.13,
         "right": 0.97,
-        "top": 1 - (0.2 if len(ratios) > 1 else 0.45) / height,
+        "top": 1 - 0.45 / height,
         "bottom": 0.75 / height,
     }
     axes = figure.subplots(len(ratios), 1, sharex=True, squeeze=False, gridspec_kw=grid)[:, 0]
@@ -154,25 +130,20 @@ def panels(height: float, ratios: Sequence[float]) -> tuple[Figure, list[Axes]]:
     return figure, list(axes)
 
 
-def corner(axis: Axes, caption: Caption | None, text: str) -> None:
-    """Whose events, energy and luminosity, and a line of text, in the upper left corner."""
-    conditions = "" if caption is None else _conditions(caption)
-    if caption is None or not (caption.experiment or caption.text):
-        text = "\n".join(filter(None, (conditions, text)))
-        mplhep.label.add_text(text, loc="upper left", ax=axis, fontsize=12, ypad=6, xpad=3.5)
-        return
-    _label(axis, caption, conditions or None, loc=4, supp=text or None)
+def above(axis: Axes, caption: Caption, title: str = "") -> None:
+    """Whose events above the axes, the same place in all figures; on the right what is shown.
 
-
-def above(axis: Axes, caption: Caption, title: str) -> None:
-    """The same above the axes, and the title on their right."""
+    That is a title, energy and luminosity, as far as they are known.
+    """
     lumi = ", ".join(filter(None, (title, _conditions(caption))))
-    _label(axis, caption, lumi, loc=0, scilocator_adjust=False)
-
-
-def _label(axis: Axes, caption: Caption, lumi: str | None, **options: Any) -> None:
     names, sizes = (caption.experiment, caption.text), (17, 16, 13, 12)
-    mplhep.label.exp_text(*names, lumi=lumi, ax=axis, fontsize=sizes, **options)
+    place: dict[str, Any] = {"loc": 0, "scilocator_adjust": False, "fontsize": sizes}
+    mplhep.label.exp_text(*names, lumi=lumi, ax=axis, **place)
+
+
+def inside(axis: Axes, text: str) -> None:
+    """A text in the upper left corner, of what is drawn there."""
+    mplhep.label.add_text(text, loc="upper left", ax=axis, fontsize=12, ypad=6, xpad=3.5)
 
 
 def _conditions(caption: Caption) -> str:
@@ -193,21 +164,78 @@ def legend_above(axis: Axes, caption: Caption, title: str) -> None:
     )  # above a line of text
 
 
-def ratio_limits(axis: Axes, ratio: NDArray[np.float64]) -> None:
-    """0 to 2 if the ratio stays there, else a logarithmic axis."""
-    seen = ratio[np.isfinite(ratio) & (ratio > 0)]
-    low, high = (float(seen.min()), float(seen.max())) if len(seen) else (1.0, 1.0)
-    if low > 0.4 and high < 1.9:
-        axis.set_ylim(0, 2)
-    else:
-        bottom, top = max(0.6 * min(low, 0.5), 1e-2), min(1.6 * max(high, 2), 1e2)
-        axis.set_yscale("log")
-        axis.set_ylim(bottom, top)
-        axis.yaxis.set_major_locator(
-            LogLocator(subs=(1.0,) if top / bottom > 50 else (1.0, 2.0, 5.0))
-        )
-        axis.yaxis.set_major_formatter(FormatStrFormatter("%g"))
-        axis.yaxis.set_minor_formatter(NullFormatter())
+def per_bin(content: str, edges: Floats, label: str) -> str:
+    """Text of a y axis: the content per width of a bin, with its unit.
+
+    Examples
+    --------
+    >>> per_bin("Events", np.linspace(0, 3000, 61), "$H_T$ [GeV]")
+    'Events / 50 GeV'
+    >>> per_bin("Events", np.arange(4) - 0.5, "number of jets")
+    'Events'
+    """
+    widths = np.diff(edges)
+    if not np.allclose(widths, widths[0]):
+        return f"{content} / bin"
+    if is_count(edges):
+        return content
+    unit = re.search(r"\[([^][]+)\]$", label)
+    short = float(f"{widths[0]:.3g}")
+    if not np.isclose(short, widths[0], rtol=1e-6):  # no round number
+        short = float(f"{widths[0]:.2g}")
+    return " ".join([f"{content} / {short:g}", *(unit.groups() if unit else ())])
+
+
+def is_count(edges: Floats) -> bool:
+    """Whether an axis has a bin for each whole number.
+
+    Examples
+    --------
+    >>> is_count(np.arange(4) - 0.5), is_count(np.arange(4.0))
+    (True, False)
+    """
+    return bool(np.allclose(np.diff(edges), 1.0) and edges[0] % 1 == 0.5)
+
+
+def x_axis(axis: Axes, edges: Floats, label: str) -> None:
+    """Label and limits of the x axis; one of whole numbers has ticks at these alone."""
+    axis.set_xlabel(words(label))
+    axis.set_xlim(edges[0], edges[-1])
+    if is_count(edges):
+        axis.xaxis.set_major_locator(MaxNLocator(10, integer=True))
+        few = edges[-1] - edges[0] <= 20
+        axis.xaxis.set_minor_locator(MultipleLocator(1) if few else NullLocator())
+
+
+def log_limits(axis: Axes, contents: Iterable[Floats], *, room: float = 0.36) -> None:
+    """A logarithmic axis from the smallest content to the largest, with room for texts above.
+
+    Six orders of magnitude at most; what is not above 0 lies below the axis.
+    """
+    values = np.concatenate([np.ravel(one) for one in contents])
+    seen = values[np.isfinite(values) & (values > 0)]
+    high = float(seen.max()) if len(seen) else 1.0
+    low = max(float(seen.min()) / 2, high * 1e-6) if len(seen) else 0.1
+    axis.set_yscale("log")
+    axis.set_ylim(low, high * (2 * high / low) ** (room / (1 - room)))
+
+
+def flow_of(spectra: Iterable[Histogram]) -> str:
+    """Which of the outer bins hold what lies beyond the axis that these spectra have."""
+    flow = [one.view(flow=True)["variance"][[0, -1]] > 0 for one in spectra]
+    under, over = np.any(flow, axis=0) if flow else (False, False)
+    return {
+        (True, True): FLOW,
+        (True, False): "first bin: with underflow",
+        (False, True): "last bin: with overflow",
+    }.get((bool(under), bool(over)), "")
+
+
+def note(axis: Axes, text: str) -> None:
+    """A small text below an axis, on the left."""
+    how: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points"}
+    below: dict[str, Any] = {"ha": "left", "va": "top", "fontsize": "x-small", "color": "0.35"}
+    axis.annotate(text, (0, 0), (0, -30), **how, **below)
 
 
 def errorbar(
@@ -217,29 +245,3 @@ def errorbar(
     seen, centres = values > 0, (edges[1:] + edges[:-1]) / 2
     how: dict[str, Any] = {"fmt": "o", "color": "black", "markersize": 4, "linewidth": 1.4}
     axis.errorbar(centres[seen], values[seen], errors[:, seen], label=label, zorder=5, **how)
-
-
-def band(
-    axis: Axes, edges: Floats, values: Floats, errors: Floats, label: str | None = None
-) -> None:
-    """Hatched band around values, shape (n_bins,); nothing of it lies below 0."""
-    low, high = np.maximum(values - errors, 1e-9), np.maximum(values + errors, 1e-9)
-    hatched: dict[str, Any] = {"facecolor": "none", "edgecolor": "0.25", "hatch": "//////"}
-    axis.stairs(high, edges, baseline=low, fill=True, linewidth=0, label=label, **hatched)
-
-
-def shape_ratio(axis: Axes, comparison: Comparison) -> None:
-    """first / second with its errors; the band is the error of second."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        relative = np.nan_to_num(
-            np.where(comparison.second > 0, comparison.second_error / comparison.second, 0.0)
-        )
-    error = np.sqrt(np.maximum(comparison.ratio_error**2 - (comparison.ratio * relative) ** 2, 0.0))
-    band(axis, comparison.edges, np.ones_like(relative), relative)
-    axis.axhline(1, color="0.4", linewidth=1)
-    centres = (comparison.edges[1:] + comparison.edges[:-1]) / 2
-    points: dict[str, Any] = {"fmt": "o", "color": "black", "markersize": 4, "linewidth": 1.4}
-    axis.errorbar(centres, comparison.ratio, error, **points)
-    axis.set(ylabel=f"{comparison.regions[0]} / {comparison.regions[1]}", xlabel=comparison.label)
-    axis.set_xlim(comparison.edges[0], comparison.edges[-1])
-    ratio_limits(axis, comparison.ratio)

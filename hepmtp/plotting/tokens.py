@@ -15,18 +15,9 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from hepmtp.events.ragged import Floats
-from hepmtp.plotting.style import (
-    COLOURS,
-    LINES,
-    UNKNOWN,
-    Caption,
-    StyledFigure,
-    above,
-    corner,
-    panels,
-    ratio_limits,
-    styled,
-)
+from hepmtp.plotting.colours import COLOURS, LINES
+from hepmtp.plotting.ratio import beyond, named_ticks, ratio_limits
+from hepmtp.plotting.style import UNKNOWN, Caption, StyledFigure, above, panels, per_bin, styled
 
 
 @styled
@@ -70,9 +61,9 @@ def token_occupancy(
         axes[0].set(yscale="log", ylim=(1e-3, 30 * top))
     else:
         axes[0].ticklabel_format(axis="y", style="plain")
-        axes[0].set_ylim(0, 1.45 * top)
+        axes[0].set_ylim(0, 1.25 * top)
     axes[0].legend(loc="upper right", fontsize="small", borderpad=0.6)
-    corner(axes[0], caption._replace(luminosity=None), "")
+    above(axes[0], caption._replace(luminosity=None))
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(counts[0] > 0, shares[1] / shares[0], np.nan)
         error = ratio * np.sqrt(1 / counts[0] + 1 / counts[1])
@@ -82,10 +73,10 @@ def token_occupancy(
     axes[1].errorbar(np.arange(len(ratio)), ratio, error, markersize=size, **points)
     axes[1].set(ylabel="Ratio", xlabel=xlabel, xlim=(edges[0], edges[-1]))
     ratio_limits(axes[1], ratio)
+    beyond(axes[1], np.arange(len(ratio)), ratio)
     if labels is not None:
-        axes[1].set_xticks(np.arange(len(labels)), labels, rotation=0 if len(labels) <= 12 else 60)
-        axes[1].xaxis.set_tick_params(which="minor", bottom=False, top=False)
-        axes[0].xaxis.set_tick_params(which="minor", bottom=False, top=False)
+        rotation = 0 if len(labels) <= 12 else 60
+        named_ticks(axes[1], range(len(labels)), labels, rotation=rotation)
     return figure
 
 
@@ -175,7 +166,7 @@ def tokens_before_after(before: ak.Array, after: ak.Array, *, caption: Caption =
             content = np.histogram(inside, edges)[0]
             how: dict[str, Any] = {"color": colour, "linestyle": line, "label": name}
             mplhep.histplot(content, edges, ax=axis, flow="none", yerr=False, **how)
-        axis.set(xlabel=label, ylabel="Entries / bin", yscale="log")
+        axis.set(xlabel=label, ylabel=per_bin("Entries", edges, label), yscale="log")
         axis.set_ylim(0.7, axis.get_ylim()[1] * 3)
     axes[0, 0].legend(loc="upper right", fontsize="small", borderpad=0.4)
     above(axes[0, 0], caption._replace(luminosity=None), "")

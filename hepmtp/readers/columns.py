@@ -18,15 +18,43 @@ COLUMNS: tuple[str, ...] = (
     *("event", "source", "weight", "MET_pt", "MET_phi"),
     *(f"Particle_{name}" for name in PARTICLE_FIELDS),
 )
+#: Columns that events have beside these if they are jets: what each was made from, and the jet.
+MORE: dict[str, tuple[str, ...]] = {
+    "label": ("label",),
+    "Jet": ("Jet_pt", "Jet_eta", "Jet_phi", "Jet_energy"),
+}
 _SHOWN = 20  # names in an error: files of others have thousands of columns
 
 
+def more_of(names: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """The fields of `MORE` all of whose columns are among these names."""
+    there = set(names)
+    return {field: columns for field, columns in MORE.items() if there.issuperset(columns)}
+
+
+def _more_columns(events: ak.Array) -> dict[str, ak.Array]:
+    """The columns of `MORE` that events have, as whole numbers and float64."""
+    found = {}
+    if "label" in events.fields and events.label.ndim == 1:
+        label = ak.to_numpy(events.label)
+        if label.dtype.kind in "iu":
+            found["label"] = ak.Array(label.astype(np.int8))
+    if "Jet" in events.fields and events.Jet.ndim == 1:
+        parts = {name: name.removeprefix("Jet_") for name in MORE["Jet"]}
+        if set(parts.values()) <= set(events.Jet.fields):
+            found |= {
+                name: ak.values_astype(events.Jet[part], np.float64) for name, part in parts.items()
+            }
+    return found
+
+
 def flat(events: ak.Array) -> dict[str, ak.Array]:
-    """Events as `COLUMNS` and the counter ``nParticle``, ready to be written."""
+    """Events as `COLUMNS`, the counter ``nParticle`` and what there is of `MORE`, to be written."""
     columns = {name: events[name] for name in ("event", "source", "weight")}
     columns |= {f"MET_{name}": events.MET[name] for name in ("pt", "phi")}
     columns["nParticle"] = ak.values_astype(ak.num(events.Particle), np.int32)
     columns |= {f"Particle_{name}": events.Particle[name] for name in PARTICLE_FIELDS}
+    columns |= _more_columns(events)
     return {name: ak.to_packed(ak.without_parameters(column)) for name, column in columns.items()}
 
 
@@ -43,14 +71,21 @@ def check_columns(where: str, found: Iterable[str]) -> None:
 
 
 def events_of(path: str, first_entry: int, columns: Mapping[str, ak.Array]) -> ak.Array:
-    """Events from the `COLUMNS` of a file, checked; `first_entry` is where they begin in it.
+    """Events from the `COLUMNS` of a file, and `MORE`, checked.
+
+    `first_entry` is where they begin in it.
 
     Raises
     ------
     ReadError
         if the columns of the particles differ in length, or a value breaks the event record.
     """
-    for name in COLUMNS:
+    more = {
+        field: some
+        for field, some in more_of(columns).items()
+        if all(columns[one].ndim == 1 for one in some)  # a user's own may be lists
+    }
+    for name in (*COLUMNS, *(one for some in more.values() for one in some)):
         depth = 2 if name.startswith("Particle_") else 1
         if (
             columns[name].ndim != depth
@@ -72,7 +107,7 @@ def events_of(path: str, first_entry: int, columns: Mapping[str, ak.Array]) -> a
                 f"but {counts[at]} of Particle_pt; write the file again"
             )
     try:
-        return make_events(
+        events = make_events(
             counts=counts,
             met=columns["MET_pt"],
             met_phi=columns["MET_phi"],
@@ -82,3 +117,9 @@ def events_of(path: str, first_entry: int, columns: Mapping[str, ak.Array]) -> a
         )
     except EventError as error:
         raise ReadError(f"{path}, entries from {first_entry} on: {error}") from None
+    if "label" in more:
+        events = ak.with_field(events, columns["label"], "label")
+    if "Jet" in more:
+        jet = {name.removeprefix("Jet_"): columns[name] for name in more["Jet"]}
+        events = ak.with_field(events, ak.zip(jet, with_name="Momentum4D"), "Jet")
+    return events

@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 #: What the names of new files end in.
 TARGETS: tuple[str, ...] = (".root", ".parquet", ".csv", ".csv.gz")
 _RECORD = {"Particle", "MET", "weight", "event", "source"}
+#: Fields of jets (`hepmtp.readers.columns.MORE`) that ROOT and parquet keep, and CSV does not.
+_JETS = {"label", "Jet"}
 _ANEW = (
     "CSV has no place for the file and entry that events were first read from: they are numbered "
     "anew, and fall into other parts of the train / validation / analysis split than before"
@@ -45,8 +47,8 @@ def convert(
 ) -> int:
     """Write the events of `source` to a new file `target` and return their number.
 
-    ROOT and parquet are compressed by ZSTD. Fields that are no part of the event record are not
-    written; the log says so.
+    ROOT and parquet are compressed by ZSTD. Of fields that are no part of the event record only
+    ``label`` and ``Jet`` are written, and not to CSV; the log says what is not.
 
     Parameters
     ----------
@@ -137,7 +139,8 @@ class _Moved:
 def _lost(events: ak.Array, target: Path, ending: str) -> set[str]:
     """What a new file does not keep of these events."""
     found = set()
-    if more := sorted(set(events.fields) - _RECORD):
+    kept = set() if ending.startswith(".csv") else _JETS
+    if more := sorted(set(events.fields) - _RECORD - kept):
         found.add(
             f"the fields {', '.join(more)} are not written: they are no part of the event record"
         )

@@ -10,17 +10,16 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterable, Mapping
-from dataclasses import is_dataclass
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from hepmtp import storage
 from hepmtp.errors import OptionError, ReadError
+from hepmtp.plugins import check_options, resolve, resolve_from_file
 from hepmtp.readers import FileReader, Reader
 from hepmtp.readers.lines import check_file, is_remote, look
-from hepmtp.readers.options import check_names, has_option
+from hepmtp.readers.options import has_option
 
 _ROOT = b"root"
 #: The reader of what hepmtp writes, which coffea can open by itself.
@@ -43,7 +42,7 @@ SHIPPED: tuple[str, ...] = (
 @functools.cache
 def shipped() -> dict[str, type[FileReader]]:
     """The classes of the readers that come with hepmtp, by name."""
-    return {name: storage.resolve(name) for name in SHIPPED}
+    return {name: resolve(name) for name in SHIPPED}
 
 
 def endings() -> tuple[str, ...]:
@@ -180,20 +179,47 @@ def load_reader(name: str, **options: Any) -> Reader:
     >>> load_reader("hepmtp:DarkMachinesCSV")
     DarkMachinesCSV(on_bad='raise', variant='auto', check_count=True, units='MeV')
     """
+    return _made(name, _found(name, resolve), options)
+
+
+def reader_from_file(name: str, options: Mapping[str, Any]) -> Reader:
+    """As `load_reader`, for a name that stands in a file (:mod:`hepmtp.plugins`)."""
+    return _made(name, class_of_reader(name), options)
+
+
+def class_of_reader(name: str) -> Any:
+    """The class, or object, of a reader that a file names; raises OptionError if it may not."""
+    return _found(name, resolve_from_file)
+
+
+def _found(name: str, resolved: Callable[[str], Any]) -> Any:
+    """What a name stands for, if it is a reader, or a class of readers."""
     try:
-        found = storage.resolve(name)
-        if options and not isinstance(found, type):
-            raise TypeError("only a class takes options")  # noqa: TRY301 (told like all the others)
+        found = resolved(name)
+    except OptionError:
+        raise
+    except (ImportError, AttributeError, ValueError) as error:
+        raise _not_made(name, error) from None
+    if not all(callable(getattr(found, one, None)) for one in ("num_events", "read")):
+        raise OptionError(f"{name!r} is not a reader: it has no num_events or no read")
+    return found
+
+
+def _made(name: str, found: Any, options: Mapping[str, Any]) -> Reader:
+    """The reader of a class, whose options are checked before it is made, or an object as it is."""
+    try:
         if isinstance(found, type):
-            if is_dataclass(found):
-                check_names(name, found, options)
+            check_options(name, found, options)
             found = found(**options)
+        elif options:
+            raise TypeError("only a class takes options")  # noqa: TRY301 (told like all the others)
     except (OptionError, ReadError):
         raise
     except (ImportError, AttributeError, ValueError, TypeError) as error:
-        raise OptionError(
-            f"reader {name!r} cannot be made ({error}); expected 'package.module:Class'"
-        ) from None
-    if not isinstance(found, Reader):
-        raise OptionError(f"{name!r} is not a reader: it has no num_events or no read")
-    return found
+        raise _not_made(name, error) from None
+    reader: Reader = found
+    return reader
+
+
+def _not_made(name: str, error: Exception) -> OptionError:
+    return OptionError(f"reader {name!r} cannot be made ({error}); expected 'package.module:Class'")

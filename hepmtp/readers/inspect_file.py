@@ -16,10 +16,10 @@ import numpy as np
 
 from hepmtp.errors import ReadError
 from hepmtp.events import CONSTITUENT_TYPES, metadata
+from hepmtp.plugins import current_name
 from hepmtp.readers import FileReader
 from hepmtp.readers.formats import load_reader, reader_name
 from hepmtp.readers.lines import size_of
-from hepmtp.storage import current_name
 
 # median of the highest pt of each event, GeV: of events at a collider and of jets
 _LEADING = (5.0, 5000.0)

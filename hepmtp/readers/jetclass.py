@@ -13,16 +13,20 @@ photons of every other event.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar
+from pathlib import Path
+from typing import Any, ClassVar
 
 import awkward as ak
 import numpy as np
+import uproot
 from numpy.typing import NDArray
 
 from hepmtp.errors import ReadError
 from hepmtp.events import CONSTITUENT_TYPES, make_events
-from hepmtp.events.ragged import Floats
+from hepmtp.events.particles import UNSPECIFIED
+from hepmtp.events.ragged import Floats, wrap_phi
 from hepmtp.readers.particles import finite, per_event, weights
 from hepmtp.readers.trees import Branches, TreeReader
 
@@ -57,11 +61,14 @@ class JetClass(TreeReader):
     ----------
     weight
         branch of the weight of each jet, ``"event_weight"`` for instance; by default each counts 1.
+    untyped
+        take constituents without any flag, which a model has made, as of the type "unspecified".
     tree, names
         as of every `hepmtp.readers.trees.TreeReader`.
     """
 
     weight: str | None = None
+    untyped: bool = False
 
     labels = JET_LABELS
     trees = ("tree",)
@@ -76,7 +83,7 @@ class JetClass(TreeReader):
     through: ClassVar[dict[str, str]] = {"weight": "{}"}
 
     def _events(self, branches: Branches) -> ak.Array:
-        label, types = _labels(branches), _types(branches)
+        label, types = _labels(branches), _types(branches, untyped=self.untyped)
         px, py, pz, energy = (
             finite(branches, f"part_{name}", like=_LIKE) for name in ("px", "py", "pz", "energy")
         )
@@ -129,8 +136,11 @@ def _labels(branches: Branches) -> NDArray[np.int8]:
     return np.asarray(order[table.argmax(axis=0)])
 
 
-def _types(branches: Branches) -> NDArray[np.int8]:
-    """Type of each particle, (n_particles,), from its charge and its flags, one of which is 1."""
+def _types(branches: Branches, *, untyped: bool) -> NDArray[np.int8]:
+    """Type of each particle, (n_particles,), from its charge and its flags, one of which is 1.
+
+    Where none is, and there is no charge, it is "unspecified" if that is allowed.
+    """
     charge: Floats = branches.like("part_charge", _LIKE).astype(np.float64)
     flags = {name: branches.like(name, _LIKE) for name in _FLAGS}
     n_flags = np.zeros(len(charge), dtype=np.int8)
@@ -144,6 +154,9 @@ def _types(branches: Branches) -> NDArray[np.int8]:
     sign = np.where(legal, charge, 0).astype(np.int8)
     fits = legal & (sign == charge) & (n_flags == 1)
     types = np.where(fits, _TYPE_OF[kind, sign], np.int8(-1))
+    made = legal & (charge == 0) & (n_flags == 0)
+    if untyped:
+        types[made] = UNSPECIFIED
     bad = np.flatnonzero(types < 0)
     if len(bad):
         entry = branches.start + branches.event_of(_LIKE, bad[0])
@@ -151,5 +164,68 @@ def _types(branches: Branches) -> NDArray[np.int8]:
         raise ReadError(
             f"{branches.path} entry {entry}: a particle of charge {charge[bad[0]]:g} with {says}; "
             "expected one flag that is 1 and a charge that fits it"
+            + ("; jets that a model has made need the option untyped=true" if made[bad[0]] else "")
         )
     return types
+
+
+def write_jetclass(
+    path: str | Path, chunks: Iterable[ak.Array], *, label: str, about: str = ""
+) -> int:
+    """Write jets to a new file in this layout, chunk by chunk; gives their number.
+
+    The axis of each jet is ``Jet``; all are given this label. Constituents of the type
+    "unspecified" have no flag and charge 0, and need the option `untyped` to be read.
+
+    Parameters
+    ----------
+    label
+        one of `JET_LABELS`.
+    about
+        a sentence that is kept beside the tree, as the text ``about``.
+    """
+    n_jets, tree = 0, None
+    with uproot.recreate(path, compression=uproot.ZSTD(3)) as file:
+        if about:
+            file["about"] = about
+        for events in chunks:
+            columns = _columns(events, label)
+            if tree is None:
+                tree = file.mktree("tree", {name: _kind(one) for name, one in columns.items()})
+            tree.extend(columns)
+            n_jets += len(events)
+    return n_jets
+
+
+def _kind(column: Any) -> str:
+    kind = "int32" if "int" in str(ak.type(column)) else "float32"
+    return f"var * {kind}" if ak.Array(column).ndim == 2 else kind
+
+
+def _columns(events: ak.Array, label: str) -> dict[str, Any]:
+    """The branches of jets, float32 as in the files of others."""
+    particles, jet = events.Particle, events.Jet
+    types = particles["type"]
+    numbers = {
+        "part_px": particles.px,
+        "part_py": particles.py,
+        "part_pz": particles.pz,
+        "part_energy": particles.energy,
+        "part_deta": particles.eta - jet.eta,
+        "part_dphi": wrap_phi(particles.phi - jet.phi),
+        "part_charge": ak.zeros_like(particles.pt),
+    }
+    flags = {}
+    for flag, names in _FLAGS.items():
+        kinds = [CONSTITUENT_TYPES.index(name) if name else -1 for name in names]
+        flags[flag] = (types == kinds[0]) | (types == kinds[1]) | (types == kinds[2])
+        sign = ak.values_astype(types == kinds[0], np.int8) - (types == kinds[1])
+        numbers["part_charge"] = numbers["part_charge"] + sign
+    numbers |= {f"jet_{name}": jet[name] for name in ("pt", "eta", "phi", "energy")}
+    numbers["jet_nparticles"] = ak.num(particles)
+    found = {name: ak.values_astype(one, np.float32) for name, one in numbers.items()}
+    found |= {name: ak.values_astype(one, np.int32) for name, one in flags.items()}
+    found[f"label_{label}"] = ak.values_astype(ak.ones_like(jet.pt), np.int32)
+    for other in {"QCD"} - {label}:
+        found[f"label_{other}"] = ak.values_astype(ak.zeros_like(jet.pt), np.int32)
+    return {name: ak.without_parameters(ak.to_packed(one)) for name, one in found.items()}

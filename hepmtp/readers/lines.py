@@ -18,12 +18,15 @@ import numpy as np
 
 from hepmtp.errors import OptionError, ReadError
 from hepmtp.events.packing import ERRORS, packing_of, unpacked
+from hepmtp.events.ragged import Ints
 from hepmtp.readers.failures import failure, reason_of
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 _BLOCK = 1 << 20  # bytes looked at in one go when lines are counted
+#: Bytes of a line: 20 000 particles have less.
+LONGEST_LINE = 1 << 20
 
 
 class Chunk(NamedTuple):
@@ -212,6 +215,27 @@ def take(path: str, file: IO[bytes], n: int, *, line: int, at: int | None = None
         ) from None
 
 
+def check_lines(path: str, line: int, rest: int, newlines: Ints, size: int) -> int:
+    """Raise ReadError if a line is too long to be an event; gives the bytes of the unfinished one.
+
+    Parameters
+    ----------
+    line, rest
+        lines before these bytes, and bytes of the one that they go on with.
+    newlines
+        where lines end in these bytes, shape (n_lines,).
+    size
+        how many bytes they are.
+    """
+    lengths = np.diff(newlines, prepend=-1 - rest, append=size)
+    if len(long := np.flatnonzero(lengths > LONGEST_LINE)):
+        raise ReadError(
+            f"{path} line {line + int(long[0]) + 1} has more than {LONGEST_LINE} bytes, which no "
+            "event has; it is damaged, or no file of lines: make it again, or name another reader"
+        )
+    return int(lengths[-1]) - 1
+
+
 def head(path: str) -> bytes:
     """The first 64 KiB of a file, unpacked."""
     return look(path)[1]
@@ -236,9 +260,8 @@ def scan(path: str, start: int, size: int, stop: int | None) -> Iterator[Chunk]:
     check_range(path, start, stop)
     if start == stop:
         return
-    line = position = lines = (
-        0  # newlines and bytes so far; lines up to the last one that is not blank
-    )
+    # newlines and bytes so far; lines up to the last one that is not blank; bytes of the last one
+    line = position = lines = rest = 0
     end: int | None = None  # byte at which that last one ends, its newline included
     begins = (
         [(0, 0)] if start == 0 else []
@@ -246,6 +269,7 @@ def scan(path: str, start: int, size: int, stop: int | None) -> Iterator[Chunk]:
     with open_file(path) as file:
         while block := take(path, file, _BLOCK, line=line):
             newlines = np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n"))
+            rest = check_lines(path, line, rest, newlines, len(block))
             filled = len(block.rstrip(b" \t\r\n"))
             before = int(np.searchsorted(newlines, filled)) if filled else 0
             if filled:

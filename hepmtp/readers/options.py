@@ -73,15 +73,13 @@ def has_option(reader: Any, name: str) -> bool:
     return is_dataclass(reader) and name in {one.name for one in fields(reader)}
 
 
-def check_names(name: str, cls: type, options: Iterable[str]) -> None:
-    """Raise OptionError if a dataclass, known by this name, does not have one of these options."""
-    own_first = sorted(fields(cls), key=lambda field: bool(field.kw_only))
-    known = [field.name for field in own_first if field.init]
-    for option in options:
-        if option not in known:
-            raise OptionError(
-                f"{name} has no option {option!r}; it has {', '.join(known) or 'none'}"
-            )
+def leaving_out_lines(reader: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options with which a reader leaves out lines that it cannot read, if it reads lines.
+
+    What is said of that already is kept.
+    """
+    able = isinstance(reader, type) and has_option(reader, "on_bad")
+    return {"on_bad": "skip", **options} if able else dict(options)
 
 
 def _either(words: Iterable[str]) -> str:

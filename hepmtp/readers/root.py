@@ -16,13 +16,17 @@ import uproot
 from coffea.nanoevents.methods import base
 from coffea.nanoevents.schemas.base import BaseSchema, zip_forms
 
+from hepmtp.errors import ReadError
 from hepmtp.events.record import PARTICLE_FIELDS, behavior
-from hepmtp.readers.columns import COLUMNS, check_columns, events_of, flat
+from hepmtp.readers.columns import COLUMNS, MORE, check_columns, events_of, flat, more_of
+from hepmtp.readers.digests import DIGEST, check_digests, digest_of, digests
 from hepmtp.readers.trees import Branches, TreeReader
 
 TREE = "Events"
 #: Tree of one entry beside the events: the sum of the weights of all that were generated.
 GENERATED = "Generated"
+#: Tree of one entry beside the events: how many were written, and whether `GENERATED` was.
+WRITTEN = "Written"
 
 
 class HepmtpSchema(BaseSchema):  # type: ignore[misc]
@@ -38,7 +42,11 @@ class HepmtpSchema(BaseSchema):  # type: ignore[misc]
         check_columns("the tree", columns)
         particles = {name: columns.pop(f"Particle_{name}") for name in PARTICLE_FIELDS}
         missing = {name: columns.pop(f"MET_{name}") for name in ("pt", "phi")}
-        columns.pop("nParticle", None)
+        for counted in ("nParticle", DIGEST):
+            columns.pop(counted, None)
+        for name in {"Jet"} & set(more_of(columns)):
+            parts = {one.removeprefix("Jet_"): columns.pop(one) for one in MORE[name]}
+            columns[name] = zip_forms(parts, name, record_name="Momentum4D")
         columns["Particle"] = zip_forms(particles, "Particle", record_name="Momentum4D")
         columns["MET"] = zip_forms(missing, "MET", record_name="Momentum2D")
         self._form["fields"], self._form["contents"] = list(columns), list(columns.values())
@@ -69,16 +77,55 @@ class RootReader(TreeReader):
         """Whether it is a ROOT file; parquet that hepmtp wrote has a reader of its own."""
         return start.startswith(cls.magic)
 
+    def num_events(self, path: str) -> int:
+        """Number of entries of the tree; ReadError if it is not the number that was written."""
+        with self._beside(path, WRITTEN) as (_, found):
+            said = None if found is None else int(found.numbers("events").sum())
+        n = super().num_events(path)
+        if said is not None and said != n:
+            raise ReadError(
+                f"{path} has {n} entries, but {said} were written: it is damaged; copy or convert "
+                "it again"
+            )
+        return n
+
+    def check(self, path: str, start: int, stop: int) -> None:
+        """Raise ReadError if one of these entries has not its digest; older files have none."""
+        with self._open(path) as branches:
+            if DIGEST in branches:
+                self._made(branches.part(start, stop))
+
     def generated_weight(self, path: str) -> float | None:
         """What the file that this one was converted from said."""
+        with self._beside(path, WRITTEN) as (_, found):
+            expected = found is not None and bool(found.numbers("generated").any())
         with self._beside(path, GENERATED) as (_, found):
-            return None if found is None else float(found.numbers("sum_weights").sum())
+            if found is None and expected:
+                raise ReadError(
+                    f"{path} has lost its tree {GENERATED}: it is damaged; copy or convert it again"
+                )
+            if found is None:
+                return None
+            weights = found.numbers("sum_weights")
+            if DIGEST in found and found.numbers(DIGEST).tolist() != [digest_of(weights)]:
+                raise ReadError(
+                    f"{path}: a bit of the sum of weights has changed since it was written; copy "
+                    "or convert it again"
+                )
+            return float(weights.sum())
 
     def _check(self, branches: Branches) -> None:
         check_columns(branches.where, branches.known)
 
     def _events(self, branches: Branches) -> ak.Array:
-        return events_of(branches.path, branches.start, branches.arrays(COLUMNS))
+        more = (one for some in more_of(branches.known).values() for one in some)
+        names = (*COLUMNS, *more)
+        checked = (DIGEST,) if DIGEST in branches else ()  # files of before had none
+        columns = branches.arrays((*names, *checked))
+        events = events_of(branches.path, branches.start, columns)
+        if checked:
+            check_digests(branches.path, branches.start, columns, names)
+        return events
 
 
 def write_root(
@@ -96,25 +143,52 @@ def write_root(
         sum of the weights of all generated events, if it is known; kept in the tree `GENERATED`.
     """
     with uproot.recreate(path, compression=uproot.ZSTD(3)) as file:
-        write_tree(file, chunks, rntuple=rntuple)
+        written = write_tree(file, chunks, rntuple=rntuple, checked=True)
+        said = {"events": written, "generated": int(generated is not None)}
+        tree = file.mktree(WRITTEN, dict.fromkeys(said, "int64"))
+        tree.extend({name: [one] for name, one in said.items()})
         if generated is not None:
-            file.mktree(GENERATED, {"sum_weights": "float64"}).extend({"sum_weights": [generated]})
+            tree = file.mktree(GENERATED, {"sum_weights": "float64", DIGEST: "int64"})
+            tree.extend({"sum_weights": [generated], DIGEST: [digest_of([generated])]})
 
 
-def write_tree(file: Any, chunks: Iterable[ak.Array], *, rntuple: bool) -> None:
-    """Write events to the TTree (or RNTuple) `TREE` of an open file."""
-    per_event = dict.fromkeys(("event", "source"), "int64")
+def write_tree(
+    file: Any, chunks: Iterable[ak.Array], *, rntuple: bool, checked: bool = False
+) -> int:
+    """Write events to the TTree (or RNTuple) `TREE` of an open file; gives their number.
+
+    What all of them have beside the record (`MORE`) is that of the first chunk. If `checked`, the
+    digest of each event is written with it.
+    """
+    per_event = dict.fromkeys(("event", "source", *((DIGEST,) if checked else ())), "int64")
+    n_events = 0
     per_event |= dict.fromkeys(("weight", "MET_pt", "MET_phi"), "float64")
     fields = {name: "int8" if name == "type" else "float64" for name in PARTICLE_FIELDS}
-    if rntuple:
-        jagged = {f"Particle_{name}": f"var * {kind}" for name, kind in fields.items()}
-        tree = file.mkrntuple(TREE, {**per_event, "nParticle": "int32", **jagged})
-    else:
-        record = ", ".join(f"{name}: {kind}" for name, kind in fields.items())
-        tree = file.mktree(TREE, {**per_event, "Particle": f"var * {{{record}}}"})
+    tree: Any = None
     for events in chunks:
         columns = flat(events)
+        if tree is None:
+            more = [one for some in more_of(columns).values() for one in some]
+            per_event |= {name: "int8" if name == "label" else "float64" for name in more}
+            tree = _new_tree(file, per_event, fields, rntuple=rntuple)
+        if checked:
+            columns[DIGEST] = ak.Array(digests(columns, [*COLUMNS, *more]))
+        n_events += len(events)
         if not rntuple:  # one counter for all columns of the particles
             columns = {name: columns[name] for name in per_event}
             columns["Particle"] = ak.zip({name: events.Particle[name] for name in PARTICLE_FIELDS})
         tree.extend(columns)
+    if tree is None:
+        _new_tree(file, per_event, fields, rntuple=rntuple)
+    return n_events
+
+
+def _new_tree(
+    file: Any, per_event: dict[str, str], fields: dict[str, str], *, rntuple: bool
+) -> Any:
+    """The empty tree of columns of these types."""
+    if rntuple:
+        jagged = {f"Particle_{name}": f"var * {kind}" for name, kind in fields.items()}
+        return file.mkrntuple(TREE, {**per_event, "nParticle": "int32", **jagged})
+    record = ", ".join(f"{name}: {kind}" for name, kind in fields.items())
+    return file.mktree(TREE, {**per_event, "Particle": f"var * {{{record}}}"})

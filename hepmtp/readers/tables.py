@@ -85,8 +85,8 @@ class _Column(NamedTuple):
 def open_table(path: str) -> Iterator[Table]:
     """A parquet file as one tree."""
     check_file(path)
-    with damage(path, "a parquet file", (pa.ArrowException, OSError)):
-        file = pq.ParquetFile(path)
+    with damage(path, "a parquet file", (pa.ArrowException, OSError, UnicodeDecodeError)):
+        file = pq.ParquetFile(path, page_checksum_verification=True)
     with file:
         yield Table(file)
 

@@ -5,6 +5,7 @@ The rule: what was computed is written before anything is tried.
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Callable
 from typing import TypeVar
@@ -13,6 +14,8 @@ from hepmtp.errors import HepmtpError
 
 T = TypeVar("T")
 
+#: Errors of a disk that will take nothing more: no figure is to blame.
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 log = logging.getLogger(__name__)
 
 
@@ -32,10 +35,15 @@ class Attempts:
         self.remarks: list[str] = []
 
     def __call__(self, what: str, make: Callable[[], T]) -> T | None:
-        """What `make` gives; None, one warning line and one remark if it raises."""
+        """What `make` gives; None, one warning line and one remark if it raises.
+
+        A full disk is raised.
+        """
         try:
             return make()
         except Exception as error:
+            if isinstance(error, OSError) and error.errno in _FULL:
+                raise
             text = " ".join(str(error).split())
             if not isinstance(error, HepmtpError):
                 text = f"{type(error).__name__}: {text}"

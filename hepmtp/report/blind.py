@@ -44,9 +44,9 @@ def blind_regions(output: Mapping[str, Any], regions: Sequence[RegionInfo]) -> l
 def blinded(output: Mapping[str, Any], data: Sequence[str], blind: Sequence[str]) -> dict[str, Any]:
     """The same output without the data sets `data` in the regions `blind`.
 
-    Their histograms are zero there, and cutflow, cuts and columns have no entry of these regions.
-    Columns hold the events that pass another region. Counts of events before any region stay. What
-    lacks one cut of a region that is shown is not that region: data have none of it.
+    Their histograms are zero there, and nothing else has an entry of these regions. Columns hold
+    the events that pass another region. Counts of events before any region stay. What lacks one cut
+    of a region that is shown is not that region: data have none of it.
     """
     out = dict(output)
     if not (data and blind):
@@ -72,6 +72,14 @@ def blinded(output: Mapping[str, Any], data: Sequence[str], blind: Sequence[str]
             }
             for name, of in out["cuts"].items()
         }
+    for name, kept in output.get("strangest", {}).items():
+        shown = {
+            dataset: {
+                key: one for key, one in of.items() if dataset not in data or key not in blind
+            }
+            for dataset, of in kept.items()
+        }
+        out["strangest"] = {**out["strangest"], name: shown}
     if "columns" in output:
         out["columns"] = {
             name: _shown(table, blind) if name in data else table

@@ -12,6 +12,7 @@ import numpy as np
 
 from hepmtp import plotting
 from hepmtp.events.region_info import named, threshold_regions, wholes
+from hepmtp.plotting.names import words
 from hepmtp.report.drawn_figures import Drawn, caption_of
 from hepmtp.report.info import RunInfo
 from hepmtp.report.problems import holds
@@ -83,13 +84,12 @@ def calibrated(
     )
     of_what = str(h.name).removesuffix(f"_{CALIBRATED}")
     text = (
-        f"{of_what}, calibrated: the share of background with the same jets, b-jets, leptons "
-        f"and HT that is at least as strange. Background is flat where {regions[0]} predicts "
-        f"{regions[-1]}; {regions[-1]} over {regions[0]} is {measured}."
+        f"{words(of_what)}, calibrated: background is flat where {regions[0]} predicts "
+        f"{regions[-1]}, and {regions[-1]} over {regions[0]} is {measured}"
     )
     if expected is not None:
-        text += " Background is that of the fit of the control regions"
-        text += "." if info.data else ", which without data leaves it as simulated."
+        text += "; background is that of the fit of the control regions"
+        text += "" if info.data else ", which without data leaves it as simulated"
         if out := [one for one in regions if one not in expected]:
-            text += f" {', '.join(out)} took no part in it: as simulated."
-    return figure, text if replicas is not None else f"{text} Its own error is not known."
+            text += f"; {', '.join(out)} took no part in it"
+    return figure, f"{text}." if replicas is not None else f"{text}; its own error is not known."

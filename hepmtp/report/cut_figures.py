@@ -11,7 +11,7 @@ from functools import partial
 
 from hepmtp import plotting
 from hepmtp.events.region_info import RegionInfo, named
-from hepmtp.report.drawn_figures import Drawn, shown_with
+from hepmtp.report.drawn_figures import Drawn, coarse, shown_with
 from hepmtp.report.info import RunInfo
 from hepmtp.report.problems import holds
 from hepmtp.statistics.histograms import Histogram
@@ -38,9 +38,10 @@ def cut_figures(
 def _without_cut(h: Histogram, info: RunInfo, region: RegionInfo) -> Drawn:
     windows = [(above, upto) for name, above, upto in region.windows if name == h.name]
     shown = {**shown_with(info), "data": ()}
+    h = coarse(h, keep=[one for window in windows for one in window if one is not None])
     figure = plotting.n_minus_one(h, region.name, windows=windows, **shown)
     text = (
         f"The {h.axes['score'].label} in {region.name} without the cut on it: simulation, "
-        "background stacked, signal as lines. The cut keeps what is not grey."
+        "background stacked, signal as lines; the cut keeps what is not grey."
     )
     return figure, text

@@ -17,15 +17,25 @@ from matplotlib.figure import Figure
 
 from hepmtp import plotting
 from hepmtp.events.region_info import RegionInfo, named, threshold_regions, wholes
+from hepmtp.plotting.names import words
 from hepmtp.report.attempts import Attempts
 from hepmtp.report.calibrated_figures import calibrated, calibrated_of, compared_regions
 from hepmtp.report.cut_figures import cut_figures
-from hepmtp.report.drawn_figures import Drawn, Output, caption_of, draw, shown_with
+from hepmtp.report.drawn_figures import (
+    Drawn,
+    Output,
+    caption_of,
+    coarse,
+    draw,
+    label_of,
+    shown_with,
+)
 from hepmtp.report.info import FigureText, RunInfo
 from hepmtp.report.problems import holds
 from hepmtp.report.story import CALIBRATED
+from hepmtp.report.strange_figures import strange_figures
 from hepmtp.statistics.comparison import compare
-from hepmtp.statistics.histograms import Histogram, rebin
+from hepmtp.statistics.histograms import Histogram
 from hepmtp.statistics.metrics import MIN_RAW, Roc
 from hepmtp.statistics.performance import Columns, scores as per_event
 from hepmtp.statistics.thresholds import Threshold, threshold
@@ -58,6 +68,7 @@ def draw_scores(
     region in which data are not blind: the data beside the background. For each signal region, or
     else each region without purpose: ROC and SIC of each signal. Regions without background are
     left out, but for the data. Each variable that the first signal region cuts on, without the cut.
+    The strangest events.
 
     Names of files end in those of the regions, but for the first pair and the first region.
 
@@ -86,14 +97,6 @@ def draw_regions(
     """Draw a score in two regions, with the threshold that the second gives."""
     cut = threshold(h, background=info.background, region=regions[1], quantile=quantile)
     return draw(Path(folder) / "figures", name, partial(_two_regions, h, info, regions, cut), info)
-
-
-def coarse(h: Histogram, *, bins: int = 20) -> Histogram:
-    """The same histogram for figures and shapes: as few bins as can be joined, at least `bins`."""
-    found = len(h.axes["score"])
-    return rebin(
-        h, max(n for n in range(1, found + 1) if found % n == 0 and (found // n >= bins or n == 1))
-    )
 
 
 def _figures(
@@ -128,6 +131,7 @@ def _figures(
         yield from _separations(
             output, histograms, info, region, f"-{region}" if i else "", attempt
         )
+    yield from strange_figures(output.get("strangest", {}), info)
 
 
 def _two_regions(
@@ -139,7 +143,7 @@ def _two_regions(
     thresholds = {} if cut is None else {cut.rule: cut.value}
     figure = plotting.score_regions(h, comparison, thresholds=thresholds, **shown_with(info))
     text = (
-        f"The {comparison.label} in {regions[1]} and {regions[0]}: "
+        f"The {words(comparison.label)} in {regions[1]} and {regions[0]}: "
         f"{_what_is_drawn(info)}, ratio of the background's shapes."
     )
     return figure, text
@@ -149,21 +153,21 @@ def _shapes(h: Histogram, info: RunInfo, regions: tuple[str, str]) -> Drawn:
     """Shapes of the background in a signal and a control region."""
     shape = compare(coarse(h), *regions, datasets=info.background)
     where = f"{regions[0]} against {regions[1]}"
-    text = f"Shape of {shape.label} in {where}, background: {shape.verdict}."
+    text = f"Shape of {words(shape.label)} in {where}, background: {shape.verdict}."
     return plotting.shape_comparison(shape, caption=caption_of(info)), text
 
 
 def _every_region(h: Histogram, info: RunInfo, regions: Sequence[str]) -> Drawn:
     h = coarse(h)
     figure = plotting.score_panels(h, regions, **shown_with(info))
-    text = f"The {h.axes['score'].label} in {', '.join(regions)}: {_what_is_drawn(info)}."
+    text = f"The {words(h.axes['score'].label)} in {', '.join(regions)}: {_what_is_drawn(info)}."
     return figure, text
 
 
 def _data(h: Histogram, info: RunInfo, region: str) -> Drawn:
     """Data in a region, beside the background if there is any."""
     h = coarse(h)
-    label = h.axes["score"].label
+    label = words(h.axes["score"].label)
     shown = shown_with(info)
     if not holds(h, info.background, region):
         alone = f"The {label} of the data in {region}, with Poisson errors."
@@ -220,10 +224,10 @@ def _curves(
     how: tuple[str, Callable[..., Figure]],
 ) -> Drawn:
     (signal, region), (kind, draw) = of_what, how
-    title = f"{info.labels.get(signal, signal)}, {region}"
+    title = f"{label_of(signal, info)}, {words(region)}"
     text = (
-        f"{kind.upper()} of {signal} in {region}, weighted by {weighted_by(info.content)}, "
-        f"where at least {MIN_RAW} raw background events pass."
+        f"{kind.upper()} of {label_of(signal, info)} in {words(region)}, weighted by "
+        f"{weighted_by(info.content)}, where at least {MIN_RAW} raw background events pass."
     )
     return draw(curves, title=title, caption=caption_of(info)), text
 

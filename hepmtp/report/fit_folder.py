@@ -12,19 +12,20 @@ The rule: numbers are written before figures. The folder stands in that of the r
     pulls.csv .md  impacts.csv .md  groups.csv .md
     workspace-<signal>-<score>.json   HistFactory, for pyhf, cabinetry and others
     fit.json             protocol, remarks, versions, events that the control regions predict
-    *.png .pdf           figures
+    *.png                figures; and .pdf if the run has them
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hepmtp.plotting import Caption, save
+from hepmtp.plotting import Caption
 from hepmtp.plotting.fit import channels, impacts, pulls, significances
+from hepmtp.plotting.names import words
 from hepmtp.report.attempts import Attempts
 from hepmtp.report.calibrated_figures import (
     Expected,
@@ -33,16 +34,20 @@ from hepmtp.report.calibrated_figures import (
     compared_regions,
 )
 from hepmtp.report.cross_checks import abcd_rows, transfer_rows
-from hepmtp.report.drawn_figures import draw
+from hepmtp.report.drawn_figures import draw, label_of, write
 from hepmtp.report.info import FigureText, RunInfo, versions, write_json
 from hepmtp.report.numbers import load_replicas
 from hepmtp.report.page import write_page
 from hepmtp.report.run_fit import NO_SCORE, FullFit, RunFit
 from hepmtp.report.run_workspace import Run
+from hepmtp.report.seal import changed, owned
 from hepmtp.report.story import CALIBRATED, FIT
 from hepmtp.report.tables import rounded, write_csv, write_markdown
 from hepmtp.statistics.reference import check_workspace
+from hepmtp.storage import file_name
 
+#: Endings of the files of a fit.
+ENDINGS = (".csv", ".md", ".json", ".png", ".pdf")
 #: Column -> how the reader reads it.
 TITLES: Mapping[str, str] = {
     "z": "significance",
@@ -97,8 +102,13 @@ class Labelled:
         return {"signal": self.signal, "score": self.score, **self.row._asdict()}
 
 
-def write_fit(run: Run, found: RunFit) -> Path:
+def write_fit(run: Run, found: RunFit, *, pdf: bool = False) -> Path:
     """Write the folder of a fit into that of its run, and the report of the run anew.
+
+    Parameters
+    ----------
+    pdf
+        write figures as PDF, too; those of a run that has them are in any case.
 
     Returns
     -------
@@ -110,10 +120,18 @@ def write_fit(run: Run, found: RunFit) -> Path:
     StorageError
         if it cannot be written.
     """
+    with changed(run.folder, run.info) as new:
+        _write(run._replace(folder=new, info=replace(run.info, pdf=pdf or run.info.pdf)), found)
+    return run.folder / FIT
+
+
+def _write(run: Run, found: RunFit) -> None:
+    """Write the folder of a fit into a linked copy of that of its run."""
     folder = run.folder / FIT
-    folder.mkdir(parents=True, exist_ok=True)
-    for stale in ("*.csv", "*.md", "*.json", "*.png", "*.pdf"):
-        for path in folder.glob(stale):
+    folder.mkdir(exist_ok=True)
+    mine = owned(run.folder)
+    for path in folder.glob("*.*"):
+        if f"{FIT}/{path.name}" in mine or (FIT in mine and path.suffix in ENDINGS):
             path.unlink()
     attempt = Attempts()
     scores = list(dict.fromkeys(one.score for one in found.full))
@@ -147,7 +165,7 @@ def write_fit(run: Run, found: RunFit) -> Path:
     caption = Caption(**(run.info.caption or {}))
     figures: list[FigureText] = []
     for signal in dict.fromkeys(row.signal for row in found.rows):
-        draw = partial(_draw_rows, folder, found, signal, caption)
+        draw = partial(_draw_rows, folder, run.info, found, signal, caption)
         figures += attempt(f"the figure of significances for {signal}", draw) or []
     for one in found.full:
         if one.score != NO_SCORE or all(other.score == NO_SCORE for other in found.full):
@@ -158,7 +176,6 @@ def write_fit(run: Run, found: RunFit) -> Path:
     kept["remarks"] = [*found.remarks, *attempt.remarks]
     write_json(folder / "fit.json", kept | {"figures": figures})
     write_page(run.folder)
-    return folder
 
 
 def draw_after(run: Run, expected: Expected) -> FigureText | None:
@@ -250,20 +267,23 @@ def _limit_row(one: FullFit, info: RunInfo) -> LimitRow:
 
 
 def _file(one: FullFit) -> str:
-    return f"{one.result.signal}-{one.score}".replace("/", "_")
+    return file_name(f"{one.result.signal}-{one.score}")
 
 
-def _draw_rows(folder: Path, found: RunFit, signal: str, caption: Caption) -> list[FigureText]:
+def _draw_rows(
+    folder: Path, info: RunInfo, found: RunFit, signal: str, caption: Caption
+) -> list[FigureText]:
     rows = [row for row in found.rows if row.signal == signal]
     figure = significances(
         {row.score: (row.z, row.z_error) for row in rows},
         marked=[row.score for row in rows if row.score == NO_SCORE],
-        title=signal,
+        title=label_of(signal, info),
         caption=caption,
     )
     name = f"significance-{signal}".replace("/", "_")
-    save(figure, folder, name)
-    best, text = rows[0], f"Expected discovery significance of {signal} by each score."
+    write(figure, folder, name, pdf=info.pdf)
+    best = rows[0]
+    text = f"Expected discovery significance of {label_of(signal, info)} by each score."
     return [
         FigureText(
             name,
@@ -279,8 +299,9 @@ def _draw(
 ) -> list[FigureText]:
     result, name = one.result, _file(one)
     what = "data" if found.observed else "expected"
-    title = f"{result.signal}, {what}"
-    of = f"the fit of {one.score} for {result.signal} ({what})"
+    title = f"{label_of(result.signal, info)}, {what}"
+    of = f"the fit of {words(one.score)} for {label_of(result.signal, info)} ({what})"
+    shown: dict[str, Any] = {"title": title, "names": info.labels, "caption": caption}
     drawn = []
     for after in (False, True):
         figure = channels(
@@ -294,15 +315,15 @@ def _draw(
             f"Stacked processes in {len(result.bins.channels)} bins of {len(one.channels)} "
             "channels.",
         ))  # fmt: skip
-        save(figure, folder, drawn[-1].name)
+        write(figure, folder, drawn[-1].name, pdf=info.pdf)
     largest = result.impacts[0].parameter if result.impacts else "none"
     drawn.append(FigureText(
         f"pulls-{name}", f"Pulls and constraints of {of}.", "Points with errors, one a parameter.",
     ))  # fmt: skip
-    save(pulls(result.pulls, title=title, caption=caption), folder, drawn[-1].name)
+    write(pulls(result.pulls, **shown), folder, drawn[-1].name, pdf=info.pdf)
     drawn.append(FigureText(
         f"impacts-{name}", f"Impacts on the signal strength of {of}.",
         f"Bars, the longest {largest}.",
     ))  # fmt: skip
-    save(impacts(result.impacts, title=title, caption=caption), folder, drawn[-1].name)
+    write(impacts(result.impacts, **shown), folder, drawn[-1].name, pdf=info.pdf)
     return drawn

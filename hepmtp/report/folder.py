@@ -8,7 +8,6 @@ any table or figure is tried, and one that cannot be made is a remark.
 from __future__ import annotations
 
 import contextlib
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -17,14 +16,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hepmtp.datasets.manifest import Dataset
-from hepmtp.errors import ScoreError, StorageError
+from hepmtp.errors import ScoreError
 from hepmtp.events.region_info import regions_of, wholes
+from hepmtp.folders import Place
 from hepmtp.plotting import Caption
 from hepmtp.report.attempts import Attempts
 from hepmtp.report.blind import blind_regions, blinded
+from hepmtp.report.bound import inputs_of
 from hepmtp.report.drawn_figures import Output
 from hepmtp.report.figures import draw_scores, pairs
-from hepmtp.report.info import FigureText, RunInfo, versions, write_json
+from hepmtp.report.info import RUN, FigureText, RunInfo, versions, write_json
 from hepmtp.report.known import (
     INCOMPLETE,
     KINDS,
@@ -37,13 +38,14 @@ from hepmtp.report.known import (
 )
 from hepmtp.report.numbers import write_first
 from hepmtp.report.page import write_page
-from hepmtp.report.problems import problems, remarks, twice
+from hepmtp.report.problems import problems, remarks, signs, twice
 from hepmtp.report.rows import (
     observations,
     passing,
     separation,
     write_tables,
 )
+from hepmtp.report.seal import new_run, seal
 from hepmtp.statistics.accounting import Accounting, incomplete
 from hepmtp.statistics.histograms import Histogram, canonical, variations_of
 from hepmtp.statistics.normalisation import Normalisation
@@ -82,34 +84,8 @@ class RunResult(NamedTuple):
     observed: tuple[Observation, ...] = ()
 
 
-def can_write(folder: str | Path) -> None:
-    """Try the folder of a run before the run begins; nothing is left behind.
-
-    Raises
-    ------
-    StorageError
-        if no file can be written there, with the reason.
-    """
-    folder = Path(folder)
-    made = [one for one in (folder, *folder.parents) if not one.exists()]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(prefix=".hepmtp-", dir=folder) as file:
-            file.write(b"tried")
-            file.flush()
-    except OSError as error:
-        raise StorageError(
-            f"nothing can be written into the folder {folder} "
-            f"({error.strerror or type(error).__name__}): choose another one for the output"
-        ) from None
-    finally:
-        for one in made:
-            with contextlib.suppress(OSError):
-                one.rmdir()
-
-
 def write_run(
-    folder: str | Path,
+    folder: str | Path | Place,
     output: Output,
     datasets: Sequence[Dataset],
     *,
@@ -118,17 +94,22 @@ def write_run(
     title: str = "",
     summary: Sequence[str] = SUMMARY,
     scores: Mapping[str, str] | None = None,
-    figures: Sequence[FigureText] | Callable[[], Sequence[FigureText]] = (),
+    figures: Callable[[Path], Sequence[FigureText]] | None = None,
     detector: str = "anomaly",
     reference: str = "multiplicity",
     accounting: Accounting | None = None,
     unblind: bool = False,
     caption: Caption | None = None,
+    pdf: bool = False,
+    overwrite: bool = False,
+    detectors: Mapping[str, str] | None = None,
 ) -> RunResult:
-    """Write the folder of a run and its report.
+    """Write the folder of a run and its report, as one transaction.
 
     Parameters
     ----------
+    folder
+        a new one, or the place of :func:`hepmtp.report.seal.new_run`, which its owner completes.
     output
         what `processors.anomaly.AnomalyProcessor` gave. Without columns there is no table of the
         separation and no ROC.
@@ -141,7 +122,7 @@ def write_run(
     title, summary, scores
         words of the report: heading, paragraphs, what each score is.
     figures
-        drawn already into the run's folder, or what draws them; shown behind those of the scores.
+        what draws more of them into the folder that it is given; shown behind those of the scores.
     detector, reference
         the score that the run is about (the first one if it is not there), and the observable that
         it must beat.
@@ -151,11 +132,19 @@ def write_run(
         also show data where a signal could be; see :mod:`hepmtp.report.blind`.
     caption
         what the figures claim; by default what all data sets say alike.
+    pdf
+        whether figures are written as PDF, too; also those that are drawn later.
+    overwrite
+        replace an older run as a whole.
+    detectors
+        folder of each saved detector that scored -> its digest (:mod:`hepmtp.report.bound`).
 
     Raises
     ------
     ScoreError
         if the output holds no histogram, as nothing was read.
+    StorageError
+        if the folder cannot be written, or holds an older run or what hepmtp did not write.
     """
     if not output.get("scores"):
         raise ScoreError(
@@ -188,29 +177,37 @@ def write_run(
         overlaps=sorted(output.get("overlaps", ())),
         variations=variations_of(histograms[about]),
         incomplete=incomplete(accounting or {}),
+        pdf=pdf,
+        inputs=inputs_of(datasets),
+        detectors=detectors or {},
         **_of_datasets(datasets, normalisation, histograms[about]),
     )
     said = _said(output, datasets, normalisation, info, histograms[about])
     info = replace(
         info, caption=_claimed(caption, info), remarks=list(dict.fromkeys([*empty, *said]))
     )
-    write_first(folder, info, histograms, output, accounting)
-    attempt = Attempts()
-    separated, selected, observed = _tables(folder, output, histograms, info, attempt)
-    drawn = draw_scores(folder, output, histograms, info, attempt)
-    if callable(figures):
-        figures = attempt("the figures beside those of the scores", figures) or ()
-    seconds = time.perf_counter() - started
-    info = replace(
-        info,
-        figures=[*drawn, *figures],
-        seconds=seconds,
-        remarks=[*info.remarks, *attempt.remarks],
-    )
-    write_json(Path(folder) / "run.json", asdict(info))
-    attempt("the page", partial(write_page, folder))
+    with contextlib.ExitStack() as stack:
+        if not isinstance(folder, Place):
+            folder = stack.enter_context(new_run(folder, overwrite=overwrite))
+        write_first(folder.new, info, histograms, output, accounting)
+        attempt = Attempts()
+        separated, selected, observed = _tables(folder.new, output, histograms, info, attempt)
+        drawn = draw_scores(folder.new, output, histograms, info, attempt)
+        if figures is not None:
+            make = partial(figures, folder.new)
+            drawn += attempt("the figures beside those of the scores", make) or ()
+        seconds = time.perf_counter() - started
+        info = replace(
+            info,
+            figures=drawn,
+            seconds=seconds,
+            remarks=[*info.remarks, *attempt.remarks],
+        )
+        write_json(folder.new / RUN, asdict(info))
+        attempt("the page", partial(write_page, folder.new))
+        seal(folder.new)
     return RunResult(
-        Path(folder) / "report.html",
+        folder.path / "report.html",
         separated,
         selected,
         seconds,
@@ -256,6 +253,7 @@ def _said(
     """Sentences on what the run does not allow, does not know, and does not show."""
     yield from remarks(h, info.regions, names_of(datasets, "background"))
     yield from twice(output.get("columns", {}))
+    yield from signs(output.get("columns", {}))
     yield from doubts(datasets, normalisation)
     if info.blind:
         shown = [one.name for one in wholes(info.regions) if one.name in info.blind]

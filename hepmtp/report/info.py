@@ -13,8 +13,10 @@ from typing import Any, NamedTuple
 from hepmtp.errors import StorageError
 from hepmtp.events.region_info import RegionInfo, described, region_info
 from hepmtp.events.regions import FORMER
-from hepmtp.storage import new_file
+from hepmtp.storage import is_signed, new_file
 
+#: Name of the file that describes a run.
+RUN = "run.json"
 #: Said of every run on events that hepmtp simulated itself.
 SIMULATION_NOTE = (
     "The events are hepmtp's own simulation; they are not ATLAS and not Dark Machines data."
@@ -74,6 +76,15 @@ class RunInfo:
         pairs of regions that share an event.
     variations
         names of the systematic variations that its histograms have.
+    pdf
+        whether its figures are written as PDF, too.
+    inputs
+        data set -> its files: path, and what tells whether one has changed (size, identity).
+    detectors
+        folder of a detector that scored -> its digest.
+    outputs
+        file of the folder -> its sha256; empty before the folder is complete, and of a run from
+        before this was kept.
     """
 
     title: str
@@ -99,6 +110,10 @@ class RunInfo:
     incomplete: Sequence[str] = ()
     overlaps: Sequence[Sequence[str]] = ()
     variations: Sequence[str] = ()
+    pdf: bool = False
+    inputs: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    detectors: Mapping[str, str] = field(default_factory=dict)
+    outputs: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.content:
@@ -112,6 +127,11 @@ def write_json(path: Path, content: Any) -> None:
         temporary.write_text(
             json.dumps(content, indent=1, ensure_ascii=False, default=dict) + "\n", encoding="utf-8"
         )
+
+
+def plain(content: Any) -> Any:
+    """The same as json gives it back."""
+    return json.loads(json.dumps(content, default=dict))
 
 
 def versions(
@@ -128,14 +148,20 @@ def versions(
 
 def read_info(folder: str | Path) -> RunInfo:
     """`run.json` of a run's folder; one that is missing or damaged raises StorageError."""
-    path = Path(folder) / "run.json"
+    path = Path(folder) / RUN
     content = read_json(path)
+    marked = isinstance(content, dict) and content.pop("sha256", None) is not None
+    if marked and not is_signed(path.read_text(encoding="utf-8")):
+        raise StorageError(
+            f"{path} has changed since it was written (its sha256 differs): copy it again, or run "
+            "again"
+        )
     try:
         figures = [FigureText(*one) for one in content.pop("figures", [])]
         # a run of before regions were described has the shipped ones
         regions = content.pop("regions", None) or sorted(described(FORMER))
         return RunInfo(**content, figures=figures, regions=[region_info(one) for one in regions])
-    except (TypeError, AttributeError) as error:
+    except (TypeError, AttributeError, ValueError, KeyError) as error:
         raise StorageError(
             f"{path} does not describe a run of this hepmtp ({error}); run again to write it"
         ) from None

@@ -88,10 +88,8 @@ def note_of(datasets: Sequence[Dataset]) -> str:
 
 
 def labels_of(datasets: Sequence[Dataset]) -> dict[str, str]:
-    """TeX labels of the data sets that have one of their own."""
-    return {
-        one.name: one.label for one in datasets if not one.embedded and one.label != one.process
-    }
+    """TeX labels of the data sets that have one in their manifest."""
+    return {one.name: one.label for one in datasets if one.label != one.process}
 
 
 def doubts(

@@ -12,7 +12,8 @@ from typing import Any
 from hepmtp.report.columns import COLUMNS, load_columns, save_columns
 from hepmtp.report.drawn_figures import Output
 from hepmtp.report.info import RunInfo, write_json
-from hepmtp.report.rows import TABLES, VARIATIONS, write_numbers
+from hepmtp.report.rows import VARIATIONS, write_numbers
+from hepmtp.report.strange_events import load_strangest, save_strangest
 from hepmtp.statistics.accounting import Accounting
 from hepmtp.statistics.histogram_files import load, save
 from hepmtp.statistics.histograms import Histogram, canonical
@@ -35,7 +36,7 @@ def load_output(folder: str | Path) -> dict[str, Any]:
         found["columns"] = load_columns(folder)
     if (folder / N_MINUS_ONE).exists():
         found["n_minus_one"] = load(folder / N_MINUS_ONE)
-    return found | {"replicas": load_replicas(folder)}
+    return found | {"replicas": load_replicas(folder), "strangest": load_strangest(folder)}
 
 
 def load_replicas(folder: str | Path) -> dict[str, Histogram]:
@@ -51,12 +52,8 @@ def write_first(
     output: Output,
     accounting: Accounting | None,
 ) -> None:
-    """Write all that was computed, and remove what an earlier run left of what may not come."""
+    """Write all that was computed."""
     folder = Path(folder)
-    stale = [f"{name}.{kind}" for name in TABLES for kind in ("csv", "md")]
-    more = ("accounting.json", "report.html", "cuts.json", N_MINUS_ONE, REPLICAS, VARIATIONS)
-    for name in (*stale, COLUMNS, *more):
-        (folder / name).unlink(missing_ok=True)
     variables = {name: canonical(h) for name, h in output.get("variables", {}).items()}
     write_numbers(
         folder, info=info, histograms={**histograms, **variables}, cutflow=output["cutflow"]
@@ -68,6 +65,8 @@ def write_first(
         save(folder / REPLICAS, output["replicas"])
     if "columns" in output:
         save_columns(folder, output["columns"])
+    if output.get("strangest"):
+        save_strangest(folder, output["strangest"])
     if accounting is not None:
         plain = {name: one.as_dict() for name, one in accounting.items()}
         write_json(folder / "accounting.json", plain)

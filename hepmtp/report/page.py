@@ -9,19 +9,22 @@ from __future__ import annotations
 import base64
 import itertools
 import math
-import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import jinja2
 
 from hepmtp.errors import StorageError
-from hepmtp.events.region_info import RegionInfo, wholes
+from hepmtp.events.region_info import RegionInfo, named as named_regions, wholes
+from hepmtp.plotting.names import words
 from hepmtp.report.info import RunInfo, read_info, read_json
+from hepmtp.report.plain import named_sets, plain, told
 from hepmtp.report.story import CALIBRATED, FIT, fit_story, strangest
+from hepmtp.report.strange_events import STRANGE
 from hepmtp.report.tables import MARK, Cells, Record, cells, read_csv, rounded
 from hepmtp.statistics.accounting import Account, Accounting
-from hepmtp.storage import new_file
+from hepmtp.storage import file_name, new_file
 
 #: Column titles of the tables for the reader.
 TITLES = {
@@ -83,9 +86,9 @@ def write_page(folder: str | Path) -> Path:
     named = titles(info.content)
     accounts, fit = read_accounting(folder), fit_story(folder)
     cutflow = _cutflow(read_json(folder / "cutflow.json"), info)
-    figures = [(one, _image(folder / "figures" / f"{one.name}.png")) for one in info.figures]
+    figures = [(one, _image(folder / "figures", one.name)) for one in info.figures]
     of_fit = [] if fit is None else fit.figures
-    fit_figures = [(one, _image(folder / FIT / f"{one.name}.png")) for one in of_fit]
+    fit_figures = [(one, _image(folder / FIT, one.name)) for one in of_fit]
     after = [one for one in fit_figures if one[0].name == CALIBRATED]
     if after:  # the same figure, with the normalisation of the fit
         figures = [*after, *(one for one in figures if one[0].name != CALIBRATED)]
@@ -93,11 +96,19 @@ def write_page(folder: str | Path) -> Path:
     environment = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
-    environment.filters["plain"] = _plain
+    environment.filters |= {
+        "plain": plain,
+        "told": partial(told, info=info),
+        "words": lambda name: plain(words(name)),
+    }
+    environment.globals["named_sets"] = partial(named_sets, info=info)
+    said = conclusions(performance, info)
+    first = [one for one in said if _is_in(one, named_regions(info.regions, "signal")[:1])] or said
     page = environment.get_template("report.html.j2").render(
         info=info,
         minutes=None if info.seconds is None else f"{info.seconds / 60:.1f}",
-        conclusions=conclusions(performance, info),
+        conclusions=first,
+        others=[one for one in said if one not in first],
         datasets=cells([{key: str(value) for key, value in row.items()} for row in info.datasets]),
         regions=[(one.name, _definition(one)) for one in wholes(info.regions)],
         cutflow=cutflow,
@@ -109,7 +120,8 @@ def write_page(folder: str | Path) -> Path:
         accounting=_accounting(accounts) if accounts else None,
         losses=[(name, loss) for name, one in accounts.items() for loss in one.losses],
         most_losses=MOST_LOSSES,
-        figures=figures,
+        figures=[one for one in figures if not one[0].name.startswith(STRANGE)],
+        strange=[one for one in figures if one[0].name.startswith(STRANGE)],
         blind=[one.name for one in wholes(info.regions) if one.name in info.blind],
         fit=fit,
         fit_figures=[one for one in fit_figures if one not in after],
@@ -118,6 +130,11 @@ def write_page(folder: str | Path) -> Path:
     with new_file(folder / "report.html") as temporary:
         temporary.write_text(page, encoding="utf-8")
     return folder / "report.html"
+
+
+def _is_in(sentence: str, regions: Sequence[str]) -> bool:
+    """Whether a conclusion is of one of these regions."""
+    return any(f" in {one}: " in sentence for one in regions)
 
 
 def conclusions(performance: Sequence[Record], info: RunInfo) -> list[str]:
@@ -256,26 +273,12 @@ def _by(
 
 def _definition(region: RegionInfo) -> str:
     """What a region is, as text: its TeX label and its purpose."""
-    label = _plain(region.label).removeprefix(f"{region.name}: ") or "without description"
+    label = plain(region.label).removeprefix(f"{region.name}: ") or "without description"
     return f"{label} ({region.purpose} region)" if region.purpose else label
 
 
-#: TeX of labels as text: what a region's cuts are written with.
-_SIGNS = {"geq": "≥", "leq": "≤", "ge": "≥", "le": "≤", "mu": "μ", "eta": "η"}
-
-
-def _plain(text: str) -> str:
-    """The same with its TeX, between dollars, as text."""
-    return re.sub(r"\$([^$]*)\$", lambda found: _from_tex(found[1]), text)
-
-
-def _from_tex(tex: str) -> str:
-    """Text of a formula, as far as it can be: signs known by name, without braces."""
-    signs = re.sub(r"\\([a-z]+)", lambda found: _SIGNS.get(found[1], found[1]), tex)
-    return re.sub(r"[_{}]", "", signs.replace("^", " "))
-
-
-def _image(path: Path) -> str:
+def _image(folder: Path, name: str) -> str:
+    path = folder / f"{file_name(name)}.png"
     try:
         return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
     except OSError as error:

@@ -117,6 +117,28 @@ def twice(columns: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
         )
 
 
+def signs(columns: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """A sentence for each data set with weights below 0, or with weights that are 0.
+
+    Parameters
+    ----------
+    columns
+        data set -> column -> values.
+    """
+    for name, table in columns.items():
+        weight = values_of(table["weight"]) if "weight" in table else np.zeros(0)
+        below, zero, n = int(np.sum(weight < 0)), int(np.sum(weight == 0)), len(weight)
+        squares = float(np.sum(weight**2))
+        if below and squares > 0:
+            yield (
+                f"{below} of {n} events of {name} have a weight below 0: they count as "
+                f"{float(np.sum(weight)) ** 2 / squares:.0f} effective events, and shares may lie "
+                "a little below 0 or above 1."
+            )
+        if zero:
+            yield f"{zero} of {n} events of {name} have the weight 0: they count for nothing."
+
+
 def _without_background(
     h: Histogram, regions: Sequence[RegionInfo], background: Sequence[str]
 ) -> Iterator[str]:

@@ -5,13 +5,17 @@ The rule: data in blind regions enter no workspace.
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from hepmtp.errors import OptionError
 from hepmtp.events.ragged import Floats
-from hepmtp.report.info import RunInfo, read_info
+from hepmtp.report.bound import changes
+from hepmtp.report.info import RunInfo
 from hepmtp.report.numbers import load_histograms
+from hepmtp.report.seal import check_run, without_digests
+from hepmtp.report.story import FIT
 from hepmtp.statistics.channels import Channel, choose_channels
 from hepmtp.statistics.histograms import Histogram
 from hepmtp.statistics.workspace import (
@@ -21,6 +25,8 @@ from hepmtp.statistics.workspace import (
     make_workspace,
     simulated_variances,
 )
+
+log = logging.getLogger(__name__)
 
 
 class Run(NamedTuple):
@@ -37,9 +43,13 @@ def open_run(folder: str | Path) -> Run:
     Raises
     ------
     StorageError
-        if the folder is none of a finished run.
+        if the folder is none of a finished run, or its files have changed; a fit is not looked at.
     """
-    return Run(Path(folder), read_info(folder), load_histograms(folder))
+    info = check_run(folder, but=(FIT,))
+    for sentence in changes(info):
+        log.warning("%s", sentence)
+    with without_digests(folder, info):
+        return Run(Path(folder), info, load_histograms(folder))
 
 
 def workspace(

@@ -12,16 +12,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hepmtp.events.region_info import named
+from hepmtp.events.strangest import MOST
 from hepmtp.report.columns import COLUMNS, load_columns
 from hepmtp.report.info import FigureText, RunInfo, read_json
+from hepmtp.report.strange_events import chosen, load_strangest, table
 from hepmtp.report.tables import Cells, Record, cells, read_csv
 
 #: Folder of a run that its fit is in.
 FIT = "fit"
 #: Name of the figure of the calibrated score, in the run and after the fit.
 CALIBRATED = "calibrated"
-#: So many of the strangest events are listed.
-STRANGEST = 10
 #: Column titles of a fit's tables for the reader.
 TITLES: Mapping[str, str] = {
     "score": "Score",
@@ -89,24 +89,27 @@ def fit_story(folder: str | Path) -> FitStory | None:
 def strangest(folder: str | Path, info: RunInfo) -> Cells | None:
     """The events of the largest score in the signal regions, by data set, file and entry.
 
-    Data are among them where they are not blind. None without columns or a signal region.
+    Data are among them where they are not blind. Of a run of before its events were kept, what its
+    columns say. None without either, or without a signal region.
     """
     regions = named(info.regions, "signal")
+    if found := chosen(load_strangest(folder), info):
+        return table(found)
     if not (regions and (Path(folder) / COLUMNS).exists()):
         return None
     rows: list[tuple[float, list[str]]] = []
     key = f"score:{info.detector}"
-    for dataset, table in load_columns(folder).items():
-        masks = [table[name] for one in regions if (name := f"region:{one}") in table]
-        if key not in table or not masks:
+    for dataset, columns in load_columns(folder).items():
+        masks = [columns[name] for one in regions if (name := f"region:{one}") in columns]
+        if key not in columns or not masks:
             continue
-        score = table[key]
+        score = columns[key]
         inside = np.flatnonzero(np.any(masks, axis=0))
-        largest = inside[np.argsort(-score[inside], kind="stable")[:STRANGEST]]
-        rows += [(float(score[i]), _event(dataset, table, int(i), key)) for i in largest]
+        largest = inside[np.argsort(-score[inside], kind="stable")[:MOST]]
+        rows += [(float(score[i]), _event(dataset, columns, int(i), key)) for i in largest]
     rows.sort(key=lambda one: -one[0])
     header = ["Data set", "File", "Entry", "Score", "Weight"]
-    return Cells(header, [row for _, row in rows[:STRANGEST]]) if rows else None
+    return Cells(header, [row for _, row in rows[:MOST]]) if rows else None
 
 
 def _event(dataset: str, table: Mapping[str, Any], i: int, score: str) -> list[str]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hepmtp.errors import OptionError, StorageError
+from hepmtp.notebook import in_markdown
 from hepmtp.storage import new_file
 
 Record = dict[str, str]
@@ -94,11 +95,9 @@ def cells(rows: Sequence[Record], *, titles: Mapping[str, str] | None = None) ->
 
 
 def markdown(table: Cells) -> str:
-    """The table in markdown."""
+    """The table in markdown, in which text is text: no HTML, no image, no line of its own."""
     lines = [table.header, ["---"] * len(table.header), *table.rows]
-    return "".join(
-        "| " + " | ".join(field.replace("|", r"\|") for field in line) + " |\n" for line in lines
-    )
+    return "".join("| " + " | ".join(map(in_markdown, line)) + " |\n" for line in lines)
 
 
 def rounded(value: float, error: float) -> str:

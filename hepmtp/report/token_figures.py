@@ -18,6 +18,8 @@ from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
 from hepmtp.events.split import part_of
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.plotting import UNKNOWN, Caption
+from hepmtp.plotting.names import words
+from hepmtp.report.drawn_figures import shortly
 from hepmtp.report.info import FigureText
 
 
@@ -28,6 +30,7 @@ def draw_tokens(
     signal: ak.Array,
     *,
     max_events: int = 3000,
+    pdf: bool = False,
     caption: Caption = UNKNOWN,
 ) -> list[FigureText]:
     """Draw the figures into the run's folder ``figures`` and return their words.
@@ -36,6 +39,8 @@ def draw_tokens(
     ----------
     background, signal
         events, shape (n_events,); the first `max_events` of the analysis part of each are shown.
+    pdf
+        also write them as PDF.
     """
     both = {"background": background, "signal": signal}
     shown = {name: part_of(events, "analysis")[:max_events] for name, events in both.items()}
@@ -63,8 +68,8 @@ def draw_tokens(
     ]
     texts = []
     for name, figure, text in figures:
-        plotting.save(figure, Path(folder) / "figures", name)
-        texts.append(FigureText(name, text, text))
+        plotting.save(figure, Path(folder) / "figures", name, pdf=pdf)
+        texts.append(FigureText(name, text, shortly(text)))
     return texts
 
 
@@ -100,11 +105,11 @@ def _occupancies(
             else [str(i) for i in range(size)]
         )
         figure = plotting.token_occupancy(
-            counts[0], counts[1], labels=labels, xlabel=f"{name} bin", caption=caption
+            counts[0], counts[1], labels=labels, xlabel=f"{words(name)} bin", caption=caption
         )
         text = (
-            f"How often each {name} bin occurs among the particles of background and of signal, "
-            "with the ratio."
+            f"How often each {words(name)} bin occurs among the particles of background and of "
+            "signal, with the ratio."
         )
         found.append((f"occupancy_{name}", figure, text))
     counts = [np.bincount(batch.values, minlength=len(digits)) for batch in tokens.values()]
@@ -139,10 +144,12 @@ def _confusions(
     for kind, batch in tokens.items():
         for head in heads:
             matrix = confusion_matrix(detector, batch, head)
-            figure = plotting.confusion(matrix, title=f"{head} tokens, {kind}", caption=caption)
+            figure = plotting.confusion(
+                matrix, title=f"{words(head)} tokens, {kind}", caption=caption
+            )
             text = (
-                f"{head} tokens of {kind}: true bin against the most probable one when the token "
-                f"is hidden, rows add up to one; {matrix.sum()} events, right in "
+                f"{words(head)} tokens of {kind}: true bin against the most probable one when the "
+                f"token is hidden, rows add up to one; {matrix.sum()} events, right in "
                 f"{100 * np.trace(matrix) / matrix.sum():.1f} %."
             )
             found.append((f"confusion_{head}_{kind}", figure, text))

@@ -22,7 +22,7 @@ from uproot.source.object import ObjectSource
 from hepmtp.errors import ReadError
 from hepmtp.readers import ChunkReader
 from hepmtp.readers.darkmachines.reader import DarkMachinesCSV
-from hepmtp.readers.formats import load_reader
+from hepmtp.readers.formats import reader_from_file
 from hepmtp.readers.lines import Chunk
 from hepmtp.readers.root import write_tree
 
@@ -127,7 +127,7 @@ def _read_named(name: str) -> ak.Array:
         raise ReadError(f"{name} is no chunk of a file")
     path, start, stop = found["path"], int(found["start"]), int(found["stop"])
     options = json.loads(unquote(found["options"] or "{}"))
-    reader = load_reader(found["reader"], **options)
+    reader = reader_from_file(found["reader"], options)
     _here.name, _here.skipped = name, None
     by_bytes = found["first"] is not None
     if by_bytes and not isinstance(reader, ChunkReader):

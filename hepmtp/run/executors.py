@@ -3,34 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
-import io
 import os
+import signal
 from collections.abc import Iterator
 from typing import Any, Literal
 
 import coffea.util
 import dask
-import loky
-from coffea.processor import DaskExecutor, FuturesExecutor, IterativeExecutor
+from coffea.processor import IterativeExecutor
 from distributed import Client, LocalCluster
 
 from hepmtp.errors import OptionError
-
-
-class _FuturesExecutor(FuturesExecutor):  # type: ignore[misc]
-    def __call__(self, items: Any, function: Any, accumulator: Any) -> Any:
-        """As coffea's, without the traceback that it prints before it raises the same error."""
-        with contextlib.redirect_stderr(io.StringIO()):
-            return super().__call__(items, function, accumulator)
-
-
-#: Threads of numerical libraries in a worker process: several on busy cores are much slower.
-_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-
+from hepmtp.run.cluster import WatchedExecutor, connected
+from hepmtp.run.futures import ONE_THREAD, LastingExecutor, Pool
 
 #: Dask's default makes glibc return memory after each operation: torch loses a third of its speed.
 _MALLOC = {"MALLOC_TRIM_THRESHOLD_": str(1 << 30), "MALLOC_MMAP_THRESHOLD_": str(1 << 28)}
+#: First words of a worker, which leaves Ctrl-C to the process that started it.
+_NO_CTRL_C = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
 
 
 @contextlib.contextmanager
@@ -77,31 +67,34 @@ def make_executor(
             yield IterativeExecutor(**options)
         elif name == "futures":
             # an instance: of a class coffea would start processes to count and once more to run
-            pool = stack.enter_context(
-                loky.ProcessPoolExecutor(
-                    max_workers=workers, env=_ONE_THREAD, initializer=_import_libraries
-                )
-            )
-            yield _FuturesExecutor(pool=pool, workers=workers, **options)
+            pool = stack.enter_context(Pool(workers))
+            yield LastingExecutor(pool=pool, workers=workers, **options)
         else:
-            if client is None:
-                client = stack.enter_context(_local_cluster(workers))
-            if not isinstance(client, Client):
-                client = stack.enter_context(Client(client))  # type: ignore[no-untyped-call]
-            yield DaskExecutor(client=client, **options)
+            given: Any = client
+            if given is None:
+                given = stack.enter_context(_ended_at_once(_local_cluster(workers)))
+            if not isinstance(given, Client):
+                given = stack.enter_context(connected(given))
+            yield WatchedExecutor(client=given, **options)
 
 
-def _import_libraries() -> None:
-    """Load what scoring needs before a worker's memory is first measured.
-
-    loky takes what is loaded after the first task for a leak: it warns and restarts the worker.
-    """
-    importlib.import_module("torch")
-    importlib.import_module("coffea.processor")
+@contextlib.contextmanager
+def _ended_at_once(cluster: LocalCluster) -> Iterator[LocalCluster]:
+    """A cluster whose workers are killed, not asked, when the block is left by an error."""
+    try:
+        yield cluster
+    except BaseException:
+        for nanny in cluster.workers.values():
+            if (pid := getattr(nanny, "pid", None)) is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        cluster.close(timeout=1)
+        raise
+    cluster.close()
 
 
 def _local_cluster(workers: int) -> LocalCluster:
-    key, environment = "distributed.nanny.pre-spawn-environ", {**_ONE_THREAD, **_MALLOC}
+    key, environment = "distributed.nanny.pre-spawn-environ", {**ONE_THREAD, **_MALLOC}
     # what is set here would win over Dask's configuration, and Dask leaves behind what it sets
     before = dict(os.environ)
     for name in environment.keys() & before.keys():
@@ -117,6 +110,7 @@ def _local_cluster(workers: int) -> LocalCluster:
                 dashboard_address="127.0.0.1:0",
                 scheduler_kwargs={"dashboard": False},
                 silence_logs="ERROR",
+                preload=[_NO_CTRL_C],
             )
     finally:
         for name in os.environ.keys() - before.keys():

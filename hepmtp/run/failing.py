@@ -7,15 +7,19 @@ processor is raised always.
 
 from __future__ import annotations
 
+import platform
 import traceback
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from coffea.processor.executor import WorkItem
 
 from hepmtp.errors import ReadError
 from hepmtp.readers.failures import causes, ours_of, told, tried
+from hepmtp.readers.lines import is_remote
 from hepmtp.run.chunks import path_of
+from hepmtp.run.stamps import check_digests, check_stamp
 
 # modules whose errors come from bytes that are not what they should be
 _OF_BYTES = (
@@ -42,11 +46,11 @@ def tried_on_worker(
     An error of ours is raised unwrapped, for a pickle loses its cause. What could not be read is
     returned as ``{"lost": {chunk: reason}}`` if that is to be left out.
     """
+    item = next((one for one in _flat(args) if isinstance(one, WorkItem)), None)
     try:
-        return tried(function, *args, **kwargs)
+        return tried(_of_one_file, item, function, *args, **kwargs)
     except Exception as error:
-        item = next((one for one in _flat(args) if isinstance(one, WorkItem)), None)
-        ours = ours_of(error)
+        ours = _unseen(item) or ours_of(error)
         if ours is None and item is not None and _is_of_bytes(error):
             where = f"{path_of(item.filename)}, entries {item.entrystart}-{item.entrystop}"
             ours = ReadError(f"{where}: damaged ({told(error)}); fetch or make it again")
@@ -56,6 +60,30 @@ def tried_on_worker(
             raise
         cause = ours
     raise cause  # out here, so that it is not its own context: Dask pickles those too
+
+
+def _of_one_file(
+    item: WorkItem | None, function: Callable[..., Any], *args: Any, **kwargs: Any
+) -> Any:
+    """What a function makes of a chunk, whose file is the same before and after."""
+    if item is None:
+        return function(*args, **kwargs)
+    check_stamp(item)
+    check_digests(item)
+    found = function(*args, **kwargs)
+    check_stamp(item)
+    return found
+
+
+def _unseen(item: WorkItem | None) -> ReadError | None:
+    """The error of a file that is not where this process, maybe on another machine, looks."""
+    path = "" if item is None else path_of(item.filename)
+    if not path or is_remote(path) or Path(path).exists():
+        return None
+    return ReadError(
+        f"{path} is not there for the worker on {platform.node()}: give a path that all workers "
+        "see, or run where the file is"
+    )
 
 
 def is_left_out(error: BaseException, skip: bool | tuple[type[BaseException], ...]) -> bool:

@@ -21,7 +21,8 @@ from hepmtp.errors import OptionError
 from hepmtp.events.channels import CHANNELS, MET
 from hepmtp.events.regions import REGIONS, Region, region_named
 from hepmtp.events.variables import HT, N_B, N_JETS, Variable
-from hepmtp.storage import resolve
+from hepmtp.jets.regions import JET_REGIONS
+from hepmtp.plugins import resolve
 
 _Named = TypeVar("_Named", Region, Variable)
 
@@ -77,7 +78,12 @@ def _module(path: Path, said: str) -> ModuleType:
 
 
 def regions_of(words: Sequence[str] | None, option: str = "--regions") -> tuple[Region, ...]:
-    """The regions of these words: names of known ones by comma, or files; all by default."""
+    """The regions of these words: names of known ones by comma, or files; all by default.
+
+    The word ``jets`` means those of jets.
+    """
+    if list(words or ()) == ["jets"]:
+        return JET_REGIONS
     return _things(words, option, Region, (*REGIONS, *CHANNELS)) or REGIONS
 
 
@@ -110,7 +116,6 @@ MORE = "more.coffea"
 def write_more(folder: str | Path, output: Mapping[str, Any]) -> Path | None:
     """Write what a user's processor fills beside ours, for ``coffea.util.load``, if anything."""
     path = Path(folder) / MORE
-    path.unlink(missing_ok=True)
     more = {key: value for key, value in output.items() if key not in KNOWN}
     if not more:
         return None

@@ -14,17 +14,17 @@ from typing import Any
 
 from coffea.processor.executor import WorkItem
 
-from hepmtp import storage
 from hepmtp.datasets.filesets import Steps, Wanted
 from hepmtp.errors import OptionError, ReadError
+from hepmtp.plugins import current_name
 from hepmtp.readers import ChunkReader, FileReader, Reader
-from hepmtp.readers.formats import OWN_ROOT, load_reader, reader_name
+from hepmtp.readers.formats import OWN_ROOT, class_of_reader, reader_from_file, reader_name
 from hepmtp.readers.lines import Chunk, is_remote, split
-from hepmtp.readers.options import has_option
+from hepmtp.readers.options import has_option, leaving_out_lines
 from hepmtp.readers.root import TREE, HepmtpSchema, RootReader
-from hepmtp.run.chunks import chunk_name
+from hepmtp.run.chunks import chunk_name, is_chunk
+from hepmtp.run.stamps import OURS, stamp_of
 from hepmtp.statistics.normalisation import GENERATED, Known, known
-from hepmtp.storage import current_name
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,8 @@ class Plan:
         sum of the weights of all generated events of this file, or of its data set.
     of_file
         whether `generated` is of this file alone.
+    stamp
+        what the file was (:mod:`hepmtp.run.stamps`).
     """
 
     path: str
@@ -54,6 +56,7 @@ class Plan:
     steps: Steps | None
     generated: float | None
     of_file: bool
+    stamp: str
 
     def items(self, dataset: str) -> Iterator[WorkItem]:
         """The chunks as coffea's pieces of work."""
@@ -101,13 +104,18 @@ def plan_of(wanted: Wanted, metadata: Mapping[str, Any], treename: str | None, r
         if a tree is named for a file that has none, or its reader has no such option.
     """
     path, schema = wanted.path, runner.schema
+    stamp = stamp_of(path)  # before anything is read of it
+    if is_chunk(path):
+        raise ReadError(
+            f"{path}: hepmtp gives such names to the chunks of a file, and reads no file of this "
+            "name; rename it"
+        )
     given = metadata.get("reader")
     name = current_name(str(given)) if given else reader_name(path)
     options = dict(metadata.get("reader_options") or {})
-    try:
-        found = storage.resolve(name)
-    except (ImportError, AttributeError, ValueError):
-        found = load_reader(name)  # says why it cannot be made
+    found = class_of_reader(name)
+    if runner.skipbadfiles is True:
+        options = leaving_out_lines(found, options)
     takes_tree = has_option(found, "tree")
     is_root = isinstance(found, type) and getattr(found, "magic", b"") == b"root"
     if schema is not HepmtpSchema and is_root:
@@ -122,7 +130,7 @@ def plan_of(wanted: Wanted, metadata: Mapping[str, Any], treename: str | None, r
                 "ASCII letters only; rename it, or leave out the schema"
             )
         shown, total = wanted.tree or treename or TREE, _of_dataset(known(metadata))
-        return Plan(path, shown, None, None, wanted.steps, total, of_file=False)
+        return Plan(path, shown, None, None, wanted.steps, total, False, stamp)
     if wanted.tree is not None and not takes_tree:
         raise OptionError(
             f"{path}: the tree {wanted.tree!r} is named for it, but {name} reads no trees; leave "
@@ -136,7 +144,7 @@ def plan_of(wanted: Wanted, metadata: Mapping[str, Any], treename: str | None, r
                 f"{options['tree']!r}; keep one"
             )
         options["tree"] = tree
-    reader = load_reader(name, **options)
+    reader = reader_from_file(name, options)
     # coffea takes ASCII names only
     coffea_opens = name == OWN_ROOT and set(options) <= {"tree"} and f"{path}{tree}".isascii()
     if runner.align_clusters and not coffea_opens:
@@ -149,12 +157,14 @@ def plan_of(wanted: Wanted, metadata: Mapping[str, Any], treename: str | None, r
     generated, of_file = _generated(path, reader, known(metadata))
     if coffea_opens and isinstance(reader, RootReader):
         name_of_tree = reader.tree_name(path)
-        return Plan(path, name_of_tree, entries, None, wanted.steps, generated, of_file=of_file)
+        return Plan(
+            path, name_of_tree, entries, None, wanted.steps, generated, of_file, stamp + OURS
+        )
     named = tuple(
         (chunk_name(path, name, chunk, options=options, bytes_known=knows_bytes), chunk)
         for chunk in chunks
     )
-    return Plan(path, TREE, entries, named, wanted.steps, generated, of_file=of_file)
+    return Plan(path, TREE, entries, named, wanted.steps, generated, of_file, stamp)
 
 
 def _generated(path: str, reader: Reader, given: Known) -> tuple[float | None, bool]:

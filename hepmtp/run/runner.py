@@ -7,6 +7,7 @@ that says which entries it holds.
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,7 @@ from coffea.processor.executor import WorkItem
 
 from hepmtp.datasets.filesets import Wanted, read_fileset
 from hepmtp.errors import ReadError
+from hepmtp.plugins import allow_plugins, allowed
 from hepmtp.readers.failures import tried
 from hepmtp.readers.root import HepmtpSchema
 from hepmtp.run.arguments import check_arguments, check_call, made_chunks
@@ -25,6 +27,7 @@ from hepmtp.run.checkpoints import told_of_skips
 from hepmtp.run.chunks import ChunkSource, path_of, skipped_in
 from hepmtp.run.failing import is_left_out, tried_on_worker
 from hepmtp.run.plan import Plan, plan_of
+from hepmtp.run.stamps import STAMP
 from hepmtp.statistics.accounting import Account, Loss
 from hepmtp.statistics.normalisation import known
 
@@ -40,6 +43,25 @@ def _weight_of(tally: Any) -> float | None:
     """The weight in what a processor calls its normalisation; None if it does not say."""
     found = tally.get("weight") if isinstance(tally, Mapping) else getattr(tally, "weight", None)
     return None if found is None else float(found)
+
+
+def _on_worker(
+    plugins: tuple[str, ...],
+    retries: int,  # noqa: ARG001 (of any error: only what may pass is tried again)
+    skipbadfiles: Any,
+    func: Callable[..., Any],
+    *args: Any,
+    use_result_type: bool = False,
+    **kwargs: Any,
+) -> Any:
+    """As coffea's retries: see :mod:`hepmtp.run.failing` for what is tried again, and left out."""
+    allow_plugins(*plugins)
+    skip = False if use_result_type else skipbadfiles
+    result = tried_on_worker(skip, func, *args, **kwargs)
+    items = result.get("processed", ()) if isinstance(result, dict) else ()
+    if skipped := skipped_in(items):
+        result["skipped"] = skipped
+    return result
 
 
 @dataclass
@@ -143,8 +165,9 @@ class HepRunner(Runner):  # type: ignore[misc]
             mine = []
             for plan in plans:
                 chunks = found.get(plan.path, []) if plan.chunks is None else plan.items(dataset)
+                stamp = {STAMP: plan.stamp}
                 mine += [
-                    replace(item, usermeta=entry.metadata | plan.share(item, entries))
+                    replace(item, usermeta=entry.metadata | plan.share(item, entries) | stamp)
                     for item in plan.within_steps(chunks)
                 ]
             if self.maxchunks is not None:
@@ -204,22 +227,10 @@ class HepRunner(Runner):  # type: ignore[misc]
                     raise ReadError(self._nothing())
         return result
 
-    @staticmethod
-    def automatic_retries(
-        retries: int,  # noqa: ARG004 (of any error: only what may pass is tried again)
-        skipbadfiles: Any,
-        func: Callable[..., Any],
-        *args: Any,
-        use_result_type: bool = False,
-        **kwargs: Any,
-    ) -> Any:
-        """As coffea's: see :mod:`hepmtp.run.failing` for what is tried again, and left out."""
-        skip = False if use_result_type else skipbadfiles
-        result = tried_on_worker(skip, func, *args, **kwargs)
-        items = result.get("processed", ()) if isinstance(result, dict) else ()
-        if skipped := skipped_in(items):
-            result["skipped"] = skipped
-        return result
+    @property
+    def automatic_retries(self) -> Callable[..., Any]:
+        """What coffea does its work with, on workers: `_on_worker`, told what files may name."""
+        return functools.partial(_on_worker, allowed())
 
     def _planned(
         self,

@@ -14,7 +14,12 @@ from numpy.typing import ArrayLike
 
 from hepmtp.errors import OptionError, ScoreError
 from hepmtp.events.ragged import Floats, Ints
-from hepmtp.statistics.uncertainties import effective_events, efficiency_error, hanley_mcneil
+from hepmtp.statistics.uncertainties import (
+    cancels,
+    effective_events,
+    efficiency_error,
+    hanley_mcneil,
+)
 
 #: Fewest raw background events behind a quoted working point.
 MIN_RAW = 25
@@ -33,7 +38,7 @@ class Roc(NamedTuple):
 
 
 class Auc(NamedTuple):
-    """Area under the ROC, its error, and the raw events behind it."""
+    """Area under the ROC, its error, and the raw events behind it, without those of weight 0."""
 
     value: float
     error: float
@@ -155,7 +160,7 @@ def auc(
         )
     (_, ws), (_, wb) = both
     error = hanley_mcneil(value, effective_events(ws), effective_events(wb))
-    return Auc(value, error, len(ws), len(wb))
+    return Auc(value, error, int(np.count_nonzero(ws)), int(np.count_nonzero(wb)))
 
 
 def auc_difference(
@@ -258,6 +263,12 @@ def _scores(score: ArrayLike, weight: ArrayLike | None, what: str) -> tuple[Floa
             f"{what}: {len(x)} events with a sum of weights of {np.sum(w)}: "
             "a positive one is needed"
         )
+    total, squares = float(np.sum(w)), float(np.sum(w**2))
+    if cancels(total, squares):
+        raise ScoreError(
+            f"{what}: the weights of {len(x)} events have both signs and sum to {total:.4g} ± "
+            f"{np.sqrt(squares):.4g}, of which shares mean nothing: analyse more events"
+        )
     return x, w
 
 
@@ -280,13 +291,14 @@ def _ranked(
 def _pass(rank: Ints, w: Floats, n_ranks: int) -> tuple[Floats, Floats, Ints]:
     """Efficiency, its error and raw count of cuts from above, shapes (n_ranks + 1,)."""
 
-    def running(values: Floats | None) -> Floats:
+    def running(values: Floats) -> Floats:
         sums = np.bincount(n_ranks - 1 - rank, weights=values, minlength=n_ranks)
         return np.concatenate([[0.0], np.cumsum(sums)])
 
     sumw, sumw2 = running(w), running(w**2)
     error = efficiency_error(sumw, sumw2, sumw[-1], sumw2[-1])
-    return sumw / sumw[-1], error, running(None).astype(np.int64)
+    counted = np.rint(running((w != 0).astype(np.float64)))
+    return sumw / sumw[-1], error, counted.astype(np.int64)
 
 
 def _below(x: Floats, other: Floats, w: Floats) -> Floats:

@@ -1,6 +1,6 @@
 """What lies above each edge of a score: sums of weights and of their squares.
 
-The rule: flow bins count. Shares are taken only of a positive sum.
+The rule: flow bins count. Shares are taken only of a sum that is positive beyond its error.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import numpy as np
 from hepmtp.errors import ScoreError
 from hepmtp.events.ragged import Floats
 from hepmtp.statistics.histograms import Histogram, Names, dataset_names, spectrum
+from hepmtp.statistics.uncertainties import cancels
 
 
 def sums(h: Histogram, names: Names, region: str) -> tuple[Floats, Floats]:
@@ -30,5 +31,11 @@ def tails(h: Histogram, names: Names, region: str) -> tuple[Floats, Floats]:
             f"detector {h.name!r}: the weights of {of_whom} in region {region} sum to "
             f"{sumw[0]:.4g}, and shares need a positive sum: analyse more events, or join the "
             "data sets or regions"
+        )
+    if cancels(float(sumw[0]), float(sumw2[0])):
+        raise ScoreError(
+            f"detector {h.name!r}: the weights of {', '.join(dataset_names(h, names))} in region "
+            f"{region} have both signs and sum to {sumw[0]:.4g} ± {np.sqrt(sumw2[0]):.4g}, of "
+            "which shares mean nothing: analyse more events, or join the data sets or regions"
         )
     return sumw, sumw2

@@ -16,7 +16,7 @@ from hepmtp.statistics.histograms import Histogram, Names, dataset_names
 from hepmtp.statistics.performance import Columns, in_region
 from hepmtp.statistics.significance import asimov
 from hepmtp.statistics.tails import sums, tails
-from hepmtp.statistics.uncertainties import efficiency_error
+from hepmtp.statistics.uncertainties import cancels, efficiency_error
 
 
 class Threshold(NamedTuple):
@@ -33,7 +33,11 @@ class Threshold(NamedTuple):
 
 
 class Selection(NamedTuple):
-    """What passes a threshold; `z` and `s_over_b` are None if no background is left."""
+    """What passes a threshold.
+
+    `z` and `s_over_b` are None if no background is left, or weights of both signs leave none beyond
+    its error.
+    """
 
     detector: str
     rule: str
@@ -143,7 +147,7 @@ def apply(
     s, b = (_passing(h, names, region, edge, columns) for names in (signal, background))
     sigma_b = float(np.hypot(b.error, systematic * b.value))
     s_over_b, s_over_b_error, z = None, None, None
-    if b.value > 0:
+    if b.value > 0 and not cancels(b.value, b.error**2):
         s_over_b = s.value / b.value
         s_over_b_error = float(np.hypot(s.error, s_over_b * b.error)) / b.value
         z = asimov(max(s.value, 0.0), b.value, sigma_b=sigma_b)
@@ -185,7 +189,7 @@ def observe(
         (float(sums[above]) for sums in sums(h, names, region)) for names in (data, background)
     )
     ratio, ratio_error = None, None
-    if n > 0 and b > 0:
+    if n > 0 and b > 0 and not cancels(b, b2):
         ratio = n / b
         ratio_error = float(np.sqrt(n2 + ratio**2 * b2)) / b
     return Observation(

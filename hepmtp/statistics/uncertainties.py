@@ -43,6 +43,19 @@ def efficiency_error(
     return np.asarray(np.sqrt(np.maximum(variance, 0.0) + 0.25 / n**2) / (1 + 1 / n))
 
 
+def cancels(sumw: float, sumw2: float) -> bool:
+    """Whether weights of both signs cancel: their sum is no larger than its error.
+
+    Weights of one sign never do: they have one effective event or more.
+
+    Examples
+    --------
+    >>> cancels(1.0, 101.0), cancels(5.0, 25.0)
+    (True, False)
+    """
+    return sumw**2 < sumw2 * (1 - 1e-9)
+
+
 def effective_events(weight: Floats) -> float:
     """Number of events of weight 1 with the same relative error: (sum w)^2 / sum w^2."""
     return float(np.sum(weight) ** 2 / np.sum(weight**2))

@@ -87,7 +87,13 @@ _refused("", "a word", "nothing", "No such command 'nothing'")
 # demo
 
 _refused("demo", "--output", "--output", "requires an argument")
-_refused("demo", "--seed`, `--quick", "--quick --seed one", "should be a valid integer")
+_refused(
+    "demo",
+    "--seed`, `--quick`, `--overwrite",
+    "--quick --overwrite --seed one",
+    "should be a valid integer",
+)
+_refused("demo", "--pdf", "--pdf 3", "unexpected extra argument")
 
 # datasets
 
@@ -227,7 +233,6 @@ _DATA: tuple[tuple[str, str, str], ...] = (
     ("--option", "tt.csv --option jets=30", "has no option 'jets'"),
     ("--tree", "nano.root --tree mine", "has no tree 'mine'"),
     ("--tree", "tt.csv --tree Events", "tree"),
-    ("--skip-bad", "x=tt.csv,nano.root --skip-bad", "only some can leave out lines"),
     ("--executor", "tt.csv --executor grid", "is not one of"),
     ("--workers", "tt.csv --executor iterative --workers 4", "has no effect"),
     ("--workers", "tt.csv --executor futures --workers 0", "greater than or equal to"),
@@ -275,6 +280,7 @@ def _trained(place: Place) -> tuple[Path, str]:
         listed.write_text(f"{path}\n")
         words = "--epochs 1 --seed 3 --tokens tails --model-output joint --device cpu"
         words += " --executor iterative --skip-bad --role background --option on_bad=skip"
+        words += " --overwrite"
         words += " --reader hepmtp:DarkMachinesCSV"
         more = ("--files", f"mine={listed}", "--checkpoint", place.files.folder / "kept")
         said.write_text(place.command("train", *words.split(), *more, "-o", folder))
@@ -307,7 +313,9 @@ def _said(place: Place) -> str:
 _EPOCH = "trained for 1 epochs"
 _TRAINED: tuple[tuple[str, str, str, _Check], ...] = (
     ("--output", "-o detectors", "10 detectors",
-     lambda place: f"{len(list(_trained(place)[0].iterdir()))} detectors"),
+     lambda place: f"{len(list(_trained(place)[0].glob('*/')))} detectors"),
+    ("--overwrite", "--overwrite", "detectors.json",
+     lambda place: next(one.name for one in _trained(place)[0].glob("*.json"))),
     ("--epochs", "--epochs 1", _EPOCH, _said),
     ("--files", "--files mine=list.txt", _EPOCH, _said),
     ("--checkpoint", "--checkpoint kept", "the state of the training is kept", _kept),
@@ -342,6 +350,7 @@ def _run_refused(option: str, words: str, message: str) -> None:
 
 
 _run_refused("--output", "--output tt.csv", "tt.csv")
+_run_refused("--resume", "--resume --columns new.root", "leave one out")
 _run_refused("--luminosity", "--luminosity 300", "no cross-section")
 _run_refused("--luminosity", "--luminosity 59740", "looks like 1/pb")
 _run_refused("--bins", "--bins 0", "greater than or equal to")
@@ -372,7 +381,7 @@ def _result(place: Place) -> Path:
         words = "--luminosity 300 --bins 12 --range 0,3000 --unblind --chunksize 250"
         words += " --variations b_step,jet_step7"
         words += " --executor iterative --regions CR,VR,SR --variables met"
-        words += " --processor processors.anomaly:AnomalyProcessor"
+        words += " --processor processors.anomaly:AnomalyProcessor --overwrite --resume"
         place.command("run", fileset, "-d", SAVED / "ht", "-o", folder, *words.split())
     return folder
 
@@ -405,6 +414,10 @@ _RUN: tuple[tuple[str, str, str, _Check], ...] = (
     ("--detectors", "-d HT", "ht", lambda place: ", ".join(_json(place, "run.json")["scores"])),
     ("--output", "-o results", "report.html",
      lambda place: (_result(place) / "report.html").name),
+    ("--overwrite", "--overwrite", "report.html",
+     lambda place: (_result(place) / "report.html").name),
+    ("--resume", "--resume", "600 events read",
+     lambda place: "{events_read} events read".format(**_json(place, "accounting.json")["4top"])),
     ("--luminosity", "--luminosity 300", "300, 300 and none of data",
      lambda place: "{:g}, {:g} and {}none of data".format(
          *(one["luminosity [1/fb]"] for one in _json(place, "run.json")["datasets"]))),
@@ -439,6 +452,13 @@ def _(place: Place) -> str:
     place.command("run", "tt.csv", "-d", SAVED / "ht", "-o", "new", "--columns", "new.root", code=1)
     with uproot.open(place.folder / "new.root") as file:
         return f"{file['tt/tt'].num_entries} entries of tt"
+
+
+@commands(_subject("run", "--pdf"), "`hepmtp run z.csv -d HT --pdf`", works="score.pdf")
+def _(place: Place) -> str:
+    folder = place.folder / "new"
+    place.command("run", _events(place, "ttbarZ", 600), "-d", SAVED / "ht", "-o", folder, "--pdf")
+    return (folder / "figures" / "score.pdf").resolve(strict=True).name
 
 
 def _accounted(place: Place, name: str, words: tuple[object, ...]) -> dict[str, Any]:
@@ -538,6 +558,16 @@ def _(place: Place) -> str:
     return page.resolve(strict=True).name
 
 
+for _command, _name in (("compare", "ht-SR-CR.pdf"), ("report", "score.pdf")):
+
+    @commands(_subject(_command, "--pdf"), f"`hepmtp {_command} results --pdf`", works=_name)
+    def _(place: Place, command: str = _command, name: str = _name) -> str:
+        path = _result(place) / "figures" / name
+        path.unlink(missing_ok=True)
+        place.command(command, _result(place), "--pdf")
+        return path.resolve(strict=True).name
+
+
 # fit
 
 for _words, _option, _message in (
@@ -562,7 +592,7 @@ def _fit(place: Place) -> Any:
     path = _result(place) / "fit" / "fit.json"
     if not path.exists():
         words = "--signal 4top --detector ht --cross-section 0.2 --cautious 0.5 --luminosity 0.03"
-        words += " --free ttbarZ --hold-out --unblind"
+        words += " --free ttbarZ --hold-out --unblind --pdf"
         place.command("fit", _result(place), *words.split())
     return json.loads(path.read_text())
 
@@ -580,6 +610,15 @@ for _option, _words, _key, _kept in (
 commands(_subject("fit", "--unblind"), "`--unblind` on a run with data", works="observed")(
     lambda place: "observed" if _fit(place)["observed"] else "expected"
 )
+
+
+@commands(_subject("fit", "--pdf"), "`--pdf`", works="significance-4top.pdf")
+def _(place: Place) -> str:
+    _fit(place)
+    path = _result(place) / "fit" / "significance-4top.pdf"
+    return path.resolve(strict=True).name
+
+
 commands(_subject("fit", "--signal`, `--detector"), "`--signal 4top --detector ht`",
          works="4top with ht")(
     lambda place: _fit(place)["sentences"][0].partition(":")[0]
@@ -675,7 +714,7 @@ for _words, _option, _message in (
 def _tokenizer(place: Place) -> Any:
     folder = place.files.folder / "tokenizer"
     if not folder.exists():
-        words = "--max-events 50 --seed 2 --classifier trees"
+        words = "--max-events 50 --seed 2 --classifier trees --pdf"
         paths = (_events(place, "ttbarZ", 600), _events(place, "4top", 600))
         place.command("tokenizer-report", "met3", *paths, "-o", folder, *words.split())
     return json.loads((folder / "report.json").read_text())
@@ -690,6 +729,14 @@ commands(_subject("tokenizer-report", "--classifier"), "`--classifier trees`", w
 commands(_subject("tokenizer-report", "--output"), "`-o tokenizer`", works="met3")(
     lambda place: _tokenizer(place)["name"]
 )
+
+
+@commands(_subject("tokenizer-report", "--pdf"), "`--pdf`", works="residuals.pdf")
+def _(place: Place) -> str:
+    _tokenizer(place)
+    path = place.files.folder / "tokenizer" / "figures" / "residuals.pdf"
+    return path.resolve(strict=True).name
+
 
 for _words, _option, _message in (
     ("ttbarX", "DATASET", "is unknown"),
@@ -715,7 +762,7 @@ def _league(place: Place) -> list[dict[str, str]]:
     folder = place.files.folder / "league"
     if not folder.exists():
         words = "--only ht --only met --region preselection --seeds 1 --against met --quick"
-        words += " --folds 3"
+        words += " --folds 3 --pdf"
         paths = (_events(place, "ttbarZ", 600), _events(place, "4top", 600))
         place.command("league", *paths, "-o", folder, *words.split())
     return read_csv(folder / "league.csv")
@@ -736,3 +783,10 @@ for _option, _words, _works, _key in (
 commands(_subject("league", "--seeds`, `--quick"), "`--seeds 1 --quick`", works="2 rows")(
     lambda place: f"{len(_league(place))} rows"
 )
+
+
+@commands(_subject("league", "--pdf"), "`--pdf`", works="auc_4top_preselection.pdf")
+def _(place: Place) -> str:
+    _league(place)
+    path = place.files.folder / "league" / "figures" / "auc_4top_preselection.pdf"
+    return path.resolve(strict=True).name

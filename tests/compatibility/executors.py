@@ -63,7 +63,7 @@ for _executor in ("iterative", "futures", "dask"):
             path = good(place, kind)
             return _run(place, name, [str(damaged(place.folder, path)), str(path)])
 
-        _read = 22 if _kind == "CSV" else 12
+        _read = 23 if _kind == "CSV" else 12
 
         @executors(
             f"`{_executor}`",

@@ -334,6 +334,8 @@ _jet("tree=mine", refused="has no tree 'mine'")
 _jet("names=part_isMuon=part_isElectron,part_isElectron=part_isMuon",
      works="3 events, weight 3, MET 0; 1 e+, 1 g, 1 h+, 1 h-, 1 m-")  # fmt: skip
 _jet("names=jets=Jet", refused="has no key 'jets'")
+_jet("untyped=true", works="3 events, weight 3, MET 0; 1 e-, 1 g, 1 h+, 1 h-, 1 m+")
+_jet("untyped=maybe", refused="untyped")
 
 
 def _own(place: Place) -> Path:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any, Self, Unpack
 
@@ -43,6 +43,7 @@ from hepmtp.events.split import trained_by
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.models import ModelConfig, TokenModel, build, check_config
 from hepmtp.models.masked import ModelOptions
+from hepmtp.plugins import allow_class, allow_plugins, allowed, check_options
 from hepmtp.statistics.fisher import TailCombination
 from hepmtp.tokenizers import Tokenizer, load_tokenizer
 from hepmtp.tokenizers.lookup import LookupTokenizer
@@ -96,6 +97,8 @@ class MaskedTokenDetector(BaseDetector):
     def __post_init__(self) -> None:
         check_protocol(self.tokenizer, Tokenizer)
         check_config(self.model)
+        for part in (self.tokenizer, self.model):  # a saved one names their classes
+            allow_class(storage.kind_of(part))
 
     @property
     def name(self) -> str:
@@ -283,7 +286,7 @@ class MaskedTokenDetector(BaseDetector):
         """
         if self._saved is None or not Path(self._saved[0]).is_dir():
             return super().__reduce__()
-        return _open, (*self._saved, self.form)
+        return _open, (*self._saved, self.form, allowed())
 
     def _fitted(self) -> _State:
         return fitted(self._state, self)
@@ -353,13 +356,18 @@ def _check_form(form: str, forms: tuple[str, ...]) -> None:
 def _saved_config(path: str | Path, meta: dict[str, Any]) -> ModelConfig:
     """What the model of a saved detector is made from; older folders have no kind."""
     kind = meta.get("model_kind", storage.kind_of(ModelOptions))
+    cls: Any = storage.class_in(path, str(kind))
     try:
-        config: ModelConfig = storage.resolve(kind)(**meta["model"])
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        if not (isinstance(cls, type) and is_dataclass(cls) and hasattr(cls, "build")):
+            raise TypeError("it is no dataclass with a method build")  # noqa: TRY301
+        check_options(str(kind), cls, meta["model"])
+        made: Any = cls(**meta["model"])
+    except (AttributeError, TypeError, ValueError) as error:
         raise StorageError(
             f"{path} holds a model of {kind!r}, which cannot be made here ({error}): install the "
             "package that it was saved with"
         ) from None
+    config: ModelConfig = made
     return config
 
 
@@ -373,5 +381,6 @@ def _open_once(path: str, digest: str) -> MaskedTokenDetector:
     return MaskedTokenDetector.load(path)
 
 
-def _open(path: str, digest: str, form: str) -> MaskedTokenDetector:
+def _open(path: str, digest: str, form: str, plugins: tuple[str, ...] = ()) -> MaskedTokenDetector:
+    allow_plugins(*plugins)  # what the process that sends it may open
     return _open_once(path, digest).with_score(form)

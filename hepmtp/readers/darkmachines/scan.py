@@ -13,7 +13,7 @@ import numpy as np
 from hepmtp.errors import ReadError
 from hepmtp.events.ragged import Bools, Ints
 from hepmtp.readers.darkmachines.line import FIXED, Layout, is_between
-from hepmtp.readers.lines import Chunk, check_range, open_file, take
+from hepmtp.readers.lines import Chunk, check_lines, check_range, open_file, take
 
 _BLOCK = 1 << 20  # bytes looked at in one go
 # what makes a line an event
@@ -127,6 +127,8 @@ def _blocks(path: str) -> Iterator[tuple[int, bytes]]:
     offset, line, rest = 0, 0, b""
     with open_file(path) as file:
         while block := take(path, file, _BLOCK, line=line):
+            newlines = np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n"))
+            check_lines(path, line, len(rest), newlines, len(block))
             line += block.count(b"\n")
             whole, newline, left = (rest + block).rpartition(b"\n")
             rest = left

@@ -19,10 +19,11 @@ from hepmtp.report.hepdata.efficiencies import efficiencies
 from hepmtp.report.hepdata.rows import cutflows, of_rows, rows_of, yields
 from hepmtp.report.hepdata.spectra import spectra
 from hepmtp.report.hepdata.words import Numbers, defined
-from hepmtp.report.info import RunInfo, read_info, read_json
+from hepmtp.report.info import RunInfo, read_json
 from hepmtp.report.numbers import load_histograms
 from hepmtp.report.page import titles
 from hepmtp.report.rows import VARIATIONS
+from hepmtp.report.seal import changed, check_run, without_digests
 from hepmtp.report.story import FIT
 from hepmtp.statistics.hepdata import Resource, Table, need_libraries, pack, write_submission
 from hepmtp.statistics.histograms import Histogram
@@ -89,12 +90,13 @@ def write_hepdata(
     """
     need_libraries()
     run = Path(run)
-    info, histograms = read_info(run), load_histograms(run)
+    info = check_run(run)
+    with without_digests(run, info):
+        histograms = load_histograms(run)
     if unknown := [name for name in scores if name not in histograms]:
         raise OptionError(
             f"{run} has no score {', '.join(unknown)}; it has {', '.join(sorted(histograms))}"
         )
-    path = Path(output) if output else run / ARCHIVE
     shown = {name: h for name, h in histograms.items() if not scores or name in scores}
     numbers = Numbers(info)
     found = efficiencies(run, numbers, histograms)
@@ -107,10 +109,14 @@ def write_hepdata(
     ]
     with tempfile.TemporaryDirectory(prefix="hepmtp-hepdata-") as temporary:
         files = list(_resources(run, Path(temporary)))
-        write_submission(path, tables, comment=_comment(info), resources=files)
+        if output:
+            write_submission(Path(output), tables, comment=_comment(info), resources=files)
+        else:
+            with changed(run, info) as new:
+                write_submission(new / ARCHIVE, tables, comment=_comment(info), resources=files)
     remarks = [*info.incomplete, *found.remarks, *_missing(run, files)]
     return Written(
-        path,
+        Path(output) if output else run / ARCHIVE,
         tuple(one.name for one in tables),
         tuple(one.path.name for one in files),
         tuple(remarks),

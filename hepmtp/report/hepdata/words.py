@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from hepmtp.events.region_info import RegionInfo
-from hepmtp.report.figures import coarse
+from hepmtp.report.drawn_figures import coarse
 from hepmtp.report.info import RunInfo
 from hepmtp.statistics.hepdata import Column, Qualifier
 from hepmtp.statistics.histograms import Histogram

@@ -11,7 +11,6 @@ import difflib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
-from hepmtp import storage
 from hepmtp.detectors import Detector
 from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
 from hepmtp.detectors.observables import OBSERVABLES, Observable
@@ -20,6 +19,7 @@ from hepmtp.detectors.token_rarity import TokenRarity
 from hepmtp.errors import OptionError
 from hepmtp.models.marginal import MarginalOptions
 from hepmtp.models.masked import ModelOptions, Output
+from hepmtp.plugins import resolve
 from hepmtp.run.rivals import anomaly_score, plain_observables
 from hepmtp.studies.league.entry import Entry, Kind, Make, entry_of, made_of, tiny
 from hepmtp.tokenizers.lookup import PRESETS, LookupTokenizer
@@ -122,7 +122,7 @@ def _network(
 
 def _combination(rule: str) -> Entry:
     def make(seed: int, *, detectors: Sequence[Detector]) -> Detector:  # noqa: ARG001
-        detector: Detector = storage.resolve("hepmtp:Combination")(detectors, rule)
+        detector: Detector = resolve("hepmtp:Combination")(detectors, rule)
         return detector
 
     note = (
@@ -235,7 +235,7 @@ GROUPS: dict[str, tuple[Entry, ...]] = {
         ),
         Entry(
             "ecod",
-            lambda seed: storage.resolve("hepmtp:ECOD")(),  # noqa: ARG005
+            lambda seed: resolve("hepmtp:ECOD")(),  # noqa: ARG005
             note="tails of the event features, each by itself",
             seeded=False,
         ),

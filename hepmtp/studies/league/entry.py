@@ -14,6 +14,7 @@ from typing import Any, Literal
 from hepmtp import storage
 from hepmtp.detectors import Detector, load_detector
 from hepmtp.errors import OptionError, check_protocol
+from hepmtp.plugins import resolve
 
 Kind = Literal["observable", "background-only", "supervised"]
 
@@ -108,7 +109,7 @@ def entry_of(word: str) -> Entry:
             fitted=True,
         )
     try:
-        make = storage.resolve(where)
+        make = resolve(where)
         takes = inspect.signature(make).parameters
 
         def of(seed: int, **given: Any) -> Detector:
@@ -140,7 +141,7 @@ def made_of(path: str, within: str = "", **values: Any) -> Callable[..., Any]:
     """
 
     def make(seed: int, **given: Any) -> Any:
-        found = storage.resolve(path)(**given)
+        found = resolve(path)(**given)
         changed: dict[str, Any] = {**values, "seed": seed}
         return replace(
             found, **({within: replace(getattr(found, within), **changed)} if within else changed)

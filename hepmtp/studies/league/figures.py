@@ -11,6 +11,7 @@ from typing import NamedTuple
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from hepmtp.plotting.names import words
 from hepmtp.plotting.style import UNKNOWN, Caption, StyledFigure, above, styled
 
 #: Colour of each kind of detector, and what it is called in the legend.
@@ -70,7 +71,7 @@ def auc_bars(bars: Sequence[Bar], *, title: str = "", caption: Caption = UNKNOWN
     axis.set_xticks([tick / 10 for tick in range(11) if tick / 10 >= axis.get_xlim()[0]])
     axis.tick_params(axis="y", which="both", left=False, right=False)
     axis.tick_params(axis="x", which="minor", bottom=False, top=False)
-    axis.set_yticks(places, [bar.name for bar in ordered], fontsize="small")
+    axis.set_yticks(places, [words(bar.name) for bar in ordered], fontsize="small")
     axis.set_ylim(max(places, default=0) + 0.7, -0.7)
     axis.set_xlabel("AUC, every background process the same weight", loc="right")
     legend = [

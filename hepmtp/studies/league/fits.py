@@ -42,6 +42,7 @@ from hepmtp.events.ragged import Floats
 from hepmtp.events.record import PARTICLE_FIELDS, concatenate
 from hepmtp.events.regions import Region
 from hepmtp.events.split import analysis_scale, split_of
+from hepmtp.plugins import allow_class
 from hepmtp.studies.league.entry import Entry
 from hepmtp.studies.league.search import Search
 from hepmtp.studies.league.table import Fit
@@ -185,6 +186,7 @@ class Fitting:
             given["detectors"] = [self.part(part, seed) for part in parts]
         with _missing_library(entry):
             detector = entry.make(seed, **given)
+        allow_class(storage.kind_of(detector))  # as its saved fits are opened again
         check_protocol(detector, Detector)
         if self.events.folds <= 1:
             return detector
@@ -232,7 +234,8 @@ class Fitting:
     @staticmethod
     def place(entry: Entry, seed: int, signal: str = "") -> str:
         """Folder of a fit."""
-        return f"{entry.name}-{seed if entry.seeded else 0}{f'-{signal}' if signal else ''}"
+        seed = seed if entry.seeded else 0
+        return storage.file_name(f"{entry.name}-{seed}{f'-{signal}' if signal else ''}")
 
 
 _KIND = "hepmtp league scores"

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hepmtp import plotting, storage
+from hepmtp.notebook import in_markdown
 from hepmtp.plotting import UNKNOWN, Caption
 from hepmtp.report.info import versions
 from hepmtp.report.run_fit import CAUTIOUS, USUAL, protocol
@@ -139,7 +140,7 @@ def write_league(
     for heading, table in league.tables:
         lines += [
             *(["---", ""] if heading.endswith("ceiling") else []),
-            f"**{heading}**",
+            f"**{in_markdown(heading)}**",
             "",
             markdown(table),
         ]
@@ -148,8 +149,8 @@ def write_league(
     if league.agreement:
         lines += [_AGREEMENT, "", markdown(_in_common(league.agreement))]
     if league.remarks:
-        lines += ["Of the fits:", "", *(f"- {one}" for one in league.remarks), ""]
-    if notes := [f"- {one.name}: {one.note}" for one in entries if one.note]:
+        lines += ["Of the fits:", "", *(f"- {in_markdown(one)}" for one in league.remarks), ""]
+    if notes := [f"- {in_markdown(f'{one.name}: {one.note}')}" for one in entries if one.note]:
         lines += ["What the entries are:", "", *notes, ""]
     texts = {
         "league.json": json.dumps(content, indent=1, ensure_ascii=False) + "\n",
@@ -166,6 +167,7 @@ def draw_league(
     entrants: Sequence[Entrant],
     rows: Sequence[LeagueRow],
     *,
+    pdf: bool = False,
     caption: Caption = UNKNOWN,
 ) -> None:
     """Draw ROC and SIC of the best of each kind (first seed), and the AUC of all.
@@ -199,4 +201,4 @@ def draw_league(
         ("sic", plotting.sic(curves, title=title, caption=caption)),
         ("auc", auc_bars(bars, title=title, caption=caption)),
     ):
-        plotting.save(figure, folder / "figures", f"{kind}_{signal}_{region}")
+        plotting.save(figure, folder / "figures", f"{kind}_{signal}_{region}", pdf=pdf)

@@ -52,6 +52,7 @@ def run_league(
     against: str = "",
     quick: bool = False,
     figures: bool = True,
+    pdf: bool = False,
     progress: FitProgress | None = None,
 ) -> League:
     """Fit and score every entry, compare them, and write tables and figures.
@@ -82,6 +83,8 @@ def run_league(
         `parts` of entries that take no part themselves are tiny ones.
     figures
         draw them: it takes some seconds for each signal and region.
+    pdf
+        write them as PDF, beside the PNG.
 
     Raises
     ------
@@ -143,7 +146,7 @@ def run_league(
             search += [challenge_mean(one) for one in entrants if one.entry.kind != "supervised"]
             if figures:
                 caption = SIMULATION if all(dataset.embedded for dataset in datasets) else OWN_FILES
-                draw_league(folder, entrants, found, caption=caption)
+                draw_league(folder, entrants, found, pdf=pdf, caption=caption)
     if not rows:
         raise HepmtpError(
             f"no event of a signal and of the background in {', '.join(regions)}: give more events"

@@ -19,19 +19,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, MaxNLocator
 from numpy.typing import NDArray
 
-from hepmtp.plotting.style import (
-    COLOURS,
-    LINES,
-    UNKNOWN,
-    Caption,
-    StyledFigure,
-    above,
-    corner,
-    panels,
-    process_style,
-    ratio_limits,
-    styled,
-)
+from hepmtp.plotting.colours import COLOURS, LINES, process_style
+from hepmtp.plotting.ratio import beyond, ratio_limits
+from hepmtp.plotting.style import UNKNOWN, Caption, StyledFigure, above, inside, panels, styled
 
 if TYPE_CHECKING:  # the module loads torch and scikit-learn
     from hepmtp.studies.tokenizer.measure import TokenizerReport
@@ -51,7 +41,7 @@ OBSERVABLES = {
     "jet_pt_3": r"$p_T(j_3)$",
     "ht": r"$H_T$",
     "met": r"$E_T^{miss}$",
-    "max_dijet_mass": r"max $m_{jj}$",
+    "largest_mass": r"max $m_{jj}$",
     "min_delta_phi_met": r"min $\Delta\phi(j, E_T^{miss})$",
     "delta_r_12": r"$\Delta R(j_1, j_2)$",
 }
@@ -152,7 +142,8 @@ def token_histogram(report: TokenizerReport, *, caption: Caption = UNKNOWN) -> F
     order = np.argsort(-counts["background"], kind="stable")
     figure, axes = panels(6.4, (3, 1.5))
     edges = np.arange(report.vocab_size + 1) - 0.5
-    styles = process_style(name for name in counts if name != "background")
+    signals = [name for name in counts if name != "background"]
+    styles = process_style(signals, signals=signals)
     shares = {name: 100 * one[order] / max(one.sum(), 1) for name, one in counts.items()}
     for name, line in zip(shares, (*LINES, *LINES), strict=False):
         label, colour = styles.get(name, ("background", COLOURS[6]))
@@ -163,7 +154,8 @@ def token_histogram(report: TokenizerReport, *, caption: Caption = UNKNOWN) -> F
     top = max(float(share.max()) for share in shares.values())
     axes[0].set(yscale="log", ylim=(1e-3, 40 * top), ylabel="Share of the tokens [%]", xlabel="")
     axes[0].legend(loc="upper right", fontsize="small", borderpad=0.6)
-    corner(axes[0], caption._replace(luminosity=None), _title(report))
+    above(axes[0], caption._replace(luminosity=None))
+    inside(axes[0], _title(report))
     ratios = [np.ones(1)]
     axes[1].axhline(1, color="0.4", linewidth=1)
     for name, (_, colour) in styles.items():
@@ -173,6 +165,8 @@ def token_histogram(report: TokenizerReport, *, caption: Caption = UNKNOWN) -> F
         ratios.append(ratio)
     axes[1].set(ylabel="Ratio", xlabel="Rank of the id in background", xlim=(edges[0], edges[-1]))
     ratio_limits(axes[1], np.concatenate(ratios))
+    for one, (_, colour) in zip(ratios[1:], styles.values(), strict=True):
+        beyond(axes[1], np.arange(len(one)), one, color=colour)
     return figure
 
 

@@ -16,6 +16,7 @@ from hepmtp import plotting, storage
 from hepmtp.detectors import training_events
 from hepmtp.errors import OptionError, StorageError
 from hepmtp.plotting import UNKNOWN, Caption
+from hepmtp.plugins import resolve
 from hepmtp.studies.tokenizer import figures
 from hepmtp.studies.tokenizer.measure import TokenizerReport, tokenizer_report
 from hepmtp.studies.tokenizer.text import write_text
@@ -56,7 +57,7 @@ def tokenizer_of(word: str, background: ak.Array) -> tuple[str, Tokenizer]:
 
 def _made(word: str) -> Tokenizer:
     try:
-        made = storage.resolve(word)()
+        made = resolve(word)()
     except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise OptionError(
             f"{word!r} is neither the folder of a saved tokenizer or detector, nor a look-up table "
@@ -74,15 +75,18 @@ def write_tokenizer_report(
     background: ak.Array,
     signals: dict[str, ak.Array],
     *,
+    pdf: bool = False,
     caption: Caption = UNKNOWN,
     **options: Any,
 ) -> TokenizerReport:
-    """Measure a tokenizer and write report.md, report.json and ``figures`` as png and pdf.
+    """Measure a tokenizer and write report.md, report.json and ``figures``.
 
     Parameters
     ----------
     tokenizer, background, signals, options
         of :func:`hepmtp.studies.tokenizer.measure.tokenizer_report`.
+    pdf
+        write the figures as PDF, beside the PNG.
     """
     report = tokenizer_report(tokenizer, background, signals, **options)
     write_text(folder, report)
@@ -92,5 +96,6 @@ def write_tokenizer_report(
         figures.correlations,
         figures.token_histogram,
     ):
-        plotting.save(draw(report, caption=caption), Path(folder) / "figures", draw.__name__)
+        figure = draw(report, caption=caption)
+        plotting.save(figure, Path(folder) / "figures", draw.__name__, pdf=pdf)
     return report

@@ -46,7 +46,7 @@ CORRELATED = (
     "jet_pt_3",
     "ht",
     "met",
-    "max_dijet_mass",
+    "largest_mass",
     "min_delta_phi_met",
     "delta_r_12",
 )

@@ -12,6 +12,7 @@ import numpy as np
 
 from hepmtp.events.particles import PARTICLE_NAMES
 from hepmtp.events.ragged import Ints
+from hepmtp.notebook import in_markdown
 from hepmtp.report.tables import Cells, markdown, rounded
 from hepmtp.storage import new_file
 from hepmtp.studies.tokenizer.measure import AXES, CORRELATED, TokenizerReport
@@ -23,7 +24,7 @@ def report_markdown(report: TokenizerReport) -> str:
         " It has seen signal in its training: all here is supervised." if report.supervised else ""
     )
     lines = [
-        f"# Tokenizer report: {report.name}\n",
+        f"# Tokenizer report: {in_markdown(report.name)}\n",
         (f"Measured on {report.n_events} background events with {report.n_tokens} tokens, none of "
         f"which was trained on.{seen}\n"),
         f"- {report.vocab_size} ids, of which {100 * report.in_use:.1f} % occur",

@@ -1,0 +1,254 @@
+"""Commands for language models of jets: train, generate, compare, density.
+
+The rule: a model is one of a named data set. Jets that trained it judge nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from hepmtp.cli.options import Folder, Manifest, Names, Output, RoleOption, Seed, chosen_datasets
+from hepmtp.errors import OptionError
+
+if TYPE_CHECKING:
+    import awkward as ak
+
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode="markdown", help="Language models of jets."
+)
+
+#: Folder of the anomaly score, within that of a model of background.
+DETECTOR = "detector"
+
+ModelFolder = Annotated[
+    Path,
+    typer.Argument(
+        metavar="MODEL", help="Folder that `hepmtp jets train` wrote.", show_default=False
+    ),
+]
+
+
+@app.command()
+def train(
+    names: Names = None,
+    output: Output = Path("lm"),
+    start_from: Annotated[
+        Path | None,
+        typer.Option(help="Trained model whose bins, shape and weights are taken up."),
+    ] = None,
+    max_constituents: Annotated[
+        int | None, typer.Option(help="Only so many leading constituents of each jet.", min=1)
+    ] = None,
+    form: Annotated[
+        Literal["product", "joint"],
+        typer.Option(help="One softmax for each of pt, eta and phi, or one for all ids."),
+    ] = "product",
+    angle: Annotated[
+        Literal["pseudorapidity", "rapidity"],
+        typer.Option(help="What eta is of the constituents; published: pseudorapidity."),
+    ] = "pseudorapidity",
+    width: Annotated[int, typer.Option(help="Features per token.", min=1)] = 128,
+    layers: Annotated[int, typer.Option(help="Blocks.", min=1)] = 4,
+    heads: Annotated[int, typer.Option(help="Attention heads.", min=1)] = 4,
+    epochs: Annotated[int, typer.Option(help="At most so many.", min=1)] = 20,
+    learning_rate: Annotated[float, typer.Option(help="Its largest value.")] = 1e-3,
+    batch_jets: Annotated[int, typer.Option(help="Jets in a step, a multiple of 8.", min=8)] = 64,
+    seed: Seed = 0,
+    device: Annotated[str, typer.Option(help="Where to train, cpu or cuda.")] = "cpu",
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(help="Folder written after each epoch; called again, training goes on."),
+    ] = None,
+    role: RoleOption = "background",
+    folder: Folder = None,
+    manifest: Manifest = None,
+) -> None:
+    """Train a language model of one data set of jets.
+
+    Writes the model and, for background, the anomaly score (`detector`) into the output folder.
+    Prints whether it expects constituents where held-out jets have them. Bins come from background:
+    other jets need --start-from.
+
+    Example: `hepmtp jets train QCD=QCDJets.root --output lm/qcd`
+    """
+    from hepmtp.cli.progress import epoch_bars
+    from hepmtp.detectors.density import JetDensityDetector
+    from hepmtp.events.split import in_one_order, part_of
+    from hepmtp.jets.calibration import table
+    from hepmtp.jets.language_model import JetLanguageModel
+    from hepmtp.models.autoregressive_options import AutoregressiveOptions
+    from hepmtp.tokenizers.constituents import ConstituentTokenizer
+    from hepmtp.training.loop import usable
+    from hepmtp.training.next_token import NextTokenOptions
+
+    usable(device)
+    start = None if start_from is None else JetLanguageModel.load(start_from)
+    model = JetLanguageModel(
+        ConstituentTokenizer(angle=angle) if start is None else start.tokenizer,
+        AutoregressiveOptions(form=form, width=width, layers=layers, heads=heads)
+        if start is None
+        else start.model,
+        NextTokenOptions(
+            epochs=epochs,
+            learning_rate=learning_rate,
+            batch_events=batch_jets,
+            neighbours=8 if batch_jets % 16 or batch_jets < 64 else 16,
+            seed=seed,
+            device=device,
+        ),
+        max_constituents,
+    )
+    found = _read(names, role, folder, manifest)
+    if len(found) != 1:
+        raise OptionError(
+            f"a language model is one of one data set, found {', '.join(found)}: join files as "
+            "NAME=FILE,FILE"
+        )
+    (events,) = found.values()
+    with epoch_bars() as show:
+        model.fit(events, start_from=start, checkpoint=checkpoint, progress=show)
+    model.save(output)
+    detector = ""
+    if model.role_ == "background":
+        training = in_one_order(part_of(events, "train"))
+        JetDensityDetector(model).take(training).save(output / DETECTOR)
+        detector = f"; the anomaly score is {output / DETECTOR}"
+    best = min(row["validation_loss"] for row in model.history_)
+    typer.echo(table(model.calibration_))
+    typer.echo(
+        f"{output}: a model of {model.dataset_} with {model.fitted_model.n_parameters:,} "
+        f"parameters, {len(model.history_)} epochs, validation loss {best:.4f} per term{detector}"
+    )
+
+
+@app.command()
+def generate(
+    model: ModelFolder,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="New ROOT file in the layout of JetClass.")
+    ] = Path("generated.root"),
+    jets: Annotated[int, typer.Option(help="How many.", min=1)] = 20_000,
+    seed: Seed = 0,
+    label: Annotated[
+        str | None, typer.Option(help="Label of the jets (QCD, Tbqq, ...); by default the model's.")
+    ] = None,
+    temperature: Annotated[
+        float,
+        typer.Option(help="Anything but 1 biases the jets, and the file says so."),
+    ] = 1.0,
+) -> None:
+    """Write jets that a model makes up, batch by batch.
+
+    They have no types; read them with `--option untyped=true`. The same seed gives the same jets.
+
+    Example: `hepmtp jets generate lm/qcd --jets 20000 --output qcd_generated.root`
+    """
+    import numpy as np
+
+    from hepmtp import storage
+    from hepmtp.jets.generation import stream
+    from hepmtp.jets.language_model import JetLanguageModel
+    from hepmtp.readers.jetclass import JET_LABELS, write_jetclass
+
+    if output.exists():
+        raise OptionError(f"{output} exists already: choose another name, or remove it")
+    if output.suffix != ".root":
+        raise OptionError(f"{output}: choose a name that ends in .root")
+    one = JetLanguageModel.load(model)
+    label = label or (JET_LABELS[one.label_] if one.label_ >= 0 else None)
+    if label not in JET_LABELS:
+        raise OptionError(f"--label is {label}, expected one of {', '.join(JET_LABELS)}")
+    about = f"made by a language model of {one.dataset_}, seed {seed}"
+    if temperature != 1:
+        about += f", biased by a temperature of {temperature:g}"
+
+    def batches() -> Iterator[ak.Array]:
+        rng = np.random.default_rng([seed, 1])
+        for tokens in stream(one.fitted_model, jets, seed=seed, temperature=temperature):
+            yield one.tokenizer.decode(tokens, rng=rng)
+
+    with storage.new_file(output) as temporary:
+        written = write_jetclass(temporary, batches(), label=label, about=about)
+    typer.echo(f"{output}: {written} jets {about}")
+
+
+@app.command()
+def compare(
+    model: ModelFolder,
+    names: Names = None,
+    output: Output = Path("compare"),
+    jets: Annotated[
+        int | None,
+        typer.Option(help="Made jets; by default half as many as there are true ones.", min=1),
+    ] = None,
+    seed: Seed = 0,
+    role: RoleOption = "background",
+    folder: Folder = None,
+    manifest: Manifest = None,
+) -> None:
+    """Compare jets that a model makes up with true ones that did not train it.
+
+    Writes distances with their floors, how well trees tell the two apart, and spectra.
+
+    Example: `hepmtp jets compare lm/qcd QCD=QCDJets.root --output compare`
+    """
+    from hepmtp.jets.language_model import JetLanguageModel
+    from hepmtp.studies.jets.folder import write_comparison
+
+    one = JetLanguageModel.load(model)
+    found = _read(names, role, folder, manifest)
+    if len(found) != 1:
+        raise OptionError(f"true jets are of one data set, found {', '.join(found)}")
+    ((name, events),) = found.items()
+    typer.echo(write_comparison(output, one, events, name=name, jets=jets, seed=seed))
+    typer.echo(output / "comparison.md")
+
+
+@app.command()
+def density(
+    model: ModelFolder,
+    names: Names = None,
+    output: Output = Path("density"),
+    columns: Annotated[
+        Path | None, typer.Option(help="Also write densities jet by jet, to this parquet file.")
+    ] = None,
+    role: RoleOption = "background",
+    folder: Folder = None,
+    manifest: Manifest = None,
+) -> None:
+    """What a model says of jets of several data sets.
+
+    Densities of tokens and in physical space, correlations, and how well they separate, beside
+    mass, multiplicity and width. The first data set is what the others are separated from.
+
+    Example: `hepmtp jets density lm/qcd QCD=QCDJets.root top:signal=TTBar_Tbqq.root`
+    """
+    from hepmtp.jets.language_model import JetLanguageModel
+    from hepmtp.studies.jets.folder import write_densities
+
+    one = JetLanguageModel.load(model)
+    found = _read(names, role, folder, manifest)
+    typer.echo(write_densities(output, one, found, columns=columns))
+    typer.echo(output / "density.md")
+
+
+def _read(
+    names: list[str] | None, role: Any, folder: Path | None, manifest: Path | None
+) -> dict[str, ak.Array]:
+    """The jets of each data set."""
+    from hepmtp.datasets.files import read
+
+    found = {}
+    for one in chosen_datasets(names, role=role, folder=folder, manifest=manifest):
+        events = read([one])
+        if "Jet" not in events.fields:
+            raise OptionError(
+                f"data set {one.name!r} has events, not jets: expected files in the layout of "
+                "JetClass, or what hepmtp convert made of them"
+            )
+        found[one.name] = events
+    return found

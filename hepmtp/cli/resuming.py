@@ -1,0 +1,60 @@
+"""A run that was interrupted goes on: what is kept of it, and what is said of that.
+
+The rule: chunks are kept by every run and used by one that is told to.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from hepmtp.folders import Place
+    from hepmtp.run.checkpoint import KeptChunks
+
+Resume = Annotated[
+    bool,
+    typer.Option(
+        "--resume",
+        help="Go on from the finished chunks of a run into this folder that was interrupted; those "
+        "of other files, detectors, regions or variations are done anew.",
+    ),
+]
+
+
+@contextlib.contextmanager
+def keeping(place: Place, key: str, *, resume: bool) -> Iterator[KeptChunks]:
+    """Where finished chunks of a run are kept, gone when the run is complete or has none."""
+    from hepmtp.run.checkpoint import KeptChunks
+
+    chunks = KeptChunks(place.kept, key, resume=resume)
+    if resume:
+        found = len(chunks) or "no"
+        typer.echo(f"{found} finished chunks of this run are there", err=True)
+    try:
+        yield chunks
+    finally:
+        if not len(chunks):
+            shutil.rmtree(chunks.checkpoint_dir, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                place.kept.rmdir()
+
+
+@contextlib.contextmanager
+def interrupted(chunks: KeptChunks | None, runner: Any) -> Iterator[None]:
+    """Say how to go on when a run is stopped or fails."""
+    try:
+        yield
+    except BaseException as error:
+        n, total = len(chunks or ()), sum(one.chunks for one in runner.accounting.values())
+        if not n:
+            raise
+        said = f"{n} of {total} chunks are kept: the same command with --resume goes on from them"
+        if isinstance(error, KeyboardInterrupt):
+            raise KeyboardInterrupt(f"stopped; {said}") from None
+        typer.echo(said, err=True)
+        raise

@@ -1,0 +1,183 @@
+"""Density of jets as an anomaly score: how surprising a jet is for a language model of background.
+
+The rule: the model is one of background. Beside the whole surprise there are forms that do not grow
+with the number of constituents.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self, Unpack
+
+import awkward as ak
+import numpy as np
+from hist.axis import Regular
+
+from hepmtp import storage
+from hepmtp.detectors import BaseDetector, axis_from, plain_axis, score_axis, training_events
+from hepmtp.errors import OptionError, StorageError, TrainingError, fitted
+from hepmtp.events.ragged import Floats
+from hepmtp.jets.language_model import JetLanguageModel
+from hepmtp.training.loop import Watch
+
+#: Forms of the score and what each is.
+FORMS: dict[str, str] = {
+    "mean": "-log p per constituent and stop, of a language model of background jets.",
+    "sum": "-log p of the whole jet, of a language model of background jets.",
+    "pt": "-log p of the bins of pt, and of the stop, per term, of a model of background jets.",
+    "eta": "-log p of the bins of eta, given those of pt, per term, of a model of background jets.",
+    "phi": "-log p of the bins of phi, given the others, per term, of a model of background jets.",
+}
+#: Axes have a range from at most so many training jets.
+_MOST = 5000
+
+
+@dataclass(eq=False)
+class JetDensityDetector(BaseDetector):
+    """Minus the logarithm of a language model's density, in one of the `FORMS`.
+
+    Parameters
+    ----------
+    model
+        trained with the detector, if it is not yet.
+    form
+        of the score; those of pt, eta and phi need a model of the product form.
+    """
+
+    model: JetLanguageModel = field(default_factory=JetLanguageModel)
+    form: str = "mean"
+    axes_: dict[str, dict[str, Any]] | None = field(default=None, init=False, repr=False)
+    _saved: tuple[str, str] | None = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.form not in self.forms:
+            raise OptionError(
+                f"score form {self.form!r} is unknown; there are {', '.join(self.forms)}"
+            )
+
+    @property
+    def name(self) -> str:
+        """``jet_density``, followed by the form unless it is the default one."""
+        return "jet_density" if self.form == "mean" else f"jet_density_{self.form}"
+
+    @property
+    def description(self) -> str:
+        """What this form of the score is, in a sentence."""
+        return FORMS[self.form]
+
+    @property
+    def axis(self) -> Regular:
+        """Axis of this form of the score."""
+        return axis_from(fitted(self.axes_, self)[self.form])
+
+    @property
+    def forms(self) -> tuple[str, ...]:
+        """The forms that the score can have."""
+        product = self.model.model.form == "product"
+        return tuple(one for one in FORMS if product or one in ("mean", "sum"))
+
+    @property
+    def n_parameters(self) -> int:
+        """Trainable parameters of the model."""
+        return self.model.fitted_model.n_parameters
+
+    def with_score(self, form: str) -> Self:
+        """The same detector with another form; raises OptionError if that is unknown."""
+        other = type(self)(self.model, form)
+        other.axes_, other.trained_, other.card_ = self.axes_, self.trained_, self.card_
+        other._saved = self._saved
+        return other
+
+    def fit(self, events: ak.Array, **watch: Unpack[Watch]) -> Self:
+        """Train the model on background jets, if it is not trained yet, and fit the axes.
+
+        Parameters
+        ----------
+        events
+            shape (n_jets,). Of a trained model, only its data set's.
+        watch
+            ``checkpoint`` and ``progress`` of :func:`hepmtp.training.loop.train`.
+
+        Raises
+        ------
+        TrainingError
+            for jets that are not background, or a model of signal.
+        """
+        training = training_events(events)
+        if self.model.model_ is None:
+            self.model.fit(events, **watch)
+        return self.take(training)
+
+    def take(self, training: ak.Array) -> Self:
+        """Fit the axes of a trained model of background, on jets that trained it."""
+        if self.model.role_ != "background":
+            raise TrainingError(
+                f"the language model is one of {self.model.dataset_!r}, which is "
+                f"{self.model.role_}: an anomaly score needs one of background"
+            )
+        some = training[:: len(training) // _MOST + 1]
+        values = self._values(some)
+        self.axes_ = {
+            form: plain_axis(score_axis(values[form], label=f"jet density, {form}"))
+            for form in self.forms
+        }
+        self.trained_, self._saved = self.model.trained_, None
+        self.describe(some)
+        return self
+
+    def score(self, events: ak.Array) -> Floats:
+        """Score of each jet, shape (n_jets,)."""
+        fitted(self.axes_, self)
+        return self._values(self._entering(events))[self.form]
+
+    def save(self, path: str | Path) -> None:
+        """Write axes and language model to a folder."""
+        meta = {"form": self.form, "axes": fitted(self.axes_, self)}
+        with storage.new_folder(path) as folder:
+            self._write(folder, meta, {})
+            self.model.save(folder / "model")
+        self._saved = (str(Path(path).resolve()), storage.digest(path))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read what `save` wrote."""
+        meta, _ = storage.read(path, storage.kind_of(cls))
+        detector = cls(JetLanguageModel.load(Path(path) / "model"), meta["form"])
+        detector.axes_ = meta["axes"]
+        detector._recall(meta)
+        detector._saved = (str(Path(path).resolve()), storage.digest(path))
+        return detector
+
+    def __reduce__(self) -> Any:
+        """A saved detector travels to workers as path and digest, and is opened once in each."""
+        if self._saved is None or not Path(self._saved[0]).is_dir():
+            return super().__reduce__()
+        return _open, (*self._saved, self.form)
+
+    def _values(self, events: ak.Array) -> dict[str, Floats]:
+        """Score of each form, (n_jets,) each."""
+        tokens = self.model.tokenizer.encode(events)
+        by_factor = -self.model.log_prob(tokens)
+        total, n = by_factor.sum(axis=1), tokens.counts + 1.0
+        found = {"mean": total / n, "sum": total}
+        if by_factor.shape[1] > 1:
+            found |= dict(
+                zip(("pt", "eta", "phi"), np.asarray(by_factor / n[:, None]).T, strict=True)
+            )
+        return found
+
+
+@functools.lru_cache(maxsize=64)
+def _open_once(path: str, digest: str) -> JetDensityDetector:
+    if storage.digest(path) != digest:
+        raise StorageError(
+            f"{path} is not the detector that the processor was made with (its sha256 differs): "
+            "copy it again"
+        )
+    return JetDensityDetector.load(path)
+
+
+def _open(path: str, digest: str, form: str) -> JetDensityDetector:
+    return _open_once(path, digest).with_score(form)

@@ -1,0 +1,300 @@
+"""The autoregressive model: a causal transformer that predicts a jet token by token.
+
+The rule: start and stop are no ids. Start is a learned vector in front of the tokens, stop one more
+outcome of what is predicted first. So n tokens have n + 1 terms, and the empty jet is legal. No
+position is told: a causal model counts by itself.
+
+In the form "product" it is p(pt or stop | past) p(eta | pt, past) p(phi | pt, eta, past). Each has
+one small softmax, and they multiply to a distribution over all ids and stop. In the form "joint"
+there is one softmax over all of these (arXiv:2303.07364).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from hepmtp.errors import OptionError, TokenError
+from hepmtp.events.ragged import Floats, Ints
+from hepmtp.models import check_ids
+from hepmtp.models.attention import Block, Group
+from hepmtp.models.autoregressive_options import AutoregressiveOptions, check_vocabulary
+from hepmtp.models.cache import Cache
+from hepmtp.models.running_sums import RunningSums
+
+
+@dataclass
+class State:
+    """Jets that grow: what the next token is predicted from."""
+
+    hidden: Tensor  #: (n_jets, width)
+    last: Tensor  #: first digit of the last token, (n_jets,); its number of values at the start
+    caches: list[Cache]
+    sums: Tensor | None  #: of `RunningSums`
+
+    def select(self, jets: Tensor) -> State:
+        """Of these jets only."""
+        sums = None if self.sums is None else self.sums[jets]
+        caches = [one.select(jets) for one in self.caches]
+        return State(self.hidden[jets], self.last[jets], caches, sums)
+
+
+class AutoregressiveModel(nn.Module):
+    """A causal transformer over tokens of any vocabulary.
+
+    Parameters
+    ----------
+    factors, digits
+        of :class:`hepmtp.tokenizers.Tokenizer`. The product form needs an id for every combination
+        of digits.
+    options
+        its shape.
+    centres
+        log pt, eta and phi of each digit of the three factors, for running sums.
+
+    Raises
+    ------
+    OptionError
+        if vocabulary and options do not fit.
+    """
+
+    def __init__(
+        self,
+        factors: tuple[tuple[str, int], ...],
+        digits: Ints,
+        options: AutoregressiveOptions | None = None,
+        *,
+        centres: Sequence[Floats] | None = None,
+    ) -> None:
+        super().__init__()
+        self.options = options or AutoregressiveOptions()
+        self.factors, self.vocab_size = factors, len(digits)
+        sizes = [size for _, size in factors]
+        check_vocabulary(self.options, sizes, digits)
+        width, n = self.options.width, sizes[0]
+        self.n_first = n
+        self.digits: Tensor
+        self.register_buffer("digits", torch.as_tensor(digits), persistent=False)
+        self.combined: Tensor
+        place = np.ravel_multi_index(tuple(digits.T), sizes)
+        self.register_buffer("combined", torch.as_tensor(np.argsort(place)), persistent=False)
+        self.start = nn.Parameter(torch.randn(1, width) * 0.1)
+        self.embeddings = nn.ModuleList(nn.Embedding(size, width) for size in sizes)
+        self.sums: RunningSums | None = None
+        if self.options.running:
+            if centres is None or [len(one) for one in centres] != sizes or len(sizes) != 3:
+                raise OptionError(
+                    "running sums need the centres of the bins of pt, eta and phi: give "
+                    "centres=tokenizer.centres, or the option running=False"
+                )
+            self.sums = RunningSums(centres, digits, width)
+        self.blocks = nn.ModuleList(
+            Block(
+                width,
+                self.options.heads,
+                self.options.feedforward,
+                self.options.dropout,
+                causal=True,
+            )
+            for _ in range(self.options.layers)
+        )
+        self.norm = nn.LayerNorm(width)
+        #: Of the first digit, given the last one, the start included; stop is its last outcome.
+        self.table = nn.Parameter(torch.zeros(n + 1, n + 1))
+        outputs = [n + 1, *sizes[1:]] if self.product else [self.vocab_size + 1]
+        self.mixers = nn.ModuleList(nn.Linear(width, width) for _ in outputs)
+        self.given = nn.ModuleList(nn.Embedding(size, width) for size in sizes[: len(outputs) - 1])
+        self.outputs = nn.ModuleList(nn.Linear(width, size) for size in outputs)
+
+    @property
+    def product(self) -> bool:
+        """Whether each digit has a softmax of its own."""
+        return self.options.form == "product"
+
+    @property
+    def n_parameters(self) -> int:
+        """Trainable parameters."""
+        return sum(one.numel() for one in self.parameters())
+
+    def start_from_counts(self, frequencies: Floats) -> None:
+        """Let the first digit start from frequencies, whatever else is in the past.
+
+        Parameters
+        ----------
+        frequencies
+            of (last first digit or start, next one or stop), (n + 1, n + 1), none of them 0.
+        """
+        first = cast("nn.Linear", self.outputs[0])
+        with torch.no_grad():
+            self.table.copy_(torch.as_tensor(np.log(frequencies)))
+            first.weight.mul_(0.01)
+            first.bias.zero_()
+
+    def log_prob(self, values: Tensor, offsets: Tensor) -> Tensor:
+        """Logarithm of the probability of each term, (n_tokens + n_jets, n_factors or 1).
+
+        A jet of n tokens owns n + 1 rows, the last for its stop; in the product form, the columns
+        of eta and phi of that row are 0.
+
+        Parameters
+        ----------
+        values, offsets
+            of :class:`hepmtp.events.tokens.TokenBatch`, jets by rising multiplicity.
+        """
+        hidden = self.hidden(values, offsets)
+        is_token, last = self._rows(values, offsets)
+        first = torch.full((len(hidden),), self.n_first, device=values.device)
+        if not self.product:
+            first = torch.full_like(first, self.vocab_size)
+            first[is_token] = values
+            found: Tensor = self._first(hidden, last).gather(1, first[:, None])
+            return found
+        digits = self.digits[values]
+        first[is_token] = digits[:, 0]
+        columns = [self._first(hidden, last).gather(1, first[:, None])[:, 0]]
+        inside = hidden[is_token]
+        for factor in range(1, len(self.factors)):
+            of_tokens = self._other(factor, inside, digits).gather(1, digits[:, factor, None])[:, 0]
+            columns.append(torch.zeros_like(columns[0]).index_put((is_token,), of_tokens))
+        return torch.stack(columns, dim=1)
+
+    def first_digits(self, values: Tensor, offsets: Tensor) -> Tensor:
+        """Probabilities of the next first digit, or stop, of each row, (n_rows, n_first + 1)."""
+        found = self._first(self.hidden(values, offsets), self._rows(values, offsets)[1]).exp()
+        if self.product:
+            return found
+        stop = self.digits.new_full((1,), self.n_first)
+        outcome = torch.cat([self.digits[:, 0], stop]).expand(len(found), -1)
+        return found.new_zeros((len(found), self.n_first + 1)).scatter_add(1, outcome, found)
+
+    def ids_of(self, digits: Sequence[Tensor]) -> Tensor:
+        """The id that has these digits, (n,); of the product form."""
+        place = torch.zeros_like(digits[0])
+        for (_, size), digit in zip(self.factors, digits, strict=True):
+            place = place * size + digit
+        return self.combined[place]
+
+    def hidden(self, values: Tensor, offsets: Tensor) -> Tensor:
+        """What each row knows of the tokens before it, (n_tokens + n_jets, width).
+
+        Rows are those of `log_prob`.
+        """
+        check_ids(values, self.vocab_size)
+        counts = offsets.diff()
+        if len(counts) and (counts.diff() < 0).any():
+            raise TokenError("jets must come by rising multiplicity: sort them first")
+        groups = [
+            Group(int(size), int(n) + 1)
+            for n, size in zip(*torch.unique_consecutive(counts, return_counts=True), strict=True)
+        ]
+        is_token, _ = self._rows(values, offsets)
+        place = torch.zeros(len(values) + len(counts), dtype=torch.int64, device=values.device)
+        place[is_token + 1] = torch.arange(1, len(values) + 1, device=values.device)
+        x = torch.cat([self.start, self._embed(values)])[place]
+        if self.sums is not None:
+            x = x + self.sums(values, groups)
+        for block in self.blocks:
+            x = block(x, groups)
+        out: Tensor = self.norm(x)
+        return out
+
+    def begin(self, n_jets: int) -> State:
+        """The start of so many jets."""
+        x = self.start.expand(n_jets, -1)
+        caches = [Cache.empty(x, self.options.heads) for _ in self.blocks]
+        last = torch.full((n_jets,), self.n_first, device=x.device)
+        sums = None if self.sums is None else self.sums.zero(n_jets)
+        return State(self._next(x, caches, sums), last, caches, sums)
+
+    def step(self, values: Tensor, state: State) -> State:
+        """The jets with one token more, (n_jets,); caches are taken over and changed in place."""
+        sums = state.sums
+        if self.sums is not None and sums is not None:
+            sums = self.sums.add(sums, values)
+        hidden = self._next(self._embed(values), state.caches, sums)
+        return State(hidden, self.digits[values, 0], state.caches, sums)
+
+    def first(self, state: State) -> Tensor:
+        """Log-probabilities of the next first digit or stop, or of the next id or stop (joint)."""
+        return self._first(state.hidden, state.last)
+
+    def other(self, factor: int, state: State, digits: Tensor) -> Tensor:
+        """Log-probabilities of a later digit, (n_jets, size), given those before it.
+
+        Parameters
+        ----------
+        factor
+            1, 2, ...
+        digits
+            (n_jets, `factor` or more).
+        """
+        return self._other(factor, state.hidden, digits)
+
+    def next_ids(self, state: State) -> Tensor:
+        """Log-probabilities of all ids, and of stop as the last, (n_jets, vocab_size + 1)."""
+        first = self.first(state)
+        if not self.product:
+            return first
+        n, ids = len(first), torch.arange(self.vocab_size, device=first.device)
+        total = first[:, self.digits[:, 0]]
+        for factor in range(1, len(self.factors)):
+            # each combination of the digits before it is asked once
+            before, row = torch.unique(self.digits[:, :factor], dim=0, return_inverse=True)
+            hidden = state.hidden.repeat_interleave(len(before), dim=0)
+            asked = self._other(factor, hidden, before.repeat(n, 1)).reshape(n, len(before), -1)
+            total = total + asked[:, row, self.digits[ids, factor]]
+        return torch.cat([total, first[:, -1:]], dim=1)
+
+    def _next(self, x: Tensor, caches: list[Cache], sums: Tensor | None) -> Tensor:
+        if self.sums is not None and sums is not None:
+            x = x + self.sums.read(sums)
+        for block, cache in zip(self.blocks, caches, strict=True):
+            x = cast("Block", block).step(x, cache)
+        out: Tensor = self.norm(x)
+        return out
+
+    def _embed(self, values: Tensor) -> Tensor:
+        """(n_tokens, width)."""
+        digits = self.digits[values]
+        parts = [one(digits[:, i]) for i, one in enumerate(self.embeddings)]
+        return torch.stack(parts).sum(dim=0)
+
+    def _rows(self, values: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows that predict tokens, (n_tokens,), and the last first digit of each row."""
+        counts = offsets.diff()
+        jet = torch.repeat_interleave(torch.arange(len(counts), device=values.device), counts)
+        is_token = torch.arange(len(values), device=values.device) + jet
+        last = torch.full((len(values) + len(counts),), self.n_first, device=values.device)
+        last[is_token + 1] = self.digits[values, 0]
+        return is_token, last
+
+    def _first(self, hidden: Tensor, last: Tensor) -> Tensor:
+        """Log-probabilities of what is predicted first, (n, n_first + 1 or vocab_size + 1)."""
+        logits: Tensor = self.outputs[0](F.gelu(self.mixers[0](hidden)))
+        table, n = self.table[last], self.n_first
+        outcome = torch.arange(n + 1, device=hidden.device)
+        if not self.product:
+            outcome = torch.cat([self.digits[:, 0], outcome[-1:]])
+            alike = torch.bincount(outcome, minlength=n + 1).to(table.dtype).log()
+            table = (table - alike)[:, outcome]
+        logits = logits + table
+        if self.options.ordered:
+            risen = (outcome > last[:, None]) & (outcome < n)
+            logits = logits.masked_fill(risen, -torch.inf)
+        return torch.log_softmax(logits, dim=1)
+
+    def _other(self, factor: int, hidden: Tensor, digits: Tensor) -> Tensor:
+        mixed = self.mixers[factor](hidden)
+        for i, one in enumerate(self.given[:factor]):
+            mixed = mixed + one(digits[:, i])
+        return torch.log_softmax(self.outputs[factor](F.gelu(mixed)), dim=1)
+
+    def extra_repr(self) -> str:
+        """The options, for a repr that tells models apart."""
+        return repr(self.options)

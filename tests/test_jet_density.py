@@ -1,0 +1,92 @@
+"""The density of jets as a detector: the contract, its forms, and workers of three executors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import awkward as ak
+import numpy as np
+import pytest
+from coffea.processor import IterativeExecutor
+from contracts import check_detector
+from toy_jets import toy_jets
+
+import hepmtp as hm
+from hepmtp.detectors.density import FORMS, JetDensityDetector
+from hepmtp.errors import OptionError, TrainingError
+from hepmtp.models.autoregressive_options import AutoregressiveOptions
+from hepmtp.readers.jetclass import write_jetclass
+from hepmtp.tokenizers.constituents import ConstituentTokenizer
+from hepmtp.training.next_token import NextTokenOptions
+from processors.anomaly import AnomalyProcessor
+
+
+def make(**changed: Any) -> JetDensityDetector:
+    shape = {"width": 16, "heads": 2, "layers": 1, "feedforward": 32}
+    options = NextTokenOptions(epochs=1, batch_events=32, neighbours=8, learning_rate=5e-3)
+    model = hm.JetLanguageModel(
+        ConstituentTokenizer(pt_edges=12, eta_edges=8, phi_edges=8),
+        AutoregressiveOptions(**shape | changed),
+        options,
+    )
+    return JetDensityDetector(model)
+
+
+@pytest.fixture(scope="module")
+def qcd() -> ak.Array:
+    return toy_jets(300)
+
+
+def test_contract(qcd: ak.Array, tmp_path: Path) -> None:
+    check_detector(make, qcd, tmp_path, rtol=1e-4)
+
+
+def test_forms_are_parts_of_the_sum(qcd: ak.Array) -> None:
+    detector = make().fit(qcd)
+    assert detector.forms == tuple(FORMS)
+    scores = {form: detector.with_score(form).score(qcd) for form in FORMS}
+    density = detector.model.density(qcd)
+    np.testing.assert_allclose(scores["sum"], -density.log_p)
+    np.testing.assert_allclose(scores["mean"], -density.per_term)
+    np.testing.assert_allclose(scores["pt"] + scores["eta"] + scores["phi"], scores["mean"])
+    assert make(form="joint").forms == ("mean", "sum")
+    with pytest.raises(OptionError, match=r"'eta' is unknown; there are mean, sum"):
+        make(form="joint").with_score("eta")
+
+
+def test_a_trained_model_of_background_is_taken_and_one_of_signal_refused(qcd: ak.Array) -> None:
+    model = make().fit(qcd).model
+    again = JetDensityDetector(model).fit(qcd)
+    assert again.model is model
+    assert again.trained_ == model.trained_
+    top = hm.JetLanguageModel(model.tokenizer, model.model, model.training)
+    top.fit(toy_jets(200, prongs=3, role="signal"), start_from=model)
+    with pytest.raises(TrainingError, match=r"is one of 'toy3', which is signal"):
+        JetDensityDetector(top).fit(qcd)
+
+
+def test_executors_and_chunks_give_the_same_histograms(
+    qcd: ak.Array, tmp_path: Path, two_processes: Any, on_dask: Any
+) -> None:
+    make().fit(qcd).save(tmp_path / "detector")
+    write_jetclass(tmp_path / "top.root", [toy_jets(24, prongs=3)], label="Tbqq")
+    fileset = {"top": {"files": [str(tmp_path / "top.root")], "metadata": {"role": "signal"}}}
+    loaded = hm.load_detector(tmp_path / "detector")
+    assert isinstance(loaded, JetDensityDetector)
+    processor = AnomalyProcessor([loaded], regions=hm.JET_REGIONS)
+    runs = [(IterativeExecutor(status=False), 1000), (IterativeExecutor(status=False), 1)]
+    runs += [(two_processes, 9), (on_dask, 9)]
+    found = [hm.HepRunner(one, chunksize=size)(fileset, processor) for one, size in runs]
+    jets = hm.JetClass().read(str(tmp_path / "top.root"))
+    inside = hm.JET_REGIONS[3].select(jets)
+    assert inside.any()
+    for one in found:
+        assert one["cutflow"]["top"]["SR"]["raw"] == inside.sum()
+        for name, n in (("inclusive", 24), ("SR", inside.sum())):
+            values = [
+                each["scores"]["jet_density"]["top", name, "nominal", :].values(flow=True)
+                for each in (one, found[0])
+            ]
+            np.testing.assert_allclose(*values)
+            assert values[0].sum() == pytest.approx(n)

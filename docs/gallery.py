@@ -31,6 +31,7 @@ PICTURES: dict[str, dict[str, int]] = {
         "heard": 5,
         "confusion_type": 8,
     },
+    "03_control_and_signal_region": {"regions": 2},
 }
 #: Colours of a picture, and its largest width.
 COLOURS, WIDTH = 128, 1100

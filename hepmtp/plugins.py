@@ -96,7 +96,7 @@ def resolve_from_file(name: str) -> Any:
     ImportError, AttributeError, ValueError
         as `resolve`.
     """
-    name = current_name(name)
+    name = _public(current_name(name))
     module, _, inner = name.partition(":")
     if not all(part.isidentifier() for part in [*module.split("."), *inner.split(".")]):
         raise OptionError(f"{name!r} is no name of a class, expected 'package.module:Class'")
@@ -118,6 +118,17 @@ def resolve_from_file(name: str) -> Any:
     if name not in {*_allowed, *registered()} and home != module.partition(".")[0]:
         raise OptionError(f"{name!r} is {cls.__module__}:{cls.__qualname__}, no class of {module}")
     return found
+
+
+def _public(name: str) -> str:
+    """The public name of a class of hepmtp that is named by its module; other names as they are."""
+    module, _, inner = name.partition(":")
+    public = importlib.import_module("hepmtp")
+    if module.startswith("hepmtp.") and inner in public.__all__:
+        found = getattr(public, inner)
+        if isinstance(found, type) and found.__module__ == module:
+            return kind_of(found)
+    return name
 
 
 def allow_plugins(*names: str) -> None:

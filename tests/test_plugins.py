@@ -239,3 +239,10 @@ def test_the_model_of_a_saved_detector_is_checked_before_it_is_made(
     with pytest.raises(StorageError, match=message):
         hm.load_detector(here / "changed")
     assert not (here / "IMPORTED").exists()
+
+
+def test_classes_of_hepmtp_may_be_named_by_their_module() -> None:
+    found = resolve_from_file("hepmtp.readers.darkmachines.reader:DarkMachinesCSV")
+    assert found is hm.DarkMachinesCSV
+    with pytest.raises(OptionError, match=r"is named in a file, and is no class of hepmtp"):
+        resolve_from_file("hepmtp.storage:shutil.rmtree")

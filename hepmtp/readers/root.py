@@ -81,6 +81,9 @@ class RootReader(TreeReader):
         """Number of entries of the tree; ReadError if it is not the number that was written."""
         with self._beside(path, WRITTEN) as (_, found):
             said = None if found is None else int(found.numbers("events").sum())
+        with self._open(path) as branches:
+            if said is None and DIGEST in branches:
+                raise _cut_off(path)
         n = super().num_events(path)
         if said is not None and said != n:
             raise ReadError(
@@ -92,8 +95,12 @@ class RootReader(TreeReader):
     def check(self, path: str, start: int, stop: int) -> None:
         """Raise ReadError if one of these entries has not its digest; older files have none."""
         with self._open(path) as branches:
-            if DIGEST in branches:
-                self._made(branches.part(start, stop))
+            if DIGEST not in branches:
+                return
+            self._made(branches.part(start, stop))
+        with self._beside(path, WRITTEN) as (_, found):
+            if found is None:
+                raise _cut_off(path)
 
     def generated_weight(self, path: str) -> float | None:
         """What the file that this one was converted from said."""
@@ -126,6 +133,12 @@ class RootReader(TreeReader):
         if checked:
             check_digests(branches.path, branches.start, columns, names)
         return events
+
+
+def _cut_off(path: str) -> ReadError:
+    return ReadError(
+        f"{path} has lost its tree {WRITTEN}, which is written last: copy or convert it again"
+    )
 
 
 def write_root(

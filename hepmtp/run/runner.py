@@ -223,7 +223,11 @@ class HepRunner(Runner):  # type: ignore[misc]
             wrapped = result.unwrap() if hasattr(result, "is_ok") and result.is_ok() else result
             if isinstance(wrapped, dict):
                 self._account(items, wrapped)
-                if "out" not in wrapped:
+                accounts = self.accounting.values()
+                no_event = any(one.losses for one in accounts) and not any(
+                    one.events_read for one in accounts
+                )
+                if "out" not in wrapped or no_event:
                     raise ReadError(self._nothing())
         return result
 

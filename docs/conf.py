@@ -70,6 +70,13 @@ def leave_builtins(_: Sphinx, tree: document) -> None:
             reference.replace_self(reference.children)
 
 
+def leave_matplotlib(*found: Any) -> bool | None:
+    """Leave out what matplotlib writes into each subclass of its own, in roles of its own."""
+    *_, name, thing, _, _ = found
+    ours = not str(getattr(thing, "__module__", "")).startswith("matplotlib.")
+    return None if ours or name != "set" else True
+
+
 def follow(app: Sphinx, env: BuildEnvironment, node: pending_xref, text: Element) -> Any:
     """Let hepmtp.compare and hepmtp.plotting.roc lead to the module where each is described."""
     package, _, name = node.get("reftarget", "").rpartition(".")
@@ -86,6 +93,7 @@ def follow(app: Sphinx, env: BuildEnvironment, node: pending_xref, text: Element
 
 
 def setup(app: Sphinx) -> None:
+    app.connect("autodoc-skip-member", leave_matplotlib)
     app.connect("config-inited", copy_notebooks)
     app.connect("missing-reference", follow)
     app.connect("doctree-read", leave_builtins)

@@ -32,7 +32,6 @@ PICTURES: dict[str, dict[str, int]] = {
         "confusion_type": 8,
     },
     "03_control_and_signal_region": {"regions": 2},
-    "04_my_processor": {"my_processor": 0},
 }
 #: Colours of a picture, and its largest width.
 COLOURS, WIDTH = 128, 1100

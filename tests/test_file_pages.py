@@ -32,7 +32,7 @@ PAGES = {
     "from_delphes.md": "Delphes",
     "from_csv.md": "DarkMachinesCSV",
 }
-N = 700  # events of each file
+N = 500  # events of each file
 KINDS = {"jets": (0, 1), "electrons": (2, 3), "muons": (4, 5), "photons": (6,)}
 MOMENTUM = ("pt", "eta", "phi")
 
@@ -148,8 +148,10 @@ WRITERS = {
 
 @pytest.fixture(scope="module")
 def chosen() -> dict[str, Any]:
-    """Events of a background and of a signal of the embedded sample."""
-    return {one.name: read([one], stop=N) for one in embedded() if one.name in ("ttbarW", "4top")}
+    """Events of backgrounds, half and half so that no region is empty, and of a signal."""
+    of = {one.name: one for one in embedded()}
+    mixed = read([of["ttbarW"], of["ttbarZ"]], stop=N // 2)
+    return {"ttW": mixed, "run": mixed, "sus": read([of["4top"]], stop=N)}
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -167,14 +169,17 @@ def test_every_command_of_the_page_works(
     monkeypatch.setattr(
         "hepmtp.run.train.StrangerTraining", functools.partial(StrangerTraining, epochs=1)
     )
-    names = {"ttW": "ttbarW", "sus": "4top", "run": "ttbarW"}
+    lines_of = {"ttW": ("ttbarW", "ttbarZ"), "sus": ("4top",)}
     asked = {word.partition("=")[2] or word for words in commands(page) for word in words}
-    for name, dataset in names.items():
-        if page == "from_csv.md" and f"{name}.csv" in asked:
-            with gzip.open(sample / f"{dataset}.csv.gz", "rt") as lines:
-                Path(f"{name}.csv").write_text("".join(itertools.islice(lines, N)))
-        elif f"{name}.root" in asked:
-            WRITERS[page](Path(f"{name}.root"), chosen[dataset])
+    for name in ("ttW", "sus", "run"):
+        if f"{name}.root" in asked and page in WRITERS:
+            WRITERS[page](Path(f"{name}.root"), chosen[name])
+        elif f"{name}.csv" in asked:
+            text = ""
+            for dataset in lines_of[name]:
+                with gzip.open(sample / f"{dataset}.csv.gz", "rt") as lines:
+                    text += "".join(itertools.islice(lines, N // len(lines_of[name])))
+            Path(f"{name}.csv").write_text(text)
     ended = [hepmtp(*words, *MORE.get(words[0], ())) for words in commands(page)]
     assert ended == [0] * len(ended)
     assert PAGES[page] in capsys.readouterr().out  # what inspect says of the first file

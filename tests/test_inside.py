@@ -19,6 +19,7 @@ from hepmtp.detectors.masked_token.inside import (
 from hepmtp.detectors.observables import Observable
 from hepmtp.errors import NotFittedError, OptionError, TokenError
 from hepmtp.events.tokens import TokenBatch
+from hepmtp.models.attention_weights import Watched
 from hepmtp.models.marginal import MarginalOptions
 from hepmtp.models.masked import ModelOptions
 from hepmtp.tokenizers.lookup import LookupTokenizer
@@ -44,6 +45,18 @@ def shown(background: Any) -> Any:
     """Two events as they are and one without particles, which has its MET token alone."""
     some = background[400:402]
     return ak.concatenate([some, ak.with_field(some[:1], some[:1].Particle[:, :0], "Particle")])
+
+
+@pytest.mark.parametrize("kind", ["all", "masked", "causal"])
+def test_weights_are_those_of_the_call(kind: str) -> None:
+    q, k, v = torch.randn(3, 2, 4, 5, generator=torch.Generator().manual_seed(1)).unbind(0)
+    seen = ~torch.eye(4, dtype=torch.bool) if kind == "masked" else None
+    with Watched() as watched:
+        out = torch.nn.functional.scaled_dot_product_attention(
+            q, k, v, seen, is_causal=kind == "causal"
+        )
+    torch.testing.assert_close(watched.seen[0] @ v, out)
+    assert watched.seen[0].count_nonzero() == 2 * {"all": 16, "masked": 12, "causal": 10}[kind]
 
 
 def heads_apart(x: torch.Tensor) -> torch.Tensor:

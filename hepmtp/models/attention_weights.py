@@ -43,9 +43,15 @@ class Watched(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def weights(q: Tensor, k: Tensor, _: Tensor, attn_mask: Tensor | None = None) -> Tensor:
-    """softmax(q k^T / sqrt(width of a head)) over the keys that `attn_mask` lets each query see."""
+def weights(
+    q: Tensor, k: Tensor, _: Tensor, attn_mask: Tensor | None = None, *, is_causal: bool = False
+) -> Tensor:
+    """softmax(q k^T / sqrt(width of a head)) over the keys that each query sees.
+
+    These are the keys of `attn_mask` or, if `is_causal`, those up to the query's own place.
+    """
     logits = q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5
-    if attn_mask is not None:
-        logits = logits.masked_fill(~attn_mask, -torch.inf)
+    seen = torch.ones_like(logits, dtype=torch.bool).tril() if is_causal else attn_mask
+    if seen is not None:
+        logits = logits.masked_fill(~seen, -torch.inf)
     return torch.softmax(logits, dim=-1)

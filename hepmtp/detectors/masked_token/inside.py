@@ -34,9 +34,9 @@ class Attention(NamedTuple):
     The weights of a row and its null weight add up to one.
     """
 
-    #: (n_layers, n_heads, n_tokens, n_tokens): row i predicts token i, column j is looked at.
+    #: Row i predicts token i and column j is looked at, (n_layers, n_heads, n_tokens, n_tokens).
     weights: Floats
-    #: (n_layers, n_heads, n_tokens): weight of the null token, "nothing in particular"; a model of
+    #: Weight of the null token, "nothing in particular", (n_layers, n_heads, n_tokens). A model of
     #: the attention "full" has none, and 0 here.
     null: Floats
 
@@ -45,9 +45,9 @@ class Confusion(NamedTuple):
     """How often each true class of a head is predicted as each class."""
 
     head: str
-    #: Raw counts, (size, size): rows are true and columns are predicted classes.
+    #: Raw counts, true classes in rows and predicted ones in columns, shape (n_classes, n_classes).
     counts: Ints
-    #: What each class is: a type, or a range in GeV.
+    #: What each class is, such as a type or a range in GeV.
     labels: list[str]
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from hepmtp.report.attempts import Attempts
 from hepmtp.report.bound import changes
 from hepmtp.report.figures import draw_scores
-from hepmtp.report.fit_folder import draw_after
+from hepmtp.report.fit_figures import draw_after
 from hepmtp.report.info import RUN, RunInfo, read_json, write_json
 from hepmtp.report.numbers import load_histograms, load_output
 from hepmtp.report.page import write_page

@@ -620,7 +620,7 @@ def test_bars():
     figure = auc_bars(bars, title="SR", caption=SIMULATION)
     (axis,) = figure.axes
     names = [label.get_text() for label in axis.get_yticklabels()]
-    assert names == ["told", "ht", "b"]
+    assert names == ["told", "$H_T$", "b"]
     assert [patch.get_width() for patch in axis.patches] == pytest.approx([0.4, 0.2, -0.1])
     texts = " ".join(text.get_text() for text in figure.findobj(mpl.text.Text))
     for expected in (

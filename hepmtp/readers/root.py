@@ -128,7 +128,8 @@ class RootReader(TreeReader):
     def _events(self, branches: Branches) -> ak.Array:
         more = (one for some in more_of(branches.known).values() for one in some)
         names = (*COLUMNS, *more)
-        checked = (DIGEST,) if DIGEST in branches else ()  # files of before had none
+        own = not set(self.names) & set(names)  # digests are of the columns that were written
+        checked = (DIGEST,) if own and DIGEST in branches else ()  # files of before had none
         columns = branches.arrays((*names, *checked))
         events = events_of(branches.path, branches.start, columns)
         if checked:

@@ -155,7 +155,7 @@ for _option, _value in (
         return _fetched(place, option, value)
 
 
-@commands(_subject("fetch", "--max-gb"), "`--max-gb 0.00000001`, an archive", refused="unpack")
+@commands(_subject("fetch", "--max-gb"), "`--max-gb 0.00000001`, an archive", refused="allow more")
 def _(place: Place) -> str:
     return _fetched(place, "--max-gb", "0.00000001")
 
@@ -361,7 +361,7 @@ def _run_refused(option: str, words: str, message: str) -> None:
 
 
 _run_refused("--output", "--output tt.csv", "tt.csv")
-_run_refused("--resume", "--resume --columns new.root", "leave one out")
+_run_refused("--resume", "--resume --columns new.root", "run anew")
 _run_refused("--luminosity", "--luminosity 300", "no cross-section")
 _run_refused("--luminosity", "--luminosity 59740", "looks like 1/pb")
 _run_refused("--bins", "--bins 0", "greater than or equal to")
@@ -704,6 +704,7 @@ def _(place: Place) -> None:
 )
 def _(place: Place) -> None:
     place.folder.joinpath("mine").mkdir()
+    place.folder.joinpath("mine", "notes.txt").write_text("of yours")
     _exported(place, "ht", "--output", str(place.folder / "mine"))
 
 

@@ -36,7 +36,7 @@ class ChallengeRow(NamedTuple):
     eps_s: tuple[float | None, float | None, float | None]
 
 
-class Place(NamedTuple):
+class Standing(NamedTuple):
     """Where a row would stand among the published rows of one signal and channel, by AUC."""
 
     row: ChallengeRow
@@ -108,7 +108,7 @@ def read_challenge(path: str | Path) -> list[ChallengeRow]:
         raise ReadError(f"{path} cannot be read as a table of the challenge: {error}") from None
 
 
-def places(ours: Iterable[ChallengeRow], published: Iterable[ChallengeRow]) -> list[Place]:
+def places(ours: Iterable[ChallengeRow], published: Iterable[ChallengeRow]) -> list[Standing]:
     """Places of our rows among the published ones of the same signal, channel by channel.
 
     Other signals have none.
@@ -130,7 +130,9 @@ def places(ours: Iterable[ChallengeRow], published: Iterable[ChallengeRow]) -> l
             if signal == row.signal:
                 place = 1 + sum(other.auc > row.auc for other in rows)
                 found.append(
-                    Place(row, chan, place, len(rows) + 1, max(rows, key=lambda other: other.auc))
+                    Standing(
+                        row, chan, place, len(rows) + 1, max(rows, key=lambda other: other.auc)
+                    )
                 )
     return found
 

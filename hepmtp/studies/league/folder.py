@@ -25,7 +25,7 @@ from hepmtp.report.run_fit import CAUTIOUS, USUAL, protocol
 from hepmtp.report.tables import Cells, markdown, write_csv
 from hepmtp.statistics.agreement import Agreement
 from hepmtp.statistics.workspace import Uncertainties
-from hepmtp.studies.league.challenge import ChallengeRow, Place, challenge_table
+from hepmtp.studies.league.challenge import ChallengeRow, Standing, challenge_table
 from hepmtp.studies.league.entry import Entry
 from hepmtp.studies.league.figures import KINDS, Bar, auc_bars
 from hepmtp.studies.league.fits import LeagueEvents
@@ -43,7 +43,7 @@ class League(NamedTuple):
     rows: list[LeagueRow]
     tables: list[tuple[str, Cells]]
     challenge: list[ChallengeRow]
-    places: list[Place]
+    places: list[Standing]
     remarks: list[str]
     agreement: list[Agreement]
 
@@ -86,7 +86,7 @@ def _in_common(rows: Sequence[Agreement]) -> Cells:
     ])  # fmt: skip
 
 
-def _places(found: Sequence[Place]) -> Cells:
+def _places(found: Sequence[Standing]) -> Cells:
     header = [
         "Signal",
         "Region",

@@ -97,8 +97,9 @@ class RootReader(TreeReader):
         with self._open(path) as branches:
             if DIGEST not in branches:
                 return
-            columns = branches.part(start, stop).arrays((*COLUMNS, DIGEST))
-            check_digests(path, start, columns, COLUMNS)
+            names = _written(branches)
+            columns = branches.part(start, stop).arrays((*names, DIGEST))
+            check_digests(path, start, columns, names)
         with self._beside(path, WRITTEN) as (_, found):
             if found is None:
                 raise _cut_off(path)
@@ -126,8 +127,7 @@ class RootReader(TreeReader):
         check_columns(branches.where, branches.known)
 
     def _events(self, branches: Branches) -> ak.Array:
-        more = (one for some in more_of(branches.known).values() for one in some)
-        names = (*COLUMNS, *more)
+        names = _written(branches)
         own = not set(self.names) & set(names)  # digests are of the columns that were written
         checked = (DIGEST,) if own and DIGEST in branches else ()  # files of before had none
         columns = branches.arrays((*names, *checked))
@@ -135,6 +135,11 @@ class RootReader(TreeReader):
         if checked:
             check_digests(branches.path, branches.start, columns, names)
         return events
+
+
+def _written(branches: Branches) -> tuple[str, ...]:
+    """Columns of the events of a file, which its digests are of."""
+    return (*COLUMNS, *(one for some in more_of(branches.known).values() for one in some))
 
 
 def _cut_off(path: str) -> ReadError:

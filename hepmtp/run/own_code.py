@@ -107,7 +107,7 @@ def variables_of(words: Sequence[str] | None, option: str = "--variables") -> tu
 #: What `processors.anomaly.AnomalyProcessor` gives.
 KNOWN = (
     *("scores", "variables", "replicas", "n_minus_one", "cutflow", "cuts"),
-    *("regions", "overlaps", "columns", "parts", "normalisation"),
+    *("regions", "overlaps", "columns", "parts", "normalisation", "strangest"),
 )
 #: File with what a user's processor gives beside that.
 MORE = "more.coffea"

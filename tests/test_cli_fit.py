@@ -244,7 +244,7 @@ def test_the_first_figure_is_after_the_fit(tmp_path: Path) -> None:
     assert kept["expected"] == found.expected
     (figure,) = (one for one in kept["figures"] if one[0] == "calibrated")
     assert figure[1].startswith("other, calibrated: background is flat")
-    assert figure[1].endswith("Background is that of the fit of the control regions.")
+    assert figure[1].endswith("background is that of the fit of the control regions.")
     path = shown / "fit" / "calibrated.png"
     drawn = path.read_bytes()
     encoded = base64.b64encode(drawn).decode()

@@ -98,7 +98,7 @@ def learned() -> tuple[AutoregressiveModel, np.ndarray]:
     rng = np.random.default_rng(0)
     some = [Jets.leading(draw(table, n, rng)) for n in (5000, 500)]
     model = make((3, 2, 2), running=False, layers=1)
-    options = NextTokenOptions(epochs=5, batch_events=128, learning_rate=5e-3)
+    options = NextTokenOptions(epochs=8, batch_events=64, learning_rate=3e-3)
     train(model, *some, options=options)
     return model, table
 

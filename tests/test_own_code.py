@@ -184,7 +184,7 @@ def test_a_monojet_file_gives_a_report(tmp_path: Path, monkeypatch: pytest.Monke
     detector.save("ht")
     words = ("background_chan3.csv", "monojet:signal=monojet_chan3.csv", "-d", "ht", "-o", "out")
     assert hepmtp("run", *words) == 1  # nothing is in regions of two leptons
-    assert hepmtp("run", *words, "--regions", "chan3") == 0
+    assert hepmtp("run", *words, "--regions", "chan3", "--overwrite") == 0
     text = Path("out/report.html").read_text(encoding="utf-8")
     assert "channel 3" in text
     rows = Path("out/performance.csv").read_text(encoding="utf-8").splitlines()

@@ -142,9 +142,15 @@ class _NextToken:
         return len(self.runs)
 
     def loss(self, events: Ints, _: np.random.Generator) -> tuple[Tensor, int]:
-        """Over the jets of these runs."""
+        """Over the jets of these runs, and how many terms so many jets have on average.
+
+        Their own number would let jets of batches with few terms count for more, so that the model
+        would stop too early.
+        """
         jets = self.training.select(np.concatenate([self.runs[one] for one in events]))
-        return batch_loss(self.model, jets)
+        loss, n = batch_loss(self.model, jets)
+        mean = self.training.n_terms / len(self.training.tokens)
+        return loss, round(len(jets.tokens) * mean) if n else 0
 
     def validation_loss(self) -> float:
         """Per term."""

@@ -190,10 +190,9 @@ class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
         }
         out |= self._booked()
         for shifted, mask, weights in self._shifts(events, weight, masks):
-            table = self._fill(out, dataset, shifted, mask, weights)
+            scored, table = self._fill(out, dataset, shifted, mask, weights)
             if NOMINAL not in weights:
                 continue
-            scored = shifted[np.any(list(mask.values()), axis=0)]
             out["strangest"] = {self.about.name: {dataset: self._strangest(scored, table)}}
             if self.columns:
                 columns = {name: column_accumulator(np.asarray(one)) for name, one in table.items()}
@@ -268,8 +267,8 @@ class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
         events: ak.Array,
         masks: Mapping[str, Bools],
         weights: Mapping[str, Floats],
-    ) -> dict[str, NDArray[Any]]:
-        """Fill scores and variables of the events in any region; gives these events as columns."""
+    ) -> tuple[ak.Array, dict[str, NDArray[Any]]]:
+        """Fill scores and variables of the events in any region; gives these, and as columns."""
         kept = np.any(list(masks.values()), axis=0)
         events, masks = events[kept], {name: mask[kept] for name, mask in masks.items()}
         weights = {name: one[kept] for name, one in weights.items()}
@@ -295,7 +294,7 @@ class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
         table = {name: ak.to_numpy(events[name]) for name in ("source", "event")}
         table |= {"weight": weights[NOMINAL]} if NOMINAL in weights else {}
         table |= {f"region:{name}": mask for name, mask in masks.items()}
-        return table | {f"score:{name}": score for name, score in scores.items()}
+        return events, table | {f"score:{name}": score for name, score in scores.items()}
 
     def postprocess(self, accumulator: dict[str, Any]) -> dict[str, Any]:
         """The sum of all chunks with its weights scaled to events, where that can be done."""

@@ -17,8 +17,9 @@ from hist.axis import Regular
 from hepmtp.datasets.files import read
 from hepmtp.datasets.manifest import Dataset
 from hepmtp.detectors import load_detector
-from hepmtp.detectors.masked_token.detector import MaskedTokenDetector, _open_once
+from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
 from hepmtp.detectors.observables import Observable
+from hepmtp.detectors.sent import open_once
 from hepmtp.detectors.token_rarity import TokenRarity
 from hepmtp.errors import OptionError, RegionError, ScoreError, StorageError
 from hepmtp.events.cuts import window
@@ -227,11 +228,11 @@ def test_futures(files: Any, expected: Any, processor: Any, two_processes: Any) 
 
 
 def opened() -> Any:
-    return _open_once.cache_info()
+    return open_once.cache_info()
 
 
 def forget() -> None:
-    _open_once.cache_clear()
+    open_once.cache_clear()
 
 
 def test_dask_opens_the_model_once_per_worker(

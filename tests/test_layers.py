@@ -67,6 +67,7 @@ FAMILIES = {
         "event_network",
         "export",
         "fold_scales",
+        "sent",
         "shown",
         "strangest",
     },

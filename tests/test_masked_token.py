@@ -20,10 +20,10 @@ from hepmtp.detectors.masked_token.detector import (
     MaskedTokenDetector,
     _content,
     _last_of,
-    _open_once,
 )
 from hepmtp.detectors.masked_token.forms import check_types
 from hepmtp.detectors.observables import Observable
+from hepmtp.detectors.sent import open_once
 from hepmtp.errors import NotFittedError, OptionError, StorageError, TrainingError
 from hepmtp.events.particles import PARTICLE_TYPES
 from hepmtp.events.record import with_metadata
@@ -237,14 +237,14 @@ def test_weights_of_another_vocabulary_are_refused(
 
 
 def test_a_saved_detector_travels_as_path_and_digest(folder: Path, events: Any) -> None:
-    _open_once.cache_clear()
+    open_once.cache_clear()
     detector = load_detector(folder)
     data = pickle.dumps([detector, detector.with_score("pt")])  # type: ignore[attr-defined]
     assert len(data) < 1000
     assert str(folder).encode() in data
     first, pt = pickle.loads(data)
     second, _ = pickle.loads(data)
-    assert _open_once.cache_info().misses == 1
+    assert open_once.cache_info().misses == 1
     assert first.fitted_model is second.fitted_model is pt.fitted_model
     assert (first.name, pt.name) == ("masked_token", "masked_token_pt")
     np.testing.assert_array_equal(second.score(events), detector.score(events))

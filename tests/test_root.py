@@ -15,7 +15,7 @@ from hepmtp.errors import ReadError
 from hepmtp.events.observables import n_b
 from hepmtp.events.record import make_events, metadata
 from hepmtp.readers.columns import flat
-from hepmtp.readers.root import TREE, HepmtpSchema, RootReader, write_root
+from hepmtp.readers.root import TREE, HepmtpSchema, RootReader, write_root, write_tree
 from hepmtp.run.chunks import ChunkSource, tree_bytes
 
 
@@ -116,6 +116,16 @@ def test_chunk_source_leaves_other_files_alone(tmp_path: Path) -> None:
     write_root(tmp_path / "sim.root", [three_events()])
     with uproot.open({str(tmp_path / "sim.root"): TREE}, handler=ChunkSource) as tree:
         assert tree.num_entries == 3
+
+
+def test_a_file_that_was_cut_off_says_so(tmp_path: Path) -> None:
+    path = str(tmp_path / "cut.root")
+    with uproot.recreate(path) as file:
+        write_tree(file, [three_events()], rntuple=False, checked=True)
+    with pytest.raises(
+        ReadError, match=r"cut\.root has lost its tree Written, which is written last"
+    ):
+        RootReader().num_events(path)
 
 
 def test_wrong_files_are_refused(tmp_path: Path) -> None:

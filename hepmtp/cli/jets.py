@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from hepmtp.cli.options import Folder, Manifest, Names, Output, RoleOption, Seed, chosen_datasets
+from hepmtp.cli.terminal import say
 from hepmtp.errors import OptionError
 
 if TYPE_CHECKING:
@@ -118,8 +119,8 @@ def train(
         JetDensityDetector(model).take(training).save(output / DETECTOR)
         detector = f"; the anomaly score is {output / DETECTOR}"
     best = min(row["validation_loss"] for row in model.history_)
-    typer.echo(table(model.calibration_))
-    typer.echo(
+    say(table(model.calibration_))
+    say(
         f"{output}: a model of {model.dataset_} with {model.fitted_model.n_parameters:,} "
         f"parameters, {len(model.history_)} epochs, validation loss {best:.4f} per term{detector}"
     )
@@ -173,7 +174,7 @@ def generate(
 
     with storage.new_file(output) as temporary:
         written = write_jetclass(temporary, batches(), label=label, about=about)
-    typer.echo(f"{output}: {written} jets {about}")
+    say(f"{output}: {written} jets {about}")
 
 
 @app.command()
@@ -204,8 +205,8 @@ def compare(
     if len(found) != 1:
         raise OptionError(f"true jets are of one data set, found {', '.join(found)}")
     ((name, events),) = found.items()
-    typer.echo(write_comparison(output, one, events, name=name, jets=jets, seed=seed))
-    typer.echo(output / "comparison.md")
+    say(write_comparison(output, one, events, name=name, jets=jets, seed=seed))
+    say(output / "comparison.md")
 
 
 @app.command()
@@ -232,8 +233,8 @@ def density(
 
     one = JetLanguageModel.load(model)
     found = _read(names, role, folder, manifest)
-    typer.echo(write_densities(output, one, found, columns=columns))
-    typer.echo(output / "density.md")
+    say(write_densities(output, one, found, columns=columns))
+    say(output / "density.md")
 
 
 def _read(

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hepmtp.cli.terminal import say
+
 if TYPE_CHECKING:
     from hepmtp.folders import Place
     from hepmtp.run.checkpoint import KeptChunks
@@ -34,7 +36,7 @@ def keeping(place: Place, key: str, *, resume: bool) -> Iterator[KeptChunks]:
     chunks = KeptChunks(place.kept, key, resume=resume)
     if resume:
         found = len(chunks) or "no"
-        typer.echo(f"{found} finished chunks of this run are there", err=True)
+        say(f"{found} finished chunks of this run are there", err=True)
     try:
         yield chunks
     finally:
@@ -56,5 +58,5 @@ def interrupted(chunks: KeptChunks | None, runner: Any) -> Iterator[None]:
         said = f"{n} of {total} chunks are kept: the same command with --resume goes on from them"
         if isinstance(error, KeyboardInterrupt):
             raise KeyboardInterrupt(f"stopped; {said}") from None
-        typer.echo(said, err=True)
+        say(said, err=True)
         raise

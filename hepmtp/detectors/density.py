@@ -6,7 +6,6 @@ with the number of constituents.
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, Unpack
@@ -17,7 +16,8 @@ from hist.axis import Regular
 
 from hepmtp import storage
 from hepmtp.detectors import BaseDetector, axis_from, plain_axis, score_axis, training_events
-from hepmtp.errors import OptionError, StorageError, TrainingError, fitted
+from hepmtp.detectors.sent import open_form
+from hepmtp.errors import OptionError, TrainingError, fitted
 from hepmtp.events.ragged import Floats
 from hepmtp.jets.language_model import JetLanguageModel
 from hepmtp.training.loop import Watch
@@ -154,7 +154,7 @@ class JetDensityDetector(BaseDetector):
         """A saved detector travels to workers as path and digest, and is opened once in each."""
         if self._saved is None or not Path(self._saved[0]).is_dir():
             return super().__reduce__()
-        return _open, (*self._saved, self.form)
+        return open_form, (JetDensityDetector, *self._saved, self.form)
 
     def _values(self, events: ak.Array) -> dict[str, Floats]:
         """Score of each form, (n_jets,) each."""
@@ -167,17 +167,3 @@ class JetDensityDetector(BaseDetector):
                 zip(("pt", "eta", "phi"), np.asarray(by_factor / n[:, None]).T, strict=True)
             )
         return found
-
-
-@functools.lru_cache(maxsize=64)
-def _open_once(path: str, digest: str) -> JetDensityDetector:
-    if storage.digest(path) != digest:
-        raise StorageError(
-            f"{path} is not the detector that the processor was made with (its sha256 differs): "
-            "copy it again"
-        )
-    return JetDensityDetector.load(path)
-
-
-def _open(path: str, digest: str, form: str) -> JetDensityDetector:
-    return _open_once(path, digest).with_score(form)

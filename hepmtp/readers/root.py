@@ -79,11 +79,13 @@ class RootReader(TreeReader):
 
     def num_events(self, path: str) -> int:
         """Number of entries of the tree; ReadError if it is not the number that was written."""
-        with self._beside(path, WRITTEN) as (_, found):
+        with self._beside(path, WRITTEN) as (names, found):
+            if found is None and DIGEST in names:
+                raise ReadError(
+                    f"{path} has lost its tree {WRITTEN}, which is written last: copy or convert "
+                    "it again"
+                )
             said = None if found is None else int(found.numbers("events").sum())
-        with self._open(path) as branches:
-            if said is None and DIGEST in branches:
-                raise _cut_off(path)
         n = super().num_events(path)
         if said is not None and said != n:
             raise ReadError(
@@ -100,9 +102,6 @@ class RootReader(TreeReader):
             names = _written(branches)
             columns = branches.part(start, stop).arrays((*names, DIGEST))
             check_digests(path, start, columns, names)
-        with self._beside(path, WRITTEN) as (_, found):
-            if found is None:
-                raise _cut_off(path)
 
     def generated_weight(self, path: str) -> float | None:
         """What the file that this one was converted from said."""
@@ -140,12 +139,6 @@ class RootReader(TreeReader):
 def _written(branches: Branches) -> tuple[str, ...]:
     """Columns of the events of a file, which its digests are of."""
     return (*COLUMNS, *(one for some in more_of(branches.known).values() for one in some))
-
-
-def _cut_off(path: str) -> ReadError:
-    return ReadError(
-        f"{path} has lost its tree {WRITTEN}, which is written last: copy or convert it again"
-    )
 
 
 def write_root(

@@ -37,13 +37,14 @@ from hepmtp.detectors.masked_token.forms import (
     sums,
 )
 from hepmtp.detectors.masked_token.surprise import Surprises, surprises
+from hepmtp.detectors.sent import open_form
 from hepmtp.errors import OptionError, StorageError, check_protocol, fitted
 from hepmtp.events.ragged import Floats
 from hepmtp.events.split import trained_by
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.models import ModelConfig, TokenModel, build, check_config
 from hepmtp.models.masked import ModelOptions
-from hepmtp.plugins import allow_class, allow_plugins, allowed, check_options
+from hepmtp.plugins import allow_class, allowed, check_options
 from hepmtp.statistics.fisher import TailCombination
 from hepmtp.tokenizers import Tokenizer, load_tokenizer
 from hepmtp.tokenizers.lookup import LookupTokenizer
@@ -286,7 +287,7 @@ class MaskedTokenDetector(BaseDetector):
         """
         if self._saved is None or not Path(self._saved[0]).is_dir():
             return super().__reduce__()
-        return _open, (*self._saved, self.form, allowed())
+        return open_form, (MaskedTokenDetector, *self._saved, self.form, allowed())
 
     def _fitted(self) -> _State:
         return fitted(self._state, self)
@@ -315,7 +316,7 @@ class _Last:
     found: tuple[TokenBatch, Surprises] | None = None
 
 
-@functools.lru_cache(maxsize=64)  # as _open_once: all members of a cross-fitted one share
+@functools.lru_cache(maxsize=64)  # as open_once: all members of a cross-fitted one share
 def _last_of(digest: str) -> _Last:  # noqa: ARG001 - a saved detector and the same one in another
     """That of all detectors of one model, so that two copies of one do not compute it twice."""
     return _Last()
@@ -369,18 +370,3 @@ def _saved_config(path: str | Path, meta: dict[str, Any]) -> ModelConfig:
         ) from None
     config: ModelConfig = made
     return config
-
-
-@functools.lru_cache(maxsize=64)  # a cross-fitted one has several members, each of which is small
-def _open_once(path: str, digest: str) -> MaskedTokenDetector:
-    if storage.digest(path) != digest:
-        raise StorageError(
-            f"{path} is not the detector that the processor was made with (its sha256 differs): "
-            "copy it again"
-        )
-    return MaskedTokenDetector.load(path)
-
-
-def _open(path: str, digest: str, form: str, plugins: tuple[str, ...] = ()) -> MaskedTokenDetector:
-    allow_plugins(*plugins)  # what the process that sends it may open
-    return _open_once(path, digest).with_score(form)

@@ -30,6 +30,10 @@ if TYPE_CHECKING:  # the same names as in _HOMES, for type checkers and editors
     from hepmtp.detectors.export.folder import export_detector as export_detector
     from hepmtp.detectors.flow import Flow as Flow
     from hepmtp.detectors.isolation_forest import IsolationForest as IsolationForest
+    from hepmtp.detectors.likelihood import (
+        JetLogDensity as JetLogDensity,
+        JetRatioDetector as JetRatioDetector,
+    )
     from hepmtp.detectors.masked_token.detector import MaskedTokenDetector as MaskedTokenDetector
     from hepmtp.detectors.masked_token.inside import (
         attention_of as attention_of,
@@ -134,6 +138,7 @@ _MODULES = {
     "detectors.export.folder": "export_detector",
     "detectors.flow": "Flow",
     "detectors.isolation_forest": "IsolationForest",
+    "detectors.likelihood": "JetLogDensity JetRatioDetector",
     "detectors.masked_token.detector": "MaskedTokenDetector",
     "detectors.masked_token.inside": "attention_of confusion_of embeddings_of",
     "detectors.masked_token.why": "particle_surprises",

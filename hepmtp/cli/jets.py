@@ -22,8 +22,9 @@ app = typer.Typer(
     no_args_is_help=True, rich_markup_mode="markdown", help="Language models of jets."
 )
 
-#: Folder of the anomaly score, within that of a model of background.
-DETECTOR = "detector"
+#: Folder of the anomaly score, within that of a model of background, and of the likelihood ratio
+#: to the model that one of signal has started from.
+DETECTOR, RATIO = "detector", "ratio"
 
 ModelFolder = Annotated[
     Path,
@@ -70,14 +71,16 @@ def train(
 ) -> None:
     """Train a language model of one data set of jets.
 
-    Writes the model and, for background, the anomaly score (`detector`) into the output folder.
-    Prints whether it expects constituents where held-out jets have them. Bins come from background:
-    other jets need --start-from.
+    Writes the model and, for background, the anomaly score (`detector`) into the output folder; for
+    signal that starts from background, the likelihood ratio (`ratio`), which is supervised. Prints
+    whether it expects constituents where held-out jets have them. Bins come from background: other
+    jets need --start-from.
 
     Example: `hepmtp jets train QCD=QCDJets.root --output lm/qcd`
     """
     from hepmtp.cli.progress import epoch_bars
     from hepmtp.detectors.density import JetDensityDetector
+    from hepmtp.detectors.likelihood import JetRatioDetector
     from hepmtp.events.split import in_one_order, part_of
     from hepmtp.jets.calibration import table
     from hepmtp.jets.language_model import JetLanguageModel
@@ -114,7 +117,10 @@ def train(
         model.fit(events, start_from=start, checkpoint=checkpoint, progress=show)
     model.save(output)
     detector = ""
-    if model.role_ == "background":
+    if start is not None and model.role_ == "signal" and not start.supervised_:
+        JetRatioDetector(model, start).fit_to_held_out().save(output / RATIO)
+        detector = f"; the likelihood ratio to {start.dataset_} is {output / RATIO}"
+    if model.role_ == "background" and not model.supervised_:
         training = in_one_order(part_of(events, "train"))
         JetDensityDetector(model).take(training).save(output / DETECTOR)
         detector = f"; the anomaly score is {output / DETECTOR}"

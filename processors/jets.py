@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from hepmtp import storage
 from hepmtp.detectors import Detector, load_detector
 from hepmtp.detectors.likelihood import JetLogDensity, JetRatioDetector
-from hepmtp.errors import EventError
+from hepmtp.errors import EventError, OptionError
 from hepmtp.events.ragged import Bools, Floats
 from hepmtp.events.record import metadata
 from hepmtp.events.regions import Region
@@ -105,6 +105,9 @@ def scores_of(models: Sequence[Model]) -> Iterator[Detector]:
 
 
 def _opened(path: str | Path) -> JetLanguageModel | Detector:
-    if storage.read(str(path).partition("#")[0])[0]["kind"] == storage.kind_of(JetLanguageModel):
-        return JetLanguageModel.load(path)
-    return load_detector(path)
+    folder, _, form = str(path).partition("#")
+    if storage.read(folder)[0]["kind"] != storage.kind_of(JetLanguageModel):
+        return load_detector(path)
+    if form:
+        raise OptionError(f"{path}: a language model has no forms: leave #{form} out")
+    return JetLanguageModel.load(folder)

@@ -203,6 +203,8 @@ def run(
                 unblind=unblind,
                 detectors=bound,
                 pdf=pdf,
+                detector="jet_density" if jets else "anomaly",
+                reference="observables" if jets else "multiplicity",
             )
         except ScoreError as error:
             if found.get("scores"):

@@ -31,6 +31,15 @@ FORMS: dict[str, str] = {
     "eta": "-log p of the bins of eta, given those of pt, per term, of a model of background jets.",
     "phi": "-log p of the bins of phi, given the others, per term, of a model of background jets.",
 }
+#: Labels of their axes.
+LABELS: dict[str, str] = {
+    "mean": r"$-\log\,p$ of the jet per term",
+    "sum": r"$-\log\,p$ of the jet",
+    "excess": r"excess of $-\log\,p$ of the jet",
+    "pt": r"$-\log\,p$ of $p_T$ per term",
+    "eta": r"$-\log\,p$ of $\eta$ per term",
+    "phi": r"$-\log\,p$ of $\phi$ per term",
+}
 #: Those of one factor.
 FACTORS = ("pt", "eta", "phi")
 #: Axes have a range from at most so many training jets.
@@ -124,7 +133,7 @@ class JetDensityDetector(BaseDetector):
             )
         some = training[:: len(training) // _MOST + 1]
         self.axes_ = {
-            form: plain_axis(score_axis(values, label=f"jet density, {form}"))
+            form: plain_axis(score_axis(values, label=LABELS[form]))
             for form, values in self._values(some).items()
         }
         self.trained_, self._saved = self.model.trained_, None

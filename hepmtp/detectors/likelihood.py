@@ -260,7 +260,8 @@ class JetRatioDetector(BaseDetector):
     def _take(self, jets: TokenBatch) -> None:
         self.card_ = self._saved = None
         above, below = (one.log_prob(jets).sum(axis=1) for one in (self.signal, self.background))
-        label = f"$\\log\\,p$({self.signal.dataset_}) / $p$({self.background.dataset_})"
+        names = f"{self.signal.dataset_} / {self.background.dataset_}"
+        label = f"log likelihood ratio {names} (supervised)"
         self.axis_ = score_axis(above - below, label=label)
         self.trained_ = joined([*self.signal.trained_, *self.background.trained_])
 

@@ -39,7 +39,10 @@ class JetDensity(NamedTuple):
 
     @property
     def excess(self) -> Floats:
-        """Observed minus expected surprise, over its spread; of mean 0 for the model's own jets."""
+        """Observed minus expected surprise, over its spread.
+
+        The difference has the mean 0 over the model's own jets, whatever their multiplicity.
+        """
         spread = np.maximum(np.sqrt(self.variance), LEAST_SPREAD)
         return np.asarray((self.expected - self.log_p) / spread)
 

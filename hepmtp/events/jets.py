@@ -33,7 +33,8 @@ def jets_from(
     Parameters
     ----------
     constituents
-        ``n_events * var * var * Momentum4D``: of each jet of each event; GeV and radians.
+        ``n_events * var * var * Momentum4D``: of each jet of each event; GeV and radians. Their
+        ``type``, if they have one, is an index of `hepmtp.events.particles.CONSTITUENT_TYPES`.
     jets
         ``n_events * var * Momentum4D``, the axes of the jets; by default the sums of their
         constituents, which are others where some of these are missing.
@@ -43,8 +44,8 @@ def jets_from(
     Returns
     -------
     ak.Array
-        shape (n_jets,); constituents are of the type "unspecified", and there is a field ``Jet`` if
-        `jets` are given.
+        shape (n_jets,); constituents without type are "unspecified", and there is a field ``Jet``
+        if `jets` are given.
 
     Raises
     ------
@@ -65,12 +66,16 @@ def jets_from(
         )
     flat = ak.flatten(constituents, axis=1)
     counts = np.asarray(ak.to_numpy(ak.num(flat)), dtype=np.int64)
-    columns = {name: _column("constituents", ak.flatten(flat), name) for name in _MOMENTUM}
+    particles = ak.flatten(flat)
+    columns = {name: _column("constituents", particles, name) for name in _MOMENTUM}
+    types: Any = np.full(len(particles), UNSPECIFIED)
+    if "type" in particles.fields:
+        types = _column("constituents", particles, "type")
     nothing = np.zeros(len(counts))
     events = make_events(
         counts=counts,
         **columns,
-        type=np.full(len(columns["pt"]), UNSPECIFIED),
+        type=types,
         met=nothing,
         met_phi=nothing,
         types=CONSTITUENT_TYPES,
@@ -86,8 +91,9 @@ def jets_from(
 
 
 def _column(what: str, momenta: ak.Array, name: str) -> Floats:
-    """A component of four-vectors, of whatever components these are made."""
-    values: Any = getattr(momenta, name, None)
+    """A field, or a component of four-vectors of whatever components these are made."""
+    given = name in momenta.fields
+    values: Any = momenta[name] if given else getattr(momenta, name, None)
     if values is None:
         raise EventError(
             f"{what} have no {name} (found: {', '.join(momenta.fields)}): give vectors, "

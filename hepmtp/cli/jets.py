@@ -73,11 +73,11 @@ def train(
 ) -> None:
     """Train a language model of one data set of jets.
 
-    Writes the model into the output folder. For background it writes the anomaly score (`detector`)
-    and what that has to beat (`observables`: mass, multiplicity, width, combined), for signal that
-    starts from background the likelihood ratio (`ratio`), which is supervised. Prints whether the
-    model expects constituents where held-out jets have them. Bins come from background: other jets
-    need --start-from.
+    Writes the model into the output folder. Beside one of background are the anomaly score
+    (`detector`) and what that has to beat (`observables`: mass, multiplicity, width, combined).
+    Beside one of signal that starts from background is the likelihood ratio (`ratio`), which is
+    supervised. Prints whether the model expects constituents where held-out jets have them. Bins
+    come from background: other jets need --start-from.
 
     Example: `hepmtp jets train QCD=QCDJets.root --output lm/qcd`
     """

@@ -70,7 +70,7 @@ def file_name(name: str) -> str:
     Examples
     --------
     >>> file_name("4top η"), file_name("x/../../EVIL"), file_name("..")
-    ('4top η', 'x_.._.._EVIL-2d711642', '__-5ec1f7e7')
+    ('4top η', 'x_.._.._EVIL-77623f1e', '__-5ec1f7e7')
     """
     kept = "".join(
         "_" if one in '/\\<>:"|?*' or unicodedata.category(one)[0] == "C" else one for one in name

@@ -9,6 +9,7 @@ when loaded if a byte has changed.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -202,6 +203,20 @@ def digest(folder: str | Path) -> str:
             + hashlib.sha256(path.read_bytes()).digest()
         )
     return total.hexdigest()
+
+
+@functools.lru_cache(maxsize=64)  # of a few detectors, and of what each is made of
+def open_once(cls: Any, path: str, digest_: str) -> Any:
+    """What was saved in a folder, of this class, opened once in each process.
+
+    StorageError if the folder has another digest than it had where it was sent from.
+    """
+    if digest(path) != digest_:
+        raise StorageError(
+            f"{path} is not the {cls.__name__} that the processor was made with (its sha256 "
+            "differs): copy it again"
+        )
+    return cls.load(path)
 
 
 def class_in(path: str | Path, kind: str) -> Any:

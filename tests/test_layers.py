@@ -72,7 +72,10 @@ FAMILIES = {
         "strangest",
     },
     "plotting": {"colours", "names", "ratio", "style"},
-    "cli": {"options", "own", "progress", "demo", "found", "resuming", "terminal"},
+    "cli": {
+        *("options", "own", "progress", "demo", "demo_jets", "jets_demo", "found"),
+        *("resuming", "terminal"),
+    },
 }
 #: Third-party libraries and where they may be imported.
 FENCES = {

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from hepmtp.cli.jets_demo import demo
 from hepmtp.cli.options import Folder, Manifest, Names, Output, RoleOption, Seed, chosen_datasets
 from hepmtp.cli.terminal import say
 from hepmtp.errors import OptionError
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode="markdown", help="Language models of jets."
 )
+app.command()(demo)
 
 #: Folders beside `hepmtp.detectors.SCORE`, within that of a model: of the likelihood ratio to the
 #: model that one of signal has started from, and of what the anomaly score has to beat.

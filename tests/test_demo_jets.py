@@ -14,6 +14,7 @@ import hepmtp as hm
 from hepmtp.cli.demo_jets import SHOWN, is_demo_jets
 from hepmtp.folders import beside
 from hepmtp.readers.jetclass import JET_LABELS, JetClass
+from hepmtp.report.columns import load_columns
 from hepmtp.report.info import read_info
 from hepmtp.report.tables import read_csv
 
@@ -26,10 +27,12 @@ PLAIN = {"jet_mass", "multiplicity", "jet_width", "observables"}
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A demo whose figures are made, but stay empty."""
     folder = tmp_path_factory.mktemp("demo") / "jets"
+
+    def leave_empty(_: object, path: str | Path, **options: object) -> None:
+        Path(path).touch()
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            "matplotlib.figure.Figure.savefig", lambda _, path, **options: Path(path).touch()
-        )
+        patch.setattr("matplotlib.figure.Figure.savefig", leave_empty)
         assert hepmtp("jets", "demo", "--quick", "--output", folder) == 0
     return folder
 
@@ -87,7 +90,7 @@ def test_every_score_has_a_row_and_saved_detectors_give_it_again(demo: Path) -> 
         count = cutflow[name]["all"]
         assert count["sumw"] == pytest.approx(count["raw"] / 0.3)
         assert count["raw"] == pytest.approx(450, abs=75)
-    columns = hm.open_run(demo).columns[QCD]
+    columns = load_columns(demo)[QCD]
     entries, score = (np.asarray(columns[one]) for one in ("event", "score:jet_density"))
     saved = hm.load_detector(demo / "detectors" / "jet_density")
     jets = hm.read([one for one in hm.embedded_jets() if one.name == QCD])

@@ -96,7 +96,7 @@ def test_roles_of_the_challenge_follow_from_the_process() -> None:
     )
 
 
-@pytest.mark.parametrize(("dataset", "label"), zip(embedded_jets(), (0, 8), strict=True))
+@pytest.mark.parametrize(("dataset", "label"), [*zip(embedded_jets(), (0, 8), strict=True)])
 def test_the_embedded_jets_are_no_embedded_events(dataset: Dataset, label: int) -> None:
     assert dataset not in embedded()
     jets = read([dataset])

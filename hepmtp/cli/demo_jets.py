@@ -28,6 +28,7 @@ from hepmtp.jets.language_model import JetLanguageModel
 from hepmtp.jets.regions import JET_REGIONS
 from hepmtp.models.autoregressive_options import AutoregressiveOptions
 from hepmtp.plotting import Caption
+from hepmtp.plotting.names import words
 from hepmtp.readers.jetclass import JET_LABELS, write_jetclass
 from hepmtp.report.drawn_figures import shortly
 from hepmtp.report.folder import RunResult, write_run
@@ -120,7 +121,7 @@ def trained(
         else AutoregressiveOptions(width=64, layers=2, feedforward=128)
     )
     options = NextTokenOptions(
-        epochs=2 if quick else 10, batch_events=32, neighbours=8, learning_rate=2e-3, seed=seed
+        epochs=2 if quick else 16, batch_events=32, neighbours=8, learning_rate=2e-3, seed=seed
     )
     qcd, top = events.values()
     first = JetLanguageModel(model=shape, training=options)
@@ -269,8 +270,8 @@ def _figures(
         figure = f"training_curve_{name}"
         plotting.save(curve, folder / "figures", figure, pdf=pdf)
         text = (
-            f"Training of the model of {name}: loss per term in training and validation jets; the "
-            "model of the best epoch is kept."
+            f"Training of the model of {words(name)}: loss per term in training and validation "
+            "jets; the model of the best epoch is kept."
         )
         yield FigureText(figure, text, shortly(text))
     for name in names:
@@ -280,7 +281,7 @@ def _figures(
                 folder / "compare" / name / "figures" / f"{one}.png",
                 folder / "figures" / f"{figure}.png",
             )
-            text = _text(one, name)
+            text = _text(one, words(name))
             yield FigureText(figure, text, shortly(text))
 
 

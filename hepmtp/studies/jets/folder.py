@@ -20,6 +20,7 @@ from hepmtp.events.split import unseen
 from hepmtp.jets.language_model import JetLanguageModel
 from hepmtp.jets.observables import OBSERVABLES
 from hepmtp.plotting.jets import Spectrum, densities, jets_side_by_side, spectrum
+from hepmtp.plotting.names import words
 from hepmtp.plotting.style import OWN_FILES, Caption, save
 from hepmtp.studies.jets.comparison import (
     FEWEST,
@@ -85,9 +86,10 @@ def write_comparison(
     path = _folder(path)
     _write(path / "comparison.md", f"{about}\n\n{text}\n")
     _write(path / "comparison.json", json.dumps(plain, indent=1) + "\n")
-    title = f"{name}, model of {model.dataset_}"
+    title = f"{words(name)}, model of {words(model.dataset_)}"
+    bins = int(np.clip(len(tokens) // 10, 10, 40))
     for one in _spectra(*sides):
-        figure = spectrum(one[1], title=title, caption=caption)
+        figure = spectrum(one[1], title=title, bins=bins, caption=caption)
         save(figure, path / "figures", one[0])
     few = range(min(4, len(tokens), len(true)))
     edges = [one[1:-1] for one in model.tokenizer.edges_ or ()]
@@ -144,13 +146,13 @@ def write_densities(
         ]
         with storage.new_file(columns) as temporary:
             ak.to_parquet(ak.concatenate(rows), str(temporary))
-    title = f"model of {model.dataset_}"
+    title = f"model of {words(model.dataset_)}"
     for name, label in (
         ("log_p", "$\\log p$ of tokens"),
         ("per_term", "$\\log p$ per term"),
         ("log_p_physical", "$\\log p$ in space"),
     ):
-        values = {key: getattr(one.density, name) for key, one in judged.items()}
+        values = {words(key): getattr(one.density, name) for key, one in judged.items()}
         figure = densities(values, label=label, title=title, caption=caption)
         save(figure, path / "figures", name)
     return text

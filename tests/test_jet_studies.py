@@ -18,7 +18,7 @@ from hepmtp.events.tokens import TokenBatch
 from hepmtp.jets.language_model import JetLanguageModel
 from hepmtp.models.autoregressive_options import AutoregressiveOptions
 from hepmtp.statistics.metrics import auc
-from hepmtp.studies.jets import binning, ratio
+from hepmtp.studies.jets import binning, ratio, trees
 from hepmtp.studies.jets.bench import Bench
 from hepmtp.studies.jets.comparison import in_common
 from hepmtp.studies.jets.found import Found, write_found
@@ -57,6 +57,11 @@ def samples() -> dict[str, ak.Array]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All studies share its models."""
     return tmp_path_factory.mktemp("study")
+
+
+@pytest.fixture(autouse=True)
+def few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trees, "ITERATIONS", 20)
 
 
 @pytest.fixture
@@ -134,7 +139,15 @@ def test_what_is_finished_is_not_done_again(bench: Bench) -> None:
     assert heard == ["training a language model of toy1 (toy1)"]
 
 
-def test_binning_loses_what_the_bins_lose(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("undrawn")
+def test_binning_loses_what_the_bins_lose(
+    samples: dict[str, ak.Array], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wide = toy_jets(400, seed=3, role="signal", source=10)
+    eta = wide.Jet.eta + 2.5 * (wide.Particle.eta - wide.Jet.eta)
+    wide = ak.with_field(wide, eta, ("Particle", "eta"))  # angles alone tell it from the first
+    wide = with_metadata(wide, dataset="wide", role="signal")
+    bench = Bench(tmp_path, {"toy1": samples["toy1"], "wide": wide}, SCALE)
     few: dict[str, dict[str, Any]] = {
         "coarse": {"pt_edges": 2, "eta_edges": 2, "phi_edges": 2, "reach": 3.0},
         "fine": {"pt_edges": 60, "eta_edges": 60, "phi_edges": 60, "angle": "rapidity"},
@@ -147,9 +160,9 @@ def test_binning_loses_what_the_bins_lose(bench: Bench, monkeypatch: pytest.Monk
         assert 0 < row["lost_error"] < 0.1
         assert row["cpu_seconds"] > 0
     assert (coarse["ids"], fine["ids"]) == (27, 61**3)
-    assert coarse["lost"] > fine["lost"]
-    assert abs(fine["lost"]) < 0.02
-    assert abs(coarse["continuous"] - fine["continuous"]) < 0.02
+    assert coarse["lost"] > 3 * coarse["lost_error"]
+    assert abs(fine["lost"]) < 4 * fine["lost_error"]
+    assert fine["tokens"] > coarse["tokens"]
 
 
 def test_extrapolation_knows_no_stop_of_cut_jets(bench: Bench) -> None:
@@ -195,12 +208,11 @@ def test_transfer_has_the_same_labels_for_all_starts(bench: Bench) -> None:
             )  # fmt: skip
             assert row["gain"] == pytest.approx(row["auc"] - scratch)
     assert rows[0]["labels"] == 20
-    trees = [row["auc"] for row in rows if row["start"] == "trees"]
-    assert trees[1] > trees[0]
-    assert trees[1] > 0.9
-    few = replace(SCALE, labels=(5000,))
+    few, all_ = (row["auc"] for row in rows if row["start"] == "trees")
+    assert all_ > max(few, 0.9)
+    more = replace(SCALE, labels=(5000,))
     with pytest.raises(OptionError, match=r"5000 labels of each class were asked for"):
-        run_studies("transfer", Bench(bench.folder, bench.samples, few))
+        run_studies("transfer", Bench(bench.folder, bench.samples, more))
 
 
 def test_transfer_of_generation_gives_both_starts_the_same_jets(bench: Bench) -> None:

@@ -94,8 +94,14 @@ def _options(bench: Bench, words: dict[str, Any]) -> tuple[AutoregressiveOptions
     return AutoregressiveOptions(**shape | of_shape), replace(training, **of_training)
 
 
-def measured(bench: Bench, one: Trained) -> Piece:
-    """Loss, distances and the trees of a model, on jets of the analysis part of its data set."""
+def measured(bench: Bench, one: Trained, *, trees: bool = True) -> Piece:
+    """Loss and distances of a model, on jets of the analysis part of its data set.
+
+    Parameters
+    ----------
+    trees
+        tell true and made jets apart, too.
+    """
     name = one.model.dataset_
     bench.said(f"jets of a model of {name}")
     rng = np.random.default_rng([bench.seed, 10])
@@ -103,13 +109,14 @@ def measured(bench: Bench, one: Trained) -> Piece:
     made = one.model.sample(bench.scale.made, seed=bench.seed, keep_unstopped=True)
     true, drawn = (Measured.of(some, bench.tokenizer, rng) for some in (tokens, made))
     found = distances(true, drawn, rng)
-    told = told_apart(true, drawn, seed=bench.seed)
+    told = told_apart(true, drawn, seed=bench.seed) if trees else []
     loss = loss_of(one.model, tokens)
     piece: Piece = {"n_parameters": one.model.fitted_model.n_parameters}
     piece |= {"loss": loss[0], "loss_error": loss[1]}
     for each in found:
         piece[f"w_{each.quantity}"], piece[f"w_{each.quantity}_error"] = each.w, each.w_error
-    piece |= {"trees": told[0].auc, "trees_error": told[0].error}
+    if told:
+        piece |= {"trees": told[0].auc, "trees_error": told[0].error}
     piece["distances"] = [each._asdict() for each in found]
     piece["told"] = [each._asdict() for each in told]
     piece["floors"] = {each.quantity: each.floor for each in found}

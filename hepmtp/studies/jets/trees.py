@@ -10,13 +10,16 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from hepmtp.events.ragged import Floats
 
+#: Trees of a classifier.
+ITERATIONS = 100
+
 
 def trained_trees(
     x: Floats, label: Floats, *, seed: int = 0, weight: Floats | None = None
 ) -> HistGradientBoostingClassifier:
     """Trees for a table of observables, (n_jets, n_observables), and labels 0 and 1."""
     trees = HistGradientBoostingClassifier(
-        max_iter=100,
+        max_iter=ITERATIONS,
         max_leaf_nodes=15,
         min_samples_leaf=min(20, max(2, len(label) // 10)),
         early_stopping=False,

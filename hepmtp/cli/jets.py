@@ -20,12 +20,15 @@ from hepmtp.errors import OptionError
 if TYPE_CHECKING:
     import awkward as ak
 
+    from hepmtp.detectors import Detector
+
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode="markdown", help="Language models of jets."
 )
 
-#: Folder of the anomaly score, within that of a model of background.
-DETECTOR = "detector"
+#: Folder of the anomaly score, within that of a model of background, and of the likelihood ratio
+#: to the model that one of signal has started from; and of what the score has to beat.
+DETECTOR, RATIO, BESIDE = "detector", "ratio", "observables"
 
 ModelFolder = Annotated[
     Path,
@@ -72,18 +75,24 @@ def train(
 ) -> None:
     """Train a language model of one data set of jets.
 
-    Writes the model and, for background, the anomaly score (`detector`) into the output folder.
-    Prints whether it expects constituents where held-out jets have them. Bins come from background:
-    other jets need --start-from.
+    Writes the model into the output folder. Beside one of background are the anomaly score
+    (`detector`) and what that has to beat (`observables`: mass, multiplicity, width, combined).
+    Beside one of signal that starts from background is the likelihood ratio (`ratio`), which is
+    supervised. Prints whether the model expects constituents where held-out jets have them. Bins
+    come from background: other jets need --start-from.
 
     Example: `hepmtp jets train QCD=QCDJets.root --output lm/qcd`
     """
     from hepmtp.cli.progress import epoch_bars
     from hepmtp.detectors.density import JetDensityDetector
+    from hepmtp.detectors.likelihood import JetRatioDetector
+    from hepmtp.detectors.observables import Observable
     from hepmtp.events.split import in_one_order, part_of
     from hepmtp.jets.calibration import table
     from hepmtp.jets.language_model import JetLanguageModel
     from hepmtp.models.autoregressive_options import AutoregressiveOptions
+    from hepmtp.run.rivals import PLAIN_OF_JETS, plain_observables
+    from hepmtp.run.trained import new_training, save_detectors
     from hepmtp.tokenizers.constituents import ConstituentTokenizer
     from hepmtp.training.loop import usable
     from hepmtp.training.next_token import NextTokenOptions
@@ -116,9 +125,15 @@ def train(
         model.fit(events, start_from=start, checkpoint=checkpoint, progress=show)
     model.save(output)
     detector = ""
-    if model.role_ == "background":
+    if start is not None and model.role_ == "signal" and not start.supervised_:
+        JetRatioDetector(model, start).fit_to_held_out().save(output / RATIO)
+        detector = f"; the likelihood ratio to {start.dataset_} is {output / RATIO}"
+    if model.role_ == "background" and not model.supervised_:
         training = in_one_order(part_of(events, "train"))
         JetDensityDetector(model).take(training).save(output / DETECTOR)
+        rivals: list[Detector] = [*map(Observable, PLAIN_OF_JETS), plain_observables(PLAIN_OF_JETS)]
+        with new_training(output / BESIDE, overwrite=True) as place:
+            save_detectors(place.new, [one.fit(events) for one in rivals])
         detector = f"; the anomaly score is {output / DETECTOR}"
     best = min(row["validation_loss"] for row in model.history_)
     say(table(model.calibration_))

@@ -244,13 +244,15 @@ def is_fitted(detector: Detector) -> bool:
 def trained_on(detectors: Iterable[Detector]) -> tuple[Trained, ...] | None:
     """Which events any of these detectors was given to train on; None if one does not know.
 
-    One that was trained with labels, or has a tokenizer that was, does not know of its signal. One
-    that scores no event with what has trained on it, of whatever kind, names no event.
+    One that was trained with labels, or has a tokenizer that was, does not know of its signal,
+    unless it says so (``knows_signal``). One that scores no event with what has trained on it, of
+    whatever kind, names no event.
     """
     spans: list[Trained] = []
     for one in detectors:
         found = getattr(one, "trained_", None)
-        if found is None or (one.supervised and found):
+        knows = not one.supervised or getattr(one, "knows_signal", False)
+        if found is None or (found and not knows):
             return None
         spans += found
     return joined(spans)

@@ -45,7 +45,7 @@ def test_classify_sets_trees_and_ratio_beside(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = ("--start-from", folder / "lm", "--signal-model", folder / "lm_top")
-    few = ("--labels", "40", "--frozen", "--epochs", "2")
+    few = ("--labels", "40", "--frozen", "--steps", "20")
     assert hepmtp("jets", "classify", *words(folder), *options, *few, "-o", tmp_path / "c") == 0
     said = capsys.readouterr().out
     assert "## top against QCD" in said
@@ -61,7 +61,16 @@ def test_classify_sets_trees_and_ratio_beside(
     assert (tagger.classes_, tagger.training.frozen) == (("QCD", "top"), True)
     assert (tmp_path / "c" / "figures" / "roc.pdf").is_file()
     # a tagger is a start, too
-    on = ("--start-from", tmp_path / "c" / "tagger", "--epochs", "1", "--labels", "20")
+    on = (
+        "--start-from",
+        tmp_path / "c" / "tagger",
+        "--epochs",
+        "1",
+        "--steps",
+        "4",
+        "--labels",
+        "20",
+    )
     assert hepmtp("jets", "classify", *words(folder), *on, "-o", tmp_path / "d") == 0
     assert "transformer, classifier of QCD and top, whole" in capsys.readouterr().out
 
@@ -128,9 +137,8 @@ def test_mistakes_end_with_one_line(
     message: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for name, place in {
-        "QCD": "qcd.root", "TOP": "top.root", "LM": "lm", "MADE": "made.root", "AGAIN": "again.root",
-    }.items():  # fmt: skip
+    places = {"QCD": "qcd.root", "TOP": "top.root", "LM": "lm", "MADE": "made.root"}
+    for name, place in (places | {"AGAIN": "again.root"}).items():
         given = given.replace(name, str(folder / place))
     assert hepmtp("jets", *given.split()) == 2
     assert message in " ".join(capsys.readouterr().err.replace("│", " ").split())

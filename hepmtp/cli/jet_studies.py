@@ -46,6 +46,9 @@ def classify(
     layers: Annotated[int, typer.Option(help="Blocks, from scratch.", min=1)] = 4,
     heads: Annotated[int, typer.Option(help="Attention heads, from scratch.", min=1)] = 4,
     epochs: Annotated[int, typer.Option(help="At most so many; few labels take more.", min=1)] = 10,
+    steps: Annotated[
+        int, typer.Option(help="At least so many, so that few labels are enough.", min=1)
+    ] = 300,
     learning_rate: Annotated[float, typer.Option(help="Its largest value.")] = 1e-3,
     seed: Seed = 0,
     device: Annotated[str, typer.Option(help="Where to train, cpu or cuda.")] = "cpu",
@@ -93,7 +96,12 @@ def classify(
     tagger = JetTagger(
         model=AutoregressiveOptions(width=width, layers=layers, heads=heads),
         training=JetClassifierTraining(
-            epochs=epochs, learning_rate=learning_rate, frozen=frozen, seed=seed, device=device
+            epochs=epochs,
+            steps=steps,
+            learning_rate=learning_rate,
+            frozen=frozen,
+            seed=seed,
+            device=device,
         ),
     )
     with epoch_bars() as show:

@@ -13,6 +13,9 @@ from matplotlib.figure import Figure
 from hepmtp.plotting.colours import COLOURS, LINES
 from hepmtp.plotting.style import UNKNOWN, Caption, above, legend_above, panels, styled
 
+#: Name of the file, without its ending -> what is drawn.
+Figures = Mapping[str, Figure]
+
 
 class Points(NamedTuple):
     """Values with errors at rising places."""

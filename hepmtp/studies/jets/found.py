@@ -8,18 +8,23 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from hepmtp import storage
 from hepmtp.plotting.style import save
 from hepmtp.report.tables import cells, markdown, records
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from hepmtp.studies.jets.figures import Figures
 
 #: Columns as a reader sees them.
 TITLES: dict[str, str] = {
     "auc": "AUC",
+    "w": "W",
+    "w_over_floor": "W / floor",
+    "n_jets": "jets a side",
+    "outside": "outside [%]",
+    "in_outer_bins": "in outer bins [%]",
+    "published_w": "published W",
     "r30": "1/ε_B at ε_S = 0.3",
     "r50": "1/ε_B at ε_S = 0.5",
     "cpu_seconds": "CPU [s]",
@@ -45,7 +50,7 @@ class Found(NamedTuple):
     title: str
     tables: Mapping[str, Sequence[Any]]
     remarks: Sequence[str] = ()
-    figures: Mapping[str, Figure] = {}
+    figures: Figures = MappingProxyType({})
 
     def text(self) -> str:
         """Tables and remarks as markdown."""

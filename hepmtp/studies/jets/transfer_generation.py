@@ -110,9 +110,8 @@ def _numbers(bench: Bench, most: int) -> list[int]:
 
 def _row(bench: Bench, one: Trained, n: int, start: str) -> Row:
     key = (one.digest, bench.scale.made, bench.scale.judged)
-    piece = bench.pieces.get(
-        f"transfer of {n}, {start}", key, partial(measured, bench, one, trees=False)
-    )
+    measure = partial(measured, bench, one, trees=False)
+    piece = bench.pieces.get(f"transfer of {n}, {start}", key, measure)
     numbers = {each: piece[each] for each in Row._fields if each in piece}
     numbers |= {"floor_multiplicity": piece["floors"]["multiplicity"]}
     numbers |= {"floor_mass": piece["floors"]["mass"]}

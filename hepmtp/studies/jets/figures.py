@@ -9,12 +9,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 from hepmtp.plotting.colours import COLOURS, LINES
 from hepmtp.plotting.style import UNKNOWN, Caption, above, legend_above, panels, styled
 
 #: Name of the file, without its ending -> what is drawn.
 Figures = Mapping[str, Figure]
+
+#: Of no more places than these each has a tick.
+MOST_TICKS = 9
 
 
 class Points(NamedTuple):
@@ -34,7 +38,6 @@ def against(
     title: str = "",
     logx: bool = False,
     logy: bool = False,
-    ticks: Mapping[float, str] | None = None,
     caption: Caption = UNKNOWN,
 ) -> Figure:
     """Points with error bars, joined, one line for each name; one without a name has no legend."""
@@ -46,9 +49,11 @@ def against(
     axis.set(xlabel=xlabel, ylabel=ylabel)
     axis.set_xscale("log" if logx else "linear")
     axis.set_yscale("log" if logy else "linear")
-    if ticks is not None:
-        axis.set_xticks(list(ticks), list(ticks.values()))
-        axis.xaxis.set_tick_params(which="minor", bottom=False, top=False)
+    axis.margins(x=0.05)
+    places = sorted({x for one in series.values() for x in one.x})
+    if logx and len(places) <= MOST_TICKS:
+        axis.set_xticks(places, [f"{x:g}" for x in places])
+        axis.xaxis.set_minor_locator(NullLocator())
     if any(series):
         legend_above(axis, caption, title)
     else:
@@ -66,7 +71,7 @@ def rows_of_points(
 ) -> Figure:
     """A value and its error in a row for each name, the first above, and a line at 0."""
     figure, (axis,) = panels(1.8 + 0.5 * len(values), (1,))
-    figure.subplots_adjust(left=0.42)
+    axis.set_position((0.34, axis.get_position().y0, 0.63, axis.get_position().height))
     names = list(values)
     for place, name in enumerate(names):
         value, error = values[name]
@@ -75,5 +80,8 @@ def rows_of_points(
     axis.set_yticks(range(len(names), 0, -1), names, fontsize="small")
     axis.yaxis.set_tick_params(which="minor", left=False, right=False)
     axis.set(xlabel=xlabel, ylim=(0.3, len(names) + 0.7))
+    axis.margins(x=0.08)
+    axis.ticklabel_format(axis="x", style="plain", useOffset=False)
+    axis.xaxis.set_major_locator(MaxNLocator(5))
     above(axis, caption, title)
     return figure

@@ -26,9 +26,9 @@ app = typer.Typer(
     no_args_is_help=True, rich_markup_mode="markdown", help="Language models of jets."
 )
 
-#: Folder of the anomaly score, within that of a model of background, and of the likelihood ratio
-#: to the model that one of signal has started from; and of what the score has to beat.
-DETECTOR, RATIO, BESIDE = "detector", "ratio", "observables"
+#: Folders beside `hepmtp.detectors.SCORE`, within that of a model: of the likelihood ratio to the
+#: model that one of signal has started from, and of what the anomaly score has to beat.
+RATIO, BESIDE = "ratio", "observables"
 
 ModelFolder = Annotated[
     Path,
@@ -84,6 +84,7 @@ def train(
     Example: `hepmtp jets train QCD=QCDJets.root --output lm/qcd`
     """
     from hepmtp.cli.progress import epoch_bars
+    from hepmtp.detectors import SCORE
     from hepmtp.detectors.density import JetDensityDetector
     from hepmtp.detectors.likelihood import JetRatioDetector
     from hepmtp.detectors.observables import Observable
@@ -130,11 +131,11 @@ def train(
         detector = f"; the likelihood ratio to {start.dataset_} is {output / RATIO}"
     if model.role_ == "background" and not model.supervised_:
         training = in_one_order(part_of(events, "train"))
-        JetDensityDetector(model).take(training).save(output / DETECTOR)
+        JetDensityDetector(model).take(training).save(output / SCORE)
         rivals: list[Detector] = [*map(Observable, PLAIN_OF_JETS), plain_observables(PLAIN_OF_JETS)]
         with new_training(output / BESIDE, overwrite=True) as place:
             save_detectors(place.new, [one.fit(events) for one in rivals])
-        detector = f"; the anomaly score is {output / DETECTOR}"
+        detector = f"; the anomaly score is {output / SCORE}"
     best = min(row["validation_loss"] for row in model.history_)
     say(table(model.calibration_))
     say(

@@ -225,7 +225,7 @@ def test_transfer_of_generation_gives_both_starts_the_same_jets(bench: Bench) ->
         JetLanguageModel.load(bench.folder / "models" / f"toy3, 60 jets, {start}")
         for start in ("scratch", "model of toy1")
     ]
-    assert models[0].trained_ == models[1].trained_
+    assert set(models[0].trained_) < set(models[1].trained_)  # the start has trained, too
     assert models[0].tokenizer.identity == models[1].tokenizer.identity
 
 

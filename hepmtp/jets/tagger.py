@@ -18,7 +18,7 @@ from hepmtp import storage
 from hepmtp.errors import OptionError, StorageError, TrainingError, fitted
 from hepmtp.events.ragged import Floats, Ints
 from hepmtp.events.record import metadata
-from hepmtp.events.split import Trained, in_one_order, part_of, split_of, trained_by
+from hepmtp.events.split import Trained, in_one_order, joined, part_of, split_of, trained_by
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.jets.language_model import JetLanguageModel
 from hepmtp.models.autoregressive import AutoregressiveModel
@@ -96,7 +96,7 @@ class JetTagger:
     start_
         what it started from: "scratch", or a model of which data sets.
     trained_
-        which events were given to train on.
+        which events were given to train on, those of the start included.
     """
 
     tokenizer: ConstituentTokenizer = field(default_factory=ConstituentTokenizer)
@@ -162,7 +162,8 @@ class JetTagger:
         self.model_ = model
         names = [str(metadata(one).get("dataset", "")) for one in sides]
         self.classes_ = tuple(name or f"class {i}" for i, name in enumerate(names))
-        self.trained_ = trained_by(background) + trained_by(signal)
+        before = () if start_from is None else start_from.trained_
+        self.trained_ = joined((*before, *trained_by(background), *trained_by(signal)))
         return self
 
     def score(self, events: ak.Array) -> Floats:

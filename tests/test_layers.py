@@ -58,7 +58,13 @@ FAMILIES = {
         "learned",
         "networks",
     },
-    "models": {"attention", "cache", "autoregressive_options", "running_sums"},
+    "models": {
+        "attention",
+        "autoregressive",
+        "autoregressive_options",
+        "cache",
+        "running_sums",
+    },
     "detectors": {
         "card",
         "card_text",
@@ -73,8 +79,8 @@ FAMILIES = {
     },
     "plotting": {"colours", "names", "ratio", "style"},
     "cli": {
-        *("options", "own", "progress", "demo", "demo_jets", "jets_demo", "found"),
-        *("resuming", "terminal"),
+        *("options", "own", "progress", "demo", "demo_jets", "found", "resuming", "terminal"),
+        *("jet_files", "jet_studies", "jets_demo"),
     },
 }
 #: Third-party libraries and where they may be imported.

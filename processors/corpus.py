@@ -11,13 +11,14 @@ from typing import Any
 
 import awkward as ak
 import numpy as np
-from coffea.processor import ProcessorABC, column_accumulator
+from coffea.processor import ProcessorABC
 
 from hepmtp.events.entering import as_events
 from hepmtp.events.folds import Fold, with_fold
 from hepmtp.events.record import metadata
 from hepmtp.events.regions import Region, sideband_of
 from hepmtp.events.split import check_background, split_of, trained_by
+from hepmtp.run.columns import Column, TokenColumn
 from hepmtp.run.train import PARTS, training_tokens
 from hepmtp.tokenizers import Tokenizer
 
@@ -40,7 +41,7 @@ class CorpusProcessor(ProcessorABC):  # type: ignore[misc]
     -----
     ``process`` returns a dictionary that adds up over chunks::
 
-        corpus   {part: {"tokens": TokenBatch, "source" and "event": column_accumulator}}
+        corpus   {part: {"tokens": TokenColumn, "source" and "event": Column}}
         cutflow  {dataset: {part: raw number of events}}
         trained  what was given to train on, a set of :class:`hepmtp.events.split.Trained`
         normalisation  {dataset: {"weight": sum of the weights of all events that were read}}
@@ -65,10 +66,9 @@ class CorpusProcessor(ProcessorABC):  # type: ignore[misc]
         for name in PARTS:
             chosen = events[part == name]
             columns = {
-                key: column_accumulator(np.asarray(ak.to_numpy(chosen[key])))
-                for key in ("source", "event")
+                key: Column(np.asarray(ak.to_numpy(chosen[key]))) for key in ("source", "event")
             }
-            corpus[name] = {"tokens": self.tokenizer.encode(chosen), **columns}
+            corpus[name] = {"tokens": TokenColumn(self.tokenizer.encode(chosen)), **columns}
         counts = {name: int((part == name).sum()) for name in (*PARTS, "analysis")}
         dataset = str(metadata(events).get("dataset", ""))
         return {

@@ -234,7 +234,8 @@ def training_tokens(output: Mapping[str, Any]) -> tuple[TokenBatch, TokenBatch]:
     Parameters
     ----------
     output
-        what a corpus processor gave: ``{"corpus": {part: {"tokens", "source", "event"}}}``.
+        what a corpus processor gave: ``{"corpus": {part: {"tokens", "source", "event"}}}``,
+        columns that have a ``value``.
 
     Raises
     ------
@@ -245,10 +246,11 @@ def training_tokens(output: Mapping[str, Any]) -> tuple[TokenBatch, TokenBatch]:
     for name in PARTS:
         rows = output["corpus"][name]
         key = np.stack([rows["source"].value, rows["event"].value])
-        if np.unique(key, axis=1).shape[1] != key.shape[1]:
+        order = np.lexsort(key[::-1])
+        if (key[:, order[1:]] == key[:, order[:-1]]).all(axis=0).any():
             raise TrainingError(
                 f"some {name} events were read twice: give each file once, raw or converted; a "
                 "copy counts as the same file, whatever its name"
             )
-        batches.append(rows["tokens"].select(np.lexsort(key[::-1])))
+        batches.append(rows["tokens"].value.select(order))
     return batches[0], batches[1]

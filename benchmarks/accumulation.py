@@ -78,16 +78,19 @@ def main() -> None:
     run = subprocess.run(command, capture_output=True, text=True, check=True)
     peak, grown, seconds = map(float, run.stdout.split())
     failed |= peak > MEMORY
+    sums = (
+        f"{options.sums} chunks of histograms, {options.detectors} scores with "
+        f"{options.variations} variations up and down, are added in {seconds:.0f} s; peak of the "
+        f"process {peak:.0f} MiB (at most {MEMORY:.0f}), {grown:.0f} MiB more than before."
+    )
+    made_by = f"python benchmarks/accumulation.py --chunks {options.chunks} --sums {options.sums}"
     text = "\n".join(
         [
-            f"Made by `python benchmarks/accumulation.py --chunks {options.chunks} "
-            f"--sums {options.sums}`.",
+            f"Made by `{made_by}`.",
             "",
             *lines,
             "",
-            f"{options.sums} chunks of histograms, {options.detectors} scores with "
-            f"{options.variations} variations up and down, are added in {seconds:.0f} s; peak of "
-            f"the process {peak:.0f} MiB (at most {MEMORY:.0f}), {grown:.0f} MiB more than before.",
+            sums,
         ]
     )
     show(text + "\n", options.out)
@@ -116,7 +119,7 @@ def histograms(sums: int, detectors: int, variations: int) -> tuple[float, float
     rng = np.random.default_rng(1)
     output["scores"] = {}
     for i in range(detectors):
-        h = output["scores"][f"score{i}"] = book(Regular(50, 0, 1), name=f"score{i}")
+        h = output["scores"][f"score{i}"] = book(Regular(50, 0, 1, name="score"), name=f"score{i}")
         for region in REGIONS:
             fill_all(
                 h,

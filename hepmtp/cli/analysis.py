@@ -110,6 +110,13 @@ def train(
             "written after each epoch."
         ),
     ] = None,
+    scratch: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder that all workers see, where tokens of more events than memory holds are "
+            "while they train; left empty."
+        ),
+    ] = None,
     executor: Executor = "iterative",
     workers: Workers = None,
     scheduler: Scheduler = None,
@@ -169,6 +176,7 @@ def train(
             checkpoint=checkpoint,
             progress=show,
             skip_bad=skip_bad,
+            scratch=scratch,
             sideband=None if sideband is None else region_of(sideband, "--sideband"),
             folds=folds,
         )

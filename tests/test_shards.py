@@ -5,6 +5,8 @@ The rule: see :mod:`hepmtp.run.shards` and :mod:`hepmtp.events.stored_tokens`.
 
 from __future__ import annotations
 
+import gzip
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +17,12 @@ import torch
 from hypothesis import given, settings, strategies as st
 from test_masked import events_of, make_model
 
-from hepmtp.datasets.manifest import Dataset
-from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
 from hepmtp.errors import StorageError, TokenError, TrainingError
 from hepmtp.events.stored_tokens import StoredTokens, blocks, store
 from hepmtp.events.tokens import TokenBatch
-from hepmtp.models.masked import ModelOptions
 from hepmtp.run.executors import make_executor
+from hepmtp.run.runner import HepRunner
 from hepmtp.run.shards import Piece, Rows, glued, shards_folder, write_shard
-from hepmtp.run.train import train_detectors
 from hepmtp.tokenizers.lookup import LookupTokenizer
 from hepmtp.training import masking
 from hepmtp.training.masking import TrainingOptions, all_to_predict, tokens_to_predict, train
@@ -179,30 +178,20 @@ def test_files_without_tokens_to_predict_are_refused(tmp_path: Path) -> None:
         train(MODEL, without, without, options=TrainingOptions(hide=("MET",)))
 
 
-def test_detectors_from_scratch_files_are_those_of_memory(
-    tmp_path: Path, sample: Path, background: ak.Array, two_processes: Any
-) -> None:
-    """Through the runner, on another executor; the folder is left empty."""
-    files = (str(sample / "ttbarW.csv.gz"),)
-    datasets = [Dataset(name="ttbarW", process="ttbarW", role="background", files=files)]
-    shape = ModelOptions(width=16, feedforward=32, layers=1)
-    scores = []
-    with make_executor("iterative", status=False) as executor:
-        for more in ({"executor": executor}, {"executor": two_processes, "scratch": tmp_path}):
-            detector = MaskedTokenDetector(
-                LookupTokenizer(met_bins=3), shape, TrainingOptions(epochs=1), tail_events=300
-            )
-            options = {"chunksize": 900, "sample_events": 300, "corpus": CorpusProcessor, **more}
-            default, *_ = train_detectors(datasets, detector, **options)
-            scores.append(default.score(background[:50]))
-    assert np.array_equal(*scores)
-    assert not list(tmp_path.iterdir())
-
-
-def test_shards_are_gone_when_they_are_glued(tmp_path: Path, events: ak.Array) -> None:
+def test_shards_of_workers(tmp_path: Path, sample: Path, events: ak.Array, on_dask: Any) -> None:
+    """Those of another executor and chunks are the tokens in memory; shards do not stay."""
     tokenizer = LookupTokenizer(met_bins=3).fit(events)
-    plain = training_tokens(CorpusProcessor(tokenizer).process(events))
-    output = CorpusProcessor(tokenizer, shards=tmp_path).process(events)
-    found = training_tokens(output, tmp_path)
+    path = tmp_path / "ttbarW.csv"
+    with gzip.open(sample / "ttbarW.csv.gz", "rb") as file:
+        path.write_bytes(b"".join(itertools.islice(file, 400)))
+    files = {"ttbarW": {"files": [str(path)], "metadata": {"role": "background"}}}
+    with make_executor("iterative", status=False) as executor:
+        plain = training_tokens(HepRunner(executor)(files, CorpusProcessor(tokenizer)))
+    with shards_folder(tmp_path / "scratch") as folder:
+        assert folder is not None
+        output = HepRunner(on_dask, chunksize=90)(files, CorpusProcessor(tokenizer, shards=folder))
+        assert len(list(folder.iterdir())) == 5
+        found = training_tokens(output, folder)
+        assert {one.name for one in folder.iterdir()} == {"train", "validation"}
     assert [one.select(np.arange(len(one))) for one in found] == list(plain)
-    assert {one.name for one in tmp_path.iterdir()} == {"train", "validation"}
+    assert not list((tmp_path / "scratch").iterdir())

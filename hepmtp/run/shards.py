@@ -95,7 +95,8 @@ def write_shard(folder: str | Path, parts: Mapping[str, Rows]) -> dict[str, set[
         ends = (values.min(), values.max()) if len(values) else (0, 0)
         dtype = np.result_type(*map(np.min_scalar_type, ends))
         arrays[f"{part}.values"] = values.astype(dtype)
-        arrays[f"{part}.counts"] = tokens.counts
+        most = tokens.counts.max(initial=0)
+        arrays[f"{part}.counts"] = tokens.counts.astype(np.min_scalar_type(most))
         arrays[f"{part}.event"] = event
         if features is not None:
             arrays[f"{part}.features"] = features

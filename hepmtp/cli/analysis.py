@@ -14,6 +14,7 @@ import typer
 
 from hepmtp.cli.found import say_found
 from hepmtp.cli.options import (
+    Cluster,
     Executor,
     Folder,
     Lists,
@@ -120,6 +121,7 @@ def train(
     executor: Executor = "iterative",
     workers: Workers = None,
     scheduler: Scheduler = None,
+    cluster: Cluster = None,
     folder: Folder = None,
     manifest: Manifest = None,
 ) -> None:
@@ -163,7 +165,7 @@ def train(
     )
     with (
         new_training(output, overwrite=overwrite) as place,
-        opened_executor(executor, workers, scheduler) as opened,
+        opened_executor(executor, workers, scheduler, cluster) as opened,
         epoch_bars() as show,
     ):
         if checkpoint is not None and checkpoint.resolve().is_relative_to(place.path):

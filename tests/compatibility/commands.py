@@ -249,6 +249,7 @@ _DATA: tuple[tuple[str, str, str], ...] = (
     ("--workers", "tt.csv --executor futures --workers 0", "greater than or equal to"),
     ("--scheduler", "tt.csv --executor futures --scheduler tcp://a:1", "needs --executor dask"),
     ("--scheduler", "tt.csv --executor dask --scheduler a", "expected an address"),
+    ("--cluster", "tt.csv --executor futures --cluster slurm", "needs --executor dask"),
     ("--folder", "fourtops-4top --folder .", "hepmtp fetch fourtops-4top"),
     ("--manifest", "x --manifest gone.yaml", "gone.yaml"),
 )

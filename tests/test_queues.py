@@ -90,12 +90,8 @@ def gone(process: int) -> bool:
 
 
 def test_dask_configuration_says_what_a_site_wants(systems: Path) -> None:
-    site = {
-        "cores": 4,
-        "memory": "9 GB",
-        "queue": "short",
-        "job-script-prologue": ["module load a"],
-    }
+    site: dict[str, Any] = {"cores": 4, "memory": "9 GB", "queue": "short"}
+    site["job-script-prologue"] = ["module load a"]
     with dask.config.set({"jobqueue.slurm": {**dask.config.get("jobqueue.slurm"), **site}}):
         (systems / "sbatch").write_text("#!/bin/sh\necho 'Submitted batch job 0'\n")
         (systems / "scancel").write_text("#!/bin/sh\n")

@@ -81,8 +81,8 @@ def main() -> None:
     failed |= peak > MEMORY
     sums = (
         f"{options.sums} chunks of histograms, {options.detectors} scores with "
-        f"{options.variations} variations up and down, are added in {seconds:.0f} s of CPU; peak of the "
-        f"process {peak:.0f} MiB (at most {MEMORY:.0f}), {grown:.0f} MiB more than before."
+        f"{options.variations} variations up and down, are added in {seconds:.0f} s of CPU; peak "
+        f"of the process {peak:.0f} MiB (at most {MEMORY:.0f}), {grown:.0f} MiB more than before."
     )
     made_by = f"python benchmarks/accumulation.py --chunks {options.chunks} --sums {options.sums}"
     text = "\n".join(

@@ -22,7 +22,6 @@ from hepmtp.errors import ClusterError, OptionError
 from hepmtp.run.executors import make_executor, there
 from hepmtp.run.queues import queued
 
-pytest.importorskip("dask_jobqueue")
 #: Starts a job, of which the systems take a copy: a script, or a description of the arguments.
 SUBMIT = """#!{python}
 import json, pathlib, re, subprocess, sys
@@ -51,6 +50,7 @@ Queue = Literal["slurm", "htcondor"]
 @pytest.fixture
 def systems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the commands of both systems, first on the path."""
+    pytest.importorskip("dask_jobqueue")
     for submit, cancel in NAMES.values():
         for name, text in ((submit, SUBMIT.format(python=sys.executable)), (cancel, CANCEL)):
             (tmp_path / name).write_text(text)

@@ -67,7 +67,9 @@ def docs(session: nox.Session) -> None:
     """The documentation, into docs/_build."""
     install(session, "-e", ".[export,league]", group="docs")
     shutil.rmtree("docs/api", ignore_errors=True)  # pages of modules that have moved
-    session.run(BIN / "sphinx-build", "-q", "-W", "--keep-going", "docs", "docs/_build")
+    session.run(
+        BIN / "sphinx-build", *("-q", "-W", "--keep-going", "--jobs=auto"), "docs", "docs/_build"
+    )
     session.log("docs/_build/index.html")
 
 

@@ -29,6 +29,7 @@ extensions = [
     "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
+    "sphinx_remove_toctrees",
 ]
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_heading_anchors = 3
@@ -37,6 +38,7 @@ autodoc_typehints = "description"
 autodoc_member_order = "bysource"
 autosummary_generate = True
 napoleon_google_docstring = False
+remove_from_toctrees = ["api/*"]  # three hundred modules in the sidebar of every page are slow
 html_theme = "furo"
 html_title = f"hepmtp {version}"
 templates_path = ["_templates"]
@@ -92,9 +94,10 @@ def follow(app: Sphinx, env: BuildEnvironment, node: pending_xref, text: Element
     return make_refnode(app.builder, node["refdoc"], objects[found[0]].docname, found[0], text)
 
 
-def setup(app: Sphinx) -> None:
+def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("autodoc-skip-member", leave_matplotlib)
     app.connect("config-inited", copy_notebooks)
     app.connect("missing-reference", follow)
     app.connect("doctree-read", leave_builtins)
     app.add_directive("public-names", PublicNames)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -30,6 +30,11 @@ if TYPE_CHECKING:  # the same names as in _HOMES, for type checkers and editors
     from hepmtp.detectors.export.folder import export_detector as export_detector
     from hepmtp.detectors.flow import Flow as Flow
     from hepmtp.detectors.isolation_forest import IsolationForest as IsolationForest
+    from hepmtp.detectors.jet_scores import jet_scores as jet_scores
+    from hepmtp.detectors.likelihood import (
+        JetLogDensity as JetLogDensity,
+        JetRatioDetector as JetRatioDetector,
+    )
     from hepmtp.detectors.masked_token.detector import MaskedTokenDetector as MaskedTokenDetector
     from hepmtp.detectors.masked_token.inside import (
         attention_of as attention_of,
@@ -50,6 +55,7 @@ if TYPE_CHECKING:  # the same names as in _HOMES, for type checkers and editors
     from hepmtp.events.collections import events_from as events_from
     from hepmtp.events.cuts import Cut as Cut, window as window
     from hepmtp.events.distortions import DISTORTIONS as DISTORTIONS, distort as distort
+    from hepmtp.events.jets import jets_from as jets_from
     from hepmtp.events.observables import event_features as event_features
     from hepmtp.events.record import (
         check_events as check_events,
@@ -134,6 +140,8 @@ _MODULES = {
     "detectors.export.folder": "export_detector",
     "detectors.flow": "Flow",
     "detectors.isolation_forest": "IsolationForest",
+    "detectors.jet_scores": "jet_scores",
+    "detectors.likelihood": "JetLogDensity JetRatioDetector",
     "detectors.masked_token.detector": "MaskedTokenDetector",
     "detectors.masked_token.inside": "attention_of confusion_of embeddings_of",
     "detectors.masked_token.why": "particle_surprises",
@@ -147,6 +155,7 @@ _MODULES = {
     "events.collections": "events_from",
     "events.cuts": "Cut window",
     "events.distortions": "DISTORTIONS distort",
+    "events.jets": "jets_from",
     "events.observables": "event_features",
     "events.record": "check_events concatenate make_events",
     "events.regions": "REGIONS Region",

@@ -9,6 +9,7 @@ when loaded if a byte has changed.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -69,7 +70,7 @@ def file_name(name: str) -> str:
     Examples
     --------
     >>> file_name("4top η"), file_name("x/../../EVIL"), file_name("..")
-    ('4top η', 'x_.._.._EVIL-2d711642', '__-5ec1f7e7')
+    ('4top η', 'x_.._.._EVIL-77623f1e', '__-5ec1f7e7')
     """
     kept = "".join(
         "_" if one in '/\\<>:"|?*' or unicodedata.category(one)[0] == "C" else one for one in name
@@ -202,6 +203,20 @@ def digest(folder: str | Path) -> str:
             + hashlib.sha256(path.read_bytes()).digest()
         )
     return total.hexdigest()
+
+
+@functools.lru_cache(maxsize=64)  # of a few detectors, and of what each is made of
+def open_once(cls: Any, path: str, digest_: str) -> Any:
+    """What was saved in a folder, of this class, opened once in each process.
+
+    StorageError if the folder has another digest than it had where it was sent from.
+    """
+    if digest(path) != digest_:
+        raise StorageError(
+            f"{path} is not the {cls.__name__} that the processor was made with (its sha256 "
+            "differs): copy it again"
+        )
+    return cls.load(path)
 
 
 def class_in(path: str | Path, kind: str) -> Any:

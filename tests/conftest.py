@@ -12,6 +12,7 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MKL_NUM_THREADS", "1")
 
+import functools
 import gzip
 import itertools
 from collections.abc import Callable, Iterator
@@ -60,6 +61,20 @@ def nothing_allowed() -> Iterator[None]:
     yield
     plugins._allowed.clear()
     plugins._allowed.update(before)
+
+
+@pytest.fixture(scope="module")
+def short_training() -> Iterator[None]:
+    """The networks of the default score are trained for one epoch, not 24.
+
+    The command has no option for it.
+    """
+    from hepmtp.detectors.stranger import StrangerTraining  # noqa: PLC0415 - imports torch
+    from hepmtp.run import train  # noqa: PLC0415 - the same
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "StrangerTraining", functools.partial(StrangerTraining, epochs=1))
+        yield
 
 
 @pytest.fixture(scope="session")

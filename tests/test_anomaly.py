@@ -19,7 +19,6 @@ from hepmtp.datasets.manifest import Dataset
 from hepmtp.detectors import load_detector
 from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
 from hepmtp.detectors.observables import Observable
-from hepmtp.detectors.sent import open_once
 from hepmtp.detectors.token_rarity import TokenRarity
 from hepmtp.errors import OptionError, RegionError, ScoreError, StorageError
 from hepmtp.events.cuts import window
@@ -34,6 +33,7 @@ from hepmtp.readers.root import HepmtpSchema
 from hepmtp.run.executors import make_executor
 from hepmtp.run.runner import HepRunner
 from hepmtp.statistics.histograms import canonical, spectrum, yields
+from hepmtp.storage import open_once
 from hepmtp.training.masking import TrainingOptions
 from processors.anomaly import AnomalyProcessor
 

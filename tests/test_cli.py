@@ -25,6 +25,8 @@ from hepmtp.report.tables import read_csv
 from hepmtp.statistics.histogram_files import load
 from hepmtp.tokenizers import load_tokenizer
 
+pytestmark = pytest.mark.usefixtures("short_training")
+
 COMMANDS = (
     "demo",
     "datasets",

@@ -24,6 +24,8 @@ import pytest
 from compatibility import GROUPS, ROOT, ROWS, Place, cell, outcome
 from compatibility.files import Files
 
+pytestmark = pytest.mark.usefixtures("short_training")
+
 for _group in GROUPS:
     importlib.import_module(f"compatibility.{_group}")
 

@@ -19,8 +19,9 @@ from contracts import hepmtp
 
 from hepmtp.datasets.files import read
 from hepmtp.datasets.manifest import embedded
-from hepmtp.detectors.stranger import StrangerTraining
 from hepmtp.readers.formats import reader_for
+
+pytestmark = pytest.mark.usefixtures("short_training")
 
 DOCS = Path(__file__).parents[1] / "docs"
 #: What the tests add to a command, to be short.
@@ -165,10 +166,6 @@ def test_every_command_of_the_page_works(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    # the command has no option for it, and 24 passes take long
-    monkeypatch.setattr(
-        "hepmtp.run.train.StrangerTraining", functools.partial(StrangerTraining, epochs=1)
-    )
     lines_of = {"ttW": ("ttbarW", "ttbarZ"), "sus": ("4top",)}
     asked = {word.partition("=")[2] or word for words in commands(page) for word in words}
     for name in ("ttW", "sus", "run"):

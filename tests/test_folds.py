@@ -55,6 +55,8 @@ from hepmtp.training.masking import TrainingOptions
 from processors.anomaly import AnomalyProcessor
 from processors.corpus import CorpusProcessor
 
+pytestmark = pytest.mark.usefixtures("short_training")
+
 SMALL = ModelOptions(width=16, feedforward=32, layers=1)
 
 

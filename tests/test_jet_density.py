@@ -13,7 +13,7 @@ from contracts import check_detector
 from toy_jets import toy_jets
 
 import hepmtp as hm
-from hepmtp.detectors.density import FORMS, JetDensityDetector
+from hepmtp.detectors.density import FACTORS, FORMS, JetDensityDetector
 from hepmtp.errors import OptionError, TrainingError
 from hepmtp.models.autoregressive_options import AutoregressiveOptions
 from hepmtp.readers.jetclass import write_jetclass
@@ -50,8 +50,9 @@ def test_forms_are_parts_of_the_sum(qcd: ak.Array) -> None:
     np.testing.assert_allclose(scores["sum"], -density.log_p)
     np.testing.assert_allclose(scores["mean"], -density.per_term)
     np.testing.assert_allclose(scores["pt"] + scores["eta"] + scores["phi"], scores["mean"])
-    assert make(form="joint").forms == ("mean", "sum")
-    with pytest.raises(OptionError, match=r"'eta' is unknown; there are mean, sum"):
+    np.testing.assert_allclose(scores["excess"], density.excess)
+    assert make(form="joint").forms == ("mean", "sum", "excess")
+    with pytest.raises(OptionError, match=r"'eta' is unknown; there are mean, sum, excess"):
         make(form="joint").with_score("eta")
 
 
@@ -61,32 +62,39 @@ def test_a_trained_model_of_background_is_taken_and_one_of_signal_refused(qcd: a
     assert again.model is model
     assert again.trained_ == model.trained_
     top = hm.JetLanguageModel(model.tokenizer, model.model, model.training)
-    top.fit(toy_jets(200, prongs=3, role="signal"), start_from=model)
+    top.fit(toy_jets(200, prongs=3, role="signal", source=9), start_from=model)
     with pytest.raises(TrainingError, match=r"is one of 'toy3', which is signal"):
         JetDensityDetector(top).fit(qcd)
+    back = hm.JetLanguageModel(training=model.training).fit(qcd, start_from=top)
+    assert (back.role_, back.supervised_) == ("background", True)
+    assert {one.source for one in back.trained_} == {7, 9}
+    with pytest.raises(TrainingError, match=r"is one of 'toy1', which is trained on signal before"):
+        JetDensityDetector(back).fit(qcd)
 
 
-def test_executors_and_chunks_give_the_same_histograms(
-    qcd: ak.Array, tmp_path: Path, two_processes: Any, on_dask: Any
+def test_factors_combine_by_their_tails(qcd: ak.Array, tmp_path: Path) -> None:
+    """Fisher's combination of the surprises of pt, eta and phi, which share one model."""
+    detector = make().fit(qcd)
+    together = hm.Combination([detector.with_score(one) for one in FACTORS], "fisher", "factors")
+    scores = together.fit(qcd).score(qcd)
+    assert together.trained_ == detector.trained_
+    ranks = [np.argsort(np.argsort(one)) for one in (scores, detector.score(qcd))]
+    assert np.corrcoef(*ranks)[0, 1] > 0.5
+    together.save(tmp_path / "factors")
+    np.testing.assert_allclose(hm.load_detector(tmp_path / "factors").score(qcd), scores)
+
+
+def test_the_processor_of_events_takes_it_and_the_regions_of_jets(
+    qcd: ak.Array, tmp_path: Path
 ) -> None:
-    make().fit(qcd).save(tmp_path / "detector")
     write_jetclass(tmp_path / "top.root", [toy_jets(24, prongs=3)], label="Tbqq")
     fileset = {"top": {"files": [str(tmp_path / "top.root")], "metadata": {"role": "signal"}}}
-    loaded = hm.load_detector(tmp_path / "detector")
-    assert isinstance(loaded, JetDensityDetector)
-    processor = AnomalyProcessor([loaded], regions=hm.JET_REGIONS)
-    runs = [(IterativeExecutor(status=False), 1000), (IterativeExecutor(status=False), 1)]
-    runs += [(two_processes, 9), (on_dask, 9)]
-    found = [hm.HepRunner(one, chunksize=size)(fileset, processor) for one, size in runs]
+    processor = AnomalyProcessor([make().fit(qcd)], regions=hm.JET_REGIONS)
+    out = hm.HepRunner(IterativeExecutor(status=False), chunksize=9)(fileset, processor)
     jets = hm.JetClass().read(str(tmp_path / "top.root"))
-    inside = hm.JET_REGIONS[3].select(jets)
-    assert inside.any()
-    for one in found:
-        assert one["cutflow"]["top"]["SR"]["raw"] == inside.sum()
-        for name, n in (("inclusive", 24), ("SR", inside.sum())):
-            values = [
-                each["scores"]["jet_density"]["top", name, "nominal", :].values(flow=True)
-                for each in (one, found[0])
-            ]
-            np.testing.assert_allclose(*values)
-            assert values[0].sum() == pytest.approx(n)
+    for region in hm.JET_REGIONS:
+        inside = region.select(jets)
+        assert out["cutflow"]["top"][region.name]["raw"] == inside.sum()
+        filled = out["scores"]["jet_density"]["top", region.name, "nominal", :]
+        assert filled.sum(flow=True).value == pytest.approx(inside.sum())
+    assert hm.JET_REGIONS[3].select(jets).any()

@@ -38,6 +38,13 @@ def test_train_says_what_it_has_learned(folder: Path, capsys: pytest.CaptureFixt
     one = hm.JetLanguageModel.load(folder / "top")
     assert (one.dataset_, one.role_, one.label_, one.max_constituents) == ("top", "signal", 8, 6)
     assert one.model.width == 16
+    ratio = hm.load_detector(folder / "top" / "ratio")
+    assert (ratio.name, ratio.supervised) == ("jet_ratio_top_QCD", True)
+    names = {one.name for one in (folder / "lm" / "observables").iterdir() if one.is_dir()}
+    assert names == {"jet_mass", "jet_width", "multiplicity", "observables"}
+    words = ("jets", "train", f"QCD={folder / 'qcd.root'}", "--start-from", folder / "top")
+    assert hepmtp(*words, "-o", folder / "back", "--epochs", "1") == 0
+    assert not (folder / "back" / "detector").exists()  # its start has seen signal
 
 
 def test_generate_writes_jets_that_are_read_as_the_same_tokens(
@@ -164,9 +171,17 @@ def test_run_takes_the_anomaly_score_and_the_regions_of_jets(
     write_jetclass(tmp_path / "more.root", [heavy], label="QCD")
     words = (f"QCD={folder / 'qcd.root'},{tmp_path / 'more.root'}",)
     words += (f"top:signal={folder / 'top.root'}",)
-    more = ("-d", folder / "lm" / "detector", "--regions", "jets", "-o", tmp_path / "r")
+    more = ("-d", folder / "lm" / "detector", "-d", folder / "lm" / "observables")
+    more += ("--regions", "jets", "--variables", "jet_width", "-o", tmp_path / "r")
     assert hepmtp("run", *words, *more) == 0, capsys.readouterr().err
-    scores = hm.open_run(tmp_path / "r").histograms["jet_density"]
+    run = hm.open_run(tmp_path / "r")
+    assert set(run.info.scores) == {
+        *("jet_density", "jet_mass", "jet_width", "multiplicity", "observables")
+    }
+    scores = run.histograms["jet_density"]
+    report = (tmp_path / "r" / "report.html").read_text()
+    assert "jet_density sees" in report
+    assert "than observables" in report
     qcd, top = (JetClass().read(str(folder / name)) for name in ("qcd.root", "top.root"))
     trained = hm.split_of(qcd) != "analysis"
     for region in hm.JET_REGIONS:
@@ -176,6 +191,36 @@ def test_run_takes_the_anomaly_score_and_the_regions_of_jets(
         assert filled == pytest.approx(left)
         filled = scores["top", region.name, "nominal", :].sum(flow=True).value
         assert filled == pytest.approx(region.select(top).sum())
+
+
+def test_columns_of_jets_are_written_by_workers(folder: Path, tmp_path: Path) -> None:
+    words = (f"top:signal={folder / 'top.root'}", "-d", folder / "lm" / "detector")
+    place = tmp_path / "r" / "jets.parquet"
+    more = ("--regions", "jets", "--columns", place, "-o", tmp_path / "r")
+    assert hepmtp("run", *words, *more) == 0
+    rows = ak.from_parquet(place)
+    assert len(rows) == 300
+    assert {"label", "mass", "multiplicity", "score:jet_density", "weight"} <= set(rows.fields)
+    assert set(rows.label.to_list()) == {8}
+
+
+def test_events_are_no_jets(
+    folder: Path, sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = (f"a={sample / 'ttbarWW.csv.gz'}", "-d", folder / "lm" / "detector")
+    assert hepmtp("run", *words, "--regions", "jets", "-o", tmp_path / "r") == 2
+    assert "data set 'a' has events, not jets" in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_scores_of_jets_of_events_are_a_column(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = Path(__file__).parents[1] / "examples" / "jets_of_events.py"
+    files = [str(folder / name) for name in ("qcd.root", "top.root")]
+    out = runpy.run_path(str(path))["main"](str(folder / "lm" / "detector"), *files)
+    assert out["events"] == 300
+    assert out["stranger"].sum(flow=True) == 300
+    assert "300 events; the stranger jet of each" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("undrawn")

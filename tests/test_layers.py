@@ -59,7 +59,13 @@ FAMILIES = {
         "learned",
         "networks",
     },
-    "models": {"attention", "cache", "autoregressive_options", "running_sums"},
+    "models": {
+        "attention",
+        "autoregressive",
+        "autoregressive_options",
+        "cache",
+        "running_sums",
+    },
     "detectors": {
         "card",
         "card_text",
@@ -73,7 +79,10 @@ FAMILIES = {
         "strangest",
     },
     "plotting": {"colours", "names", "ratio", "style"},
-    "cli": {"options", "own", "progress", "demo", "found", "resuming", "terminal"},
+    "cli": {
+        *("options", "own", "progress", "demo", "found", "resuming", "terminal"),
+        *("jet_files", "jet_studies"),
+    },
 }
 #: Third-party libraries and where they may be imported.
 FENCES = {

@@ -23,12 +23,12 @@ from hepmtp.detectors.masked_token.detector import (
 )
 from hepmtp.detectors.masked_token.forms import check_types
 from hepmtp.detectors.observables import Observable
-from hepmtp.detectors.sent import open_once
 from hepmtp.errors import NotFittedError, OptionError, StorageError, TrainingError
 from hepmtp.events.particles import PARTICLE_TYPES
 from hepmtp.events.record import with_metadata
 from hepmtp.events.split import part_of
 from hepmtp.models.masked import ModelOptions
+from hepmtp.storage import open_once
 from hepmtp.tokenizers.lookup import LookupTokenizer
 from hepmtp.training.masking import TrainingOptions
 
@@ -308,13 +308,13 @@ def test_another_detector_in_the_folder_is_refused(
     shutil.copytree(folder, tmp_path / "detector")
     data = pickle.dumps(load_detector(tmp_path / "detector"))
     tiny(seed=7).fit(events).save(tmp_path / "detector")
-    with pytest.raises(StorageError, match=r"is not the detector that the processor was made with"):
+    with pytest.raises(StorageError, match=r"is not the MaskedTokenDetector that the processor"):
         pickle.loads(data)
     # other bins under the same weights are another detector too
     shutil.rmtree(tmp_path / "detector")
     shutil.copytree(folder, tmp_path / "detector")
     LookupTokenizer().fit(part_of(events[:300], "train")).save(tmp_path / "detector" / "tokenizer")
-    with pytest.raises(StorageError, match=r"is not the detector that the processor was made with"):
+    with pytest.raises(StorageError, match=r"is not the MaskedTokenDetector that the processor"):
         pickle.loads(data)
     shutil.rmtree(tmp_path / "detector")
     with pytest.raises(StorageError, match=r"cannot be read as a"):

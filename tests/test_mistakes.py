@@ -21,6 +21,8 @@ from contracts import hepmtp
 from hepmtp.cli.failures import told
 from hepmtp.errors import EXTRAS, ReadError, missing_library
 
+pytestmark = pytest.mark.usefixtures("short_training")
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, sample: Path) -> Path:

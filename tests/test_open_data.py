@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import re
 from pathlib import Path
@@ -17,11 +16,12 @@ import hepmtp as hm
 from hepmtp.datasets.published import load_records
 from hepmtp.datasets.records import items_of, wanted_files
 from hepmtp.datasets.transfer import Transfer
-from hepmtp.detectors.stranger import StrangerTraining
 from hepmtp.events.observables import n_jets
 from hepmtp.readers.nanoaod import NanoAOD
 from hepmtp.statistics.histogram_files import load
 from hepmtp.statistics.histograms import spectrum
+
+pytestmark = pytest.mark.usefixtures("short_training")
 
 PAGE = Path(__file__).parent.parent / "docs" / "open_data.md"
 
@@ -69,10 +69,6 @@ def test_the_page_fetches_one_file_of_each_record_of_cms() -> None:
 def stand_ins(shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A manifest with small files of CMS under the names of the page, and its regions."""
     monkeypatch.chdir(tmp_path)
-    # the command has no option for it, and 24 passes take long
-    monkeypatch.setattr(
-        "hepmtp.run.train.StrangerTraining", functools.partial(StrangerTraining, epochs=1)
-    )
     Path("regions.py").write_text(blocks("python")[0])
     real = shared / "data" / "real"
     files = {

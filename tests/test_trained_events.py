@@ -30,6 +30,8 @@ from hepmtp.training.masking import TrainingOptions
 from processors.anomaly import AnomalyProcessor
 from processors.corpus import CorpusProcessor
 
+pytestmark = pytest.mark.usefixtures("short_training")
+
 TINY: dict[str, Any] = {
     "model": ModelOptions(width=16, feedforward=32, layers=1),
     "training": TrainingOptions(epochs=1),

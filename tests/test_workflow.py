@@ -24,6 +24,8 @@ from hepmtp.tokenizers.lookup import LookupTokenizer
 from hepmtp.training.masking import TrainingOptions
 from processors.corpus import CorpusProcessor
 
+pytestmark = pytest.mark.usefixtures("short_training")
+
 N = {"ttbarW": 400, "ttbarZ": 300}
 
 

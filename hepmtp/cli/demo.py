@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 from hepmtp.datasets.files import fileset, read
 from hepmtp.datasets.manifest import embedded
+from hepmtp.detectors import Detector
 from hepmtp.detectors.calibrated.detector import Calibrated
 from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
 from hepmtp.detectors.stranger import StrangerDetector, StrangerTraining
@@ -72,6 +74,31 @@ def run_demo(
         return _run(place, quick=quick, seed=seed, pdf=pdf, status=status, progress=progress)
 
 
+def trained(
+    executor: Any,
+    *,
+    quick: bool = False,
+    seed: int = 0,
+    checkpoint: Path | None = None,
+    progress: Progress | None = None,
+) -> tuple[list[Detector], MaskedTokenDetector]:
+    """All detectors of the demo, the default score first, and the masked-token one of them."""
+    detector = MaskedTokenDetector(
+        model=ModelOptions(width=32, feedforward=64, layers=1) if quick else ModelOptions(),
+        training=TrainingOptions(epochs=2 if quick else 8, seed=seed),
+    )
+    detectors = train_detectors(
+        [dataset for dataset in embedded() if dataset.role == "background"],
+        detector,
+        corpus=CorpusProcessor,
+        executor=executor,
+        stranger=StrangerDetector(training=StrangerTraining(epochs=2 if quick else 24, seed=seed)),
+        checkpoint=checkpoint,
+        progress=progress,
+    )
+    return detectors, detector
+
+
 def is_demo(folder: str | Path) -> bool:
     """Whether a folder holds a demo, which a new one replaces."""
     try:
@@ -87,22 +114,11 @@ def _run(
     start = time.perf_counter()
     datasets = embedded()
     background = [dataset for dataset in datasets if dataset.role == "background"]
-    detector = MaskedTokenDetector(
-        model=ModelOptions(width=32, feedforward=64, layers=1) if quick else ModelOptions(),
-        training=TrainingOptions(epochs=2 if quick else 8, seed=seed),
-    )
     with make_executor("iterative", status=status) as executor:
-        detectors = train_detectors(
-            background,
-            detector,
-            corpus=CorpusProcessor,
-            executor=executor,
-            stranger=StrangerDetector(
-                training=StrangerTraining(epochs=2 if quick else 24, seed=seed)
-            ),
-            checkpoint=place.kept / "checkpoint",
+        detectors, detector = trained(
+            executor, quick=quick, seed=seed, checkpoint=place.kept / "checkpoint",
             progress=progress,
-        )
+        )  # fmt: skip
         for one in detectors:
             if isinstance(one, Calibrated):
                 one.save(place.new / "calibrated")

@@ -1,4 +1,4 @@
-"""Commands for language models of jets: train, generate, compare, density.
+"""Commands for language models of jets: train, generate, compare, density; and their studies.
 
 The rule: a model is one of a named data set. Jets that trained it judge nothing.
 """
@@ -7,23 +7,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from hepmtp.cli.options import Folder, Manifest, Names, Output, RoleOption, Seed, chosen_datasets
+from hepmtp.cli.jet_files import read_jets
+from hepmtp.cli.jet_studies import classify, study
+from hepmtp.cli.options import Folder, Manifest, Names, Output, RoleOption, Seed
 from hepmtp.cli.terminal import say
 from hepmtp.errors import OptionError
 
 if TYPE_CHECKING:
     import awkward as ak
 
+    from hepmtp.detectors import Detector
+
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode="markdown", help="Language models of jets."
 )
 
-#: Folder of the anomaly score, within that of a model of background.
-DETECTOR = "detector"
+#: Folders beside `hepmtp.detectors.SCORE`, within that of a model: of the likelihood ratio to the
+#: model that one of signal has started from, and of what the anomaly score has to beat.
+RATIO, BESIDE = "ratio", "observables"
 
 ModelFolder = Annotated[
     Path,
@@ -70,18 +75,25 @@ def train(
 ) -> None:
     """Train a language model of one data set of jets.
 
-    Writes the model and, for background, the anomaly score (`detector`) into the output folder.
-    Prints whether it expects constituents where held-out jets have them. Bins come from background:
-    other jets need --start-from.
+    Writes the model into the output folder. Beside one of background are the anomaly score
+    (`detector`) and what that has to beat (`observables`: mass, multiplicity, width, combined).
+    Beside one of signal that starts from background is the likelihood ratio (`ratio`), which is
+    supervised. Prints whether the model expects constituents where held-out jets have them. Bins
+    come from background: other jets need --start-from.
 
     Example: `hepmtp jets train QCD=QCDJets.root --output lm/qcd`
     """
     from hepmtp.cli.progress import epoch_bars
+    from hepmtp.detectors import SCORE
     from hepmtp.detectors.density import JetDensityDetector
+    from hepmtp.detectors.likelihood import JetRatioDetector
+    from hepmtp.detectors.observables import Observable
     from hepmtp.events.split import in_one_order, part_of
     from hepmtp.jets.calibration import table
     from hepmtp.jets.language_model import JetLanguageModel
     from hepmtp.models.autoregressive_options import AutoregressiveOptions
+    from hepmtp.run.rivals import PLAIN_OF_JETS, plain_observables
+    from hepmtp.run.trained import new_training, save_detectors
     from hepmtp.tokenizers.constituents import ConstituentTokenizer
     from hepmtp.training.loop import usable
     from hepmtp.training.next_token import NextTokenOptions
@@ -103,7 +115,7 @@ def train(
         ),
         max_constituents,
     )
-    found = _read(names, role, folder, manifest)
+    found = read_jets(names, role, folder, manifest)
     if len(found) != 1:
         raise OptionError(
             f"a language model is one of one data set, found {', '.join(found)}: join files as "
@@ -114,10 +126,16 @@ def train(
         model.fit(events, start_from=start, checkpoint=checkpoint, progress=show)
     model.save(output)
     detector = ""
-    if model.role_ == "background":
+    if start is not None and model.role_ == "signal" and not start.supervised_:
+        JetRatioDetector(model, start).fit_to_held_out().save(output / RATIO)
+        detector = f"; the likelihood ratio to {start.dataset_} is {output / RATIO}"
+    if model.role_ == "background" and not model.supervised_:
         training = in_one_order(part_of(events, "train"))
-        JetDensityDetector(model).take(training).save(output / DETECTOR)
-        detector = f"; the anomaly score is {output / DETECTOR}"
+        JetDensityDetector(model).take(training).save(output / SCORE)
+        rivals: list[Detector] = [*map(Observable, PLAIN_OF_JETS), plain_observables(PLAIN_OF_JETS)]
+        with new_training(output / BESIDE, overwrite=True) as place:
+            save_detectors(place.new, [one.fit(events) for one in rivals])
+        detector = f"; the anomaly score is {output / SCORE}"
     best = min(row["validation_loss"] for row in model.history_)
     say(table(model.calibration_))
     say(
@@ -179,33 +197,58 @@ def generate(
 
 @app.command()
 def compare(
-    model: ModelFolder,
+    first: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL|DATASET",
+            help="Folder that `hepmtp jets train` wrote, or true jets.",
+            show_default=False,
+        ),
+    ],
     names: Names = None,
     output: Output = Path("compare"),
     jets: Annotated[
         int | None,
-        typer.Option(help="Made jets; by default half as many as there are true ones.", min=1),
+        typer.Option(
+            help="Jets that the model makes; by default half as many as there are true ones.", min=1
+        ),
+    ] = None,
+    bins: Annotated[
+        Path | None,
+        typer.Option(help="Of two data sets: a model through whose bins both sides go."),
     ] = None,
     seed: Seed = 0,
     role: RoleOption = "background",
     folder: Folder = None,
     manifest: Manifest = None,
 ) -> None:
-    """Compare jets that a model makes up with true ones that did not train it.
+    """Compare true jets with those that a model makes up, or with those of another data set.
 
-    Writes distances with their floors, how well trees tell the two apart, and spectra.
+    Writes distances with their floors, how well trees tell the two apart, and spectra. Jets that
+    trained the model are left out, and the same jets on both sides are refused.
 
     Example: `hepmtp jets compare lm/qcd QCD=QCDJets.root --output compare`
+
+    Example: `hepmtp jets compare QCDJets.root qcd_generated.root --bins lm/qcd`
     """
     from hepmtp.jets.language_model import JetLanguageModel
-    from hepmtp.studies.jets.folder import write_comparison
+    from hepmtp.studies.jets.folder import write_comparison, write_two_sides
 
-    one = JetLanguageModel.load(model)
-    found = _read(names, role, folder, manifest)
-    if len(found) != 1:
-        raise OptionError(f"true jets are of one data set, found {', '.join(found)}")
-    ((name, events),) = found.items()
-    say(write_comparison(output, one, events, name=name, jets=jets, seed=seed))
+    if Path(first).is_dir():
+        if bins is not None:
+            raise OptionError("--bins is for two data sets: jets of a model have its own bins")
+        one = JetLanguageModel.load(first)
+        found = read_jets(names, role, folder, manifest)
+        if len(found) != 1:
+            raise OptionError(f"true jets are of one data set, found {', '.join(found)}")
+        ((name, events),) = found.items()
+        say(write_comparison(output, one, events, name=name, jets=jets, seed=seed))
+    else:
+        if jets is not None:
+            raise OptionError("--jets is for a model; two data sets are compared as they are")
+        through = None if bins is None else JetLanguageModel.load(bins).tokenizer
+        found = read_jets([first, *(names or ())], role, folder, manifest, untyped=True)
+        say(write_two_sides(output, found, tokenizer=through, seed=seed))
     say(output / "comparison.md")
 
 
@@ -232,24 +275,10 @@ def density(
     from hepmtp.studies.jets.folder import write_densities
 
     one = JetLanguageModel.load(model)
-    found = _read(names, role, folder, manifest)
+    found = read_jets(names, role, folder, manifest)
     say(write_densities(output, one, found, columns=columns))
     say(output / "density.md")
 
 
-def _read(
-    names: list[str] | None, role: Any, folder: Path | None, manifest: Path | None
-) -> dict[str, ak.Array]:
-    """The jets of each data set."""
-    from hepmtp.datasets.files import read
-
-    found = {}
-    for one in chosen_datasets(names, role=role, folder=folder, manifest=manifest):
-        events = read([one])
-        if "Jet" not in events.fields:
-            raise OptionError(
-                f"data set {one.name!r} has events, not jets: expected files in the layout of "
-                "JetClass, or what hepmtp convert made of them"
-            )
-        found[one.name] = events
-    return found
+for _command in (classify, study):
+    app.command()(_command)

@@ -201,7 +201,7 @@ def chosen_datasets(
     return chosen
 
 
-def _able(dataset: Dataset, option: str) -> dict[str, bool]:
+def able(dataset: Dataset, option: str) -> dict[str, bool]:
     """Whether each reader of a data set's files has this option; bad files are left to the run."""
     from hepmtp.datasets.files import files_of
     from hepmtp.plugins import resolve_from_file
@@ -217,8 +217,8 @@ def _able(dataset: Dataset, option: str) -> dict[str, bool]:
 
 def _with_tree(dataset: Dataset, tree: str) -> Dataset:
     """The data set, of whose ROOT files this tree is read."""
-    for name, able in _able(dataset, "tree").items():
-        if not able:
+    for name, has in able(dataset, "tree").items():
+        if not has:
             raise OptionError(
                 f"--tree {tree}: data set {dataset.name!r} has files for {name}, which has no "
                 "option tree; leave it out"

@@ -22,7 +22,7 @@ Regions = Annotated[
     typer.Option(
         metavar="WORD",
         help="Regions: names by comma (chan3 is Dark Machines' channel 3), or FILE.py:NAME of your "
-        "own; may be repeated. By default those of four tops.",
+        "own; may be repeated. By default those of four tops; jets: those of jets as events.",
     ),
 ]
 Variables = Annotated[
@@ -30,7 +30,7 @@ Variables = Annotated[
     typer.Option(
         metavar="WORD",
         help="Variables to fill beside the scores: n_jets, n_b, ht, met by comma, or FILE.py:NAME "
-        "of your own; may be repeated.",
+        "of your own; may be repeated. Of jets as events: mass, multiplicity, pt and width.",
     ),
 ]
 Columns = Annotated[
@@ -51,12 +51,14 @@ ProcessorOption = Annotated[
 ]
 
 
-def processor_of(word: str | None) -> Any:
-    """The class of the processor of a run: ours, or a user's that derives from it."""
+def processor_of(word: str | None, *, jets: bool = False) -> Any:
+    """The class of the processor of a run: ours, that of jets, or a user's that derives from it."""
     from hepmtp.run.own_code import own
     from processors.anomaly import AnomalyProcessor
+    from processors.jets import JetProcessor
 
-    found = AnomalyProcessor if word is None else own(word, "--processor")
+    ours = JetProcessor if jets else AnomalyProcessor
+    found = ours if word is None else own(word, "--processor")
     if not (isinstance(found, type) and issubclass(found, AnomalyProcessor)):
         raise OptionError(
             f"--processor {word} is no such class, expected a class that derives from "

@@ -112,8 +112,8 @@ def run(
     """Score data sets with trained detectors and fill histograms in every region, as a coffea job.
 
     Only events that trained nothing are used, with weights scaled up. Writes histograms, cutflow,
-    tables, figures and report.html into the output folder. A form of the masked-token score is
-    named after #: detectors/masked_token#sum.
+    tables, figures and report.html into the output folder. A form of the masked-token score, or of
+    the density of jets, is named after #: detectors/masked_token#sum.
 
     Example: `hepmtp run ttbarW ttbarZ 4top --detectors detectors --output results`
     """
@@ -123,7 +123,7 @@ def run(
     from hepmtp.report.folder import write_run
     from hepmtp.report.seal import check_names, new_run
     from hepmtp.run.checkpoint import key_of
-    from hepmtp.run.own_code import regions_of, variables_of, write_more
+    from hepmtp.run.own_code import are_of_jets, regions_of, variables_of, write_more
     from hepmtp.run.runner import HepRunner
     from hepmtp.run.score_files import parts_folder
     from hepmtp.run.trained import saved_detectors
@@ -149,10 +149,11 @@ def run(
     ranged = ranges_of(ranges, [one.name for one in loaded])
     scaled = wanted_luminosity(chosen, luminosity)
     shifts, found_files = variations_of(variations), fileset(chosen, missing_ok=skip_bad)
+    jets = are_of_jets(regions)
     inside, beside, kind = (
         regions_of(regions),
-        variables_of(variables),
-        processor_of(processor),
+        variables_of(variables, jets=jets),
+        processor_of(processor, jets=jets),
     )
     key = key_of(
         {
@@ -204,6 +205,8 @@ def run(
                 unblind=unblind,
                 detectors=bound,
                 pdf=pdf,
+                detector="jet_density" if jets else "anomaly",
+                reference="observables" if jets else "multiplicity",
             )
         except ScoreError as error:
             if found.get("scores"):

@@ -21,7 +21,7 @@ from hepmtp import storage
 from hepmtp.detectors.card import MOST_EVENTS, Card, card_from, card_of, say_what_is_far
 from hepmtp.detectors.card_text import CARD, card_text
 from hepmtp.detectors.shown import line, table
-from hepmtp.errors import NotFittedError, OptionError, TrainingError, fitted
+from hepmtp.errors import NotFittedError, OptionError, StorageError, TrainingError, fitted
 from hepmtp.events.entering import as_events
 from hepmtp.events.folds import Fold
 from hepmtp.events.ragged import Floats
@@ -33,6 +33,9 @@ from hepmtp.events.split import (
     joined,
     part_of,
 )
+
+#: Folder of the anomaly score that is made of a model, within that of the model.
+SCORE = "detector"
 
 
 @runtime_checkable
@@ -244,13 +247,15 @@ def is_fitted(detector: Detector) -> bool:
 def trained_on(detectors: Iterable[Detector]) -> tuple[Trained, ...] | None:
     """Which events any of these detectors was given to train on; None if one does not know.
 
-    One that was trained with labels, or has a tokenizer that was, does not know of its signal. One
-    that scores no event with what has trained on it, of whatever kind, names no event.
+    One that was trained with labels, or has a tokenizer that was, does not know of its signal,
+    unless it says so (``knows_signal``). One that scores no event with what has trained on it, of
+    whatever kind, names no event.
     """
     spans: list[Trained] = []
     for one in detectors:
         found = getattr(one, "trained_", None)
-        if found is None or (one.supervised and found):
+        knows = not one.supervised or getattr(one, "knows_signal", False)
+        if found is None or (found and not knows):
             return None
         spans += found
     return joined(spans)
@@ -292,5 +297,10 @@ def load_detector(path: str | Path) -> Detector:
         if the detector has no such form.
     """
     folder, _, form = str(path).partition("#")
-    detector: Detector = storage.load(folder, Detector)
+    try:
+        detector: Detector = storage.load(folder, Detector)
+    except StorageError as error:
+        if (Path(folder) / SCORE / storage.META).is_file():
+            raise StorageError(f"{error}; its anomaly score is {Path(folder) / SCORE}") from None
+        raise
     return detector.with_score(form) if form else detector

@@ -18,7 +18,15 @@ import numpy as np
 
 from hepmtp.events.entering import content_of
 from hepmtp.events.observables import EVENT_FEATURES
-from hepmtp.events.particles import B_JET, ELECTRONS, JET, LEPTONS, MUONS, PHOTON
+from hepmtp.events.particles import (
+    B_JET,
+    ELECTRONS,
+    JET,
+    LEPTONS,
+    MUONS,
+    PHOTON,
+    UNSPECIFIED,
+)
 from hepmtp.events.ragged import Floats
 from hepmtp.events.record import metadata, role_of
 
@@ -132,8 +140,9 @@ def far_from(card: Card, found: Summary, far: float = FAR) -> Iterator[tuple[str
             unit = not 1 / UNIT <= ratio <= UNIT
             doubt = " (is it in MeV?)" if unit and ratio > 1 else ""
             yield name, f"median {label} {here:.4g} GeV, {trained:.4g} in training{doubt}"
-    for kind, before in card.having.items():
-        now = found.having[kind]
+    for kind, now in found.having.items():
+        if (before := card.having.get(kind)) is None:
+            continue
         if now == 0 and before > (0.1 if kind == "b-jet" else 0.9):
             yield kind, f"no event has a {kind}, {100 * before:.0f} % in training had"
         elif before == 0 and now > 0.1:
@@ -166,8 +175,10 @@ def _quantities(events: ak.Array) -> dict[str, Floats]:
 
 
 def _having(events: ak.Array) -> dict[str, float]:
-    """Share of the events with a particle of each kind."""
+    """Share of the events with a particle of each kind; none where no particle has a type."""
     kind = events.Particle["type"]
+    if ak.any(kind == UNSPECIFIED) and ak.all(kind == UNSPECIFIED):
+        return {}
     return {
         name: float(np.mean(ak.to_numpy(ak.any((kind >= first) & (kind <= last), axis=1))))
         for name, (first, last) in KINDS.items()

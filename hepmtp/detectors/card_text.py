@@ -69,7 +69,7 @@ def _validity(card: Mapping[str, Any]) -> str:
 
 def _kinds(card: Mapping[str, Any]) -> str:
     seen = ", ".join(f"{kind} {100 * share:.3g} %" for kind, share in card["having"].items())
-    return f"Events with at least one: {seen}."
+    return f"Events with at least one: {seen}." if seen else "No particle had a type."
 
 
 def _scores(card: Mapping[str, Any]) -> str:

@@ -26,10 +26,22 @@ from hepmtp.training.loop import Watch
 FORMS: dict[str, str] = {
     "mean": "-log p per constituent and stop, of a language model of background jets.",
     "sum": "-log p of the whole jet, of a language model of background jets.",
+    "excess": "-log p minus its expectation, over its spread, of a model of background jets.",
     "pt": "-log p of the bins of pt, and of the stop, per term, of a model of background jets.",
     "eta": "-log p of the bins of eta, given those of pt, per term, of a model of background jets.",
     "phi": "-log p of the bins of phi, given the others, per term, of a model of background jets.",
 }
+#: Labels of their axes.
+LABELS: dict[str, str] = {
+    "mean": r"$-\log\,p$ of the jet per term",
+    "sum": r"$-\log\,p$ of the jet",
+    "excess": r"excess of $-\log\,p$ of the jet",
+    "pt": r"$-\log\,p$ of $p_T$ per term",
+    "eta": r"$-\log\,p$ of $\eta$ per term",
+    "phi": r"$-\log\,p$ of $\phi$ per term",
+}
+#: Those of one factor.
+FACTORS = ("pt", "eta", "phi")
 #: Axes have a range from at most so many training jets.
 _MOST = 5000
 
@@ -52,10 +64,7 @@ class JetDensityDetector(BaseDetector):
     _saved: tuple[str, str] | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if self.form not in self.forms:
-            raise OptionError(
-                f"score form {self.form!r} is unknown; there are {', '.join(self.forms)}"
-            )
+        self._check(self.form)
 
     @property
     def name(self) -> str:
@@ -76,7 +85,9 @@ class JetDensityDetector(BaseDetector):
     def forms(self) -> tuple[str, ...]:
         """The forms that the score can have."""
         product = self.model.model.form == "product"
-        return tuple(one for one in FORMS if product or one in ("mean", "sum"))
+        if self.axes_ is not None:  # a folder of before does not have all of them
+            return tuple(self.axes_)
+        return tuple(one for one in FORMS if product or one not in FACTORS)
 
     @property
     def n_parameters(self) -> int:
@@ -85,9 +96,10 @@ class JetDensityDetector(BaseDetector):
 
     def with_score(self, form: str) -> Self:
         """The same detector with another form; raises OptionError if that is unknown."""
+        self._check(form)
         other = type(self)(self.model, form)
-        other.axes_, other.trained_, other.card_ = self.axes_, self.trained_, self.card_
-        other._saved = self._saved
+        for name in ("axes_", "trained_", "card_", "_saved"):
+            setattr(other, name, getattr(self, name))
         return other
 
     def fit(self, events: ak.Array, **watch: Unpack[Watch]) -> Self:
@@ -112,16 +124,17 @@ class JetDensityDetector(BaseDetector):
 
     def take(self, training: ak.Array) -> Self:
         """Fit the axes of a trained model of background, on jets that trained it."""
-        if self.model.role_ != "background":
+        model = self.model
+        if model.role_ != "background" or model.supervised_:
+            what = model.role_ if model.role_ != "background" else "trained on signal before"
             raise TrainingError(
-                f"the language model is one of {self.model.dataset_!r}, which is "
-                f"{self.model.role_}: an anomaly score needs one of background"
+                f"the language model is one of {model.dataset_!r}, which is {what}: an anomaly "
+                "score needs one of background"
             )
         some = training[:: len(training) // _MOST + 1]
-        values = self._values(some)
         self.axes_ = {
-            form: plain_axis(score_axis(values[form], label=f"jet density, {form}"))
-            for form in self.forms
+            form: plain_axis(score_axis(values, label=LABELS[form]))
+            for form, values in self._values(some).items()
         }
         self.trained_, self._saved = self.model.trained_, None
         self.describe(some)
@@ -137,7 +150,7 @@ class JetDensityDetector(BaseDetector):
         meta = {"form": self.form, "axes": fitted(self.axes_, self)}
         with storage.new_folder(path) as folder:
             self._write(folder, meta, {})
-            self.model.save(folder / "model")
+            self.model.write(folder / "model")
         self._saved = (str(Path(path).resolve()), storage.digest(path))
 
     @classmethod
@@ -158,12 +171,13 @@ class JetDensityDetector(BaseDetector):
 
     def _values(self, events: ak.Array) -> dict[str, Floats]:
         """Score of each form, (n_jets,) each."""
-        tokens = self.model.tokenizer.encode(events)
-        by_factor = -self.model.log_prob(tokens)
-        total, n = by_factor.sum(axis=1), tokens.counts + 1.0
-        found = {"mean": total / n, "sum": total}
-        if by_factor.shape[1] > 1:
-            found |= dict(
-                zip(("pt", "eta", "phi"), np.asarray(by_factor / n[:, None]).T, strict=True)
-            )
+        one = self.model.density(events)
+        found = {"mean": -one.per_term, "sum": -one.log_p, "excess": one.excess}
+        if one.by_factor.shape[1] > 1:
+            by_factor = np.asarray(-one.by_factor / one.n_terms[:, None])
+            found |= dict(zip(FACTORS, by_factor.T, strict=True))
         return found
+
+    def _check(self, form: str) -> None:
+        if form not in self.forms:
+            raise OptionError(f"score form {form!r} is unknown; there are {', '.join(self.forms)}")

@@ -26,6 +26,7 @@ from hepmtp.errors import OptionError
 from hepmtp.events.observables import ht, n_b, n_jets
 from hepmtp.events.ragged import Floats, Ints
 from hepmtp.events.split import trained_by
+from hepmtp.jets.observables import jet_mass, jet_width
 
 
 class Definition(NamedTuple):
@@ -55,6 +56,12 @@ OBSERVABLES: dict[str, Definition] = {
     "ht": Definition(ht, "$H_T$ [GeV]", "scalar sum of pt over all particles", False),
     "met": Definition(_met, "$E_T^{miss}$ [GeV]", "missing transverse momentum", False),
 }
+#: Those of jets as events, beside the multiplicity.
+JET_OBSERVABLES: dict[str, Definition] = {
+    "jet_mass": Definition(jet_mass, "jet mass [GeV]", "mass of the sum of constituents", False),
+    "jet_width": Definition(jet_width, "width", "mean distance from the axis, by pt", False),
+}
+_KNOWN = OBSERVABLES | JET_OBSERVABLES
 
 
 @dataclass(eq=False)
@@ -64,31 +71,29 @@ class Observable(BaseDetector):
     Parameters
     ----------
     name
-        one of `OBSERVABLES`.
+        one of `OBSERVABLES` or `JET_OBSERVABLES`.
 
     Examples
     --------
-    >>> Observable("jet_mass")  # doctest: +ELLIPSIS
+    >>> Observable("thrust")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    hepmtp.errors.OptionError: observable 'jet_mass' is unknown; there are multiplicity, n_jets, ...
+    hepmtp.errors.OptionError: observable 'thrust' is unknown; there are multiplicity, n_jets, ...
     """
 
     name: str
 
     def __post_init__(self) -> None:
-        if self.name not in OBSERVABLES:
-            raise OptionError(
-                f"observable {self.name!r} is unknown; there are {', '.join(OBSERVABLES)}"
-            )
+        if self.name not in _KNOWN:
+            raise OptionError(f"observable {self.name!r} is unknown; there are {', '.join(_KNOWN)}")
 
     @property
     def description(self) -> str:
         """What the score is, in a sentence."""
-        return f"Plain observable: {OBSERVABLES[self.name].meaning}."
+        return f"Plain observable: {_KNOWN[self.name].meaning}."
 
     def fit(self, events: ak.Array) -> Self:
         """Set the range of the axis; what counts gets one bin a number."""
-        definition = OBSERVABLES[self.name]
+        definition = _KNOWN[self.name]
         training, self.trained_ = training_events(events), trained_by(events)
         values = self.score(training)
         if definition.counts:
@@ -102,7 +107,7 @@ class Observable(BaseDetector):
     def score(self, events: ak.Array) -> Floats:
         """The observable, shape (n_events,)."""
         events = self._entering(events)
-        return np.asarray(OBSERVABLES[self.name].function(events), dtype=np.float64)
+        return np.asarray(_KNOWN[self.name].function(events), dtype=np.float64)
 
     def save(self, path: str | Path) -> None:
         """Write name and axis to a folder."""

@@ -15,6 +15,9 @@ from hepmtp.errors import OptionError
 from hepmtp.events.ragged import Bools, Floats, Ints
 from hepmtp.events.tokens import TokenBatch
 
+#: Spread [nat] that a surprise is measured in at least, where a model is all but certain.
+LEAST_SPREAD = 0.01
+
 
 class JetDensity(NamedTuple):
     """Logarithms of the density of each jet [nat], shape (n_jets,) each."""
@@ -26,11 +29,22 @@ class JetDensity(NamedTuple):
         Bools  #: has a constituent beyond the training range, where `log_p_physical` is a guess
     )
     by_factor: Floats  #: `log_p` of pt and stop, eta and phi apart, (n_jets, n_factors)
+    expected: Floats  #: sum of what the model expects of log p, term by term, given those before
+    variance: Floats  #: the same sum of its variances
 
     @property
     def per_term(self) -> Floats:
         """log p per term."""
         return np.asarray(self.log_p / self.n_terms)
+
+    @property
+    def excess(self) -> Floats:
+        """Observed minus expected surprise, over its spread.
+
+        The difference has the mean 0 over the model's own jets, whatever their multiplicity.
+        """
+        spread = np.maximum(np.sqrt(self.variance), LEAST_SPREAD)
+        return np.asarray((self.expected - self.log_p) / spread)
 
 
 def physical(log_p: Floats, log_volumes: Floats, first_digit: Ints, tokens: TokenBatch) -> Floats:

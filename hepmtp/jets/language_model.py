@@ -6,7 +6,10 @@ background alone: a model of other jets starts from one of background, or takes 
 
 from __future__ import annotations
 
+import copy
 import logging
+import weakref
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self, Unpack
@@ -17,23 +20,25 @@ import torch
 
 from hepmtp import storage
 from hepmtp.errors import OptionError, StorageError, TrainingError, fitted
-from hepmtp.events.entering import as_events
+from hepmtp.events.entering import as_events, content_of
 from hepmtp.events.ragged import Floats
 from hepmtp.events.record import metadata
-from hepmtp.events.split import Trained, in_one_order, part_of, trained_by
+from hepmtp.events.split import Trained, in_one_order, joined, part_of, trained_by
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.jets.calibration import Calibration, calibration
 from hepmtp.jets.density import JetDensity, physical
 from hepmtp.jets.generation import sample
-from hepmtp.models.attention import sort_by_multiplicity
+from hepmtp.jets.terms import by_jet, by_term
 from hepmtp.models.autoregressive import AutoregressiveModel
 from hepmtp.models.autoregressive_options import AutoregressiveOptions
 from hepmtp.tokenizers.constituents import ConstituentTokenizer
-from hepmtp.training.loop import History, Watch, device_of, seeded
-from hepmtp.training.next_token import Jets, NextTokenOptions, batches, first_counts, train
+from hepmtp.training.loop import History, Watch, seeded
+from hepmtp.training.next_token import Jets, NextTokenOptions, first_counts, train
 from hepmtp.training.threads import torch_threads
 
 logger = logging.getLogger(__name__)
+#: Held-out jets that are kept, at most, and how the names of their arrays begin.
+_HELD_OUT, _KEPT = 1000, "held_out."
 
 
 @dataclass(eq=False)
@@ -57,9 +62,13 @@ class JetLanguageModel:
         what it is a model of; the label is an index of `hepmtp.readers.jetclass.JET_LABELS`, -1 if
         the jets have none, or several.
     trained_
-        which events were given to train on.
+        which events were given to train on, to what it started from, too.
+    supervised_
+        whether signal was used in its training, or in that of what it started from.
     calibration_
         of held-out jets (:mod:`hepmtp.jets.calibration`).
+    held_out_
+        tokens of some of these, for the ranges of scores.
     """
 
     tokenizer: ConstituentTokenizer = field(default_factory=ConstituentTokenizer)
@@ -72,7 +81,11 @@ class JetLanguageModel:
     role_: str = field(default="", init=False, repr=False)
     label_: int = field(default=-1, init=False, repr=False)
     trained_: tuple[Trained, ...] = field(default=(), init=False, repr=False)
+    supervised_: bool = field(default=False, init=False, repr=False)
     calibration_: list[Calibration] = field(default_factory=list, init=False, repr=False)
+    held_out_: TokenBatch | None = field(default=None, init=False, repr=False)
+    _last: tuple[Callable[[], Any], JetDensity] | None = field(default=None, init=False, repr=False)
+    _saved: tuple[str, str] | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.max_constituents is not None and self.max_constituents < 1:
@@ -132,10 +145,8 @@ class JetLanguageModel:
                     "start from a language model of background, or give its tokenizer"
                 )
             self.tokenizer.fit(training)
-        jets = [
-            Jets.leading(self.tokenizer.encode(part), self.max_constituents)
-            for part in (training, part_of(events, "validation"))
-        ]
+        whole = [self.tokenizer.encode(one) for one in (training, part_of(events, "validation"))]
+        jets = [Jets.leading(one, self.max_constituents) for one in whole]
         model = self._new_model()
         if start_from is not None:
             model.load_state_dict(start_from.fitted_model.state_dict())
@@ -144,55 +155,55 @@ class JetLanguageModel:
         self.history_ = train(model, *jets, options=self.training, **watch)
         self.model_, self.dataset_, self.role_ = model, name, str(role)
         self.trained_, self.label_ = trained_by(events), _label(events)
+        self.held_out_ = whole[1].select(np.arange(min(len(whole[1]), _HELD_OUT)))
+        self.supervised_, self._last, self._saved = role == "signal", None, None
+        if start_from is not None:
+            self.trained_ = joined([*start_from.trained_, *self.trained_])
+            self.supervised_ |= start_from.supervised_
         with torch_threads(self.training.threads):
             self.calibration_ = calibration(model, jets[1])
         return self
 
     def density(self, events: ak.Array) -> JetDensity:
-        """log p of each jet, whole, shape (n_jets,)."""
-        tokens = self.tokenizer.encode(events)
-        by_factor = self.log_prob(tokens)
-        log_p = by_factor.sum(axis=1)
+        """log p of each jet, whole, shape (n_jets,).
+
+        That of the last array is remembered, so that several scores share the work.
+        """
+        if self._last is not None and self._last[0]() is content_of(events):
+            return self._last[1]
+        tokens, model = self.tokenizer.encode(events), self.fitted_model
+        log_p, mean, variance = by_jet(model, tokens, model.moments, 3)
         in_space = physical(
-            log_p,
+            log_p.sum(axis=1),
             self.tokenizer.log_volumes(tokens),
             self.tokenizer.digits[tokens.values, 0],
             tokens,
         )
-        return JetDensity(
-            log_p, tokens.counts + 1, in_space, self.tokenizer.outside(events), by_factor
+        found = JetDensity(
+            log_p.sum(axis=1),
+            tokens.counts + 1,
+            in_space,
+            self.tokenizer.outside(events),
+            log_p,
+            mean.sum(axis=1),
+            variance.sum(axis=1),
         )
+        self._last = weakref.ref(content_of(events)), found
+        return found
 
     def log_prob(self, tokens: TokenBatch) -> Floats:
         """log p of the tokens of each jet, (n_jets, n_factors or 1); their sum is that of the jet.
 
         The first column holds pt and stop.
         """
-        terms = self.terms(tokens)
-        rows = np.repeat(np.arange(len(tokens)), tokens.counts + 1)
-        return np.stack(
-            [np.bincount(rows, column, minlength=len(tokens)) for column in terms.T], axis=1
-        )
+        return np.asarray(by_jet(self.fitted_model, tokens, self.fitted_model.log_prob)[0])
 
     def terms(self, tokens: TokenBatch) -> Floats:
         """log p of each term, (n_tokens + n_jets, n_factors or 1); jets in the order of the batch.
 
         Rows of a jet lie together, its stop last.
         """
-        model = self.fitted_model
-        starts = np.concatenate([[0], np.cumsum(tokens.counts + 1)])
-        out = np.zeros((starts[-1], len(model.outputs)))
-        with torch_threads(1), torch.no_grad():
-            for some in batches(tokens):
-                order = some[sort_by_multiplicity(tokens.counts[some])[0]]
-                batch = tokens.select(order)
-                found = model.log_prob(
-                    torch.as_tensor(batch.values, device=device_of(model)),
-                    torch.as_tensor(batch.offsets, device=device_of(model)),
-                )
-                rows = TokenBatch(np.arange(starts[-1]), starts).select(order).values
-                out[rows] = found.numpy(force=True)
-        return out
+        return np.asarray(by_term(self.fitted_model, tokens, self.fitted_model.log_prob)[0])
 
     def sample(self, n_jets: int, *, seed: int = 0, **options: Any) -> TokenBatch:
         """Tokens of jets that the model makes up, by :func:`hepmtp.jets.generation.sample`."""
@@ -200,6 +211,11 @@ class JetLanguageModel:
 
     def save(self, path: str | Path) -> None:
         """Write model, training curve, calibration, tokenizer and what trained it to a folder."""
+        self.write(path)
+        self._saved = (str(Path(path).resolve()), storage.digest(path))
+
+    def write(self, path: str | Path) -> None:
+        """As `save`, into the folder of something that is made of this model."""
         model = self.fitted_model
         meta = {
             "dataset": self.dataset_,
@@ -210,10 +226,14 @@ class JetLanguageModel:
             "max_constituents": self.max_constituents,
             "history": self.history_,
             "trained": self.trained_,
+            "supervised": self.supervised_,
             "calibration": self.calibration_,
             "bins": self.tokenizer.identity,
         }
         arrays = {name: one.numpy(force=True) for name, one in model.state_dict().items()}
+        if self.held_out_ is not None:
+            arrays[f"{_KEPT}values"] = self.held_out_.values.astype(np.int32)
+            arrays[f"{_KEPT}counts"] = self.held_out_.counts.astype(np.int32)
         with storage.new_folder(path) as folder:
             storage.write(folder, storage.kind_of(self), meta, arrays)
             self.tokenizer.save(folder / "tokenizer")
@@ -231,6 +251,9 @@ class JetLanguageModel:
         if one.tokenizer.identity != meta["bins"]:
             raise StorageError(f"{path}: the bins are not those of the model; copy it again")
         model = one._new_model()
+        if f"{_KEPT}values" in arrays:
+            values, counts = (arrays.pop(f"{_KEPT}{name}") for name in ("values", "counts"))
+            one.held_out_ = TokenBatch.from_counts(values.astype(np.int64), counts)
         try:
             model.load_state_dict({name: torch.as_tensor(one) for name, one in arrays.items()})
         except RuntimeError as error:
@@ -239,7 +262,24 @@ class JetLanguageModel:
         one.dataset_, one.role_, one.label_ = meta["dataset"], meta["role"], meta["label"]
         one.trained_ = tuple(Trained(*span) for span in meta["trained"])
         one.calibration_ = [Calibration(*row) for row in meta["calibration"]]
+        one.supervised_ = meta.get("supervised", one.role_ == "signal")
+        one._saved = (str(Path(path).resolve()), storage.digest(path))
         return one
+
+    def __reduce__(self) -> Any:
+        """A saved model travels to workers as path and digest, and is opened once in each."""
+        if self._saved is None or not Path(self._saved[0]).is_dir():
+            return super().__reduce__()
+        return storage.open_once, (JetLanguageModel, *self._saved)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_last": None}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """A copy that may be trained on; nothing is shared with what `storage.open_once` keeps."""
+        other = type(self)()
+        other.__dict__.update(copy.deepcopy(self.__getstate__(), memo))
+        return other
 
     def _take_up(self, other: JetLanguageModel) -> None:
         """Bins and shape of another model."""

@@ -91,12 +91,14 @@ def observables(jets: Constituents) -> dict[str, Floats]:
 
 def jet_pt(events: ak.Array) -> Floats:
     """pt of the sum of the constituents [GeV], shape (n_jets,)."""
-    return np.asarray(ak.to_numpy(_sum(events).pt), dtype=np.float64)
+    px, py, _, _ = _sum(events)
+    return np.asarray(np.hypot(px, py))
 
 
 def jet_mass(events: ak.Array) -> Floats:
     """Mass of the sum of the constituents [GeV], with their energies, shape (n_jets,)."""
-    return np.maximum(np.asarray(ak.to_numpy(_sum(events).mass), dtype=np.float64), 0.0)
+    px, py, pz, energy = _sum(events)
+    return np.asarray(np.sqrt(np.maximum(energy**2 - px**2 - py**2 - pz**2, 0.0)))
 
 
 def multiplicity(events: ak.Array) -> Ints:
@@ -115,8 +117,21 @@ def jet_width(events: ak.Array) -> Floats:
     return _ratio(angle, scalar)
 
 
-def _sum(events: ak.Array) -> ak.Array:
-    return ak.sum(events.Particle, axis=1)
+def _sum(events: ak.Array) -> tuple[Floats, Floats, Floats, Floats]:
+    """px, py, pz and energy of the sum of the constituents, (n_jets,) each.
+
+    In plain numpy: vectors add up at ten times the cost in chunks of few jets.
+    """
+    pt, eta, phi, energy = (
+        np.asarray(ak.to_numpy(ak.flatten(events.Particle[name])), dtype=np.float64)
+        for name in ("pt", "eta", "phi", "energy")
+    )
+    jet = owner(multiplicity(events))
+    px, py, pz, total = (
+        np.bincount(jet, one, minlength=len(events)).astype(np.float64)
+        for one in (pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(eta), energy)
+    )
+    return px, py, pz, total
 
 
 def _ratio(above: Floats, below: Floats) -> Floats:

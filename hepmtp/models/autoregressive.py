@@ -11,7 +11,7 @@ there is one softmax over all of these (arXiv:2303.07364).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -147,22 +147,28 @@ class AutoregressiveModel(nn.Module):
         values, offsets
             of :class:`hepmtp.events.tokens.TokenBatch`, jets by rising multiplicity.
         """
-        hidden = self.hidden(values, offsets)
-        is_token, last = self._rows(values, offsets)
-        first = torch.full((len(hidden),), self.n_first, device=values.device)
-        if not self.product:
-            first = torch.full_like(first, self.vocab_size)
-            first[is_token] = values
-            found: Tensor = self._first(hidden, last).gather(1, first[:, None])
-            return found
-        digits = self.digits[values]
-        first[is_token] = digits[:, 0]
-        columns = [self._first(hidden, last).gather(1, first[:, None])[:, 0]]
-        inside = hidden[is_token]
-        for factor in range(1, len(self.factors)):
-            of_tokens = self._other(factor, inside, digits).gather(1, digits[:, factor, None])[:, 0]
-            columns.append(torch.zeros_like(columns[0]).index_put((is_token,), of_tokens))
+        n, columns = len(values) + len(offsets) - 1, []
+        for rows, log_p, outcome in self._predicted(values, offsets):
+            found = log_p.gather(1, outcome[:, None])[:, 0]
+            columns.append(found.new_zeros(n).index_put((rows,), found))
         return torch.stack(columns, dim=1)
+
+    def moments(self, values: Tensor, offsets: Tensor) -> Tensor:
+        """Log p of each term, and the mean and variance of it that the model itself expects there.
+
+        Shape (3, n_tokens + n_jets, n_factors or 1), rows and columns as those of `log_prob`. The
+        mean is minus the entropy of what is predicted, given the past that there was.
+        """
+        n, columns = len(values) + len(offsets) - 1, []
+        for rows, log_p, outcome in self._predicted(values, offsets):
+            p = log_p.exp()
+            finite = log_p.masked_fill(p == 0, 0.0)  # what cannot be adds nothing
+            mean = (p * finite).sum(dim=1)
+            variance = (p * (finite - mean[:, None]) ** 2).sum(dim=1)
+            found = log_p.new_zeros(3, n)
+            found[:, rows] = torch.stack([log_p.gather(1, outcome[:, None])[:, 0], mean, variance])
+            columns.append(found)
+        return torch.stack(columns, dim=2)
 
     def first_digits(self, values: Tensor, offsets: Tensor) -> Tensor:
         """Probabilities of the next first digit, or stop, of each row, (n_rows, n_first + 1)."""
@@ -250,6 +256,21 @@ class AutoregressiveModel(nn.Module):
             asked = self._other(factor, hidden, before.repeat(n, 1)).reshape(n, len(before), -1)
             total = total + asked[:, row, self.digits[ids, factor]]
         return torch.cat([total, first[:, -1:]], dim=1)
+
+    def _predicted(
+        self, values: Tensor, offsets: Tensor
+    ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Of each softmax: its rows, log-probabilities of all outcomes there, and what came."""
+        hidden = self.hidden(values, offsets)
+        is_token, last = self._rows(values, offsets)
+        stop = self.n_first if self.product else self.vocab_size
+        outcome, digits = torch.full_like(last, stop), self.digits[values]
+        outcome[is_token] = digits[:, 0] if self.product else values
+        yield torch.arange(len(hidden), device=values.device), self._first(hidden, last), outcome
+        if self.product:
+            inside = hidden[is_token]
+            for factor in range(1, len(self.factors)):
+                yield is_token, self._other(factor, inside, digits), digits[:, factor]
 
     def _next(self, x: Tensor, caches: list[Cache], sums: Tensor | None) -> Tensor:
         if self.sums is not None and sums is not None:

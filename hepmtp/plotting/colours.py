@@ -38,7 +38,7 @@ def process_style(
     *,
     signals: Iterable[str] = (),
 ) -> dict[str, tuple[str, str]]:
-    """(TeX label, colour) of each data set; unknown ones get their name and a free colour.
+    r"""(TeX label, colour) of each data set; unknown ones get their name and a free colour.
 
     Parameters
     ----------

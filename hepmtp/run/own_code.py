@@ -21,7 +21,7 @@ from hepmtp.errors import OptionError
 from hepmtp.events.channels import CHANNELS, MET
 from hepmtp.events.regions import REGIONS, Region, region_named
 from hepmtp.events.variables import HT, N_B, N_JETS, Variable
-from hepmtp.jets.regions import JET_REGIONS
+from hepmtp.jets.regions import JET_REGIONS, JET_VARIABLES
 from hepmtp.plugins import resolve
 
 _Named = TypeVar("_Named", Region, Variable)
@@ -82,9 +82,14 @@ def regions_of(words: Sequence[str] | None, option: str = "--regions") -> tuple[
 
     The word ``jets`` means those of jets.
     """
-    if list(words or ()) == ["jets"]:
+    if are_of_jets(words):
         return JET_REGIONS
     return _things(words, option, Region, (*REGIONS, *CHANNELS)) or REGIONS
+
+
+def are_of_jets(words: Sequence[str] | None) -> bool:
+    """Whether these words of ``--regions`` mean the regions of jets, each an event."""
+    return list(words or ()) == ["jets"]
 
 
 def region_of(word: str, option: str) -> Region:
@@ -97,11 +102,14 @@ def region_of(word: str, option: str) -> Region:
     return found[0]
 
 
-def variables_of(words: Sequence[str] | None, option: str = "--variables") -> tuple[Variable, ...]:
-    """The variables of these words, behind those that fits use."""
-    found = _things(words, option, Variable, (N_JETS, N_B, HT, MET))
+def variables_of(
+    words: Sequence[str] | None, option: str = "--variables", *, jets: bool = False
+) -> tuple[Variable, ...]:
+    """The variables of these words, behind those that fits use, or those of jets as events."""
+    always = JET_VARIABLES if jets else (N_JETS, N_B)
+    found = _things(words, option, Variable, always if jets else (*always, HT, MET))
     names = {one.name for one in found}
-    return (*(one for one in (N_JETS, N_B) if one.name not in names), *found)
+    return (*(one for one in always if one.name not in names), *found)
 
 
 #: What `processors.anomaly.AnomalyProcessor` gives.

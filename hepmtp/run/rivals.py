@@ -16,6 +16,8 @@ from hepmtp.detectors.stranger import StrangerDetector
 
 #: The observables that are combined.
 PLAIN = ("n_jets", "n_b", "ht", "met")
+#: Those of jets as events.
+PLAIN_OF_JETS = ("jet_mass", "multiplicity", "jet_width")
 
 
 def plain_observables(names: Sequence[str] = PLAIN, called: str = "observables") -> Combination:

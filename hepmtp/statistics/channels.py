@@ -40,6 +40,11 @@ class Channel(NamedTuple):
     controls: str = ""
     part_of: str = ""
 
+    @property
+    def starts(self) -> list[int]:
+        """First bin of each one in a histogram with flow; the lowest takes in the underflow."""
+        return [0, *(start + 1 for start, _ in self.bins[1:])]
+
 
 class Channels(NamedTuple):
     """Channels of a fit, and what to know of them."""
@@ -238,9 +243,8 @@ def contents(
     rows = [h.axes["dataset"].index(name) for name in datasets if name in h.axes["dataset"]]
     places = h.axes["region"].index(channel.region), h.axes["variation"].index(variation)
     view: Any = np.asarray(h.view(flow=True))[(rows, *places)]
-    starts = [0, *(start + 1 for start, _ in channel.bins[1:])]  # the first is the underflow
     value, variance = (
-        np.add.reduceat(view[part].sum(axis=0), starts) for part in ("value", "variance")
+        np.add.reduceat(view[part].sum(axis=0), channel.starts) for part in ("value", "variance")
     )
     return value, variance
 

@@ -7,7 +7,6 @@ said, and nothing is made up for it.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,8 +18,7 @@ from hepmtp.events.ragged import Floats
 from hepmtp.statistics.channels import Channel, contents
 from hepmtp.statistics.histograms import Histogram, variations_of
 from hepmtp.statistics.likelihood import SIGNAL_STRENGTH
-
-logger = logging.getLogger(__name__)
+from hepmtp.statistics.samples import Filled
 
 #: Names of the processes whose normalisation is fitted, and the region that does it, in small
 #: letters: a background is one of these if its name is.
@@ -30,8 +28,6 @@ FREE = {
 }
 #: Variations that a fit of jet and b-jet counts needs; one that is lacking is said.
 STEPS = ("jet_step", "jet_step7", "b_step", "b_step3")
-#: Least content of a varied bin, in units of the nominal one.
-LEAST = 0.01
 LUMINOSITY = "lumi"
 #: Names of parameters of cross-sections begin so.
 CROSS_SECTION = "xsec_"
@@ -148,15 +144,15 @@ def make_workspace(
     made, observations, seen = [], [], 0.0
     for channel in channels:
         h = histograms[channel.histogram]
-        samples = []
+        filled, samples = Filled.of(h, channel), []
         for name in (*background, signal):
-            sample = _sample(h, channel, name, varied[channel.histogram])
+            sample = filled.sample(name, varied[channel.histogram], channel.name)
             if name == signal:
                 seen += sum(sample["data"])
                 sample["modifiers"] += _of_signal(wanted)
             else:
                 sample["modifiers"] += _of_background(name, free, wanted)
-                sample["modifiers"].append(_statistics(h, channel, name, sample["data"]))
+                sample["modifiers"].append(_statistics(filled, channel, name, sample["data"]))
             samples.append(sample)
         made.append({"name": channel.name, "samples": samples})
         counts = (
@@ -188,61 +184,6 @@ def simulated_variances(
         for name in samples
     ]
     return np.array([np.concatenate(row) for row in parts])
-
-
-def _sample(h: Histogram, channel: Channel, name: str, variations: Sequence[str]) -> dict[str, Any]:
-    """A sample with its variations."""
-    nominal = _positive(contents(channel, h, [name])[0], f"{name} in {channel.name}")
-    modifiers = [
-        modifier
-        for variation in variations
-        for modifier in _varied(h, channel, name, variation, nominal)
-    ]
-    return {"name": name, "data": nominal.tolist(), "modifiers": modifiers}
-
-
-def _varied(
-    h: Histogram, channel: Channel, name: str, variation: str, nominal: Floats
-) -> Iterator[dict[str, Any]]:
-    """A factor on the sample in this channel (normsys), and what is left as a shape (histosys)."""
-    both = _up_and_down(h, channel, name, variation, nominal)
-    if both is None:
-        return
-    hi, lo = (float(one.sum() / nominal.sum()) for one in both)
-    shapes = [both[0] / hi, both[1] / lo]
-    if not all(np.allclose(one, nominal, rtol=1e-9) for one in shapes):
-        data = {"hi_data": shapes[0].tolist(), "lo_data": shapes[1].tolist()}
-        yield {"name": variation, "type": "histosys", "data": data}
-    yield {"name": variation, "type": "normsys", "data": {"hi": hi, "lo": lo}}
-
-
-def _up_and_down(
-    h: Histogram, channel: Channel, name: str, variation: str, nominal: Floats
-) -> tuple[Floats, Floats] | None:
-    """Contents up and down; None if the variation does not change this sample here."""
-    found = set(h.axes["variation"])
-    up, down = (
-        contents(channel, h, [name], f"{variation}_{way}")[0]
-        if f"{variation}_{way}" in found and _booked(h, name, f"{variation}_{way}")
-        else None
-        for way in ("up", "down")
-    )
-    if up is None:
-        if down is None:
-            return None
-        up = 2 * nominal - down
-    elif down is None:
-        down = 2 * nominal - up
-    up, down = (np.where(nominal > 0, np.maximum(one, LEAST * nominal), 0) for one in (up, down))
-    if np.allclose(up, nominal, rtol=1e-9) and np.allclose(down, nominal, rtol=1e-9):
-        return None
-    return up, down
-
-
-def _booked(h: Histogram, dataset: str, variation: str) -> bool:
-    """Whether a variation has any event of a data set."""
-    row, column = h.axes["dataset"].index(dataset), h.axes["variation"].index(variation)
-    return bool(h.view(flow=True)["variance"][row, :, column].any())
 
 
 def _variations(h: Histogram, asked: Sequence[str] | None) -> list[str]:
@@ -283,13 +224,12 @@ def _normsys(name: str, size: float) -> dict[str, Any]:
 
 
 def _statistics(
-    h: Histogram, channel: Channel, name: str, nominal: Sequence[float]
+    filled: Filled, channel: Channel, name: str, nominal: Sequence[float]
 ) -> dict[str, Any]:
-    errors = np.sqrt(contents(channel, h, [name])[1])
     return {
         "name": f"statistics_{channel.name}",
         "type": "staterror",
-        "data": np.where(np.asarray(nominal) > 0, errors, 0.0).tolist(),
+        "data": np.where(np.asarray(nominal) > 0, filled.errors(name), 0.0).tolist(),
     }
 
 
@@ -306,12 +246,3 @@ def _settings(free: Sequence[str], wanted: Uncertainties) -> Iterator[dict[str, 
             "bounds": [[1 - 5 * size, 1 + 5 * size]],
             "inits": [1.0],
         }
-
-
-def _positive(values: Floats, what: str) -> Floats:
-    if (values < 0).any():
-        logger.warning(
-            "%s: %d bins hold a negative sum of weights, at most %.3g; a fit takes them for empty",
-            what, int((values < 0).sum()), float(-values.min()),
-        )  # fmt: skip
-    return np.maximum(values, 0.0)

@@ -72,7 +72,7 @@ def measured(folder: Path, n: int) -> tuple[list[str], bool]:
         meta = {"role": "signal"}  # so that all events are analysed
         return {"sample": {"files": list(map(str, paths)), "metadata": meta}}
 
-    processor = AnomalyProcessor(detectors)
+    processor = AnomalyProcessor(detectors, columns=True)
     with make_executor("iterative", status=False) as executor:
         run = HepRunner(executor, chunksize=CHUNK)
         run(files(CHUNK), processor)  # what is done once in a process

@@ -89,7 +89,8 @@ def train_detectors(
         `StrangerDetector` with the seed, threads and device of `detector`.
     sample_events
         number of first events of each file that bin edges, token frequencies, ranges of axes and
-        the calibration are fitted on; of many files as many fewer that there are `MOST_EVENTS`.
+        the calibration are fitted on. Of many files it is as many fewer that there are
+        `MOST_EVENTS` in all.
     sideband
         region of data that may train, said explicitly; its name is remembered.
     folds

@@ -121,7 +121,7 @@ def worked_out(speed: float, per_event: float, answers: int, stored: float) -> I
         "hours of 100 cores": lambda n: f"{n / speed / 360_000:.1f}",
         f"chunks of {REAL:,}": lambda n: f"{n // REAL:,}",
         "histograms sent [GB]": lambda n: f"{n / REAL * answers / 1e9:.1f}",
-        "columns sent and held [GB]": lambda n: f"{n * per_event / 1e9:.1f}",
+        "columns sent [GB]": lambda n: f"{n * per_event / 1e9:.1f}",
         "shards of those that train, 70 % [GB]": lambda n: f"{0.7 * n * stored / 1e9:.1f}",
         "order of an epoch in memory [GB]": lambda n: f"{0.6 * n * 8 / 1e9:.1f}",
     }

@@ -32,6 +32,7 @@ FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 #: Rooms of a family: the members do not know each other, only what they are made of.
 FAMILIES = {
     "readers": {
+        "coffea_names",
         "columns",
         "digests",
         "darkmachines",

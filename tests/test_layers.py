@@ -80,8 +80,8 @@ FAMILIES = {
     },
     "plotting": {"colours", "names", "ratio", "style"},
     "cli": {
-        *("options", "own", "progress", "demo", "found", "resuming", "terminal"),
-        *("jet_files", "jet_studies"),
+        *("options", "own", "progress", "demo", "demo_jets", "found", "resuming", "terminal"),
+        *("jet_files", "jet_studies", "jets_demo"),
     },
 }
 #: Third-party libraries and where they may be imported.

@@ -13,6 +13,7 @@ import typer
 
 from hepmtp.cli.jet_files import read_jets
 from hepmtp.cli.jet_studies import classify, study
+from hepmtp.cli.jets_demo import demo
 from hepmtp.cli.options import Folder, Manifest, Names, Output, RoleOption, Seed
 from hepmtp.cli.terminal import say
 from hepmtp.errors import OptionError
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode="markdown", help="Language models of jets."
 )
+app.command()(demo)
 
 #: Folders beside `hepmtp.detectors.SCORE`, within that of a model: of the likelihood ratio to the
 #: model that one of signal has started from, and of what the anomaly score has to beat.

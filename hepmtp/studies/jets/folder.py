@@ -20,6 +20,7 @@ from hepmtp.events.split import unseen
 from hepmtp.jets.language_model import JetLanguageModel
 from hepmtp.jets.observables import OBSERVABLES
 from hepmtp.plotting.jets import Spectrum, densities, jets_side_by_side, spectrum
+from hepmtp.plotting.names import words
 from hepmtp.plotting.style import OWN_FILES, Caption, save
 from hepmtp.studies.jets.comparison import (
     FEWEST,
@@ -77,7 +78,7 @@ def write_comparison(
         f"Jets made by a model of {model.dataset_} against {name}: {len(true)} true jets that did "
         f"not train it, {len(tokens)} made ones, seed {seed}."
     )
-    title = f"{name}, model of {model.dataset_}"
+    title = f"{words(name)}, model of {words(model.dataset_)}"
     edges = [one[1:-1] for one in model.tokenizer.edges_ or ()]
     grid = edges[1], edges[2]
     return _compared(path, sides, rng, about, title, seed=seed, grid=grid, caption=caption)
@@ -128,7 +129,7 @@ def write_two_sides(
         f"Jets of {second} (made) against {first} (true): {len(other)} and {len(true)} jets, "
         f"{how}, seed {seed}."
     )
-    title = f"{second} against {first}"
+    title = f"{words(second)} against {words(first)}"
     return _compared(path, (sides[0], sides[1]), rng, about, title, seed=seed, caption=caption)
 
 
@@ -154,8 +155,9 @@ def _compared(
     path = _folder(path)
     _write(path / "comparison.md", f"{about}\n\n{text}\n")
     _write(path / "comparison.json", json.dumps(plain, indent=1) + "\n")
+    bins = int(np.clip(min(len(side.jets.counts) for side in sides) // 10, 10, 40))
     for one in _spectra(*sides):
-        save(spectrum(one[1], title=title, caption=caption), path / "figures", one[0])
+        save(spectrum(one[1], title=title, bins=bins, caption=caption), path / "figures", one[0])
     few = range(min(4, *(len(side.jets.counts) for side in sides)))
     pictures = [[_one(side.jets, jet) for jet in few] for side in sides]
     figure = jets_side_by_side(*pictures, edges=grid, caption=caption)
@@ -207,13 +209,13 @@ def write_densities(
         ]
         with storage.new_file(columns) as temporary:
             ak.to_parquet(ak.concatenate(rows), str(temporary))
-    title = f"model of {model.dataset_}"
+    title = f"model of {words(model.dataset_)}"
     for name, label in (
         ("log_p", "$\\log p$ of tokens"),
         ("per_term", "$\\log p$ per term"),
         ("log_p_physical", "$\\log p$ in space"),
     ):
-        values = {key: getattr(one.density, name) for key, one in judged.items()}
+        values = {words(key): getattr(one.density, name) for key, one in judged.items()}
         figure = densities(values, label=label, title=title, caption=caption)
         save(figure, path / "figures", name)
     return text

@@ -50,8 +50,10 @@ def parse(data: bytes, layout: Layout) -> tuple[Columns, Sequence[int]]:
     """
     from hepmtp.readers.darkmachines import loop  # noqa: PLC0415 (numba only for those who read)
 
-    text, stop = np.frombuffer(data + bytes(8), np.uint8), data.rfind(b"\n") + 1
-    words = np.ndarray(len(data), "<u8", buffer=text, strides=(1,))  # each byte and the next seven
+    text, stop = np.frombuffer(data + bytes(9), np.uint8), data.rfind(b"\n") + 1
+    words = np.ndarray(
+        len(data) + 1, "<u8", buffer=text, strides=(1,)
+    )  # each byte and the next seven
     n_lines, most = loop.count(text)
     slots = np.repeat(np.arange(len(_TYPES)), [width // 3 for width in layout.widths[2:]] or 0)
     most = n_lines * len(slots) if layout.name == FIXED else most
@@ -63,7 +65,9 @@ def parse(data: bytes, layout: Layout) -> tuple[Columns, Sequence[int]]:
     kinds = np.empty(most + 1, dtype=np.int8)
     entry, counts = np.empty((2, n_lines), dtype=np.int64)
     has_energy = "E" in layout.particle
-    here = np.array([len(layout.head) == 5, len(layout.head) > 0, True, True, has_energy, *[True] * 3])
+    here = np.array(
+        [len(layout.head) == 5, len(layout.head) > 0, True, True, has_energy, *[True] * 3]
+    )
     legal = (_LEGAL if has_energy else _MASSLESS)[here]
     n, k = loop.lines(
         *(text, words, stop, int(here[:4].sum()), legal, row[here], _labels(layout), slots),

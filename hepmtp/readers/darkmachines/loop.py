@@ -6,7 +6,9 @@ one leaves nothing. All lines end in a newline, which no field holds, so nothing
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numba
 import numpy as np
@@ -15,30 +17,34 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from hepmtp.events.ragged import Floats, Ints
 
-_F = TypeVar("_F")
+    Bytes = NDArray[np.uint8]
+
+_F = TypeVar("_F", bound=Callable[..., Any])
 _NEWLINE, _PLUS, _COMMA, _MINUS, _POINT, _ZERO, _SEMICOLON, _E, _G = b"\n+,-.0;eg"
 _EXACT = 1 << 53  # integers up to here are float64
 _DIGITS = 18  # an integer of so many is int64
 # powers of ten as float64, exact up to the 22nd, and what is missing, as float64
 _POWERS = np.array([float(10**i) for i in range(45)])
 _MISSING = np.array([float(10**i - int(float(10**i))) for i in range(45)])
-# eight bytes as one number: 1, "0", the highest bit, and what sets that bit in all but digits
-_1, _8, _16, _32, _56 = (np.uint64(i) for i in (1, 8, 16, 32, 56))
+# places are unsigned, so that none is counted from the end; so are eight bytes as one number: each
+# of them 1, "0", the highest bit, and what sets that bit in all but digits
+_0, _1, _8, _16, _32, _56, _BYTE = (np.uint64(i) for i in (0, 1, 8, 16, 32, 56, 255))
 _ONES, _ZEROS, _TOP, _ABOVE = (np.uint64(b * (2**64 // 255)) for b in b"\x01\x30\x80\x76")
+_POINTS = _ZEROS ^ np.uint64(_POINT * (2**64 // 255))
 _PAIR, _UPPER, _LOWER = (np.uint64(i) for i in (0xFF000000FF, 1000000 << 32 | 100, 10000 << 32 | 1))
 
 
 def _compiled(function: _F) -> _F:
     """A function in machine code, which the next process finds on disk if there is a place."""
-    options = {"nogil": True, "error_model": "numpy"}
+    make = functools.partial(numba.njit, nogil=True, error_model="numpy")
     try:
-        return numba.njit(cache=True, **options)(function)  # type: ignore[no-any-return]
+        return cast("_F", make(function, cache=True))
     except RuntimeError:  # neither the package nor the user's cache can be written
-        return numba.njit(**options)(function)  # type: ignore[no-any-return]
+        return cast("_F", make(function))
 
 
 @_compiled
-def count(text: NDArray[np.uint8]) -> tuple[int, int]:
+def count(text: Bytes) -> tuple[int, int]:
     """Number of newlines and of semicolons."""
     newlines = semicolons = 0
     for byte in text:
@@ -55,31 +61,31 @@ def _where(marks: np.uint64) -> np.uint64:
 
 
 @_compiled
-def _plain(word: np.uint64) -> tuple[int, int, int]:
+def _plain(word: np.uint64) -> tuple[np.int64, np.int64, np.int64]:
     """The digits that eight bytes begin with: their integer, how many are behind the point, bytes.
 
-    No byte if there is no digit. Digits become an integer in three multiplications (D. Lemire,
-    Softw. Pract. Exp. 51 (2021) 1700).
+    No byte if there is no digit, or a second point. Digits become an integer in three
+    multiplications (D. Lemire, Softw. Pract. Exp. 51 (2021) 1700).
     """
     word ^= _ZEROS
-    others = (((word & ~_TOP) + _ABOVE) | word) & _TOP
-    n = length = _where(others)
-    power = np.uint64(0)
-    if n < _8 and (word >> (_8 * n)) & np.uint64(0xFF) == np.uint64(_POINT ^ _ZERO):
-        length = _where(others & (others - _1))
-        before = (_1 << (_8 * n)) - _1
-        word = (word & before) | ((word >> _8) & ~before)
-        n, power = length - _1, length - n - _1
-    if n == np.uint64(0):
-        return 0, 0, 0
-    word <<= _8 * (_8 - n)
+    others = (((word & ~_TOP) + _ABOVE) | word) & _TOP  # marks all that is no digit
+    not_points = word ^ _POINTS
+    ends = others & (((not_points & ~_TOP) + ~_TOP) | not_points)
+    length, n = _where(ends), _where(others)
+    point = np.uint64(n < length)
+    digits = length - point
+    if digits == _0 or (point and _where(others & (others - _1)) != length):
+        return np.int64(0), np.int64(0), np.int64(0)
+    behind = ~((_1 << (_8 * n & _56)) - _1) & (~point + _1)  # bytes from the point on, if any
+    word = (word & ~behind) | ((word >> _8) & behind)
+    word <<= _8 * (_8 - digits)
     word = word * np.uint64(10) + (word >> _8)
     integer = ((word & _PAIR) * _UPPER + ((word >> _16) & _PAIR) * _LOWER) >> _32
-    return np.int64(integer), np.int64(power), np.int64(length)
+    return np.int64(integer), np.int64(digits - n), np.int64(length)
 
 
 @_compiled
-def _quotient(integer: int, power: int) -> float:
+def _quotient(integer: np.int64, power: np.int64) -> float:
     """Integer / 10**power, correctly rounded; NaN where that is not certain.
 
     The remainder of the division is exact (T. J. Dekker, Numer. Math. 18 (1971) 224), and what it
@@ -98,39 +104,40 @@ def _quotient(integer: int, power: int) -> float:
 
 
 @_compiled
-def _integer(text: NDArray[np.uint8], at: int, before: int) -> tuple[int, int]:
+def _integer(text: Bytes, at: np.uint64, before: np.int64) -> tuple[np.int64, np.uint64]:
     """The digits at `at`, behind those of the integer `before`; and the byte after them."""
     digit = np.int64(text[at]) - _ZERO
     while 0 <= digit <= 9:
         before = 10 * before + digit
-        at += 1
+        at += _1
         digit = np.int64(text[at]) - _ZERO
     return before, at
 
 
 @_compiled
-def _number(text: NDArray[np.uint8], at: int) -> tuple[float, int]:
+def _number(text: Bytes, at: np.uint64) -> tuple[float, np.uint64]:
     """The number without sign at `at`, NaN if it is none or not certain; and where it ends."""
-    begin, power = at, 0
-    integer, at = _integer(text, at, 0)
-    digits = at - begin
+    begin, power = at, np.int64(0)
+    integer, at = _integer(text, at, np.int64(0))
+    digits = np.int64(at - begin)
     if text[at] == _POINT:
-        integer, end = _integer(text, at + 1, integer)
-        power = end - (at + 1)
-        digits, at = digits + power, end
+        point = at + _1
+        integer, at = _integer(text, point, integer)
+        power = np.int64(at - point)
+        digits += power
     if digits == 0:
         return np.nan, at
     if digits > _DIGITS:
         while text[begin] == _ZERO or text[begin] == _POINT:
             digits -= text[begin] == _ZERO
-            begin += 1
+            begin += _1
         if digits > _DIGITS:
             return np.nan, at
     if text[at] | 0x20 == _E:
-        below = text[at + 1] == _MINUS
-        begin = at + 2 if below or text[at + 1] == _PLUS else at + 1
-        exponent, at = _integer(text, begin, 0)
-        if not 0 < at - begin <= 3:
+        below = text[at + _1] == _MINUS
+        begin = at + _1 + np.uint64(below or text[at + _1] == _PLUS)
+        exponent, at = _integer(text, begin, np.int64(0))
+        if not 0 < np.int64(at - begin) <= 3:
             return np.nan, at
         power += exponent if below else -exponent
     if integer <= _EXACT and -22 <= power <= 22:
@@ -140,7 +147,7 @@ def _number(text: NDArray[np.uint8], at: int) -> tuple[float, int]:
 
 @_compiled
 def lines(
-    text: NDArray[np.uint8],
+    text: Bytes,
     words: NDArray[np.uint64],
     stop: int,
     heads: int,
@@ -170,17 +177,20 @@ def lines(
     slots
         the type that each three columns of a fixed file are for.
     """
-    at = n = k = line = 0
+    at, n, k, line = _0, 0, 0, 0
+    end = np.uint64(stop)
     is_fixed, has_ids, glued = heads == 2, heads == 4, len(row) - heads == 3
-    while at < stop:
+    while at < end:
         found, j, slot, padded, good = k, 0, 0, -1, False
         while True:
-            negative = text[at] == _MINUS
-            at += negative | (text[at] == _PLUS)
-            integer, power, length = _plain(words[at])
-            byte = text[at + length]
-            if length and (byte == _COMMA or byte == _SEMICOLON or byte == _NEWLINE):
-                value, at = integer / _POWERS[power], at + length
+            word, behind = words[at], words[at + _1]
+            negative = word & _BYTE == np.uint64(_MINUS)
+            signed = negative | (word & _BYTE == np.uint64(_PLUS))
+            integer, power, length = _plain(behind if signed else word)
+            at += np.uint64(signed)
+            byte = text[at + np.uint64(length)]
+            if length and byte in (_COMMA, _SEMICOLON, _NEWLINE):
+                value, at = integer / _POWERS[power], at + np.uint64(length)
             else:
                 value, at = _number(text, at)
                 byte = text[at]
@@ -192,14 +202,14 @@ def lines(
             if j != heads and j != len(row):
                 if byte != (_COMMA if is_fixed or j > heads else _SEMICOLON):
                     break
-                at += 1
+                at += _1
                 if has_ids and j == 1:
                     begin = at
                     while 0x21 <= text[at] <= 0x7E and text[at] != _SEMICOLON:
-                        at += 1
+                        at += _1
                     if at == begin or text[at] != _SEMICOLON:
                         break
-                    at += 1
+                    at += _1
                 continue
             # the head or a particle is whole
             if j > heads and not is_fixed:
@@ -216,22 +226,22 @@ def lines(
                 if byte != _COMMA or slot == len(slots):
                     break
                 kinds[found] = slots[slot]
-                slot, at = slot + 1, at + 1
+                slot, at = slot + 1, at + _1
                 continue
-            at += byte == _SEMICOLON
+            at += np.uint64(byte == _SEMICOLON)
             good = text[at] == _NEWLINE
             if good or byte != _SEMICOLON:
                 break
-            if glued and text[at] == _G and text[at + 1] != _COMMA:
-                label, at = np.int64(_G), at + 1
+            if glued and text[at] == _G and text[at + _1] != _COMMA:
+                label, at = np.int64(_G), at + _1
             else:
                 label, begin = np.int64(0), at
-                while text[at] != _COMMA and text[at] > 0x20 and at < begin + 3:
+                while text[at] != _COMMA and text[at] > 0x20 and at < begin + np.uint64(3):
                     label = label << 8 | np.int64(text[at])
-                    at += 1
+                    at += _1
                 if text[at] != _COMMA:
                     break
-                at += 1
+                at += _1
             kinds[found] = -1
             for i in range(len(labels)):
                 if labels[i, 0] == label:
@@ -243,6 +253,6 @@ def lines(
             entry[n], counts[n] = line, found - k
             n, k = n + 1, found
         while text[at] != _NEWLINE:
-            at += 1
-        at, line = at + 1, line + 1
+            at += _1
+        at, line = at + _1, line + 1
     return n, k

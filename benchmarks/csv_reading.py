@@ -21,7 +21,7 @@ from hepmtp.datasets.manifest import embedded
 from hepmtp.events.particles import PARTICLE_TYPES
 from hepmtp.readers.darkmachines.reader import DarkMachinesCSV
 
-REQUIRED, AIM = 9.0, 18.0
+REQUIRED, AIM = 8.0, 18.0
 
 
 def split_loop(path: str) -> int:

@@ -1,8 +1,8 @@
 """Dark Machines CSV, in four rooms and two that most files do not need.
 
-``line`` is the slow truth about one line, ``chunk`` the fast path for many by the compiled ``loop``,
-and ``reader`` the reader.
-``scan`` finds the events of files with other lines too, ``write`` makes such files.
+``line`` is the slow truth about one line, ``chunk`` with its compiled ``loop`` the fast path for
+many, ``reader`` the reader. ``scan`` finds the events of files with other lines too, ``write``
+makes such files.
 
 The rule: a line means what `line` says. Whatever `chunk` gives must be that to the last bit, and
 what it does not take goes to `line`, which says what is wrong with it. The way of one path::

@@ -6,9 +6,10 @@ PYTHON ?= python3
 ARGS ?=
 NOX := .nox/own/bin/nox
 
-.PHONY: help demo test coverage lint types docs build packages wheel clean
+.PHONY: help demo demo-jets test coverage lint types docs build packages wheel clean
 help:
 	@echo "make demo      train, score and compare on the embedded sample, into hepmtp-demo/"
+	@echo "make demo-jets train, generate and compare jets of the embedded sample, into hepmtp-demo-jets/"
 	@echo "make test      run all tests"
 	@echo "make coverage  the same, and which lines they did not run"
 	@echo "make lint      style, format, spelling"
@@ -21,7 +22,7 @@ help:
 test: $(NOX)
 	@$(NOX) -s tests -- $(ARGS)
 
-demo coverage lint types docs build packages: $(NOX)
+demo demo-jets coverage lint types docs build packages: $(NOX)
 	@$(NOX) -s $@ -- $(ARGS)
 
 wheel: $(NOX)

@@ -95,6 +95,13 @@ def demo(session: nox.Session) -> None:
     session.run(BIN / "hepmtp", "demo", "--output", "hepmtp-demo", *session.posargs)
 
 
+@nox.session(name="demo-jets", default=False)
+def demo_jets(session: nox.Session) -> None:
+    """Jets of the embedded sample, into hepmtp-demo-jets; arguments after -- go to it."""
+    install(session, "-e", ".[league]")
+    session.run(BIN / "hepmtp", "jets", "demo", "--output", "hepmtp-demo-jets", *session.posargs)
+
+
 @nox.session(default=False)
 def build(session: nox.Session) -> None:
     """The sdist, and the wheel from it, into dist."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # the same names as in _HOMES, for type checkers and editors
     from hepmtp.datasets.manifest import (
         Dataset as Dataset,
         embedded as embedded,
+        embedded_jets as embedded_jets,
         load_manifest as load_manifest,
     )
     from hepmtp.datasets.published import load_records as load_records
@@ -126,7 +127,7 @@ if TYPE_CHECKING:  # the same names as in _HOMES, for type checkers and editors
 _MODULES = {
     "datasets.fetch": "fetch",
     "datasets.files": "fileset read",
-    "datasets.manifest": "Dataset embedded load_manifest",
+    "datasets.manifest": "Dataset embedded embedded_jets load_manifest",
     "datasets.published": "load_records",
     "detectors": "load_detector",
     "detectors.calibrated.detector": "Calibrated",

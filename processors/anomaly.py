@@ -16,7 +16,7 @@ from typing import Any
 import awkward as ak
 import numpy as np
 from coffea.analysis_tools import Weights
-from coffea.processor import ProcessorABC, column_accumulator
+from coffea.processor import ProcessorABC
 from numpy.typing import NDArray
 
 from hepmtp.detectors import Detector, load_detector, trained_on
@@ -32,6 +32,7 @@ from hepmtp.events.strangest import Strangest
 from hepmtp.events.variables import N_B, N_JETS, Variable
 from hepmtp.events.variation import Variation
 from hepmtp.run.chunks import skipped_of
+from hepmtp.run.columns import Column
 from hepmtp.run.score_files import with_entries, write_part
 from hepmtp.statistics.flatness import fill_replicas
 from hepmtp.statistics.histograms import (
@@ -91,7 +92,7 @@ class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
         cuts       {dataset: {region: {"cutflow", "n_minus_one": {cut: the same}}}}
         regions    {RegionInfo}, a set; see `regions_of`
         overlaps   {(region, region)}, a set: pairs that share an event
-        columns    {dataset: {name: column_accumulator}}, one value per event; the names are
+        columns    {dataset: {name: Column}}, one value per event; the names are
                    source, event, weight, region:<name> and score:<detector>
         parts      {ScorePart}, a set: the files that were written instead
         strangest  {detector: {dataset: {region: Strangest}}}, of the default score in the signal
@@ -195,7 +196,7 @@ class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
                 continue
             out["strangest"] = {self.about.name: {dataset: self._strangest(scored, table)}}
             if self.columns:
-                columns = {name: column_accumulator(np.asarray(one)) for name, one in table.items()}
+                columns = {name: Column(np.asarray(one)) for name, one in table.items()}
                 out["columns"] = {dataset: columns}
             if self.parts is not None:
                 table |= {f"variable:{one.name}": one.values(scored) for one in self.variables}
@@ -321,7 +322,7 @@ class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
                 counts["sumw2"] *= one.factor**2
             if self.columns:
                 columns = accumulator["columns"][dataset]
-                columns["weight"] = column_accumulator(columns["weight"].value * one.factor)
+                columns["weight"] = Column(columns["weight"].value * one.factor)
         accumulator["normalisation"] |= found
         return accumulator
 

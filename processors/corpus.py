@@ -7,17 +7,20 @@ named. A signal raises TrainingError on the first chunk.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import awkward as ak
 import numpy as np
-from coffea.processor import ProcessorABC, column_accumulator
+from coffea.processor import ProcessorABC
 
 from hepmtp.events.entering import as_events
 from hepmtp.events.folds import Fold, with_fold
 from hepmtp.events.record import metadata
 from hepmtp.events.regions import Region, sideband_of
 from hepmtp.events.split import check_background, split_of, trained_by
+from hepmtp.run.columns import Column, TokenColumn
+from hepmtp.run.shards import Rows, write_shard
 from hepmtp.run.train import PARTS, training_tokens
 from hepmtp.tokenizers import Tokenizer
 
@@ -35,21 +38,30 @@ class CorpusProcessor(ProcessorABC):  # type: ignore[misc]
         region of data that may train; by default data may not.
     fold
         fold that is left out, of a cross-fitting; by default events are split as ever.
+    shards
+        folder that all workers see, for tokens of more events than memory holds; by default the
+        tokens are in the output.
 
     Notes
     -----
     ``process`` returns a dictionary that adds up over chunks::
 
-        corpus   {part: {"tokens": TokenBatch, "source" and "event": column_accumulator}}
+        corpus   {part: {"tokens": TokenColumn, "source" and "event": Column}}, or with a folder
+                 for shards {part: {Piece}}, a set; see `hepmtp.run.shards`
         cutflow  {dataset: {part: raw number of events}}
         trained  what was given to train on, a set of :class:`hepmtp.events.split.Trained`
         normalisation  {dataset: {"weight": sum of the weights of all events that were read}}
     """
 
     def __init__(
-        self, tokenizer: Tokenizer, *, sideband: Region | None = None, fold: Fold | None = None
+        self,
+        tokenizer: Tokenizer,
+        *,
+        sideband: Region | None = None,
+        fold: Fold | None = None,
+        shards: str | Path | None = None,
     ) -> None:
-        self.tokenizer, self.sideband, self.fold = tokenizer, sideband, fold
+        self.tokenizer, self.sideband, self.fold, self.shards = tokenizer, sideband, fold, shards
 
     def process(self, events: ak.Array) -> dict[str, Any]:
         """Accumulator of one chunk, shape (n_events,); zero events are fine."""
@@ -61,14 +73,17 @@ class CorpusProcessor(ProcessorABC):  # type: ignore[misc]
             events = with_fold(events, self.fold)
         check_background(events)
         part = split_of(events)
-        corpus = {}
-        for name in PARTS:
-            chosen = events[part == name]
-            columns = {
-                key: column_accumulator(np.asarray(ak.to_numpy(chosen[key])))
-                for key in ("source", "event")
+        rows = {name: self._rows(events[part == name]) for name in PARTS}
+        corpus: Any = {
+            name: {
+                "tokens": TokenColumn(one.tokens),
+                "source": Column(one.source),
+                "event": Column(one.event),
             }
-            corpus[name] = {"tokens": self.tokenizer.encode(chosen), **columns}
+            for name, one in rows.items()
+        }
+        if self.shards is not None:
+            corpus = write_shard(self.shards, rows)
         counts = {name: int((part == name).sum()) for name in (*PARTS, "analysis")}
         dataset = str(metadata(events).get("dataset", ""))
         return {
@@ -77,6 +92,10 @@ class CorpusProcessor(ProcessorABC):  # type: ignore[misc]
             "trained": set(trained_by(events)),
             "normalisation": {dataset: read},
         }
+
+    def _rows(self, events: ak.Array) -> Rows:
+        names = (np.asarray(ak.to_numpy(events[key])) for key in ("source", "event"))
+        return Rows(self.tokenizer.encode(events), *names)
 
     def postprocess(self, accumulator: dict[str, Any]) -> dict[str, Any]:
         """Nothing is left to do: sums of chunks are the result."""

@@ -114,7 +114,7 @@ def test_what_a_chunk_gives(events: Any, tokenizer: Any) -> None:
     assert sum(out["cutflow"]["ttbarW"].values()) == 50
     assert set(out["corpus"]) == {"train", "validation"}  # analysis events leave no token
     for name, rows in out["corpus"].items():
-        assert rows["tokens"] == tokenizer.encode(chunk[part == name])
+        assert rows["tokens"].value == tokenizer.encode(chunk[part == name])
         assert rows["event"].value.tolist() == chunk.event[part == name].to_list()
         assert rows["source"].value.tolist() == chunk.source[part == name].to_list()
 

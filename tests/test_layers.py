@@ -32,6 +32,7 @@ FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 #: Rooms of a family: the members do not know each other, only what they are made of.
 FAMILIES = {
     "readers": {
+        "coffea_names",
         "columns",
         "digests",
         "darkmachines",
@@ -58,7 +59,13 @@ FAMILIES = {
         "learned",
         "networks",
     },
-    "models": {"attention", "cache", "autoregressive_options", "running_sums"},
+    "models": {
+        "attention",
+        "autoregressive",
+        "autoregressive_options",
+        "cache",
+        "running_sums",
+    },
     "detectors": {
         "card",
         "card_text",
@@ -72,7 +79,10 @@ FAMILIES = {
         "strangest",
     },
     "plotting": {"colours", "names", "ratio", "style"},
-    "cli": {"options", "own", "progress", "demo", "found", "resuming", "terminal"},
+    "cli": {
+        *("options", "own", "progress", "demo", "demo_jets", "found", "resuming", "terminal"),
+        *("jet_files", "jet_studies", "jets_demo"),
+    },
 }
 #: Third-party libraries and where they may be imported.
 FENCES = {

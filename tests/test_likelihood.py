@@ -173,8 +173,9 @@ def test_a_saved_model_travels_as_path_and_digest(
 
 
 def test_a_model_of_before_has_a_range_from_what_it_makes(
-    background: hm.JetLanguageModel, tmp_path: Path
+    background: hm.JetLanguageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("hepmtp.detectors.likelihood._MADE", 60)
     background.save(tmp_path / "lm")
     loaded = hm.JetLanguageModel.load(tmp_path / "lm")
     assert loaded.held_out_ == background.held_out_

@@ -14,6 +14,7 @@ from hepmtp.datasets.files import check_files, fileset, read
 from hepmtp.datasets.manifest import (
     Dataset,
     embedded,
+    embedded_jets,
     load_manifest,
     shipped_manifest,
 )
@@ -62,6 +63,7 @@ def test_the_shipped_manifest_lists_the_embedded_sample_and_every_record() -> No
         "3961917",
         "4443151",
         "3685861",
+        "6619768",
         "6772776",
         "7277951",
     }
@@ -92,6 +94,17 @@ def test_roles_of_the_challenge_follow_from_the_process() -> None:
     assert all(
         (dataset.role == "background") == (dataset.process == "background") for dataset in challenge
     )
+
+
+@pytest.mark.parametrize(("dataset", "label"), [*zip(embedded_jets(), (0, 8), strict=True)])
+def test_the_embedded_jets_are_no_embedded_events(dataset: Dataset, label: int) -> None:
+    assert dataset not in embedded()
+    jets = read([dataset])
+    assert len(jets) == 1500 == dataset.events
+    assert set(jets.label.to_list()) == {label}
+    assert 500 < np.min(jets.Jet.pt) < np.max(jets.Jet.pt) < 1000
+    assert set(jets.weight.to_list()) == {1.0}
+    assert sum(Path(one.files[0]).stat().st_size for one in embedded_jets()) < 6_000_000
 
 
 def test_no_sha256_is_claimed_for_files_never_seen() -> None:

@@ -95,7 +95,7 @@ def stand_ins(shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return real / "coffea" / "nano_dimuon.root"
 
 
-def test_from_simulation_to_blind_data(stand_ins: Path) -> None:
+def test_from_simulation_to_blind_data(stand_ins: Path, undrawn: None) -> None:
     (train,), (run,) = commands("train"), commands("run")
     assert hepmtp(*train, "--manifest", "small.yaml", "--epochs", "1") == 0
     assert hepmtp(*run, "--manifest", "small.yaml", "--variations", "none") == 0

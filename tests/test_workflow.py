@@ -49,8 +49,13 @@ def events(datasets: Any) -> Any:
     return read(datasets)
 
 
-def test_training_through_the_runner_is_training_on_the_events(datasets: Any, events: Any) -> None:
-    """train_detectors gives the very detector of fit; token rarity reads the same tokens."""
+def test_training_through_the_runner_is_training_on_the_events(
+    datasets: Any, events: Any, tmp_path: Path
+) -> None:
+    """train_detectors gives the very detector of fit; token rarity reads the same tokens.
+
+    They are on disk for the model, and leave nothing there.
+    """
 
     def tiny() -> MaskedTokenDetector:
         shape = ModelOptions(width=16, feedforward=32, layers=1)
@@ -60,8 +65,14 @@ def test_training_through_the_runner_is_training_on_the_events(datasets: Any, ev
 
     with make_executor("iterative", status=False) as executor:
         detectors = train_detectors(
-            datasets, tiny(), corpus=CorpusProcessor, executor=executor, chunksize=110
+            datasets,
+            tiny(),
+            corpus=CorpusProcessor,
+            executor=executor,
+            chunksize=110,
+            scratch=tmp_path,
         )
+        assert not list(tmp_path.iterdir())
         with pytest.raises(TrainingError, match=r"role 'signal': only background"):
             train_detectors(
                 [replace(one, role="signal") for one in datasets],

@@ -14,6 +14,7 @@ import typer
 
 from hepmtp.cli.found import say_found
 from hepmtp.cli.options import (
+    Cluster,
     Executor,
     Folder,
     Lists,
@@ -110,9 +111,17 @@ def train(
             "written after each epoch."
         ),
     ] = None,
+    scratch: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder that all workers see, where tokens of more events than memory holds are "
+            "while they train; left empty."
+        ),
+    ] = None,
     executor: Executor = "iterative",
     workers: Workers = None,
     scheduler: Scheduler = None,
+    cluster: Cluster = None,
     folder: Folder = None,
     manifest: Manifest = None,
 ) -> None:
@@ -156,7 +165,7 @@ def train(
     )
     with (
         new_training(output, overwrite=overwrite) as place,
-        opened_executor(executor, workers, scheduler) as opened,
+        opened_executor(executor, workers, scheduler, cluster) as opened,
         epoch_bars() as show,
     ):
         if checkpoint is not None and checkpoint.resolve().is_relative_to(place.path):
@@ -169,6 +178,7 @@ def train(
             checkpoint=checkpoint,
             progress=show,
             skip_bad=skip_bad,
+            scratch=scratch,
             sideband=None if sideband is None else region_of(sideband, "--sideband"),
             folds=folds,
         )

@@ -1,4 +1,4 @@
-"""Commands for language models of jets: train, generate, compare, density.
+"""Commands for language models of jets: train, generate, compare, density; and their studies.
 
 The rule: a model is one of a named data set. Jets that trained it judge nothing.
 """
@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from hepmtp.cli.options import Folder, Manifest, Names, Output, RoleOption, Seed, chosen_datasets
+from hepmtp.cli.jet_files import read_jets
+from hepmtp.cli.jet_studies import classify, study
+from hepmtp.cli.jets_demo import demo
+from hepmtp.cli.options import Folder, Manifest, Names, Output, RoleOption, Seed
 from hepmtp.cli.terminal import say
 from hepmtp.errors import OptionError
 
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode="markdown", help="Language models of jets."
 )
+app.command()(demo)
 
 #: Folders beside `hepmtp.detectors.SCORE`, within that of a model: of the likelihood ratio to the
 #: model that one of signal has started from, and of what the anomaly score has to beat.
@@ -113,7 +117,7 @@ def train(
         ),
         max_constituents,
     )
-    found = _read(names, role, folder, manifest)
+    found = read_jets(names, role, folder, manifest)
     if len(found) != 1:
         raise OptionError(
             f"a language model is one of one data set, found {', '.join(found)}: join files as "
@@ -195,33 +199,58 @@ def generate(
 
 @app.command()
 def compare(
-    model: ModelFolder,
+    first: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL|DATASET",
+            help="Folder that `hepmtp jets train` wrote, or true jets.",
+            show_default=False,
+        ),
+    ],
     names: Names = None,
     output: Output = Path("compare"),
     jets: Annotated[
         int | None,
-        typer.Option(help="Made jets; by default half as many as there are true ones.", min=1),
+        typer.Option(
+            help="Jets that the model makes; by default half as many as there are true ones.", min=1
+        ),
+    ] = None,
+    bins: Annotated[
+        Path | None,
+        typer.Option(help="Of two data sets: a model through whose bins both sides go."),
     ] = None,
     seed: Seed = 0,
     role: RoleOption = "background",
     folder: Folder = None,
     manifest: Manifest = None,
 ) -> None:
-    """Compare jets that a model makes up with true ones that did not train it.
+    """Compare true jets with those that a model makes up, or with those of another data set.
 
-    Writes distances with their floors, how well trees tell the two apart, and spectra.
+    Writes distances with their floors, how well trees tell the two apart, and spectra. Jets that
+    trained the model are left out, and the same jets on both sides are refused.
 
     Example: `hepmtp jets compare lm/qcd QCD=QCDJets.root --output compare`
+
+    Example: `hepmtp jets compare QCDJets.root qcd_generated.root --bins lm/qcd`
     """
     from hepmtp.jets.language_model import JetLanguageModel
-    from hepmtp.studies.jets.folder import write_comparison
+    from hepmtp.studies.jets.folder import write_comparison, write_two_sides
 
-    one = JetLanguageModel.load(model)
-    found = _read(names, role, folder, manifest)
-    if len(found) != 1:
-        raise OptionError(f"true jets are of one data set, found {', '.join(found)}")
-    ((name, events),) = found.items()
-    say(write_comparison(output, one, events, name=name, jets=jets, seed=seed))
+    if Path(first).is_dir():
+        if bins is not None:
+            raise OptionError("--bins is for two data sets: jets of a model have its own bins")
+        one = JetLanguageModel.load(first)
+        found = read_jets(names, role, folder, manifest)
+        if len(found) != 1:
+            raise OptionError(f"true jets are of one data set, found {', '.join(found)}")
+        ((name, events),) = found.items()
+        say(write_comparison(output, one, events, name=name, jets=jets, seed=seed))
+    else:
+        if jets is not None:
+            raise OptionError("--jets is for a model; two data sets are compared as they are")
+        through = None if bins is None else JetLanguageModel.load(bins).tokenizer
+        found = read_jets([first, *(names or ())], role, folder, manifest, untyped=True)
+        say(write_two_sides(output, found, tokenizer=through, seed=seed))
     say(output / "comparison.md")
 
 
@@ -248,24 +277,10 @@ def density(
     from hepmtp.studies.jets.folder import write_densities
 
     one = JetLanguageModel.load(model)
-    found = _read(names, role, folder, manifest)
+    found = read_jets(names, role, folder, manifest)
     say(write_densities(output, one, found, columns=columns))
     say(output / "density.md")
 
 
-def _read(
-    names: list[str] | None, role: Any, folder: Path | None, manifest: Path | None
-) -> dict[str, ak.Array]:
-    """The jets of each data set."""
-    from hepmtp.datasets.files import read
-
-    found = {}
-    for one in chosen_datasets(names, role=role, folder=folder, manifest=manifest):
-        events = read([one])
-        if "Jet" not in events.fields:
-            raise OptionError(
-                f"data set {one.name!r} has events, not jets: expected files in the layout of "
-                "JetClass, or what hepmtp convert made of them"
-            )
-        found[one.name] = events
-    return found
+for _command in (classify, study):
+    app.command()(_command)

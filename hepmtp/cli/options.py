@@ -59,6 +59,14 @@ Workers = Annotated[
 Scheduler = Annotated[
     str | None, typer.Option(help="Address of a Dask scheduler (tcp://host:8786) to be used.")
 ]
+Cluster = Annotated[
+    Literal["local", "slurm", "htcondor"] | None,
+    typer.Option(
+        help="Where Dask's workers are started: here, or as jobs of a batch system. If neither "
+        "this, --workers nor --scheduler is given, DASK_SCHEDULER_ADDRESS tells, if it is set.",
+        show_default=False,
+    ),
+]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 Folder = Annotated[
     Path | None, typer.Option(help="Folder of downloaded files; else the variable HEPMTP_DATA.")
@@ -193,7 +201,7 @@ def chosen_datasets(
     return chosen
 
 
-def _able(dataset: Dataset, option: str) -> dict[str, bool]:
+def able(dataset: Dataset, option: str) -> dict[str, bool]:
     """Whether each reader of a data set's files has this option; bad files are left to the run."""
     from hepmtp.datasets.files import files_of
     from hepmtp.plugins import resolve_from_file
@@ -209,8 +217,8 @@ def _able(dataset: Dataset, option: str) -> dict[str, bool]:
 
 def _with_tree(dataset: Dataset, tree: str) -> Dataset:
     """The data set, of whose ROOT files this tree is read."""
-    for name, able in _able(dataset, "tree").items():
-        if not able:
+    for name, has in able(dataset, "tree").items():
+        if not has:
             raise OptionError(
                 f"--tree {tree}: data set {dataset.name!r} has files for {name}, which has no "
                 "option tree; leave it out"
@@ -268,7 +276,10 @@ def wanted_luminosity(datasets: Iterable[Dataset], luminosity: float | None) -> 
 
 
 def opened_executor(
-    executor: Literal["iterative", "futures", "dask"], workers: int | None, scheduler: str | None
+    executor: Literal["iterative", "futures", "dask"],
+    workers: int | None,
+    scheduler: str | None,
+    cluster: Literal["local", "slurm", "htcondor"] | None,
 ) -> AbstractContextManager[Any]:
     """The executor of these options; raises OptionError if it does not use one that is given."""
     from hepmtp.run.executors import make_executor
@@ -277,12 +288,16 @@ def opened_executor(
         raise OptionError(f"--scheduler {scheduler} needs --executor dask, found {executor}")
     if scheduler is not None and "://" not in scheduler:
         raise OptionError(f"--scheduler {scheduler}: expected an address such as tcp://host:8786")
+    if cluster is not None and executor != "dask":
+        raise OptionError(f"--cluster {cluster} needs --executor dask, found {executor}")
+    if cluster is not None and scheduler is not None:
+        raise OptionError(f"--cluster {cluster} has no effect with --scheduler: keep one")
     if workers is not None and (executor == "iterative" or scheduler is not None):
         why = "the scheduler has its workers" if scheduler else "iterative is this process only"
         raise OptionError(f"--workers {workers} has no effect: {why}; leave it out")
     if logging.getLogger().level > logging.DEBUG:  # Dask tells all that it closes
         logging.getLogger("distributed").setLevel(logging.ERROR)
-    return make_executor(executor, workers=workers or 2, client=scheduler)
+    return make_executor(executor, workers=workers, client=scheduler, cluster=cluster)
 
 
 def variations_of(words: str) -> tuple[Variation, ...]:

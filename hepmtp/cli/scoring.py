@@ -15,6 +15,7 @@ import typer
 
 from hepmtp.cli.found import say_found
 from hepmtp.cli.options import (
+    Cluster,
     Executor,
     Folder,
     Lists,
@@ -103,6 +104,7 @@ def run(
     executor: Executor = "iterative",
     workers: Workers = None,
     scheduler: Scheduler = None,
+    cluster: Cluster = None,
     chunksize: Annotated[int, typer.Option(help="Events in one piece of work.", min=1)] = 20_000,
     folder: Folder = None,
     manifest: Manifest = None,
@@ -167,7 +169,7 @@ def run(
         with (
             parts_folder(target) as parts,
             keeping(place, key, resume=resume) as kept,
-            opened_executor(executor, workers, scheduler) as opened,
+            opened_executor(executor, workers, scheduler, cluster) as opened,
         ):
             filled = kind(
                 loaded,

@@ -30,6 +30,8 @@ FOLDER_VARIABLE = "HEPMTP_DATA"
 NUMBERS = ("cross_section_pb", "luminosity_ifb", "sum_weights", "n_generated", "energy_tev")
 #: Folder of the embedded sample, inside the package.
 EMBEDDED = Path(__file__).parents[1] / "data"
+#: Reader of the embedded jets, by which they are known from the embedded events.
+_JETS = "hepmtp:JetClass"
 
 
 @dataclass(frozen=True)
@@ -181,7 +183,7 @@ def load_manifest(
 
     Examples
     --------
-    >>> [dataset.name for dataset in load_manifest() if dataset.embedded]
+    >>> [dataset.name for dataset in load_manifest() if dataset.embedded][:6]
     ['ttbarW', 'ttbarWW', 'ttbarZ', 'ttbarHiggs', '4top', 'glgl1600_neutralino800']
     """
     manifest = read_manifest(manifest_path(path))
@@ -228,7 +230,18 @@ def _folder(path: Path, folder: str | Path | None) -> Path:
 
 def embedded() -> tuple[Dataset, ...]:
     """The embedded sample: hepmtp's own simulation of four backgrounds and two signals."""
-    return tuple(dataset for dataset in load_manifest() if dataset.embedded)
+    return tuple(one for one in load_manifest() if one.embedded and one.reader != _JETS)
+
+
+def embedded_jets() -> tuple[Dataset, ...]:
+    """The embedded jets, each an event: hepmtp's own simulation of QCD and of top quarks.
+
+    Examples
+    --------
+    >>> [(one.name, one.role) for one in embedded_jets()]
+    [('QCD_jets', 'background'), ('top_jets', 'signal')]
+    """
+    return tuple(one for one in load_manifest() if one.embedded and one.reader == _JETS)
 
 
 def _dataset(row: Mapping[str, Any], where: str, folder: Path) -> Dataset:

@@ -35,6 +35,7 @@ def sample(
     batch_jets: int = 256,
     max_constituents: int = MAX_CONSTITUENTS,
     temperature: float = 1.0,
+    keep_unstopped: bool = False,
 ) -> TokenBatch:
     """Jets ``first, first + 1, ...`` of this seed, as tokens.
 
@@ -46,6 +47,8 @@ def sample(
         where a jet must have stopped.
     temperature
         logits are divided by it; anything but 1 draws from another distribution.
+    keep_unstopped
+        jets that have not stopped by then end there. They are no samples of the model: count them.
 
     Raises
     ------
@@ -63,6 +66,7 @@ def sample(
             batch_jets=batch_jets,
             max_constituents=max_constituents,
             temperature=temperature,
+            keep_unstopped=keep_unstopped,
         )
     )
 
@@ -76,6 +80,7 @@ def stream(
     batch_jets: int = 256,
     max_constituents: int = MAX_CONSTITUENTS,
     temperature: float = 1.0,
+    keep_unstopped: bool = False,
 ) -> Iterator[TokenBatch]:
     """As `sample`, batch by batch in bounded memory."""
     if min(n_jets, batch_jets, max_constituents) < 1 or not temperature > 0:
@@ -86,11 +91,19 @@ def stream(
     for start in range(first, first + n_jets, batch_jets):
         numbers = np.arange(start, min(start + batch_jets, first + n_jets))
         with torch_threads(1), torch.no_grad():
-            yield _grown(model, numbers, seed, max_constituents, temperature)
+            yield _grown(
+                model, numbers, seed, max_constituents, temperature, keep_unstopped=keep_unstopped
+            )
 
 
 def _grown(
-    model: AutoregressiveModel, numbers: Ints, seed: int, most: int, temperature: float
+    model: AutoregressiveModel,
+    numbers: Ints,
+    seed: int,
+    most: int,
+    temperature: float,
+    *,
+    keep_unstopped: bool,
 ) -> TokenBatch:
     """Jets of these numbers."""
     streams = [np.random.default_rng([seed, number]) for number in numbers]
@@ -105,6 +118,8 @@ def _grown(
         ids = _draw(model, state, uniform[:, place % _DRAWN], temperature)
         alive &= ids.numpy(force=True) < model.vocab_size
         if not alive.any():
+            break
+        if place == most and keep_unstopped:
             break
         if place == most:
             raise TokenError(

@@ -46,8 +46,16 @@ def sic(curves: Mapping[str, Roc], *, title: str = "", caption: Caption = UNKNOW
 
 
 @styled
-def training_curve(history: Sequence[Mapping[str, Any]], *, caption: Caption = UNKNOWN) -> Figure:
-    """Loss per epoch, the best one marked; `history` holds epoch, train_loss, validation_loss."""
+def training_curve(
+    history: Sequence[Mapping[str, Any]], *, per: str = "hidden token", caption: Caption = UNKNOWN
+) -> Figure:
+    """Loss per epoch, the best one marked; `history` holds epoch, train_loss, validation_loss.
+
+    Parameters
+    ----------
+    per
+        what the loss is a mean over.
+    """
     figure, (axis,) = panels(5.0, (1,))
     epoch = [int(one["epoch"]) for one in history]
     losses = {"train_loss": "training", "validation_loss": "validation"}
@@ -56,7 +64,7 @@ def training_curve(history: Sequence[Mapping[str, Any]], *, caption: Caption = U
         axis.plot(epoch, [one[key] for one in history], marker="o", markersize=4, **how)
     best = int(min(history, key=lambda one: float(one["validation_loss"]))["epoch"])
     axis.axvline(best, color="0.4", linestyle=":", linewidth=1.2, label=f"best: epoch {best}")
-    axis.set(xlabel="Epoch", ylabel="Loss [nat / hidden token]")
+    axis.set(xlabel="Epoch", ylabel=f"Loss [nat / {per}]")
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.xaxis.set_tick_params(which="minor", bottom=False, top=False)
     axis.margins(x=0.03)

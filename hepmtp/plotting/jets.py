@@ -47,6 +47,8 @@ def spectrum(
     top.set(ylabel="Share / bin", yscale="log" if one.log else "linear")
     highest = max(float(share.max()) for share in shares)
     top.set_ylim((1e-4 * highest, 30 * highest) if one.log else (0, 1.5 * highest))
+    if not one.log:
+        top.ticklabel_format(axis="y", style="plain")  # a power of ten is where the label is
     above(top, caption, title)
     top.legend(loc="upper right", fontsize="small")
     seen = (shares[0] > 0) & (shares[1] > 0)
@@ -60,6 +62,7 @@ def spectrum(
     bottom.axhline(1, color="0.4", linewidth=1)
     bottom.errorbar(centres[seen], ratio[seen], error[seen], fmt="o", color="black", markersize=4)
     bottom.set(ylabel="made / true", xlabel=one.label, xlim=(one.low, one.high))
+    bottom.ticklabel_format(axis="x", style="plain")
     ratio_limits(bottom, ratio[seen])
     return figure
 
@@ -90,13 +93,15 @@ def jets_side_by_side(
             for draw, lines in zip((axis.axvline, axis.axhline), edges or (), strict=False):
                 for one in lines:
                     draw(one, color="0.85", linewidth=0.4, zorder=0)
-            axis.text(0.04, 0.04, f"{name}, {len(pt)}", transform=axis.transAxes, fontsize=11)
+            axis.text(0.08, 0.04, f"{name}, {len(pt)}", transform=axis.transAxes, fontsize=11)
             axis.set(xlim=(-0.85, 0.85), ylim=(-0.85, 0.85))
     for axis in axes[-1]:
         axis.set_xlabel(r"$\Delta\eta$")
     for axis in axes[:, 0]:
         axis.set_ylabel(r"$\Delta\phi$")
-    above(axes[0, 0], caption, "")
+    above(axes[0, 0], caption._replace(energy=None, luminosity=None))
+    if n > 1:
+        above(axes[0, -1], caption._replace(experiment="", text=""))
     figure.subplots_adjust(left=0.08, right=0.98, top=0.93, bottom=0.09, hspace=0.06, wspace=0.06)
     return figure
 
@@ -109,13 +114,16 @@ def densities(
     figure, (axis,) = panels(5.5, (1,))
     everything = np.concatenate(list(log_p.values()))
     low, high = (float(one) for one in np.quantile(everything, [0.001, 0.999]))
-    edges = np.linspace(low, max(high, low + 1e-6), 61)
+    fewest = min(len(values) for values in log_p.values())
+    bins = int(np.clip(fewest // 10, 10, 60))
+    edges = np.linspace(low, max(high, low + 1e-6), bins + 1)
     for i, (name, values) in enumerate(log_p.items()):
         share, _ = _shares(values, edges)
         how: dict[str, Any] = {"color": COLOURS[i % len(COLOURS)], "linewidth": 1.8}
         axis.stairs(share, edges, linestyle=LINES[i % len(LINES)], label=name, **how)
     axis.set(xlabel=label, ylabel="Share / bin", xlim=(edges[0], edges[-1]))
     axis.set_ylim(bottom=0)
+    axis.ticklabel_format(axis="y", style="plain")
     legend_above(axis, caption, title)
     return figure
 

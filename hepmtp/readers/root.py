@@ -13,11 +13,11 @@ from typing import Any, ClassVar
 
 import awkward as ak
 import uproot
-from coffea.nanoevents.methods import base
-from coffea.nanoevents.schemas.base import BaseSchema, zip_forms
+from coffea.nanoevents import BaseSchema
 
 from hepmtp.errors import ReadError
 from hepmtp.events.record import PARTICLE_FIELDS, behavior
+from hepmtp.readers.coffea_names import base, zip_forms
 from hepmtp.readers.columns import COLUMNS, MORE, check_columns, events_of, flat, more_of
 from hepmtp.readers.digests import DIGEST, check_digests, digest_of, digests
 from hepmtp.readers.trees import Branches, TreeReader

@@ -199,7 +199,8 @@ def _separations(
     """ROC and SIC of each signal in a region."""
     if "columns" not in output:
         return
-    names = [name for name in dict.fromkeys((info.detector, *CURVES)) if name in histograms]
+    wanted = dict.fromkeys((info.detector, *CURVES, info.reference))
+    names = [name for name in wanted if name in histograms]
     for signal in info.signals:
         if not holds(histograms[info.detector], [signal], region):
             continue

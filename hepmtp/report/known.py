@@ -51,7 +51,7 @@ def _said(found: Any, dataset: Dataset) -> Normalisation:
 def _default(dataset: Dataset) -> Normalisation:
     if dataset.role == "data":
         return Normalisation("data", luminosity_ifb=dataset.luminosity_ifb)
-    if dataset.embedded:
+    if dataset.embedded and dataset.luminosity_ifb is not None:
         return Normalisation("weights", luminosity_ifb=dataset.luminosity_ifb)
     return Normalisation("none")
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from coffea.nanoevents import BaseSchema
 from coffea.processor import CheckpointerABC, DaskExecutor
-from coffea.processor.executor import ExecutorBase, WorkItem
 
 from hepmtp.errors import ManifestError, OptionError
+from hepmtp.readers.coffea_names import ExecutorBase, WorkItem
 
 _Test = Callable[[Any], bool]
 

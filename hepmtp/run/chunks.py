@@ -15,12 +15,12 @@ from urllib.parse import quote, unquote
 
 import awkward as ak
 import uproot
-from coffea.processor.executor import WorkItem
 from uproot.source.fsspec import FSSpecSource
 from uproot.source.object import ObjectSource
 
 from hepmtp.errors import ReadError
 from hepmtp.readers import ChunkReader
+from hepmtp.readers.coffea_names import WorkItem
 from hepmtp.readers.darkmachines.reader import DarkMachinesCSV
 from hepmtp.readers.formats import reader_from_file
 from hepmtp.readers.lines import Chunk

@@ -46,7 +46,15 @@ def connected(address: Any) -> Iterator[Client]:
 
 @dataclass
 class WatchedExecutor(DaskExecutor):  # type: ignore[misc]
-    """Coffea's executor on Dask, which looks after its cluster while it waits."""
+    """Coffea's executor on Dask, which looks after its cluster while it waits.
+
+    Parameters
+    ----------
+    patience
+        seconds that it waits for a worker; `PATIENCE` if 0.
+    """
+
+    patience: float = 0.0
 
     def __call__(self, items: Any, function: Any, accumulator: Any) -> Any:
         """As coffea's, in a thread; ClusterError if the cluster is gone."""
@@ -67,13 +75,18 @@ class WatchedExecutor(DaskExecutor):  # type: ignore[misc]
             what = self._missing()
             if what is None:
                 alive = time.monotonic()
-            elif time.monotonic() - alive > PATIENCE:
+            elif time.monotonic() - alive > self._waits():
                 raise ClusterError(what)
         if failed:
             if (what := self._missing()) is not None and type(failed[0]).__name__ in _LOST:
                 raise ClusterError(what)
             raise failed[0]
         return found[0]
+
+    def _waits(self) -> float:
+        """Seconds; a scheduler that is gone is not waited for longer than ever."""
+        running = self.client.status == "running"
+        return self.patience if self.patience and running else PATIENCE
 
     def _missing(self) -> str | None:
         """What is missing of the cluster; None if all is there."""

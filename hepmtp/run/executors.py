@@ -14,11 +14,14 @@ from coffea.processor import IterativeExecutor
 from distributed import Client, LocalCluster
 
 from hepmtp.errors import OptionError
+from hepmtp.run import queues
 from hepmtp.run.cluster import WatchedExecutor, connected
 from hepmtp.run.futures import ONE_THREAD, LastingExecutor, Pool
 
 #: Dask's default makes glibc return memory after each operation: torch loses a third of its speed.
 _MALLOC = {"MALLOC_TRIM_THRESHOLD_": str(1 << 30), "MALLOC_MMAP_THRESHOLD_": str(1 << 28)}
+#: Processes that are started if their number is not given.
+WORKERS = 2
 #: First words of a worker, which leaves Ctrl-C to the process that started it.
 _NO_CTRL_C = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
 
@@ -27,8 +30,9 @@ _NO_CTRL_C = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
 def make_executor(
     name: Literal["iterative", "futures", "dask"],
     *,
-    workers: int = 1,
+    workers: int | None = None,
     client: Client | str | None = None,
+    cluster: Literal["local", "slurm", "htcondor"] | None = None,
     status: bool = True,
 ) -> Iterator[Any]:
     """An executor for `HepRunner` that closes its processes at the end of the ``with`` block.
@@ -36,14 +40,19 @@ def make_executor(
     Parameters
     ----------
     name
-        "iterative": this process; "futures": `workers` processes; "dask": `client`, or a cluster of
-        `workers` processes on this machine. A script that starts processes needs
+        "iterative": this process; "futures": `workers` processes; "dask": `client`, or a `cluster`
+        of `workers` processes. A script that starts processes needs
         ``if __name__ == "__main__":``.
     workers
-        number of processes.
+        number of processes to start; 2 if not given.
     client
         a Dask client, or the address of a scheduler (``"tcp://host:8786"``); for "dask" only. A
         client is left open.
+    cluster
+        where processes of "dask" are started: here, or as jobs of a batch system
+        (:mod:`hepmtp.run.queues`). If neither this, nor `workers`, nor a client is given, it is
+        what an analysis facility has set up: the client of this process, or the scheduler of
+        ``DASK_SCHEDULER_ADDRESS``. Without them it is here.
     status
         draw progress bars.
 
@@ -57,6 +66,13 @@ def make_executor(
         raise OptionError(
             f"executor {name!r} is unknown; the executors are iterative, futures, dask"
         )
+    if client is not None and (cluster is not None or workers is not None):
+        raise OptionError(
+            f"cluster={cluster!r} and workers={workers!r} are started, and a client has its own: "
+            "leave one of them out"
+        )
+    if name != "dask" and (client is not None or cluster is not None):
+        raise OptionError(f"a client or cluster needs the executor 'dask', found {name!r}")
     with contextlib.ExitStack() as stack:
         if not status:
             console = coffea.util.coffea_console
@@ -67,15 +83,38 @@ def make_executor(
             yield IterativeExecutor(**options)
         elif name == "futures":
             # an instance: of a class coffea would start processes to count and once more to run
-            pool = stack.enter_context(Pool(workers))
-            yield LastingExecutor(pool=pool, workers=workers, **options)
+            number = workers or WORKERS
+            pool = stack.enter_context(Pool(number))
+            yield LastingExecutor(pool=pool, workers=number, **options)
         else:
             given: Any = client
+            if given is None and cluster is None and workers is None:
+                given = there()
             if given is None:
-                given = stack.enter_context(_ended_at_once(_local_cluster(workers)))
+                given = stack.enter_context(_started(cluster or "local", workers or WORKERS))
             if not isinstance(given, Client):
                 given = stack.enter_context(connected(given))
-            yield WatchedExecutor(client=given, **options)
+            patience = 0.0 if cluster in (None, "local") else queues.PATIENCE
+            yield WatchedExecutor(client=given, patience=patience, **options)
+
+
+def there() -> Client | str | None:
+    """What an analysis facility has set up: the client of this process, or a scheduler's address.
+
+    Dask reads the latter from ``DASK_SCHEDULER_ADDRESS``, or from its configuration.
+    """
+    with contextlib.suppress(ValueError):
+        return Client.current()  # type: ignore[no-untyped-call, no-any-return]
+    address: str | None = dask.config.get("scheduler-address", None)
+    return address
+
+
+def _started(
+    cluster: Literal["local", "slurm", "htcondor"], workers: int
+) -> contextlib.AbstractContextManager[Any]:
+    if cluster == "local":
+        return _ended_at_once(_local_cluster(workers))
+    return queues.queued(cluster, workers, {**ONE_THREAD, **_MALLOC})
 
 
 @contextlib.contextmanager

@@ -13,9 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from coffea.processor.executor import WorkItem
-
 from hepmtp.errors import ReadError
+from hepmtp.readers.coffea_names import WorkItem
 from hepmtp.readers.failures import causes, ours_of, told, tried
 from hepmtp.readers.lines import is_remote
 from hepmtp.run.chunks import path_of

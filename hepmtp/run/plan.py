@@ -12,12 +12,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from coffea.processor.executor import WorkItem
-
 from hepmtp.datasets.filesets import Steps, Wanted
 from hepmtp.errors import OptionError, ReadError
 from hepmtp.plugins import current_name
 from hepmtp.readers import ChunkReader, FileReader, Reader
+from hepmtp.readers.coffea_names import WorkItem
 from hepmtp.readers.formats import OWN_ROOT, class_of_reader, reader_from_file, reader_name
 from hepmtp.readers.lines import Chunk, is_remote, split
 from hepmtp.readers.options import has_option, leaving_out_lines

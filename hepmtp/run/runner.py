@@ -15,11 +15,11 @@ from typing import Any
 from urllib.parse import quote
 
 from coffea.processor import Runner
-from coffea.processor.executor import WorkItem
 
 from hepmtp.datasets.filesets import Wanted, read_fileset
 from hepmtp.errors import ReadError
 from hepmtp.plugins import allow_plugins, allowed
+from hepmtp.readers.coffea_names import WorkItem
 from hepmtp.readers.failures import tried
 from hepmtp.readers.root import HepmtpSchema
 from hepmtp.run.arguments import check_arguments, check_call, made_chunks

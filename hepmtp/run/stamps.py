@@ -14,9 +14,9 @@ import hashlib
 from pathlib import Path
 
 import fsspec
-from coffea.processor.executor import WorkItem
 
 from hepmtp.errors import ReadError
+from hepmtp.readers.coffea_names import WorkItem
 from hepmtp.readers.lines import is_remote
 from hepmtp.readers.root import RootReader
 from hepmtp.run.chunks import path_of

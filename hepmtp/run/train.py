@@ -1,7 +1,7 @@
 """Files to trained detectors, as the command line and the demo train them.
 
-The rule: tokens are made by the runner and executors that later score. Only tokens and a sample of
-the events are in memory.
+The rule: tokens are made by the runner and executors that later score. Only tokens, or not even
+these, and a sample of the events are in memory.
 """
 
 from __future__ import annotations
@@ -32,10 +32,11 @@ from hepmtp.events.folds import Fold, folds as folds_of, with_fold
 from hepmtp.events.record import concatenate
 from hepmtp.events.regions import Region, sideband_of
 from hepmtp.events.split import joined
-from hepmtp.events.tokens import TokenBatch
+from hepmtp.events.stored_tokens import Tokens
 from hepmtp.run.proportions import first_events, in_proportion
 from hepmtp.run.rivals import anomaly_score, plain_observables
 from hepmtp.run.runner import HepRunner
+from hepmtp.run.shards import TWICE, glued, shards_folder
 from hepmtp.statistics.accounting import incomplete
 from hepmtp.tokenizers import Tokenizer
 from hepmtp.training.loop import Progress
@@ -44,6 +45,8 @@ logger = logging.getLogger(__name__)
 
 #: Parts of the events that may train, as a corpus processor names them.
 PARTS = ("train", "validation")
+#: In the sample of first events, unless one of each file is more.
+MOST_EVENTS = 1_000_000
 
 
 def train_detectors(
@@ -60,6 +63,7 @@ def train_detectors(
     checkpoint: str | Path | None = None,
     progress: Progress | None = None,
     skip_bad: bool = False,
+    scratch: str | Path | None = None,
 ) -> list[Detector]:
     """Train the masked-token detector and the default score, and fit what they are compared with.
 
@@ -75,8 +79,8 @@ def train_detectors(
     detector
         not trained yet.
     corpus
-        makes a processor of the tokenizer (and of the sideband and the fold, as keywords, if there
-        are such):
+        makes a processor of the tokenizer (and of the sideband, the fold and the folder of shards,
+        as keywords, if there are such):
         :class:`processors.corpus.CorpusProcessor`, or one with the same output.
     executor
         of :func:`hepmtp.run.executors.make_executor`.
@@ -85,7 +89,8 @@ def train_detectors(
         `StrangerDetector` with the seed, threads and device of `detector`.
     sample_events
         number of first events of each file that bin edges, token frequencies, ranges of axes and
-        the calibration are fitted on.
+        the calibration are fitted on. Of many files it is as many fewer that there are
+        `MOST_EVENTS` in all.
     sideband
         region of data that may train, said explicitly; its name is remembered.
     folds
@@ -96,6 +101,9 @@ def train_detectors(
         within that of the checkpoint. The networks, which take a minute, begin anew.
     skip_bad
         leave out files that cannot be read.
+    scratch
+        folder that all workers see, for tokens of more events than memory holds: workers write them
+        there, and the training reads them from there. The numbers are the same. It is left empty.
     """
     if sideband is not None and all(one.role != "data" for one in datasets):
         raise TrainingError(
@@ -104,13 +112,15 @@ def train_detectors(
             "that role"
         )
     left_out = folds_of(folds) if folds > 1 else ()
-    parts = first_events(datasets, stop=sample_events, skip_bad=skip_bad)
+    files = fileset(datasets, missing_ok=skip_bad)
+    n_files = sum(len(one["files"]) for one in files.values())
+    stop = max(1, min(sample_events, MOST_EVENTS // max(1, n_files)))
+    parts = first_events(datasets, stop=stop, skip_bad=skip_bad)
     sample = concatenate(parts.values())
     options: dict[str, Any] = {}
     if sideband is not None:
         sample, options = sideband_of(sample, sideband), {"sideband": sideband}
     runner = HepRunner(executor, chunksize=chunksize, skipbadfiles=skip_bad)
-    files = fileset(datasets, missing_ok=skip_bad)
 
     def tokens(tokenizer: Tokenizer, **more: Any) -> Any:
         output = runner(files, corpus(tokenizer, **options, **more))
@@ -128,7 +138,9 @@ def train_detectors(
         stranger = StrangerDetector(training=StrangerTraining(**same))
     if not left_out:
         known = origin(datasets)
-        trained = _trained(detector, stranger, sample, tokens, mixture, checkpoint, progress)
+        trained = _trained(
+            detector, stranger, sample, tokens, mixture, checkpoint, progress, scratch
+        )
         return [_of_known_origin(one, known) for one in trained]
     trainings = [
         _trained(
@@ -139,6 +151,7 @@ def train_detectors(
             partial(mixture, fold),
             None if checkpoint is None else checkpoint_of(checkpoint, fold),
             progress,
+            scratch,
         )
         for fold in left_out
     ]
@@ -152,10 +165,11 @@ def _trained(
     detector: MaskedTokenDetector,
     stranger: StrangerDetector,
     sample: ak.Array,
-    tokens: Callable[[Tokenizer], Any],
+    tokens: Callable[..., Any],
     mixture: Callable[[], ak.Array],
     checkpoint: str | Path | None,
     progress: Progress | None,
+    scratch: str | Path | None,
 ) -> list[Detector]:
     """All detectors of one training, on what the metadata of the sample leave for it.
 
@@ -163,9 +177,10 @@ def _trained(
     """
     detector.tokenizer.fit(training_events(sample))
     check_types(detector.tokenizer, training_events(sample))
-    output = tokens(detector.tokenizer)
-    training, validation = training_tokens(output)
-    detector.fit_tokens(training, validation, checkpoint=checkpoint, progress=progress)
+    with shards_folder(scratch) as shards:
+        output = tokens(detector.tokenizer, **({} if shards is None else {"shards": shards}))
+        training, validation = training_tokens(output, shards)
+        detector.fit_tokens(training, validation, checkpoint=checkpoint, progress=progress)
     detector.trained_ = joined(output["trained"]) if "trained" in output else None
     detector.describe(training_events(sample))
     if (card := detector.card_) is not None:  # it has learned from all events, not from a sample
@@ -228,27 +243,36 @@ def calibrated(detector: Detector, events: ak.Array) -> list[Detector]:
     return [Calibrated(detector).fit(events)]
 
 
-def training_tokens(output: Mapping[str, Any]) -> tuple[TokenBatch, TokenBatch]:
+def training_tokens(
+    output: Mapping[str, Any], shards: str | Path | None = None
+) -> tuple[Tokens, Tokens]:
     """(training, validation) tokens of a run, sorted by (source, event), as executors differ.
 
     Parameters
     ----------
     output
-        what a corpus processor gave: ``{"corpus": {part: {"tokens", "source", "event"}}}``.
+        what a corpus processor gave: ``{"corpus": {part: {"tokens", "source", "event"}}}``,
+        columns that have a ``value``, or the pieces of shards.
+    shards
+        folder of the shards, if there are such; they are gone then.
 
     Raises
     ------
     TrainingError
         if the same event came twice, for instance from a file and its converted copy.
     """
+    if shards is not None:
+        corpus = output["corpus"]
+        stored = [glued(shards, name, corpus[name]) for name in PARTS]
+        for shard in {piece.shard for name in PARTS for piece in corpus[name]}:
+            (Path(shards) / shard).unlink()
+        return stored[0], stored[1]
     batches = []
     for name in PARTS:
         rows = output["corpus"][name]
         key = np.stack([rows["source"].value, rows["event"].value])
-        if np.unique(key, axis=1).shape[1] != key.shape[1]:
-            raise TrainingError(
-                f"some {name} events were read twice: give each file once, raw or converted; a "
-                "copy counts as the same file, whatever its name"
-            )
-        batches.append(rows["tokens"].select(np.lexsort(key[::-1])))
+        order = np.lexsort(key[::-1])
+        if (key[:, order[1:]] == key[:, order[:-1]]).all(axis=0).any():
+            raise TrainingError(TWICE.format(part=name))
+        batches.append(rows["tokens"].value.select(order))
     return batches[0], batches[1]

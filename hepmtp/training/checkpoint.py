@@ -7,6 +7,7 @@ refuses it.
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,10 @@ from torch import Tensor, nn
 
 from hepmtp import storage
 from hepmtp.errors import TrainingError
+from hepmtp.events.stored_tokens import StoredArray
+
+#: Of an array that are read at a time.
+_ROWS = 1 << 20
 
 
 @dataclass
@@ -63,16 +68,19 @@ class State:
 def fingerprint(model: nn.Module, settings: object, identity: Iterable[object]) -> str:
     """Hash of a model's shape, of settings (by their repr), and of arrays and further settings.
 
-    Weights do not count: those of the checkpoint take their place. Buffers that it does not hold
-    do.
+    An array in a file counts as the same one in memory. Weights do not count: those of the
+    checkpoint take their place. Buffers that it does not hold do.
     """
     state = model.state_dict()
     shapes = {name: tuple(value.shape) for name, value in state.items()}
     digest = hashlib.sha256(repr((type(model).__name__, shapes, settings)).encode())
     fixed = (one.numpy(force=True) for name, one in model.named_buffers() if name not in state)
-    for one in (*fixed, *identity):
-        if isinstance(one, np.ndarray):
-            digest.update(f"{one.dtype}{one.shape}".encode() + one.tobytes())
+    for one in itertools.chain(fixed, identity):
+        if isinstance(one, np.ndarray | StoredArray):
+            digest.update(f"{one.dtype}{one.shape}".encode())
+            rows = np.atleast_1d(one) if isinstance(one, np.ndarray) else one
+            for first in range(0, len(rows), _ROWS):
+                digest.update(np.ascontiguousarray(rows[first : first + _ROWS]).data)
         else:
             digest.update(repr(one).encode())
     return digest.hexdigest()

@@ -12,12 +12,16 @@ from torch import Tensor
 from torch.nn.functional import nll_loss
 
 from hepmtp.errors import OptionError, TrainingError
-from hepmtp.events.ragged import Bools, Ints
+from hepmtp.events.ragged import Bools, Ints, starts
+from hepmtp.events.stored_tokens import Tokens, blocks
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.models import TokenModel, check_model
 from hepmtp.models.attention import sort_by_multiplicity
 from hepmtp.training import loop
 from hepmtp.training.loop import History, LoopOptions, Watch
+
+#: Events that are looked at together where all are.
+BLOCK = 20_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +53,8 @@ class TrainingOptions(LoopOptions):
 
 def train(
     model: TokenModel,
-    training: TokenBatch,
-    validation: TokenBatch,
+    training: Tokens,
+    validation: Tokens,
     *,
     options: TrainingOptions | None = None,
     **watch: Unpack[Watch],
@@ -60,7 +64,8 @@ def train(
     Parameters
     ----------
     training, validation
-        background events; the second only decides when to stop.
+        background events, in memory or in files, which gives the same numbers; the second only
+        decides when to stop.
     watch
         ``checkpoint`` and ``progress`` of :func:`hepmtp.training.loop.train`.
 
@@ -82,8 +87,8 @@ class _MaskedTokens:
     """The task: cross-entropy of what is hidden."""
 
     model: TokenModel
-    training: TokenBatch
-    validation: TokenBatch
+    training: Tokens
+    validation: Tokens
     options: TrainingOptions
 
     def __post_init__(self) -> None:
@@ -93,9 +98,13 @@ class _MaskedTokens:
                 f"training needs events: found {n} training and {m} validation events with tokens"
             )
         # the same tokens in every epoch, so that losses can be compared
-        self.hidden = self._targets(self.validation, np.random.default_rng([self.options.seed, 0]))
-        some = self._targets(self.training, np.random.default_rng(0))
-        if not self.hidden.any() or not some.any():
+        rng = np.random.default_rng([self.options.seed, 0])
+        self.hidden = all_to_predict(self.model, self.validation, self.options, rng)
+        some = (
+            self._targets(batch, np.random.default_rng(0)).any()
+            for _, batch in blocks(self.training, BLOCK)
+        )
+        if not self.hidden.any() or not any(some):
             kinds = " or ".join(self.options.hide)
             raise TrainingError(f"there is no token of kind {kinds} to predict: give other events")
 
@@ -114,10 +123,8 @@ class _MaskedTokens:
     def validation_loss(self) -> float:
         """Per hidden token."""
         total, tokens = 0.0, 0
-        for first in range(0, len(self.validation), self.options.batch_events):
-            events = np.arange(first, min(first + self.options.batch_events, len(self.validation)))
-            span = slice(*self.validation.offsets[[first, events[-1] + 1]])
-            loss, n = batch_loss(self.model, self.validation.select(events), self.hidden[span])
+        for span, batch in blocks(self.validation, self.options.batch_events):
+            loss, n = batch_loss(self.model, batch, self.hidden[span])
             total, tokens = total + float(loss), tokens + n
         return total / tokens
 
@@ -146,17 +153,26 @@ def mask_tokens(
     >>> np.add.reduceat(mask_tokens(batch, 0.0, np.random.default_rng(1)), [0, 2]).tolist()
     [1, 1]
     """
-    if among is not None:
-        hidden = np.zeros(len(tokens.values), dtype=bool)
-        counts = np.bincount(tokens.owner[among], minlength=len(tokens))
-        allowed = TokenBatch.from_counts(tokens.values[among], counts)
-        hidden[among] = mask_tokens(allowed, fraction, rng)
-        return hidden
-    hidden = rng.random(len(tokens.values)) < fraction
-    some = np.bincount(tokens.owner[hidden], minlength=len(tokens)) > 0
-    bare = np.flatnonzero(~some & (tokens.counts > 0))
-    hidden[tokens.offsets[bare] + rng.integers(0, tokens.counts[bare])] = True
+    if among is None:
+        among = np.ones(len(tokens.values), dtype=bool)
+    hidden = _with_probability(fraction, rng, among)
+    _hide_one(hidden, tokens, rng, among)
     return hidden
+
+
+def _with_probability(fraction: float, rng: np.random.Generator, among: Bools) -> Bools:
+    hidden = np.zeros(len(among), dtype=bool)
+    hidden[among] = rng.random(np.count_nonzero(among)) < fraction
+    return hidden
+
+
+def _hide_one(hidden: Bools, tokens: TokenBatch, rng: np.random.Generator, among: Bools) -> None:
+    """Hide a token of each event of which none is hidden."""
+    allowed, owner = np.flatnonzero(among), tokens.owner
+    counts = np.bincount(owner[among], minlength=len(tokens))
+    some = np.bincount(owner[hidden], minlength=len(tokens)) > 0
+    bare = np.flatnonzero(~some & (counts > 0))
+    hidden[allowed[starts(counts)[bare] + rng.integers(0, counts[bare])]] = True
 
 
 def tokens_to_predict(
@@ -166,16 +182,35 @@ def tokens_to_predict(
 
     All of them for a model that needs one pass; otherwise some at random, which must be hidden.
     """
-    among = None
+    among = _may_be_hidden(model, tokens, options)
+    return among if model.one_pass else mask_tokens(tokens, options.mask_fraction, rng, among)
+
+
+def all_to_predict(
+    model: TokenModel, tokens: Tokens, options: TrainingOptions, rng: np.random.Generator
+) -> Bools:
+    """As `tokens_to_predict` of all events at once, of which but some are in memory at a time."""
+    among = np.zeros(len(tokens.values), dtype=bool)
+    for span, batch in blocks(tokens, BLOCK):
+        among[span] = _may_be_hidden(model, batch, options)
+    if model.one_pass:
+        return among
+    hidden = np.zeros_like(among)
+    for span, _ in blocks(tokens, BLOCK):
+        hidden[span] = _with_probability(options.mask_fraction, rng, among[span])
+    for span, batch in blocks(tokens, BLOCK):
+        _hide_one(hidden[span], batch, rng, among[span])
+    return hidden
+
+
+def _may_be_hidden(model: TokenModel, tokens: TokenBatch, options: TrainingOptions) -> Bools:
     if unknown := set(options.hide) - set(model.kinds):
         raise TrainingError(
             f"there are no tokens of kind {', '.join(sorted(unknown))} to hide, only {model.kinds}"
         )
     if options.hide:
-        among = model.is_kind(options.hide, tokens.values)
-    if model.one_pass:
-        return np.ones(len(tokens.values), dtype=bool) if among is None else among
-    return mask_tokens(tokens, options.mask_fraction, rng, among)
+        return model.is_kind(options.hide, tokens.values)
+    return np.ones(len(tokens.values), dtype=bool)
 
 
 def batch_loss(model: TokenModel, tokens: TokenBatch, hidden: Bools) -> tuple[Tensor, int]:

@@ -133,12 +133,7 @@ class _NextToken:
 
     def draw(self, _: int, rng: np.random.Generator) -> int:
         """Runs of jets of neighbouring multiplicity, whose borders are others in each epoch."""
-        n, size = len(self.training.tokens), self.options.neighbours
-        order = rng.permutation(n)
-        if size > 1:
-            order = order[np.argsort(self.training.tokens.counts[order], kind="stable")]
-        border = int(rng.integers(size)) if n > size else 0
-        self.runs = [one for one in np.split(order, range(border, n, size)) if len(one)]
+        self.runs = neighbours(self.training.tokens.counts, self.options.neighbours, rng)
         return len(self.runs)
 
     def loss(self, events: Ints, _: np.random.Generator) -> tuple[Tensor, int]:
@@ -162,6 +157,16 @@ class _NextToken:
         yield self.options.neighbours
         for jets in (self.training, self.validation):
             yield from (jets.tokens.values, jets.tokens.offsets, jets.whole)
+
+
+def neighbours(counts: Ints, size: int, rng: np.random.Generator) -> list[Ints]:
+    """Indices of all jets, in runs of so many of neighbouring multiplicity, at random otherwise."""
+    n = len(counts)
+    order = rng.permutation(n)
+    if size > 1:
+        order = order[np.argsort(counts[order], kind="stable")]
+    border = int(rng.integers(size)) if n > size else 0
+    return [one for one in np.split(order, range(border, n, size)) if len(one)]
 
 
 def batch_loss(model: AutoregressiveModel, jets: Jets) -> tuple[Tensor, int]:

@@ -249,6 +249,7 @@ _DATA: tuple[tuple[str, str, str], ...] = (
     ("--workers", "tt.csv --executor futures --workers 0", "greater than or equal to"),
     ("--scheduler", "tt.csv --executor futures --scheduler tcp://a:1", "needs --executor dask"),
     ("--scheduler", "tt.csv --executor dask --scheduler a", "expected an address"),
+    ("--cluster", "tt.csv --executor futures --cluster slurm", "needs --executor dask"),
     ("--folder", "fourtops-4top --folder .", "hepmtp fetch fourtops-4top"),
     ("--manifest", "x --manifest gone.yaml", "gone.yaml"),
 )
@@ -294,6 +295,7 @@ def _trained(place: Place) -> tuple[Path, str]:
         words += " --overwrite"
         words += " --reader hepmtp:DarkMachinesCSV"
         more = ("--files", f"mine={listed}", "--checkpoint", place.files.folder / "kept")
+        more += ("--scratch", place.files.folder / "scratch")
         said.write_text(place.command("train", *words.split(), *more, "-o", folder))
     return folder, said.read_text()
 
@@ -310,6 +312,11 @@ def _kept(place: Place) -> str:
     _trained(place)
     assert list((place.files.folder / "kept").rglob("*"))
     return "the state of the training is kept"
+
+
+def _left(place: Place) -> str:
+    _trained(place)
+    return f"{len(list((place.files.folder / 'scratch').iterdir()))} files are left there"
 
 
 def _edges(place: Place) -> str:
@@ -330,6 +337,7 @@ _TRAINED: tuple[tuple[str, str, str, _Check], ...] = (
     ("--epochs", "--epochs 1", _EPOCH, _said),
     ("--files", "--files mine=list.txt", _EPOCH, _said),
     ("--checkpoint", "--checkpoint kept", "the state of the training is kept", _kept),
+    ("--scratch", "--scratch scratch", "0 files are left there", _left),
     ("--tokens", "--tokens tails", "9 edges of pt", _edges),
     ("--model-output", "--model-output joint", "joint",
      lambda place: _saved(place, "model", "output")),

@@ -41,6 +41,7 @@ from hepmtp.detectors.sent import open_form
 from hepmtp.errors import OptionError, StorageError, check_protocol, fitted
 from hepmtp.events.ragged import Floats
 from hepmtp.events.split import trained_by
+from hepmtp.events.stored_tokens import Tokens
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.models import ModelConfig, TokenModel, build, check_config
 from hepmtp.models.masked import ModelOptions
@@ -169,10 +170,8 @@ class MaskedTokenDetector(BaseDetector):
         self.describe(training)
         return self
 
-    def fit_tokens(
-        self, training: TokenBatch, validation: TokenBatch, **watch: Unpack[Watch]
-    ) -> Self:
-        """As `fit`, for tokens of the fitted tokenizer.
+    def fit_tokens(self, training: Tokens, validation: Tokens, **watch: Unpack[Watch]) -> Self:
+        """As `fit`, for tokens of the fitted tokenizer, in memory or in files.
 
         :class:`processors.corpus.CorpusProcessor` gives such. Which events they are of is not
         known here: whoever knows sets ``trained_``, and describes them (``describe``). Nor are

@@ -10,15 +10,16 @@ from typing import NamedTuple
 
 import awkward as ak
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import wasserstein_distance
-from sklearn.ensemble import HistGradientBoostingClassifier
 
 from hepmtp.errors import TrainingError
 from hepmtp.events.constituents import Constituents, constituents
-from hepmtp.events.ragged import Floats, Ints, owner, ragged_arange, starts
+from hepmtp.events.ragged import Bools, Floats, Ints, owner, ragged_arange, starts
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.jets.observables import OBSERVABLES, observables
 from hepmtp.statistics.metrics import auc
+from hepmtp.studies.jets.trees import cross_validated
 from hepmtp.tokenizers.constituents import ConstituentTokenizer
 
 #: Names of the distances and their units; "log_pt" and "share" are of constituents.
@@ -71,7 +72,13 @@ class Measured(NamedTuple):
         cls, tokens: TokenBatch, tokenizer: ConstituentTokenizer, rng: np.random.Generator
     ) -> Measured:
         """Of tokens, at random in their bins."""
-        jets = constituents(tokenizer.decode(tokens, rng=rng), angle=tokenizer.angle)
+        return cls.of_constituents(
+            constituents(tokenizer.decode(tokens, rng=rng), angle=tokenizer.angle)
+        )
+
+    @classmethod
+    def of_constituents(cls, jets: Constituents) -> Measured:
+        """Of constituents as they are."""
         return cls(jets, observables(jets))
 
     @property
@@ -157,16 +164,9 @@ def told_apart(true: Measured, made: Measured, *, seed: int = 0, folds: int = 5)
 
 
 def _told(sides: str, one: Floats, other: Floats, seed: int, folds: int) -> Told:
-    """Each jet is judged by trees that have not seen it."""
+    """By cross-validated trees."""
     x, label = np.concatenate([one, other]), np.repeat([1, 0], [len(one), len(other)])
-    fold = np.random.default_rng(seed).permutation(len(x)) % folds
-    score = np.zeros(len(x))
-    for left_out in range(folds):
-        trees = HistGradientBoostingClassifier(
-            max_iter=100, max_leaf_nodes=15, early_stopping=False, random_state=seed
-        )
-        trees.fit(x[fold != left_out], label[fold != left_out])
-        score[fold == left_out] = trees.decision_function(x[fold == left_out])
+    score = cross_validated(x, label, seed=seed, folds=folds)
     found = auc(score[label == 1], score[label == 0])
     return Told(sides, found.value, found.error, len(one))
 
@@ -183,6 +183,29 @@ def markdown(found: list[Distance], told: list[Told]) -> str:
     lines += ["", "| trees on observables | AUC | jets a side |", "|---|---|---|"]
     lines += [f"| {one.sides} | {one.auc:.3f} ± {one.error:.3f} | {one.n_jets} |" for one in told]
     return "\n".join(lines)
+
+
+def in_common(jets: ak.Array, others: ak.Array) -> Bools:
+    """Which jets are among the others, by file and entry or by their content, (n_jets,).
+
+    Jets that agree in their number of constituents and, to six digits, in their leading and their
+    summed pt are the same, whatever file they are in.
+    """
+    (source, entry), (from_, of_others) = (
+        [ak.to_numpy(some[name]) for name in ("source", "event")] for some in (jets, others)
+    )
+    found = np.isin(_contents(jets), _contents(others))
+    for one in np.intersect1d(source, from_):
+        found |= (source == one) & np.isin(entry, of_others[from_ == one])
+    return np.asarray(found)
+
+
+def _contents(events: ak.Array) -> NDArray[np.str_]:
+    """What tells jets apart, as text, (n_jets,)."""
+    pt = events.Particle.pt
+    columns = (ak.num(pt), ak.fill_none(ak.max(pt, axis=1), 0.0), ak.sum(pt, axis=1))
+    texts = [np.char.mod("%.5e ", ak.to_numpy(one)) for one in columns]
+    return np.char.add(np.char.add(texts[0], texts[1]), texts[2])
 
 
 def measured_events(

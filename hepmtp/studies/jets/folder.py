@@ -14,17 +14,19 @@ import numpy as np
 
 from hepmtp import storage
 from hepmtp.errors import OptionError
-from hepmtp.events.constituents import Constituents
+from hepmtp.events.constituents import Constituents, constituents
 from hepmtp.events.ragged import Floats, starts
 from hepmtp.events.split import unseen
 from hepmtp.jets.language_model import JetLanguageModel
 from hepmtp.jets.observables import OBSERVABLES
 from hepmtp.plotting.jets import Spectrum, densities, jets_side_by_side, spectrum
+from hepmtp.plotting.names import words
 from hepmtp.plotting.style import OWN_FILES, Caption, save
 from hepmtp.studies.jets.comparison import (
     FEWEST,
     Measured,
     distances,
+    in_common,
     markdown,
     measured_events,
     told_apart,
@@ -35,6 +37,7 @@ from hepmtp.studies.jets.densities import (
     judge,
     separation_table,
 )
+from hepmtp.tokenizers.constituents import ConstituentTokenizer
 
 
 def write_comparison(
@@ -71,12 +74,79 @@ def write_comparison(
         measured_events(true, model.tokenizer, rng),
         Measured.of(tokens, model.tokenizer, rng),
     )
-    found, told = distances(*sides, rng), told_apart(*sides, seed=seed)
-    text = markdown(found, told)
     about = (
         f"Jets made by a model of {model.dataset_} against {name}: {len(true)} true jets that did "
         f"not train it, {len(tokens)} made ones, seed {seed}."
     )
+    title = f"{words(name)}, model of {words(model.dataset_)}"
+    edges = [one[1:-1] for one in model.tokenizer.edges_ or ()]
+    grid = edges[1], edges[2]
+    return _compared(path, sides, rng, about, title, seed=seed, grid=grid, caption=caption)
+
+
+def write_two_sides(
+    path: str | Path,
+    samples: Mapping[str, ak.Array],
+    *,
+    tokenizer: ConstituentTokenizer | None = None,
+    seed: int = 0,
+    caption: Caption = OWN_FILES,
+) -> str:
+    """Compare jets of two data sets, the first being the true ones; gives the tables.
+
+    Parameters
+    ----------
+    samples
+        name -> jets, (n_jets,).
+    tokenizer
+        both sides go through its bins; without one constituents are taken as they are.
+
+    Raises
+    ------
+    OptionError
+        if there are not two data sets, some jets are in both, or jets are too few.
+    """
+    if len(samples) != 2:
+        raise OptionError(
+            f"two data sets are compared, found {', '.join(samples)}: give each a name of its own, "
+            "as NAME=FILE"
+        )
+    (first, true), (second, other) = samples.items()
+    if n := int(in_common(true, other).sum()):
+        raise OptionError(
+            f"{n} of {len(true)} jets of {first} are in {second}, too, by their content: compare "
+            "different jets"
+        )
+    rng = np.random.default_rng([seed, 2])
+    sides = [
+        Measured.of_constituents(constituents(one))
+        if tokenizer is None
+        else measured_events(one, tokenizer, rng)
+        for one in (true, other)
+    ]
+    how = "as they are" if tokenizer is None else "both through the bins of a model"
+    about = (
+        f"Jets of {second} (made) against {first} (true): {len(other)} and {len(true)} jets, "
+        f"{how}, seed {seed}."
+    )
+    title = f"{words(second)} against {words(first)}"
+    return _compared(path, (sides[0], sides[1]), rng, about, title, seed=seed, caption=caption)
+
+
+def _compared(
+    path: str | Path,
+    sides: tuple[Measured, Measured],
+    rng: np.random.Generator,
+    about: str,
+    title: str,
+    *,
+    seed: int,
+    grid: tuple[Floats, Floats] | None = None,
+    caption: Caption,
+) -> str:
+    """Tables and figures of true and other jets."""
+    found, told = distances(*sides, rng), told_apart(*sides, seed=seed)
+    text = markdown(found, told)
     plain = {
         "about": about,
         "distances": [one._asdict() for one in found],
@@ -85,17 +155,12 @@ def write_comparison(
     path = _folder(path)
     _write(path / "comparison.md", f"{about}\n\n{text}\n")
     _write(path / "comparison.json", json.dumps(plain, indent=1) + "\n")
-    title = f"{name}, model of {model.dataset_}"
+    bins = int(np.clip(min(len(side.jets.counts) for side in sides) // 10, 10, 40))
     for one in _spectra(*sides):
-        figure = spectrum(one[1], title=title, caption=caption)
-        save(figure, path / "figures", one[0])
-    few = range(min(4, len(tokens), len(true)))
-    edges = [one[1:-1] for one in model.tokenizer.edges_ or ()]
-    figure = jets_side_by_side(
-        *([_one(side.jets, jet) for jet in few] for side in sides),
-        edges=(edges[1], edges[2]),
-        caption=caption,
-    )
+        save(spectrum(one[1], title=title, bins=bins, caption=caption), path / "figures", one[0])
+    few = range(min(4, *(len(side.jets.counts) for side in sides)))
+    pictures = [[_one(side.jets, jet) for jet in few] for side in sides]
+    figure = jets_side_by_side(*pictures, edges=grid, caption=caption)
     save(figure, path / "figures", "jets")
     return text
 
@@ -144,13 +209,13 @@ def write_densities(
         ]
         with storage.new_file(columns) as temporary:
             ak.to_parquet(ak.concatenate(rows), str(temporary))
-    title = f"model of {model.dataset_}"
+    title = f"model of {words(model.dataset_)}"
     for name, label in (
         ("log_p", "$\\log p$ of tokens"),
         ("per_term", "$\\log p$ per term"),
         ("log_p_physical", "$\\log p$ in space"),
     ):
-        values = {key: getattr(one.density, name) for key, one in judged.items()}
+        values = {words(key): getattr(one.density, name) for key, one in judged.items()}
         figure = densities(values, label=label, title=title, caption=caption)
         save(figure, path / "figures", name)
     return text

@@ -73,7 +73,7 @@ def main() -> None:
     print(f"{n} events, {size / 1e6:.0f} MB, best of {options.rounds} rounds, CPU time of one core")
     print(f"split loop      {n / slow:9.0f} events/s  {size / slow / 1e6:6.1f} MB/s")
     print(f"DarkMachinesCSV {n / fast:9.0f} events/s  {size / fast / 1e6:6.1f} MB/s")
-    print(f"first event     {first:9.2f} s, with numba and its loop from disk, or compiled if it is new")
+    print(f"first event     {first:9.2f} s, numba included")
     print(f"ratio {slow / fast:.1f} (required {REQUIRED:g}, aim {AIM:g})")
     sys.exit(slow / fast < REQUIRED)
 

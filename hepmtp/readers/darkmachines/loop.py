@@ -88,7 +88,7 @@ def _plain(word: np.uint64) -> tuple[np.int64, np.int64, np.int64]:
 def _quotient(integer: np.int64, power: np.int64) -> float:
     """Integer / 10**power, correctly rounded; NaN where that is not certain.
 
-    The remainder of the division is exact (T. J. Dekker, Numer. Math. 18 (1971) 224), and what it
+    The remainder of the division is exact (T. J. Dekker, 1971, doi:10.1007/BF01397083), and what it
     adds to the quotient is known to 2**-38 of the quotient's last bit, or better.
     """
     high, divisor = float(integer), _POWERS[power]

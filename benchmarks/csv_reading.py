@@ -21,7 +21,7 @@ from hepmtp.datasets.manifest import embedded
 from hepmtp.events.particles import PARTICLE_TYPES
 from hepmtp.readers.darkmachines.reader import DarkMachinesCSV
 
-REQUIRED, AIM = 5.0, 10.0
+REQUIRED, AIM = 8.0, 18.0
 
 
 def split_loop(path: str) -> int:
@@ -62,6 +62,9 @@ def main() -> None:
                 file.writelines(gzip.decompress(Path(one).read_bytes()) for one in packed)
         reader = DarkMachinesCSV()
         n, size = reader.num_events(path), Path(path).stat().st_size
+        start = time.process_time()
+        reader.read(path, stop=1)
+        first = time.process_time() - start
         times = [
             (seconds(lambda: reader.read(path)), seconds(lambda: split_loop(path)))
             for _ in range(options.rounds)
@@ -70,6 +73,7 @@ def main() -> None:
     print(f"{n} events, {size / 1e6:.0f} MB, best of {options.rounds} rounds, CPU time of one core")
     print(f"split loop      {n / slow:9.0f} events/s  {size / slow / 1e6:6.1f} MB/s")
     print(f"DarkMachinesCSV {n / fast:9.0f} events/s  {size / fast / 1e6:6.1f} MB/s")
+    print(f"first event     {first:9.2f} s, numba included")
     print(f"ratio {slow / fast:.1f} (required {REQUIRED:g}, aim {AIM:g})")
     sys.exit(slow / fast < REQUIRED)
 

@@ -42,7 +42,7 @@ remove_from_toctrees = ["api/*"]  # three hundred modules in the sidebar of ever
 html_theme = "furo"
 html_title = f"hepmtp {version}"
 templates_path = ["_templates"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "jupyter_execute"]  # the second is what myst-nb leaves
 
 
 class PublicNames(Autosummary):

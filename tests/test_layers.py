@@ -95,6 +95,7 @@ FENCES = {
         "statistics/histogram_files.py",
     ),
     "h5py": ("readers/*",),
+    "numba": ("readers/darkmachines/loop.py",),
     "pyarrow": ("readers/*", "events/packing.py"),
     "matplotlib": ("plotting/*", "studies/*/figures.py", "report/*figures.py"),
     "mplhep": ("plotting/*", "studies/*/figures.py"),

@@ -1,7 +1,8 @@
-"""Dark Machines CSV, in three rooms and two that most files do not need.
+"""Dark Machines CSV, in four rooms and two that most files do not need.
 
-``line`` is the slow truth about one line, ``chunk`` the fast path for many, ``reader`` the reader.
-``scan`` finds the events of files with other lines too, ``write`` makes such files.
+``line`` is the slow truth about one line, ``chunk`` with its compiled ``loop`` the fast path for
+many, ``reader`` the reader. ``scan`` finds the events of files with other lines too, ``write``
+makes such files.
 
 The rule: a line means what `line` says. Whatever `chunk` gives must be that to the last bit, and
 what it does not take goes to `line`, which says what is wrong with it. The way of one path::
@@ -12,7 +13,7 @@ what it does not take goes to `line`, which says what is wrong with it. The way 
     scan, pieces                     lines.py    where its chunks begin and end, and their bytes
      |
      v   bytes of a chunk
-    parse                            chunk.py    all lines at once
+    parse                            chunk.py    all lines in one compiled loop
      |             |
      |             v   lines that it does not take
      |      parse_line               line.py     one line, or why it is none

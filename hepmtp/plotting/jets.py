@@ -36,7 +36,7 @@ def spectrum(
 ) -> Figure:
     """Shares of true and made jets in bins, with errors, and their ratio."""
     figure, (top, bottom) = panels(6.0, (3, 1.2))
-    edges = np.linspace(one.low, one.high, bins + 1)
+    edges = _edges(one, bins)
     centres = (edges[1:] + edges[:-1]) / 2
     shares, errors = zip(*(_shares(values, edges) for values in (one.true, one.made)), strict=True)
     for share, error, name, colour, line in zip(
@@ -52,19 +52,29 @@ def spectrum(
     above(top, caption, title)
     top.legend(loc="upper right", fontsize="small")
     seen = (shares[0] > 0) & (shares[1] > 0)
-    ratio = np.divide(shares[1], shares[0], out=np.zeros(bins), where=seen)
+    ratio = np.divide(shares[1], shares[0], out=np.zeros(len(centres)), where=seen)
     error = ratio * np.sqrt(
         sum(
-            np.divide(e, s, out=np.zeros(bins), where=seen) ** 2
+            np.divide(e, s, out=np.zeros(len(centres)), where=seen) ** 2
             for s, e in zip(shares, errors, strict=True)
         )
     )
     bottom.axhline(1, color="0.4", linewidth=1)
     bottom.errorbar(centres[seen], ratio[seen], error[seen], fmt="o", color="black", markersize=4)
-    bottom.set(ylabel="made / true", xlabel=one.label, xlim=(one.low, one.high))
+    bottom.set(ylabel="made / true", xlabel=one.label, xlim=(edges[0], edges[-1]))
     bottom.ticklabel_format(axis="x", style="plain")
     ratio_limits(bottom, ratio[seen])
     return figure
+
+
+def _edges(one: Spectrum, bins: int) -> Floats:
+    """At most so many equal bins, of whole numbers as many in each."""
+    values = np.concatenate([one.true, one.made])
+    if not np.array_equal(values, np.round(values)):
+        return np.linspace(one.low, one.high, bins + 1)
+    low, high = np.floor(one.low), np.ceil(one.high)
+    width = np.ceil((high - low + 1) / bins)
+    return np.arange(low, high + width + 1, width) - 0.5
 
 
 @styled

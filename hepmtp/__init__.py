@@ -71,6 +71,7 @@ if TYPE_CHECKING:  # the same names as in _HOMES, for type checkers and editors
     from hepmtp.jets.density import JetDensity as JetDensity
     from hepmtp.jets.language_model import JetLanguageModel as JetLanguageModel
     from hepmtp.jets.regions import JET_REGIONS as JET_REGIONS
+    from hepmtp.jets.tagger import JetTagger as JetTagger
     from hepmtp.models.autoregressive_options import AutoregressiveOptions as AutoregressiveOptions
     from hepmtp.models.classifier import ClassifierOptions as ClassifierOptions
     from hepmtp.models.marginal import MarginalOptions as MarginalOptions
@@ -167,6 +168,7 @@ _MODULES = {
     "jets.density": "JetDensity",
     "jets.language_model": "JetLanguageModel",
     "jets.regions": "JET_REGIONS",
+    "jets.tagger": "JetTagger",
     "models.autoregressive_options": "AutoregressiveOptions",
     "models.classifier": "ClassifierOptions",
     "models.marginal": "MarginalOptions",

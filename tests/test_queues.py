@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import Any, Literal
 
+import cloudpickle
 import dask
 import pytest
 from distributed import Client
@@ -21,6 +22,8 @@ from distributed import Client
 from hepmtp.errors import ClusterError, OptionError
 from hepmtp.run.executors import make_executor, there
 from hepmtp.run.queues import queued
+
+cloudpickle.register_pickle_by_value(sys.modules[__name__])  # a worker cannot import a test module
 
 #: Starts a job, of which the systems take a copy: a script, or a description of the arguments.
 SUBMIT = """#!{python}

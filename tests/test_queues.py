@@ -14,7 +14,6 @@ import time
 from pathlib import Path
 from typing import Any, Literal
 
-import cloudpickle
 import dask
 import pytest
 from distributed import Client
@@ -22,8 +21,6 @@ from distributed import Client
 from hepmtp.errors import ClusterError, OptionError
 from hepmtp.run.executors import make_executor, there
 from hepmtp.run.queues import queued
-
-cloudpickle.register_pickle_by_value(sys.modules[__name__])  # a worker cannot import a test module
 
 #: Starts a job, of which the systems take a copy: a script, or a description of the arguments.
 SUBMIT = """#!{python}
@@ -62,14 +59,11 @@ def systems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def threads(item: int) -> dict[int, str]:
-    return {item: os.environ["OMP_NUM_THREADS"]}
-
-
 @pytest.mark.parametrize("queue", ["slurm", "htcondor"])
 def test_a_worker_is_a_job_and_ends_with_the_run(queue: Queue, systems: Path) -> None:
     with make_executor("dask", cluster=queue, workers=1, status=False) as executor:
-        found, _ = executor([1, 2, 3], threads, {})
+        # no function of this module, which a worker cannot import
+        found, _ = executor([1, 2, 3], lambda item: {item: os.environ["OMP_NUM_THREADS"]}, {})
         job, text = json.loads((systems / "job.json").read_text())
         assert Path(f"/proc/{job}").exists()
     assert found == {1: "1", 2: "1", 3: "1"}

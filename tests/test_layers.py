@@ -72,6 +72,7 @@ FAMILIES = {
         "event_classifier",
         "event_features_input",
         "event_network",
+        "language_scores",
         "export",
         "fold_scales",
         "sent",

@@ -15,14 +15,13 @@ from hepmtp.detectors import Detector
 from hepmtp.detectors.calibrated.detector import Calibrated
 from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
 from hepmtp.detectors.stranger import StrangerDetector, StrangerTraining
-from hepmtp.errors import StorageError
 from hepmtp.events.variations import variations_named
 from hepmtp.folders import Place
 from hepmtp.models.masked import ModelOptions
 from hepmtp.plotting import SIMULATION
 from hepmtp.report.fit_folder import write_fit
 from hepmtp.report.folder import RunResult, write_run
-from hepmtp.report.info import read_info
+from hepmtp.report.info import is_made_by
 from hepmtp.report.run_fit import fit_run
 from hepmtp.report.run_workspace import open_run
 from hepmtp.report.seal import new_run
@@ -101,10 +100,7 @@ def trained(
 
 def is_demo(folder: str | Path) -> bool:
     """Whether a folder holds a demo, which a new one replaces."""
-    try:
-        return read_info(folder).command.startswith("hepmtp demo")
-    except StorageError:
-        return False
+    return is_made_by(folder, "hepmtp demo")
 
 
 def _run(

@@ -21,7 +21,6 @@ from hepmtp.detectors import Detector
 from hepmtp.detectors.density import JetDensityDetector
 from hepmtp.detectors.likelihood import JetRatioDetector
 from hepmtp.detectors.observables import Observable
-from hepmtp.errors import StorageError
 from hepmtp.events.split import in_one_order, part_of
 from hepmtp.folders import Place
 from hepmtp.jets.language_model import JetLanguageModel
@@ -32,7 +31,7 @@ from hepmtp.plotting.names import words
 from hepmtp.readers.jetclass import JET_LABELS, write_jetclass
 from hepmtp.report.drawn_figures import shortly
 from hepmtp.report.folder import RunResult, write_run
-from hepmtp.report.info import FigureText, read_info
+from hepmtp.report.info import FigureText, is_made_by
 from hepmtp.report.seal import new_run
 from hepmtp.report.tables import rounded
 from hepmtp.run.executors import make_executor
@@ -100,10 +99,7 @@ def run_demo_jets(
 
 def is_demo_jets(folder: str | Path) -> bool:
     """Whether a folder holds a demo of jets, which a new one replaces."""
-    try:
-        return read_info(folder).command.startswith("hepmtp jets demo")
-    except StorageError:
-        return False
+    return is_made_by(folder, "hepmtp jets demo")
 
 
 def trained(

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any, Self
 
 import awkward as ak
-from hist.axis import Regular
 
 from hepmtp import storage
 from hepmtp.detectors import BaseDetector, axis_from, plain_axis, score_axis, training_events
-from hepmtp.detectors.sent import open_form
+from hepmtp.detectors.language_scores import MOST, LanguageScore
 from hepmtp.errors import OptionError, TrainingError, fitted
 from hepmtp.events.ragged import Floats
 from hepmtp.events.split import joined, trained_by
@@ -24,14 +23,12 @@ from hepmtp.events.tokens import TokenBatch
 from hepmtp.jets.density import log_ratio
 from hepmtp.jets.language_model import JetLanguageModel
 
-#: Axes have a range from at most so many training jets.
-_MOST = 5000
 #: So many jets are made for a model that was saved without any held-out ones.
 _MADE = 400
 
 
 @dataclass(eq=False)
-class JetLogDensity(BaseDetector):
+class JetLogDensity(LanguageScore):
     """Log p of the tokens of a jet, under a language model of any data set.
 
     Parameters
@@ -42,18 +39,9 @@ class JetLogDensity(BaseDetector):
         "sum" of all terms, or "mean" per constituent and stop.
     """
 
-    model: JetLanguageModel = field(default_factory=JetLanguageModel)
     form: str = "sum"
-    axes_: dict[str, dict[str, Any]] | None = field(default=None, init=False, repr=False)
-    _saved: tuple[str, str] | None = field(default=None, init=False, repr=False)
 
     knows_signal = True
-
-    def __post_init__(self) -> None:
-        if self.form not in self.forms:
-            raise OptionError(
-                f"score form {self.form!r} is unknown; there are {', '.join(self.forms)}"
-            )
 
     @property
     def forms(self) -> tuple[str, ...]:
@@ -75,33 +63,16 @@ class JetLogDensity(BaseDetector):
         )
 
     @property
-    def axis(self) -> Regular:
-        """Axis of this form of the score."""
-        return axis_from(fitted(self.axes_, self)[self.form])
-
-    @property
-    def n_parameters(self) -> int:
-        """Trainable parameters of the model."""
-        return self.model.fitted_model.n_parameters
-
-    @property
     def supervised(self) -> bool:
         """Whether the model has seen signal."""
         return self.model.supervised_
-
-    def with_score(self, form: str) -> Self:
-        """The same with another form; raises OptionError if that is unknown."""
-        other = type(self)(self.model, form)
-        for name in ("axes_", "trained_", "card_", "_saved"):
-            setattr(other, name, getattr(self, name))
-        return other
 
     def fit(self, events: ak.Array) -> Self:
         """Fit the axes on background jets, (n_jets,); they train the model, if it is not yet."""
         training = training_events(events)
         if self.model.model_ is None:
             self.model.fit(events)
-        some = training[:: len(training) // _MOST + 1]
+        some = training[:: len(training) // MOST + 1]
         self._take(self.model.tokenizer.encode(some))
         self.trained_ = joined([*self.model.trained_, *trained_by(events)])
         self.describe(some)
@@ -118,30 +89,6 @@ class JetLogDensity(BaseDetector):
         fitted(self.axes_, self)
         found = self.model.density(self._entering(events))
         return found.log_p if self.form == "sum" else found.per_term
-
-    def save(self, path: str | Path) -> None:
-        """Write axes and language model to a folder."""
-        meta = {"form": self.form, "axes": fitted(self.axes_, self)}
-        with storage.new_folder(path) as folder:
-            self._write(folder, meta, {})
-            self.model.write(folder / "model")
-        self._saved = (str(Path(path).resolve()), storage.digest(path))
-
-    @classmethod
-    def load(cls, path: str | Path) -> Self:
-        """Read what `save` wrote."""
-        meta, _ = storage.read(path, storage.kind_of(cls))
-        detector = cls(JetLanguageModel.load(Path(path) / "model"), meta["form"])
-        detector.axes_ = meta["axes"]
-        detector._recall(meta)
-        detector._saved = (str(Path(path).resolve()), storage.digest(path))
-        return detector
-
-    def __reduce__(self) -> Any:
-        """A saved one travels to workers as path and digest, and is opened once in each."""
-        if self._saved is None or not Path(self._saved[0]).is_dir():
-            return super().__reduce__()
-        return open_form, (JetLogDensity, *self._saved, self.form)
 
     def _take(self, jets: TokenBatch) -> None:
         self.card_ = self._saved = None
@@ -213,7 +160,7 @@ class JetRatioDetector(BaseDetector):
         if self.background.model_ is None:
             self.background.fit(events)
         self._check()
-        some = training[:: len(training) // _MOST + 1]
+        some = training[:: len(training) // MOST + 1]
         self._take(self.background.tokenizer.encode(some))
         self.trained_ = joined([*fitted(self.trained_, self), *trained_by(events)])
         self.describe(some)

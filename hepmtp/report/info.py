@@ -175,3 +175,11 @@ def read_json(path: Path) -> Any:
         raise StorageError(
             f"{path.parent} is not a finished run: {path.name} cannot be read ({error})"
         ) from None
+
+
+def is_made_by(folder: str | Path, command: str) -> bool:
+    """Whether a folder holds a run of a command that begins so."""
+    try:
+        return read_info(folder).command.startswith(command)
+    except StorageError:
+        return False

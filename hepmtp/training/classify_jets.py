@@ -176,7 +176,7 @@ class _JetClassification:
         yield self.neighbours
         for one in (self.training, self.validation):
             yield from (one.tokens.values, one.tokens.offsets, one.labels, one.weights)
-            yield self.training.features if one.features is not None else "whole"
+            yield "whole" if one.features is None else one.features
 
 
 def logits_of(

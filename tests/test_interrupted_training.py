@@ -31,6 +31,7 @@ def stopped(function: Callable[..., Any], calls: list[int], most: int) -> Callab
     return call
 
 
+@pytest.mark.slow
 def test_a_training_that_is_stopped_goes_on(
     tmp_path: Path, sample: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:

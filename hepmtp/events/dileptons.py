@@ -6,6 +6,7 @@ import awkward as ak
 import numpy as np
 
 from hepmtp.events.observables import leptons
+from hepmtp.events.once import once
 from hepmtp.events.particles import ANTIMUON, ELECTRON, MUON, POSITRON
 from hepmtp.events.ragged import Bools, Floats
 
@@ -17,6 +18,7 @@ Z_WINDOW = 10.0
 NO_PAIR = 999.0
 
 
+@once
 def distance_to_z(events: ak.Array) -> Floats:
     """Smallest distance of a pair's mass to that of the Z [GeV], shape (n_events,).
 

@@ -18,6 +18,7 @@ from hepmtp.errors import OptionError, RegionError
 from hepmtp.events.cuts import AllOf, Cut, Selection, window
 from hepmtp.events.dileptons import has_z
 from hepmtp.events.observables import lepton_charge, n_leptons
+from hepmtp.events.once import once
 from hepmtp.events.ragged import Bools
 from hepmtp.events.record import metadata, role_of
 from hepmtp.events.split import sideband
@@ -151,19 +152,20 @@ def _negative(events: ak.Array) -> Bools:
     return _charge(events, -1)
 
 
-def _three_leptons(events: ak.Array, *, z: bool) -> Bools:
-    """At least three leptons, with a Z or without; pairs are made where they are needed."""
-    passed: Bools = np.asarray(n_leptons(events) >= 3)
-    passed[passed] = has_z(events[passed]) == z
-    return passed
+@once
+def _has_z_of_three(events: ak.Array) -> Bools:
+    """A Z among at least three leptons; pairs are made where they are needed."""
+    found: Bools = np.asarray(n_leptons(events) >= 3)
+    found[found] = has_z(events[found])
+    return found
 
 
 def _three_with_z(events: ak.Array) -> Bools:
-    return _three_leptons(events, z=True)
+    return _has_z_of_three(events)
 
 
 def _three_without_z(events: ak.Array) -> Bools:
-    return _three_leptons(events, z=False)
+    return np.asarray((n_leptons(events) >= 3) & ~_has_z_of_three(events))
 
 
 _LEPTONS = Cut("2 same-sign or 3 leptons", same_sign_or_three_leptons)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Self
 import awkward as ak
 import numpy as np
 
-from hepmtp.events.observables import EVENT_FEATURES
+from hepmtp.events.observables import EVENT_FEATURES, type_counts
 from hepmtp.events.once import once
 from hepmtp.events.particles import (
     B_JET,
@@ -175,11 +175,11 @@ def _quantities(events: ak.Array) -> dict[str, Floats]:
 
 def _having(events: ak.Array) -> dict[str, float]:
     """Share of the events with a particle of each kind; none where no particle has a type."""
-    kind = events.Particle["type"]
-    if ak.any(kind == UNSPECIFIED) and ak.all(kind == UNSPECIFIED):
+    numbers = type_counts(events)
+    if 0 < numbers.sum() == numbers[:, UNSPECIFIED].sum():
         return {}
     return {
-        name: float(np.mean(ak.to_numpy(ak.any((kind >= first) & (kind <= last), axis=1))))
+        name: float(numbers[:, first : last + 1].any(axis=1).mean())
         for name, (first, last) in KINDS.items()
     }
 

@@ -31,7 +31,7 @@ from hepmtp.events.particles import (
     PHOTON,
     POSITRON,
 )
-from hepmtp.events.ragged import Floats, Ints, starts
+from hepmtp.events.ragged import Floats, Ints, owner, starts
 from hepmtp.events.record import metadata
 
 
@@ -56,6 +56,18 @@ def particle_types(events: ak.Array) -> NDArray[np.int64]:
             "of your own that knows them"
         )
     return found
+
+
+@once
+def type_counts(events: ak.Array) -> Ints:
+    """Number of particles of each of the `CONSTITUENT_TYPES`, shape (n_events, n_types).
+
+    Of events as :func:`hepmtp.events.entering.as_events` gives them.
+    """
+    n, types = len(events), len(CONSTITUENT_TYPES)
+    kind = np.asarray(ak.to_numpy(ak.flatten(events.Particle["type"])), dtype=np.int64)
+    place = owner(np.asarray(ak.num(events.Particle))) * types + kind
+    return np.bincount(place, minlength=n * types).reshape(n, types)
 
 
 def jets(events: ak.Array) -> ak.Array:

@@ -18,7 +18,6 @@ from hepmtp.errors import OptionError, RegionError
 from hepmtp.events.cuts import AllOf, Cut, Selection, window
 from hepmtp.events.dileptons import has_z
 from hepmtp.events.observables import lepton_charge, n_leptons
-from hepmtp.events.once import once
 from hepmtp.events.ragged import Bools
 from hepmtp.events.record import metadata, role_of
 from hepmtp.events.split import sideband
@@ -152,20 +151,12 @@ def _negative(events: ak.Array) -> Bools:
     return _charge(events, -1)
 
 
-@once
-def _has_z_of_three(events: ak.Array) -> Bools:
-    """A Z among at least three leptons; pairs are made where they are needed."""
-    found: Bools = np.asarray(n_leptons(events) >= 3)
-    found[found] = has_z(events[found])
-    return found
-
-
 def _three_with_z(events: ak.Array) -> Bools:
-    return _has_z_of_three(events)
+    return np.asarray((n_leptons(events) >= 3) & has_z(events))
 
 
 def _three_without_z(events: ak.Array) -> Bools:
-    return np.asarray((n_leptons(events) >= 3) & ~_has_z_of_three(events))
+    return np.asarray((n_leptons(events) >= 3) & ~has_z(events))
 
 
 _LEPTONS = Cut("2 same-sign or 3 leptons", same_sign_or_three_leptons)

@@ -57,7 +57,8 @@ def run(
         typer.Option(
             "--detectors",
             "-d",
-            help="Folder that `hepmtp train` wrote, or one detector's; may be repeated.",
+            help="Folder that `hepmtp train` wrote, or one detector's, which may get a name: "
+            "NAME=FOLDER; may be repeated.",
         ),
     ],
     names: Names = None,
@@ -113,12 +114,13 @@ def run(
 
     Only events that trained nothing are used, with weights scaled up. Writes histograms, cutflow,
     tables, figures and report.html into the output folder. A form of the masked-token score, or of
-    the density of jets, is named after #: detectors/masked_token#sum.
+    the density of jets, is named after #: detectors/masked_token#sum. Other trainings of a score
+    get names (seed1=other/anomaly), and the report says what they select in common.
 
     Example: `hepmtp run ttbarW ttbarZ 4top --detectors detectors --output results`
     """
     from hepmtp.datasets.files import fileset
-    from hepmtp.detectors import load_detector
+    from hepmtp.detectors.named import trainings_of
     from hepmtp.report.bound import detectors_of, path_of
     from hepmtp.report.folder import write_run
     from hepmtp.report.seal import check_names, new_run
@@ -141,7 +143,7 @@ def run(
         tree=tree,
     )
     saved = saved_detectors(detectors)
-    loaded, bound = [load_detector(one) for one in saved], detectors_of(saved)
+    loaded, bound = [one.load() for one in saved], detectors_of(one.path for one in saved)
     ranged = ranges_of(ranges, [one.name for one in loaded])
     scaled = wanted_luminosity(chosen, luminosity)
     shifts, found_files = variations_of(variations), fileset(chosen, missing_ok=skip_bad)
@@ -153,7 +155,9 @@ def run(
     )
     key = key_of(
         {
-            "detectors": [[one.partition("#")[2], bound[path_of(one)]] for one in saved],
+            "detectors": [
+                [one.name, one.path.partition("#")[2], bound[path_of(one.path)]] for one in saved
+            ],
             "words": [regions, variables, processor, variations],
             "numbers": [bins, ranged, scaled, columns is None],
         },
@@ -197,6 +201,7 @@ def run(
                     accounting=accounting,
                     unblind=unblind,
                     detectors=bound,
+                    trainings=trainings_of(loaded),
                     pdf=pdf,
                     detector="jet_density" if jets else "anomaly",
                     reference="observables" if jets else "multiplicity",

@@ -154,7 +154,9 @@ def gone(process: int) -> bool:
     return not status.exists() or "State:\tZ" in status.read_text()
 
 
-def test_dask_configuration_says_what_a_site_wants(systems: Path) -> None:
+def test_dask_configuration_says_what_a_site_wants(
+    systems: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     site: dict[str, Any] = {"cores": 4, "memory": "9 GB", "queue": "short"}
     site["job-script-prologue"] = ["module load a"]
     with dask.config.set({"jobqueue.slurm": {**dask.config.get("jobqueue.slurm"), **site}}):
@@ -163,6 +165,14 @@ def test_dask_configuration_says_what_a_site_wants(systems: Path) -> None:
         with queued("slurm", 6, {"A": "b"}) as found:
             script = found.cluster.job_script()
             assert len(found.cluster.worker_spec) == 2  # of four processes each
+            assert found.jobs.logs is not None
+            assert found.jobs.logs.parent == systems
+        (systems / "100 % mine").mkdir()
+        monkeypatch.chdir("100 % mine")  # would be words of their own in a job's script
+        with queued("slurm", 1, {}) as found:
+            assert "#SBATCH -e" in script
+            assert "#SBATCH -e" not in found.cluster.job_script()
+            assert found.jobs.logs is None
     lines = ["#SBATCH -p short", "#SBATCH --cpus-per-task=4", "module load a", "export A=b"]
     assert [one for one in script.splitlines() if one in lines] == lines
     assert "--nthreads 1 --memory-limit 2.10GiB --nworkers 4" in script

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +29,8 @@ QUEUES: dict[Queue, tuple[str, str]] = {
 }
 #: Of a job of one core.
 MEMORY, DISK = "4 GB", "4 GB"
+#: A folder whose name means nothing else to a batch system.
+_PLAIN = re.compile(r"[\w/.,:+=@-]+")
 #: Seconds that all jobs may wait for a free place, before a run ends.
 PATIENCE = 86_400.0
 
@@ -130,7 +133,7 @@ def _logs(queue: Queue) -> Iterator[Path | None]:
         logs: Path | None = None
         if (said := _said(queue, "log-directory", None)) is not None:
             logs = Path(said).absolute()
-        else:
+        elif _PLAIN.fullmatch(str(Path.cwd())):
             with contextlib.suppress(OSError):  # nothing can be written here
                 logs = stack.enter_context(scratch_folder("jobs", Path.cwd()))
         yield logs

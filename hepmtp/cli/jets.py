@@ -18,7 +18,6 @@ from hepmtp.cli.terminal import say
 from hepmtp.errors import OptionError
 
 if TYPE_CHECKING:
-
     from hepmtp.detectors import Detector
 
 app = typer.Typer(

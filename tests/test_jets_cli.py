@@ -101,6 +101,7 @@ def test_density_sets_scores_beside_observables(
     said = capsys.readouterr().out
     assert "| against QCD | top |" in said
     assert "| -log p per term |" in said
+    assert "| excess |" in said
     rows = ak.from_parquet(columns)
     names = rows.dataset.to_list()
     assert names.count("top") == 300  # signals trained nothing

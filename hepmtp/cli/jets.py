@@ -245,7 +245,8 @@ def density(
     """What a model says of jets of several data sets.
 
     Densities of tokens and in physical space, correlations, and how well they separate, beside
-    mass, multiplicity and width. The first data set is what the others are separated from.
+    mass, multiplicity and width. The first data set is what the others are separated from. A figure
+    shows where the model expects the next constituents of one of its jets.
 
     Example: `hepmtp jets density lm/qcd QCD=QCDJets.root top:signal=TTBar_Tbqq.root`
     """

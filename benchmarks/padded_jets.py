@@ -1,9 +1,9 @@
 """The published design of a language model of jets, with torch's own layers.
 
-From the description of arXiv:2303.07364: embeddings of the three digits are summed, a start is in
-front, a causal pre-norm transformer reads jets that are cut and padded, and one softmax over all
-ids and stop predicts what comes next. With one digit it is the design of a vocabulary of learned
-codes (arXiv:2403.05618).
+From the description of arXiv:2303.07364. Embeddings of the three digits are summed, and a start is
+in front. A causal pre-norm transformer reads jets that are cut and padded. One softmax over all ids
+and stop predicts what comes next. With one digit it is the design of a vocabulary of learned codes
+(arXiv:2403.05618).
 
 The rule: what a user of torch would write. Padding stands behind the jet, where causal attention
 needs no other mask for it.

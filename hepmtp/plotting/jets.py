@@ -159,13 +159,11 @@ def next_constituents(
         image = axis.pcolormesh(*edges, one.by_angle.T, cmap="Blues", norm=norm)
         size = 8 + 4 * np.exp(one.before.log_pt)
         where = one.before.eta, one.before.phi
-        axis.scatter(*where, s=size, facecolor="none", edgecolor=COLOURS[1], linewidth=1.2)
+        axis.scatter(*where, s=size, facecolor="none", edgecolor=COLOURS[0], linewidth=1.2)
         axis.plot(one.after.eta, one.after.phi, "x", color="black", markersize=9)
-        n = len(one.before.log_pt)
-        axis.text(
-            0.04, 0.03, f"after {n}: stop {100 * one.stop:.2g} %",
-            transform=axis.transAxes, fontsize=11,
-        )  # fmt: skip
+        percent = f"{100 * one.stop:.2g} %" if one.stop > 1e-4 else "< 0.01 %"
+        said = f"after {len(one.before.log_pt)}: stop {percent}"
+        axis.text(0.04, 0.03, said, transform=axis.transAxes, fontsize=11)
         axis.set(xlabel=r"$\Delta\eta$", xlim=(-0.85, 0.85), ylim=(-0.85, 0.85), aspect="equal")
         axis.minorticks_off()
     axes[0].set_ylabel(r"$\Delta\phi$")

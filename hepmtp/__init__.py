@@ -43,6 +43,7 @@ if TYPE_CHECKING:  # the same names as in _HOMES, for type checkers and editors
         embeddings_of as embeddings_of,
     )
     from hepmtp.detectors.masked_token.why import particle_surprises as particle_surprises
+    from hepmtp.detectors.named import Named as Named
     from hepmtp.detectors.observables import Observable as Observable
     from hepmtp.detectors.stranger import (
         StrangerDetector as StrangerDetector,
@@ -147,6 +148,7 @@ _MODULES = {
     "detectors.masked_token.detector": "MaskedTokenDetector",
     "detectors.masked_token.inside": "attention_of confusion_of embeddings_of",
     "detectors.masked_token.why": "particle_surprises",
+    "detectors.named": "Named",
     "detectors.observables": "Observable",
     "detectors.stranger": "StrangerDetector StrangerTraining",
     "detectors.supervised": "SupervisedDetector",

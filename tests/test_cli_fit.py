@@ -20,7 +20,8 @@ from hepmtp.errors import OptionError
 from hepmtp.report.cross_checks import transfer_rows
 from hepmtp.report.numbers import REPLICAS
 from hepmtp.report.run_fit import FitRow, fit_run
-from hepmtp.report.run_workspace import open_run
+from hepmtp.report.run_workspace import open_run, remarks_of
+from hepmtp.statistics.accounting import Account
 from hepmtp.statistics.flatness import fill_replicas
 from hepmtp.statistics.histogram_files import save
 from hepmtp.statistics.histograms import book, fill
@@ -210,7 +211,18 @@ def test_what_a_run_does_not_know_is_said(tmp_path: Path) -> None:
     found: Any = fit_run(made, detectors=["score"])
     assert "Incomplete: a file was lost" in found.remarks
     assert any(one.startswith("Weights of this run are not known") for one in found.remarks)
+    assert not any("folds" in one for one in found.remarks)
     assert isinstance(found.rows[0], FitRow)
+
+
+def test_a_single_training_is_told_from_folds(tmp_path: Path) -> None:
+    made = folder(tmp_path / "run", {}, background=["ttbarW", "ttbarZ"])
+    cutflow = {"ttbarW": {"all": {"raw": 30}}, "ttbarZ": {"all": {"raw": 31}}}
+    (made / "cutflow.json").write_text(json.dumps(cutflow))
+    read = {name: Account(events_read=100).as_dict() for name in cutflow}
+    (made / "accounting.json").write_text(json.dumps(read))
+    (said,) = [one for one in remarks_of(open_run(made), unblind=False) if "--folds" in one]
+    assert said.startswith("Only 30 % of the background events are analysed")
 
 
 def test_the_first_figure_is_after_the_fit(tmp_path: Path) -> None:

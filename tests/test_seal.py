@@ -21,7 +21,7 @@ from hepmtp.report.bound import changes, detectors_of
 from hepmtp.report.info import RunInfo, read_info
 from hepmtp.report.run_workspace import open_run
 from hepmtp.report.seal import changed, check_run, new_run, seal
-from hepmtp.run.trained import TRAINED, new_training, save_detectors, saved_detectors
+from hepmtp.run.trained import TRAINED, Saved, new_training, save_detectors, saved_detectors
 
 SAVED = Path(__file__).parent / "saved"
 
@@ -173,10 +173,10 @@ def test_a_training_is_one_folder_with_a_list(
     folder = tmp_path / "detectors"
     with new_training(folder) as place:
         save_detectors(place.new, [ht])
-    assert saved_detectors([folder]) == [str(folder / "ht")]
+    assert saved_detectors([folder]) == [Saved(str(folder / "ht"))]
     shutil.copytree(SAVED / "ecod", folder / ".ecod-x1")  # what a killed writer left
     shutil.copytree(SAVED / "ecod", folder / "mine")
-    assert saved_detectors([folder, f"{folder / 'mine'}#x"])[0] == str(folder / "ht")
+    assert saved_detectors([folder, f"{folder / 'mine'}#x"])[0] == Saved(str(folder / "ht"))
     assert "mine was not trained with the others and is left out" in caplog.text
     with pytest.raises(StorageError, match="holds what hepmtp wrote before"), new_training(folder):
         pytest.fail("it has begun")
@@ -188,4 +188,7 @@ def test_a_training_is_one_folder_with_a_list(
     with pytest.raises(StorageError, match=r"detectors\.json has changed"):
         saved_detectors([folder])
     (folder / TRAINED).unlink()  # as hepmtp wrote it before
-    assert saved_detectors([folder]) == [str(folder / "ht"), str(folder / "mine")]
+    assert [one.path for one in saved_detectors([folder])] == [
+        str(folder / "ht"),
+        str(folder / "mine"),
+    ]

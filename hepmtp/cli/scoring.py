@@ -48,7 +48,7 @@ from hepmtp.cli.own import (
 )
 from hepmtp.cli.resuming import Resume, interrupted, keeping
 from hepmtp.cli.terminal import say
-from hepmtp.errors import OptionError, ScoreError
+from hepmtp.errors import ScoreError
 
 
 def run(
@@ -57,7 +57,8 @@ def run(
         typer.Option(
             "--detectors",
             "-d",
-            help="Folder that `hepmtp train` wrote, or one detector's; may be repeated.",
+            help="Folder that `hepmtp train` wrote, or one detector's, which may get a name: "
+            "NAME=FOLDER; may be repeated.",
         ),
     ],
     names: Names = None,
@@ -113,12 +114,13 @@ def run(
 
     Only events that trained nothing are used, with weights scaled up. Writes histograms, cutflow,
     tables, figures and report.html into the output folder. A form of the masked-token score, or of
-    the density of jets, is named after #: detectors/masked_token#sum.
+    the density of jets, is named after #: detectors/masked_token#sum. Other trainings of a score
+    get names (seed1=other/anomaly), and the report says what they select in common.
 
     Example: `hepmtp run ttbarW ttbarZ 4top --detectors detectors --output results`
     """
     from hepmtp.datasets.files import fileset
-    from hepmtp.detectors import load_detector
+    from hepmtp.detectors.named import trainings_of
     from hepmtp.report.bound import detectors_of, path_of
     from hepmtp.report.folder import write_run
     from hepmtp.report.seal import check_names, new_run
@@ -130,10 +132,6 @@ def run(
     from hepmtp.statistics.accounting import incomplete
 
     start = time.perf_counter()
-    if resume and columns is not None:
-        raise OptionError(
-            "--resume with --columns: parts of a file of columns are not kept; run anew"
-        )
     chosen = chosen_datasets(
         names,
         role=role,
@@ -145,7 +143,7 @@ def run(
         tree=tree,
     )
     saved = saved_detectors(detectors)
-    loaded, bound = [load_detector(one) for one in saved], detectors_of(saved)
+    loaded, bound = [one.load() for one in saved], detectors_of(one.path for one in saved)
     ranged = ranges_of(ranges, [one.name for one in loaded])
     scaled = wanted_luminosity(chosen, luminosity)
     shifts, found_files = variations_of(variations), fileset(chosen, missing_ok=skip_bad)
@@ -157,7 +155,9 @@ def run(
     )
     key = key_of(
         {
-            "detectors": [[one.partition("#")[2], bound[path_of(one)]] for one in saved],
+            "detectors": [
+                [one.name, one.path.partition("#")[2], bound[path_of(one.path)]] for one in saved
+            ],
             "words": [regions, variables, processor, variations],
             "numbers": [bins, ranged, scaled, columns is None],
         },
@@ -167,9 +167,8 @@ def run(
         check_names(place.new, [one.name for one in chosen], [one.name for one in loaded])
         target = columns_place(columns, place)
         with (
-            parts_folder(target) as parts,
             keeping(place, key, resume=resume) as kept,
-            opened_executor(executor, workers, scheduler, cluster) as opened,
+            parts_folder(target, kept) as parts,
         ):
             filled = kind(
                 loaded,
@@ -181,38 +180,37 @@ def run(
                 luminosity=scaled,
                 variations=shifts,
             )
-            runner = HepRunner(
-                opened,
-                chunksize=chunksize,
-                skipbadfiles=skip_bad,
-                checkpointer=kept if columns is None else None,
-            )
-            with interrupted(kept, runner):
-                found = runner(found_files, filled)
+            with opened_executor(executor, workers, scheduler, cluster) as opened:
+                runner = HepRunner(
+                    opened, chunksize=chunksize, skipbadfiles=skip_bad, checkpointer=kept
+                )
+                with interrupted(kept, runner):
+                    found = runner(found_files, filled)
             if target is not None and parts is not None:
                 write_columns(target, parts, found, chosen, unblind=unblind)
                 say(columns)
-        accounting = runner.accounting
-        more = write_more(place.new, found)
-        try:
-            result = write_run(
-                place,
-                found,
-                chosen,
-                command=f"hepmtp {shlex.join(sys.argv[1:])}",
-                started=start,
-                accounting=accounting,
-                unblind=unblind,
-                detectors=bound,
-                pdf=pdf,
-                detector="jet_density" if jets else "anomaly",
-                reference="observables" if jets else "multiplicity",
-            )
-        except ScoreError as error:
-            if found.get("scores"):
-                raise
-            say(f"problem: {error}", err=True)
-            raise typer.Exit(1) from None
+            accounting = runner.accounting
+            more = write_more(place.new, found)
+            try:
+                result = write_run(
+                    place,
+                    found,
+                    chosen,
+                    command=f"hepmtp {shlex.join(sys.argv[1:])}",
+                    started=start,
+                    accounting=accounting,
+                    unblind=unblind,
+                    detectors=bound,
+                    trainings=trainings_of(loaded),
+                    pdf=pdf,
+                    detector="jet_density" if jets else "anomaly",
+                    reference="observables" if jets else "multiplicity",
+                )
+            except ScoreError as error:
+                if found.get("scores"):
+                    raise
+                say(f"problem: {error}", err=True)
+                raise typer.Exit(1) from None
     say_found(output, but=result.problems)
     for sentence in [*incomplete(accounting), *result.problems]:
         say(f"problem: {sentence}", err=True)

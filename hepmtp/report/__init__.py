@@ -17,6 +17,7 @@ HTML page of all this, and `hepdata` a submission to HEPData. The folder::
     performance.csv .md  AUC and working points of every detector
     selection.csv .md    what passes the thresholds
     observed.csv .md     data above the thresholds
+    agreement.csv .md    what several trainings of a score select in common
     figures/*.png        named in run.json with caption and alternative text
     detector/            the trained detector, if the run has trained one
     report.html          the page

@@ -40,6 +40,7 @@ from hepmtp.report.numbers import write_first
 from hepmtp.report.page import write_page
 from hepmtp.report.problems import problems, remarks, signs, twice
 from hepmtp.report.rows import (
+    in_common,
     observations,
     passing,
     separation,
@@ -103,6 +104,7 @@ def write_run(
     pdf: bool = False,
     overwrite: bool = False,
     detectors: Mapping[str, str] | None = None,
+    trainings: Mapping[str, Sequence[str]] | None = None,
 ) -> RunResult:
     """Write the folder of a run and its report, as one transaction.
 
@@ -138,6 +140,9 @@ def write_run(
         replace an older run as a whole.
     detectors
         folder of each saved detector that scored -> its digest (:mod:`hepmtp.report.bound`).
+    trainings
+        score of which there are several trainings -> the names of these: a table says which events
+        all of them select (:func:`hepmtp.detectors.named.trainings_of`).
 
     Raises
     ------
@@ -180,6 +185,7 @@ def write_run(
         pdf=pdf,
         inputs=inputs_of(datasets),
         detectors=detectors or {},
+        trainings=trainings or {},
         **_of_datasets(datasets, normalisation, histograms[about]),
     )
     said = _said(output, datasets, normalisation, info, histograms[about])
@@ -287,7 +293,8 @@ def _tables(
     for h in histograms.values():
         of_data = partial(observations, h, info)
         observed += attempt(f"the table of data above thresholds of {h.name}", of_data) or []
-    write = partial(write_tables, folder, info, separated, selected, observed)
+    common = in_common(output, info, attempt)
+    write = partial(write_tables, folder, info, separated, selected, observed, common)
     attempt("a file of the tables", write)
     return separated, selected, observed
 

@@ -82,6 +82,8 @@ class RunInfo:
         data set -> its files: path, and what tells whether one has changed (size, identity).
     detectors
         folder of a detector that scored -> its digest.
+    trainings
+        score of which there are several trainings -> their names.
     outputs
         file of the folder -> its sha256; empty before the folder is complete, and of a run from
         before this was kept.
@@ -113,6 +115,7 @@ class RunInfo:
     pdf: bool = False
     inputs: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     detectors: Mapping[str, str] = field(default_factory=dict)
+    trainings: Mapping[str, Sequence[str]] = field(default_factory=dict)
     outputs: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -52,8 +52,18 @@ TITLES = {
     "counts": "Counts",
     "observed": "Observed events",
     "ratio": "Observed / background",
+    "sample": "Events",
+    "upper": "Background selected",
+    "trainings": "Trainings",
+    "selected": "Selected by one",
+    "common": "Of these by all",
+    "by_two": "By two",
+    "by_chance": "By chance",
+    "n_common": "Raw, by all",
 }
 
+#: Tables that a run may have, as csv and markdown.
+TABLES = ("performance", "selection", "observed", "agreement")
 #: So many losses are shown one by one; accounting.json holds all.
 MOST_LOSSES = 20
 
@@ -79,9 +89,8 @@ def write_page(folder: str | Path) -> Path:
     """
     folder = Path(folder)
     info = read_info(folder)
-    performance, selection, observed = (
-        read_csv(path) if (path := folder / f"{name}.csv").exists() else []
-        for name in ("performance", "selection", "observed")
+    performance, selection, observed, agreement = (
+        read_csv(path) if (path := folder / f"{name}.csv").exists() else [] for name in TABLES
     )
     named = titles(info.content)
     accounts, fit = read_accounting(folder), fit_story(folder)
@@ -117,6 +126,7 @@ def write_page(folder: str | Path) -> Path:
             selection, ("signal", "region", "rule", "counts"), named, hidden=("sigma_b",)
         ),
         observed=_by(observed, ("region", "rule"), named),
+        agreement=_by(agreement, ("score", "region"), named),
         accounting=_accounting(accounts) if accounts else None,
         losses=[(name, loss) for name, one in accounts.items() for loss in one.losses],
         most_losses=MOST_LOSSES,

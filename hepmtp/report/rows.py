@@ -6,6 +6,7 @@ events makes no row, and what is no number of events has no significance.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -16,12 +17,13 @@ from hepmtp.events.region_info import named, threshold_regions, wholes
 from hepmtp.report.attempts import Attempts
 from hepmtp.report.drawn_figures import Output
 from hepmtp.report.info import RunInfo, write_json
-from hepmtp.report.page import titles
+from hepmtp.report.page import TABLES, titles
 from hepmtp.report.problems import holds
 from hepmtp.report.tables import rounded, write_csv, write_markdown
+from hepmtp.statistics.agreement import Agreement, agreements
 from hepmtp.statistics.histogram_files import save
 from hepmtp.statistics.histograms import Histogram, nominal
-from hepmtp.statistics.performance import Columns, PerformanceRow, performance
+from hepmtp.statistics.performance import Columns, PerformanceRow, performance, scores
 from hepmtp.statistics.thresholds import (
     Observation,
     Selection,
@@ -33,8 +35,6 @@ from hepmtp.statistics.thresholds import (
 
 #: Histograms of a run with its variations; those of a run without are in histograms.json alone.
 VARIATIONS = "variations.zip"
-#: Tables that a run may have, as csv and markdown.
-TABLES = ("performance", "selection", "observed")
 
 
 def separation(
@@ -62,6 +62,32 @@ def separation(
                 )
                 rows += attempt(f"the separation of {signal} in {region}", make) or []
     return rows
+
+
+def in_common(output: Output, info: RunInfo, attempt: Attempts | None = None) -> list[Agreement]:
+    """What the trainings of one score select in common in each signal region.
+
+    Without columns, or several trainings of a score, no row.
+    """
+    attempt = attempt or Attempts()
+    found: dict[tuple[str, str, str, float], Agreement] = {}
+    for region in named(info.regions, "signal") if "columns" in output else ():
+        for (score, names), signal in itertools.product(info.trainings.items(), info.signals):
+            what = f"what the trainings of {score} select in common in {region}"
+            h = output["scores"][names[0]]
+            if holds(h, info.background, region) and holds(h, [signal], region):
+                make = partial(_agreement, output["columns"], info, score, region, signal)
+                rows = attempt(what, make) or []
+                found |= {(one.score, region, one.sample, one.upper): one for one in rows}
+    return list(found.values())
+
+
+def _agreement(
+    columns: Columns, info: RunInfo, score: str, region: str, signal: str
+) -> list[Agreement]:
+    where: dict[str, Any] = {"signal": signal, "background": info.background, "region": region}
+    trainings = [scores(columns, one, **where) for one in info.trainings[score]]
+    return agreements(trainings, score=score, region=region, signal=signal)
 
 
 def passing(
@@ -154,9 +180,10 @@ def write_tables(
     performance: Sequence[PerformanceRow],
     selection: Sequence[Selection],
     observed: Sequence[Observation],
+    agreement: Sequence[Agreement] = (),
 ) -> None:
     """Write the tables that have rows, as csv and markdown."""
-    for name, rows in zip(TABLES, (performance, selection, observed), strict=True):
+    for name, rows in zip(TABLES, (performance, selection, observed, agreement), strict=True):
         if rows:
             write_table(Path(folder) / name, rows, info)
 

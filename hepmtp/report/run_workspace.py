@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 from hepmtp.errors import OptionError
 from hepmtp.events.ragged import Floats
 from hepmtp.report.bound import changes
-from hepmtp.report.info import RunInfo
+from hepmtp.report.info import RunInfo, read_json
 from hepmtp.report.numbers import load_histograms
+from hepmtp.report.page import read_accounting
 from hepmtp.report.seal import check_run, without_digests
 from hepmtp.report.story import FIT
 from hepmtp.statistics.channels import Channel, choose_channels
@@ -27,6 +28,8 @@ from hepmtp.statistics.workspace import (
 )
 
 log = logging.getLogger(__name__)
+#: A smaller share of analysed background events is said, with what helps.
+FEW = 0.9
 
 
 class Run(NamedTuple):
@@ -150,6 +153,15 @@ def signal_named(run: Run, name: str | None) -> str:
     return name
 
 
+def _analysed(run: Run) -> float:
+    """The share of the background events that were read and had trained nothing; 1 if unknown."""
+    accounts = read_accounting(run.folder)
+    read = sum(accounts[one].events_read for one in run.info.background if one in accounts)
+    cutflow = read_json(run.folder / "cutflow.json")
+    left = sum(cutflow.get(one, {}).get("all", {}).get("raw", 0) for one in run.info.background)
+    return left / read if read else 1.0
+
+
 def remarks_of(run: Run, unblind: bool) -> list[str]:
     """What to know of a run before it is fitted."""
     info, said = run.info, [f"Incomplete: {one}" for one in run.info.incomplete]
@@ -157,6 +169,12 @@ def remarks_of(run: Run, unblind: bool) -> list[str]:
         said.append(
             "Weights of this run are not known to be events. A fit takes them for events: give "
             "cross-section and luminosity, or its numbers mean nothing."
+        )
+    if (share := _analysed(run)) < FEW:
+        said.append(
+            f"Only {100 * share:.0f} % of the background events are analysed, as the others have "
+            "trained a detector. All are, and errors shrink, after training with folds "
+            "(hepmtp train --folds 5)."
         )
     if info.data and not unblind:
         said.append("Data are blind: all numbers are expected ones.")

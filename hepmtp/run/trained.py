@@ -11,11 +11,12 @@ import logging
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hepmtp import folders, storage
-from hepmtp.detectors import Detector
-from hepmtp.errors import StorageError
+from hepmtp.detectors import Detector, load_detector
+from hepmtp.detectors.named import Named
+from hepmtp.errors import OptionError, StorageError
 from hepmtp.folders import Place
 from hepmtp.storage import META
 
@@ -24,6 +25,18 @@ log = logging.getLogger(__name__)
 TRAINED = "detectors.json"
 #: Bytes that must be free for a training.
 LEAST = 24_000_000
+
+
+class Saved(NamedTuple):
+    """A saved detector of a run: its folder, with #form, and the name that it is given, if any."""
+
+    path: str
+    name: str = ""
+
+    def load(self) -> Detector:
+        """The detector."""
+        detector = load_detector(self.path)
+        return Named(detector, self.name) if self.name else detector
 
 
 def new_training(path: str | Path, *, overwrite: bool = False) -> AbstractContextManager[Place]:
@@ -42,19 +55,36 @@ def save_detectors(folder: Path, detectors: Iterable[Detector], *, command: str 
     (folder / TRAINED).write_text(storage.signed(content), encoding="utf-8")
 
 
-def saved_detectors(paths: Iterable[str | Path]) -> list[str]:
-    """Folders of single detectors: the paths themselves, or those of a training.
+def saved_detectors(words: Iterable[str | Path]) -> list[Saved]:
+    """Single detectors: those of the folders themselves, or those of a training.
+
+    Parameters
+    ----------
+    words
+        a folder, or ``NAME=FOLDER`` of a single detector that is given this name.
 
     Raises
     ------
+    OptionError
+        if a name is given to all detectors of a training.
     StorageError
         if a training's list, or a detector of it, has changed since.
     """
-    found: list[str] = []
-    for path in map(str, paths):
+    found: list[Saved] = []
+    for word in map(str, words):
+        name, equals, path = word.partition("=")
+        if not equals or Path(word.partition("#")[0]).exists():
+            name, path = "", word
         folder = Path(path.partition("#")[0])
         folders.recover(folder)
-        found += [path] if (folder / META).is_file() else _of_training(folder) or [path]
+        single = (folder / META).is_file()
+        of_training = [] if single else _of_training(folder)
+        if name and of_training:
+            raise OptionError(
+                f"{folder} holds {len(of_training)} detectors, and {name} is the name of one: give "
+                f"{name}={of_training[0]}"
+            )
+        found += [Saved(one) for one in of_training] or [Saved(path, name)]
     return found
 
 

@@ -265,6 +265,7 @@ def start(place: Path) -> Iterator[Callable[[str], int]]:
         starter.kill()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("place", "undrawn")
 def test_a_run_outlives_its_workers_and_its_scheduler(
     start: Callable[[str], int],

@@ -266,7 +266,9 @@ def test_ctrl_c_ends_with_one_line(folder: Path, tmp_path: Path, executor: tuple
         os.killpg(process.pid, signal.SIGINT)
         rest = [one for one in process.stderr if not one.startswith("epoch ")]
     assert first.startswith("epoch 1: ")
-    assert rest == ["stopped; what was written before is kept\n"]
+    (said,) = rest
+    assert said.startswith("stopped; 1 finished chunks and ")
+    assert said.endswith(" models are kept: the same command with --resume goes on from them\n")
     assert process.returncode == 130
 
 

@@ -1,7 +1,7 @@
-"""Trained numbers stay: losses that were written down when there were still five loops.
+"""Trained numbers stay: losses that were written down.
 
-The masked-token model and the classifier came out equal to the last bit on the machine that wrote
-them; other processors round otherwise, hence the tolerance.
+When five loops became one they came out equal to the last bit. They were written anew once, when
+dropout took other random numbers. Other processors round otherwise, hence the tolerance.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ SMALL: dict[str, Any] = {"width": 16, "heads": 2, "layers": 1, "feedforward": 32
         (
             "no_azimuth",
             {},
-            [(5.26476812580184, 4.984624195811057), (4.960863224576707, 4.9206213967296755)],
+            [(5.264438511209928, 4.983765394284624), (4.9610257272000124, 4.920540762368466)],
         ),
         (
             "visive2025",
             {"output": "joint", "attention": "full"},
-            [(5.7109996928304465, 5.571826824563087), (5.7132344220787505, 5.554129275283373)],
+            [(5.712579885951083, 5.570196162758535), (5.716348244091231, 5.552537510160766)],
         ),
     ],
 )
@@ -47,11 +47,11 @@ def test_classifier_losses(background: Any) -> None:
         "model": hm.ClassifierOptions(**SMALL, dropout=0.1),
         "training": hm.ClassifierTraining(epochs=2, batch_events=128),
     }
-    expected = [(0.7007775407194212, 0.6756193834746619), (0.6775712282313436, 0.6692870138590129)]
+    expected = [(0.6993527873424132, 0.6758750263964778), (0.6772620069339982, 0.6695404497151148)]
     assert losses(hm.DistortionDetector(**options).fit(background)) == pytest.approx(
         flat(expected), rel=1e-5
     )
-    expected = [(0.71838073355122, 0.6660371389330142), (0.665487704983697, 0.6497989301526181)]
+    expected = [(0.7177127657905418, 0.664542854145732), (0.660777097327099, 0.6481453826495313)]
     assert losses(hm.SupervisedDetector(signal, **options).fit(background)) == pytest.approx(
         flat(expected), rel=1e-5
     )

@@ -35,6 +35,7 @@ from hepmtp.cli.options import (
     opened_executor,
 )
 from hepmtp.cli.progress import epoch_bars
+from hepmtp.cli.resuming import ResumeTraining, keeping_training
 from hepmtp.cli.terminal import say
 
 
@@ -108,9 +109,11 @@ def train(
         Path | None,
         typer.Option(
             help="Folder from which an interrupted training of the masked-token model goes on; "
-            "written after each epoch."
+            "written after each epoch. Without it, `--resume` finds what was kept beside the "
+            "output folder."
         ),
     ] = None,
+    resume: ResumeTraining = False,
     scratch: Annotated[
         Path | None,
         typer.Option(
@@ -136,10 +139,13 @@ def train(
 
     Example: `hepmtp train ttbarW ttbarWW ttbarZ ttbarHiggs --output detectors`
     """
+    from hepmtp.datasets.files import fileset
     from hepmtp.detectors.cross_fitted import CrossFitted
     from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
     from hepmtp.models.masked import ModelOptions
+    from hepmtp.run.checkpoint import key_of
     from hepmtp.run.own_code import region_of
+    from hepmtp.run.stamps import stamps_of
     from hepmtp.run.train import train_detectors
     from hepmtp.run.trained import new_training, save_detectors
     from hepmtp.tokenizers.lookup import LookupTokenizer
@@ -148,6 +154,7 @@ def train(
     from processors.corpus import CorpusProcessor
 
     usable(device)
+    region = None if sideband is None else region_of(sideband, "--sideband")
     chosen = chosen_datasets(
         names,
         role=role,
@@ -163,8 +170,19 @@ def train(
         ModelOptions(output=model_output),
         TrainingOptions(epochs=epochs, seed=seed, device=device),
     )
+    found_files = fileset(chosen, missing_ok=skip_bad)
+    stamps = stamps_of(path for one in found_files.values() for path in one["files"])
+    key = key_of(
+        {
+            "files": [found_files, stamps],
+            "words": [sideband, model_output, tokens, device],
+            "numbers": [folds, epochs, seed, skip_bad],
+        },
+        modules=() if sideband is None else (sideband,),
+    )
     with (
         new_training(output, overwrite=overwrite) as place,
+        keeping_training(place, key, resume=resume) as kept,
         opened_executor(executor, workers, scheduler, cluster) as opened,
         epoch_bars() as show,
     ):
@@ -179,8 +197,9 @@ def train(
             progress=show,
             skip_bad=skip_bad,
             scratch=scratch,
-            sideband=None if sideband is None else region_of(sideband, "--sideband"),
+            sideband=region,
             folds=folds,
+            kept=kept,
         )
         save_detectors(place.new, detectors, command=f"hepmtp {shlex.join(sys.argv[1:])}")
     trainings = [

@@ -1,6 +1,6 @@
-"""A run that was interrupted goes on: what is kept of it, and what is said of that.
+"""A run or training that was interrupted goes on: what is kept of it, and what is said of that.
 
-The rule: chunks are kept by every run and used by one that is told to.
+The rule: chunks and models are kept by every command and used by one that is told to.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -24,6 +25,14 @@ Resume = Annotated[
         "--resume",
         help="Go on from the finished chunks of a run into this folder that was interrupted; those "
         "of other files, detectors, regions or variations are done anew.",
+    ),
+]
+ResumeTraining = Annotated[
+    bool,
+    typer.Option(
+        "--resume",
+        help="Go on from the finished chunks and the last epoch of a training into this folder "
+        "that was interrupted; with other files or options it begins anew.",
     ),
 ]
 
@@ -60,3 +69,37 @@ def interrupted(chunks: KeptChunks | None, runner: Any) -> Iterator[None]:
             raise KeyboardInterrupt(f"stopped; {said}") from None
         say(said, err=True)
         raise
+
+
+@contextlib.contextmanager
+def keeping_training(place: Place, key: str, *, resume: bool) -> Iterator[Path]:
+    """Where finished chunks and models of a training are kept; says how to go on if it fails."""
+    folder = place.kept / key
+    if resume:
+        say(f"{_left(folder)} of this training are there", err=True)
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield folder
+    except BaseException as error:
+        if not any(one.is_file() for one in folder.rglob("*")):
+            shutil.rmtree(folder, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                place.kept.rmdir()
+            raise
+        said = f"{_left(folder)} are kept: the same command with --resume goes on from them"
+        if isinstance(error, KeyboardInterrupt):
+            raise KeyboardInterrupt(f"stopped; {said}") from None
+        say(said, err=True)
+        raise
+
+
+def _left(folder: Path) -> str:
+    """What of a training is in a folder."""
+    from hepmtp.run.checkpoint import END
+    from hepmtp.storage import META
+
+    chunks = sum(1 for _ in folder.rglob(f"*{END}"))
+    models = sum(1 for _ in folder.glob(f"model/**/{META}"))
+    return f"{chunks or 'no'} finished chunks and {models or 'no'} models"

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from hepmtp.errors import OptionError
 from hepmtp.models.cache import Cache
+from hepmtp.models.dropout import Dropout
 
 
 class Group(NamedTuple):
@@ -223,7 +224,7 @@ class Block(nn.Module):
         self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
         self.attention = SelfAttention(width, heads, rope=rope, causal=causal)
         self.linear1, self.linear2 = nn.Linear(width, feedforward), nn.Linear(feedforward, width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, groups: list[Group], at: Tensor | None = None) -> Tensor:
         """(n_tokens, width) to the same, or to (n_events, width) for the tokens `at`."""

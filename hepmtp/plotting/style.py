@@ -29,7 +29,8 @@ P = ParamSpec("P")
 
 R = TypeVar("R")
 
-#: What differs from the ATLAS style: smaller text, and signs that its fonts lack.
+#: What differs from the ATLAS style: smaller text, signs that its fonts lack, and titles that stay
+#: where they are put: to find them a better place, all texts of a figure would be laid out twice.
 CHANGES: dict[str, Any] = {
     "axes.labelsize": "medium",
     "xtick.labelsize": "medium",
@@ -38,6 +39,7 @@ CHANGES: dict[str, Any] = {
     "ytick.minor.size": 4,
     "axes.autolimit_mode": "data",
     "mathtext.fontset": "stixsans",
+    "axes.titley": 1.0,
 }
 
 

@@ -29,6 +29,7 @@ from hepmtp.storage import file_name, new_file
 #: Column titles of the tables for the reader.
 TITLES = {
     "detector": "Score",
+    "score": "Score",
     "signal": "Signal",
     "region": "Region",
     "auc_balanced": "AUC, balanced",

@@ -20,7 +20,8 @@ from coffea.processor import SimpleCheckpointer
 
 from hepmtp.errors import StorageError
 
-_END = ".chunk"
+#: What the files of chunks end in.
+END = ".chunk"
 
 
 class KeptChunks(SimpleCheckpointer):  # type: ignore[misc]
@@ -52,7 +53,7 @@ class KeptChunks(SimpleCheckpointer):  # type: ignore[misc]
         """The file of a chunk."""
         text = json.dumps(metadata, sort_keys=True, default=str)
         return str(
-            Path(self.checkpoint_dir) / (hashlib.sha256(text.encode()).hexdigest()[:32] + _END)
+            Path(self.checkpoint_dir) / (hashlib.sha256(text.encode()).hexdigest()[:32] + END)
         )
 
     def load(self, metadata: Any, processor_instance: Any) -> Any:
@@ -84,7 +85,7 @@ class KeptChunks(SimpleCheckpointer):  # type: ignore[misc]
             ) from None
 
     def __len__(self) -> int:
-        return sum(1 for _ in Path(self.checkpoint_dir).glob(f"*{_END}"))
+        return sum(1 for _ in Path(self.checkpoint_dir).glob(f"*{END}"))
 
 
 def _alone(_: Any) -> bool:

@@ -11,6 +11,8 @@ back, too. Converted files carry digests of every event (:mod:`hepmtp.readers.di
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import fsspec
@@ -25,6 +27,7 @@ from hepmtp.run.chunks import path_of
 STAMP = "file_stamp"
 #: What the stamp of a file that hepmtp wrote, and coffea opens itself, ends in.
 OURS = " ours"
+_AT_ONCE = 16  # questions to servers
 _ENDS = 1 << 14  # bytes at the beginning and the end
 _PLACES, _PIECE = 16, 1 << 9  # pieces between them
 _SAID = ("size", "ETag", "etag", "mtime", "modified", "LastModified", "updated", "md5", "checksum")
@@ -47,6 +50,13 @@ def stamp_of(path: str) -> str:
         return f"{stat.st_size} {stat.st_mtime_ns} {_digest(path, stat.st_size)}"
     except OSError:
         return ""
+
+
+def stamps_of(paths: Iterable[str]) -> dict[str, str]:
+    """The stamp of each file; servers are asked side by side."""
+    paths = list(paths)
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return dict(zip(paths, pool.map(stamp_of, paths), strict=True))
 
 
 def check_stamp(item: WorkItem) -> None:

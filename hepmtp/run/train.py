@@ -33,6 +33,8 @@ from hepmtp.events.record import concatenate
 from hepmtp.events.regions import Region, sideband_of
 from hepmtp.events.split import joined
 from hepmtp.events.stored_tokens import Tokens
+from hepmtp.run.checkpoint import KeptChunks
+from hepmtp.run.checkpoints import told_of_skips
 from hepmtp.run.proportions import first_events, in_proportion
 from hepmtp.run.rivals import anomaly_score, plain_observables
 from hepmtp.run.runner import HepRunner
@@ -64,6 +66,7 @@ def train_detectors(
     progress: Progress | None = None,
     skip_bad: bool = False,
     scratch: str | Path | None = None,
+    kept: str | Path | None = None,
 ) -> list[Detector]:
     """Train the masked-token detector and the default score, and fit what they are compared with.
 
@@ -104,6 +107,11 @@ def train_detectors(
     scratch
         folder that all workers see, for tokens of more events than memory holds: workers write them
         there, and the training reads them from there. The numbers are the same. It is left empty.
+    kept
+        folder of this training alone, where finished chunks and, without a `checkpoint`, the model
+        after each epoch are kept: what an interrupted one has left there is gone on from. It has to
+        be another one for other files, options or code (:func:`hepmtp.run.checkpoint.key_of`).
+        Chunks of a `scratch` folder are not kept.
     """
     if sideband is not None and all(one.role != "data" for one in datasets):
         raise TrainingError(
@@ -121,8 +129,16 @@ def train_detectors(
     if sideband is not None:
         sample, options = sideband_of(sample, sideband), {"sideband": sideband}
     runner = HepRunner(executor, chunksize=chunksize, skipbadfiles=skip_bad)
+    if checkpoint is None and kept is not None:
+        checkpoint = Path(kept) / "model"
 
     def tokens(tokenizer: Tokenizer, **more: Any) -> Any:
+        chunks = None
+        if kept is not None and scratch is None:
+            fold: Fold | None = more.get("fold")
+            name = "chunks" if fold is None else f"chunks{fold.number}of{fold.of}"
+            chunks = told_of_skips(KeptChunks(kept, name, resume=True))
+        runner.checkpointer = chunks
         output = runner(files, corpus(tokenizer, **options, **more))
         for sentence in incomplete(runner.accounting):
             logger.warning("%s", sentence)

@@ -292,7 +292,7 @@ def _trained(place: Place) -> tuple[Path, str]:
         listed.write_text(f"{path}\n")
         words = "--epochs 1 --seed 3 --tokens tails --model-output joint --device cpu"
         words += " --executor iterative --skip-bad --role background --option on_bad=skip"
-        words += " --overwrite"
+        words += " --overwrite --resume"
         words += " --reader hepmtp:DarkMachinesCSV"
         more = ("--files", f"mine={listed}", "--checkpoint", place.files.folder / "kept")
         more += ("--scratch", place.files.folder / "scratch")
@@ -336,6 +336,7 @@ _TRAINED: tuple[tuple[str, str, str, _Check], ...] = (
      lambda place: next(one.name for one in _trained(place)[0].glob("*.json"))),
     ("--epochs", "--epochs 1", _EPOCH, _said),
     ("--files", "--files mine=list.txt", _EPOCH, _said),
+    ("--resume", "--resume", _EPOCH, _said),
     ("--checkpoint", "--checkpoint kept", "the state of the training is kept", _kept),
     ("--scratch", "--scratch scratch", "0 files are left there", _left),
     ("--tokens", "--tokens tails", "9 edges of pt", _edges),

@@ -219,8 +219,9 @@ def write_densities(
         values = {words(key): getattr(one.density, name) for key, one in judged.items()}
         figure = densities(values, label=label, title=title, caption=caption)
         save(figure, path / "figures", name)
-    if (figure := next_figure(model, events[first], caption=caption)) is not None:
-        save(figure, path / "figures", "next_constituents")
+    expected = next_figure(model, events[first], caption=caption)
+    if expected is not None:
+        save(expected, path / "figures", "next_constituents")
     return text
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import awkward as ak
+import numpy as np
 
 from hepmtp.events.constituents import Constituents, constituents
 from hepmtp.events.split import unseen
@@ -52,5 +53,5 @@ def next_figure(
 
 def _rows(jet: Constituents, first: int, n: int) -> Constituents:
     """So many constituents of a jet, from one on."""
-    some = (one[first : first + n] for one in jet[:3])
-    return Constituents(*some, jet.counts)
+    log_pt, eta, phi = (one[first : first + n] for one in (jet.log_pt, jet.eta, jet.phi))
+    return Constituents(log_pt, eta, phi, np.array([len(log_pt)]))

@@ -32,6 +32,7 @@ PICTURES: dict[str, dict[str, int]] = {
         "confusion_type": 8,
     },
     "03_control_and_signal_region": {"regions": 2},
+    "07_jets": {"jets_grid": 0},
 }
 #: Colours of a picture, and its largest width.
 COLOURS, WIDTH = 128, 1100

@@ -222,7 +222,7 @@ def test_what_does_not_fit_is_refused(
         other.fit(qcd, top, start_from=language)
     with pytest.raises(TrainingError, match=r"only background may be fitted on"):
         make().fit(top, qcd)
-    with pytest.raises(OptionError, match=r"batch_events a multiple of neighbours"):
+    with pytest.raises(OptionError, match=r"batch_events a multiple of it"):
         make(batch_events=30)
 
 

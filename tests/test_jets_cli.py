@@ -101,6 +101,7 @@ def test_density_sets_scores_beside_observables(
     said = capsys.readouterr().out
     assert "| against QCD | top |" in said
     assert "| -log p per term |" in said
+    assert "| excess |" in said
     rows = ak.from_parquet(columns)
     names = rows.dataset.to_list()
     assert names.count("top") == 300  # signals trained nothing
@@ -121,7 +122,7 @@ def test_density_sets_scores_beside_observables(
         (("train", "a=QCD", "--start-from", "CSV"), "cannot be read as a"),
         (("train", "a=QCD", "--device", "nonsense"), "device 'nonsense' cannot be used here"),
         (("generate", "nothing"), "nothing cannot be read as a"),
-        (("generate", "LM", "--label", "b"), "--label is b, expected one of QCD"),
+        (("generate", "LM", "--label", "b"), "the label is b, expected one of QCD"),
         (("generate", "LM", "-o", "x.txt"), "choose a name that ends in .root"),
         (("generate", "LM", "--temperature", "0"), "the temperature above 0"),
         (("compare", "LM", "a=QCD", "b=TOP"), "true jets are of one data set, found a, b"),

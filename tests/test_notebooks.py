@@ -25,6 +25,7 @@ FIGURES = {
     "03_control_and_signal_region": 4,
     "04_my_processor": 2,
     "05_on_dask": 1,
+    "07_jets": 7,
 }
 #: Lines that a cell may print.
 MOST_LINES = 60
@@ -153,6 +154,16 @@ def test_on_dask(run: Run) -> None:
     assert figures(notebook) == FIGURES["05_on_dask"]
     text = said(notebook)
     assert "events in each, and equal histograms" in text
+
+
+def test_jets(run: Run) -> None:
+    notebook = run("07_jets", n_jets=500, epochs=1, made_jets=80)
+    assert figures(notebook) == FIGURES["07_jets"]
+    text = said(notebook)
+    assert "<TokenBatch of 500 events: " in text
+    assert "| made, true |" in text
+    areas = {line.split(":")[0].strip() for line in text.splitlines() if ": AUC" in line}
+    assert areas == {"-log p per term", "mass", "width", "multiplicity"}
 
 
 # pyhf 0.7 asks jsonschema for what that will drop

@@ -132,7 +132,7 @@ def test_wrong_files_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "sim.root"
     write_root(path, [three_events()])
     with pytest.raises(
-        ReadError, match=r"sim\.root has no tree 'mytree' \(found: Events, Written\); name another"
+        ReadError, match=r"sim\.root has no tree 'mytree' \(found: Events\); name another"
     ):
         RootReader(tree="mytree").read(str(path))
     columns_ = flat(three_events())

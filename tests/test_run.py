@@ -245,7 +245,7 @@ def test_a_reader_is_made_with_its_options(
     out = HepRunner(iterative, chunksize=1)(with_options(files), fill)
     assert out["n"] == {"bad": 2}  # the third chunk has no event
     # coffea opens hepmtp's own ROOT files itself, but not with options
-    refused = r"4top\.root has no tree 'mine & ours' \(found: Events, Written\)"
+    refused = r"4top\.root has no tree 'mine & ours' \(found: Events\)"
     with pytest.raises(ReadError, match=refused):
         HepRunner(iterative)(fileset(files["root"], reader_options={"tree": "mine & ours"}), fill)
     own = fileset(files["root"], reader_options={"tree": "Events"})

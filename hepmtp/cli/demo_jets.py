@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import awkward as ak
-import numpy as np
 
 from hepmtp import plotting
 from hepmtp.datasets.files import fileset, read
@@ -23,12 +22,12 @@ from hepmtp.detectors.likelihood import JetRatioDetector
 from hepmtp.detectors.observables import Observable
 from hepmtp.events.split import in_one_order, part_of
 from hepmtp.folders import Place
+from hepmtp.jets.files import write_generated
 from hepmtp.jets.language_model import JetLanguageModel
 from hepmtp.jets.regions import JET_REGIONS
 from hepmtp.models.autoregressive_options import AutoregressiveOptions
 from hepmtp.plotting import Caption
 from hepmtp.plotting.names import words
-from hepmtp.readers.jetclass import JET_LABELS, write_jetclass
 from hepmtp.report.drawn_figures import shortly
 from hepmtp.report.folder import RunResult, write_run
 from hepmtp.report.info import FigureText, is_made_by
@@ -150,7 +149,8 @@ def _run(
     )
     for model, name in zip(models[:2], events, strict=True):
         model.save(place.new / "lm" / name)
-    (place.new / "detectors").mkdir()
+    for folder in ("detectors", "generated"):
+        (place.new / folder).mkdir()
     save_detectors(
         place.new / "detectors",
         [
@@ -160,7 +160,8 @@ def _run(
         ],
     )
     for one, name in zip(models[:2], events, strict=True):
-        _generate(place.new / "generated" / f"{name}.root", one, FEW if quick else MADE, seed=seed)
+        made = FEW if quick else MADE
+        write_generated(place.new / "generated" / f"{name}.root", one, made, seed=seed)
         write_comparison(
             place.new / "compare" / name, one, events[name], name=name,
             jets=FEW if quick else None, seed=seed,
@@ -186,14 +187,6 @@ def _run(
         accounting=runner.accounting,
         pdf=pdf,
     )
-
-
-def _generate(path: Path, model: JetLanguageModel, n_jets: int, *, seed: int) -> None:
-    """Write jets that a model makes, in the layout of JetClass."""
-    path.parent.mkdir(exist_ok=True)
-    made = model.tokenizer.decode(model.sample(n_jets, seed=seed), rng=np.random.default_rng(seed))
-    about = f"made by a language model of {model.dataset_}, seed {seed}"
-    write_jetclass(path, [made], label=JET_LABELS[model.label_], about=about)
 
 
 def _summary(

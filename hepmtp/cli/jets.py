@@ -5,7 +5,6 @@ The rule: a model is one of a named data set. Jets that trained it judge nothing
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -19,8 +18,6 @@ from hepmtp.cli.terminal import say
 from hepmtp.errors import OptionError
 
 if TYPE_CHECKING:
-    import awkward as ak
-
     from hepmtp.detectors import Detector
 
 app = typer.Typer(
@@ -168,33 +165,12 @@ def generate(
 
     Example: `hepmtp jets generate lm/qcd --jets 20000 --output qcd_generated.root`
     """
-    import numpy as np
-
-    from hepmtp import storage
-    from hepmtp.jets.generation import stream
+    from hepmtp.jets.files import write_generated
     from hepmtp.jets.language_model import JetLanguageModel
-    from hepmtp.readers.jetclass import JET_LABELS, write_jetclass
 
-    if output.exists():
-        raise OptionError(f"{output} exists already: choose another name, or remove it")
-    if output.suffix != ".root":
-        raise OptionError(f"{output}: choose a name that ends in .root")
     one = JetLanguageModel.load(model)
-    label = label or (JET_LABELS[one.label_] if one.label_ >= 0 else None)
-    if label not in JET_LABELS:
-        raise OptionError(f"--label is {label}, expected one of {', '.join(JET_LABELS)}")
-    about = f"made by a language model of {one.dataset_}, seed {seed}"
-    if temperature != 1:
-        about += f", biased by a temperature of {temperature:g}"
-
-    def batches() -> Iterator[ak.Array]:
-        rng = np.random.default_rng([seed, 1])
-        for tokens in stream(one.fitted_model, jets, seed=seed, temperature=temperature):
-            yield one.tokenizer.decode(tokens, rng=rng)
-
-    with storage.new_file(output) as temporary:
-        written = write_jetclass(temporary, batches(), label=label, about=about)
-    say(f"{output}: {written} jets {about}")
+    about = write_generated(output, one, jets, seed=seed, label=label, temperature=temperature)
+    say(f"{output}: {jets} jets {about}")
 
 
 @app.command()
@@ -269,7 +245,8 @@ def density(
     """What a model says of jets of several data sets.
 
     Densities of tokens and in physical space, correlations, and how well they separate, beside
-    mass, multiplicity and width. The first data set is what the others are separated from.
+    mass, multiplicity and width. The first data set is what the others are separated from. A figure
+    shows where the model expects the next constituents of one of its jets.
 
     Example: `hepmtp jets density lm/qcd QCD=QCDJets.root top:signal=TTBar_Tbqq.root`
     """

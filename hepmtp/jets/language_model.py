@@ -16,10 +16,9 @@ from typing import Any, Self, Unpack
 
 import awkward as ak
 import numpy as np
-import torch
 
 from hepmtp import storage
-from hepmtp.errors import OptionError, StorageError, TrainingError, fitted
+from hepmtp.errors import OptionError, TrainingError, fitted
 from hepmtp.events.entering import as_events
 from hepmtp.events.once import content_of
 from hepmtp.events.ragged import Floats
@@ -30,6 +29,7 @@ from hepmtp.jets.calibration import Calibration, calibration
 from hepmtp.jets.density import JetDensity, physical
 from hepmtp.jets.generation import sample
 from hepmtp.jets.terms import by_jet, by_term
+from hepmtp.jets.weights import check_same_bins, load_bins, weights_of, with_weights
 from hepmtp.models.autoregressive import AutoregressiveModel
 from hepmtp.models.autoregressive_options import AutoregressiveOptions
 from hepmtp.tokenizers.constituents import ConstituentTokenizer
@@ -231,7 +231,7 @@ class JetLanguageModel:
             "calibration": self.calibration_,
             "bins": self.tokenizer.identity,
         }
-        arrays = {name: one.numpy(force=True) for name, one in model.state_dict().items()}
+        arrays = weights_of(model)
         if self.held_out_ is not None:
             arrays[f"{_KEPT}values"] = self.held_out_.values.astype(np.int32)
             arrays[f"{_KEPT}counts"] = self.held_out_.counts.astype(np.int32)
@@ -244,22 +244,16 @@ class JetLanguageModel:
         """Read what `save` wrote; a damaged folder or one of another kind raises StorageError."""
         meta, arrays = storage.read(path, storage.kind_of(cls))
         one = cls(
-            ConstituentTokenizer.load(Path(path) / "tokenizer"),
+            load_bins(path, meta["bins"]),
             AutoregressiveOptions(**meta["model"]),
             NextTokenOptions.from_saved(meta["training"]),
             meta["max_constituents"],
         )
-        if one.tokenizer.identity != meta["bins"]:
-            raise StorageError(f"{path}: the bins are not those of the model; copy it again")
-        model = one._new_model()
         if f"{_KEPT}values" in arrays:
             values, counts = (arrays.pop(f"{_KEPT}{name}") for name in ("values", "counts"))
             one.held_out_ = TokenBatch.from_counts(values.astype(np.int64), counts)
-        try:
-            model.load_state_dict({name: torch.as_tensor(one) for name, one in arrays.items()})
-        except RuntimeError as error:
-            raise StorageError(f"{path}: the weights do not fit the model ({error})") from None
-        one.model_, one.history_ = model.eval(), meta["history"]
+        one.model_ = with_weights(one._new_model(), arrays, path)
+        one.history_ = meta["history"]
         one.dataset_, one.role_, one.label_ = meta["dataset"], meta["role"], meta["label"]
         one.trained_ = tuple(Trained(*span) for span in meta["trained"])
         one.calibration_ = [Calibration(*row) for row in meta["calibration"]]
@@ -284,12 +278,7 @@ class JetLanguageModel:
 
     def _take_up(self, other: JetLanguageModel) -> None:
         """Bins and shape of another model."""
-        mine = self.tokenizer
-        if mine.edges_ is not None and mine.identity != other.tokenizer.identity:
-            raise TrainingError(
-                "the bins are not those of the model to start from: give the tokenizer of that "
-                "model, or none"
-            )
+        check_same_bins(self.tokenizer, other.tokenizer)
         self.tokenizer, self.model = other.tokenizer, other.model
         _ = other.fitted_model
 

@@ -12,15 +12,15 @@ from typing import NamedTuple, Self, Unpack
 
 import awkward as ak
 import numpy as np
-import torch
 
 from hepmtp import storage
-from hepmtp.errors import OptionError, StorageError, TrainingError, fitted
+from hepmtp.errors import OptionError, fitted
 from hepmtp.events.ragged import Floats, Ints
 from hepmtp.events.record import metadata
 from hepmtp.events.split import Trained, in_one_order, joined, part_of, split_of, trained_by
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.jets.language_model import JetLanguageModel
+from hepmtp.jets.weights import check_same_bins, load_bins, weights_of, with_weights
 from hepmtp.models.autoregressive import AutoregressiveModel
 from hepmtp.models.autoregressive_options import AutoregressiveOptions
 from hepmtp.models.jet_classifier import JetClassifier
@@ -185,10 +185,8 @@ class JetTagger:
             "trained": self.trained_,
             "bins": self.tokenizer.identity,
         }
-        state = self.fitted_model.state_dict()
-        arrays = {name: one.numpy(force=True) for name, one in state.items()}
         with storage.new_folder(path) as folder:
-            storage.write(folder, storage.kind_of(self), meta, arrays)
+            storage.write(folder, storage.kind_of(self), meta, weights_of(self.fitted_model))
             self.tokenizer.save(folder / "tokenizer")
 
     @classmethod
@@ -196,30 +194,19 @@ class JetTagger:
         """Read what `save` wrote; a damaged folder or one of another kind raises StorageError."""
         meta, arrays = storage.read(path, storage.kind_of(cls))
         one = cls(
-            ConstituentTokenizer.load(Path(path) / "tokenizer"),
+            load_bins(path, meta["bins"]),
             AutoregressiveOptions(**meta["model"]),
             JetClassifierTraining.from_saved(meta["training"]),
         )
-        if one.tokenizer.identity != meta["bins"]:
-            raise StorageError(f"{path}: the bins are not those of the model; copy it again")
-        model = new_classifier(one, None)
-        try:
-            model.load_state_dict({name: torch.as_tensor(each) for name, each in arrays.items()})
-        except RuntimeError as error:
-            raise StorageError(f"{path}: the weights do not fit the model ({error})") from None
-        one.model_, one.history_ = model.eval(), meta["history"]
+        one.model_ = with_weights(new_classifier(one, None), arrays, path)
+        one.history_ = meta["history"]
         one.classes_, one.start_ = tuple(meta["classes"]), meta["start"]
         one.trained_ = tuple(Trained(*span) for span in meta["trained"])
         return one
 
     def _take_up(self, other: JetLanguageModel | JetTagger) -> None:
         """Bins and shape of another model."""
-        mine = self.tokenizer
-        if mine.edges_ is not None and mine.identity != other.tokenizer.identity:
-            raise TrainingError(
-                "the bins are not those of the model to start from: give the tokenizer of that "
-                "model, or none"
-            )
+        check_same_bins(self.tokenizer, other.tokenizer)
         self.tokenizer, self.model, self.start_ = other.tokenizer, other.model, name_of(other)
 
 

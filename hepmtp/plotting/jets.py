@@ -1,4 +1,4 @@
-"""Figures of jets: spectra of true and made ones, jets side by side, densities, calibration.
+"""Figures of jets: spectra of true and made ones, jets side by side, densities, what is next.
 
 The rule: what is drawn was given; only shares, their errors and ratios are made here.
 """
@@ -9,12 +9,22 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from hepmtp.events.constituents import Constituents
 from hepmtp.plotting.colours import COLOURS, LINES
 from hepmtp.plotting.ratio import ratio_limits
-from hepmtp.plotting.style import UNKNOWN, Caption, above, legend_above, panels, styled
+from hepmtp.plotting.style import (
+    UNKNOWN,
+    Caption,
+    StyledFigure,
+    above,
+    legend_above,
+    panels,
+    styled,
+)
 
 Floats = NDArray[np.float64]
 
@@ -83,6 +93,7 @@ def jets_side_by_side(
     made: Sequence[tuple[Floats, Floats, Floats]],
     *,
     edges: tuple[Floats, Floats] | None = None,
+    names: tuple[str, str] = ("true", "made"),
     caption: Caption = UNKNOWN,
 ) -> Figure:
     """Jets in eta and phi around their axes, true ones above and made ones below.
@@ -93,11 +104,13 @@ def jets_side_by_side(
         (pt [GeV], eta, phi) of the constituents of each jet.
     edges
         of the bins in eta and phi, drawn as a grid.
+    names
+        of the rows, if they are others.
     """
     n = len(true)
-    figure = Figure(figsize=(3.2 * n, 6.8))
+    figure = StyledFigure(figsize=(3.2 * n, 6.8))
     axes = figure.subplots(2, n, sharex=True, sharey=True, squeeze=False)
-    for row, (name, some) in enumerate((("true", true), ("made", made))):
+    for row, (name, some) in enumerate(zip(names, (true, made), strict=True)):
         for axis, (pt, eta, phi) in zip(axes[row], some, strict=True):
             axis.scatter(eta, phi, s=3 * pt, color=COLOURS[row], alpha=0.6, linewidth=0)
             for draw, lines in zip((axis.axvline, axis.axhline), edges or (), strict=False):
@@ -113,6 +126,53 @@ def jets_side_by_side(
     if n > 1:
         above(axes[0, -1], caption._replace(experiment="", text=""))
     figure.subplots_adjust(left=0.08, right=0.98, top=0.93, bottom=0.09, hspace=0.06, wspace=0.06)
+    return figure
+
+
+class Step(NamedTuple):
+    """Where the next constituent of a jet is expected, and where it was."""
+
+    by_angle: Floats  #: probability of each bin of eta and phi, (n_eta, n_phi)
+    stop: float  #: probability that there is none
+    before: Constituents
+    after: Constituents  #: of the next one, or none
+
+
+@styled
+def next_constituents(
+    steps: Sequence[Step], *, edges: tuple[Floats, Floats], caption: Caption = UNKNOWN
+) -> StyledFigure:
+    """Maps in eta and phi of the expected constituent, after some constituents of one jet.
+
+    Circles are the constituents before, their areas grow with pt; a cross is the one that came.
+
+    Parameters
+    ----------
+    edges
+        of all bins in eta and phi, the outer ones included.
+    """
+    figure = StyledFigure(figsize=(3.4 * len(steps) + 1.2, 4.3))
+    axes = figure.subplots(1, len(steps), sharey=True, squeeze=False)[0]
+    highest = max(float(one.by_angle.max()) for one in steps)
+    for axis, one in zip(axes, steps, strict=True):
+        norm = LogNorm(1e-4 * highest, highest, clip=True)
+        image = axis.pcolormesh(*edges, one.by_angle.T, cmap="Blues", norm=norm)
+        size = 8 + 4 * np.exp(one.before.log_pt)
+        where = one.before.eta, one.before.phi
+        axis.scatter(*where, s=size, facecolor="none", edgecolor=COLOURS[0], linewidth=1.2)
+        axis.plot(one.after.eta, one.after.phi, "x", color="black", markersize=9)
+        percent = f"{100 * one.stop:.2g} %" if one.stop > 1e-4 else "< 0.01 %"
+        said = f"after {len(one.before.log_pt)}: stop {percent}"
+        axis.text(0.04, 0.03, said, transform=axis.transAxes, fontsize=11)
+        axis.set(xlabel=r"$\Delta\eta$", xlim=(-0.85, 0.85), ylim=(-0.85, 0.85), aspect="equal")
+        axis.minorticks_off()
+    axes[0].set_ylabel(r"$\Delta\phi$")
+    above(axes[0], caption._replace(energy=None, luminosity=None))
+    if len(steps) > 1:
+        above(axes[-1], caption._replace(experiment="", text=""))
+    figure.subplots_adjust(left=0.07, right=0.9, top=0.9, bottom=0.16, wspace=0.06)
+    bar = figure.add_axes((0.92, 0.16, 0.015, 0.74))
+    figure.colorbar(image, cax=bar, label="probability of the bin")
     return figure
 
 

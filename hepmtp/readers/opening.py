@@ -20,6 +20,10 @@ from hepmtp.readers.naming import Known, near
 
 _KINDS = ("TTree", "ROOT::RNTuple")
 ROOT = "a ROOT file"
+#: Trees of one entry that hepmtp writes beside the events: the sum of the weights of all that were
+#: generated; how many events were written, and whether there is that sum.
+GENERATED, WRITTEN = "Generated", "Written"
+BESIDE = (GENERATED, WRITTEN)
 _FEW = 200  # fields of an RNTuple
 #: What parquet files begin with.
 PARQUET = b"PAR1"
@@ -127,7 +131,7 @@ def _choose(path: str, file: Any, wanted: Wanted, seen: dict[str, dict[str, str]
         )
     raise ReadError(
         f"{path} has no tree {' or '.join(map(repr, wanted.usual))} "
-        f"(found: {', '.join(found) or 'none'}); name another reader, or one of them with the "
+        f"(found: {_offered(found)}); name another reader, or one of them with the "
         "option tree"
     )
 
@@ -151,9 +155,14 @@ def asked(path: str, found: Sequence[str], name: str) -> str:
             f"{path} has several trees {asked!r}: {', '.join(folders)}; name one with its folder"
         )
     raise ReadError(
-        f"{path} has no tree {name!r} (found: {', '.join(found) or 'none'}); name another of them, "
+        f"{path} has no tree {name!r} (found: {_offered(found)}); name another of them, "
         "or another reader"
     )
+
+
+def _offered(found: Sequence[str]) -> str:
+    """Trees that a user may name: those that hold events."""
+    return ", ".join(one for one in found if one not in BESIDE) or "none"
 
 
 def _friend(path: str, file: Any, tree: Any, name: str, stack: contextlib.ExitStack) -> Any:
@@ -250,7 +259,8 @@ def names_of_branches(path: str, first: Iterable[str] = ()) -> Iterator[tuple[st
     first = set(first)
     with open_root(path) as file:
         for tree in sorted(trees_of(file), key=lambda name: name not in first):
-            yield tree, Known(names_of(tree_of(path, file, tree)))
+            if tree not in BESIDE:
+                yield tree, Known(names_of(tree_of(path, file, tree)))
 
 
 def trees_of(file: Any) -> list[str]:

@@ -20,13 +20,10 @@ from hepmtp.events.record import PARTICLE_FIELDS, behavior
 from hepmtp.readers.coffea_names import base, zip_forms
 from hepmtp.readers.columns import COLUMNS, MORE, check_columns, events_of, flat, more_of
 from hepmtp.readers.digests import DIGEST, check_digests, digest_of, digests
+from hepmtp.readers.opening import GENERATED, WRITTEN
 from hepmtp.readers.trees import Branches, TreeReader
 
 TREE = "Events"
-#: Tree of one entry beside the events: the sum of the weights of all that were generated.
-GENERATED = "Generated"
-#: Tree of one entry beside the events: how many were written, and whether `GENERATED` was.
-WRITTEN = "Written"
 
 
 class HepmtpSchema(BaseSchema):  # type: ignore[misc]

@@ -22,8 +22,8 @@ from hepmtp.events.tokens import TokenBatch
 from hepmtp.models.attention import sort_by_multiplicity
 from hepmtp.models.jet_classifier import JetClassifier
 from hepmtp.training import loop
-from hepmtp.training.loop import History, LoopOptions, Watch, device_of, usable
-from hepmtp.training.next_token import batches, neighbours
+from hepmtp.training.loop import History, Watch, device_of, usable
+from hepmtp.training.next_token import RunOptions, batches, neighbours
 from hepmtp.training.schedules import warm_up_from_2_percent
 from hepmtp.training.threads import torch_threads
 
@@ -61,7 +61,7 @@ class LabelledJets(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class JetClassifierTraining(LoopOptions):
+class JetClassifierTraining(RunOptions):
     """How a classifier of jets is trained.
 
     Parameters
@@ -70,15 +70,12 @@ class JetClassifierTraining(LoopOptions):
         train the head alone.
     steps
         at least so many in all: few jets take more epochs.
-    neighbours
-        of :class:`hepmtp.training.next_token.NextTokenOptions`.
-    epochs, patience, batch_events, learning_rate, weight_decay, seed, threads, device
-        of :class:`hepmtp.training.loop.LoopOptions`.
+    epochs, patience, batch_events, learning_rate, weight_decay, seed, threads, device, neighbours
+        of :class:`hepmtp.training.next_token.RunOptions`.
     """
 
     epochs: int = 10
     patience: int = 4
-    batch_events: int = 64
     learning_rate: float = 1e-3
     frozen: bool = False
     steps: int = 300
@@ -86,11 +83,8 @@ class JetClassifierTraining(LoopOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.steps < 1 or self.neighbours < 1 or self.batch_events % self.neighbours:
-            raise OptionError(
-                "steps and neighbours must be 1 or more, and batch_events a multiple of "
-                f"neighbours, found {self}"
-            )
+        if self.steps < 1:
+            raise OptionError(f"steps must be 1 or more, found {self}")
 
     def of(self, n_jets: int) -> Self:
         """The options for so many training jets: with the epochs that `steps` asks for."""
@@ -130,9 +124,8 @@ def train_jet_classifier(
         training, validation = (
             one.frozen(features_of(model, one.tokens)) for one in (training, validation)
         )
-    runs = replace(options, batch_events=options.batch_events // options.neighbours, neighbours=1)
     task = _JetClassification(model, training, validation, options.neighbours)
-    return loop.train(task, runs, schedule=warm_up_from_2_percent, **watch)
+    return loop.train(task, options.in_runs(), schedule=warm_up_from_2_percent, **watch)
 
 
 @dataclass(eq=False)

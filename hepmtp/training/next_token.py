@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple, Unpack
+from typing import NamedTuple, Self, Unpack
 
 import numpy as np
 import torch
@@ -57,8 +57,8 @@ class Jets(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class NextTokenOptions(LoopOptions):
-    """How an autoregressive model is trained.
+class RunOptions(LoopOptions):
+    """How anything is trained in batches of runs of jets.
 
     Parameters
     ----------
@@ -69,10 +69,7 @@ class NextTokenOptions(LoopOptions):
         of :class:`hepmtp.training.loop.LoopOptions`.
     """
 
-    epochs: int = 20
-    patience: int = 5
     batch_events: int = 64
-    learning_rate: float = 1e-3
     neighbours: int = 16
 
     def __post_init__(self) -> None:
@@ -81,6 +78,25 @@ class NextTokenOptions(LoopOptions):
             raise OptionError(
                 f"neighbours must be 1 or more, and batch_events a multiple of it, found {self}"
             )
+
+    def in_runs(self) -> Self:
+        """The same for the loop, whose events are runs."""
+        return replace(self, batch_events=self.batch_events // self.neighbours, neighbours=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NextTokenOptions(RunOptions):
+    """How an autoregressive model is trained.
+
+    Parameters
+    ----------
+    epochs, patience, batch_events, learning_rate, weight_decay, seed, threads, device, neighbours
+        of `RunOptions`.
+    """
+
+    epochs: int = 20
+    patience: int = 5
+    learning_rate: float = 1e-3
 
 
 def train(
@@ -117,8 +133,7 @@ def train(
     for jets in (training, validation):
         _check_order(model, jets.tokens)
     task = _NextToken(model, training, validation, options)
-    runs = replace(options, batch_events=options.batch_events // options.neighbours, neighbours=1)
-    return loop.train(task, runs, **watch)
+    return loop.train(task, options.in_runs(), **watch)
 
 
 @dataclass(eq=False)

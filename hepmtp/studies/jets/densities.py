@@ -32,12 +32,13 @@ class Judged(NamedTuple):
 
     @property
     def surprises(self) -> dict[str, Floats]:
-        """Scores, larger = stranger: of the whole jet, per term, and in physical space."""
+        """Scores, larger = stranger: of the whole jet, per term, in space, and the excess."""
         one = self.density
         return {
             "-log p": -one.log_p,
             "-log p per term": -one.per_term,
             "-log p in space": -one.log_p_physical,
+            "excess": one.excess,
         }
 
 

@@ -37,6 +37,7 @@ from hepmtp.studies.jets.densities import (
     judge,
     separation_table,
 )
+from hepmtp.studies.jets.next_constituent import next_figure
 from hepmtp.tokenizers.constituents import ConstituentTokenizer
 
 
@@ -218,6 +219,9 @@ def write_densities(
         values = {words(key): getattr(one.density, name) for key, one in judged.items()}
         figure = densities(values, label=label, title=title, caption=caption)
         save(figure, path / "figures", name)
+    expected = next_figure(model, events[first], caption=caption)
+    if expected is not None:
+        save(expected, path / "figures", "next_constituents")
     return text
 
 

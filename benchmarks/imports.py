@@ -16,7 +16,7 @@ from pathlib import Path
 from outcome import show
 
 #: At most so many times as long as the libraries that it needs.
-MOST = 1.35
+MOST = 1.5
 #: `import hepmtp` and the command line wait for no library: at most so many seconds.
 MOST_ALONE = 1.0
 LIBRARIES = "torch, coffea.processor, coffea.nanoevents, distributed, hist, mplhep, numba, uproot"

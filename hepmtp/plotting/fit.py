@@ -12,7 +12,6 @@ import mplhep
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from mplhep.error_estimation import poisson_interval
 
 from hepmtp.events.ragged import Floats
 from hepmtp.plotting.colours import COLOURS, process_style
@@ -157,6 +156,8 @@ def channels(
     what = "uncertainty after the fit" if after else "uncertainty before the fit"
     band(axis, edges, total, error, what)
     if observed:
+        from mplhep.error_estimation import poisson_interval  # noqa: PLC0415 (scipy.stats is slow)
+
         low, high = poisson_interval(bins.counts, bins.counts)
         errors = np.stack([bins.counts - low, high - bins.counts])
         errorbar(axis, edges, bins.counts, errors, label="data")

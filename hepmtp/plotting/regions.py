@@ -14,7 +14,6 @@ import mplhep
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from mplhep.error_estimation import poisson_interval
 
 from hepmtp.events.ragged import Floats
 from hepmtp.events.regions import REGIONS
@@ -281,6 +280,8 @@ def _points(h: Histogram, data: Sequence[str], region: str) -> tuple[Floats, Flo
     content, variance = folded(spectrum(h, data, region))
     errors, seen = np.zeros((2, len(content))), content > 0
     if seen.any():
+        from mplhep.error_estimation import poisson_interval  # noqa: PLC0415 (scipy.stats is slow)
+
         low, high = poisson_interval(content[seen], variance[seen])
         errors[:, seen] = content[seen] - low, high - content[seen]
     return content, errors

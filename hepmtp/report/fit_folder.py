@@ -32,7 +32,6 @@ from hepmtp.report.run_workspace import Run
 from hepmtp.report.seal import changed, owned
 from hepmtp.report.story import FIT
 from hepmtp.report.tables import rounded, write_csv, write_markdown
-from hepmtp.statistics.reference import check_workspace
 
 #: Endings of the files of a fit.
 ENDINGS = (".csv", ".md", ".json", ".png", ".pdf")
@@ -115,6 +114,8 @@ def write_fit(run: Run, found: RunFit, *, pdf: bool = False) -> Path:
 
 def _write(run: Run, found: RunFit) -> None:
     """Write the folder of a fit into a linked copy of that of its run."""
+    from hepmtp.statistics.reference import check_workspace  # noqa: PLC0415 (pyhf is slow to load)
+
     folder = run.folder / FIT
     folder.mkdir(exist_ok=True)
     mine = owned(run.folder)

@@ -10,8 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import gammaln, xlogy
-from scipy.stats import chi2
+from scipy.special import chdtrc, gammaln, xlogy
 
 from hepmtp.errors import FitError
 from hepmtp.events.ragged import Bools, Floats
@@ -148,7 +147,7 @@ def goodness(likelihood: Likelihood, data: Floats, fit: Fit) -> Goodness:
     statistic = max(2 * (fit.nll - saturated), 0.0)
     free = sum(not np.isfinite(one.sigma) and not one.fixed for one in likelihood.parameters)
     ndof = max(len(data) - free, 0)
-    return Goodness(statistic, ndof, float(chi2.sf(statistic, ndof)) if ndof else float("nan"))
+    return Goodness(statistic, ndof, float(chdtrc(ndof, statistic)) if ndof else float("nan"))
 
 
 def pulls(likelihood: Likelihood, fit: Fit, *, statistical: bool = False) -> list[Pull]:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri
 
 from hepmtp.errors import FitError, OptionError
 from hepmtp.events.ragged import Floats
@@ -58,7 +58,7 @@ def upper_limit(likelihood: Likelihood, data: Floats | None = None) -> Limit:
     step = _first_step(likelihood, scan)
     bands = []
     for n in BAND:
-        target = n + float(norm.isf(LEVEL * norm.cdf(n)))
+        target = n + float(-ndtri(LEVEL * ndtr(n)))
         bands.append(_root(lambda mu, t=target: scan.root_asimov(mu) - t, step, poi))  # type: ignore[misc]
     observed = None
     if data is not None:
@@ -139,10 +139,10 @@ class _Scan:
         if asimov == 0:
             return 1.0
         if root <= asimov:
-            both, background = norm.sf(root), norm.sf(root - asimov)
+            both, background = ndtr(-root), ndtr(asimov - root)
         else:
-            both = norm.sf((q + asimov**2) / (2 * asimov))
-            background = norm.sf((q - asimov**2) / (2 * asimov))
+            both = ndtr(-(q + asimov**2) / (2 * asimov))
+            background = ndtr((asimov**2 - q) / (2 * asimov))
         return float(both / background)
 
     def _fit(self, data: Floats, mu: float, start: Floats, auxiliary: Floats | None) -> Fit:

@@ -1,0 +1,204 @@
+"""A density of the whole event, and numbers of pairs: two tries at a better default score.
+
+Written down before the first number was seen:
+
+- Candidates are those of `CANDIDATES`, Fisher's combinations as `anomaly` is. Some have answers of
+  a density (chain_density.py) in the place of the masked tokens or beside them: its -log p, whole
+  or as composition and kinematics; or how much larger each number could have been by chance, given
+  what comes before it in the chain. "Either" takes the larger of that and of the tail of the number
+  in itself. Others have networks that read pairs of particles (pairwise.py).
+- The criterion chooses: the mean significance for background made stranger by an operation that the
+  networks have not learned, as in stranger.py and on the same events. Best is the largest mean.
+- The best is frozen, and judged once on the signals: --frozen NAME. It replaces `anomaly` if it is
+  above it by more than the paired error in the criterion, and not below it for a signal.
+- "Static" is the same density with what comes before not read: whether the transformer pays.
+
+    python benchmarks/event_density.py --judge FOLDER --folder stranger \\
+        --out benchmarks/results/event_density.md --frozen NAME
+
+--judge and --folder are those of stranger.py, whose fits are used again.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import awkward as ak
+import numpy as np
+from chain_density import Chain
+from numpy.typing import NDArray
+from outcome import show
+from pairwise import PairwiseDetector
+from sr_significance import Samples, compared, difference, samples_of
+from stranger import combined, masked_tokens, parts_of
+
+from hepmtp.detectors.observables import Observable
+from hepmtp.detectors.stranger import StrangerDetector
+from hepmtp.events.stranger import OPERATIONS
+from hepmtp.run.rivals import PLAIN
+from hepmtp.statistics.fisher import TailCombination
+
+Floats = NDArray[np.float64]
+Parts = dict[str, dict[str, Floats]]
+#: Answers of the density to what the masked-token score of jets asks for.
+ONE_SIDED = ("t_n_b", "t_pt", "t_met")
+#: Conditional answers, in the order of the `PLAIN` numbers whose tail is beside them in "either".
+CONDITIONAL = ("t_n_jets", "t_n_b", "t_hard", "t_met")
+REFERENCE = "**anomaly**: stranger + observables + masked tokens"
+CANDIDATES: dict[str, tuple[str, ...]] = {
+    REFERENCE: ("stranger", *PLAIN, "jets"),
+    "stranger + observables": ("stranger", *PLAIN),
+    "stranger + observables + density": ("stranger", *PLAIN, "p"),
+    "stranger + observables + composition + kinematics": (
+        *("stranger", *PLAIN),
+        *("p_composition", "p_kinematics"),
+    ),
+    "stranger + observables + one-sided": ("stranger", *PLAIN, *ONE_SIDED),
+    "stranger + observables + conditional": ("stranger", *PLAIN, *CONDITIONAL),
+    "stranger + either": ("stranger", "either"),
+    "stranger + observables + one-sided static": (
+        *("stranger", *PLAIN),
+        *(f"static_{name}" for name in ONE_SIDED),
+    ),
+    "anomaly + one-sided": ("stranger", *PLAIN, "jets", *ONE_SIDED),
+    "pairs": ("pairs",),
+    "pairs + observables + masked tokens": ("pairs", *PLAIN, "jets"),
+    "pairs + observables + one-sided": ("pairs", *PLAIN, *ONE_SIDED),
+    "density": ("p",),
+    "one-sided": ONE_SIDED,
+    "one-sided static": tuple(f"static_{name}" for name in ONE_SIDED),
+}
+
+
+def densities(folder: Path, background: ak.Array) -> dict[str, Chain]:
+    """The density and its static control, by what their answers' names begin with."""
+    found = {}
+    for prefix, static in (("", False), ("static_", True)):
+        chain, path = Chain(static=static), folder / f"{prefix}chain.safetensors"
+        if not path.exists():
+            chain.fit(background).save(path)
+        found[prefix] = chain.load(path)
+    return found
+
+
+def fixed_parts(folder: Path, samples: Samples, wanted: list[str]) -> Parts:
+    """All parts but those of networks, of each of the sets."""
+    masked = masked_tokens(folder, samples.fitting)["masked"].with_score("jets")
+    detectors = {name: Observable(name) for name in PLAIN} | {"jets": masked}
+    chains = densities(folder, samples.fitting)
+    parts: Parts = {}
+    for name in wanted:
+        events = samples.sets[name]
+        parts[name] = parts_of(events, detectors)
+        for prefix, chain in chains.items():
+            answers = chain.answers(events)
+            parts[name] |= {prefix + answer: column for answer, column in answers.items()}
+    return with_either(parts)
+
+
+def with_either(parts: Parts) -> Parts:
+    """Beside them the larger surprise of each number: in itself, or given the rest."""
+    columns = {
+        name: np.concatenate([one[part] for part in (*PLAIN, *CONDITIONAL)], axis=1)
+        for name, one in parts.items()
+    }
+    tails = TailCombination().fit(columns["training"])
+    for name, one in columns.items():
+        surprises = tails.surprises(one)
+        parts[name]["either"] = np.maximum(surprises[:, : len(PLAIN)], surprises[:, len(PLAIN) :])
+    return parts
+
+
+def with_networks(folder: Path, samples: Samples, parts: Parts, without: str) -> Parts:
+    """The parts of these sets with the answers of networks that have not learned an operation."""
+    networks: dict[str, StrangerDetector] = {}
+    for name, kind, prefix in (
+        ("stranger", StrangerDetector, ""),
+        ("pairs", PairwiseDetector, "pairs_"),
+    ):
+        path = folder / f"{prefix}without_{without or 'nothing'}"
+        if not path.exists():
+            kind(without=without).fit(samples.fitting).save(path)
+        networks[name] = kind.load(path)
+    return {name: one | parts_of(samples.sets[name], networks) for name, one in parts.items()}
+
+
+def criterion(
+    samples: Samples, known: Mapping[str, Floats], left_out: Mapping[str, list[Floats]]
+) -> Iterator[str]:
+    """Rows of the table, the best first.
+
+    Parameters
+    ----------
+    known, left_out
+        of each candidate: the significance for each kind; and for each operation the significance,
+        and its difference to the reference with bootstraps, as `difference` gives it.
+    """
+    yield f"{len(samples.sets['background'])} background events in the SR of the judge."
+    yield ""
+    yield "| score | known | left out | left out, minus *anomaly* |"
+    yield "| --- | --- | --- | --- |"
+    means = {name: np.mean(found, axis=0) for name, found in left_out.items()}
+    for name in sorted(means, key=lambda name: -means[name][0]):
+        here, gain, *draws = means[name]
+        error = "" if name == REFERENCE else f"{gain:+.2f} ± {np.std(draws):.2f}"
+        yield f"| {name} | {np.mean(known[name]):.2f} | {here:.2f} | {error} |"
+
+
+def on_signals(samples: Samples, scores: Parts, frozen: list[str]) -> Iterator[str]:
+    """Rows of the table of signals, of the reference and what is frozen."""
+    yield "| score | " + " | ".join(samples.signals) + " |"
+    yield "| --- " * (1 + len(samples.signals)) + "|"
+    for name in [REFERENCE, *frozen]:
+        cells = [
+            compared(samples.judge, scores[name], scores[REFERENCE], one, samples.weights[one])
+            for one in samples.signals
+        ]
+        yield f"| {' | '.join([name, *cells])} |"
+
+
+def main() -> None:
+    """Fit what is missing and print the tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--judge", type=Path, required=True)
+    parser.add_argument("--signals", type=Path, nargs="*", default=[], help="as of stranger.py")
+    parser.add_argument("--folder", type=Path, default=Path("stranger"))
+    parser.add_argument("--frozen", nargs="*", default=[], choices=list(CANDIDATES))
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    samples = samples_of(options.judge, options.signals)
+    judge, weights = samples.judge, samples.weights
+    signals = samples.signals if options.frozen else []
+    parts = fixed_parts(
+        options.folder, samples, ["training", "background", *samples.made, *signals]
+    )
+    everything = with_networks(options.folder, samples, parts, "")
+    scores = {name: combined(everything, of) for name, of in CANDIDATES.items()}
+    known = {
+        name: np.array(
+            [judge(one["background"], one[kind], weights[kind]) for kind in samples.made]
+        )
+        for name, one in scores.items()
+    }
+    left_out: dict[str, list[Floats]] = {name: [] for name in CANDIDATES}
+    for without in OPERATIONS:
+        some = {name: parts[name] for name in ("training", "background", without)}
+        some = with_networks(options.folder, samples, some, without)
+        found = {name: combined(some, of) for name, of in CANDIDATES.items()}
+        for name, one in found.items():
+            here = judge(one["background"], one[without], weights[without])
+            gain = difference(judge, one, found[REFERENCE], without, weights[without])
+            left_out[name].append(np.append(here, gain))
+    rows = ["Made by `python benchmarks/event_density.py`.", ""]
+    rows += criterion(samples, known, left_out)
+    if options.frozen:
+        rows += ["", *on_signals(samples, scores, options.frozen)]
+    show("\n".join(rows) + "\n", options.out)
+
+
+if __name__ == "__main__":
+    main()

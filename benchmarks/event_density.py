@@ -9,14 +9,16 @@ Written down before the first number was seen:
   in itself. Others have networks that read pairs of particles (pairwise.py).
 - The criterion chooses: the mean significance for background made stranger by an operation that the
   networks have not learned, as in stranger.py and on the same events. Best is the largest mean.
+  These networks are half as many, trained for a third of the epochs, the same for all candidates.
 - The best is frozen, and judged once on the signals: --frozen NAME. It replaces `anomaly` if it is
   above it by more than the paired error in the criterion, and not below it for a signal.
 - "Static" is the same density with what comes before not read: whether the transformer pays.
 
-    python benchmarks/event_density.py --judge FOLDER --folder stranger \\
+    python benchmarks/event_density.py --judge FOLDER --folder event_density \\
         --out benchmarks/results/event_density.md --frozen NAME
 
---judge and --folder are those of stranger.py, whose fits are used again.
+--judge is that of stranger.py. What is fitted is kept in --folder, so that an interrupted run goes
+on.
 """
 
 from __future__ import annotations
@@ -35,13 +37,14 @@ from sr_significance import Samples, compared, difference, samples_of
 from stranger import combined, masked_tokens, parts_of
 
 from hepmtp.detectors.observables import Observable
-from hepmtp.detectors.stranger import StrangerDetector
+from hepmtp.detectors.stranger import StrangerDetector, StrangerTraining
 from hepmtp.events.stranger import OPERATIONS
 from hepmtp.run.rivals import PLAIN
 from hepmtp.statistics.fisher import TailCombination
 
 Floats = NDArray[np.float64]
 Parts = dict[str, dict[str, Floats]]
+NETWORKS = {"stranger": StrangerDetector, "pairs": PairwiseDetector}
 #: Answers of the density to what the masked-token score of jets asks for.
 ONE_SIDED = ("t_n_b", "t_pt", "t_met")
 #: Conditional answers, in the order of the `PLAIN` numbers whose tail is beside them in "either".
@@ -111,16 +114,20 @@ def with_either(parts: Parts) -> Parts:
     return parts
 
 
+def networks_of(kind: type[StrangerDetector], without: str) -> StrangerDetector:
+    """Those of the default, or smaller ones that do not learn an operation."""
+    return (
+        kind(without=without, members=4, training=StrangerTraining(epochs=8)) if without else kind()
+    )
+
+
 def with_networks(folder: Path, samples: Samples, parts: Parts, without: str) -> Parts:
     """The parts of these sets with the answers of networks that have not learned an operation."""
-    networks: dict[str, StrangerDetector] = {}
-    for name, kind, prefix in (
-        ("stranger", StrangerDetector, ""),
-        ("pairs", PairwiseDetector, "pairs_"),
-    ):
-        path = folder / f"{prefix}without_{without or 'nothing'}"
+    networks = {}
+    for name, kind in NETWORKS.items():
+        path = folder / f"{name}_without_{without}" if without else folder / name
         if not path.exists():
-            kind(without=without).fit(samples.fitting).save(path)
+            networks_of(kind, without).fit(samples.fitting).save(path)
         networks[name] = kind.load(path)
     return {name: one | parts_of(samples.sets[name], networks) for name, one in parts.items()}
 
@@ -166,7 +173,7 @@ def main() -> None:
     )
     parser.add_argument("--judge", type=Path, required=True)
     parser.add_argument("--signals", type=Path, nargs="*", default=[], help="as of stranger.py")
-    parser.add_argument("--folder", type=Path, default=Path("stranger"))
+    parser.add_argument("--folder", type=Path, default=Path("event_density"))
     parser.add_argument("--frozen", nargs="*", default=[], choices=list(CANDIDATES))
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()

@@ -86,7 +86,7 @@ class Cuts:
                 others = [cut for one, cut in cuts if one.variable != variable]
                 mask = packed.all(*others) if others else np.ones(len(weight), dtype=bool)
                 h = found.setdefault(name, book(axis_of(variable), name=name))
-                values, weights = variable.values(events[mask]), {NOMINAL: weight[mask]}
+                values, weights = variable.values(events)[mask], {NOMINAL: weight[mask]}
                 fill_all(h, dataset=dataset, region=region.name, score=values, weights=weights)
         return found
 

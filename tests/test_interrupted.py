@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import os
+import re
+import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,17 +31,25 @@ from hepmtp.run.runner import HepRunner
 SAVED = Path(__file__).parent / "saved"
 #: A processor that notes each chunk, and is stopped by Ctrl-C before the one of this number.
 STOPS = """
-import os, signal
+import contextlib, os, signal
 from pathlib import Path
+import numpy as np
+from hepmtp.events.regions import Region
 from processors.anomaly import AnomalyProcessor
 
 NOTED = Path("noted")
+ALL = Region("all", "all events", lambda events: np.ones(len(events), dtype=bool))
 
 
 class Mine(AnomalyProcessor):
     def process(self, events):
         with NOTED.open("a") as file:
             file.write("x")
+        kill = map(int, Path("kill").read_text().split()) if Path("kill").exists() else ()
+        for process in sorted(kill, key=os.getpid().__eq__):  # itself as the last
+            if len(NOTED.read_text()) > int(Path("after").read_text()):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
         if Path("stop").exists() and len(NOTED.read_text()) > int(Path("stop").read_text()):
             os.kill(os.getpid(), signal.SIGINT)
         return super().process(events)
@@ -111,7 +124,26 @@ def test_chunks_of_another_model_file_or_option_are_not_used() -> None:
     assert done() == 6
     Path("stop").write_text("0")
     assert done() == 1  # the last chunk alone was left
-    assert run("--resume", "--columns", "x.parquet") == 2
+
+
+@pytest.mark.usefixtures("place", "undrawn")
+def test_columns_of_finished_chunks_are_kept() -> None:
+    columns = ("--overwrite", "--columns", "scores.parquet", "--regions", "stopping.py:ALL")
+    assert run(*columns) == 0
+    whole = ak.from_parquet("scores.parquet")
+    assert (noted(), len(whole)) == (6, 75)
+    Path("stop").write_text("4")
+    assert run(*columns) == 130
+    (parts,) = Path().glob(".hepmtp-parts-*")
+    assert len(list(parts.iterdir())) == 4
+    min(parts.iterdir()).unlink()
+    max(parts.iterdir()).write_bytes(b"damaged")
+    Path("stop").unlink()
+    assert noted() == 5
+    assert run(*columns, "--resume") == 0
+    assert noted() == 4  # two that are new, one that is gone and one that is damaged
+    assert ak.from_parquet("scores.parquet").tolist() == whole.tolist()
+    assert not list(Path().glob(".hepmtp-parts-*"))
 
 
 def test_a_damaged_chunk_is_done_again(tmp_path: Path) -> None:
@@ -182,6 +214,95 @@ def test_a_cluster_without_workers_or_scheduler_ends_the_run(
             executor([1, 2], str, "")
     with pytest.raises(ClusterError, match=r"no Dask scheduler answers at tcp://127.0.0.1:1 "):
         connected("tcp://127.0.0.1:1").__enter__()
+
+
+#: Starts a scheduler or a worker, as a process of its own that has all libraries, for each line.
+STARTS = """
+import asyncio, os, signal, sys
+from distributed import Scheduler, Worker
+import processors.anomaly
+
+async def live(one):
+    async with one():
+        await asyncio.Event().wait()
+
+options = {"host": "127.0.0.1", "dashboard": False, "dashboard_address": ":0"}
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+for line in sys.stdin:
+    kind, port = line.split()
+    if not (process := os.fork()):
+        os.close(0)
+        if kind == "scheduler":
+            asyncio.run(live(lambda: Scheduler(port=int(port), **options)))
+        asyncio.run(live(lambda: Worker(f"tcp://127.0.0.1:{port}", nthreads=1)))
+    print(process, flush=True)
+"""
+
+
+@pytest.fixture
+def start(place: Path) -> Iterator[Callable[[str], int]]:
+    """A function that starts a "scheduler" or a "worker" of it, and gives the process."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    (place / "port").write_text(str(port))
+    found: list[int] = []
+    words = [sys.executable, "-c", STARTS]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(words, stderr=subprocess.DEVNULL, encoding="utf-8", **pipes) as starter:
+
+        def started(kind: str) -> int:
+            assert starter.stdin is not None
+            assert starter.stdout is not None
+            print(kind, port, file=starter.stdin, flush=True)
+            found.append(int(starter.stdout.readline()))
+            return found[-1]
+
+        yield started
+        for one in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(one, signal.SIGKILL)
+        starter.kill()
+
+
+@pytest.mark.usefixtures("place", "undrawn")
+def test_a_run_outlives_its_workers_and_its_scheduler(
+    start: Callable[[str], int],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cluster.PATIENCE == 20.0
+    words = ("--overwrite", "--regions", "stopping.py:ALL")
+    assert run(*words) == 0
+    names = ("cutflow.json", "histograms.json")
+    whole = [Path("out", name).read_bytes() for name in names]
+    on_dask = ("--executor", "dask", "--scheduler", f"tcp://127.0.0.1:{Path('port').read_text()}")
+
+    def lost(after: int, *killed: int) -> str:
+        """What a run says whose worker kills these processes after so many chunks."""
+        assert noted() > 0
+        Path("after").write_text(str(after))
+        Path("kill").write_text(" ".join(map(str, killed)))
+        assert run(*words, *on_dask, "--resume") == 2
+        Path("kill").unlink()
+        return capsys.readouterr().err
+
+    scheduler = start("scheduler")
+    workers = start("worker"), start("worker")
+    monkeypatch.setattr(cluster, "PATIENCE", 10.0)
+    said = lost(3, *workers)
+    assert re.search("[1-4] of 6 chunks are kept: the same command with --resume goes on", said)
+    assert "has no workers: start some with dask worker; finished chunks are kept" in said
+    assert "Traceback" not in said
+    workers = start("worker"), start("worker")
+    said = lost(1, scheduler)
+    assert "error: the Dask scheduler is gone: start it and its workers again; " in said
+    assert "Traceback" not in said
+    start("scheduler")
+    start("worker")
+    assert run(*words, *on_dask, "--resume") == 0
+    assert re.search("[1-6] finished chunks of this run are there", capsys.readouterr().err)
+    assert [Path("out", name).read_bytes() for name in names] == whole
 
 
 class Counted:

@@ -160,9 +160,9 @@ def test_all_parts_have_equal_columns(tmp_path: Path) -> None:
     for name, table in tables.items():
         ak.to_parquet(ak.Array(table), tmp_path / name)
     parts = [
-        ScorePart("x", "f.root", 0, 4, "a"),
-        ScorePart("x", "f.root", 4, 6, "b"),
-        ScorePart("y", "g.csv", 0, 2, "c"),
+        ScorePart("x", "f.root", 0, 4, "a", ""),
+        ScorePart("x", "f.root", 4, 6, "b", ""),
+        ScorePart("y", "g.csv", 0, 2, "c", ""),
     ]
     found = ak.from_parquet(write_scores(tmp_path / "s.parquet", tmp_path, parts, factors={}))
     assert found.to_list() == [
@@ -175,7 +175,7 @@ def test_all_parts_have_equal_columns(tmp_path: Path) -> None:
 
 
 def test_a_worker_that_sees_another_folder(tmp_path: Path) -> None:
-    part = ScorePart("z", "a.root", 0, 10, "there.parquet")
+    part = ScorePart("z", "a.root", 0, 10, "there.parquet", "")
     with pytest.raises(StorageError, match="choose a place for --columns that all workers see"):
         write_scores(tmp_path / "s.parquet", tmp_path, {part}, factors={})
 
@@ -199,7 +199,7 @@ def test_data_are_blind_where_it_is_said(tmp_path: Path) -> None:
         "entry": [0, 1, 2], "weight": [1.0, 1.0, 1.0], "region:CR": [True, False, False],
         "region:SR": [False, True, False], "region:all": [True, True, True],
     }  # fmt: skip
-    parts = {ScorePart(name, "f", 0, 3, f"{name}.parquet") for name in ("obs", "tt")}
+    parts = {ScorePart(name, "f", 0, 3, f"{name}.parquet", "") for name in ("obs", "tt")}
     for part in parts:
         ak.to_parquet(ak.Array(table), tmp_path / part.name)
     target, entries = tmp_path / "s.parquet", {}
@@ -215,7 +215,7 @@ def test_data_are_blind_where_it_is_said(tmp_path: Path) -> None:
 
 def test_names_of_files_that_are_alike(tmp_path: Path) -> None:
     table: dict[str, Any] = {"entry": [1], "weight": [2.0], "score:a b": [3.0], "score:a+b": [4.0]}
-    parts = [ScorePart("x", f"{where}/f.root", 0, 2, f"{where}.parquet") for where in "ab"]
+    parts = [ScorePart("x", f"{where}/f.root", 0, 2, f"{where}.parquet", "") for where in "ab"]
     for part in parts:
         ak.to_parquet(ak.Array(table), tmp_path / part.name)
     target = write_scores(tmp_path / "s.root", tmp_path, parts, factors={"x": 2.0})

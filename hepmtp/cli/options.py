@@ -297,6 +297,8 @@ def opened_executor(
         raise OptionError(f"--workers {workers} has no effect: {why}; leave it out")
     if logging.getLogger().level > logging.DEBUG:  # Dask tells all that it closes
         logging.getLogger("distributed").setLevel(logging.ERROR)
+        # with the traceback of what it raises, and the executor says in a line
+        logging.getLogger("distributed.utils").setLevel(logging.CRITICAL)
     return make_executor(executor, workers=workers, client=scheduler, cluster=cluster)
 
 

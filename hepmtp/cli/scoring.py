@@ -48,7 +48,7 @@ from hepmtp.cli.own import (
 )
 from hepmtp.cli.resuming import Resume, interrupted, keeping
 from hepmtp.cli.terminal import say
-from hepmtp.errors import OptionError, ScoreError
+from hepmtp.errors import ScoreError
 
 
 def run(
@@ -130,10 +130,6 @@ def run(
     from hepmtp.statistics.accounting import incomplete
 
     start = time.perf_counter()
-    if resume and columns is not None:
-        raise OptionError(
-            "--resume with --columns: parts of a file of columns are not kept; run anew"
-        )
     chosen = chosen_datasets(
         names,
         role=role,
@@ -167,9 +163,8 @@ def run(
         check_names(place.new, [one.name for one in chosen], [one.name for one in loaded])
         target = columns_place(columns, place)
         with (
-            parts_folder(target) as parts,
             keeping(place, key, resume=resume) as kept,
-            opened_executor(executor, workers, scheduler, cluster) as opened,
+            parts_folder(target, kept) as parts,
         ):
             filled = kind(
                 loaded,
@@ -181,38 +176,36 @@ def run(
                 luminosity=scaled,
                 variations=shifts,
             )
-            runner = HepRunner(
-                opened,
-                chunksize=chunksize,
-                skipbadfiles=skip_bad,
-                checkpointer=kept if columns is None else None,
-            )
-            with interrupted(kept, runner):
-                found = runner(found_files, filled)
+            with opened_executor(executor, workers, scheduler, cluster) as opened:
+                runner = HepRunner(
+                    opened, chunksize=chunksize, skipbadfiles=skip_bad, checkpointer=kept
+                )
+                with interrupted(kept, runner):
+                    found = runner(found_files, filled)
             if target is not None and parts is not None:
                 write_columns(target, parts, found, chosen, unblind=unblind)
                 say(columns)
-        accounting = runner.accounting
-        more = write_more(place.new, found)
-        try:
-            result = write_run(
-                place,
-                found,
-                chosen,
-                command=f"hepmtp {shlex.join(sys.argv[1:])}",
-                started=start,
-                accounting=accounting,
-                unblind=unblind,
-                detectors=bound,
-                pdf=pdf,
-                detector="jet_density" if jets else "anomaly",
-                reference="observables" if jets else "multiplicity",
-            )
-        except ScoreError as error:
-            if found.get("scores"):
-                raise
-            say(f"problem: {error}", err=True)
-            raise typer.Exit(1) from None
+            accounting = runner.accounting
+            more = write_more(place.new, found)
+            try:
+                result = write_run(
+                    place,
+                    found,
+                    chosen,
+                    command=f"hepmtp {shlex.join(sys.argv[1:])}",
+                    started=start,
+                    accounting=accounting,
+                    unblind=unblind,
+                    detectors=bound,
+                    pdf=pdf,
+                    detector="jet_density" if jets else "anomaly",
+                    reference="observables" if jets else "multiplicity",
+                )
+            except ScoreError as error:
+                if found.get("scores"):
+                    raise
+                say(f"problem: {error}", err=True)
+                raise typer.Exit(1) from None
     say_found(output, but=result.problems)
     for sentence in [*incomplete(accounting), *result.problems]:
         say(f"problem: {sentence}", err=True)

@@ -9,15 +9,14 @@ from __future__ import annotations
 import importlib.metadata
 import logging
 import platform
-import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, Self
 
 import awkward as ak
 import numpy as np
 
-from hepmtp.events.entering import content_of
-from hepmtp.events.observables import EVENT_FEATURES
+from hepmtp.events.observables import EVENT_FEATURES, type_counts
+from hepmtp.events.once import once
 from hepmtp.events.particles import (
     B_JET,
     ELECTRONS,
@@ -176,28 +175,22 @@ def _quantities(events: ak.Array) -> dict[str, Floats]:
 
 def _having(events: ak.Array) -> dict[str, float]:
     """Share of the events with a particle of each kind; none where no particle has a type."""
-    kind = events.Particle["type"]
-    if ak.any(kind == UNSPECIFIED) and ak.all(kind == UNSPECIFIED):
+    numbers = type_counts(events)
+    if 0 < numbers.sum() == numbers[:, UNSPECIFIED].sum():
         return {}
     return {
-        name: float(np.mean(ak.to_numpy(ak.any((kind >= first) & (kind <= last), axis=1))))
+        name: float(numbers[:, first : last + 1].any(axis=1).mean())
         for name, (first, last) in KINDS.items()
     }
 
 
-# what was said in this process, and the summary of the last events: many detectors score the same
+# what was said in this process
 _said: set[tuple[str, str]] = set()
-_last: tuple[Callable[[], Any], Summary | None] = (lambda: None, None)
 
 
+@once
 def _summary(events: ak.Array) -> Summary:
-    global _last  # noqa: PLW0603 (one array, weakly)
-    found = _last[1]
-    content = content_of(events)
-    if found is None or _last[0]() is not content:
-        medians = {
-            name: float(np.median(EVENT_FEATURES[name].function(events))) for name in ("ht", "met")
-        }
-        found = Summary(medians, _having(events))
-        _last = (weakref.ref(content), found)
-    return found
+    medians = {
+        name: float(np.median(EVENT_FEATURES[name].function(events))) for name in ("ht", "met")
+    }
+    return Summary(medians, _having(events))

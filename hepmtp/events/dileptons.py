@@ -6,7 +6,7 @@ import awkward as ak
 import numpy as np
 
 from hepmtp.events.observables import leptons
-from hepmtp.events.particles import ANTIMUON, ELECTRON, MUON, POSITRON
+from hepmtp.events.once import once
 from hepmtp.events.ragged import Bools, Floats
 
 #: Mass of the Z boson [GeV] (PDG 2024).
@@ -17,14 +17,16 @@ Z_WINDOW = 10.0
 NO_PAIR = 999.0
 
 
+@once
 def distance_to_z(events: ak.Array) -> Floats:
     """Smallest distance of a pair's mass to that of the Z [GeV], shape (n_events,).
 
     Pairs are of opposite sign and the same flavour; events without any have `NO_PAIR`.
     """
     first, second = ak.unzip(ak.combinations(leptons(events), 2))
-    kinds = first["type"], second["type"]
-    pair = _are(kinds, ELECTRON, POSITRON) | _are(kinds, MUON, ANTIMUON)
+    one, other = first["type"], second["type"]
+    # both charges of a flavour lie side by side, the first of them at an even number
+    pair = (one != other) & (one // 2 == other // 2)
     mass = (first[pair] + second[pair]).mass
     closest = ak.min(abs(mass - Z_MASS), axis=1)
     return np.asarray(ak.to_numpy(ak.fill_none(closest, NO_PAIR)), dtype=np.float64)
@@ -33,9 +35,3 @@ def distance_to_z(events: ak.Array) -> Floats:
 def has_z(events: ak.Array) -> Bools:
     """Whether a pair of leptons is within `Z_WINDOW` of the mass of the Z, shape (n_events,)."""
     return distance_to_z(events) < Z_WINDOW
-
-
-def _are(kinds: tuple[ak.Array, ak.Array], one: int, other: int) -> ak.Array:
-    """Whether a pair is of these two types, in any order."""
-    first, second = kinds
-    return ((first == one) & (second == other)) | ((first == other) & (second == one))

@@ -7,7 +7,6 @@ for "none", is refused with the remedy, for each would give another score withou
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
 from typing import Any
 
 import awkward as ak
@@ -26,8 +25,8 @@ from hepmtp.events.record import (
     with_fields,
 )
 
-# the content that `as_events` has last found to be right; changed events have another
-_last_checked: Callable[[], Any] = lambda: None
+# what `as_events` has found to be right; changed events have another content
+_checked: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 def as_events(events: ak.Array) -> ak.Array:
@@ -53,11 +52,10 @@ def as_events(events: ak.Array) -> ak.Array:
     >>> as_events(ak.with_field(events, hard, "Particle")).Particle.pt.to_list()
     [[50.0]]
     """
-    global _last_checked  # noqa: PLW0603 (one array, weakly: many detectors score the same)
     if isinstance(events, ak.Record):
         raise EventError("this is a single event, expected an array: take events[i : i + 1]")
     layout = events.layout
-    if _last_checked() is layout:
+    if layout in _checked:
         return events
     check_fields(events)
     if (depth := events.Particle.ndim) != 2:
@@ -79,13 +77,8 @@ def as_events(events: ak.Array) -> ak.Array:
         ):
             refuse_values(bad, values, f"Particle.{name}", counts, expected)
     if events.layout is layout:
-        _last_checked = weakref.ref(layout)
+        _checked.add(layout)
     return events
-
-
-def content_of(events: ak.Array) -> Any:
-    """What the array holds now: another one after it was changed in place, as by a new field."""
-    return events.layout
 
 
 def _field(form: Any, name: str) -> Any:

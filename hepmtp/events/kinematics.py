@@ -22,6 +22,7 @@ from hepmtp.events.observables import (
     or_0,
     pt_of,
 )
+from hepmtp.events.once import once
 from hepmtp.events.pairs import masses, transverse_masses
 from hepmtp.events.ragged import Floats
 
@@ -121,6 +122,7 @@ KINEMATICS: dict[str, Feature] = {
 FALLING = ("jet_abs_eta",)
 
 
+@once
 def kinematics(events: ak.Array) -> Floats:
     """The numbers `KINEMATICS` of each event, shape (n_events, n_features), `FALLING` negative.
 

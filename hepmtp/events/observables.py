@@ -8,6 +8,7 @@ an event does not depend on the order of its particles.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hepmtp.errors import EventError
+from hepmtp.events.once import once
 from hepmtp.events.pairs import distances, masses
 from hepmtp.events.particles import (
     ANTIMUON,
@@ -29,7 +31,7 @@ from hepmtp.events.particles import (
     PHOTON,
     POSITRON,
 )
-from hepmtp.events.ragged import Floats
+from hepmtp.events.ragged import Floats, Ints, owner, starts
 from hepmtp.events.record import metadata
 
 
@@ -56,26 +58,42 @@ def particle_types(events: ak.Array) -> NDArray[np.int64]:
     return found
 
 
+@once
+def type_counts(events: ak.Array) -> Ints:
+    """Number of particles of each of the `CONSTITUENT_TYPES`, shape (n_events, n_types).
+
+    Of events as :func:`hepmtp.events.entering.as_events` gives them.
+    """
+    n, types = len(events), len(CONSTITUENT_TYPES)
+    kind = np.asarray(ak.to_numpy(ak.flatten(events.Particle["type"])), dtype=np.int64)
+    place = owner(np.asarray(ak.num(events.Particle))) * types + kind
+    return np.bincount(place, minlength=n * types).reshape(n, types)
+
+
 def jets(events: ak.Array) -> ak.Array:
     """The jets of each event, b-jets included."""
     return events.Particle[events.Particle["type"] <= B_JET]
 
 
+@once
 def n_jets(events: ak.Array) -> NDArray[np.int64]:
     """Number of jets, b-jets included, shape (n_events,)."""
     return _per_event(events.Particle["type"] <= B_JET)
 
 
+@once
 def n_b(events: ak.Array) -> NDArray[np.int64]:
     """Number of b-tagged jets, shape (n_events,)."""
     return _per_event(events.Particle["type"] == B_JET)
 
 
+@once
 def n_leptons(events: ak.Array) -> NDArray[np.int64]:
     """Number of electrons and muons, shape (n_events,)."""
     return _per_event(_is_lepton(events))
 
 
+@once
 def lepton_charge(events: ak.Array) -> NDArray[np.int64]:
     """Sum of the electron and muon charges, shape (n_events,)."""
     kind = events.Particle["type"]
@@ -84,6 +102,7 @@ def lepton_charge(events: ak.Array) -> NDArray[np.int64]:
     return _per_event(positive) - _per_event(negative)
 
 
+@once
 def ht(events: ak.Array) -> NDArray[np.float64]:
     """HT: scalar sum of pt over all particles [GeV], shape (n_events,)."""
     return np.asarray(ak.sum(events.Particle.pt, axis=1), dtype=np.float64)
@@ -163,6 +182,7 @@ def met_features(events: ak.Array) -> NDArray[np.float32]:
     return np.stack([np.log1p(pt), np.sin(phi), np.cos(phi)], axis=1).astype(np.float32)
 
 
+@once
 def event_features(events: ak.Array) -> Floats:
     """The observables `EVENT_FEATURES` of each event, shape (n_events, n_features).
 
@@ -205,14 +225,17 @@ def _is_lepton(events: ak.Array) -> ak.Array:
     return (kind >= LEPTONS[0]) & (kind <= LEPTONS[-1])
 
 
+@once
 def _n_photons(events: ak.Array) -> NDArray[np.int64]:
     return _per_event(events.Particle["type"] == PHOTON)
 
 
+@once
 def _met(events: ak.Array) -> Floats:
     return np.asarray(events.MET.pt, dtype=np.float64)
 
 
+@once
 def _lepton_ht(events: ak.Array) -> Floats:
     return np.asarray(ak.sum(leptons(events).pt, axis=1), dtype=np.float64)
 
@@ -220,30 +243,51 @@ def _lepton_ht(events: ak.Array) -> Floats:
 def pt_of(particles: Callable[[ak.Array], ak.Array], number: int) -> Callable[[ak.Array], Floats]:
     """A function of events: pt of the leading (1), second (2), ... particle [GeV], else 0."""
 
+    falling = _falling_pt(particles)
+
     def pt(events: ak.Array) -> Floats:
-        by_pt = ak.sort(particles(events).pt, axis=1, ascending=False)
-        there = ak.to_numpy(ak.num(by_pt)) >= number
-        found = np.zeros(len(events))
-        found[there] = ak.to_numpy(by_pt[there][:, number - 1])
+        by_pt, counts = falling(events)
+        there = counts >= number
+        found = np.zeros(len(counts))
+        found[there] = by_pt[(starts(counts) + number - 1)[there]]
         return found
 
     return pt
 
 
+@functools.cache
+def _falling_pt(
+    particles: Callable[[ak.Array], ak.Array],
+) -> Callable[[ak.Array], tuple[Floats, Ints]]:
+    """A function of events: pt of all these particles, falling in each event, and their numbers."""
+
+    @once
+    def falling(events: ak.Array) -> tuple[Floats, Ints]:
+        by_pt = ak.sort(particles(events).pt, axis=1, ascending=False)
+        counts = np.asarray(ak.to_numpy(ak.num(by_pt)), dtype=np.int64)
+        return np.asarray(ak.to_numpy(ak.flatten(by_pt)), dtype=np.float64), counts
+
+    return falling
+
+
+@once
 def _mean_abs_eta(events: ak.Array) -> Floats:
     eta = np.abs(jets(events).eta)
     total = np.asarray(ak.sum(eta, axis=1), dtype=np.float64)
     return np.asarray(total / np.maximum(ak.to_numpy(ak.num(eta)), 1))
 
 
+@once
 def _min_delta_r(events: ak.Array) -> Floats:
     return or_0(ak.min(distances(jets(events)), axis=1))
 
 
+@once
 def _largest_mass(events: ak.Array) -> Floats:
     return or_0(ak.max(masses(jets(events)), axis=1))
 
 
+@once
 def _massless_mass(events: ak.Array) -> Floats:
     particles = jets(events)
     first, second = ak.unzip(
@@ -255,6 +299,7 @@ def _massless_mass(events: ak.Array) -> Floats:
     return or_0(np.sqrt(np.maximum(ak.max(2 * first.pt * second.pt * opening, axis=1), 0.0)))
 
 
+@once
 def _min_delta_phi_met(events: ak.Array) -> Floats:
     return or_0(ak.min(np.abs(jets(events).deltaphi(events.MET)), axis=1))
 

@@ -151,19 +151,12 @@ def _negative(events: ak.Array) -> Bools:
     return _charge(events, -1)
 
 
-def _three_leptons(events: ak.Array, *, z: bool) -> Bools:
-    """At least three leptons, with a Z or without; pairs are made where they are needed."""
-    passed: Bools = np.asarray(n_leptons(events) >= 3)
-    passed[passed] = has_z(events[passed]) == z
-    return passed
-
-
 def _three_with_z(events: ak.Array) -> Bools:
-    return _three_leptons(events, z=True)
+    return np.asarray((n_leptons(events) >= 3) & has_z(events))
 
 
 def _three_without_z(events: ak.Array) -> Bools:
-    return _three_leptons(events, z=False)
+    return np.asarray((n_leptons(events) >= 3) & ~has_z(events))
 
 
 _LEPTONS = Cut("2 same-sign or 3 leptons", same_sign_or_three_leptons)

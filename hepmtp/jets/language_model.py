@@ -20,7 +20,8 @@ import torch
 
 from hepmtp import storage
 from hepmtp.errors import OptionError, StorageError, TrainingError, fitted
-from hepmtp.events.entering import as_events, content_of
+from hepmtp.events.entering import as_events
+from hepmtp.events.once import content_of
 from hepmtp.events.ragged import Floats
 from hepmtp.events.record import metadata
 from hepmtp.events.split import Trained, in_one_order, joined, part_of, trained_by

@@ -11,6 +11,7 @@ from hepmtp.plotting.calibration import calibrated_score
 from hepmtp.plotting.colours import PROCESSES, process_style
 from hepmtp.plotting.curves import roc, sic, training_curve
 from hepmtp.plotting.event import event_display
+from hepmtp.plotting.names import PARTICLES
 from hepmtp.plotting.regions import (
     data_and_background,
     n_minus_one,
@@ -23,6 +24,7 @@ from hepmtp.plotting.tokens import confusion, token_occupancy, tokens_before_aft
 
 __all__ = [
     "OWN_FILES",
+    "PARTICLES",
     "PROCESSES",
     "SIMULATION",
     "UNKNOWN",

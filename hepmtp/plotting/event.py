@@ -23,20 +23,11 @@ from hepmtp.events.particles import CONSTITUENT_TYPES
 from hepmtp.events.ragged import Floats
 from hepmtp.events.record import check_fields
 from hepmtp.plotting.colours import COLOURS
+from hepmtp.plotting.names import PARTICLES
 from hepmtp.plotting.style import UNKNOWN, Caption, StyledFigure, above, styled
 
-#: Text and marker of each particle type.
-SIGNS = dict(
-    zip(
-        CONSTITUENT_TYPES,
-        (
-            ("jet", "o"), ("b-jet", "s"), ("$e^+$", "^"), ("$e^-$", "v"), (r"$\mu^+$", "^"),
-            (r"$\mu^-$", "v"), (r"$\gamma$", "D"), ("$h^+$", "<"), ("$h^-$", ">"), ("$h^0$", "h"),
-            ("unspecified", "."),
-        ),
-        strict=True,
-    )
-)  # fmt: skip
+#: Marker of each particle type.
+MARKERS = dict(zip(CONSTITUENT_TYPES, "os^v^vD<>h.", strict=True))
 MET = r"$E_T^{miss}$"
 #: What particles look like whose surprise is not given.
 PLAIN = COLOURS[1]
@@ -87,7 +78,8 @@ def event_display(
     check_fields(event)
     particles = ak.drop_none(event.Particle)
     pt, eta, phi = (ak.to_numpy(particles[name]) for name in ("pt", "eta", "phi"))
-    signs = [SIGNS[CONSTITUENT_TYPES[kind]] for kind in particles["type"]]
+    types = [CONSTITUENT_TYPES[kind] for kind in particles["type"]]
+    signs = [(PARTICLES[one], MARKERS[one]) for one in types]
     met, met_phi = float(event.MET.pt), float(event.MET.phi)
     colours, scale = _colours(surprise, met_surprise, len(pt))
 

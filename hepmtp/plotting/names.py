@@ -31,6 +31,20 @@ WORDS: Mapping[str, str] = {
     "ttZ": r"$t\bar{t}Z$",
     "lumi": "luminosity",
 }
+#: Particle types, in the order of `hepmtp.events.particles.CONSTITUENT_TYPES`.
+PARTICLES: Mapping[str, str] = {
+    "j": "jet",
+    "b": "b-jet",
+    "e+": "$e^+$",
+    "e-": "$e^-$",
+    "m+": r"$\mu^+$",
+    "m-": r"$\mu^-$",
+    "g": r"$\gamma$",
+    "h+": "$h^+$",
+    "h-": "$h^-$",
+    "h0": "$h^0$",
+    "unspecified": "unspecified",
+}
 #: What a parameter of the fit is, by the beginning of its name; a data set follows.
 OF_DATASET: Mapping[str, str] = {"xsec_": "cross-section", "norm_": "normalisation"}
 #: Beginning of the names of forms of the masked-token score.

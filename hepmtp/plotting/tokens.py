@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 
 from hepmtp.events.ragged import Floats
 from hepmtp.plotting.colours import COLOURS, LINES
+from hepmtp.plotting.names import PARTICLES
 from hepmtp.plotting.ratio import beyond, named_ticks, ratio_limits
 from hepmtp.plotting.style import UNKNOWN, Caption, StyledFigure, above, panels, per_bin, styled
 
@@ -97,7 +98,7 @@ def confusion(
     matrix
         counts or summed probabilities, shape (n_tokens, n_tokens).
     labels
-        text of each token; its number if not given.
+        text of each token, or its particle type; its number if not given.
     what
         is true and predicted, for the axes: ``"MET [GeV]"`` for instance.
     show_counts
@@ -106,9 +107,11 @@ def confusion(
     counts = np.asarray(matrix, dtype=np.float64)
     sums = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, sums, out=np.zeros_like(counts), where=sums > 0)
-    ticks = list(labels) if labels is not None else [str(i) for i in range(len(shares))]
-    longest = max(len(tick.strip("$")) for tick in ticks)
+    given = map(str, range(len(shares))) if labels is None else labels
+    ticks = [PARTICLES.get(one, one) for one in given]
+    longest = max(len(tick.strip("$\\")) for tick in ticks)
     left = 0.12 + 0.015 * longest
+    crowded = longest * min(len(shares), 10) > 40
     figure = StyledFigure(figsize=(7.2, 6.4))
     axis = figure.add_axes((left, 0.14, 0.8 - left, 0.72))
     image = axis.pcolormesh(shares, cmap="cividis", vmin=0)
@@ -122,10 +125,10 @@ def confusion(
     centres = np.arange(n) + 0.5
     every = 1 if n <= 12 else n // 10
     slanted: dict[str, Any] = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"}
-    axis.set_xticks(centres[::every], ticks[::every], **(slanted if longest > 4 else {}))
+    axis.set_xticks(centres[::every], ticks[::every], **(slanted if crowded else {}))
     axis.set_yticks(centres[::every], ticks[::every])
     axis.tick_params(which="both", length=0)
-    if longest > 4:
+    if crowded:
         axis.tick_params(labelsize="small")
     if n <= 12:
         for row, column in zip(*np.nonzero(shares if show_counts else shares >= 0), strict=True):

@@ -18,7 +18,7 @@ from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
 from hepmtp.events.split import part_of
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.plotting import UNKNOWN, Caption
-from hepmtp.plotting.names import words
+from hepmtp.plotting.names import PARTICLES, words
 from hepmtp.report.drawn_figures import shortly
 from hepmtp.report.info import FigureText
 
@@ -100,7 +100,7 @@ def _occupancies(
         counts = [np.bincount(values[values >= 0], minlength=size) for values in column.values()]
         types = getattr(detector.tokenizer, "types", None)
         labels = (
-            [_NAMES.get(one, one) for one in types]
+            [PARTICLES.get(one, one) for one in types]
             if name == "type" and types
             else [str(i) for i in range(size)]
         )
@@ -122,17 +122,6 @@ def _occupancies(
             "How often each token occurs in background and in signal, with the ratio.",
         ),
     ]
-
-
-_NAMES = {
-    "j": "jet",
-    "b": "b-jet",
-    "e+": "$e^+$",
-    "e-": "$e^-$",
-    "m+": r"$\mu^+$",
-    "m-": r"$\mu^-$",
-    "g": r"$\gamma$",
-}
 
 
 def _confusions(

@@ -11,7 +11,7 @@ import json
 import os
 import sys
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +34,18 @@ class KeptChunks(SimpleCheckpointer):  # type: ignore[misc]
         what `key_of` gave for the processor.
     resume
         use what is there already; else it is only written.
+
+    Attributes
+    ----------
+    is_whole
+        whether all that belongs to the output of a chunk is still there, files beside it; by
+        default there are none.
     """
 
     def __init__(self, folder: str | Path, key: str, *, resume: bool) -> None:
         super().__init__(str(Path(folder) / key))
         self.resume = resume
+        self.is_whole: Callable[[Any], bool] = _alone
         Path(self.checkpoint_dir).mkdir(parents=True, exist_ok=True)
 
     def filepath(self, metadata: Any, processor_instance: Any) -> str:  # noqa: ARG002 (in the key)
@@ -49,14 +56,15 @@ class KeptChunks(SimpleCheckpointer):  # type: ignore[misc]
         )
 
     def load(self, metadata: Any, processor_instance: Any) -> Any:
-        """What was kept of a chunk; None if nothing was, or if the file is damaged."""
+        """What was kept of a chunk; None if nothing was, or if a file of it is damaged."""
         path = Path(self.filepath(metadata, processor_instance))
         if not self.resume or not path.is_file():
             return None
         digest, data = path.read_bytes()[:32], path.read_bytes()[32:]
         if hashlib.sha256(data).digest() != digest:
             return None
-        return cloudpickle.loads(zlib.decompress(data))
+        output = cloudpickle.loads(zlib.decompress(data))
+        return output if self.is_whole(output) else None
 
     def save(self, output: Any, metadata: Any, processor_instance: Any) -> None:
         """Keep a chunk; StorageError if the disk does not take it."""
@@ -77,6 +85,11 @@ class KeptChunks(SimpleCheckpointer):  # type: ignore[misc]
 
     def __len__(self) -> int:
         return sum(1 for _ in Path(self.checkpoint_dir).glob(f"*{_END}"))
+
+
+def _alone(_: Any) -> bool:
+    """Of a chunk that has no files beside its output."""
+    return True
 
 
 def key_of(settings: Mapping[str, Any], *, modules: Iterable[str] = ()) -> str:

@@ -1,12 +1,14 @@
 """A Dask cluster that is watched: one without workers or scheduler ends the run, in half a minute.
 
 The rule: Dask itself waits for ever, as workers may come. A run says what is missing instead; its
-finished chunks are kept.
+finished chunks are kept. Only jobs of a batch system are waited for, as long as one is there.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -17,9 +19,13 @@ from coffea.processor import DaskExecutor
 from distributed import Client
 
 from hepmtp.errors import ClusterError
+from hepmtp.run.jobs import Jobs
 
+log = logging.getLogger(__name__)
 #: Seconds without a worker, or without an answer of the scheduler, after which a run ends.
 PATIENCE = 20.0
+#: Seconds between two questions to a batch system.
+LOOK = 15.0
 
 
 @contextlib.contextmanager
@@ -52,9 +58,12 @@ class WatchedExecutor(DaskExecutor):  # type: ignore[misc]
     ----------
     patience
         seconds that it waits for a worker; `PATIENCE` if 0.
+    jobs
+        of a batch system, which bring workers; all that have ended bring none.
     """
 
     patience: float = 0.0
+    jobs: Jobs | None = None
 
     def __call__(self, items: Any, function: Any, accumulator: Any) -> Any:
         """As coffea's, in a thread; ClusterError if the cluster is gone."""
@@ -69,14 +78,21 @@ class WatchedExecutor(DaskExecutor):  # type: ignore[misc]
 
         thread = threading.Thread(target=work, daemon=True)
         thread.start()
-        alive = time.monotonic()
+        alive, asked = time.monotonic(), -math.inf
         while thread.is_alive():
             thread.join(1.0)
-            what = self._missing()
+            what, now = self._missing(), time.monotonic()
             if what is None:
-                alive = time.monotonic()
-            elif time.monotonic() - alive > self._waits():
+                alive = now
+            elif now - alive > self._waits():
                 raise ClusterError(what)
+            elif self.jobs is not None and now - max(alive, asked) > LOOK:
+                # a worker may have come while the system was asked
+                if (ended := self.jobs.ended()) is not None and self._missing() is not None:
+                    raise ClusterError(ended)
+                if asked < alive:
+                    log.warning("%s: the run waits for one", self.jobs.waiting())
+                asked = time.monotonic()
         if failed:
             if (what := self._missing()) is not None and type(failed[0]).__name__ in _LOST:
                 raise ClusterError(what)

@@ -78,12 +78,12 @@ def make_executor(
             console = coffea.util.coffea_console
             stack.callback(setattr, console, "quiet", console.quiet)
             console.quiet = True
-        options = {"status": status, "retries": 0}
+        number = workers or WORKERS
+        options: dict[str, Any] = {"status": status, "retries": 0}
         if name == "iterative":
             yield IterativeExecutor(**options)
         elif name == "futures":
             # an instance: of a class coffea would start processes to count and once more to run
-            number = workers or WORKERS
             pool = stack.enter_context(Pool(number))
             yield LastingExecutor(pool=pool, workers=number, **options)
         else:
@@ -91,11 +91,15 @@ def make_executor(
             if given is None and cluster is None and workers is None:
                 given = there()
             if given is None:
-                given = stack.enter_context(_started(cluster or "local", workers or WORKERS))
+                if cluster is None or cluster == "local":
+                    given = stack.enter_context(_ended_at_once(_local_cluster(number)))
+                else:
+                    queued = queues.queued(cluster, number, {**ONE_THREAD, **_MALLOC})
+                    given, options["jobs"] = stack.enter_context(queued)
+                    options["patience"] = queues.PATIENCE
             if not isinstance(given, Client):
                 given = stack.enter_context(connected(given))
-            patience = 0.0 if cluster in (None, "local") else queues.PATIENCE
-            yield WatchedExecutor(client=given, patience=patience, **options)
+            yield WatchedExecutor(client=given, **options)
 
 
 def there() -> Client | str | None:
@@ -107,14 +111,6 @@ def there() -> Client | str | None:
         return Client.current()  # type: ignore[no-untyped-call, no-any-return]
     address: str | None = dask.config.get("scheduler-address", None)
     return address
-
-
-def _started(
-    cluster: Literal["local", "slurm", "htcondor"], workers: int
-) -> contextlib.AbstractContextManager[Any]:
-    if cluster == "local":
-        return _ended_at_once(_local_cluster(workers))
-    return queues.queued(cluster, workers, {**ONE_THREAD, **_MALLOC})
 
 
 @contextlib.contextmanager

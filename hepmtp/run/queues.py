@@ -2,7 +2,7 @@
 
 The rule: a job is one process of one core, unless Dask's own configuration (``jobqueue.yaml``) says
 otherwise. Queue, account, time and all else that a site wants are said there. Jobs end with the
-run, however it ends.
+run, however it ends; what they have written is kept if a site says where (``log-directory``).
 """
 
 from __future__ import annotations
@@ -11,14 +11,16 @@ import contextlib
 import importlib
 import shutil
 from collections.abc import Iterator
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import dask
 from distributed import Status
 
 from hepmtp.errors import ClusterError, OptionError
+from hepmtp.run.jobs import Jobs, Queue
+from hepmtp.run.scratch import scratch_folder
 
-Queue = Literal["slurm", "htcondor"]
 #: The class of dask-jobqueue, and what submits a job.
 QUEUES: dict[Queue, tuple[str, str]] = {
     "slurm": ("SLURMCluster", "sbatch"),
@@ -30,10 +32,17 @@ MEMORY, DISK = "4 GB", "4 GB"
 PATIENCE = 86_400.0
 
 
+class Queued(NamedTuple):
+    """A Dask cluster whose workers are jobs, and these jobs."""
+
+    cluster: Any
+    jobs: Jobs
+
+
 @contextlib.contextmanager
 def queued(
     queue: Queue, workers: int, environment: dict[str, str], **options: Any
-) -> Iterator[Any]:
+) -> Iterator[Queued]:
     """A Dask cluster whose workers are jobs; they are cancelled at the end.
 
     Parameters
@@ -66,41 +75,65 @@ def queued(
             f"--cluster {queue}: there is no {submits} here; run where jobs are submitted from, or "
             "give the --scheduler of a Dask cluster that is there"
         )
+    with _logs(queue) as logs:
+        settings = {**_settings(queue, environment), **options}
+        if logs is not None:
+            settings["log_directory"] = str(logs)
+        cluster = getattr(jobqueue, name)(**settings)
+        try:
+            cluster.sync(_submitted, cluster, -(-workers // settings["processes"]))
+        except (OSError, RuntimeError, ValueError) as error:
+            try:
+                cluster.close()
+            except AssertionError:  # Dask asks whether jobs have ended that were never there
+                cluster.status = Status.created
+                cluster.close()
+            words = " ".join(str(error).split())
+            raise ClusterError(
+                f"{submits} refuses a job ({words}): say what your site wants in jobqueue.yaml, in "
+                f"the section jobqueue.{queue}"
+            ) from None
+        numbers = tuple(str(one.job_id) for one in cluster.workers.values())
+        # what names its scheduler to the command that cancels
+        known_by = tuple(_said(queue, "cancel-command-extra", ()))
+        with cluster:
+            yield Queued(cluster, Jobs(queue, numbers, logs, known_by))
 
-    def said(key: str, default: Any) -> Any:
-        return dask.config.get(f"jobqueue.{queue}.{key}", None) or default
 
-    cores = said("cores", 1)
-    settings: dict[str, Any] = {
+def _said(queue: Queue, key: str, default: Any) -> Any:
+    """What Dask's configuration says of a batch system."""
+    return dask.config.get(f"jobqueue.{queue}.{key}", None) or default
+
+
+def _settings(queue: Queue, environment: dict[str, str]) -> dict[str, Any]:
+    """Options of a class of dask-jobqueue."""
+    cores = _said(queue, "cores", 1)
+    return {
         "cores": cores,
         # one thread each: torch and awkward take no more
-        "processes": said("processes", cores),
-        "memory": said("memory", MEMORY),
+        "processes": _said(queue, "processes", cores),
+        "memory": _said(queue, "memory", MEMORY),
         "job_script_prologue": [
-            *said("job-script-prologue", []),
+            *_said(queue, "job-script-prologue", []),
             *(f"export {key}={value}" for key, value in environment.items()),
         ],
         # its dashboard would want a port that others have
-        "scheduler_options": {"dashboard_address": ":0", **said("scheduler-options", {})},
-        **({"disk": said("disk", DISK)} if queue == "htcondor" else {}),
-        **options,
+        "scheduler_options": {"dashboard_address": ":0", **_said(queue, "scheduler-options", {})},
+        **({"disk": _said(queue, "disk", DISK)} if queue == "htcondor" else {}),
     }
-    cluster = getattr(jobqueue, name)(**settings)
-    try:
-        cluster.sync(_submitted, cluster, -(-workers // settings["processes"]))
-    except (OSError, RuntimeError, ValueError) as error:
-        try:
-            cluster.close()
-        except AssertionError:  # Dask asks whether jobs have ended that were never there
-            cluster.status = Status.created
-            cluster.close()
-        words = " ".join(str(error).split())
-        raise ClusterError(
-            f"{submits} refuses a job ({words}): say what your site wants in jobqueue.yaml, in the "
-            f"section jobqueue.{queue}"
-        ) from None
-    with cluster:
-        yield cluster
+
+
+@contextlib.contextmanager
+def _logs(queue: Queue) -> Iterator[Path | None]:
+    """Where jobs write: as a site says, or a folder here that goes with the run, or nowhere."""
+    with contextlib.ExitStack() as stack:
+        logs: Path | None = None
+        if (said := _said(queue, "log-directory", None)) is not None:
+            logs = Path(said).absolute()
+        else:
+            with contextlib.suppress(OSError):  # nothing can be written here
+                logs = stack.enter_context(scratch_folder("jobs", Path.cwd()))
+        yield logs
 
 
 async def _submitted(cluster: Any, jobs: int) -> None:

@@ -8,13 +8,13 @@ need the whole. Data in blind regions are in no file.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import re
 import shutil
-import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import awkward as ak
 import numpy as np
@@ -24,7 +24,11 @@ from numpy.typing import NDArray
 from hepmtp.errors import OptionError, StorageError
 from hepmtp.readers.event_numbers import CALLED, event_numbers
 from hepmtp.run.chunks import first_entry_of, path_of
+from hepmtp.run.scratch import scratch_folder
 from hepmtp.storage import new_file
+
+if TYPE_CHECKING:
+    from hepmtp.run.checkpoint import KeptChunks
 
 #: Endings of the files that scores can be written to.
 ENDINGS = (".parquet", ".root")
@@ -41,6 +45,14 @@ class ScorePart(NamedTuple):
     first: int
     stop: int
     name: str
+    sha256: str  #: of the file
+
+    def is_there(self, folder: str | Path) -> bool:
+        """Whether its file is in the folder, as it was written."""
+        try:
+            return _sha256(Path(folder) / self.name) == self.sha256
+        except OSError:
+            return False
 
 
 def with_entries(events: ak.Array, found: Mapping[str, Any]) -> ak.Array:
@@ -81,12 +93,17 @@ def write_part(
     try:
         with new_file(place) as temporary:
             ak.to_parquet(ak.Array(columns), temporary)
+        digest = _sha256(place)
     except OSError as error:
         raise StorageError(
             f"a worker cannot write into {folder} ({error.strerror}): choose a place for --columns "
             "that all workers see"
         ) from None
-    return ScorePart(dataset, path, first, stop, place.name)
+    return ScorePart(dataset, path, first, stop, place.name, digest)
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def check_target(target: str | Path) -> None:
@@ -101,17 +118,39 @@ def check_target(target: str | Path) -> None:
 
 
 @contextlib.contextmanager
-def parts_folder(target: str | Path | None) -> Iterator[str | None]:
-    """A folder beside the target for the parts, gone at the end; None for None."""
+def parts_folder(target: str | Path | None, kept: KeptChunks | None = None) -> Iterator[str | None]:
+    """A folder beside the target for the parts, gone at the end; None for None.
+
+    With `kept` chunks, it stays as long as these: after a failure, until a run succeeds or begins
+    anew. They are told to count no chunk as finished whose part is not there.
+    """
     if target is None:
         yield None
         return
     check_target(target)
-    place = Path(target).resolve().parent
-    place.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".hepmtp-parts-", dir=place) as folder:
-        Path(folder).chmod(0o755)
-        yield folder
+    place = Path(target).resolve()
+    if kept is None:
+        with scratch_folder("parts", place.parent) as new:
+            yield str(new)
+        return
+    of = f"{place} {Path(kept.checkpoint_dir).parent}"
+    folder = place.with_name(f".hepmtp-parts-{hashlib.sha256(of.encode()).hexdigest()[:16]}")
+    if not kept.resume:
+        shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    kept.is_whole = functools.partial(_parts_are_there, str(folder))
+    try:
+        yield str(folder)
+    except BaseException:
+        if not len(kept):
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _parts_are_there(folder: str, output: Any) -> bool:
+    """Whether all parts that belong to the output of a chunk are."""
+    return all(part.is_there(folder) for part in output["out"].get("parts", ()))
 
 
 def write_scores(

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import itertools
-import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +21,7 @@ from hepmtp.errors import StorageError, TokenError, TrainingError
 from hepmtp.events.ragged import Ints
 from hepmtp.events.stored_tokens import StoredTokens, store
 from hepmtp.events.tokens import TokenBatch
+from hepmtp.run.scratch import scratch_folder
 from hepmtp.storage import new_file
 
 #: Said where the same event came twice.
@@ -57,6 +57,8 @@ class Piece(NamedTuple):
 def shards_folder(scratch: str | Path | None) -> Iterator[Path | None]:
     """A new folder for shards within `scratch`, gone at the end; None for None.
 
+    Shards of processes that were killed are removed: see `hepmtp.run.scratch`.
+
     Raises
     ------
     StorageError
@@ -65,16 +67,15 @@ def shards_folder(scratch: str | Path | None) -> Iterator[Path | None]:
     if scratch is None:
         yield None
         return
-    try:
-        Path(scratch).mkdir(parents=True, exist_ok=True)
-        folder = tempfile.TemporaryDirectory(prefix=".hepmtp-shards-", dir=Path(scratch).resolve())
-    except OSError as error:
-        raise StorageError(
-            f"no tokens can be kept in {scratch} ({error.strerror}): choose another scratch folder"
-        ) from None
-    with folder as name:
-        Path(name).chmod(0o755)
-        yield Path(name)
+    with contextlib.ExitStack() as stack:
+        try:
+            folder = stack.enter_context(scratch_folder("shards", scratch))
+        except OSError as error:
+            raise StorageError(
+                f"no tokens can be kept in {scratch} ({error.strerror}): choose another scratch "
+                "folder"
+            ) from None
+        yield folder
 
 
 def write_shard(folder: str | Path, parts: Mapping[str, Rows]) -> dict[str, set[Piece]]:

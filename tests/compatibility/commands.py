@@ -369,7 +369,6 @@ def _run_refused(option: str, words: str, message: str) -> None:
 
 
 _run_refused("--output", "--output tt.csv", "tt.csv")
-_run_refused("--resume", "--resume --columns new.root", "run anew")
 _run_refused("--luminosity", "--luminosity 300", "no cross-section")
 _run_refused("--luminosity", "--luminosity 59740", "looks like 1/pb")
 _run_refused("--bins", "--bins 0", "greater than or equal to")

@@ -19,7 +19,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, MaxNLocator
 from numpy.typing import NDArray
 
+from hepmtp.events.particles import PARTICLE_TYPES
 from hepmtp.plotting.colours import COLOURS, LINES, process_style
+from hepmtp.plotting.names import PARTICLES
 from hepmtp.plotting.ratio import beyond, ratio_limits
 from hepmtp.plotting.style import UNKNOWN, Caption, StyledFigure, above, inside, panels, styled
 
@@ -45,7 +47,7 @@ OBSERVABLES = {
     "min_delta_phi_met": r"min $\Delta\phi(j, E_T^{miss})$",
     "delta_r_12": r"$\Delta R(j_1, j_2)$",
 }
-TYPES = ("jet", "b-jet", "$e^+$", "$e^-$", r"$\mu^+$", r"$\mu^-$", r"$\gamma$")
+TYPES = [PARTICLES[one] for one in PARTICLE_TYPES]
 
 
 @styled

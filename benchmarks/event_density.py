@@ -3,10 +3,10 @@
 Written down before the first number was seen:
 
 - Candidates are those of `CANDIDATES`, Fisher's combinations as `anomaly` is. Some have answers of
-  a density (chain_density.py) in the place of the masked tokens or beside them: its -log p, whole
-  or as composition and kinematics; or how much larger each number could have been by chance, given
-  what comes before it in the chain. "Either" takes the larger of that and of the tail of the number
-  in itself. Others have networks that read pairs of particles (pairwise.py).
+  a density (chain_density.py) in the place of the masked tokens, or beside them. The answers are
+  its -log p, whole, or of composition and kinematics apart. Or they are how seldom each number is
+  larger, given what comes before it. "Either" takes the larger surprise: given that, or in itself.
+- --pairs adds candidates whose networks read pairs of particles, too (pairwise.py).
 - The criterion chooses: the mean significance for background made stranger by an operation that the
   networks have not learned, as in stranger.py and on the same events. Best is the largest mean.
   These networks are half as many, trained for a third of the epochs, the same for all candidates.
@@ -18,13 +18,13 @@ Written down before the first number was seen:
         --out benchmarks/results/event_density.md
 
 --judge is that of stranger.py. What is fitted is kept in --folder, so that an interrupted run goes
-on.
+on. --left-out names some of the operations only.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import awkward as ak
@@ -33,7 +33,7 @@ from chain_density import Chain
 from numpy.typing import NDArray
 from outcome import show
 from pairwise import PairwiseDetector
-from sr_significance import Samples, compared, difference, samples_of
+from sr_significance import Samples, bootstraps, compared, samples_of
 from stranger import combined, masked_tokens, parts_of
 
 from hepmtp.detectors.observables import Observable
@@ -50,7 +50,7 @@ ONE_SIDED = ("t_n_b", "t_pt", "t_met")
 #: Conditional answers, in the order of the `PLAIN` numbers whose tail is beside them in "either".
 CONDITIONAL = ("t_n_jets", "t_n_b", "t_hard", "t_met")
 REFERENCE = "**anomaly**: stranger + observables + masked tokens"
-OLD = (REFERENCE, "stranger + observables")
+OLD = (REFERENCE, "stranger + observables", "stranger")
 CANDIDATES: dict[str, tuple[str, ...]] = {
     REFERENCE: ("stranger", *PLAIN, "jets"),
     "stranger + observables": ("stranger", *PLAIN),
@@ -67,12 +67,15 @@ CANDIDATES: dict[str, tuple[str, ...]] = {
         *(f"static_{name}" for name in ONE_SIDED),
     ),
     "anomaly + one-sided": ("stranger", *PLAIN, "jets", *ONE_SIDED),
-    "pairs": ("pairs",),
-    "pairs + observables + masked tokens": ("pairs", *PLAIN, "jets"),
-    "pairs + observables + one-sided": ("pairs", *PLAIN, *ONE_SIDED),
     "density": ("p",),
     "one-sided": ONE_SIDED,
     "one-sided static": tuple(f"static_{name}" for name in ONE_SIDED),
+}
+OF_PAIRS = {
+    "pairs": ("pairs",),
+    "pairs + observables + masked tokens": ("pairs", *PLAIN, "jets"),
+    "pairs + observables + one-sided": ("pairs", *PLAIN, *ONE_SIDED),
+    "stranger": ("stranger",),
 }
 
 
@@ -94,6 +97,8 @@ def fixed_parts(folder: Path, samples: Samples) -> Parts:
     chains = densities(folder, samples.fitting)
     parts: Parts = {}
     for name, events in samples.sets.items():
+        if name.startswith("mixture"):
+            continue
         parts[name] = parts_of(events, detectors)
         for prefix, chain in chains.items():
             answers = chain.answers(events)
@@ -121,10 +126,16 @@ def networks_of(kind: type[StrangerDetector], without: str) -> StrangerDetector:
     )
 
 
-def with_networks(folder: Path, samples: Samples, parts: Parts, without: str) -> Parts:
+def with_networks(
+    folder: Path,
+    samples: Samples,
+    parts: Parts,
+    without: str,
+    kinds: Mapping[str, type[StrangerDetector]],
+) -> Parts:
     """The parts of these sets with the answers of networks that have not learned an operation."""
     networks = {}
-    for name, kind in NETWORKS.items():
+    for name, kind in kinds.items():
         path = folder / f"{name}_without_{without}" if without else folder / name
         if not path.exists():
             networks_of(kind, without).fit(samples.fitting).save(path)
@@ -132,26 +143,23 @@ def with_networks(folder: Path, samples: Samples, parts: Parts, without: str) ->
     return {name: one | parts_of(samples.sets[name], networks) for name, one in parts.items()}
 
 
-def criterion(
-    samples: Samples, known: Mapping[str, Floats], left_out: Mapping[str, list[Floats]]
-) -> Iterator[str]:
+def criterion(samples: Samples, left_out: Mapping[str, list[Floats]]) -> Iterator[str]:
     """Rows of the table, the best first.
 
     Parameters
     ----------
-    known, left_out
-        of each candidate: the significance for each kind; and for each operation the significance,
-        and its difference to the reference with bootstraps, as `difference` gives it.
+    left_out
+        of each candidate, for each operation, what `bootstraps` gives.
     """
     yield f"{len(samples.sets['background'])} background events in the SR of the judge."
     yield ""
-    yield "| score | known | left out | left out, minus *anomaly* |"
-    yield "| --- | --- | --- | --- |"
+    yield "| score | left out | minus *anomaly* |"
+    yield "| --- | --- | --- |"
     means = {name: np.mean(found, axis=0) for name, found in left_out.items()}
     for name in sorted(means, key=lambda name: -means[name][0]):
-        here, gain, *draws = means[name]
-        error = "" if name == REFERENCE else f"{gain:+.2f} ± {np.std(draws):.2f}"
-        yield f"| {name} | {np.mean(known[name]):.2f} | {here:.2f} | {error} |"
+        gain = means[name] - means[REFERENCE]
+        error = "" if name == REFERENCE else f"{gain[0]:+.2f} ± {np.std(gain[1:]):.2f}"
+        yield f"| {name} | {means[name][0]:.2f} | {error} |"
 
 
 def on_signals(samples: Samples, scores: Parts, best: str) -> Iterator[str]:
@@ -175,30 +183,33 @@ def main() -> None:
     parser.add_argument("--signals", type=Path, nargs="*", default=[], help="as of stranger.py")
     parser.add_argument("--folder", type=Path, default=Path("event_density"))
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--left-out", nargs="+", default=list(OPERATIONS), choices=list(OPERATIONS))
+    parser.add_argument("--pairs", action="store_true")
     options = parser.parse_args()
+    candidates = CANDIDATES | (OF_PAIRS if options.pairs else {})
+    networks = NETWORKS if options.pairs else {"stranger": StrangerDetector}
     samples = samples_of(options.judge, options.signals)
-    judge, weights = samples.judge, samples.weights
     parts = fixed_parts(options.folder, samples)
-    everything = with_networks(options.folder, samples, parts, "")
-    scores = {name: combined(everything, of) for name, of in CANDIDATES.items()}
-    known = {
-        name: np.array(
-            [judge(one["background"], one[kind], weights[kind]) for kind in samples.made]
-        )
-        for name, one in scores.items()
-    }
-    left_out: dict[str, list[Floats]] = {name: [] for name in CANDIDATES}
-    for without in OPERATIONS:
-        some = {name: parts[name] for name in ("training", "background", without)}
-        some = with_networks(options.folder, samples, some, without)
-        found = {name: combined(some, of) for name, of in CANDIDATES.items()}
+
+    def scores_of(sets: Sequence[str], names: Iterable[str], without: str = "") -> Parts:
+        some = {name: parts[name] for name in ("training", "background", *sets)}
+        some = with_networks(options.folder, samples, some, without, networks)
+        return {name: combined(some, candidates[name]) for name in names}
+
+    left_out: dict[str, list[Floats]] = {name: [] for name in candidates}
+    for without in options.left_out:
+        found = scores_of([without], candidates, without)
         for name, one in found.items():
-            here = judge(one["background"], one[without], weights[without])
-            gain = difference(judge, one, found[REFERENCE], without, weights[without])
-            left_out[name].append(np.append(here, gain))
-    rows = ["Made by `python benchmarks/event_density.py`.", ""]
-    rows += criterion(samples, known, left_out)
-    best = max(set(CANDIDATES) - set(OLD), key=lambda name: np.mean(left_out[name], axis=0)[0])
+            w = samples.weights[without]
+            left_out[name].append(bootstraps(samples.judge, one, without, w))
+    new = set(candidates) - set(OLD)
+    best = max(new, key=lambda name: float(np.mean(left_out[name], axis=0)[0]))
+    words = " --pairs" * options.pairs
+    if set(options.left_out) != set(OPERATIONS):
+        words += f" --left-out {' '.join(options.left_out)}"
+    rows = [f"Made by `python benchmarks/event_density.py --judge FOLDER{words}`,"]
+    rows += criterion(samples, left_out)
+    scores = scores_of(samples.signals, (REFERENCE, best))
     rows += ["", *on_signals(samples, scores, best)]
     show("\n".join(rows) + "\n", options.out)
 

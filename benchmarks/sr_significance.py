@@ -155,25 +155,18 @@ def samples_of(folder: Path, files: Sequence[Path] = ()) -> Samples:
     return Samples(background, sets | made, list(made), list(signals), weights, judge)
 
 
-def difference(
-    judge: Judge, found: Mapping[str, Floats], other: Mapping[str, Floats], name: str, w: Floats
-) -> Floats:
-    """Significance minus that of another score: of the events, then of paired bootstraps."""
-    return np.array(
-        [
-            judge(found["background"], found[name], w, draw)
-            - judge(other["background"], other[name], w, draw)
-            for draw in range(BOOTSTRAPS + 1)
-        ]
-    )
+def bootstraps(judge: Judge, found: Mapping[str, Floats], name: str, w: Floats) -> Floats:
+    """Significance of a score: of the events, then of bootstraps that all scores share."""
+    draws = range(BOOTSTRAPS + 1)
+    return np.array([judge(found["background"], found[name], w, draw) for draw in draws])
 
 
 def compared(
     judge: Judge, found: Mapping[str, Floats], other: Mapping[str, Floats], name: str, w: Floats
 ) -> str:
     """Significance and its difference to another score, with the paired error."""
-    here = f"{judge(found['background'], found[name], w):.2f}"
     if found is other:
-        return here
-    gain = difference(judge, found, other, name, w)
-    return f"{here} ({gain[0]:+.2f} ± {np.std(gain[1:]):.2f})"
+        return f"{judge(found['background'], found[name], w):.2f}"
+    here, there = (bootstraps(judge, one, name, w) for one in (found, other))
+    gain = here - there
+    return f"{here[0]:.2f} ({gain[0]:+.2f} ± {np.std(gain[1:]):.2f})"

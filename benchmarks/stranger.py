@@ -10,10 +10,7 @@ events made stranger, give an expected significance for each kind of strangeness
 True signals are in the last columns, of both samples; --signals names more of them, one file each,
 which examples/simulation/generate.py makes.
 
-Significance: the SR in six bins of the score, geometric in the share of background, with at least
-ten effective events in the last. Uncertain are each process by 14 % and the simulation by its
-statistics. A synthetic signal has 40 events. Differences are to the observables combined, with the
-standard deviation over bootstraps of background and signal together.
+Differences are to the observables combined; sr_significance.py says what a significance is.
 
     python benchmarks/stranger.py --judge FOLDER --signals FILE.csv.gz ... \\
         --folder stranger --out benchmarks/results/stranger.md
@@ -32,17 +29,13 @@ from typing import Any
 import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
+from sr_significance import compared, samples_of
 
 import hepmtp as hm
-from hepmtp.datasets.files import read
-from hepmtp.datasets.manifest import embedded
-from hepmtp.detectors import training_events
 from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
 from hepmtp.detectors.observables import Observable
 from hepmtp.detectors.stranger import StrangerDetector
-from hepmtp.events.record import concatenate, with_metadata
-from hepmtp.events.regions import SR
-from hepmtp.events.stranger import OPERATIONS, Recipe, make_stranger
+from hepmtp.events.stranger import OPERATIONS
 from hepmtp.models.marginal import MarginalOptions
 from hepmtp.run.rivals import PLAIN
 from hepmtp.statistics.fisher import TailCombination
@@ -67,75 +60,6 @@ CANDIDATES: dict[str, tuple[str, ...]] = {
     "stranger + observables + excess": ("stranger", *PLAIN, "excess"),
 }
 AGAINST = "observables"
-YIELD, UNCERTAINTY, BINS, LEAST_EVENTS, LEAST_SHARE = 40.0, 0.14, 6, 10.0, 0.004
-BOOTSTRAPS = 100
-
-
-def edges_of(scores: Floats, weights: Floats) -> Floats:
-    """Lower edges of all bins but the first."""
-    order = np.argsort(-scores)
-    above, squares = np.cumsum(weights[order]), np.cumsum(weights[order] ** 2)
-    enough = min(int(np.searchsorted(above**2 / squares, LEAST_EVENTS)), len(order) - 1)
-    least = max(above[enough] / above[-1], LEAST_SHARE)
-    places = np.searchsorted(above, np.geomspace(1, least, BINS)[1:] * above[-1])
-    return np.unique(scores[order][np.minimum(places, len(order) - 1)])
-
-
-def significance(background: Floats, variance: Floats, signal: Floats) -> float:
-    """q0 of the Asimov data set: background (processes, bins), its variance and signal (bins,).
-
-    One parameter a process and one a bin, all constrained; Newton's method finds the minimum.
-    """
-    some = background.sum(axis=0) > 0
-    background, variance, signal = background[:, some], variance[some], signal[some]
-    total = background.sum(axis=0)
-    data, spread, n = signal + total, np.sqrt(variance) / total, len(background)
-    theta = np.zeros(n + len(total))
-
-    def expected() -> tuple[Floats, Floats]:
-        by_process = np.maximum((1 + UNCERTAINTY * theta[:n]) @ background, 1e-9)
-        by_bin = np.maximum(1 + spread * theta[n:], 1e-6)
-        slope = np.hstack(
-            [UNCERTAINTY * background.T * by_bin[:, None], np.diag(by_process * spread)]
-        )
-        return by_process * by_bin, slope
-
-    for _ in range(60):
-        found, slope = expected()
-        gradient = slope.T @ (1 - data / found) + theta
-        curvature = slope.T @ (slope * (data / found**2)[:, None]) + np.eye(len(theta))
-        step = np.linalg.solve(curvature, gradient)
-        theta -= step / max(1.0, np.abs(step).max())
-        if np.abs(step).max() < 1e-8:
-            break
-    found, _ = expected()
-    q = 2 * np.sum(found - data - data * np.log(found / data)) + np.sum(theta**2)
-    return float(np.sqrt(max(q, 0.0)))
-
-
-class Judge:
-    """Scores of one candidate as numbers: significances and their paired bootstraps."""
-
-    def __init__(self, weights: Floats, process: NDArray[np.int64]) -> None:
-        self.weights, self.process = weights, process
-
-    def __call__(self, background: Floats, signal: Floats, weights: Floats, draw: int = 0) -> float:
-        """Significance; the bins stay those of all events in a bootstrap, `draw` > 0."""
-        edges = edges_of(background, self.weights)
-        copies, others = np.ones(len(background)), np.ones(len(signal))
-        if draw:
-            rng = np.random.default_rng(draw)
-            copies = rng.poisson(1.0, len(background)).astype(float)
-            others = rng.poisson(1.0, len(signal)).astype(float)
-        place = np.searchsorted(edges, background, side="right")
-        n, w = len(edges) + 1, self.weights * copies
-        by_process = [
-            np.bincount(place[self.process == one], w[self.process == one], n)
-            for one in np.unique(self.process)
-        ]
-        variance = np.bincount(place, w * self.weights, n)
-        inside = np.bincount(np.searchsorted(edges, signal, side="right"), weights * others, n)
-        return significance(*(np.asarray(one, float) for one in (by_process, variance, inside)))
 
 
 def parts_of(events: ak.Array, detectors: Mapping[str, Any]) -> dict[str, Floats]:
@@ -158,15 +82,6 @@ def masked_tokens(folder: Path, background: ak.Array) -> dict[str, MaskedTokenDe
     return found
 
 
-def judged(background: ak.Array) -> dict[str, ak.Array]:
-    """Background of the judge made stranger by each operation and by mixtures, in the SR."""
-    rng = np.random.default_rng(7)
-    chosen = {name: Recipe((name,), 1.0) for name in OPERATIONS}
-    chosen |= {f"mixture {damp}": Recipe(damp=damp) for damp in (0.3, 0.5, 0.7)}
-    made = {name: make_stranger(background, rng, [one]) for name, one in chosen.items()}
-    return {name: events[SR.select(events)] for name, events in made.items()}
-
-
 def main() -> None:
     """Fit what is missing and print the table."""
     parser = argparse.ArgumentParser(
@@ -184,43 +99,13 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("stranger"))
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    datasets = embedded()
-    background = read([one for one in datasets if one.role == "background"])
-    reader = hm.DarkMachinesCSV()
-    others = {}
-    for one in datasets:
-        path = str(next(options.judge.glob(f"{one.name}.csv*")))
-        events = reader.read(path, 0, reader.num_events(path))
-        others[one.name] = with_metadata(events, dataset=one.name, role=one.role)
-    names = [one.name for one in datasets if one.role == "background"]
-    other = concatenate(others[name] for name in names)
-    process = np.repeat(np.arange(len(names)), [len(others[name]) for name in names])
-    inside = SR.select(other)
-    sets = {"training": training_events(background), "background": other[inside]}
-    made = judged(other)
-    weights = {name: np.asarray(events.weight) for name, events in made.items()}
-    weights = {name: w * YIELD / w.sum() for name, w in weights.items()}
-    signals = {
-        one.name: concatenate([read([one]), others[one.name]])
-        for one in datasets
-        if one.role == "signal"
-    }
-    for file in options.signals:
-        events = reader.read(str(file), 0, reader.num_events(str(file)))
-        name = file.name.partition(".")[0]
-        signals[name] = with_metadata(events, dataset=name, role="signal")
-    for name, events in signals.items():
-        # each sample stands for the whole yield with its own weight: 1/weight adds up
-        weight = 1 / (1 / np.unique(np.asarray(events.weight))).sum()
-        sets[name] = events[SR.select(events)]
-        weights[name] = np.full(len(sets[name]), weight)
-    sets |= made
+    samples = samples_of(options.judge, options.signals)
+    background, sets, made, signals, weights, judge = samples
     masked = masked_tokens(options.folder, background)
     fixed: dict[str, Any] = {name: Observable(name) for name in PLAIN}
     fixed |= {"joined": masked["masked"], "static_jets": masked["static"].with_score("jets")}
     fixed |= {form: masked["masked"].with_score(form) for form in ("jets", "excess")}
     fixed_parts = {name: parts_of(events, fixed) for name, events in sets.items()}
-    judge = Judge(np.asarray(other.weight)[inside], process[inside])
     known: dict[str, dict[str, float]] = {}
     left_out: dict[str, dict[str, float]] = {}
     true: dict[str, list[str]] = {}
@@ -252,7 +137,7 @@ def main() -> None:
     table = [
         (
             f"Made by `python benchmarks/stranger.py --judge FOLDER{words}`, "
-            f"{int(inside.sum())} background events in the SR of the judge."
+            f"{len(sets['background'])} background events in the SR of the judge."
         ),
         "",
         "| score | " + " | ".join(columns) + " |",
@@ -278,21 +163,6 @@ def combined(parts: Mapping[str, Mapping[str, Floats]], of: tuple[str, ...]) -> 
         return {name: one[:, 0] for name, one in columns.items()}
     tails = TailCombination().fit(columns["training"])
     return {name: tails.score(one) for name, one in columns.items()}
-
-
-def compared(
-    judge: Judge, found: Mapping[str, Floats], other: Mapping[str, Floats], name: str, w: Floats
-) -> str:
-    """Significance and its difference to another score, with the paired error."""
-    here, there = (judge(one["background"], one[name], w) for one in (found, other))
-    draws = [
-        judge(found["background"], found[name], w, draw)
-        - judge(other["background"], other[name], w, draw)
-        for draw in range(1, BOOTSTRAPS + 1)
-    ]
-    if found is other:
-        return f"{here:.2f}"
-    return f"{here:.2f} ({here - there:+.2f} ± {np.std(draws):.2f})"
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ beyond it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -154,20 +154,29 @@ class StrangerDetector(BaseDetector):
         training, validation = (training_events(events, part) for part in ("train", "validation"))
         self.trained_ = trained_by(events)
         options = self.training
-        tails = TailCombination().fit(kinematics(training))
+        numbers = self._numbers(training)
+        tails = TailCombination().fit(numbers)
         with seeded(options.seed):
-            network = Networks(len(KINEMATICS), self.hidden, self.members)
-        task = _Task(network, tails, training, validation, self.without, options.seed)
+            network = Networks(numbers.shape[1], self.hidden, self.members)
+
+        def inputs(events: ak.Array) -> Floats:
+            return tails.surprises(self._numbers(events))
+
+        task = _Task(network, inputs, training, validation, self.without, options.seed)
         self.history_ = train(task, options, schedule=warm_up_cosine, betas=(0.9, 0.999), **watch)
         self.network_, self.tails_ = network, tails
         self.axis_ = score_axis(self.score(training), label="logit of stranger")
         self.describe(training)
         return self
 
+    def _numbers(self, events: ak.Array) -> Floats:
+        """What the networks read, (n_events, n_features): the larger, the stranger."""
+        return kinematics(events)
+
     def score(self, events: ak.Array) -> Floats:
         """Mean logit of "made stranger" of each event, shape (n_events,)."""
         network, tails = fitted(self.network_, self), fitted(self.tails_, self)
-        x = torch.as_tensor(tails.surprises(kinematics(self._entering(events))))
+        x = torch.as_tensor(tails.surprises(self._numbers(self._entering(events))))
         with torch.no_grad(), torch_threads(1):
             parts = [network(part).mean(dim=0) for part in torch.split(x, CHUNK)] if len(x) else []
         return torch.cat([*parts, torch.zeros(0, dtype=torch.float64)]).numpy()
@@ -204,7 +213,8 @@ class StrangerDetector(BaseDetector):
         for name, array in arrays.items():
             part, _, rest = name.partition(".")
             parts[part][rest] = array
-        network = Networks(len(KINEMATICS), detector.hidden, detector.members)
+        tails = TailCombination.from_arrays(parts["tails"])
+        network = Networks(len(tails.values_), detector.hidden, detector.members)
         try:
             network.load_state_dict(
                 {name: torch.as_tensor(array) for name, array in parts["network"].items()}
@@ -214,7 +224,7 @@ class StrangerDetector(BaseDetector):
                 f"{path}: what was saved does not fit the options ({error}); save it again"
             ) from None
         detector.network_, detector.history_ = network.eval(), meta["history"]
-        detector.tails_ = TailCombination.from_arrays(parts["tails"])
+        detector.tails_ = tails
         detector.axis_ = axis_from(meta["axis"])
         detector._recall(meta)
         return detector
@@ -225,7 +235,7 @@ class _Task:
     """Weighted cross-entropy of background and as many stranger events, drawn in each epoch."""
 
     model: Networks
-    tails: TailCombination
+    inputs: Callable[[ak.Array], Floats]  # events -> (n_events, n_features)
     training: ak.Array
     validation: ak.Array
     without: str
@@ -235,9 +245,9 @@ class _Task:
     weights: Tensor = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self.plain = self._inputs(self.training)
+        self.plain = self.inputs(self.training)
         rng = np.random.default_rng([self.seed, 0])
-        self.held_out = self._both(self._inputs(self.validation), self.validation, rng, copies=4)
+        self.held_out = self._both(self.inputs(self.validation), self.validation, rng, copies=4)
 
     def draw(self, epoch: int, rng: np.random.Generator) -> int:
         """The first epoch gives the standardisation."""
@@ -266,15 +276,12 @@ class _Task:
         yield from (self.model.weights, self.without, self.plain, self.held_out[0].numpy())
         yield np.asarray(ak.to_numpy(self.training.weight))
 
-    def _inputs(self, events: ak.Array) -> Floats:
-        return self.tails.surprises(kinematics(events))
-
     def _both(
         self, plain: Floats, events: ak.Array, rng: np.random.Generator, copies: int = 1
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Inputs, labels and weights of both classes; each has the same sum of weights."""
         chosen = recipes(self.without)
-        made = [self._inputs(make_stranger(events, rng, chosen)) for _ in range(copies)]
+        made = [self.inputs(make_stranger(events, rng, chosen)) for _ in range(copies)]
         # by their size: with weights below 0 the loss has no minimum
         weight = np.abs(ak.to_numpy(events.weight).astype(np.float64))
         weight = weight / weight.mean() if weight.any() else np.ones(len(weight))

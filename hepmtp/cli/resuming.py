@@ -50,9 +50,7 @@ def keeping(place: Place, key: str, *, resume: bool) -> Iterator[KeptChunks]:
         yield chunks
     finally:
         if not len(chunks):
-            shutil.rmtree(chunks.checkpoint_dir, ignore_errors=True)
-            with contextlib.suppress(OSError):
-                place.kept.rmdir()
+            _forget(place, chunks.checkpoint_dir)
 
 
 @contextlib.contextmanager
@@ -64,10 +62,7 @@ def interrupted(chunks: KeptChunks | None, runner: Any) -> Iterator[None]:
         n, total = len(chunks or ()), sum(one.chunks for one in runner.accounting.values())
         if not n:
             raise
-        said = f"{n} of {total} chunks are kept: the same command with --resume goes on from them"
-        if isinstance(error, KeyboardInterrupt):
-            raise KeyboardInterrupt(f"stopped; {said}") from None
-        say(said, err=True)
+        _say_how_to_go_on(error, f"{n} of {total} chunks")
         raise
 
 
@@ -84,15 +79,25 @@ def keeping_training(place: Place, key: str, *, resume: bool) -> Iterator[Path]:
         yield folder
     except BaseException as error:
         if not any(one.is_file() for one in folder.rglob("*")):
-            shutil.rmtree(folder, ignore_errors=True)
-            with contextlib.suppress(OSError):
-                place.kept.rmdir()
+            _forget(place, folder)
             raise
-        said = f"{_left(folder)} are kept: the same command with --resume goes on from them"
-        if isinstance(error, KeyboardInterrupt):
-            raise KeyboardInterrupt(f"stopped; {said}") from None
-        say(said, err=True)
+        _say_how_to_go_on(error, _left(folder))
         raise
+
+
+def _say_how_to_go_on(error: BaseException, left: str) -> None:
+    """Say what is kept of what ended with this error; Ctrl-C ends with that as its one line."""
+    said = f"{left} are kept: the same command with --resume goes on from them"
+    if isinstance(error, KeyboardInterrupt):
+        raise KeyboardInterrupt(f"stopped; {said}") from None
+    say(said, err=True)
+
+
+def _forget(place: Place, folder: str | Path) -> None:
+    """Remove a folder of what is kept, and the place of all such folders if it was the last."""
+    shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        place.kept.rmdir()
 
 
 def _left(folder: Path) -> str:

@@ -7,7 +7,6 @@ copy of its folder, which then takes the name as a whole.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import logging
 import os
@@ -18,6 +17,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from hepmtp import folders, storage
+from hepmtp.datasets.lockfile import digest
 from hepmtp.errors import HepmtpError, OptionError, StorageError
 from hepmtp.folders import Place
 from hepmtp.report.info import RUN, RunInfo, plain, read_info
@@ -73,7 +73,7 @@ def owned(folder: Path) -> Collection[str]:
 
 def seal(folder: Path, *, but: Collection[str] = ()) -> None:
     """Write the digests of all files of a run, `but` some, into its run.json, and sign that."""
-    outputs = {name: _sha256(folder / name) for name in _files(folder) if name not in {RUN, *but}}
+    outputs = {name: digest(folder / name) for name in _files(folder) if name not in {RUN, *but}}
     content = plain(asdict(replace(read_info(folder), outputs=outputs)))
     with new_file(folder / RUN) as temporary:
         temporary.write_text(storage.signed(content, ensure_ascii=False), encoding="utf-8")
@@ -106,11 +106,11 @@ def check_run(folder: str | Path, *, but: Collection[str] = ()) -> RunInfo:
             f"{folder / RUN} has changed since it was written (its sha256 differs): copy it again, "
             "or run again"
         )
-    for name, digest in info.outputs.items():
+    for name, sha256 in info.outputs.items():
         if name in {"report.html", *but} or name.split("/")[0] in but:
             continue
         path = folder / name
-        if not path.is_file() or _sha256(path) != digest:
+        if not path.is_file() or digest(path) != sha256:
             found = "has changed since it was written" if path.is_file() else "is missing"
             raise StorageError(f"{path} {found}: {_remedy(name)}")
     return info
@@ -196,8 +196,3 @@ def _files(folder: Path) -> list[str]:
         for top, _, names in os.walk(folder)
         for name in names
     )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

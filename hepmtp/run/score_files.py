@@ -21,6 +21,7 @@ import numpy as np
 import uproot
 from numpy.typing import NDArray
 
+from hepmtp.datasets.lockfile import digest
 from hepmtp.errors import OptionError, StorageError
 from hepmtp.readers.event_numbers import CALLED, event_numbers
 from hepmtp.run.chunks import first_entry_of, path_of
@@ -50,7 +51,7 @@ class ScorePart(NamedTuple):
     def is_there(self, folder: str | Path) -> bool:
         """Whether its file is in the folder, as it was written."""
         try:
-            return _sha256(Path(folder) / self.name) == self.sha256
+            return digest(Path(folder) / self.name) == self.sha256
         except OSError:
             return False
 
@@ -93,17 +94,13 @@ def write_part(
     try:
         with new_file(place) as temporary:
             ak.to_parquet(ak.Array(columns), temporary)
-        digest = _sha256(place)
+        sha256 = digest(place)
     except OSError as error:
         raise StorageError(
             f"a worker cannot write into {folder} ({error.strerror}): choose a place for --columns "
             "that all workers see"
         ) from None
-    return ScorePart(dataset, path, first, stop, place.name, digest)
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return ScorePart(dataset, path, first, stop, place.name, sha256)
 
 
 def check_target(target: str | Path) -> None:

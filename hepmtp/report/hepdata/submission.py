@@ -6,12 +6,12 @@ they are in the run. What the folder does not allow is a remark.
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from hepmtp.datasets.lockfile import digest
 from hepmtp.errors import OptionError
 from hepmtp.events.region_info import wholes
 from hepmtp.report.fit_folder import TITLES
@@ -158,8 +158,7 @@ def _resources(run: Path, temporary: Path) -> Iterator[Resource]:
 
 
 def _described(path: Path, text: str) -> str:
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return f"{text} ({path.stat().st_size} bytes, sha256 {digest})"
+    return f"{text} ({path.stat().st_size} bytes, sha256 {digest(path)})"
 
 
 def _missing(run: Path, files: Sequence[Resource]) -> Iterator[str]:

@@ -12,7 +12,7 @@ import numpy as np
 from hist.axis import Regular
 
 from hepmtp.events.region_info import RegionInfo, described
-from hepmtp.events.regions import REGIONS
+from hepmtp.events.regions import MET_SLICES, REGIONS
 from hepmtp.report.info import RunInfo
 from hepmtp.report.rows import write_numbers
 from hepmtp.statistics.histograms import Histogram, book, fill
@@ -27,18 +27,23 @@ PROCESSES = {
     "ttbarWW": (30.0, 6.2, 1.6, 0.3),
     SIGNAL: (40.0, 8.0, 3.0, 1.5),
 }
-STEPS = ("jet_step", "jet_step7", "b_step", "b_step3")
+STEPS = ("jet_step", "jet_step7", "b_step", "b_step3", "met_slope", "ht_slope")
+SLICES = ("lowMET", "midMET", "highMET")
+#: Channels of the simultaneous fit that are signal regions.
+SIGNAL_REGIONS = [f"SR_{b}_{one}" for b in ("2b", "3b") for one in SLICES]
 INFO = sorted(described(REGIONS))
 
 
 def events(name: str, n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Numbers of jets and b-jets, kind of leptons, and a score, of some events of a process."""
+    """Jets, b-jets, kind of leptons, a score, MET and HT of some events of a process."""
     _, jets, b, strange = PROCESSES[name]
     found = {"n_jets": rng.poisson(jets, n), "n_b": np.minimum(rng.poisson(b, n), 6)}
     found["leptons"] = rng.choice(4, n, p=(0.3, 0.25, 0.2, 0.25))  # ++, --, Z, three without
     if name == "ttbarZ":
         found["leptons"] = rng.choice(4, n, p=(0.1, 0.1, 0.6, 0.2))
     found["score"] = rng.normal(0.25 * found["n_jets"] + strange, 1.0)
+    found["met"] = rng.exponential(100.0 + 50.0 * strange, n)
+    found["ht"] = rng.exponential(300.0 + 100.0 * strange, n) + 300.0
     return found
 
 
@@ -48,7 +53,7 @@ def masks(found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     one, few = b == 1, (jets >= 4) & (jets <= 5)
     low = (jets >= 3) & (jets <= 5) & one
     high = jets >= 6
-    return {
+    found_in = {
         "preselection": (jets >= 3) & (b >= 1),
         "CR": few & (b >= 2),
         "VR": high & one,
@@ -57,9 +62,19 @@ def masks(found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         "ttW-": low & (kind == 1),
         "ttZ": low & (kind == 2),
         "CR1b": few & one & (kind == 3),
-        "SR_2b": high & (b == 2),
-        "SR_3b": high & (b >= 3),
     }
+    slices = dict(zip(SLICES, sliced(found["met"]), strict=True))
+    wholes = {name: found_in[name] for name in ("CR", "VR")}
+    wholes |= {"SR_2b": high & (b == 2), "SR_3b": high & (b >= 3)}
+    for name, whole in wholes.items():
+        found_in |= {f"{name}_{end}": whole & mask for end, mask in slices.items()}
+    return found_in
+
+
+def sliced(met: np.ndarray) -> list[np.ndarray]:
+    """Which events are in which slice of MET."""
+    place = np.searchsorted(MET_SLICES, met)
+    return [place == one for one in range(len(SLICES))]
 
 
 def steps(found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -70,6 +85,8 @@ def steps(found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         "jet_step7": 1.2 ** np.clip(jets - 6, 0, None),
         "b_step": 1.2 ** np.clip(np.minimum(b, 2) - 1, 0, None),
         "b_step3": 1.2 ** np.clip(b - 2, 0, None),
+        "met_slope": 1.2 ** np.clip(found["met"] / 100 - 1, 0, None),
+        "ht_slope": 1.2 ** np.clip(found["ht"] / 250 - 2, 0, None),
     }
 
 

@@ -17,6 +17,7 @@ from hepmtp.events.record import make_events
 from hepmtp.events.region_info import described, named, regions_of, threshold_regions, wholes
 from hepmtp.events.regions import (
     CR,
+    PARTS,
     PRESELECTION,
     REGIONS,
     SR,
@@ -39,12 +40,15 @@ COUNTS = {
 }
 
 
+PART_NAMES = [one.name for one in PARTS]
+
+
 def event(labels: str, pt: float | list[float] = 100.0):
     """One event of these particles, e.g. ``"j j b m+ m+"``, all of this pt [GeV]."""
     return events_of([(labels.split(), pt)])
 
 
-def events_of(listed):
+def events_of(listed, met: float | list[float] = 0.0):
     types = [PARTICLE_TYPES.index(label) for labels, _ in listed for label in labels]
     pts = np.concatenate(
         [np.broadcast_to(np.asarray(pt, dtype=float), len(labels)) for labels, pt in listed]
@@ -57,7 +61,7 @@ def events_of(listed):
         phi=zero,
         energy=pts,
         type=types,
-        met=np.zeros(len(listed)),
+        met=np.broadcast_to(met, len(listed)),
         met_phi=np.zeros(len(listed)),
     )
 
@@ -131,11 +135,11 @@ def test_same_sign_or_three_leptons(labels, selected):
     ("labels", "pt", "expected"),
     [
         # signal region: at least 6 jets, b-jets among them, at least 2 b, HT above 500 GeV
-        ("j j j j b b m+ m+", 100, ["preselection", "SR", "SR_2b"]),
-        ("j j j b b b e+ m- m+ g", 100, ["preselection", "SR", "SR_3b"]),
-        ("b b b b b b b b m- m-", 100, ["preselection", "SR", "SR_3b"]),
+        ("j j j j b b m+ m+", 100, ["preselection", "SR"]),
+        ("j j j b b b e+ m- m+ g", 100, ["preselection", "SR"]),
+        ("b b b b b b b b m- m-", 100, ["preselection", "SR"]),
         ("j j j j b b m+ m+", 62.5, ["preselection"]),  # HT = 500 exactly
-        ("j j j j b b m+ m+", 62.6, ["preselection", "SR", "SR_2b"]),
+        ("j j j j b b m+ m+", 62.6, ["preselection", "SR"]),
         ("j j j j b b m+ m-", 100, []),
         # validation region: 1 b
         ("j j j j j b m+ m+", 100, ["preselection", "VR"]),
@@ -164,24 +168,46 @@ def test_same_sign_or_three_leptons(labels, selected):
     ],
 )
 def test_every_cut(labels, pt, expected):
-    assert names(event(labels, pt)) == expected
+    assert [name for name in names(event(labels, pt)) if name not in PART_NAMES] == expected
+
+
+@pytest.mark.parametrize(
+    ("labels", "met", "part"),
+    [
+        ("j j j j b b m+ m+", 0.0, "SR_2b_lowMET"),
+        ("j j j j b b m+ m+", 150.0, "SR_2b_lowMET"),
+        ("j j j j b b m+ m+", 150.1, "SR_2b_midMET"),
+        ("j j j b b b m+ m+", 300.0, "SR_3b_midMET"),
+        ("j j j b b b m+ m+", 300.1, "SR_3b_highMET"),
+        ("b b b b b b b b m- m-", 20.0, "SR_3b_lowMET"),
+        ("j j j j j b m+ m+", 200.0, "VR_midMET"),
+        ("j j j b b m+ m+", 400.0, "CR_highMET"),
+        ("j j j j b m+ m+", 400.0, None),  # ttW+ has no parts
+    ],
+)
+def test_parts_are_by_b_jets_and_met(labels, met, part):
+    events = events_of([(labels.split(), 100.0)], met)
+    assert [name for name in names(events) if name in PART_NAMES] == [part] * (part is not None)
 
 
 @settings(max_examples=40)
 @given(
     st.lists(st.lists(st.sampled_from(PARTICLE_TYPES), max_size=14), max_size=12),
     st.sampled_from([40.0, 90.0]),
+    st.lists(st.floats(0.0, 500.0), min_size=12, max_size=12),
 )
-def test_the_regions_share_no_event_and_lie_in_the_preselection(listed, pt):
-    events = events_of([(labels, pt) for labels in listed]) if listed else event("")[:0]
+def test_the_regions_share_no_event_and_lie_in_the_preselection(listed, pt, met):
+    lines = [(labels, pt) for labels in listed]
+    events = events_of(lines, met[: len(lines)]) if listed else event("")[:0]
     selected = {region: region.select(events) for region in REGIONS}
     disjoint = [one for one in REGIONS[1:] if not one.part_of]
     assert len(disjoint) == 7
     assert np.all(sum(selected[region].astype(int) for region in disjoint) <= 1)
     for region in disjoint:
         assert not np.any(selected[region] & ~selected[PRESELECTION])
-    parts = sum(selected[one].astype(int) for one in REGIONS if one.part_of == "SR")
-    assert parts.tolist() == selected[SR].astype(int).tolist()
+    for whole in (CR, VR, SR):
+        parts = sum(selected[one].astype(int) for one in PARTS if one.part_of == whole.name)
+        assert parts.tolist() == selected[whole].astype(int).tolist()
 
 
 def plain_regions(line: str) -> str:
@@ -256,13 +282,15 @@ def test_what_a_run_says_of_regions_keeps_their_order_and_purpose():
         ("ttW-", "control"),
         ("ttZ", "control"),
         ("CR1b", "control"),
-        ("SR_2b", "signal"),
-        ("SR_3b", "signal"),
+        *((one.name, one.purpose) for one in PARTS),
     ]
+    purposes = ["control"] * 3 + ["validation"] * 3 + ["signal"] * 6
+    assert [one.purpose for one in PARTS] == purposes
     assert [one.name for one in wholes(found)] == [one.name for one in found[:8]]
     assert threshold_regions(found) == ["CR"]
     assert [one.axis for one in found] == [
-        *("", "n_b", "n_jets", "score", "n_jets", "n_jets", "", "n_jets", "score", "score")
+        *("", "n_b", "n_jets", "score", "n_jets", "n_jets", "", "n_jets"),
+        *(["n_b"] * 3 + ["n_jets"] * 3 + ["score"] * 6),
     ]
     assert named(found, "control", "validation") == ["CR", "VR", "ttW+", "ttW-", "ttZ", "CR1b"]
     assert regions_of({"regions": [list(one) for one in reversed(found)]}) == found

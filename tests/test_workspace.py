@@ -11,7 +11,16 @@ from typing import Any
 import numpy as np
 import pyhf
 import pytest
-from fit_runs import BACKGROUND, INFO, SIGNAL, STEPS, histograms, regions
+from fit_runs import (
+    BACKGROUND,
+    INFO,
+    SIGNAL,
+    SIGNAL_REGIONS,
+    SLICES,
+    STEPS,
+    histograms,
+    regions,
+)
 from hist.axis import Regular
 
 from hepmtp.errors import OptionError
@@ -35,7 +44,7 @@ from hepmtp.statistics.reference import (
 from hepmtp.statistics.workspace import (
     Uncertainties,
     free_backgrounds,
-    lacking_steps,
+    lacking_variations,
     make_workspace,
 )
 
@@ -60,10 +69,9 @@ def modifiers(workspace: dict[str, Any], channel: str, sample: str) -> dict[str,
 
 def test_the_channels_of_the_simultaneous_fit(drawn_channels: list[Channel]) -> None:
     assert {one.name: one.histogram for one in drawn_channels} == {
-        "SR_2b": "score",
-        "SR_3b": "score",
-        "CR": "n_b",
-        "VR": "n_jets",
+        **dict.fromkeys(SIGNAL_REGIONS, "score"),
+        **{f"CR_{one}": "n_b" for one in SLICES},
+        **{f"VR_{one}": "n_jets" for one in SLICES},
         "ttW_plus": "n_jets",
         "ttW_minus": "n_jets",
         "ttZ": "score",
@@ -118,23 +126,23 @@ def test_a_bin_with_too_few_events_joins_the_one_below_it() -> None:
 
 
 def test_a_region_and_its_parts_are_never_fitted_together(drawn_run: dict[str, Histogram]) -> None:
-    found = choose_channels(drawn_run, regions("SR", "SR_2b", "SR_3b"), "score", BACKGROUND)
-    assert [one.name for one in found.channels] == ["SR_2b", "SR_3b"]
+    found = choose_channels(drawn_run, regions("SR", *SIGNAL_REGIONS), "score", BACKGROUND)
+    assert [one.name for one in found.channels] == SIGNAL_REGIONS
 
 
 def test_a_region_that_shares_events_is_left_out_and_that_is_said(
     drawn_run: dict[str, Histogram],
 ) -> None:
-    pairs = [("VR", "SR_2b")]
+    pairs = [("VR_midMET", "SR_2b_lowMET")]
     found = choose_channels(drawn_run, INFO, "score", BACKGROUND, overlaps=pairs)
-    assert "VR" not in [one.name for one in found.channels]
-    assert "VR shares events with SR_2b, so the fit leaves it out." in found.remarks
+    assert "VR_midMET" not in [one.name for one in found.channels]
+    assert "VR_midMET shares events with SR_2b_lowMET, so the fit leaves it out." in found.remarks
 
 
 def test_validation_regions_can_be_held_out(drawn_run: dict[str, Histogram]) -> None:
     found = choose_channels(drawn_run, INFO, "score", BACKGROUND, validation=False)
-    assert [one for one in found.channels if one.name == "VR"] == []
-    assert len(found.channels) == 7
+    assert [one for one in found.channels if one.purpose == "validation"] == []
+    assert len(found.channels) == 13
 
 
 def test_a_users_own_regions_are_fitted_and_what_they_lack_is_said() -> None:
@@ -234,7 +242,7 @@ def test_command_lines_of_pyhf_open_the_workspace(
     seen = subprocess.run(
         [pyhf_command, "inspect", path], capture_output=True, text=True, check=True
     ).stdout
-    assert "SR_3b" in seen
+    assert "SR_3b_highMET" in seen
     assert "staterror" in seen
 
 
@@ -257,11 +265,11 @@ def test_cabinetry_fits_the_workspace_to_the_same_minimum(drawn_workspace: dict[
 
 
 def test_modifiers_of_a_sample(drawn_workspace: dict[str, Any]) -> None:
-    of = modifiers(drawn_workspace, "SR_3b", "ttbarHiggs")
-    assert set(of) == {*STEPS, "lumi", "statistics_SR_3b", "xsec_ttbarHiggs"}
+    of = modifiers(drawn_workspace, "SR_3b_lowMET", "ttbarHiggs")
+    assert set(of) == {*STEPS, "lumi", "statistics_SR_3b_lowMET", "xsec_ttbarHiggs"}
     assert of["xsec_ttbarHiggs"]["data"] == {"hi": 1.1, "lo": 1 / 1.1}
-    assert "norm_ttbarW" in modifiers(drawn_workspace, "CR", "ttbarW")
-    signal = modifiers(drawn_workspace, "SR_3b", SIGNAL)
+    assert "norm_ttbarW" in modifiers(drawn_workspace, "CR_lowMET", "ttbarW")
+    signal = modifiers(drawn_workspace, "SR_3b_lowMET", SIGNAL)
     assert {"mu", "lumi", "b_step3"} <= set(signal)
     assert not any(name.startswith(("xsec", "statistics")) for name in signal)
 
@@ -276,11 +284,11 @@ def test_sizes_of_uncertainties(
     made = make_workspace(
         drawn_run, drawn_channels, background=BACKGROUND, signal=SIGNAL, uncertainties=sizes
     )
-    of = modifiers(made, "CR", "ttbarW")
-    assert sorted(of) == ["jet_step", "statistics_CR", "xsec_ttbarW"]
+    of = modifiers(made, "CR_lowMET", "ttbarW")
+    assert sorted(of) == ["jet_step", "statistics_CR_lowMET", "xsec_ttbarW"]
     assert of["xsec_ttbarW"]["data"]["hi"] == 1.3
-    assert modifiers(made, "CR", SIGNAL)["xsec_signal"]["data"]["hi"] == 1.12
-    assert "norm_ttbarZ" in modifiers(made, "CR", "ttbarZ")
+    assert modifiers(made, "CR_lowMET", SIGNAL)["xsec_signal"]["data"]["hi"] == 1.12
+    assert "norm_ttbarZ" in modifiers(made, "CR_lowMET", "ttbarZ")
 
 
 @pytest.mark.parametrize(
@@ -308,13 +316,13 @@ def test_ttw_and_ttz_are_free_where_a_region_measures_them(drawn_channels: list[
     assert free_backgrounds(BACKGROUND, drawn_channels, None) == ["ttbarW", "ttbarZ"]
     without = [one for one in drawn_channels if one.name != "ttZ"]
     assert free_backgrounds(BACKGROUND, without, None) == ["ttbarW"]
-    assert free_backgrounds(BACKGROUND, drawn_channels[:2], None) == []
+    assert free_backgrounds(BACKGROUND, drawn_channels[: len(SIGNAL_REGIONS)], None) == []
     assert free_backgrounds(["TTW", "ttWW"], drawn_channels, None) == ["TTW"]
 
 
 def test_steps_that_the_histograms_lack_are_named(drawn_channels: list[Channel]) -> None:
     some = histograms(n=300, variations=("jet_step", "b_step"))
-    assert lacking_steps(some, drawn_channels) == ["jet_step7", "b_step3"]
+    assert lacking_variations(some, drawn_channels) == [one for one in STEPS if one not in {"jet_step", "b_step"}]
 
 
 def test_a_variation_without_down_is_mirrored_and_never_empties_a_bin() -> None:

@@ -16,16 +16,11 @@ from hepmtp.events.observables import jets
 from hepmtp.events.particles import B_JET
 from hepmtp.events.ragged import Bools
 from hepmtp.events.regions import Region
-from hepmtp.events.variables import HT, Variable
-
-
-def met(events: ak.Array) -> NDArray[np.float64]:
-    """Missing transverse energy [GeV], shape (n_events,)."""
-    return np.asarray(ak.to_numpy(events.MET.pt), dtype=np.float64)
+from hepmtp.events.variables import HT, MET, Variable
 
 
 def _met_share(events: ak.Array) -> Bools:
-    return np.asarray(met(events) >= 0.2 * HT.values(events))
+    return np.asarray(MET.values(events) >= 0.2 * HT.values(events))
 
 
 def _hard_jets(events: ak.Array) -> Bools:
@@ -40,7 +35,6 @@ def _n_leptons_15(events: ak.Array) -> NDArray[np.int64]:
     return np.asarray(ak.sum(lepton, axis=1), dtype=np.int64)
 
 
-MET = Variable("met", "$E_T^{miss}$ [GeV]", met, 60, 0.0, 1500.0)
 _LEPTONS = Variable.count("n_leptons_15", "leptons above 15 GeV", _n_leptons_15, upto=9)
 
 #: Channels 1, 2a, 2b and 3, each the signal region of a search of its own.

@@ -108,6 +108,12 @@ def ht(events: ak.Array) -> NDArray[np.float64]:
     return np.asarray(ak.sum(events.Particle.pt, axis=1), dtype=np.float64)
 
 
+@once
+def met(events: ak.Array) -> NDArray[np.float64]:
+    """Missing transverse momentum [GeV], shape (n_events,)."""
+    return np.asarray(events.MET.pt, dtype=np.float64)
+
+
 def _per_event(particles: ak.Array) -> NDArray[np.int64]:
     return np.asarray(ak.sum(particles, axis=1), dtype=np.int64)
 
@@ -231,11 +237,6 @@ def _n_photons(events: ak.Array) -> NDArray[np.int64]:
 
 
 @once
-def _met(events: ak.Array) -> Floats:
-    return np.asarray(events.MET.pt, dtype=np.float64)
-
-
-@once
 def _lepton_ht(events: ak.Array) -> Floats:
     return np.asarray(ak.sum(leptons(events).pt, axis=1), dtype=np.float64)
 
@@ -325,7 +326,7 @@ EVENT_FEATURES: dict[str, Feature] = {
     "lepton_pt_2": Feature(pt_of(leptons, 2), "GeV", "pt of the second lepton"),
     "lepton_pt_3": Feature(pt_of(leptons, 3), "GeV", "pt of the third lepton"),
     "ht": Feature(ht, "GeV", "scalar sum of pt over all particles"),
-    "met": Feature(_met, "GeV", "missing transverse momentum"),
+    "met": Feature(met, "GeV", "missing transverse momentum"),
     "lepton_ht": Feature(_lepton_ht, "GeV", "scalar sum of pt over the leptons"),
     "jet_abs_eta": Feature(_mean_abs_eta, "", "mean |eta| of the jets"),
     "min_jet_delta_r": Feature(_min_delta_r, "", "smallest distance of two jets in eta and phi"),

@@ -8,7 +8,7 @@ the scalar sum of pt over all particles.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import awkward as ak
@@ -21,7 +21,7 @@ from hepmtp.events.observables import lepton_charge, n_leptons
 from hepmtp.events.ragged import Bools
 from hepmtp.events.record import metadata, role_of
 from hepmtp.events.split import sideband
-from hepmtp.events.variables import HT, N_B, N_JETS
+from hepmtp.events.variables import HT, MET, N_B, N_JETS
 
 #: What a region is for: "" says nothing, as for a preselection that holds the other regions.
 Purpose = Literal["control", "validation", "signal", ""]
@@ -159,6 +159,9 @@ def _three_without_z(events: ak.Array) -> Bools:
     return np.asarray((n_leptons(events) >= 3) & ~has_z(events))
 
 
+#: Fits take regions apart at these values of MET [GeV]; docs/studies.md says why.
+MET_SLICES = (150.0, 300.0)
+
 _LEPTONS = Cut("2 same-sign or 3 leptons", same_sign_or_three_leptons)
 _HT_300 = window("HT > 300 GeV", HT, above=300)
 _HT_500 = window("HT > 500 GeV", HT, above=500)
@@ -230,29 +233,40 @@ CR_1B = Region(
     controls="jets",
     axis="n_jets",
 )
-SR_2B = Region(
-    "SR_2b", f"{SR.label}, 2 b", (_LEPTONS, _HT_500, _JETS_6, _B_2), "signal", part_of="SR"
-)
-SR_3B = Region(
-    "SR_3b",
-    rf"{SR.label}, $\geq 3$ b",
-    (_LEPTONS, _HT_500, _JETS_6, _B_AT_LEAST_3),
-    "signal",
-    part_of="SR",
+
+
+def _parts(whole: Region, name: str, *cuts: Cut) -> list[Region]:
+    """What more cuts leave of a region, in slices of MET."""
+    low, high = MET_SLICES
+    slices = {
+        "lowMET": window(f"MET up to {low:g} GeV", MET, upto=low),
+        "midMET": window(f"MET {low:g} to {high:g} GeV", MET, above=low, upto=high),
+        "highMET": window(f"MET > {high:g} GeV", MET, above=high),
+    }
+    return [
+        replace(
+            whole,
+            name=f"{name}_{end}",
+            label=", ".join((whole.label, *(one.name for one in (*cuts, met)))),
+            selection=(*whole.cuts, *cuts, met),
+            part_of=whole.name,
+        )
+        for end, met in slices.items()
+    ]
+
+
+#: Parts of regions, for fits.
+PARTS: tuple[Region, ...] = (
+    *_parts(CR, "CR"),
+    *_parts(VR, "VR"),
+    *_parts(SR, "SR_2b", _B_2),
+    *_parts(SR, "SR_3b", _B_AT_LEAST_3),
 )
 
 #: The regions of runs that do not say which they had.
 FORMER: tuple[Region, ...] = (PRESELECTION, CR, VR, SR)
-#: The named regions, in the order of a cutflow; the last two are parts of SR.
-REGIONS: tuple[Region, ...] = (
-    *FORMER,
-    TTW_PLUS,
-    TTW_MINUS,
-    TTZ,
-    CR_1B,
-    SR_2B,
-    SR_3B,
-)
+#: The named regions, in the order of a cutflow.
+REGIONS: tuple[Region, ...] = (*FORMER, TTW_PLUS, TTW_MINUS, TTZ, CR_1B, *PARTS)
 
 
 def region_named(name: str, regions: Iterable[Region] = REGIONS) -> Region:

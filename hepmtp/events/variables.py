@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hepmtp.errors import EventError, OptionError
-from hepmtp.events.observables import ht, n_b, n_jets
+from hepmtp.events.observables import ht, met, n_b, n_jets
 from hepmtp.events.ragged import Floats
 
 
@@ -76,3 +76,4 @@ class Variable:
 N_JETS = Variable.count("n_jets", "number of jets", n_jets, upto=19)
 N_B = Variable.count("n_b", "number of b-jets", n_b, upto=9)
 HT = Variable("ht", "$H_T$ [GeV]", ht, 60, 0.0, 3000.0)
+MET = Variable("met", "$E_T^{miss}$ [GeV]", met, 60, 0.0, 1500.0)

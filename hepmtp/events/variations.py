@@ -23,14 +23,21 @@ from hepmtp.events.object_shifts import (
     jet_resolution,
     jet_scale_size,
 )
-from hepmtp.events.observables import n_b, n_jets, n_leptons
+from hepmtp.events.observables import ht, met, n_b, n_jets, n_leptons
 from hepmtp.events.variation import GROUPS, Variation
 from hepmtp.events.weight_factors import (
     B_TAG_SIZE,
+    HT_SIZE,
+    HT_START,
+    HT_UNIT,
     LEPTON_SIZE,
+    MET_SIZE,
+    MET_START,
+    MET_UNIT,
     MISTAG_SIZE,
     STEP,
     Mistag,
+    Slope,
     Step,
     TagEfficiency,
 )
@@ -107,6 +114,20 @@ VARIATIONS: tuple[Variation, ...] = (
         "a b-jet more, from the 3rd on",
         "weight",
         Step(STEP, n_b, start=2, least=2),
+        datasets=("background",),
+    ),
+    Variation(
+        "met_slope",
+        "more background at high MET",
+        "weight",
+        Slope(MET_SIZE, met, start=MET_START, unit=MET_UNIT),
+        datasets=("background",),
+    ),
+    Variation(
+        "ht_slope",
+        "more background at high HT",
+        "weight",
+        Slope(HT_SIZE, ht, start=HT_START, unit=HT_UNIT),
         datasets=("background",),
     ),
     Variation(

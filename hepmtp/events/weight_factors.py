@@ -37,6 +37,10 @@ MISTAGGED = (0.05, 0.5)
 LEPTON_SIZE = 0.02
 #: Size of a step in the number of jets or of b-jets; our choice.
 STEP = 0.2
+#: Relative uncertainty of the background for each 100 GeV of MET above 100 GeV; our choice.
+MET_SIZE, MET_START, MET_UNIT = 0.2, 100.0, 100.0
+#: The same for each 250 GeV of HT above 500 GeV; our choice.
+HT_SIZE, HT_START, HT_UNIT = 0.2, 500.0, 250.0
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,49 @@ class Step:
             for one, limit in ((self.least, -np.inf), (self.most, np.inf))
         )
         return np.asarray((1.0 + self.size) ** (np.clip(counts, low, high) - self.start))
+
+
+@dataclass(frozen=True)
+class Slope:
+    """A factor 1 + size for each `unit` of a variable above `start`, and 1 below.
+
+    Parameters
+    ----------
+    size
+        of one unit, above -1.
+    variable
+        function of events that gives numbers, shape (n_events,); of a module.
+    start, unit
+        in the unit of the variable.
+
+    Examples
+    --------
+    >>> from hepmtp.events.observables import met
+    >>> slope = Slope(0.2, met, start=100.0, unit=100.0)
+    >>> slope.of(np.array([30.0, 100.0, 150.0, 300.0])).round(3).tolist()
+    [1.0, 1.0, 1.095, 1.44]
+    """
+
+    size: float
+    variable: Callable[[ak.Array], Floats]
+    start: float
+    unit: float
+
+    def __post_init__(self) -> None:
+        if not (self.size > -1 and self.unit > 0):
+            raise OptionError(
+                f"a slope must be above -1, its unit above 0: found {self.size}, {self.unit}"
+            )
+
+    def __call__(self, events: ak.Array) -> Floats:
+        """Factor of each event, shape (n_events,)."""
+        return self.of(self.variable(events))
+
+    def of(self, values: Floats) -> Floats:
+        """Factor of each value."""
+        return np.asarray(
+            (1.0 + self.size) ** (np.maximum(values - self.start, 0.0) / self.unit)
+        )
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from hepmtp.statistics.channels import (
     MOST_BINS,
     Channel,
     contents,
+    in_common_bins,
 )
 from hepmtp.statistics.compilation import compiled
 from hepmtp.statistics.fits import discovery
@@ -34,12 +35,10 @@ from hepmtp.statistics.predictions import (
     visible_limits,
 )
 from hepmtp.statistics.results import FitResult, fit
-from hepmtp.statistics.workspace import (
-    Uncertainties,
-)
+from hepmtp.statistics.workspace import Uncertainties, make_workspace
 
 #: Changes when bins, channels or uncertainties do, so that numbers before and after differ.
-PROTOCOL = 1
+PROTOCOL = 2
 #: The fit without any score, which every fit is shown beside: counts of jets and b-jets.
 NO_SCORE = "n_jets"
 #: Relative uncertainty on each other cross-section: the usual one, and a cautious one.
@@ -141,7 +140,7 @@ def fit_run(
     order = {name: place for place, name in enumerate(signals)}
     rows.sort(key=lambda row: (order[row.signal], -row.z))
     own = next(one for one in full if one.score == about)
-    predicted, expected, visible = _predicted(run, own, unblind=unblind)
+    predicted, expected, visible = _predicted(run, own, signals[0], usual, unblind=unblind)
     kept = protocol(usual, cautious, validation=validation)
     return RunFit(
         rows,
@@ -237,20 +236,26 @@ def _row(
 
 
 def _predicted(
-    run: Run, own: FullFit, *, unblind: bool
+    run: Run, own: FullFit, signal: str, uncertainties: Uncertainties, *, unblind: bool
 ) -> tuple[list[Prediction], dict[str, dict[str, float]], list[VisibleLimit]]:
     """Background as the control regions predict it, from data where they may be looked at."""
     if all(one.purpose == "signal" for one in own.channels):
         return [], {}, []
-    likelihood = compiled(own.workspace)
+    channels = in_common_bins(own.channels, run.histograms, run.info.background)
+    likelihood = compiled(
+        make_workspace(
+            run.histograms, channels, background=run.info.background, signal=signal,
+            uncertainties=uncertainties,
+        )
+    )  # fmt: skip
     seen = None
     if run.info.data and not {
-        one.region for one in own.channels if one.purpose != "signal"
+        one.region for one in channels if one.purpose != "signal"
     } & blind_of(run.info):
-        counts = [contents(c, run.histograms[c.histogram], run.info.data)[0] for c in own.channels]
+        counts = [contents(c, run.histograms[c.histogram], run.info.data)[0] for c in channels]
         seen = np.concatenate(counts)
-    fitted = control_fit(likelihood, own.channels, seen)
-    rows = predictions(likelihood, own.channels, run.histograms, fitted, seen if unblind else None)
+    fitted = control_fit(likelihood, channels, seen)
+    rows = predictions(likelihood, channels, run.histograms, fitted, seen if unblind else None)
     luminosity = (run.info.caption or {}).get("luminosity")
-    expected = events_by_region(likelihood, own.channels, fitted)
+    expected = events_by_region(likelihood, channels, fitted)
     return rows, expected, visible_limits(rows, own.score, luminosity=luminosity)

@@ -18,9 +18,9 @@ import cloudpickle
 import coffea.util
 
 from hepmtp.errors import OptionError
-from hepmtp.events.channels import CHANNELS, MET
+from hepmtp.events.channels import CHANNELS
 from hepmtp.events.regions import REGIONS, Region, region_named
-from hepmtp.events.variables import HT, N_B, N_JETS, Variable
+from hepmtp.events.variables import HT, MET, N_B, N_JETS, Variable
 from hepmtp.jets.regions import JET_REGIONS, JET_VARIABLES
 from hepmtp.plugins import resolve
 

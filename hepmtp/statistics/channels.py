@@ -64,8 +64,8 @@ def choose_channels(
 ) -> Channels:
     """The channels of the simultaneous fit in the score of a detector.
 
-    Signal regions are fitted in the score, in their parts if they have any; control and validation
-    regions in the histogram that they name (`Region.axis`), or in one bin.
+    Signal regions are fitted in the score, control and validation regions in the histogram that
+    they name (`Region.axis`), or in one bin. A region that has parts is fitted in these.
 
     Parameters
     ----------
@@ -92,15 +92,16 @@ def choose_channels(
             f"there is no histogram of {detector!r}; there are {', '.join(sorted(histograms))}"
         )
     there = [one for one in sorted(regions) if one.name in histograms[detector].axes["region"]]
-    wholes = {one.part_of for one in there if one.purpose == "signal" and one.part_of}
-    signal = [one for one in there if one.purpose == "signal" and one.name not in wholes]
+    wholes = {one.part_of for one in there if one.part_of}
+    whole_or_part = [one for one in there if one.name not in wholes]
+    signal = [one for one in whole_or_part if one.purpose == "signal"]
     if not signal:
         raise OptionError(
             f"none of the regions {', '.join(one.name for one in there) or '(there are none)'} is "
             "a signal region: a fit needs one, Region(..., purpose='signal')"
         )
     purposes = {"control", "validation"} if validation else {"control"}
-    controls = [one for one in there if one.purpose in purposes and not one.part_of]
+    controls = [one for one in whole_or_part if one.purpose in purposes]
     remarks = _lacking(controls)
     taken: list[RegionInfo] = []
     channels = []
@@ -118,7 +119,7 @@ def choose_channels(
             axis = ""
         channel = _channel(
             histograms[source if axis else detector], region, background,
-            chosen_in=region.part_of if region.part_of in wholes else region.name, one_bin=not axis,
+            chosen_in=region.part_of or region.name, one_bin=not axis,
         )  # fmt: skip
         if channel is None:
             remarks.append(f"{region.name} holds no background event: it is no channel of the fit.")
@@ -230,6 +231,22 @@ def merged(
     return tuple(reversed(done))
 
 
+def in_common_bins(
+    channels: Sequence[Channel], histograms: Mapping[str, Histogram], background: Sequence[str]
+) -> list[Channel]:
+    """The same channels, parts of a signal region in the bins of the whole, however few fill them.
+
+    So the parts add up to the whole above each of its thresholds.
+    """
+    found = []
+    for one in channels:
+        h = histograms[one.histogram]
+        if one.purpose == "signal" and one.part_of in h.axes["region"]:
+            one = one._replace(bins=_bins(h, one.part_of, background))
+        found.append(one)
+    return found
+
+
 def contents(
     channel: Channel, h: Histogram, datasets: Sequence[str], variation: str = NOMINAL
 ) -> tuple[Floats, Floats]:
@@ -262,16 +279,18 @@ def _channel(
         chosen_in = region.name
     if one_bin:
         bins: tuple[tuple[int, int], ...] = ((0, len(h.axes["score"])),)
-    elif h.name in JOINED:
-        bins = count_bins(h, chosen_in, background)
     else:
-        bins = score_bins(h, chosen_in, background)
+        bins = _bins(h, chosen_in, background)
     bins = merged(bins, h, region.name, background) if bins else ()
     if not bins:
         return None
     name = region.name.replace("+", "_plus").replace("-", "_minus")
     return Channel(name, region.name, h.name or "", bins,
                    region.purpose, region.controls, region.part_of)  # fmt: skip
+
+
+def _bins(h: Histogram, region: str, background: Sequence[str]) -> tuple[tuple[int, int], ...]:
+    return (count_bins if h.name in JOINED else score_bins)(h, region, background)
 
 
 def _effective(value: Floats, variance: Floats) -> float:

@@ -90,7 +90,7 @@ def predictions(
     fit: Fit,
     data: Floats | None = None,
 ) -> list[Prediction]:
-    """Background of every channel, and of signal regions above each threshold."""
+    """Background of every channel and whole region, and of signal regions above each threshold."""
     background = without_signal(likelihood, signal_of(likelihood))
     before = covariance_before(background)
     rows = []
@@ -153,27 +153,22 @@ def visible_limits(
 def _tails(
     likelihood: Likelihood, channels: Sequence[Channel], histograms: Mapping[str, Histogram]
 ) -> list[tuple[str, float | None, Bools]]:
-    """Sums of bins: each channel, signal regions above each edge, and these together."""
-    found: list[tuple[str, float | None, Bools]] = []
+    """Sums of bins: channels, regions that they are parts of, signal regions above each edge."""
+    found: list[tuple[str, float | None, Bools]] = [
+        (one.region, None, in_channels(likelihood, {one.name})) for one in channels
+    ]
+    wholes = dict.fromkeys(one.part_of for one in channels if one.part_of)
+    for whole in wholes:
+        parts = {one.name for one in channels if one.part_of == whole}
+        found.append((whole, None, in_channels(likelihood, parts)))
     signal = [one for one in channels if one.purpose == "signal"]
-    found += [(one.region, None, in_channels(likelihood, {one.name})) for one in channels]
-    for channel in signal:
+    for name in dict.fromkeys(one.part_of or one.region for one in signal):
+        parts_of = [one for one in signal if name in {one.part_of, one.region}]
+        shared = set.intersection(*({start for start, _ in one.bins} for one in parts_of))
         found += [
-            (
-                channel.region,
-                _edge(channel, histograms, start),
-                _above([channel], start, likelihood),
-            )
-            for start, _ in channel.bins[1:]
+            (name, _edge(parts_of[0], histograms, start), _above(parts_of, start, likelihood))
+            for start in sorted(shared - {0})
         ]
-    shared = set.intersection(*({start for start, _ in one.bins} for one in signal))
-    if len(signal) > 1 and len({one.histogram for one in signal}) == 1:
-        wholes = {one.part_of for one in signal}
-        name = wholes.pop() if len(wholes) == 1 and "" not in wholes else ""
-        name = name or " + ".join(one.region for one in signal)
-        for start in sorted(shared):
-            edge = _edge(signal[0], histograms, start) if start else None
-            found.append((name, edge, _above(signal, start, likelihood)))
     return found
 
 

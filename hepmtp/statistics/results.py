@@ -30,7 +30,7 @@ from hepmtp.statistics.impacts import Group, Impact, grouped, impacts
 from hepmtp.statistics.likelihood import Likelihood, Workspace
 from hepmtp.statistics.limits import Limit, upper_limit
 from hepmtp.statistics.minimum import minimise
-from hepmtp.statistics.workspace import CROSS_SECTION, STEPS
+from hepmtp.statistics.workspace import CROSS_SECTION, MODELLING
 
 
 class FitResult(NamedTuple):
@@ -143,7 +143,7 @@ def _group(name: str) -> str:
     """What a constrained parameter of a workspace of ours stands for, by its name."""
     if name.startswith(CROSS_SECTION):
         return "cross-sections"
-    return "steps in jets and b-jets" if name in STEPS else "variations"
+    return "jets, b-jets, MET and HT of the background" if name in MODELLING else "variations"
 
 
 def without_signal(likelihood: Likelihood, signal: str) -> Likelihood:

@@ -26,8 +26,8 @@ FREE = {
     "ttW": ("ttbarw", "ttw", "ttwjets"),
     "ttZ": ("ttbarz", "ttz", "ttzjets"),
 }
-#: Variations that a fit of jet and b-jet counts needs; one that is lacking is said.
-STEPS = ("jet_step", "jet_step7", "b_step", "b_step3")
+#: Variations that a fit of the shipped regions needs; one that is lacking is said.
+MODELLING = ("jet_step", "jet_step7", "b_step", "b_step3", "met_slope", "ht_slope")
 LUMINOSITY = "lumi"
 #: Names of parameters of cross-sections begin so.
 CROSS_SECTION = "xsec_"
@@ -87,11 +87,11 @@ def free_backgrounds(
     return [name for name in background if name.lower() in known]
 
 
-def lacking_steps(histograms: Mapping[str, Histogram], channels: Sequence[Channel]) -> list[str]:
-    """Steps in numbers of jets and b-jets that the histograms of these channels do not have."""
+def lacking_variations(histograms: Mapping[str, Histogram], channels: Sequence[Channel]) -> list[str]:
+    """Variations of `MODELLING` that the histograms of these channels do not have."""
     used = {one.histogram for one in channels}
     return [
-        name for name in STEPS if any(name not in variations_of(histograms[one]) for one in used)
+        name for name in MODELLING if any(name not in variations_of(histograms[one]) for one in used)
     ]
 
 

@@ -12,13 +12,13 @@ from hepmtp.events.regions import REGIONS
 
 def main() -> None:
     """Print the table."""
-    print("| data set | role | all |", " | ".join(region.name for region in REGIONS), "|")
-    print("|" + "---|" * (3 + len(REGIONS)))
-    for dataset in embedded():
-        events = read([dataset])
-        counts = [int(region.select(events).sum()) for region in REGIONS]
-        row = [dataset.name, dataset.role, len(events), *counts]
-        print("|", " | ".join(map(str, row)), "|")
+    samples = {one.name: read([one]) for one in embedded()}
+    print("| region |", " | ".join(samples), "|")
+    print("|" + "---|" * (1 + len(samples)))
+    print("| all |", " | ".join(str(len(events)) for events in samples.values()), "|")
+    for region in REGIONS:
+        counts = [str(int(region.select(events).sum())) for events in samples.values()]
+        print("|", " | ".join((region.name, *counts)), "|")
 
 
 if __name__ == "__main__":

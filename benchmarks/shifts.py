@@ -1,6 +1,7 @@
 """Injected shifts of the background without any signal: how significant each method takes them for.
 
-The data are the Asimov data of the background with a wrong number of jets or b-jets. A method that
+The data are the Asimov data of the background with wrong numbers of jets or b-jets, or
+a wrong shape of MET or HT. A method that
 holds finds no signal in them. And signal in the control regions: what it does to the background
 that they predict.
 
@@ -23,8 +24,9 @@ from hepmtp.statistics.channels import Channel, choose_channels, contents
 from hepmtp.statistics.compilation import compiled
 from hepmtp.statistics.fits import discovery
 from hepmtp.statistics.predictions import control_fit, predictions
-from hepmtp.statistics.workspace import STEPS, Uncertainties, make_workspace
+from hepmtp.statistics.workspace import Uncertainties, make_workspace
 
+STEPS = ("jet_step", "jet_step7", "b_step", "b_step3")
 #: Shift -> variation and power of its factor (1 is +20 % per jet or b-jet).
 SHIFTS: Mapping[str, Mapping[str, float]] = {
     "none": {},
@@ -34,6 +36,9 @@ SHIFTS: Mapping[str, Mapping[str, float]] = {
     "+20 % for the second b-jet": {"b_step": 1.0},
     "+40 % per b-jet from the third": {"b_step3": float(np.log(1.4) / np.log(1.2))},
     "+20 % per jet and per b-jet": dict.fromkeys(STEPS, 1.0),
+    "+20 % per 100 GeV of MET": {"met_slope": 1.0},
+    "+40 % per 100 GeV of MET": {"met_slope": float(np.log(1.4) / np.log(1.2))},
+    "+20 % per 250 GeV of HT": {"ht_slope": 1.0},
     "-20 % per jet from the 7th, +20 % per b-jet": {"jet_step7": -1.0, "b_step": 1.0, "b_step3": 1},
 }
 #: Method -> variations that it has, whether it has control regions, and whether it has the score.
@@ -41,6 +46,7 @@ METHODS = {
     "SR alone, cross-sections": ((), False, True),
     "all regions, cross-sections": ((), True, True),
     "one step in jets, one in b-jets": (("jet_step", "b_step"), True, True),
+    "four steps": (STEPS, True, True),
     "simultaneous fit": (None, True, True),
     "simultaneous fit, no score": (None, True, False),
 }

@@ -12,7 +12,7 @@ import numpy as np
 from hist.axis import Regular
 
 from hepmtp.events.region_info import RegionInfo, described
-from hepmtp.events.regions import MET_SLICES, REGIONS
+from hepmtp.events.regions import REGIONS
 from hepmtp.report.info import RunInfo
 from hepmtp.report.rows import write_numbers
 from hepmtp.statistics.histograms import Histogram, book, fill
@@ -28,9 +28,10 @@ PROCESSES = {
     SIGNAL: (40.0, 8.0, 3.0, 1.5),
 }
 STEPS = ("jet_step", "jet_step7", "b_step", "b_step3", "met_slope", "ht_slope")
-SLICES = ("lowMET", "midMET", "highMET")
+#: Lower edges of the slices of MET that CR, VR and SR with two b-jets have.
+SLICES = ("MET0", "MET150", "MET300")
 #: Channels of the simultaneous fit that are signal regions.
-SIGNAL_REGIONS = [f"SR_{b}_{one}" for b in ("2b", "3b") for one in SLICES]
+SIGNAL_REGIONS = [*(f"SR_2b_{one}" for one in SLICES), "SR_3b_MET0", "SR_3b_MET150"]
 INFO = sorted(described(REGIONS))
 
 
@@ -63,18 +64,13 @@ def masks(found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         "ttZ": low & (kind == 2),
         "CR1b": few & one & (kind == 3),
     }
-    slices = dict(zip(SLICES, sliced(found["met"]), strict=True))
-    wholes = {name: found_in[name] for name in ("CR", "VR")}
-    wholes |= {"SR_2b": high & (b == 2), "SR_3b": high & (b >= 3)}
+    place = np.searchsorted((150, 300), found["met"])
+    wholes = {name: found_in[name] for name in ("CR", "VR")} | {"SR_2b": high & (b == 2)}
     for name, whole in wholes.items():
-        found_in |= {f"{name}_{end}": whole & mask for end, mask in slices.items()}
+        found_in |= {f"{name}_{end}": whole & (place == i) for i, end in enumerate(SLICES)}
+    found_in["SR_3b_MET0"] = high & (b >= 3) & (place == 0)
+    found_in["SR_3b_MET150"] = high & (b >= 3) & (place > 0)
     return found_in
-
-
-def sliced(met: np.ndarray) -> list[np.ndarray]:
-    """Which events are in which slice of MET."""
-    place = np.searchsorted(MET_SLICES, met)
-    return [place == one for one in range(len(SLICES))]
 
 
 def steps(found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fit_runs import BACKGROUND, SIGNAL, folder, histograms
+from fit_runs import BACKGROUND, SIGNAL, SIGNAL_REGIONS, folder, histograms
 from hist.axis import Regular
 from typer.testing import CliRunner
 
@@ -78,14 +78,14 @@ def test_the_folder_holds_numbers_figures_and_workspaces(run: Path, output: str)
     for score in ("score", "n_jets"):
         check_workspace(json.loads((run / "fit" / f"workspace-4top-{score}.json").read_text()))
     kept = json.loads((run / "fit" / "fit.json").read_text())
-    assert kept["protocol"]["version"] == 1
+    assert kept["protocol"]["version"] == 2
     assert kept["protocol"]["cross-sections"] == [0.1, 0.3]
     assert kept["observed"] is False
     assert kept["sentences"][0].startswith("4top with score: expected significance")
     drawn = [one[0] for one in kept["figures"]]
     assert drawn[0] == "significance-4top"
     assert {f"{one}.png" for one in drawn} <= found
-    assert [one["name"] for one in kept["channels"]["score"]][:2] == ["SR_2b", "SR_3b"]
+    assert [one["name"] for one in kept["channels"]["score"]][:5] == SIGNAL_REGIONS
 
 
 def test_scores_are_ordered_by_their_significance(run: Path, output: str) -> None:
@@ -110,8 +110,8 @@ def test_a_run_without_variations_is_fitted_and_the_lack_is_said(tmp_path: Path)
     found = fit_run(bare, detectors=["score"])
     (said,) = [one for one in found.remarks if "lack" in one]
     assert said.startswith(
-        "The histograms lack the variations jet_step, jet_step7, b_step, b_step3: numbers of jets "
-        "and b-jets are taken from the simulation without an uncertainty"
+        "The histograms lack the variations jet_step, jet_step7, b_step, b_step3, met_slope, "
+        "ht_slope: the simulation is believed in that without an uncertainty"
     )
     assert "too large" in said
 
@@ -158,7 +158,7 @@ def test_data_that_the_run_has_hidden_are_not_found_by_unblinding(tmp_path: Path
         blind=["preselection", "SR"],
     )  # fmt: skip
     with pytest.raises(
-        OptionError, match=r"are blind in SR_2b, SR_3b, so the folder does not hold them: run again"
+        OptionError, match=rf"are blind in {', '.join(sorted(SIGNAL_REGIONS))}, so the folder does not hold them: run again"
     ):
         fit_run(hidden, detectors=["score"], unblind=True)
     assert fit_run(hidden, detectors=["score"]).rows
@@ -186,7 +186,7 @@ def test_from_a_run_to_limits_in_python(run: Path) -> None:
     assert found.limit.minus_one < found.limit.expected < found.limit.plus_one
     assert found.pulls
     wide = hm.workspace(run, uncertainties=hm.Uncertainties(cross_section=0.3), detector="n_jets")
-    assert len(wide["channels"]) == 8
+    assert len(wide["channels"]) == 15
 
 
 def test_a_run_without_a_signal_or_with_several_says_so(tmp_path: Path) -> None:
@@ -243,7 +243,7 @@ def test_the_first_figure_is_after_the_fit(tmp_path: Path) -> None:
         tmp_path / "run",
         made | {name: h},
         data=["run2"],
-        blind=["SR", "SR_2b", "SR_3b"],
+        blind=["SR", *SIGNAL_REGIONS],
         scores=scores,
     )
     save(shown / REPLICAS, {name: by_replica})

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pyhf
 import pytest
-from fit_runs import BACKGROUND, SIGNAL
+from fit_runs import BACKGROUND, SIGNAL, SIGNAL_REGIONS
 from scipy.stats import norm
 
 from hepmtp.errors import FitError, OptionError
-from hepmtp.statistics.channels import Channel
+from hepmtp.statistics.channels import Channel, in_common_bins
 from hepmtp.statistics.compilation import compiled
 from hepmtp.statistics.fits import (
     asimov_data,
@@ -30,7 +30,7 @@ from hepmtp.statistics.predictions import control_fit, predictions, visible_limi
 from hepmtp.statistics.reference import nll_by_pyhf, numpy_backend
 from hepmtp.statistics.results import fit, groups_of, signal_of
 from hepmtp.statistics.significance import asimov
-from hepmtp.statistics.workspace import simulated_variances
+from hepmtp.statistics.workspace import make_workspace, simulated_variances
 
 
 def simple(
@@ -251,13 +251,13 @@ def test_parts_of_the_error_by_groups(likelihood: Likelihood) -> None:
 def test_events_before_and_after_a_fit(likelihood: Likelihood, toy: np.ndarray) -> None:
     rows = expected_events(likelihood, minimise(likelihood, toy), SIGNAL, toy)
     by = {(one.channel, one.sample): one for one in rows}
-    total = by["CR_lowMET", "background"]
-    parts = [by["CR_lowMET", name] for name in BACKGROUND]
+    total = by["CR_MET0", "background"]
+    parts = [by["CR_MET0", name] for name in BACKGROUND]
     assert total.before == pytest.approx(sum(one.before for one in parts))
     assert total.after_error < 0.3 * total.before_error
-    assert total.observed == toy[[name == "CR_lowMET" for name, _ in likelihood.bins]].sum()
+    assert total.observed == toy[[name == "CR_MET0" for name, _ in likelihood.bins]].sum()
     assert abs(total.after - total.observed) < 3 * np.sqrt(total.observed)
-    assert by["CR_lowMET", SIGNAL].observed is None
+    assert by["CR_MET0", SIGNAL].observed is None
 
 
 def test_control_regions_predict_without_a_look_at_the_signal_region(
@@ -285,16 +285,20 @@ def test_control_regions_predict_without_a_look_at_the_signal_region(
 
 
 def test_limits_on_any_signal_above_a_threshold(
-    drawn_run: dict[str, Histogram], drawn_channels: list[Channel], likelihood: Likelihood
+    drawn_run: dict[str, Histogram], drawn_channels: list[Channel]
 ) -> None:
-    found = predictions(
-        likelihood, drawn_channels, drawn_run, control_fit(likelihood, drawn_channels)
-    )
+    channels = in_common_bins(drawn_channels, drawn_run, BACKGROUND)
+    (bins,) = {one.bins for one in channels if one.purpose == "signal"}
+    made = make_workspace(drawn_run, channels, background=BACKGROUND, signal=SIGNAL)
+    likelihood = compiled(made)
+    found = predictions(likelihood, channels, drawn_run, control_fit(likelihood, channels))
     rows = visible_limits(found, "score", luminosity=139.0)
-    assert {one.region for one in rows} == {"SR", "SR_2b", "SR_3b"}
-    of = [one for one in rows if one.region == "SR_3b"]
-    assert [one.background for one in of] == sorted((o.background for o in of), reverse=True)
-    for one in of:
+    edges = drawn_run["score"].axes["score"].edges
+    assert [(one.region, one.threshold) for one in rows] == [
+        ("SR", edges[start]) for start, _ in bins[1:]
+    ]
+    assert [one.background for one in rows] == sorted((o.background for o in rows), reverse=True)
+    for one in rows:
         assert one.expected_fb == pytest.approx(one.expected_events / 139)
         assert one.minus_one < one.expected_events < one.plus_one
         assert one.observed_events is None

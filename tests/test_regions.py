@@ -174,14 +174,15 @@ def test_every_cut(labels, pt, expected):
 @pytest.mark.parametrize(
     ("labels", "met", "part"),
     [
-        ("j j j j b b m+ m+", 0.0, "SR_2b_lowMET"),
-        ("j j j j b b m+ m+", 150.0, "SR_2b_lowMET"),
-        ("j j j j b b m+ m+", 150.1, "SR_2b_midMET"),
-        ("j j j b b b m+ m+", 300.0, "SR_3b_midMET"),
-        ("j j j b b b m+ m+", 300.1, "SR_3b_highMET"),
-        ("b b b b b b b b m- m-", 20.0, "SR_3b_lowMET"),
-        ("j j j j j b m+ m+", 200.0, "VR_midMET"),
-        ("j j j b b m+ m+", 400.0, "CR_highMET"),
+        ("j j j j b b m+ m+", 0.0, "SR_2b_MET0"),
+        ("j j j j b b m+ m+", 150.0, "SR_2b_MET0"),
+        ("j j j j b b m+ m+", 150.1, "SR_2b_MET150"),
+        ("j j j j b b m+ m+", 300.0, "SR_2b_MET150"),
+        ("j j j j b b m+ m+", 300.1, "SR_2b_MET300"),
+        ("j j j b b b m+ m+", 300.1, "SR_3b_MET150"),
+        ("b b b b b b b b m- m-", 20.0, "SR_3b_MET0"),
+        ("j j j j j b m+ m+", 200.0, "VR_MET150"),
+        ("j j j b b m+ m+", 400.0, "CR_MET300"),
         ("j j j j b m+ m+", 400.0, None),  # ttW+ has no parts
     ],
 )
@@ -284,13 +285,13 @@ def test_what_a_run_says_of_regions_keeps_their_order_and_purpose():
         ("CR1b", "control"),
         *((one.name, one.purpose) for one in PARTS),
     ]
-    purposes = ["control"] * 3 + ["validation"] * 3 + ["signal"] * 6
+    purposes = ["control"] * 3 + ["validation"] * 3 + ["signal"] * 5
     assert [one.purpose for one in PARTS] == purposes
     assert [one.name for one in wholes(found)] == [one.name for one in found[:8]]
     assert threshold_regions(found) == ["CR"]
     assert [one.axis for one in found] == [
         *("", "n_b", "n_jets", "score", "n_jets", "n_jets", "", "n_jets"),
-        *(["n_b"] * 3 + ["n_jets"] * 3 + ["score"] * 6),
+        *(["n_b"] * 3 + ["n_jets"] * 3 + ["score"] * 5),
     ]
     assert named(found, "control", "validation") == ["CR", "VR", "ttW+", "ttW-", "ttZ", "CR1b"]
     assert regions_of({"regions": [list(one) for one in reversed(found)]}) == found

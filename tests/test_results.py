@@ -21,7 +21,7 @@ from hepmtp.detectors.observables import Observable
 from hepmtp.errors import RegionError, ScoreError, StorageError
 from hepmtp.events.observables import n_b, n_jets
 from hepmtp.events.record import with_metadata
-from hepmtp.events.regions import CR, SR, Region
+from hepmtp.events.regions import CR, PARTS, SR, Region
 from hepmtp.plotting import OWN_FILES, SIMULATION, Caption
 from hepmtp.report.again import report_again
 from hepmtp.report.columns import COLUMNS, load_columns
@@ -360,7 +360,7 @@ def test_data_are_drawn_and_tabulated_but_blind_where_a_signal_could_be(
     info = read_info(tmp_path)
     assert (list(info.data), list(info.blind)) == (
         ["run2"],
-        ["preselection", "SR", "SR_2b", "SR_3b"],
+        ["preselection", "SR", *(one.name for one in PARTS if one.part_of == "SR")],
     )
     assert [one.name for one in info.figures] == [
         *("score", "shape", "data-CR", "data-VR", "data-ttW+", "data-ttW-", "data-ttZ"),

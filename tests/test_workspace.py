@@ -133,16 +133,16 @@ def test_a_region_and_its_parts_are_never_fitted_together(drawn_run: dict[str, H
 def test_a_region_that_shares_events_is_left_out_and_that_is_said(
     drawn_run: dict[str, Histogram],
 ) -> None:
-    pairs = [("VR_midMET", "SR_2b_lowMET")]
+    pairs = [("VR_MET150", "SR_2b_MET0")]
     found = choose_channels(drawn_run, INFO, "score", BACKGROUND, overlaps=pairs)
-    assert "VR_midMET" not in [one.name for one in found.channels]
-    assert "VR_midMET shares events with SR_2b_lowMET, so the fit leaves it out." in found.remarks
+    assert "VR_MET150" not in [one.name for one in found.channels]
+    assert "VR_MET150 shares events with SR_2b_MET0, so the fit leaves it out." in found.remarks
 
 
 def test_validation_regions_can_be_held_out(drawn_run: dict[str, Histogram]) -> None:
     found = choose_channels(drawn_run, INFO, "score", BACKGROUND, validation=False)
     assert [one for one in found.channels if one.purpose == "validation"] == []
-    assert len(found.channels) == 13
+    assert len(found.channels) == 12
 
 
 def test_a_users_own_regions_are_fitted_and_what_they_lack_is_said() -> None:
@@ -164,9 +164,8 @@ def test_without_a_histogram_of_its_variable_a_region_is_one_bin(
 ) -> None:
     found = choose_channels({"score": drawn_run["score"]}, INFO, "score", BACKGROUND)
     assert {len(one.bins) for one in found.channels if one.purpose != "signal"} == {1}
-    assert (
-        "CR is one bin: there is no histogram of n_b, in which it would be fitted." in found.remarks
-    )
+    parts = ", ".join(f"CR_{one}" for one in SLICES)
+    assert f"One bin each: {parts}, for there is no histogram of n_b to fit." in found.remarks
 
 
 @pytest.mark.parametrize(
@@ -242,7 +241,7 @@ def test_command_lines_of_pyhf_open_the_workspace(
     seen = subprocess.run(
         [pyhf_command, "inspect", path], capture_output=True, text=True, check=True
     ).stdout
-    assert "SR_3b_highMET" in seen
+    assert "SR_3b_MET150" in seen
     assert "staterror" in seen
 
 
@@ -265,11 +264,11 @@ def test_cabinetry_fits_the_workspace_to_the_same_minimum(drawn_workspace: dict[
 
 
 def test_modifiers_of_a_sample(drawn_workspace: dict[str, Any]) -> None:
-    of = modifiers(drawn_workspace, "SR_3b_lowMET", "ttbarHiggs")
-    assert set(of) == {*STEPS, "lumi", "statistics_SR_3b_lowMET", "xsec_ttbarHiggs"}
+    of = modifiers(drawn_workspace, "SR_3b_MET0", "ttbarHiggs")
+    assert set(of) == {*STEPS, "lumi", "statistics_SR_3b_MET0", "xsec_ttbarHiggs"}
     assert of["xsec_ttbarHiggs"]["data"] == {"hi": 1.1, "lo": 1 / 1.1}
-    assert "norm_ttbarW" in modifiers(drawn_workspace, "CR_lowMET", "ttbarW")
-    signal = modifiers(drawn_workspace, "SR_3b_lowMET", SIGNAL)
+    assert "norm_ttbarW" in modifiers(drawn_workspace, "CR_MET0", "ttbarW")
+    signal = modifiers(drawn_workspace, "SR_3b_MET0", SIGNAL)
     assert {"mu", "lumi", "b_step3"} <= set(signal)
     assert not any(name.startswith(("xsec", "statistics")) for name in signal)
 
@@ -284,11 +283,11 @@ def test_sizes_of_uncertainties(
     made = make_workspace(
         drawn_run, drawn_channels, background=BACKGROUND, signal=SIGNAL, uncertainties=sizes
     )
-    of = modifiers(made, "CR_lowMET", "ttbarW")
-    assert sorted(of) == ["jet_step", "statistics_CR_lowMET", "xsec_ttbarW"]
+    of = modifiers(made, "CR_MET0", "ttbarW")
+    assert sorted(of) == ["jet_step", "statistics_CR_MET0", "xsec_ttbarW"]
     assert of["xsec_ttbarW"]["data"]["hi"] == 1.3
-    assert modifiers(made, "CR_lowMET", SIGNAL)["xsec_signal"]["data"]["hi"] == 1.12
-    assert "norm_ttbarZ" in modifiers(made, "CR_lowMET", "ttbarZ")
+    assert modifiers(made, "CR_MET0", SIGNAL)["xsec_signal"]["data"]["hi"] == 1.12
+    assert "norm_ttbarZ" in modifiers(made, "CR_MET0", "ttbarZ")
 
 
 @pytest.mark.parametrize(

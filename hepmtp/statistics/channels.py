@@ -105,6 +105,7 @@ def choose_channels(
     remarks = _lacking(controls)
     taken: list[RegionInfo] = []
     channels = []
+    lacking: dict[str, list[str]] = {}
     for region in (*signal, *controls):
         if other := _sharing(region, taken, overlaps):
             remarks.append(f"{region.name} shares events with {other}, so the fit leaves it out.")
@@ -112,10 +113,7 @@ def choose_channels(
         axis = "score" if region.purpose == "signal" else region.axis
         source = detector if axis == "score" else axis
         if source and source not in histograms:
-            remarks.append(
-                f"{region.name} is one bin: there is no histogram of {source}, in which it would "
-                "be fitted."
-            )
+            lacking.setdefault(source, []).append(region.name)
             axis = ""
         channel = _channel(
             histograms[source if axis else detector], region, background,
@@ -126,6 +124,10 @@ def choose_channels(
         else:
             taken.append(region)
             channels.append(channel)
+    remarks += [
+        f"One bin each: {', '.join(names)}, for there is no histogram of {source} to fit."
+        for source, names in lacking.items()
+    ]
     if not any(one.purpose == "signal" for one in channels):
         raise OptionError(
             f"the signal regions ({', '.join(one.name for one in signal)}) hold no background "

@@ -20,7 +20,6 @@ from hepmtp.errors import OptionError, TokenError, check_protocol
 from hepmtp.events.ragged import Bools, Ints
 from hepmtp.events.tokens import TokenBatch
 
-
 #: What `TokenModel.predict` is.
 Predict = Callable[[TokenBatch, Ints], list[Tensor]]
 
@@ -78,7 +77,7 @@ class TokenModel(nn.Module):
         features = None if told is None else torch.as_tensor(told, device=device)
         return self.log_probabilities(values, offsets, asked, features)
 
-    def predictor(self, tokens: TokenBatch) -> Predict:
+    def predictor(self, tokens: TokenBatch) -> Predict:  # noqa: ARG002 - what may be prepared
         """`predict` for batches of these events, in evaluation and without gradients.
 
         A model may prepare what they share. Its weights must stay as they are meanwhile.

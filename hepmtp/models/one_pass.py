@@ -83,22 +83,22 @@ class OnePass:
         spans = [n_events * n for n_events, n in groups]
         seen = [
             F.pad(part.reshape(n_events, n), (1, 0))  # the null token first
-            for part, (n_events, n) in zip(rows.split(spans), groups, strict=True)
+            for part, (n_events, n) in zip(torch.split(rows, spans), groups, strict=True)
         ]
-        x = self.start[kinds]
+        x = self.start.index_select(0, kinds)
         for i, (block, keys, told) in enumerate(self.layers):
             asked = kinds if i == 0 else _project(block, x, slice(x.shape[1]))
             found = [
                 _attended(self._products(part, keys, one), told, one)
-                for part, one in zip(asked.split(spans), seen, strict=True)
+                for part, one in zip(torch.split(asked, spans), seen, strict=True)
             ]
             attended = torch.cat(found) if len(found) > 1 else [*found, x][0]
-            x = block._each_alone(block.attention.out(attended) + x)
+            x = block._each_alone(block.attention.out(attended).add_(x))
         encoded = self.model.norm(x if len(at) == len(x) else x[torch.as_tensor(at)])
         head = self.model.head  # a row each class: over many tokens a sum of few rows is fast
         parts = torch.addmm(head.bias[:, None], head.weight, encoded.T)
         sizes = [size for _, size in self.model.heads]
-        return [torch.log_softmax(part, dim=0).T for part in parts.split(sizes)]
+        return [torch.log_softmax(part, dim=0).T for part in torch.split(parts, sizes)]
 
     def _products(self, asked: Tensor, keys: Tensor, seen: Tensor) -> Tensor:
         """Logits of each head, (heads, n_events, n, 1 + n), of what events of n tokens each ask.
@@ -149,7 +149,7 @@ def _project(block: Block, x: Tensor, columns: slice) -> Tensor:
 
 
 def can_be_prepared(model: MaskedTokenModel) -> bool:
-    """Whether `OnePass` gives what the model gives: on a CPU, in evaluation, of ids without order."""
+    """Whether it scores ids without order on a CPU in one pass."""
     options = model.options
     return (
         model.one_pass

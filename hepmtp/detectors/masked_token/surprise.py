@@ -26,9 +26,7 @@ from hepmtp.events.tokens import TokenBatch
 from hepmtp.models import TokenModel
 from hepmtp.models.attention import buckets, packs
 
-
-#: Log-probabilities above this one are added up in float32: it knows no smaller number than
-#: exp(-87). Events below are rare.
+#: Where no log-probability is below this one, float32 is enough: it reaches down to exp(-87).
 SMALLEST = -80.0
 
 
@@ -66,25 +64,22 @@ def surprises(model: TokenModel, tokens: TokenBatch, *, max_tokens: int = 4096) 
         if an id is not in the vocabulary of the model.
     """
     masks, targets = model.mask_ids(tokens.values), model.targets.T
-    shape = (len(model.heads), len(tokens.values))  # in the order of the passes
-    found = [np.zeros(shape) for _ in range(4)]
-    predicted, order = np.full(shape, -1), [np.zeros(0, dtype=np.int64)]
+    shape = (len(model.heads), len(tokens.values))
+    found = Surprises._make([*(np.zeros(shape) for _ in range(4)), np.full(shape, -1)])
     predict, passes = model.predictor(tokens), _together if model.one_pass else _in_turn
-    start = 0
+    order, start = [np.zeros(0, dtype=np.int64)], 0  # of the tokens in what is found
     for rows, batch, at in passes(tokens, masks, max_tokens):
-        order.append(rows)
         for column, log_p in enumerate(predict(batch, at)):
             true = targets[column, tokens.values[rows]]
             has = np.flatnonzero(true >= 0)
             if len(has):
                 asked = log_p.T.index_select(1, torch.as_tensor(has, device=log_p.device))
-                for part, values in zip(
-                    (*found, predicted), _moments(asked, true[has]), strict=True
-                ):
+                for part, values in zip(found, _moments(asked, true[has]), strict=True):
                     part[column, start + has] = values.numpy(force=True)
+        order.append(rows)
         start += len(rows)
     back = np.argsort(np.concatenate(order))
-    return Surprises(*(part[:, back].T for part in found), predicted[:, back].T)
+    return Surprises._make(part[:, back].T for part in found)
 
 
 def _moments(log_p: Tensor, true: Ints) -> tuple[Tensor, ...]:
@@ -98,7 +93,7 @@ def _moments(log_p: Tensor, true: Ints) -> tuple[Tensor, ...]:
     own = log_p.gather(0, truth[None])[0].double()
     above = torch.arange(len(p), device=p.device)[:, None] > truth
     tail = (p * above).sum(dim=0) + own.exp() / 2
-    return -own, entropy, variance, -tail.log(), most
+    return -own, entropy, variance, (-tail.log()).clamp(min=0), most
 
 
 def _together(

@@ -103,9 +103,7 @@ def rows(judged: dict[str, Numbers], background: str) -> list[str]:
         for name in others:
             one = judged[name]
             area = auc(one[score], zero[score])
-            gap = auc_difference(
-                (one[score], one[REFERENCE]), (zero[score], zero[REFERENCE])
-            )
+            gap = auc_difference((one[score], one[REFERENCE]), (zero[score], zero[REFERENCE]))
             window = auc(one[score][inside[name]], zero[score][inside[background]])
             columns += [f"{each.value:.3f} ± {each.error:.3f}" for each in (area, gap, window)]
         lines.append(f"| {score} | {' | '.join(columns)} |")

@@ -68,8 +68,11 @@ def run(bench: Bench, caption: Caption = OWN_FILES) -> Found:
         "(a): the classifiers of true jets. (b): the ratio on made jets. (c): the others there.",
         f"The better of (c), {better.test}, less (b): {gap:.4f} ± {error:.4f}. It {verdict}.",
         f"The model of {names[0]}: {background.cost}. That of {names[1]}: {signal.cost}.",
-        f"The transformers: {true['epochs']} epochs of {true['jets']} true jets, and "
-        f"{made['epochs']} of {made['jets']} made ones. All tests: {tests:.0f} s of CPU.",
+        *(
+            f"The transformer of {what} jets: {piece['epochs']} epochs of {piece['jets']} jets."
+            for what, piece in (("true", true), ("made", made))
+        ),
+        f"All tests: {tests:.0f} s of CPU.",
     ]
     title = f"Likelihood ratio, {names[1]} against {names[0]}"
     figure = draw_roc(curves, title=f"{names[1]} against {names[0]}", caption=caption)
@@ -119,9 +122,7 @@ def _tests(
     model = new_classifier(tagger, models[0])
     sets = [LabelledJets.of(*one) for one in (training, validation)]
     checkpoint = bench.checkpoint(f"ratio {what}", (bench.scale, *map(weights_digest, models)))
-    history = train_jet_classifier(
-        model, *sets, options=tagger.training, checkpoint=checkpoint
-    )
+    history = train_jet_classifier(model, *sets, options=tagger.training, checkpoint=checkpoint)
     rng = np.random.default_rng([bench.seed, 5])
     tables = [Measured.of(one, bench.tokenizer, rng).table for one in training]
     label = np.repeat([0.0, 1.0], [len(one) for one in tables])

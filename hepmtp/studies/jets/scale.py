@@ -109,9 +109,11 @@ class Scale:
         for path, value in self._parsed(words).items():
             name, _, rest = path.partition(".")
             old = getattr(found, name)
-            if rest:
-                value = {**old, rest: value} if name == "grid" else replace(old, **{rest: value})
-            found = replace(found, **{name: value})
+            if name == "grid":
+                new = {**old, rest: value}
+            else:
+                new = replace(old, **{rest: value}) if rest else value
+            found = replace(found, **{name: new})
         return found
 
     def _parsed(self, words: Iterable[str]) -> dict[str, Any]:
@@ -158,7 +160,7 @@ _NO_SIZES = ("seed", "threads")
 
 def _sizes(scale: Scale) -> dict[str, Any]:
     """Name -> value of all that is a number, several, or None for "all"."""
-    found = {}
+    found: dict[str, Any] = {}
     for one in fields(scale):
         value = getattr(scale, one.name)
         if is_dataclass(value):

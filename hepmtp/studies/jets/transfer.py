@@ -97,8 +97,8 @@ def run(bench: Bench, caption: Caption = OWN_FILES) -> Found:
     judged = [len(one) for one in work.judged]
     remarks = [
         f"{SCRATCH}: a random backbone, another one in each draw.",
-        f"{LANGUAGE}: of {names[0]} ({bench.language_model(names[0]).cost}); {TAGGER}: of "
-        f"{names[0]} and {names[1]}.",
+        f"{LANGUAGE}: of {names[0]}, {bench.language_model(names[0]).cost}.",
+        f"{TAGGER}: of {names[0]} and {names[1]}.",
         f"Judged on {judged[0]} and {judged[1]} jets, the same in all.",
         "Errors are those of the mean over draws of the labels.",
     ]

@@ -93,7 +93,7 @@ def run(bench: Bench, caption: Caption = OWN_FILES) -> Found:
     }  # fmt: skip
     remarks = [
         f"At most {bench.scale.steps} steps, fewer where the validation loss stops falling.",
-        f"The model of {background}: {first.steps} steps, {first.cpu_seconds:.0f} s of CPU.",
+        f"The model of {background}: {first.cost}.",
     ]
     return Found(f"Transfer of generation, {title}", {"Models": rows}, remarks, figures)
 

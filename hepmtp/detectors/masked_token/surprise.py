@@ -26,9 +26,6 @@ from hepmtp.events.tokens import TokenBatch
 from hepmtp.models import TokenModel
 from hepmtp.models.attention import buckets, packs
 
-#: Where no log-probability is below this one, float32 is enough: it reaches down to exp(-87).
-SMALLEST = -80.0
-
 
 class Surprises(NamedTuple):
     """A row per token, a column per head of the model, each (n_tokens, n_heads).
@@ -85,12 +82,11 @@ def surprises(model: TokenModel, tokens: TokenBatch, *, max_tokens: int = 4096) 
 def _moments(log_p: Tensor, true: Ints) -> tuple[Tensor, ...]:
     """What `Surprises` lists, each (n,), of log-probabilities (size, n) and true classes (n,)."""
     most, truth = log_p.max(dim=0).indices, torch.as_tensor(true, device=log_p.device)
-    if bool(log_p.min() < SMALLEST):
-        log_p = log_p.double()
+    log_p = log_p.double()  # float32 knows no probability below exp(-87)
     p = log_p.exp()
     entropy = -(p * log_p).sum(dim=0)
     variance = (p * (log_p + entropy) ** 2).sum(dim=0)
-    own = log_p.gather(0, truth[None])[0].double()
+    own = log_p.gather(0, truth[None])[0]
     above = torch.arange(len(p), device=p.device)[:, None] > truth
     tail = (p * above).sum(dim=0) + own.exp() / 2
     return -own, entropy, variance, (-tail.log()).clamp(min=0), most

@@ -109,10 +109,11 @@ class Scale:
         for path, value in self._parsed(words).items():
             name, _, rest = path.partition(".")
             old = getattr(found, name)
+            new: Any = value
             if name == "grid":
                 new = {**old, rest: value}
-            else:
-                new = replace(old, **{rest: value}) if rest else value
+            elif rest:
+                new = replace(old, **{rest: value})
             found = replace(found, **{name: new})
         return found
 

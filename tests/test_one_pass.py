@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings, strategies as st
+from hypothesis import example, given, settings, strategies as st
 from test_masked import TOKENIZER, events_of, make_model
 
 from hepmtp.detectors.masked_token.surprise import _moments, surprises
@@ -60,6 +60,7 @@ def reference(model: MaskedTokenModel, tokens: TokenBatch) -> np.ndarray:
     output=st.sampled_from(["product", "joint"]),
     particles=st.lists(st.integers(0, 20), min_size=1, max_size=6),
 )
+@example(seed=64, layers=2, heads=4, output="joint", particles=[0, 11, 20, 20])
 def test_equal_to_the_reference(
     seed: int, layers: int, heads: int, output: str, particles: list[int]
 ) -> None:

@@ -82,7 +82,8 @@ def surprises(model: TokenModel, tokens: TokenBatch, *, max_tokens: int = 4096) 
 def _moments(log_p: Tensor, true: Ints) -> tuple[Tensor, ...]:
     """What `Surprises` lists, each (n,), of log-probabilities (size, n) and true classes (n,)."""
     most, truth = log_p.max(dim=0).indices, torch.as_tensor(true, device=log_p.device)
-    log_p = log_p.double()  # float32 knows no probability below exp(-87)
+    # float32 knows no probability below exp(-87), and sums of many are 1e-6 off
+    log_p = torch.log_softmax(log_p.double(), dim=0)
     p = log_p.exp()
     entropy = -(p * log_p).sum(dim=0)
     variance = (p * (log_p + entropy) ** 2).sum(dim=0)

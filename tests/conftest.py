@@ -127,6 +127,8 @@ def dask_client() -> Iterator[Client]:
     # it idles through most of the tests, and would look at itself fifty times a second
     quiet = {"worker.profile.enabled": False}
     quiet |= {"admin.tick.interval": "1s", "admin.system-monitor.interval": "60s"}
+    quiet |= {"worker.memory.monitor-interval": "10s"}
+    quiet |= {"scheduler.active-memory-manager.interval": "60s"}
     with dask.config.set({f"distributed.{name}": value for name, value in quiet.items()}):
         cluster = distributed.LocalCluster(
             host="127.0.0.1",

@@ -192,7 +192,7 @@ def test_workers_open_the_saved_model(packages: Callable[[str], Path]) -> None:
         "    files = hm.fileset([one for one in hm.embedded() if one.name in names])\n"
         "    processor = AnomalyProcessor(['detectors/bag'])\n"
         "    for name in ('futures', 'dask'):\n"
-        "        with hm.make_executor(name) as opened:\n"
+        "        with hm.make_executor(name, workers=1) as opened:\n"
         "            output = hm.HepRunner(opened)(files, processor)\n"
         "        save(f'{name}.json', output['scores'])\n"
     )

@@ -9,6 +9,7 @@ import pytest
 from contracts import hepmtp
 from toy_jets import toy_jets
 
+from hepmtp.errors import OptionError
 from hepmtp.jets.tagger import JetTagger
 from hepmtp.readers.jetclass import write_jetclass
 from hepmtp.studies.jets import scale, trees
@@ -92,6 +93,52 @@ def test_study_takes_trained_models(
     assert not (tmp_path / "s" / "models").exists()  # none was trained
     assert hepmtp(*study) == 0
     assert capsys.readouterr().out == said
+
+
+def test_study_takes_sizes(folder: Path, tmp_path: Path) -> None:
+    models = ("--background-model", folder / "lm", "--signal-model", folder / "lm_top")
+    sizes = ("judged=40", "made=100", "jets=250", "classifier.epochs=1", "classifier.steps=2")
+    study = ("jets", "study", "ratio", *words(folder), *models, "-o", tmp_path / "s")
+    assert hepmtp(*study, *(part for one in sizes for part in ("--size", one))) == 0
+    found = json.loads((tmp_path / "s" / "ratio.json").read_text())
+    assert {row["n_background"] for row in found["tables"]["Tests"]} == {30, 40}
+    # given models cost nothing here, and are no training of 0 steps
+    assert "The model of QCD: given, 1 epochs. That of top: given, 1 epochs." in found["remarks"]
+    assert not list((tmp_path / "s" / "checkpoints").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("judged",), r"'judged' is no size: expected NAME=VALUE"),
+        (("jugded=4",), r"a study has no size 'jugded'; there are .*judged"),
+        (("judged=0",), r"judged of a study must be 1 or more, found 0"),
+        (("judged=1.5",), r"judged=1.5: '1.5' was found where a whole number or all is expected"),
+        (("made=all",), r"'all' was found where a whole number is expected"),
+        (("jets=3,4",), r"jets=3,4: jets is one number"),
+        (("jets=3", "jets=4"), r"the size jets is given twice: keep one"),
+        (("training.epochs=0",), r"epochs, patience, .* must be 1 or more"),
+    ],
+)
+def test_sizes_that_do_not_fit(words: tuple[str, ...], message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        scale.Scale().resized(words)
+
+
+def test_sizes_replace_what_they_name() -> None:
+    found = scale.QUICK.resized(["lengths=5", "labels=50,70", "grid.dropout=0", "shape.width=8"])
+    assert (found.lengths, found.labels, found.shape.width) == ((5,), (50, 70), 8)
+    assert found.grid == {**scale.QUICK.grid, "dropout": (0.0,)}
+    assert scale.QUICK.resized([]) == scale.QUICK
+
+
+def test_models_of_other_data_sets_are_refused(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    swapped = ("--background-model", folder / "lm_top", "--signal-model", folder / "lm")
+    assert hepmtp("jets", "study", "ratio", *words(folder), *swapped, "-o", tmp_path / "s") == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "a model of top was given for the data set QCD: give that of QCD, or name" in said
 
 
 def test_two_data_sets_are_compared_as_they_are_or_through_bins(

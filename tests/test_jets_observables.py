@@ -10,10 +10,12 @@ import pytest
 from toy_jets import toy_jets
 
 from hepmtp.errors import TrainingError
-from hepmtp.events.constituents import constituents
+from hepmtp.events.constituents import Constituents, constituents
 from hepmtp.events.ragged import starts
 from hepmtp.jets.observables import OBSERVABLES, jet_mass, jet_pt, jet_width, observables
 from hepmtp.jets.regions import JET_REGIONS, JET_VARIABLES
+from hepmtp.statistics.uncertainties import hanley_mcneil
+from hepmtp.studies.jets import trees
 from hepmtp.studies.jets.comparison import Measured, distances, markdown, told_apart
 from hepmtp.tokenizers.constituents import ConstituentTokenizer
 
@@ -72,6 +74,23 @@ def test_regions_are_windows_of_mass() -> None:
     assert all(one.values(jets).shape == (300,) for one in JET_VARIABLES)
 
 
+def test_halves_of_few_true_jets_are_told_apart_by_chance_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(trees, "ITERATIONS", 20)
+    table = np.random.default_rng(3).normal(size=(240, 2))
+    counts = np.full(240, 20)
+    jets = Constituents(np.zeros(4800), np.zeros(4800), np.zeros(4800), counts)
+    true = Measured(jets, dict(zip("ab", table.T, strict=True)))
+    made = Measured(jets, {"a": table[:, 0] + 1, "b": table[:, 1]})
+    apart, halves = told_apart(true, made, draws=20)
+    # the mean has no bias, and a draw spreads more than the error of a fixed classifier says
+    assert abs(halves.auc - 0.5) < 4 * halves.error / 20**0.5
+    assert halves.error > hanley_mcneil(0.5, 120, 120)
+    assert apart.error >= halves.error
+    assert apart.auc > 0.65
+
+
 def test_distances_stand_beside_their_floors() -> None:
     rng = np.random.default_rng(0)
     qcd = toy_jets(400)
@@ -91,10 +110,11 @@ def test_distances_stand_beside_their_floors() -> None:
     few = Measured.of(tokenizer.encode(qcd[:200]), tokenizer, rng)
     twice = distances(Measured(*few), few, rng, draws=2)
     assert {one.n_jets for one in twice} == {100}
-    alike, apart = told_apart(true, more), told_apart(true, top)
+    alike, apart = told_apart(true, more, draws=3), told_apart(true, top, draws=3)
     for one in (*alike, apart[1]):
         assert abs(one.auc - 0.5) < 5 * one.error
     assert apart[0].auc > 0.95
+    assert alike[0].error >= alike[1].error
     text = markdown(other, apart)
     assert "| mass [GeV] |" in text
     assert "| true, true | 0.5" in text or "| true, true | 0.4" in text

@@ -64,6 +64,7 @@ FAMILIES = {
         "autoregressive",
         "autoregressive_options",
         "cache",
+        "one_pass",
         "running_sums",
     },
     "detectors": {

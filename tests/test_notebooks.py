@@ -126,17 +126,17 @@ def real(shared: Path) -> Path:
 
 
 def test_my_processor_on_events_of_ours(run: Run) -> None:
-    notebook = run("04_my_processor", n_events=600, epochs=1)
+    notebook = run("04_my_processor", n_events=300, epochs=1)
     assert figures(notebook) == FIGURES["04_my_processor"]
     text = said(notebook)
-    assert "4top: {'initial': 600" in text
+    assert "4top: {'initial': 300" in text
     assert "give the path of a PHYSLITE file" in text
 
 
 def test_my_processor_on_real_files(run: Run, real: Path) -> None:
     notebook = run(
         "04_my_processor",
-        n_events=600,
+        n_events=300,
         epochs=1,
         nanoaod={"tt": [str(real / "nano_tt_v12.root")]},
         physlite=str(real / "PHYSLITE_example.root"),

@@ -156,6 +156,14 @@ def study(
     draws: Annotated[
         int | None, typer.Option(help="Draws of the labels.", min=1, show_default=False)
     ] = None,
+    sizes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--size",
+            metavar="NAME=VALUE",
+            help="Any other number, as judged=4000 or labels=50,all; may be repeated.",
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="Where to train, cpu or cuda.")] = "cpu",
     seed: Seed = 0,
     role: RoleOption = "background",
@@ -188,7 +196,7 @@ def study(
         classifier=replace(scale.classifier, device=device),
         made=made or scale.made,
         draws=draws or scale.draws,
-    )
+    ).resized(sizes or ())
     found = read_jets(names, role, folder, manifest)
     given = {
         list(found)[place]: JetLanguageModel.load(path)

@@ -18,8 +18,9 @@ from hepmtp.events.ragged import owner
 from hepmtp.events.record import (
     MAX_ETA,
     RECORD,
-    check_columns,
     check_fields,
+    check_flat,
+    flat_particles,
     metadata,
     refuse_values,
     with_fields,
@@ -65,12 +66,10 @@ def as_events(events: ak.Array) -> ak.Array:
         )
     if any(may_miss(_field(layout.form, name)) for name in RECORD):
         events = _without_options(events)
-    check_columns(events)
-    particles = events.Particle
-    energy = ak.to_numpy(ak.flatten(particles.energy))
-    eta = ak.to_numpy(ak.flatten(particles.eta))
+    counts, particles = flat_particles(events)
+    check_flat(events, counts, particles)
+    energy, eta = particles["energy"], particles["eta"]
     if len(eta) and not (energy.min() > 0 and np.abs(eta).max() <= MAX_ETA):
-        counts = ak.to_numpy(ak.num(particles))
         for bad, values, name, expected in (
             (energy <= 0, energy, "energy", "above 0, as that of any particle"),
             (np.abs(eta) > MAX_ETA, eta, "eta", f"at most {MAX_ETA:g} in size"),

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hepmtp.events.ragged import Floats, owner, ragged_arange, wrap_phi
-from hepmtp.events.record import PARTICLE_FIELDS, behavior, metadata
+from hepmtp.events.record import behavior, flat_particles, metadata
 
 
 class FlatParticles(NamedTuple):
@@ -72,8 +72,8 @@ class FlatParticles(NamedTuple):
 
 def particles_of(events: ak.Array) -> FlatParticles:
     """The particles of events, shape (n_events,)."""
-    columns = {name: ak.to_numpy(ak.flatten(events.Particle[name])) for name in PARTICLE_FIELDS}
-    return FlatParticles(columns, ak.to_numpy(ak.num(events.Particle)).astype(np.int64))
+    counts, columns = flat_particles(events)
+    return FlatParticles(columns, counts.astype(np.int64))
 
 
 def met_of(events: ak.Array) -> tuple[Floats, Floats]:

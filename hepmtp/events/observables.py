@@ -32,7 +32,7 @@ from hepmtp.events.particles import (
     POSITRON,
 )
 from hepmtp.events.ragged import Floats, Ints, owner, starts
-from hepmtp.events.record import metadata
+from hepmtp.events.record import flat_particles, metadata
 
 
 def particle_types(events: ak.Array) -> NDArray[np.int64]:
@@ -164,10 +164,7 @@ def particle_features(events: ak.Array) -> NDArray[np.float32]:
         if there are particles without such a column: hadrons.
     """
     kind = particle_types(events)
-    flat = {
-        name: ak.to_numpy(ak.flatten(events.Particle[name]))
-        for name in ("pt", "eta", "phi", "energy")
-    }
+    _, flat = flat_particles(events)
     numbers = [
         _log(flat["pt"]),
         flat["eta"],

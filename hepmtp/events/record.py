@@ -253,10 +253,25 @@ def check_fields(events: ak.Array) -> None:
 
 def check_columns(events: ak.Array) -> None:
     """Raise EventError naming the first event with a value that breaks the record."""
+    counts, particles = flat_particles(events)
+    check_flat(events, counts, particles)
+
+
+def flat_particles(events: ak.Array) -> tuple[NDArray[np.int64], dict[str, NDArray[Any]]]:
+    """Number of particles of each event, (n_events,), and columns of all, each (n_particles,)."""
     particles = events.Particle
+    rows = ak.flatten(particles)  # once: of cut events, each field would be gathered anew
+    columns = {name: ak.to_numpy(rows[name]) for name in PARTICLE_FIELDS}
+    return ak.to_numpy(ak.num(particles)), columns
+
+
+def check_flat(
+    events: ak.Array, counts: NDArray[np.int64], particles: Mapping[str, NDArray[Any]]
+) -> None:
+    """`check_columns` of events whose particles are `flat_particles`."""
     _check_values(
-        ak.to_numpy(ak.num(particles)),
-        {name: ak.to_numpy(ak.flatten(particles[name])) for name in PARTICLE_FIELDS},
+        counts,
+        particles,
         {
             name: ak.to_numpy(column)
             for name, column in (

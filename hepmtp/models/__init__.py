@@ -7,7 +7,7 @@ vocab_size + its kind, which is all that the model may know of it.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import is_dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -19,6 +19,9 @@ from torch import Tensor, nn
 from hepmtp.errors import OptionError, TokenError, check_protocol
 from hepmtp.events.ragged import Bools, Ints
 from hepmtp.events.tokens import TokenBatch
+
+#: What `TokenModel.predict` is.
+Predict = Callable[[TokenBatch, Ints], list[Tensor]]
 
 
 class TokenModel(nn.Module):
@@ -73,6 +76,13 @@ class TokenModel(nn.Module):
         told = tokens.features
         features = None if told is None else torch.as_tensor(told, device=device)
         return self.log_probabilities(values, offsets, asked, features)
+
+    def predictor(self, tokens: TokenBatch) -> Predict:  # noqa: ARG002 - what may be prepared
+        """`predict` for batches of these events, in evaluation and without gradients.
+
+        A model may prepare what they share. Its weights must stay as they are meanwhile.
+        """
+        return self.predict
 
     @functools.cached_property
     def kind_of(self) -> Ints:

@@ -22,8 +22,10 @@ from torch import Tensor, nn
 
 from hepmtp.errors import OptionError, TokenError
 from hepmtp.events.ragged import Ints
-from hepmtp.models import TokenModel, check_ids, kinds_of
-from hepmtp.models.attention import Block, Group, sort_by_multiplicity
+from hepmtp.events.tokens import TokenBatch
+from hepmtp.models import Predict, TokenModel, check_ids, kinds_of
+from hepmtp.models.attention import Block, Group
+from hepmtp.models.one_pass import OnePass, can_be_prepared, groups_of
 
 Factors = tuple[tuple[str, int], ...]
 Output = Literal["product", "joint"]
@@ -162,6 +164,11 @@ class MaskedTokenModel(TokenModel):
                 nn.Linear(options.n_features, width), nn.GELU(), nn.Linear(width, width)
             )
 
+    def predictor(self, tokens: TokenBatch) -> Predict:
+        """As `TokenModel` says; a derived class computes what it says itself."""
+        prepared = type(self) is MaskedTokenModel and can_be_prepared(self)
+        return OnePass(self, tokens.values) if prepared else self.predict
+
     def log_probabilities(
         self, values: Tensor, offsets: Tensor, at: Tensor, features: Tensor | None = None
     ) -> list[Tensor]:
@@ -173,10 +180,7 @@ class MaskedTokenModel(TokenModel):
     ) -> Tensor:
         """Hidden features at the positions `at`, (n_asked, width); parameters as before."""
         check_ids(values, len(self.design))
-        counts = offsets.diff().numpy(force=True)
-        if (np.diff(counts) < 0).any():
-            raise TokenError("a model needs events by rising multiplicity: sort them first")
-        groups = sort_by_multiplicity(counts)[1]
+        groups = groups_of(offsets.diff().numpy(force=True))
         table = self.design @ self.embedding
         if self.one_pass:
             x = self._one_pass(table, values, groups, features)[at]

@@ -60,32 +60,37 @@ def surprises(model: TokenModel, tokens: TokenBatch, *, max_tokens: int = 4096) 
     TokenError
         if an id is not in the vocabulary of the model.
     """
-    shape = (len(tokens.values), len(model.heads))
-    surprise, expected, variance, tail = (np.zeros(shape) for _ in range(4))
-    out = Surprises(surprise, expected, variance, tail, np.full(shape, -1, dtype=np.int64))
-    masks = model.mask_ids(tokens.values)
-    targets = model.targets[tokens.values]
-    passes = _together if model.one_pass else _in_turn
+    masks, targets = model.mask_ids(tokens.values), model.targets.T
+    shape = (len(model.heads), len(tokens.values))
+    found = Surprises._make([*(np.zeros(shape) for _ in range(4)), np.full(shape, -1)])
+    predict, passes = model.predictor(tokens), _together if model.one_pass else _in_turn
+    order, start = [np.zeros(0, dtype=np.int64)], 0  # of the tokens in what is found
     for rows, batch, at in passes(tokens, masks, max_tokens):
-        for column, log_p in enumerate(model.predict(batch, at)):
-            has = targets[rows, column] >= 0
-            true = targets[rows[has], column]
-            if len(true):
-                found = _moments(log_p[torch.as_tensor(has, device=log_p.device)], true)
-                for part, values in zip(out, found, strict=True):
-                    part[rows[has], column] = values.numpy(force=True)
-    return out
+        for column, log_p in enumerate(predict(batch, at)):
+            true = targets[column, tokens.values[rows]]
+            has = np.flatnonzero(true >= 0)
+            if len(has):
+                asked = log_p.T.index_select(1, torch.as_tensor(has, device=log_p.device))
+                for part, values in zip(found, _moments(asked, true[has]), strict=True):
+                    part[column, start + has] = values.numpy(force=True)
+        order.append(rows)
+        start += len(rows)
+    back = np.argsort(np.concatenate(order))
+    return Surprises._make(part[:, back].T for part in found)
 
 
 def _moments(log_p: Tensor, true: Ints) -> tuple[Tensor, ...]:
-    """What `Surprises` lists, each (n,), of log-probabilities (n, size) and true classes (n,)."""
-    log_p, truth = log_p.double(), torch.as_tensor(true, device=log_p.device)[:, None]
+    """What `Surprises` lists, each (n,), of log-probabilities (size, n) and true classes (n,)."""
+    most, truth = log_p.max(dim=0).indices, torch.as_tensor(true, device=log_p.device)
+    # float32 knows no probability below exp(-87), and sums of many are 1e-6 off
+    log_p = torch.log_softmax(log_p.double(), dim=0)
     p = log_p.exp()
-    entropy = -(p * log_p).sum(dim=1)
-    variance = ((p * log_p**2).sum(dim=1) - entropy**2).clamp(min=0)
-    own = log_p.gather(1, truth)[:, 0]
-    above = p.flip(1).cumsum(1).flip(1).gather(1, truth)[:, 0] - own.exp() / 2
-    return -own, entropy, variance, -above.log(), log_p.argmax(dim=1)
+    entropy = -(p * log_p).sum(dim=0)
+    variance = (p * (log_p + entropy) ** 2).sum(dim=0)
+    own = log_p.gather(0, truth[None])[0]
+    above = torch.arange(len(p), device=p.device)[:, None] > truth
+    tail = (p * above).sum(dim=0) + own.exp() / 2
+    return -own, entropy, variance, (-tail.log()).clamp(min=0), most
 
 
 def _together(

@@ -45,6 +45,13 @@ class Trained(NamedTuple):
     steps: int
     digest: str  #: of its folder
 
+    @property
+    def cost(self) -> str:
+        """In words; of a given model that is not known."""
+        if not self.steps:
+            return f"given, {len(self.model.history_)} epochs"
+        return f"{self.steps} steps, {self.cpu_seconds:.0f} s of CPU"
+
 
 @dataclass
 class Bench:
@@ -81,10 +88,16 @@ class Bench:
                 f"the first data set of a study is background, {name!r} is not: give it first, or "
                 f"as {name}:background=FILE"
             )
+        for name, model in self.given.items():
+            if model.dataset_ != name:
+                raise OptionError(
+                    f"a model of {model.dataset_} was given for the data set {name}: give that of "
+                    f"{name}, or name the data set as the model does, {model.dataset_}=FILE"
+                )
         self.samples = {key: self._cut(one) for key, one in self.samples.items()}
         digests = [_digest(one) for one in self.samples.values()]
         words = [*self.samples, *digests, str(self.seed), repr(self.scale.bins)]
-        words += [f"{name} {_weights(one)}" for name, one in self.given.items()]
+        words += [f"{name} {weights_digest(one)}" for name, one in self.given.items()]
         of = hashlib.sha256(" ".join(words).encode()).hexdigest()
         self.pieces = Pieces(self.folder / "pieces", of)
 
@@ -156,7 +169,7 @@ class Bench:
             others than all of the data set, (n_jets,).
         """
         if not place and name in self.given:
-            return Trained(self.given[name], 0.0, 0, _weights(self.given[name]))
+            return Trained(self.given[name], 0.0, 0, weights_digest(self.given[name]))
         place = place or name
         if place in self._known:
             return self._known[place]
@@ -169,8 +182,7 @@ class Bench:
         )
         folder = self.folder / "models" / storage.file_name(place)
         key = (model, _digest(events), None if start_from is None else start_from.digest)
-        mark = self.pieces.mark(key)
-        checkpoint = self.folder / "checkpoints" / f"{storage.file_name(place)}-{mark[:8]}"
+        checkpoint = self.checkpoint(place, key)
 
         def make() -> Piece:
             self.said(f"training a language model of {name} ({place})")
@@ -194,6 +206,11 @@ class Bench:
         model = JetLanguageModel.load(folder)
         self._known[place] = Trained(model, found["cpu_seconds"], found["steps"], found["digest"])
         return self._known[place]
+
+    def checkpoint(self, name: str, key: object) -> Path:
+        """Folder for the epochs of what is being trained."""
+        mark = self.pieces.mark(key)[:8]
+        return self.folder / "checkpoints" / f"{storage.file_name(name)}-{mark}"
 
     def saved(self, name: str, key: object, folder: Path, make: Callable[[], Piece]) -> Piece:
         """A piece whose ``digest`` is that of a saved folder; without that it is made again."""
@@ -244,7 +261,7 @@ def _digest(events: ak.Array) -> str:
     return total.hexdigest()
 
 
-def _weights(model: JetLanguageModel) -> str:
+def weights_digest(model: JetLanguageModel) -> str:
     """Of the bins and weights of a model."""
     total = hashlib.sha256(model.tokenizer.identity.encode())
     for name, value in model.fitted_model.state_dict().items():

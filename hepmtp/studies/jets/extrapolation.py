@@ -45,8 +45,8 @@ class Row(NamedTuple):
     mean_difference_error: float
     not_stopped: float  #: [%]
     jets: int  #: made and true ones, on each side
-    steps: int
-    cpu_seconds: float
+    steps: int | None  #: None, like the time, of a given model
+    cpu_seconds: float | None
     published_w: float | None
     published_difference: float | None
 
@@ -68,7 +68,7 @@ def run(bench: Bench, caption: Caption = OWN_FILES) -> Found:
         w, difference = PUBLISHED.get(n or 100, (None, None))
         numbers = {each: piece[each] for each in Row._fields if each in piece}
         numbers |= {"constituents": "all" if n is None else str(n)}
-        numbers |= {"steps": one.steps, "cpu_seconds": one.cpu_seconds}
+        numbers |= {"steps": one.steps or None, "cpu_seconds": one.cpu_seconds or None}
         rows.append(Row(**numbers, published_w=w, published_difference=difference))
     places = [*bench.scale.lengths, int(bench.tokens(name).counts.max())]
     figures = {

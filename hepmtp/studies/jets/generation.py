@@ -72,8 +72,7 @@ def run(bench: Bench, caption: Caption = OWN_FILES) -> Found:
         told.append(ToldRow(name, "transformer", **network["told"]))
         remarks.append(
             f"{name}: loss {piece['loss']:.4f} ± {piece['loss_error']:.4f} per term, "
-            f"{piece['n_parameters']:,} parameters, {one.steps} steps, {one.cpu_seconds:.0f} s of "
-            "CPU."
+            f"{piece['n_parameters']:,} parameters, {one.cost}."
         )
     figure = rows_of_points(ratios, xlabel="W / floor", caption=caption)
     tables: dict[str, list[Any]] = {"Distances": rows, "True against made": told}

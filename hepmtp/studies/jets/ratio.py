@@ -8,6 +8,7 @@ there can be (b), which a classifier trained on such jets (c) must not beat.
 from __future__ import annotations
 
 import itertools
+import shutil
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +20,7 @@ from hepmtp.jets.tagger import new_classifier
 from hepmtp.plotting.curves import roc as draw_roc
 from hepmtp.plotting.style import OWN_FILES, Caption
 from hepmtp.statistics.metrics import auc, auc_difference, roc
-from hepmtp.studies.jets.bench import Bench
+from hepmtp.studies.jets.bench import Bench, weights_digest
 from hepmtp.studies.jets.classification import Scores
 from hepmtp.studies.jets.comparison import Measured
 from hepmtp.studies.jets.found import Found
@@ -66,9 +67,12 @@ def run(bench: Bench, caption: Caption = OWN_FILES) -> Found:
     remarks = [
         "(a): the classifiers of true jets. (b): the ratio on made jets. (c): the others there.",
         f"The better of (c), {better.test}, less (b): {gap:.4f} ± {error:.4f}. It {verdict}.",
-        f"CPU: {background.cpu_seconds:.0f} s ({background.steps} steps) for the first model.",
-        f"CPU: {signal.cpu_seconds:.0f} s ({signal.steps} steps) for the second one.",
-        f"CPU: {tests:.0f} s for the tests.",
+        f"The model of {names[0]}: {background.cost}. That of {names[1]}: {signal.cost}.",
+        *(
+            f"The transformer of {what} jets: {piece['epochs']} epochs of {piece['jets']} jets."
+            for what, piece in (("true", true), ("made", made))
+        ),
+        f"All tests: {tests:.0f} s of CPU.",
     ]
     title = f"Likelihood ratio, {names[1]} against {names[0]}"
     figure = draw_roc(curves, title=f"{names[1]} against {names[0]}", caption=caption)
@@ -117,7 +121,8 @@ def _tests(
     tagger = bench.tagger(seed=bench.seed)
     model = new_classifier(tagger, models[0])
     sets = [LabelledJets.of(*one) for one in (training, validation)]
-    history = train_jet_classifier(model, *sets, options=tagger.training)
+    checkpoint = bench.checkpoint(f"ratio {what}", (bench.scale, *map(weights_digest, models)))
+    history = train_jet_classifier(model, *sets, options=tagger.training, checkpoint=checkpoint)
     rng = np.random.default_rng([bench.seed, 5])
     tables = [Measured.of(one, bench.tokenizer, rng).table for one in training]
     label = np.repeat([0.0, 1.0], [len(one) for one in tables])
@@ -133,7 +138,8 @@ def _tests(
         name: [[float(f"{value:.7g}") for value in side] for side in one]
         for name, one in found.items()
     }
-    return {"scores": scores, "epochs": len(history)}
+    shutil.rmtree(checkpoint)
+    return {"scores": scores, "epochs": len(history), "jets": len(sets[0].labels)}
 
 
 def _row(jets: str, name: str, scores: Scores, ratio: Scores) -> Row:

@@ -5,9 +5,12 @@ The rule: a quick study has the same steps as a full one, but its numbers say no
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import contextlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
+from hepmtp.errors import OptionError
 from hepmtp.models.autoregressive_options import AutoregressiveOptions
 from hepmtp.tokenizers.constituents import ConstituentTokenizer
 from hepmtp.training.classify_jets import JetClassifierTraining
@@ -71,9 +74,67 @@ class Scale:
     steps: int = 1000
     grid: dict[str, tuple[Any, ...]] = field(default_factory=lambda: dict(GRID))
 
+    def __post_init__(self) -> None:
+        for one in fields(self):
+            value = getattr(self, one.name)
+            sizes = value if isinstance(value, tuple) else (value,)
+            if value == () or any(isinstance(n, int) and n < 1 for n in sizes):
+                raise OptionError(f"{one.name} of a study must be 1 or more, found {value}")
+
     def tokenizer(self) -> ConstituentTokenizer:
         """A tokenizer that is not fitted yet."""
         return ConstituentTokenizer(**self.bins)
+
+    def resized(self, words: Iterable[str]) -> Scale:
+        """The same with some sizes replaced.
+
+        Parameters
+        ----------
+        words
+            ``NAME=VALUE``; several values have commas between them, and "all" is None. Names of
+            parts have a dot: ``classifier.epochs=4``, ``grid.width=64,128``.
+
+        Raises
+        ------
+        OptionError
+            for a name that is unknown or given twice, or a value that does not fit.
+
+        Examples
+        --------
+        >>> small = Scale().resized(["judged=4000", "labels=50,all", "training.epochs=2"])
+        >>> small.judged, small.labels, small.training.epochs
+        (4000, (50, None), 2)
+        """
+        found = self
+        for path, value in self._parsed(words).items():
+            name, _, rest = path.partition(".")
+            old = getattr(found, name)
+            new: Any = value
+            if name == "grid":
+                new = {**old, rest: value}
+            elif rest:
+                new = replace(old, **{rest: value})
+            found = replace(found, **{name: new})
+        return found
+
+    def _parsed(self, words: Iterable[str]) -> dict[str, Any]:
+        """Values of these sizes, checked."""
+        found: dict[str, Any] = {}
+        sizes = _sizes(self)
+        for word in words:
+            name, equals, text = word.partition("=")
+            if not equals or not text:
+                raise OptionError(f"{word!r} is no size: expected NAME=VALUE, as judged=4000")
+            if name not in sizes:
+                raise OptionError(f"a study has no size {name!r}; there are {', '.join(sizes)}")
+            if name in found:
+                raise OptionError(f"the size {name} is given twice: keep one")
+            several = isinstance(sizes[name], tuple)
+            values = [_number(word, one, sizes[name]) for one in text.split(",")]
+            if len(values) > 1 and not several:
+                raise OptionError(f"{word}: {name} is one number")
+            found[name] = tuple(values) if several else values[0]
+        return found
 
 
 FULL = Scale()
@@ -92,3 +153,38 @@ QUICK = Scale(
     steps=30,
     grid={"dropout": (0.0, 0.1), "width": (32, 64), "layers": (2,), "heads": (2,)},
 )
+
+
+#: Options of the loop that are no sizes.
+_NO_SIZES = ("seed", "threads")
+
+
+def _sizes(scale: Scale) -> dict[str, Any]:
+    """Name -> value of all that is a number, several, or None for "all"."""
+    found: dict[str, Any] = {}
+    for one in fields(scale):
+        value = getattr(scale, one.name)
+        if is_dataclass(value):
+            parts = {each.name: getattr(value, each.name) for each in fields(value)}
+        else:
+            parts = value if isinstance(value, dict) else {"": value}
+        found |= {f"{one.name}.{key}".rstrip("."): each for key, each in parts.items()}
+    return {
+        name: value
+        for name, value in found.items()
+        if isinstance(value, int | float | tuple | None)
+        and not isinstance(value, bool)
+        and name.partition(".")[2] not in _NO_SIZES
+    }
+
+
+def _number(word: str, text: str, old: Any) -> int | float | None:
+    """A value as those that it replaces; "all" where there may be no number."""
+    like = old if isinstance(old, tuple) else (old,)
+    if text == "all" and None in like:
+        return None
+    kind = float if any(isinstance(one, float) for one in like) else int
+    with contextlib.suppress(ValueError):
+        return kind(text)
+    kinds = f"{'a' if kind is float else 'a whole'} number{' or all' if None in like else ''}"
+    raise OptionError(f"{word}: {text!r} was found where {kinds} is expected")

@@ -6,6 +6,7 @@ them. A fifth of the labels decides when to stop. The gain over scratch is paire
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -96,7 +97,8 @@ def run(bench: Bench, caption: Caption = OWN_FILES) -> Found:
     judged = [len(one) for one in work.judged]
     remarks = [
         f"{SCRATCH}: a random backbone, another one in each draw.",
-        f"{LANGUAGE}: of {names[0]}; {TAGGER}: of {names[0]} and {names[1]}.",
+        f"{LANGUAGE}: of {names[0]}, {bench.language_model(names[0]).cost}.",
+        f"{TAGGER}: of {names[0]} and {names[1]}.",
         f"Judged on {judged[0]} and {judged[1]} jets, the same in all.",
         "Errors are those of the mean over draws of the labels.",
     ]
@@ -220,11 +222,15 @@ class _Work:
             def make() -> Piece:
                 bench.said(f"training a classifier of {bench.name(0)} and {bench.name(1)}")
                 sides = [bench.samples[bench.name(place)] for place in (0, 1)]
-                tagger = bench.tagger(seed=bench.seed).fit(sides[0], sides[1])
+                tagger = bench.tagger(seed=bench.seed)
+                tagger.fit(sides[0], sides[1], checkpoint=checkpoint)
                 tagger.save(folder)
+                shutil.rmtree(checkpoint)
                 return {"digest": storage.digest(folder), "epochs": len(tagger.history_)}
 
-            bench.saved("transfer tagger", (bench.shape, bench.scale.classifier), folder, make)
+            key = bench.shape, bench.scale.classifier
+            checkpoint = bench.checkpoint("tagger", key)
+            bench.saved("transfer tagger", key, folder, make)
             self._tagger = JetTagger.load(folder)
         return self._tagger
 

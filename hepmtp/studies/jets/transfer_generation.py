@@ -1,6 +1,6 @@
 """Transfer of generation: a language model of few jets, from scratch and from another model.
 
-The rule: both starts have the same jets and at most as many steps, and the same jets of the
+The rule: both starts have the same jets and are given as many steps, and the same jets of the
 analysis part judge them. A tenth part beside the training jets decides when to stop.
 """
 
@@ -92,8 +92,8 @@ def run(bench: Bench, caption: Caption = OWN_FILES) -> Found:
         ),
     }  # fmt: skip
     remarks = [
-        f"At most {bench.scale.steps} steps, fewer where the validation loss stops falling.",
-        f"The model of {background}: {first.steps} steps, {first.cpu_seconds:.0f} s of CPU.",
+        f"{bench.scale.steps} steps, to the end of an epoch; fewer where the loss stops falling.",
+        f"The model of {background}: {first.cost}.",
     ]
     return Found(f"Transfer of generation, {title}", {"Models": rows}, remarks, figures)
 

@@ -279,15 +279,24 @@ def test_shares_of_numbers_written_out() -> None:
 
 
 def test_tail_goes_on_as_an_exponential() -> None:
-    """Of exponential values the share falls by e per unit, within and beyond what is known."""
+    """Of exponential values the share falls by e per unit, down to that of one event."""
     values = -np.log((np.arange(100_000) + 0.5) / 100_000)
     tail = Tail.fit(values, np.ones(len(values)))
-    asked = np.array([0.0, 0.5, 2.0, 5.0, 9.0, 12.0, 30.0])
+    asked = np.array([0.0, 0.5, 2.0, 5.0, 9.0, 11.5])
     np.testing.assert_allclose(tail(asked), asked / np.log(10), atol=0.01, rtol=0.02)
     assert tail.level[-1] == pytest.approx(4.0, abs=0.05)  # ten of these events lie beyond
     same = Tail.fit(np.full(50, 3.0), np.ones(50))
     assert same(np.array([1.0, 3.0, 3.0])).tolist() == [same.level[-1]] * 3
     assert np.isfinite(same(np.array([1e9]))).all()
+
+
+def test_few_events_know_no_tiny_share() -> None:
+    """Beyond the share of one event the answer rises slowly, whatever the slope."""
+    tail = Tail.fit(np.linspace(0.0, 1.0, 200), np.ones(200))
+    asked = np.linspace(1.0, 2.0, 50)
+    found = tail(asked)
+    assert (np.diff(found) > 0).all()
+    assert found[-1] < np.log10(200) + np.log(1 + tail.slope * (asked[-1] - tail.values[-1]))
 
 
 def test_normal_scores_undo_a_stretched_axis() -> None:

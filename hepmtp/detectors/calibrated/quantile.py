@@ -13,7 +13,8 @@ The steps, each fitted with the weights of background training events:
 3. of the residual :math:`z = (y - \mu) / \sigma`, the share p of the background that is at least
    as large is found, and the answer is :math:`-\log_{10} p`.
 
-Beyond the last ten effective events the tail goes on as an exponential.
+Beyond the last ten effective events the tail goes on as an exponential, down to the share of one.
+Below that share nothing is known, and the answer rises as a logarithm.
 """
 
 from __future__ import annotations
@@ -149,6 +150,9 @@ class NormalScores:
 class Tail:
     """-log10 of the share of background that is at least as large; exponential beyond its end.
 
+    The exponential holds down to the share of one effective event. Beyond, the answer still rises,
+    but as a logarithm: a few hundred events cannot say that one in a million is as strange.
+
     Parameters
     ----------
     values, level
@@ -180,8 +184,10 @@ class Tail:
 
     def __call__(self, values: Floats) -> Floats:
         """-log10 of the share, 0 or more, shape (n_events,)."""
-        beyond = np.maximum(values - self.values[-1], 0.0)
-        return np.asarray(np.interp(values, self.values, self.level) + beyond * self.slope)
+        beyond = self.slope * np.maximum(values - self.values[-1], 0.0)
+        known = np.minimum(beyond, np.log10(FAR))
+        unknown = np.log1p(np.maximum(beyond - known, 0.0))
+        return np.asarray(np.interp(values, self.values, self.level) + known + unknown)
 
 
 @dataclass(frozen=True, eq=False)

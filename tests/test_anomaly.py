@@ -24,7 +24,7 @@ from hepmtp.errors import OptionError, RegionError, ScoreError, StorageError
 from hepmtp.events.cuts import window
 from hepmtp.events.record import metadata, with_metadata
 from hepmtp.events.region_info import described, regions_of
-from hepmtp.events.regions import REGIONS, SR, Region
+from hepmtp.events.regions import CR, REGIONS, SR, Region
 from hepmtp.events.split import FRACTIONS, split_of
 from hepmtp.events.strangest import Strangest
 from hepmtp.events.variables import HT
@@ -358,9 +358,9 @@ def test_names_are_unique(folder: Path, processor: Any) -> None:
         AnomalyProcessor([])
     with pytest.raises(
         RegionError,
-        match=r"the regions need a name each and no name twice, found \['SR_3b', 'SR_3b'\]",
+        match=r"the regions need a name each and no name twice, found \['CR', 'CR'\]",
     ):
-        AnomalyProcessor([folder], regions=[REGIONS[-1], REGIONS[-1]])
+        AnomalyProcessor([folder], regions=[CR, CR])
     with pytest.raises(StorageError, match=r"cannot be read as a"):
         AnomalyProcessor([folder / "nothing"])
 

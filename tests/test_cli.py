@@ -19,6 +19,7 @@ from hepmtp.datasets.manifest import embedded
 from hepmtp.datasets.names import select
 from hepmtp.detectors import load_detector
 from hepmtp.errors import OptionError
+from hepmtp.events.regions import REGIONS
 from hepmtp.readers.formats import reader_for
 from hepmtp.report.info import read_info
 from hepmtp.report.tables import read_csv

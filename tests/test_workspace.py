@@ -321,7 +321,9 @@ def test_ttw_and_ttz_are_free_where_a_region_measures_them(drawn_channels: list[
 
 def test_steps_that_the_histograms_lack_are_named(drawn_channels: list[Channel]) -> None:
     some = histograms(n=300, variations=("jet_step", "b_step"))
-    assert lacking_variations(some, drawn_channels) == [one for one in STEPS if one not in {"jet_step", "b_step"}]
+    assert lacking_variations(some, drawn_channels) == [
+        one for one in STEPS if one not in {"jet_step", "b_step"}
+    ]
 
 
 def test_a_variation_without_down_is_mirrored_and_never_empties_a_bin() -> None:

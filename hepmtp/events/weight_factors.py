@@ -128,9 +128,7 @@ class Slope:
 
     def of(self, values: Floats) -> Floats:
         """Factor of each value."""
-        return np.asarray(
-            (1.0 + self.size) ** (np.maximum(values - self.start, 0.0) / self.unit)
-        )
+        return np.asarray((1.0 + self.size) ** (np.maximum(values - self.start, 0.0) / self.unit))
 
 
 @dataclass(frozen=True)

@@ -249,9 +249,9 @@ def _predicted(
         )
     )  # fmt: skip
     seen = None
-    if run.info.data and not {
-        one.region for one in channels if one.purpose != "signal"
-    } & blind_of(run.info):
+    if run.info.data and not {one.region for one in channels if one.purpose != "signal"} & blind_of(
+        run.info
+    ):
         counts = [contents(c, run.histograms[c.histogram], run.info.data)[0] for c in channels]
         seen = np.concatenate(counts)
     fitted = control_fit(likelihood, channels, seen)

@@ -120,11 +120,13 @@ def prepared(
         run.histograms, channels, background=info.background, signal=signal, data=data,
         uncertainties=uncertainties,
     )  # fmt: skip
-    if uncertainties.variations is None and (lacking := lacking_variations(run.histograms, channels)):
+    if uncertainties.variations is None and (
+        lacking := lacking_variations(run.histograms, channels)
+    ):
         said.append(
-            f"The histograms lack the variations {', '.join(lacking)}: the simulation is believed in "
-            "that without an uncertainty, and every significance here is too large. Run again with "
-            "--variations weights."
+            f"The histograms lack the variations {', '.join(lacking)}: the simulation is believed "
+            "in that without an uncertainty, and every significance here is too large. Run again "
+            "with --variations weights."
         )
     free = free_backgrounds(info.background, channels, uncertainties.free)
     said.append(

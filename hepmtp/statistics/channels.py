@@ -240,13 +240,14 @@ def in_common_bins(
 
     So the parts add up to the whole above each of its thresholds.
     """
-    found = []
-    for one in channels:
+
+    def common(one: Channel) -> Channel:
         h = histograms[one.histogram]
-        if one.purpose == "signal" and one.part_of in h.axes["region"]:
-            one = one._replace(bins=_bins(h, one.part_of, background))
-        found.append(one)
-    return found
+        if one.purpose != "signal" or one.part_of not in h.axes["region"]:
+            return one
+        return one._replace(bins=_bins(h, one.part_of, background))
+
+    return [common(one) for one in channels]
 
 
 def contents(

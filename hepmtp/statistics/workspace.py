@@ -87,11 +87,15 @@ def free_backgrounds(
     return [name for name in background if name.lower() in known]
 
 
-def lacking_variations(histograms: Mapping[str, Histogram], channels: Sequence[Channel]) -> list[str]:
+def lacking_variations(
+    histograms: Mapping[str, Histogram], channels: Sequence[Channel]
+) -> list[str]:
     """Variations of `MODELLING` that the histograms of these channels do not have."""
     used = {one.histogram for one in channels}
     return [
-        name for name in MODELLING if any(name not in variations_of(histograms[one]) for one in used)
+        name
+        for name in MODELLING
+        if any(name not in variations_of(histograms[one]) for one in used)
     ]
 
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 import hepmtp as hm
 from hepmtp.datasets.files import read
-from hepmtp.datasets.manifest import embedded
+from hepmtp.datasets.manifest import Dataset, embedded
 from hepmtp.detectors import training_events
 from hepmtp.events.record import concatenate, with_metadata
 from hepmtp.events.regions import SR
@@ -30,6 +30,9 @@ from hepmtp.events.stranger import OPERATIONS, Recipe, make_stranger
 Floats = NDArray[np.float64]
 YIELD, UNCERTAINTY, BINS, LEAST_EVENTS, LEAST_SHARE = 40.0, 0.14, 6, 10.0, 0.004
 BOOTSTRAPS = 100
+#: Kind of strangeness -> how background is made so: each operation alone, and mixtures.
+KINDS = {name: Recipe((name,), 1.0) for name in OPERATIONS}
+KINDS |= {f"mixture {damp}": Recipe(damp=damp) for damp in (0.3, 0.5, 0.7)}
 
 
 def edges_of(scores: Floats, weights: Floats) -> Floats:
@@ -100,12 +103,23 @@ class Judge:
 
 
 def judged(background: ak.Array) -> dict[str, ak.Array]:
-    """Background of the judge made stranger by each operation and by mixtures, in the SR."""
+    """Background of the judge made stranger in each way, in the SR."""
     rng = np.random.default_rng(7)
-    chosen = {name: Recipe((name,), 1.0) for name in OPERATIONS}
-    chosen |= {f"mixture {damp}": Recipe(damp=damp) for damp in (0.3, 0.5, 0.7)}
-    made = {name: make_stranger(background, rng, [one]) for name, one in chosen.items()}
+    made = {name: make_stranger(background, rng, [one]) for name, one in KINDS.items()}
     return {name: events[SR.select(events)] for name, events in made.items()}
+
+
+def events_of(file: Path, name: str, role: str) -> ak.Array:
+    """Events of a file."""
+    reader = hm.DarkMachinesCSV()
+    events = reader.read(str(file), 0, reader.num_events(str(file)))
+    return with_metadata(events, dataset=name, role=role)
+
+
+def another(dataset: Dataset, folder: Path) -> ak.Array:
+    """Events of the same process in a folder."""
+    file = next(folder.glob(f"{dataset.name}.csv*"))
+    return events_of(file, dataset.name, dataset.role)
 
 
 class Samples(NamedTuple):
@@ -123,12 +137,7 @@ def samples_of(folder: Path, files: Sequence[Path] = ()) -> Samples:
     """The embedded sample, that of the judge in a folder, and further signals."""
     datasets = embedded()
     background = read([one for one in datasets if one.role == "background"])
-    reader = hm.DarkMachinesCSV()
-    others = {}
-    for one in datasets:
-        path = str(next(folder.glob(f"{one.name}.csv*")))
-        events = reader.read(path, 0, reader.num_events(path))
-        others[one.name] = with_metadata(events, dataset=one.name, role=one.role)
+    others = {one.name: another(one, folder) for one in datasets}
     names = [one.name for one in datasets if one.role == "background"]
     other = concatenate(others[name] for name in names)
     process = np.repeat(np.arange(len(names)), [len(others[name]) for name in names])
@@ -143,9 +152,8 @@ def samples_of(folder: Path, files: Sequence[Path] = ()) -> Samples:
         if one.role == "signal"
     }
     for file in files:
-        events = reader.read(str(file), 0, reader.num_events(str(file)))
         name = file.name.partition(".")[0]
-        signals[name] = with_metadata(events, dataset=name, role="signal")
+        signals[name] = events_of(file, name, "signal")
     for name, events in signals.items():
         # each sample stands for the whole yield with its own weight: 1/weight adds up
         weight = 1 / (1 / np.unique(np.asarray(events.weight))).sum()

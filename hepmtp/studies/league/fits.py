@@ -40,7 +40,7 @@ from hepmtp.errors import (
 )
 from hepmtp.events.ragged import Floats
 from hepmtp.events.record import PARTICLE_FIELDS, concatenate
-from hepmtp.events.regions import Region
+from hepmtp.events.regions import REGIONS, Region
 from hepmtp.events.split import analysis_scale, split_of
 from hepmtp.plugins import allow_class
 from hepmtp.studies.league.entry import Entry
@@ -65,12 +65,20 @@ class LeagueEvents:
 
     @classmethod
     def read(
-        cls, datasets: Sequence[Dataset], regions: Sequence[Region], stop: int | None, folds: int
+        cls,
+        datasets: Sequence[Dataset],
+        regions: Sequence[Region],
+        stop: int | None,
+        folds: int,
+        fitted: tuple[Region, ...] = REGIONS,
     ) -> LeagueEvents:
-        """Read and split; data sets of other roles are left out."""
+        """Read and split; data sets of other roles are left out.
+
+        Scores are judged in `regions`; `fitted` are those of the simultaneous fit.
+        """
         parts: dict[str, dict[str, ak.Array]] = {"background": {}, "signal": {}}
         held_out, columns = {}, {}
-        search = Search.empty(stop)
+        search = Search.empty(stop, fitted)
         for dataset in (one for one in datasets if one.role in parts):
             events = read([dataset], stop=stop)
             if folds > 1:

@@ -22,7 +22,7 @@ from hepmtp.errors import FitError, OptionError
 from hepmtp.events.ragged import Bools, Floats
 from hepmtp.events.record import metadata, with_fields
 from hepmtp.events.region_info import described
-from hepmtp.events.regions import REGIONS, SR
+from hepmtp.events.regions import REGIONS, SR, Region
 from hepmtp.events.variables import N_B, N_JETS
 from hepmtp.events.variation import DIRECTIONS
 from hepmtp.events.variations import variations_named
@@ -42,14 +42,12 @@ log = logging.getLogger(__name__)
 
 #: Counts that control and validation regions are fitted in; as entries they are fits of their own.
 COUNTS = {one.name: one for one in (N_JETS, N_B)}
-#: The whole signal region and its parts, where the score is fitted.
-SCORED = (SR, *(one for one in REGIONS if one.part_of == SR.name))
 
 
 class Part(NamedTuple):
     """What a fit needs of the scored events of one data set."""
 
-    masks: dict[str, Bools]  #: region of `SCORED` -> events that are in it, shape (n_events,)
+    masks: dict[str, Bools]  #: SR or a part of it -> events that are in it, shape (n_events,)
     weights: dict[str, Floats]  #: variation, or "nominal" -> weights, shape (n_events,)
     normalisation: Normalisation
 
@@ -66,17 +64,20 @@ class Search:
         data set -> what is kept of its scored events.
     stop
         events that were read of each file; None for all.
+    regions
+        of the fit. The score is fitted in the parts of the SR.
     """
 
     counts: dict[str, Histogram]
     parts: dict[str, Part] = field(default_factory=dict)
     stop: int | None = None
+    regions: tuple[Region, ...] = REGIONS
 
     @classmethod
-    def empty(cls, stop: int | None = None) -> Search:
+    def empty(cls, stop: int | None = None, regions: tuple[Region, ...] = REGIONS) -> Search:
         """Without any events."""
         counts = {name: book(axis_of(one), name=name) for name, one in COUNTS.items()}
-        return cls(counts, {}, stop)
+        return cls(counts, {}, stop, regions)
 
     def add(
         self, dataset: Dataset, read: ak.Array, chosen: ak.Array, kept: Bools, factor: float
@@ -102,7 +103,7 @@ class Search:
         for variation in variations_named("weights"):
             for way in DIRECTIONS:
                 weights[variation.category(way)] = nominal * variation.factors(chosen, way)
-        masks = {one.name: one.select(chosen) for one in REGIONS}
+        masks = {one.name: one.select(chosen) for one in self.regions}
         for name, variable in COUNTS.items():
             values = variable.values(chosen)
             for region, mask in masks.items():
@@ -111,7 +112,7 @@ class Search:
                     weights={key: one[mask] for key, one in weights.items()},
                 )  # fmt: skip
         self.parts[dataset.name] = Part(
-            {one.name: masks[one.name][kept] for one in SCORED},
+            {one.name: masks[one.name][kept] for one in self.regions if _scored(one)},
             {key: one[kept] for key, one in weights.items()},
             known,
         )
@@ -167,7 +168,7 @@ class Search:
             histograms[detector] = self.histogram(detector, score, background, signal)
         info = RunInfo(
             title="league", summary=(), command="", background=list(background), signals=[signal],
-            detector=detector, regions=sorted(described(REGIONS)), content=self.content,
+            detector=detector, regions=sorted(described(self.regions)), content=self.content,
         )  # fmt: skip
         run = Run(Path("league"), info, histograms)
         return significance(run, signal=signal, detector=detector)
@@ -184,7 +185,7 @@ class Search:
         rows = [like.axes["dataset"].index(one) for one in names[0]]
         counts: Any = np.asarray(like.view(flow=True))[rows]
         content = np.zeros((*counts.shape[:-1], axis.size + 2), dtype=counts.dtype)
-        for other in (one for one in REGIONS if one not in SCORED):
+        for other in (one for one in self.regions if not _scored(one)):
             place = like.axes["region"].index(other.name)
             for part in ("value", "variance"):
                 content[part][:, place, :, 1] = counts[part][:, place].sum(axis=-1)
@@ -225,3 +226,8 @@ class Search:
                 "are those of no experiment."
             )
         return said
+
+
+def _scored(region: Region) -> bool:
+    """Whether the score is fitted here: in the signal region and its parts."""
+    return SR.name in (region.name, region.part_of)

@@ -32,8 +32,8 @@ from hepmtp.statistics.fits import Pull
 from hepmtp.statistics.impacts import Impact
 from hepmtp.statistics.results import Bins
 
-#: At most so many parameters in a figure.
-MOST = 20
+#: At most so many parameters in a figure, and channels whose names fit beside each other.
+MOST, MOST_SLANTED = 20, 8
 
 
 @styled
@@ -60,7 +60,7 @@ def significances(
     axis.set_xlim(0, 1.32 * max(highest, 0.1))
     _names(axis, [words(one) for one in rows])
     axis.set_xlabel(r"Expected discovery significance [$\sigma$]", loc="right")
-    above(axis, caption, title)
+    _above(axis, caption, title)
     return figure
 
 
@@ -85,7 +85,7 @@ def pulls(
     axis.set_xlim(-max(2.5, 1.1 * furthest), max(2.5, 1.1 * furthest))
     _names(axis, [parameter(one.parameter, names) for one in held])
     axis.set_xlabel("Pull, and error after the fit, in units of that before", loc="right")
-    above(axis, caption, title)
+    _above(axis, caption, title)
     return figure
 
 
@@ -112,7 +112,7 @@ def impacts(
     _names(axis, [parameter(one.parameter, names) for one in shown])
     axis.set_xlabel(r"Shift of the signal strength $\mu$", loc="right")
     axis.legend(loc="lower right", fontsize="small")
-    above(axis, caption, title)
+    _above(axis, caption, title)
     return figure
 
 
@@ -141,7 +141,8 @@ def channels(
         what a sum of the weights is.
     """
     contents, error = (bins.after, bins.after_error) if after else (bins.before, bins.before_error)
-    figure, (axis, ratio) = panels(7.5, (3, 1.3))
+    crowded = len(set(bins.channels)) > MOST_SLANTED
+    figure, (axis, ratio) = panels(7.5, (3, 1.3), below=1.6 if crowded else 0.75)
     edges: Floats = np.arange(len(bins.channels) + 1, dtype=np.float64) - 0.5
     background = [one for one in bins.samples if one != signal]
     total = contents[[bins.samples.index(one) for one in background]].sum(axis=0)
@@ -178,7 +179,7 @@ def channels(
         ratio.stairs(drawn, edges, **line)
         ratio.set_ylabel("(S + B) / B")
         ratio_limits(ratio, drawn)
-    _channel_names(ratio, bins.channels, edges)
+    _channel_names(ratio, bins.channels, edges, rotation=90 if crowded else 20)
     for one in (axis, ratio):
         for i in range(1, len(bins.channels)):
             if bins.channels[i] != bins.channels[i - 1]:
@@ -186,14 +187,14 @@ def channels(
     return figure
 
 
-def _channel_names(axis: Axes, channels_: Sequence[str], edges: Floats) -> None:
+def _channel_names(axis: Axes, channels_: Sequence[str], edges: Floats, rotation: int) -> None:
     """The name of each channel below the middle of its bins."""
     places = {}
     for name in dict.fromkeys(channels_):
         inside = [i for i, one in enumerate(channels_) if one == name]
         places[name] = (edges[inside[0]] + edges[inside[-1] + 1]) / 2
     names = [words(one) for one in places]
-    named_ticks(axis, list(places.values()), names, fontsize="small", rotation=20)
+    named_ticks(axis, list(places.values()), names, fontsize="small", rotation=rotation)
     axis.tick_params(axis="x", which="both", length=0)
     axis.set_xlim(edges[0], edges[-1])
     axis.set_xlabel("")
@@ -201,10 +202,17 @@ def _channel_names(axis: Axes, channels_: Sequence[str], edges: Floats) -> None:
 
 def _list(n: int) -> tuple[Figure, Axes]:
     """Axes for a list of names."""
-    height = 1.7 + 0.34 * max(n, 2)
+    height = 1.95 + 0.34 * max(n, 2)
     figure = StyledFigure(figsize=(9, height))
-    margins = {"left": 0.32, "right": 0.97, "top": 1 - 0.5 / height, "bottom": 0.9 / height}
+    margins = {"left": 0.32, "right": 0.97, "top": 1 - 0.75 / height, "bottom": 0.9 / height}
     return figure, figure.subplots(gridspec_kw=margins)
+
+
+def _above(axis: Axes, caption: Caption, title: str) -> None:
+    """As `above`, with the title on a line of its own: these axes are narrow."""
+    above(axis, caption)
+    where: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points"}
+    axis.annotate(title, (1, 1), (0, 27), ha="right", fontsize=12, **where)
 
 
 def _names(axis: Axes, names: Sequence[str]) -> None:

@@ -115,8 +115,10 @@ def save(figure: Figure, folder: str | Path, name: str, *, pdf: bool = False) ->
     return paths
 
 
-def panels(height: float, ratios: Sequence[float]) -> tuple[Figure, list[Axes]]:
-    """Panels that share their x axis, one above the other."""
+def panels(
+    height: float, ratios: Sequence[float], *, below: float = 0.75
+) -> tuple[Figure, list[Axes]]:
+    """Panels that share their x axis, one above the other, and inches below them."""
     figure = StyledFigure(figsize=(8, height))
     grid = {
         "height_ratios": ratios,
@@ -124,7 +126,7 @@ def panels(height: float, ratios: Sequence[float]) -> tuple[Figure, list[Axes]]:
         "left": 0.13,
         "right": 0.97,
         "top": 1 - 0.45 / height,
-        "bottom": 0.75 / height,
+        "bottom": below / height,
     }
     axes = figure.subplots(len(ratios), 1, sharex=True, squeeze=False, gridspec_kw=grid)[:, 0]
     for axis in axes:

@@ -2,7 +2,7 @@
 
 No signal chooses. Scores are those of a cross-fitted league, in all events of the embedded sample.
 The signals that choose are background of another sample made stranger, 40 events of each kind in
-the SR. CR, VR and both parts of the SR by b-jets are cut into slices of MET, HT or jets; counts are
+the SR. CR, VR and both parts of the SR by b-jets are cut into slices of MET, HT or jets. Counts are
 fitted in those of CR and VR, the score in those of the SR.
 
     python benchmarks/league.py --seeds 1 --folds 5 --folder league

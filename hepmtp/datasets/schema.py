@@ -8,9 +8,11 @@ expected.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
 from typing import Any, cast
@@ -44,7 +46,7 @@ class ManifestFile:
 
 
 def read_manifest(path: Path) -> ManifestFile:
-    """A manifest, checked by the schema.
+    """A manifest, checked by the schema; the same text is checked once.
 
     Raises
     ------
@@ -53,9 +55,16 @@ def read_manifest(path: Path) -> ManifestFile:
     """
     try:
         with path.open("rb") as file:
-            root, content = from_yaml(read_text(file, str(path)), str(path))
+            found = _checked(path, read_text(file, str(path)))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ManifestError(f"{path} cannot be read as a manifest: {error}") from None
+    return replace(found, content=deepcopy(found.content))
+
+
+@functools.lru_cache(maxsize=8)
+def _checked(path: Path, text: str) -> ManifestFile:
+    """What the text of a manifest says, if the schema allows it."""
+    root, content = from_yaml(text, str(path))
     if (
         root is None
         or not isinstance(content, dict)

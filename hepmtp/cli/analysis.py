@@ -105,6 +105,12 @@ def train(
     ] = 8,
     seed: Seed = 0,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    processes: Annotated[
+        int,
+        typer.Option(
+            help="Processes that share each batch of the masked-token model, on the CPU.", min=1
+        ),
+    ] = 1,
     checkpoint: Annotated[
         Path | None,
         typer.Option(
@@ -168,7 +174,7 @@ def train(
     masked = MaskedTokenDetector(
         LookupTokenizer.preset(tokens),
         ModelOptions(output=model_output),
-        TrainingOptions(epochs=epochs, seed=seed, device=device),
+        TrainingOptions(epochs=epochs, seed=seed, device=device, processes=processes),
     )
     found_files = fileset(chosen, missing_ok=skip_bad)
     stamps = stamps_of(path for one in found_files.values() for path in one["files"])
@@ -176,7 +182,7 @@ def train(
         {
             "files": [found_files, stamps],
             "words": [sideband, model_output, tokens, device],
-            "numbers": [folds, epochs, seed, skip_bad],
+            "numbers": [folds, epochs, seed, skip_bad, processes],
         },
         modules=() if sideband is None else (sideband,),
     )

@@ -16,7 +16,8 @@ from distributed import Client, LocalCluster
 from hepmtp.errors import OptionError
 from hepmtp.run import queues
 from hepmtp.run.cluster import WatchedExecutor, connected
-from hepmtp.run.futures import ONE_THREAD, LastingExecutor, Pool
+from hepmtp.run.futures import LastingExecutor, Pool
+from hepmtp.training.workers import ONE_THREAD
 
 #: Dask's default makes glibc return memory after each operation: torch loses a third of its speed.
 _MALLOC = {"MALLOC_TRIM_THRESHOLD_": str(1 << 30), "MALLOC_MMAP_THRESHOLD_": str(1 << 28)}

@@ -10,9 +10,6 @@ import concurrent.futures
 import importlib
 import logging
 import os
-import signal
-import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -21,9 +18,9 @@ import loky
 from coffea.processor import FuturesExecutor, accumulate
 from coffea.util import rich_bar
 
+from hepmtp.training.workers import ONE_THREAD, begin_worker
+
 log = logging.getLogger(__name__)
-#: Threads of numerical libraries in a worker process: several on busy cores are much slower.
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 #: So many pools in a row may break without a chunk that is finished.
 LOSSES = 3
 
@@ -94,14 +91,6 @@ def _begin(parent: int) -> None:
     It loads what scoring needs before its memory is measured: loky takes what is loaded after the
     first task for a leak, warns and restarts the worker.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    begin_worker(parent)
     importlib.import_module("torch")
     importlib.import_module("coffea.processor")
-
-
-def _end_with(parent: int) -> None:
-    """End this process when the one that started it is gone."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)

@@ -22,6 +22,7 @@ from hepmtp.errors import OptionError, TrainingError
 from hepmtp.events.ragged import Ints
 from hepmtp.notebook import epoch_bar
 from hepmtp.training.checkpoint import State, fingerprint
+from hepmtp.training.processes import ALONE, Share, on_cpu, together
 from hepmtp.training.schedules import Schedule, warm_up_cosine
 from hepmtp.training.threads import torch_threads
 
@@ -55,12 +56,15 @@ class LoopOptions:
         torch threads; more than one is many times slower on a busy machine.
     device
         where to train, e.g. "cpu" or "cuda"; what was trained comes back to the CPU.
+    processes
+        that share each batch, on the CPU of this machine. Two are not twice as fast, and what is
+        random (masks, dropout) is drawn otherwise than by one.
 
     Raises
     ------
     OptionError
-        if a number is out of its range. Whether the device can be used is seen when training
-        starts.
+        if a number is out of its range, or several processes shall train on another device. Whether
+        the device can be used is seen when training starts.
     """
 
     epochs: int = 8
@@ -71,11 +75,19 @@ class LoopOptions:
     seed: int = 0
     threads: int = 1
     device: str = "cpu"
+    processes: int = 1
 
     def __post_init__(self) -> None:
-        if min(self.epochs, self.patience, self.batch_events, self.threads) < 1:
+        counts = (self.epochs, self.patience, self.batch_events, self.threads, self.processes)
+        if min(counts) < 1:
             raise OptionError(
-                f"epochs, patience, batch_events and threads must be 1 or more, found {self}"
+                "epochs, patience, batch_events, threads and processes must be 1 or more, found "
+                f"{self}"
+            )
+        if self.processes > 1 and self.device != "cpu":
+            raise OptionError(
+                f"{self.processes} processes share a training on the CPU alone, not on "
+                f"{self.device!r}: take one process"
             )
         if not (self.learning_rate > 0 and self.weight_decay >= 0):
             raise OptionError(
@@ -151,20 +163,40 @@ def train(
     TrainingError
         if the loss is not finite, or the checkpoint belongs to another training.
     """
-    with torch_threads(options.threads), epoch_bar(options.epochs) as bar:
-        run = _Run(task, options, schedule, betas)
+    with epoch_bar(options.epochs) as bar:
+        show, how = progress or bar, (task, options, schedule, betas, checkpoint)
+        if options.processes > 1:
+            history, best = together(options.processes, _train, *how, progress=show)
+        else:
+            history, best = _train(ALONE, *how, progress=show)
+    task.model.load_state_dict(best)
+    task.model.to("cpu").eval()
+    return history
+
+
+def _train(
+    share: Share,
+    task: Task,
+    options: LoopOptions,
+    schedule: Schedule,
+    betas: tuple[float, float],
+    checkpoint: str | Path | None,
+    *,
+    progress: Progress | None,
+) -> tuple[History, dict[str, Tensor]]:
+    """History and weights of the best epoch, of one process or of one that shares a training."""
+    with torch_threads(options.threads):
+        run = _Run(task, options, schedule, betas, share)
         if checkpoint is not None:
             path, of = Path(checkpoint), fingerprint(task.model, options, task.identity())
             if path.exists():
                 run.state.read(path, of)
                 log.info("training goes on from %s after epoch %d", path, len(run.state.history))
         while not run.finished:
-            run.epoch(progress or bar)
-            if checkpoint is not None:
+            run.epoch(progress)
+            if checkpoint is not None and share.rank == 0:
                 run.state.write(path, of)
-        task.model.load_state_dict(run.state.best)
-        task.model.to("cpu").eval()
-    return run.state.history
+    return run.state.history, on_cpu(run.state.best)
 
 
 @contextlib.contextmanager
@@ -195,9 +227,14 @@ class _Run:
     """One training: a task, its options and the state that epochs move on."""
 
     def __init__(
-        self, task: Task, options: LoopOptions, schedule: Schedule, betas: tuple[float, float]
+        self,
+        task: Task,
+        options: LoopOptions,
+        schedule: Schedule,
+        betas: tuple[float, float],
+        share: Share,
     ) -> None:
-        self.task, self.options, self.schedule = task, options, schedule
+        self.task, self.options, self.schedule, self.share = task, options, schedule, share
         self.device = usable(options.device)
         model = task.model.to(self.device)
         optimizer = torch.optim.AdamW(
@@ -221,14 +258,19 @@ class _Run:
         order = rng.permutation(self.task.draw(number, rng))
         batches = [order[first : first + size] for first in range(0, len(order), size)]
         steps, total, counted = len(batches), 0.0, 0
+        if self.share.of > 1:  # each process draws its own
+            rng = np.random.default_rng([self.options.seed, number, self.share.rank])
         self.state.model.train()
         # dropout, noise and the replacing of dead codes draw from torch's global generators
         with seeded(int(rng.integers(2**63)), self.device):
             for step, events in enumerate(batches):
-                loss, n = self.task.loss(events, rng)
-                if n:
-                    self._step(loss / n, self._rate((number - 1) * steps + step, steps))
-                total, counted = total + float(loss.detach()), counted + n
+                part = self.share.part(events)
+                loss, n = self.task.loss(part, rng) if len(part) else (torch.zeros(()), 0)
+                found, of_all = self.share.total(float(loss.detach()), n)
+                if of_all:
+                    rate = self._rate((number - 1) * steps + step, steps)
+                    self._step(loss / of_all if n else None, rate)
+                total, counted = total + found, counted + of_all
                 if not np.isfinite(total):
                     raise TrainingError(
                         f"the loss became {total} in epoch {number}, step {step + 1}:"
@@ -240,11 +282,14 @@ class _Run:
         self.state.history.append({**row, "learning_rate": self._rate(number * steps, steps)})
         log.info("%s", self.state.history[-1])
 
-    def _step(self, loss: Tensor, rate: float) -> None:
+    def _step(self, loss: Tensor | None, rate: float) -> None:
+        """A step; a process without a loss has nothing to add to it."""
         for group in self.state.optimizer.param_groups:
             group["lr"] = rate
         self.state.optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
+        if loss is not None:
+            torch.autograd.backward(loss)
+        self.share.add_gradients(self.state.model)
         torch.nn.utils.clip_grad_norm_(self.state.model.parameters(), 1.0)
         self.state.optimizer.step()
 
@@ -256,7 +301,7 @@ class _Run:
         model, history = self.state.model.eval(), self.state.history
         # the same noise in every epoch, so that losses can be compared
         with torch.no_grad(), seeded(self.options.seed, self.device):
-            loss = self.task.validation_loss()
+            loss = self.share.same(self.task.validation_loss)
         if loss is None or all(loss < row["validation_loss"] for row in history):
             self.state.best = {
                 name: value.detach().clone() for name, value in model.state_dict().items()

@@ -277,6 +277,7 @@ _refused("train", "--epochs", "tt.csv --epochs 0", "greater than or equal to")
 _refused("train", "--seed", "tt.csv --seed one", "should be a valid integer")
 _refused("train", "--device", "tt.csv --device cuda", "cuda")
 _refused("train", "--device", "tt.csv --device gpu", "gpu")
+_refused("train", "--processes", "tt.csv --processes 0", "greater than or equal to 1")
 _refused("train", "--sideband", "x:data=tt.csv --sideband SR", "SR is a signal region")
 _refused("train", "--sideband", "x:data=tt.csv --sideband low", "region 'low' is unknown")
 _refused("train", "--folds", "tt.csv --folds 2", "3 folds or more")
@@ -292,7 +293,7 @@ def _trained(place: Place) -> tuple[Path, str]:
         listed.write_text(f"{path}\n")
         words = "--epochs 1 --seed 3 --tokens tails --model-output joint --device cpu"
         words += " --executor iterative --skip-bad --role background --option on_bad=skip"
-        words += " --overwrite --resume"
+        words += " --overwrite --resume --processes 2"
         words += " --reader hepmtp:DarkMachinesCSV"
         more = ("--files", f"mine={listed}", "--checkpoint", place.files.folder / "kept")
         more += ("--scratch", place.files.folder / "scratch")
@@ -344,6 +345,7 @@ _TRAINED: tuple[tuple[str, str, str, _Check], ...] = (
      lambda place: _saved(place, "model", "output")),
     ("--seed", "--seed 3", "3", lambda place: _saved(place, "training", "seed")),
     ("--device", "--device cpu", "cpu", lambda place: _saved(place, "training", "device")),
+    ("--processes", "--processes 2", "2", lambda place: _saved(place, "training", "processes")),
     ("--role", "--role background", _EPOCH, _said),
     ("--reader", "--reader hepmtp:DarkMachinesCSV", _EPOCH, _said),
     ("--option", "--option on_bad=skip", _EPOCH, _said),

@@ -1,7 +1,7 @@
 """Differences of the significances of a league, with paired errors.
 
 The scores of a league stand for the same events, so the error of a difference is smaller than those
-of its two terms say. It is the standard deviation over bootstraps: each event counts as often as a
+of its two terms say. It is the standard deviation over bootstraps. Each event counts as often as a
 Poisson number of mean 1 says, in all scores and regions alike, and everything is fitted again.
 
     python benchmarks/league.py --seeds 1 --folds 5 --folder league

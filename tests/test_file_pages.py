@@ -33,8 +33,8 @@ PAGES = {
     "from_delphes.md": "Delphes",
     "from_csv.md": "DarkMachinesCSV",
 }
-#: Events of each file: a ROOT file has an identity of its own, so that which of them are analysed is
-#: another draw in each run, and no region may be empty.
+#: Events of each file. A ROOT file has an identity of its own, so that which of them are analysed
+#: is another draw in each run, and no region may be empty.
 N = 1500
 KINDS = {"jets": (0, 1), "electrons": (2, 3), "muons": (4, 5), "photons": (6,)}
 MOMENTUM = ("pt", "eta", "phi")

@@ -272,7 +272,7 @@ def test_a_type_that_training_never_saw_is_encoded_and_decoded(events: ak.Array)
     [
         ({"codes": 6}, r"codes must be 7 or more, one for each type, found 6"),
         ({"neighbours": 0}, r"neighbours must be 1 or more, or None for all, found 0"),
-        ({"epochs": 0}, r"epochs, patience, batch_events and threads must be 1 or more"),
+        ({"epochs": 0}, r"epochs, patience, batch_events, threads and processes must be 1 or more"),
         ({"width": 30}, r"layers and heads must be 1 or more and width a multiple of heads"),
         ({"met_bins": -1}, r"met_bins must be 0 or more, found -1"),
     ],

@@ -119,7 +119,9 @@ def test_options_are_saved_and_checked(fitted: DeepSVDD, few: Any, tmp_path: Pat
         DeepSVDD.load(tmp_path / "detector")
     with pytest.raises(OptionError, match=r"hidden, outputs and members must be 1 or more"):
         DeepSVDD(members=0)
-    with pytest.raises(OptionError, match=r"epochs, patience, batch_events, threads and processes must be 1"):
+    with pytest.raises(
+        OptionError, match=r"epochs, patience, batch_events, threads and processes must"
+    ):
         NetworkTraining(epochs=0)
     with pytest.raises(NotFittedError, match=r"this DeepSVDD is not fitted yet: call fit"):
         _ = DeepSVDD().n_parameters

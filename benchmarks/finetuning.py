@@ -28,7 +28,7 @@ import torch
 from choosing import ANOMALY, REFERENCE, Floats, Parts, choose, networks_of, parser_of
 from safetensors.torch import load_file, save_file
 from sr_significance import Samples, samples_of
-from stranger import combined, masked_tokens, parts_of
+from stranger import combined, parts_of
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
@@ -166,13 +166,11 @@ class Tuned:
         return found
 
 
-def pretrained(folder: Path, samples: Samples) -> MaskedTokenDetector:
-    """A transformer that has learned masked tokens."""
-    if not (folder / "pretrained").exists():
-        MaskedTokenDetector(model=MODEL, training=MASKED).fit(samples.fitting).save(
-            folder / "pretrained"
-        )
-    return MaskedTokenDetector.load(folder / "pretrained")
+def trained(path: Path, detector: MaskedTokenDetector, samples: Samples) -> MaskedTokenDetector:
+    """The detector, fitted; kept in a folder."""
+    if not path.exists():
+        detector.fit(samples.fitting).save(path)
+    return MaskedTokenDetector.load(path)
 
 
 def classifiers(
@@ -183,7 +181,8 @@ def classifiers(
     if not path.exists():
         networks_of(StrangerDetector, without).fit(samples.fitting).save(path)
     found: dict[str, StrangerDetector | Tuned] = {"stranger": StrangerDetector.load(path)}
-    masked = pretrained(folder, samples)
+    first = MaskedTokenDetector(model=MODEL, training=MASKED)
+    masked = trained(folder / "pretrained", first, samples)
     for name in ("tuned", "scratch"):
         one = Tuned(masked, without, scratch=name == "scratch")
         path = folder / f"{name}_without_{without or 'nothing'}.safetensors"
@@ -198,7 +197,7 @@ def main() -> None:
     options = parser_of(__doc__, "finetuning").parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     samples = samples_of(options.judge, options.signals)
-    masked = masked_tokens(options.folder, samples.fitting)["masked"].with_score("jets")
+    masked = trained(options.folder / "masked", MaskedTokenDetector(), samples).with_score("jets")
     detectors = {name: Observable(name) for name in PLAIN} | {"jets": masked}
 
     def scores_of(sets: Sequence[str], without: str = "") -> Parts:

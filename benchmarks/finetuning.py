@@ -10,7 +10,7 @@ Written down before the first number was seen:
   them. Criterion and rule are those of choosing.py.
 
     python benchmarks/finetuning.py --judge FOLDER --folder finetuning \\
-        --left-out overlay met decay --out benchmarks/results/finetuning.md
+        --left-out overlay met --out benchmarks/results/finetuning.md
 
 --judge is that of stranger.py. What is fitted is kept in --folder, so that an interrupted run goes
 on.

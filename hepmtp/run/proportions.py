@@ -28,9 +28,7 @@ class FirstEvents(NamedTuple):
     weights: dict[str, Floats]  #: data set -> the weights of its events
 
 
-def first_events(
-    datasets: Iterable[Dataset], *, stop: int, skip_bad: bool = False
-) -> FirstEvents:
+def first_events(datasets: Iterable[Dataset], *, stop: int, skip_bad: bool = False) -> FirstEvents:
     """The first `stop` events of each file.
 
     With `skip_bad` a data set of which no file can be read is left out; the reader has said so.

@@ -9,7 +9,8 @@ process of its own.
 
     python benchmarks/memory.py --out benchmarks/results/memory.md
     python benchmarks/memory.py --work trained "trained from shards" "trained from shards, files" \\
-        league --out benchmarks/results/memory_training.md
+        --out benchmarks/results/memory_training.md
+    python benchmarks/memory.py --work league --out benchmarks/results/memory_league.md
 """
 
 from __future__ import annotations

@@ -177,9 +177,12 @@ class StrangerDetector(BaseDetector):
         """Mean logit of "made stranger" of each event, shape (n_events,)."""
         network, tails = fitted(self.network_, self), fitted(self.tails_, self)
         x = torch.as_tensor(tails.surprises(self._numbers(self._entering(events))))
+        found = np.empty(len(x))  # a list of parts would keep the memory of each pass apart
         with torch.no_grad(), torch_threads(1):
-            parts = [network(part).mean(dim=0) for part in torch.split(x, CHUNK)] if len(x) else []
-        return torch.cat([*parts, torch.zeros(0, dtype=torch.float64)]).numpy()
+            for first in range(0, len(x), CHUNK):
+                part = slice(first, first + CHUNK)
+                found[part] = network(x[part]).mean(dim=0).numpy()
+        return found
 
     def save(self, path: str | Path) -> None:
         """Write options, axis, tails and networks to a folder."""

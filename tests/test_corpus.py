@@ -79,13 +79,13 @@ def test_every_format(files: Any, tokenizer: Any, expected: Any, kind: str, chun
 
 
 def test_it_says_what_the_weights_of_all_events_sum_to(files: Any, tokenizer: Any) -> None:
-    parts = first_events(datasets(files["csv"]), stop=100)
+    given = first_events(datasets(files["csv"]), stop=100)
     with make_executor("iterative", status=False) as executor:
         runner = HepRunner(executor, chunksize=70)
         runner(fileset(files["csv"]), CorpusProcessor(tokenizer))
-    mixed = in_proportion(parts, datasets(files["csv"]), runner.accounting)
+    mixed = in_proportion(given, datasets(files["csv"]), runner.accounting)
     for name, n in N.items():
-        first = parts[name].weight
+        first = given.weights[name]
         of_all = ak.sum(read([d for d in datasets(files["csv"]) if d.name == name]).weight)
         scaled = mixed.weight[:100] if name == "ttbarW" else mixed.weight[100:]
         assert ak.sum(scaled) == pytest.approx(of_all)

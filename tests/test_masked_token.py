@@ -20,13 +20,16 @@ from hepmtp.detectors.masked_token.detector import (
     MaskedTokenDetector,
     _content,
     _last_of,
+    _lasts,
 )
 from hepmtp.detectors.masked_token.forms import check_types
+from hepmtp.detectors.masked_token.surprise import surprises
 from hepmtp.detectors.observables import Observable
 from hepmtp.errors import NotFittedError, OptionError, StorageError, TrainingError
 from hepmtp.events.particles import PARTICLE_TYPES
 from hepmtp.events.record import with_metadata
 from hepmtp.events.split import part_of
+from hepmtp.events.tokens import TokenBatch
 from hepmtp.models.masked import ModelOptions
 from hepmtp.storage import open_once
 from hepmtp.tokenizers.lookup import LookupTokenizer
@@ -34,6 +37,7 @@ from hepmtp.training.masking import TrainingOptions
 
 #: What the form "jets" is made of beside MET, and itself.
 JETS = ("jets", "jet_type", "jet_pt")
+MODULE = "hepmtp.detectors.masked_token.detector"
 FACTORS = ("type", "pt", "eta", "phi", "MET", "METphi")
 
 
@@ -257,10 +261,9 @@ def test_a_detector_that_is_not_saved_travels_whole(events: Any, folder: Path) -
     assert len(data) > 5_000
     assert str(folder).encode() not in data
     assert detector._state is not None
-    assert detector._state.last.found is not None
-    assert (
-        pickle.loads(data)._state.last.found is None
-    )  # the surprises of the last events are large and stay at home
+    assert detector._state.last.sums is not None
+    # what was found of the last events is large and stays at home
+    assert pickle.loads(data)._state.last.sums is None
     np.testing.assert_array_equal(pickle.loads(data).score(events), expected)
 
 
@@ -286,7 +289,7 @@ def test_two_copies_of_one_detector_compute_once(
     def fail(*_: Any, **__: Any) -> None:
         raise AssertionError("computed twice")
 
-    monkeypatch.setattr("hepmtp.detectors.masked_token.detector.surprises", fail)
+    monkeypatch.setattr(f"{MODULE}.surprises", fail)
     np.testing.assert_array_equal(copy.score(few), expected)
     with pytest.raises(AssertionError, match=r"computed twice"):
         copy.score(events[:38])
@@ -298,8 +301,31 @@ def test_only_equal_models_share_what_they_compute() -> None:
     others = (_content(weights, "8 heads"), _content({"a": weights["b"], "b": weights["a"]}, ""))
     assert len({_content(weights, "4 heads"), *others}) == 3
     first = _last_of("first")
-    assert all(_last_of(f"member {i}") is not first for i in range(10))
+    others = [_last_of(f"member {i}") for i in range(100)]
+    assert all(one is not first for one in others)
     assert _last_of("first") is first  # all members of a cross-fitted detector have a place
+    known = len(_lasts)
+    del others
+    assert len(_lasts) == known - 100  # what no detector shares any more is freed
+
+
+@pytest.mark.parametrize("form", ["joined", "excess", "pt"])
+def test_events_are_scored_in_blocks_with_the_same_bits(
+    fitted: MaskedTokenDetector, events: Any, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    detector = fitted.with_score(form)
+    expected, asked = detector.score(events), []
+
+    def surprises_of(model: Any, tokens: TokenBatch, **options: Any) -> Any:
+        asked.append(len(tokens))
+        return surprises(model, tokens, **options)
+
+    monkeypatch.setattr(f"{MODULE}.BLOCK", 20)
+    monkeypatch.setattr(f"{MODULE}.surprises", surprises_of)
+    _ = detector.score(events[:1])  # forget the sums
+    np.testing.assert_array_equal(detector.score(events), expected)
+    assert len(asked) > 2
+    assert sum(asked[1:]) == len(events)
 
 
 def test_another_detector_in_the_folder_is_refused(

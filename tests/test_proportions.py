@@ -12,8 +12,10 @@ import awkward as ak
 import numpy as np
 import pytest
 
+from hepmtp.datasets.files import read
 from hepmtp.datasets.manifest import Dataset
 from hepmtp.errors import ManifestError
+from hepmtp.events.record import metadata
 from hepmtp.run.proportions import first_events, in_proportion
 from hepmtp.statistics.accounting import Account
 
@@ -43,16 +45,19 @@ def accounts(w: float, z: float | None) -> dict[str, Account]:
 
 
 def test_weights_of_the_first_events_sum_to_those_of_all(datasets: list[Dataset]) -> None:
-    parts = first_events(datasets, stop=10)
-    assert {name: len(one) for name, one in parts.items()} == {"ttbarW": 10, "ttbarZ": 10}
-    found = in_proportion(parts, datasets, accounts(40 * W, 400 * Z))
+    first = first_events(datasets, stop=10)
+    assert {name: len(one) for name, one in first.weights.items()} == {"ttbarW": 10, "ttbarZ": 10}
+    found = in_proportion(first, datasets, accounts(40 * W, 400 * Z))
     weight = np.asarray(found.weight)
     np.testing.assert_allclose(weight[:10], 4 * W, rtol=1e-5)
     np.testing.assert_allclose(weight[10:], 40 * Z, rtol=1e-5)
-    assert np.asarray(parts["ttbarW"].weight)[0] == pytest.approx(W)
+    # the events are those that were read, and they alone have other weights
+    assert ak.array_equal(found.Particle, read(datasets, stop=10).Particle)
+    assert metadata(found) == metadata(read(datasets, stop=10))
+    np.testing.assert_allclose(first.events.weight, np.repeat([W, Z], 10), rtol=1e-5)
     # what nobody has counted stays as it is
     for unknown in ({}, accounts(40 * W, None)):
-        weight = np.asarray(in_proportion(parts, datasets, unknown).weight)
+        weight = np.asarray(in_proportion(first, datasets, unknown).weight)
         np.testing.assert_allclose(weight[10:], Z, rtol=1e-5)
 
 
@@ -70,8 +75,8 @@ def test_cross_sections_are_in_proportion(datasets: list[Dataset]) -> None:
         )
         for one in datasets
     ]
-    parts = first_events(known, stop=10)
-    weight = np.asarray(in_proportion(parts, known, accounts(40 * W, 40 * Z)).weight)
+    first = first_events(known, stop=10)
+    weight = np.asarray(in_proportion(first, known, accounts(40 * W, 40 * Z)).weight)
     # a weight w in a file stands for w x cross-section x luminosity / sum of weights events
     assert weight[:10].sum() == pytest.approx(40 * W * 0.7 * 10_000 / 100, rel=1e-5)
     assert weight[10:].sum() == pytest.approx(40 * Z * 0.9 * 10_000 / 100, rel=1e-5)
@@ -84,11 +89,9 @@ def test_generated_events_are_counted(datasets: list[Dataset]) -> None:
         "n_generated": 100.0,
     }
     known = [replace(one, **numbers) for one in datasets]
-    parts = {
-        name: ak.with_field(one, np.ones(len(one)), "weight")
-        for name, one in first_events(known, stop=10).items()
-    }
-    weight = np.asarray(in_proportion(parts, known, accounts(40.0, 20.0)).weight)
+    first = first_events(known, stop=10)
+    first = first._replace(weights={name: np.ones(10) for name in first.weights})
+    weight = np.asarray(in_proportion(first, known, accounts(40.0, 20.0)).weight)
     np.testing.assert_allclose(weight, np.repeat([4 * 70.0, 2 * 70.0], 10))
 
 
@@ -98,8 +101,8 @@ def test_a_lost_data_set_is_left_out_only_if_told(
     Path(datasets[1].files[0]).write_text("this is no event\n")
     with pytest.raises((ManifestError, ValueError), match=r"ttbarZ.csv"):
         first_events(datasets, stop=10)
-    parts = first_events(datasets, stop=10, skip_bad=True)
-    assert list(parts) == ["ttbarW"]
+    first = first_events(datasets, stop=10, skip_bad=True)
+    assert list(first.weights) == ["ttbarW"]
     assert "ttbarZ.csv is left out" in caplog.text
-    weight = np.asarray(in_proportion(parts, datasets, accounts(40 * W, 0.0)).weight)
+    weight = np.asarray(in_proportion(first, datasets, accounts(40 * W, 0.0)).weight)
     np.testing.assert_allclose(weight, 4 * W, rtol=1e-5)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import itertools
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,24 @@ def test_the_number_of_shards_has_no_effect(tmp_path: Path, cuts: list[int]) -> 
     assert found.select(np.arange(N)) == SORTED
     assert [len(found), len(found.values)] == [N, len(TOKENS.values)]
     assert (tmp_path / "train" / "values.npy").stat().st_size < 128 + 2 * len(TOKENS.values) + 1
+
+
+def test_stored_tokens_travel_as_a_path(tmp_path: Path) -> None:
+    many = TokenBatch.concatenate([TOKENS] * 50)
+    sent = pickle.dumps(stored(tmp_path / "tokens", many))
+    assert len(sent) < 1000
+    found = pickle.loads(sent)
+    assert found.select(np.arange(len(many))) == many
+    assert found.values[:].dtype == np.int64
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="the system does not say")
+def test_what_was_read_of_a_file_is_given_back(tmp_path: Path) -> None:
+    tokens = stored(tmp_path / "tokens", TokenBatch.concatenate([TOKENS] * 50))
+    assert len(tokens.select([7, 3, 9000]).values)
+    _, *maps = Path("/proc/self/smaps").read_text().split(str(tmp_path))
+    assert len(maps) == 2  # values and offsets
+    assert all(int(one.partition("Rss:")[2].split()[0]) == 0 for one in maps)
 
 
 def test_features_come_along(tmp_path: Path) -> None:

@@ -16,7 +16,13 @@ from hepmtp.errors import OptionError, TrainingError
 from hepmtp.events.kinematics import FALLING, KINEMATICS, kinematics
 from hepmtp.events.observables import ht, n_b, n_jets, n_leptons
 from hepmtp.events.record import check_events, with_metadata
-from hepmtp.events.stranger import OPERATIONS, Recipe, make_stranger, recipes
+from hepmtp.events.stranger import (
+    OPERATIONS,
+    Recipe,
+    make_stranger,
+    numbers_of_stranger,
+    recipes,
+)
 
 
 def small(**options: Any) -> StrangerDetector:
@@ -76,6 +82,40 @@ def test_the_same_generator_gives_the_same_events_and_none_gives_none(events: An
     assert ak.array_equal(first.Particle, second.Particle)
     assert len(make_stranger(events[:0], np.random.default_rng(3))) == 0
     assert ak.num(make_stranger(events[:1], np.random.default_rng(3)).Particle)[0] > 0
+
+
+def test_numbers_of_stranger_events_are_those_of_the_events(events: Any) -> None:
+    asked: list[int] = []
+
+    def numbers(some: Any) -> Any:
+        asked.append(len(some))
+        return kinematics(some)
+
+    found = numbers_of_stranger(events, numbers, np.random.default_rng(3))
+    expected = kinematics(make_stranger(events, np.random.default_rng(3)))
+    np.testing.assert_array_equal(found, expected)
+    assert max(asked) <= len(events) // len(recipes()) + 1  # never all of them
+    assert numbers_of_stranger(events[:0], numbers, np.random.default_rng(3)).shape == (
+        0,
+        len(KINEMATICS),
+    )
+
+
+def test_kinematics_of_many_events_are_made_in_blocks(
+    events: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = kinematics(events)
+    seen: list[int] = []
+    feature = KINEMATICS["met"]
+
+    def counted(some: Any) -> Any:
+        seen.append(len(some))
+        return feature.function(some)
+
+    monkeypatch.setitem(KINEMATICS, "met", feature._replace(function=counted))
+    monkeypatch.setattr("hepmtp.events.kinematics.BLOCK", 100)
+    np.testing.assert_array_equal(kinematics(events[np.arange(len(events))]), expected)
+    assert seen == [100] * (len(events) // 100) + [len(events) % 100]
 
 
 def test_recipes_leave_out_what_they_are_told_to() -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from test_masked import TOKENIZER, events_of, make_model
 
-from hepmtp.detectors.masked_token.surprise import surprises, surprises_slowly
+from hepmtp.detectors.masked_token.surprise import in_blocks, surprises, surprises_slowly
 from hepmtp.errors import TokenError
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.models.masked import MaskedTokenModel, ModelOptions
@@ -51,6 +51,24 @@ def test_fast_equals_slow(output: str, position: str, attention: str, max_tokens
         assert (part[~applies] == 0).all()
         assert (part[applies] >= 0).all()
     assert ((found.predicted >= 0) == applies).all()
+
+
+@pytest.mark.parametrize("attention", ATTENTIONS)
+@pytest.mark.parametrize("n_events", [1, 9, 1000])
+def test_blocks_have_the_bits_of_all_events_at_once(attention: str, n_events: int) -> None:
+    model = make_model(attention=attention)
+    tokens = events_of(np.random.default_rng(3).integers(0, 12, 60).tolist())
+    tokens += TokenBatch.from_counts([875], [0, 1, 0])
+    whole, predict = surprises(model, tokens, max_tokens=100), model.predictor(tokens)
+    blocks = list(in_blocks(model, tokens, n_events, max_tokens=100))
+    assert sorted(np.concatenate(blocks)) == list(range(63))
+    assert all(len(block) >= n_events for block in blocks[:-1])
+    assert len(blocks) > 3 or n_events > 1
+    for block in blocks:
+        rows = TokenBatch(np.arange(len(tokens.values)), tokens.offsets).select(block).values
+        found = surprises(model, tokens.select(block), max_tokens=100, predict=predict)
+        for part, expected in zip(found, whole, strict=True):
+            np.testing.assert_array_equal(part, expected[rows])
 
 
 @pytest.mark.parametrize("output", OUTPUTS)

@@ -168,9 +168,12 @@ class NetworkDetector(EventFeatureDetector, ABC):
     def _score(self, x: Floats) -> Floats:
         network, scaling = self._fitted()
         z = torch.as_tensor(scaling(x))
+        found = np.empty(len(z))  # a list of parts would keep the memory of each pass apart
         with torch.no_grad(), torch_threads(1):
-            parts = [network.score(part) for part in torch.split(z, CHUNK)] if len(z) else []
-        return torch.cat([*parts, torch.zeros(0, dtype=torch.float64)]).numpy()
+            for first in range(0, len(z), CHUNK):
+                part = slice(first, first + CHUNK)
+                found[part] = network.score(z[part]).numpy()
+        return found
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
         network, scaling = self._fitted()

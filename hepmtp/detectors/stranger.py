@@ -34,7 +34,7 @@ from hepmtp.errors import OptionError, StorageError, fitted
 from hepmtp.events.kinematics import KINEMATICS, kinematics
 from hepmtp.events.ragged import Floats, Ints
 from hepmtp.events.split import trained_by
-from hepmtp.events.stranger import make_stranger, recipes
+from hepmtp.events.stranger import numbers_of_stranger, recipes
 from hepmtp.statistics.fisher import TailCombination
 from hepmtp.training.loop import History, Watch, device_of, seeded, train
 from hepmtp.training.schedules import warm_up_cosine
@@ -177,9 +177,12 @@ class StrangerDetector(BaseDetector):
         """Mean logit of "made stranger" of each event, shape (n_events,)."""
         network, tails = fitted(self.network_, self), fitted(self.tails_, self)
         x = torch.as_tensor(tails.surprises(self._numbers(self._entering(events))))
+        found = np.empty(len(x))  # a list of parts would keep the memory of each pass apart
         with torch.no_grad(), torch_threads(1):
-            parts = [network(part).mean(dim=0) for part in torch.split(x, CHUNK)] if len(x) else []
-        return torch.cat([*parts, torch.zeros(0, dtype=torch.float64)]).numpy()
+            for first in range(0, len(x), CHUNK):
+                part = slice(first, first + CHUNK)
+                found[part] = network(x[part]).mean(dim=0).numpy()
+        return found
 
     def save(self, path: str | Path) -> None:
         """Write options, axis, tails and networks to a folder."""
@@ -281,7 +284,7 @@ class _Task:
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Inputs, labels and weights of both classes; each has the same sum of weights."""
         chosen = recipes(self.without)
-        made = [self.inputs(make_stranger(events, rng, chosen)) for _ in range(copies)]
+        made = [numbers_of_stranger(events, self.inputs, rng, chosen) for _ in range(copies)]
         # by their size: with weights below 0 the loss has no minimum
         weight = np.abs(ak.to_numpy(events.weight).astype(np.float64))
         weight = weight / weight.mean() if weight.any() else np.ones(len(weight))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
-from hepmtp.events.ragged import Floats, owner, ragged_arange, wrap_phi
+from hepmtp.events.ragged import Floats, Ints, owner, ragged_arange, wrap_phi
 from hepmtp.events.record import behavior, flat_particles, metadata
 
 
@@ -104,14 +104,20 @@ def each_by_one(
     changes: Sequence[Callable[[ak.Array, np.random.Generator], ak.Array]],
 ) -> ak.Array:
     """Every event after one of the changes, drawn at random in equal shares, in the same order."""
-    drawn = rng.permutation(np.arange(len(events)) % len(changes))
-    chosen = [np.flatnonzero(drawn == i) for i in range(len(changes))]
-    parts = [
-        change(events[where], rng)
-        for change, where in zip(changes, chosen, strict=True)
-        if len(where)
-    ]
-    if not parts:
+    if not len(events):
         return events
+    chosen, parts = zip(*changed(events, rng, changes), strict=True)
     mixed = ak.concatenate(parts)[np.argsort(np.concatenate(chosen))]
     return ak.with_parameter(mixed, "metadata", metadata(events), behavior=behavior)
+
+
+def changed(
+    events: ak.Array,
+    rng: np.random.Generator,
+    changes: Sequence[Callable[[ak.Array, np.random.Generator], ak.Array]],
+) -> Iterator[tuple[Ints, ak.Array]]:
+    """The events of `each_by_one`, change by change: which they are, (n,), and they, (n,)."""
+    drawn = rng.permutation(np.arange(len(events)) % len(changes))
+    for i, change in enumerate(changes):
+        if len(where := np.flatnonzero(drawn == i)):
+            yield where, change(events[where], rng)

@@ -28,6 +28,8 @@ from hepmtp.events.ragged import Floats
 
 #: pt above which a jet is called hard [GeV].
 HARD = 100.0
+#: Events that are measured at a time: what is computed of pairs is large.
+BLOCK = 20_000
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,9 @@ def kinematics(events: ak.Array) -> Floats:
     >>> found["largest_b_mass"], found["jet_abs_eta"], found["met"]
     ([102.9, 0.0], [-0.2, -0.0], [20.0, 30.0])
     """
+    if len(events) > BLOCK:
+        blocks = (events[first : first + BLOCK] for first in range(0, len(events), BLOCK))
+        return np.concatenate([kinematics(block) for block in blocks])
     measured: dict[Any, ak.Array] = {}
     columns = []
     for name, (function, _, _) in KINEMATICS.items():

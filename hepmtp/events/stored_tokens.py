@@ -6,6 +6,7 @@ memory and with its types. Nothing else is: ids take as few bytes on disk as the
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -24,6 +25,9 @@ VALUES, OFFSETS, FEATURES = "values.npy", "offsets.npy", "features.npy"
 class StoredArray:
     """An array in a file of numpy's; what is taken of it is in memory and has another type.
 
+    What was read for that is given back, so that it is not held by this process: the system keeps
+    it as long as it has room. Another process is told the path.
+
     Parameters
     ----------
     path
@@ -33,8 +37,9 @@ class StoredArray:
     """
 
     def __init__(self, path: str | Path, dtype: DTypeLike) -> None:
+        self._path, self.dtype = Path(path), np.dtype(dtype)
         self._stored: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-        self.dtype = np.dtype(dtype)
+        self._pages: Any = self._stored.base
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -45,7 +50,12 @@ class StoredArray:
         return len(self._stored)
 
     def __getitem__(self, which: slice | NDArray[np.int64] | list[int]) -> NDArray[Any]:
-        return np.array(self._stored[which], dtype=self.dtype)
+        taken = np.array(self._stored[which], dtype=self.dtype)
+        self._pages.madvise(mmap.MADV_DONTNEED)
+        return taken
+
+    def __reduce__(self) -> Any:
+        return StoredArray, (self._path, self.dtype)
 
 
 class StoredTokens:

@@ -23,6 +23,7 @@ import numpy as np
 from hepmtp.errors import OptionError
 from hepmtp.events.flat import (
     FlatParticles,
+    changed,
     each_by_one,
     met_of,
     particles_of,
@@ -222,10 +223,35 @@ def make_stranger(
     >>> bool(more.MET.pt[0] == 20.0), float(more.Particle.pt[0, 0])
     (False, 50.0)
     """
+    return each_by_one(events, rng, _changes(chosen))
+
+
+def numbers_of_stranger(
+    events: ak.Array,
+    numbers: Callable[[ak.Array], Floats],
+    rng: np.random.Generator,
+    chosen: Sequence[Recipe] = (),
+) -> Floats:
+    """Numbers of the events of `make_stranger`, which are in memory one recipe at a time.
+
+    Parameters
+    ----------
+    numbers
+        events -> numbers of each, (n_events, n_numbers).
+    """
+    found = np.empty((len(events), numbers(events[:0]).shape[1]))
+    for where, made in changed(events, rng, _changes(chosen)):
+        found[where] = numbers(made)
+    return found
+
+
+def _changes(
+    chosen: Sequence[Recipe],
+) -> list[Callable[[ak.Array, np.random.Generator], ak.Array]]:
     chosen = tuple(chosen) or recipes()
     for one in chosen:
         _check(one)
-    return each_by_one(events, rng, [partial(_stranger, one) for one in chosen])
+    return [partial(_stranger, one) for one in chosen]
 
 
 def _stranger(recipe: Recipe, events: ak.Array, rng: np.random.Generator) -> ak.Array:

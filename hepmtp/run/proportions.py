@@ -6,7 +6,8 @@ set's first events they sum to what the whole of it sums to.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import awkward as ak
 import numpy as np
@@ -14,15 +15,21 @@ import numpy as np
 from hepmtp.datasets.files import read
 from hepmtp.datasets.manifest import Dataset
 from hepmtp.errors import EventError
+from hepmtp.events.ragged import Floats
 from hepmtp.events.record import concatenate
 from hepmtp.statistics.accounting import Accounting
 from hepmtp.statistics.normalisation import normalisation, tally
 
 
-def first_events(
-    datasets: Iterable[Dataset], *, stop: int, skip_bad: bool = False
-) -> dict[str, ak.Array]:
-    """The first `stop` events of each file, data set by data set.
+class FirstEvents(NamedTuple):
+    """The first events of some data sets, one data set after the other."""
+
+    events: ak.Array  #: shape (n_events,)
+    weights: dict[str, Floats]  #: data set -> the weights of its events
+
+
+def first_events(datasets: Iterable[Dataset], *, stop: int, skip_bad: bool = False) -> FirstEvents:
+    """The first `stop` events of each file.
 
     With `skip_bad` a data set of which no file can be read is left out; the reader has said so.
     """
@@ -33,26 +40,28 @@ def first_events(
         except EventError:
             if not skip_bad:
                 raise
-    return found
+    weights = {
+        name: np.array(ak.to_numpy(one.weight), dtype=np.float64) for name, one in found.items()
+    }
+    return FirstEvents(concatenate(found.values()), weights)
 
 
 def in_proportion(
-    parts: Mapping[str, ak.Array], datasets: Iterable[Dataset], accounting: Accounting
+    first: FirstEvents, datasets: Iterable[Dataset], accounting: Accounting
 ) -> ak.Array:
-    """The first events of the data sets as one array, with their weights in proportion.
+    """The first events of the data sets with their weights in proportion.
 
     Parameters
     ----------
-    parts
-        data set -> its first events, of `first_events`.
+    first
+        of `first_events`.
     accounting
         of a run over the whole data sets, which says what their weights sum to. One that is not in
         it, or has no weights, counts with those of its first events.
     """
     known = {one.name: one for one in datasets}
     scaled = []
-    for name, events in parts.items():
-        weight = ak.to_numpy(events.weight).astype(np.float64)
+    for name, weight in first.weights.items():
         found = tally(known[name].known, weight, events=len(weight))
         here, account, ratio = found["weight"], accounting.get(name), 1.0
         if account is not None and account.weight_read is not None and here > 0:
@@ -60,5 +69,5 @@ def in_proportion(
             ratio = float(f"{account.weight_read / here:.12g}")
             found["weight"] = here * ratio
         factor = normalisation(found).factor * ratio
-        scaled.append(ak.with_field(events, weight * factor, "weight"))
-    return concatenate(scaled)
+        scaled.append(weight * factor)
+    return ak.with_field(first.events, np.concatenate(scaled), "weight")

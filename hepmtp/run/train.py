@@ -29,7 +29,6 @@ from hepmtp.detectors.stranger import StrangerDetector, StrangerTraining
 from hepmtp.detectors.token_rarity import TokenRarity
 from hepmtp.errors import TrainingError
 from hepmtp.events.folds import Fold, folds as folds_of, with_fold
-from hepmtp.events.record import concatenate
 from hepmtp.events.regions import Region, sideband_of
 from hepmtp.events.split import joined
 from hepmtp.events.stored_tokens import Tokens
@@ -123,8 +122,8 @@ def train_detectors(
     files = fileset(datasets, missing_ok=skip_bad)
     n_files = sum(len(one["files"]) for one in files.values())
     stop = max(1, min(sample_events, MOST_EVENTS // max(1, n_files)))
-    parts = first_events(datasets, stop=stop, skip_bad=skip_bad)
-    sample = concatenate(parts.values())
+    first = first_events(datasets, stop=stop, skip_bad=skip_bad)
+    sample = first.events
     options: dict[str, Any] = {}
     if sideband is not None:
         sample, options = sideband_of(sample, sideband), {"sideband": sideband}
@@ -145,7 +144,7 @@ def train_detectors(
         return output
 
     def mixture(fold: Fold | None = None) -> ak.Array:
-        mixed = in_proportion(parts, datasets, runner.accounting)
+        mixed = in_proportion(first, datasets, runner.accounting)
         mixed = mixed if sideband is None else sideband_of(mixed, sideband)
         return mixed if fold is None else with_fold(mixed, fold)
 

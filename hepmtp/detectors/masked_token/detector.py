@@ -6,8 +6,8 @@ that a user may exchange.
 
 from __future__ import annotations
 
-import functools
 import hashlib
+import weakref
 from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any, Self, Unpack
@@ -36,7 +36,7 @@ from hepmtp.detectors.masked_token.forms import (
     questions,
     sums,
 )
-from hepmtp.detectors.masked_token.surprise import Surprises, surprises
+from hepmtp.detectors.masked_token.surprise import Surprises, in_blocks, surprises
 from hepmtp.detectors.sent import open_form
 from hepmtp.errors import OptionError, StorageError, check_protocol, fitted
 from hepmtp.events.ragged import Floats
@@ -55,6 +55,8 @@ from hepmtp.training.threads import torch_threads
 
 #: Where the tails of a form that is joined are kept in a saved folder.
 _PREFIX = {"joined": "tails.", "jets": "jets."}
+#: Events whose surprises are in memory together in scoring.
+BLOCK = 20_000
 
 
 @dataclass(eq=False)
@@ -213,7 +215,7 @@ class MaskedTokenDetector(BaseDetector):
     def surprises(self, tokens: TokenBatch) -> Surprises:
         """Leave-one-out surprises of each token.
 
-        Those of the last batch are remembered, so that forms share the work.
+        Those of the last batch are remembered.
         """
         state = self._fitted()
         found = state.last.found
@@ -297,9 +299,26 @@ class MaskedTokenDetector(BaseDetector):
             return build(self.model, self.tokenizer.factors, self.tokenizer.digits)
 
     def _sums(self, tokens: TokenBatch) -> dict[str, Floats]:
-        model = self.fitted_model
-        is_jet = jets_among(tokens, self.tokenizer, model)
-        return sums(self.surprises(tokens), tokens, heads_of(model), is_jet)
+        """Every form but those that are joined, each (n_events,).
+
+        Those of the last batch are remembered, so that forms share the work.
+        """
+        last = self._fitted().last
+        if last.sums is None or last.sums[0] != tokens:
+            with torch_threads(1):
+                last.sums = (tokens, self._new_sums(tokens))
+        return last.sums[1]
+
+    def _new_sums(self, tokens: TokenBatch) -> dict[str, Floats]:
+        model, forms = self.fitted_model, dict[str, Floats]()
+        predict = model.predictor(tokens)
+        for events in in_blocks(model, tokens, BLOCK):
+            some = tokens.select(events)
+            is_jet = jets_among(some, self.tokenizer, model)
+            found = sums(surprises(model, some, predict=predict), some, heads_of(model), is_jet)
+            for form, values in found.items():
+                forms.setdefault(form, np.zeros(len(tokens)))[events] = values
+        return forms
 
     def _form(self, forms: dict[str, Floats], form: str) -> Floats:
         if form not in JOINED:
@@ -310,15 +329,19 @@ class MaskedTokenDetector(BaseDetector):
 
 @dataclass
 class _Last:
-    """What was computed last: the tokens and their surprises."""
+    """What was computed last: the tokens with their surprises, and with the sums of these."""
 
     found: tuple[TokenBatch, Surprises] | None = None
+    sums: tuple[TokenBatch, dict[str, Floats]] | None = None
 
 
-@functools.lru_cache(maxsize=64)  # as open_once: all members of a cross-fitted one share
-def _last_of(digest: str) -> _Last:  # noqa: ARG001 - a saved detector and the same one in another
+# by the content of a model, for as long as one of its detectors lives
+_lasts: weakref.WeakValueDictionary[str, _Last] = weakref.WeakValueDictionary()
+
+
+def _last_of(digest: str) -> _Last:
     """That of all detectors of one model, so that two copies of one do not compute it twice."""
-    return _Last()
+    return _lasts.setdefault(digest, _Last())
 
 
 @dataclass

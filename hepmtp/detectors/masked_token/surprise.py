@@ -23,7 +23,7 @@ from torch import Tensor
 
 from hepmtp.events.ragged import Floats, Ints, starts
 from hepmtp.events.tokens import TokenBatch
-from hepmtp.models import TokenModel
+from hepmtp.models import Predict, TokenModel
 from hepmtp.models.attention import buckets, packs
 
 
@@ -41,7 +41,13 @@ class Surprises(NamedTuple):
 
 
 @torch.no_grad()
-def surprises(model: TokenModel, tokens: TokenBatch, *, max_tokens: int = 4096) -> Surprises:
+def surprises(
+    model: TokenModel,
+    tokens: TokenBatch,
+    *,
+    max_tokens: int = 4096,
+    predict: Predict | None = None,
+) -> Surprises:
     """Surprise of each token given all others of its event.
 
     That takes n passes for an event of n tokens, or one if the model says so.
@@ -54,6 +60,8 @@ def surprises(model: TokenModel, tokens: TokenBatch, *, max_tokens: int = 4096) 
         any multiplicity, shape (n_events, ragged).
     max_tokens
         about so many tokens go through the model at once.
+    predict
+        what the model has prepared for more events than these; by default it is asked.
 
     Raises
     ------
@@ -63,7 +71,7 @@ def surprises(model: TokenModel, tokens: TokenBatch, *, max_tokens: int = 4096) 
     masks, targets = model.mask_ids(tokens.values), model.targets.T
     shape = (len(model.heads), len(tokens.values))
     found = Surprises._make([*(np.zeros(shape) for _ in range(4)), np.full(shape, -1)])
-    predict, passes = model.predictor(tokens), _together if model.one_pass else _in_turn
+    predict, passes = predict or model.predictor(tokens), _together if model.one_pass else _in_turn
     order, start = [np.zeros(0, dtype=np.int64)], 0  # of the tokens in what is found
     for rows, batch, at in passes(tokens, masks, max_tokens):
         for column, log_p in enumerate(predict(batch, at)):
@@ -77,6 +85,26 @@ def surprises(model: TokenModel, tokens: TokenBatch, *, max_tokens: int = 4096) 
         start += len(rows)
     back = np.argsort(np.concatenate(order))
     return Surprises._make(part[:, back].T for part in found)
+
+
+def in_blocks(
+    model: TokenModel, tokens: TokenBatch, n_events: int, *, max_tokens: int = 4096
+) -> Iterator[Ints]:
+    """All events, about so many at a time, in blocks whose surprises are those of all at once.
+
+    To the last bit: a block is made of whole batches, and numbers depend on the batch.
+    """
+    batches = packs(tokens.counts, max_tokens)
+    if not model.one_pass:
+        batches = buckets(tokens.counts**2, max_tokens)
+    block = [np.flatnonzero(tokens.counts == 0)]  # which no batch has
+    for batch in batches:
+        block.append(batch)
+        if sum(map(len, block)) >= n_events:
+            yield np.concatenate(block)
+            block = []
+    if block:
+        yield np.concatenate(block)
 
 
 def _moments(log_p: Tensor, true: Ints) -> tuple[Tensor, ...]:

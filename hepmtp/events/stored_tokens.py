@@ -51,7 +51,8 @@ class StoredArray:
 
     def __getitem__(self, which: slice | NDArray[np.int64] | list[int]) -> NDArray[Any]:
         taken = np.array(self._stored[which], dtype=self.dtype)
-        self._pages.madvise(mmap.MADV_DONTNEED)
+        if hasattr(mmap, "MADV_DONTNEED"):  # the system can be told
+            self._pages.madvise(mmap.MADV_DONTNEED)
         return taken
 
     def __reduce__(self) -> Any:

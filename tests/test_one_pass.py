@@ -122,6 +122,39 @@ def test_attended_is_the_textbook_sum(
                 np.testing.assert_allclose(found[token, columns], mean, rtol=0, atol=3e-6)
 
 
+@settings(max_examples=50)
+@given(
+    counts=st.lists(st.integers(0, 20), min_size=1, max_size=5),
+    size=st.integers(1, 40),
+    spread=st.sampled_from([0.1, 5.0, 59.0]),
+    seed=st.integers(0, 2**16),
+)
+def test_attended_by_kind_is_the_textbook_sum(
+    counts: list[int], size: int, spread: float, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    ends, heads = np.cumsum([0, *counts]), 3
+    weights = np.exp(-spread * rng.random((3, 9, heads))).astype(np.float32)
+    values = rng.normal(size=(9, heads * size)).astype(np.float32)
+    rows, kinds = rng.integers(0, 9, ends[-1]), rng.integers(0, 3, ends[-1])
+    found = loops.attended_by_kind(
+        weights, values, *(one.astype(np.uint64) for one in (rows, kinds, ends))
+    )
+    for start, end in itertools.pairwise(ends):
+        for token in range(start, end):
+            others = np.r_[0, np.delete(rows[start:end], token - start)]
+            p = weights[kinds[token], others].astype(float)
+            shares = np.repeat(p / p.sum(axis=0), size, axis=1)
+            mean = (shares * values[others]).sum(axis=0)
+            np.testing.assert_allclose(found[token], mean, rtol=0, atol=3e-6)
+
+
+def test_logits_far_apart_are_not_summed() -> None:
+    ids = np.arange(8)
+    assert OnePass(made(), ids).weights is not None
+    assert OnePass(made(sharpness=1000.0), ids).weights is None
+
+
 def test_a_nan_is_handed_on() -> None:
     for where in ("null", "blocks.0.attention.qkv.weight", "blocks.1.norm2.bias", "head.bias"):
         model = made()

@@ -126,6 +126,59 @@ def attended(
 
 
 @compiled(_FAST)
+def attended_by_kind(
+    weights: _Singles,
+    values: _Singles,
+    rows: _Places,
+    kinds: _Places,
+    ends: _Places,
+) -> _Singles:
+    """As `attended`, where queries are of kinds: two running sums an event and kind.
+
+    What comes before a token and what comes behind it are added up apart, since to take it out of a
+    sum of all would leave nothing of small weights.
+
+    Parameters
+    ----------
+    weights
+        exp of the logits of each kind, row of the memory and head, (n_kinds, n_rows, heads), times
+        any factor of a kind and head.
+    kinds
+        that of each token, (n_tokens,).
+    """
+    heads, width = np.uint64(weights.shape[2]), np.uint64(values.shape[1])
+    size = width // heads
+    out = np.zeros((len(rows), values.shape[1]), np.float32)
+    total = np.zeros((len(rows), weights.shape[2]), np.float32)
+    o, t = np.zeros(width, np.float32), np.zeros(heads, np.float32)
+    for event in range(len(ends) - 1):
+        start, n = ends[event], ends[event + 1] - ends[event]
+        for kind in range(np.uint64(weights.shape[0])):
+            for backward in range(2):
+                o[:], t[:] = _NONE, _NONE
+                for step in range(n + _1):  # forward, the null token comes first
+                    if step == _0 and backward:
+                        continue
+                    token = start + (n - step if backward else step - _1)
+                    row = rows[token] if step > _0 else _0
+                    if step > _0 and kinds[token] == kind:
+                        for c in range(width):
+                            out[token, c] += o[c]
+                        for head in range(heads):
+                            total[token, head] += t[head]
+                    for head in range(heads):
+                        weight = weights[kind, row, head]
+                        t[head] += weight
+                        for c in range(head * size, head * size + size):
+                            o[c] += weight * values[row, c]
+    for token in range(np.uint64(len(rows))):
+        for head in range(heads):
+            for c in range(head * size, head * size + size):
+                out[token, c] /= total[token, head]
+    return out
+
+
+@compiled(_FAST)
 def normed(x: _Singles, weight: _Singles, bias: _Singles) -> _Singles:
     """Layer norm of each row of x, (n, width)."""
     out = np.empty_like(x)

@@ -37,6 +37,8 @@ _PIECE = 1024
 #: Tokens from which on the loops save more time than they take to come from disk, and to start
 #: numba, too.
 MANY, _MANY_AND_NUMBA = 10_000, 200_000
+#: How far apart logits may be for sums of their exponentials to be those of float32.
+_SPREAD = 60
 
 
 class _Layer(NamedTuple):
@@ -63,7 +65,7 @@ class OnePass:
         from hepmtp.models import loops  # noqa: PLC0415 (numba only for those who score many)
 
         torch.empty(_FREED, dtype=torch.uint8)
-        self.model, self.loops = model, loops
+        self.model, self.loops, heads = model, loops, model.options.heads
         table, width = model.design @ model.embedding, model.options.width
         ids = torch.as_tensor(np.unique(values))
         self.row_of = torch.full((model.vocab_size,), -1)
@@ -74,9 +76,16 @@ class OnePass:
         for block in cast("Iterable[Block]", model.blocks):
             memory = block._each_alone(memory)
             keys, seen = self._project(block, memory, slice(width, None)).chunk(2, dim=1)
-            keys = keys / (width // model.options.heads) ** 0.5
+            keys = keys / (width // heads) ** 0.5
             self.layers.append(_Layer(block, keys.numpy(), seen.contiguous().numpy()))
-        self.first = self._project(self.layers[0].block, self.start, slice(width))
+        block, first_keys, _ = self.layers[0]
+        self.first = self._project(block, self.start, slice(width))
+        q = self.first.reshape(len(self.first), heads, -1)
+        k = torch.as_tensor(first_keys).reshape(len(memory), heads, -1)
+        logits = torch.einsum("khd,rhd->krh", q, k)
+        logits -= logits.amax(1, keepdim=True)
+        # exp of what is far below the largest of all would be lost, though an event has no larger
+        self.weights = logits.exp().numpy() if logits.min() > -_SPREAD else None
 
     @torch.no_grad()
     def __call__(self, tokens: TokenBatch, at: Ints) -> list[Tensor]:
@@ -89,10 +98,14 @@ class OnePass:
         if len(rows) and int(rows.min()) < 0:
             raise TokenError("the model was prepared for other ids: prepare it for these events")
         places, heads = rows.numpy().view(np.uint64), self.model.options.heads
-        x, q = self.start.index_select(0, kinds), self.first.index_select(0, kinds)
+        x = self.start.index_select(0, kinds)
         for i, (block, keys, told) in enumerate(self.layers):
-            q = q if i == 0 else self._project(block, x, slice(x.shape[1]))
-            heard = self.loops.attended(q.numpy(), keys, told, places, ends, heads)
+            if i == 0 and self.weights is not None:
+                of_kind = kinds.numpy().view(np.uint64)
+                heard = self.loops.attended_by_kind(self.weights, told, places, of_kind, ends)
+            else:
+                q = self.first[kinds] if i == 0 else self._project(block, x, slice(x.shape[1]))
+                heard = self.loops.attended(q.numpy(), keys, told, places, ends, heads)
             out = block.attention.out
             x.add_(out.bias).addmm_(torch.as_tensor(heard), out.weight.T)
             self._feed(block, x)

@@ -106,9 +106,10 @@ class OnePass:
             else:
                 q = self.first[kinds] if i == 0 else self._project(block, x, slice(x.shape[1]))
                 heard = self.loops.attended(q.numpy(), keys, told, places, ends, heads)
-            out = block.attention.out
-            x.add_(out.bias).addmm_(torch.as_tensor(heard), out.weight.T)
-            self._feed(block, x)
+            x += block.attention.out(torch.as_tensor(heard))
+            for part in torch.split(x, _PIECE):
+                hidden = F.gelu(block.linear1(self._normed(block.norm2, part)))
+                part.add_(block.linear2(hidden))
         encoded = self._normed(self.model.norm, x if len(at) == len(x) else x[torch.as_tensor(at)])
         head = self.model.head  # a row each class: over many tokens a sum of few rows is fast
         parts = torch.addmm(head.bias[:, None], head.weight, encoded.T)
@@ -119,16 +120,6 @@ class OnePass:
         """Some columns of queries, keys and values, (n, n_columns), of x (n, width)."""
         qkv = block.attention.qkv
         return F.linear(self._normed(block.norm1, x), qkv.weight[columns], qkv.bias[columns])
-
-    def _feed(self, block: Block, x: Tensor) -> None:
-        """Add to x, (n, width), what the network of a block gives for it."""
-        first, second = block.linear1, block.linear2
-        room = x.new_empty(_PIECE, first.out_features)
-        for part in torch.split(x, _PIECE):
-            hidden = room[: len(part)]
-            torch.addmm(first.bias, self._normed(block.norm2, part), first.weight.T, out=hidden)
-            torch.ops.aten.gelu_(hidden)
-            part.add_(second.bias).addmm_(hidden, second.weight.T)
 
     def _normed(self, norm: nn.LayerNorm, x: Tensor) -> Tensor:
         return torch.as_tensor(self.loops.normed(x.numpy(), norm.weight.numpy(), norm.bias.numpy()))

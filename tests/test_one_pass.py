@@ -82,14 +82,15 @@ def test_equal_to_the_reference(
 
 
 @settings(max_examples=25)
-@given(seed=st.integers(0, 2**16), sharpness=st.sampled_from([3.0, 10.0, 100.0]))
-def test_sharp_models(seed: int, sharpness: float) -> None:
-    # logits of hundreds: what float32 itself rounds away is far more than 1e-5
-    model = made(seed=seed, sharpness=sharpness)
+@given(
+    seed=st.integers(0, 2**16), sharp=st.sampled_from([(3.0, 1e-5), (10.0, 5e-5), (100.0, 3e-2)])
+)
+def test_sharp_models(seed: int, sharp: tuple[float, float]) -> None:
+    # logits of hundreds: what float32 itself rounds away grows, in the reference as well
+    model = made(seed=seed, sharpness=sharp[0])
     tokens = by_multiplicity(events_of([0, 1, 2, 5, 5, 12], seed=seed))
-    fast, slow = surprises(model, tokens).surprise, reference(model, tokens)[0]
-    truth = reference(model.double(), tokens)[0]
-    assert np.abs(fast - truth).max() < 1e-5 + 5 * np.abs(slow - truth).max()
+    fast, truth = surprises(model, tokens).surprise, reference(model.double(), tokens)[0]
+    np.testing.assert_allclose(fast, truth, rtol=0, atol=sharp[1])
 
 
 @settings(max_examples=50)
@@ -235,13 +236,13 @@ def test_what_it_refuses() -> None:
 
 
 def test_loops_are_for_many_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(one_pass, "MANY", 10_000)
-    assert "numba" in sys.modules
-    assert loops_pay(10_000)
-    assert not loops_pay(9_999)
+    monkeypatch.setattr(one_pass, "MANY", 5_000)
+    assert "hepmtp.compiled" in sys.modules
+    assert loops_pay(5_000)
+    assert not loops_pay(4_999)
     model = made()
     assert model.predictor(events_of([3])) == model.predict
-    monkeypatch.delitem(sys.modules, "numba")  # it would have to start
+    monkeypatch.delitem(sys.modules, "hepmtp.compiled")  # numba would have to start
     assert loops_pay(200_000)
     assert not loops_pay(199_999)
 

@@ -102,7 +102,6 @@ def attended(
                     top = max(top, p[j])
                 for j in range(n + _1):
                     p[j] = _exp(p[j] - top)
-                p[i + _1] = _NONE
                 total = _NONE
                 for j in range(n + _1):
                     total += p[j]

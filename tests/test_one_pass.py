@@ -166,6 +166,7 @@ def test_a_nan_is_handed_on() -> None:
 
 @settings(max_examples=25)
 @given(seed=st.integers(0, 2**16), scale=st.sampled_from([0.1, 3.0, 30.0, 300.0]))
+@example(seed=4659, scale=30.0)  # what is above the true class has a probability of exp(-104)
 def test_moments_of_any_sharpness(seed: int, scale: float) -> None:
     rng = np.random.default_rng(seed)
     logits = torch.as_tensor(rng.normal(0, scale, (7, 20)), dtype=torch.float32)
@@ -215,6 +216,17 @@ def test_moments_go_where_they_are_told() -> None:
     for one, other in zip(filled, _moments(log_p, np.array([1, 0, 0])), strict=True):
         np.testing.assert_allclose(one[[3, 0]], other[[0, 2]].numpy(), atol=1e-7)
         assert one[1] == one[2] or one is filled[4]
+
+
+def test_moments_are_of_probabilities_that_add_up_to_one() -> None:
+    rng = np.random.default_rng(0)
+    log_p = torch.log_softmax(torch.as_tensor(rng.normal(0, 40, (7, 2000))).float(), dim=0)
+    rows, lowest = np.arange(2000), np.zeros(2000, dtype=np.int64)
+    filled, shifted = ((*np.zeros((4, 2000)), lowest.copy()) for _ in range(2))
+    loops.moments(log_p.numpy(), lowest, rows, *filled)
+    loops.moments((log_p + 0.5).numpy(), lowest, rows, *shifted)
+    np.testing.assert_allclose(filled[:4], shifted[:4], rtol=1e-5, atol=1e-4)
+    assert (filled[3] >= 0).all()  # though what is above the lowest may add up to more than one
 
 
 def test_any_order_of_events() -> None:

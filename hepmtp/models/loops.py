@@ -1,8 +1,8 @@
 """Loops over the tokens of ragged events in machine code, compiled by numba and kept on disk.
 
-The rule: each gives what torch gives, to float32 tolerance, and hands a NaN on. Torch needs a group
-of events of each multiplicity and many passes over memory for the same; here, an event's keys stay
-in the cache of a core, and events come in any order.
+The rule: each gives what torch gives, to float32 tolerance, and hands a NaN on. For the same, torch
+needs groups of equal multiplicity and many passes over memory. Here, events come in any order, and
+the keys of one stay in the cache of a core.
 """
 
 from __future__ import annotations
@@ -25,16 +25,8 @@ _FAST = frozenset({"reassoc", "contract", "nsz"})
 _LEAST = np.float32(-87)  # exp of it is the least float32 with all its digits
 # exp(x) = 2**n exp(r): log2(e), log(2) in two parts, and the polynomial of Cephes' expf
 _LOG2E, _HIGH, _LOW = np.float32(1.44269504), np.float32(0.693359375), np.float32(-2.12194440e-4)
-_C0, _C1, _C2 = (
-    np.float32(1.9875691500e-4),
-    np.float32(1.3981999507e-3),
-    np.float32(8.3334519073e-3),
-)
-_C3, _C4, _C5 = (
-    np.float32(4.1665795894e-2),
-    np.float32(1.6666665459e-1),
-    np.float32(5.0000001201e-1),
-)
+_CEPHES = 1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 0.5
+_C0, _C1, _C2, _C3, _C4, _C5 = (np.float32(one) for one in _CEPHES)
 _HALF, _ONE, _NONE = np.float32(0.5), np.float32(1), np.float32(0)
 
 
@@ -225,7 +217,7 @@ def moments(
         row, most, total = rows[i], 0, 0.0
         for d in range(size):
             most = d if log_p[d, i] > log_p[most, i] else most
-            p[d] = math.exp(log_p[d, i])
+            p[d] = math.exp(np.float64(log_p[d, i]))  # float32 knows nothing below exp(-104)
             total += p[d]
         shift, mean, spread, above = math.log(total), 0.0, 0.0, 0.0
         for d in range(size):

@@ -39,7 +39,7 @@ from hepmtp.tokenizers.lookup import LookupTokenizer
 from hepmtp.training.threads import torch_threads
 
 REQUIRED, TOLERANCE = 2.0, 1e-5
-ONE_PASS, GOAL = 15.0, 25.0  # times as fast as the published way: required, and aimed at
+ONE_PASS, GOAL = 20.0, 25.0  # times as fast as the published way: required, and aimed at
 CHUNK = 5000  # events that one pass scores at once
 SIDE = 1024  # of the matrices of the sgemm
 TOKENS = 4096  # about so many in one pass of each
@@ -224,7 +224,7 @@ def main() -> None:
     with torch_threads(1):
         outputs = [score(tokens) for score in in_turn.values()]
         difference = max(float(np.abs(one - outputs[0]).max()) for one in outputs)
-        difference = max(difference, difference_of_one_pass(one_pass, tokens))
+        difference = max(difference, difference_of_one_pass(one_pass, chunk))
         if difference > TOLERANCE:
             sys.exit(f"outputs differ by {difference:.1e}, more than {TOLERANCE:g}")
         times, gemm = [], []

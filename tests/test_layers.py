@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 #: only within itself.
 FLOORS = (
     ("errors", "notebook"),
-    ("plugins", "folders"),
+    ("plugins", "folders", "compiled"),
     ("storage",),
     ("events",),
     ("readers", "models", "statistics"),
@@ -64,6 +64,7 @@ FAMILIES = {
         "autoregressive",
         "autoregressive_options",
         "cache",
+        "loops",
         "one_pass",
         "running_sums",
     },
@@ -97,7 +98,7 @@ FENCES = {
         "statistics/histogram_files.py",
     ),
     "h5py": ("readers/*",),
-    "numba": ("readers/darkmachines/loop.py",),
+    "numba": ("compiled.py",),
     "pyarrow": ("readers/*", "events/packing.py"),
     "matplotlib": ("plotting/*", "studies/*/figures.py", "report/*figures.py"),
     "mplhep": ("plotting/*", "studies/*/figures.py"),

@@ -25,7 +25,7 @@ from hepmtp.events.ragged import Ints
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.models import Predict, TokenModel, check_ids, kinds_of
 from hepmtp.models.attention import Block, Group
-from hepmtp.models.one_pass import OnePass, can_be_prepared, groups_of
+from hepmtp.models.one_pass import OnePass, can_be_prepared, groups_of, loops_pay
 
 Factors = tuple[tuple[str, int], ...]
 Output = Literal["product", "joint"]
@@ -167,7 +167,8 @@ class MaskedTokenModel(TokenModel):
     def predictor(self, tokens: TokenBatch) -> Predict:
         """As `TokenModel` says; a derived class computes what it says itself."""
         prepared = type(self) is MaskedTokenModel and can_be_prepared(self)
-        return OnePass(self, tokens.values) if prepared else self.predict
+        pays = prepared and loops_pay(len(tokens.values))
+        return OnePass(self, tokens.values) if pays else self.predict
 
     def log_probabilities(
         self, values: Tensor, offsets: Tensor, at: Tensor, features: Tensor | None = None

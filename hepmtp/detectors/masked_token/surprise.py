@@ -25,6 +25,7 @@ from hepmtp.events.ragged import Floats, Ints, starts
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.models import Predict, TokenModel
 from hepmtp.models.attention import buckets, packs
+from hepmtp.models.one_pass import OnePass
 
 
 class Surprises(NamedTuple):
@@ -72,19 +73,18 @@ def surprises(
     shape = (len(model.heads), len(tokens.values))
     found = Surprises._make([*(np.zeros(shape) for _ in range(4)), np.full(shape, -1)])
     predict, passes = predict or model.predictor(tokens), _together if model.one_pass else _in_turn
-    order, start = [np.zeros(0, dtype=np.int64)], 0  # of the tokens in what is found
     for rows, batch, at in passes(tokens, masks, max_tokens):
+        true = targets[:, tokens.values[rows]]
         for column, log_p in enumerate(predict(batch, at)):
-            true = targets[column, tokens.values[rows]]
-            has = np.flatnonzero(true >= 0)
-            if len(has):
+            if isinstance(predict, OnePass):
+                of_head = [part[column] for part in found]
+                predict.loops.moments(log_p.T.numpy(), true[column], rows, *of_head)
+            elif len(has := np.flatnonzero(true[column] >= 0)):
                 asked = log_p.T.index_select(1, torch.as_tensor(has, device=log_p.device))
-                for part, values in zip(found, _moments(asked, true[has]), strict=True):
-                    part[column, start + has] = values.numpy(force=True)
-        order.append(rows)
-        start += len(rows)
-    back = np.argsort(np.concatenate(order))
-    return Surprises._make(part[:, back].T for part in found)
+                moments = _moments(asked, true[column, has])
+                for part, values in zip(found, moments, strict=True):
+                    part[column, rows[has]] = values.numpy(force=True)
+    return Surprises._make(part.T for part in found)
 
 
 def in_blocks(

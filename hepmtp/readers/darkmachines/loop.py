@@ -6,20 +6,18 @@ one leaves nothing. All lines end in a newline, which no field holds, so nothing
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from hepmtp.compiled import compiled
 
 if TYPE_CHECKING:
     from hepmtp.events.ragged import Floats, Ints
 
     Bytes = NDArray[np.uint8]
 
-_F = TypeVar("_F", bound=Callable[..., Any])
 _NEWLINE, _PLUS, _COMMA, _MINUS, _POINT, _ZERO, _SEMICOLON, _E, _G = b"\n+,-.0;eg"
 _EXACT = 1 << 53  # integers up to here are float64
 _DIGITS = 18  # an integer of so many is int64
@@ -34,16 +32,7 @@ _POINTS = _ZEROS ^ np.uint64(_POINT * (2**64 // 255))
 _PAIR, _UPPER, _LOWER = (np.uint64(i) for i in (0xFF000000FF, 1000000 << 32 | 100, 10000 << 32 | 1))
 
 
-def _compiled(function: _F) -> _F:
-    """A function in machine code, which the next process finds on disk if there is a place."""
-    make = functools.partial(numba.njit, nogil=True, error_model="numpy")
-    try:
-        return cast("_F", make(function, cache=True))
-    except RuntimeError:  # neither the package nor the user's cache can be written
-        return cast("_F", make(function))
-
-
-@_compiled
+@compiled()
 def count(text: Bytes) -> tuple[int, int]:
     """Number of newlines and of semicolons."""
     newlines = semicolons = 0
@@ -53,14 +42,14 @@ def count(text: Bytes) -> tuple[int, int]:
     return newlines, semicolons
 
 
-@_compiled
+@compiled()
 def _where(marks: np.uint64) -> np.uint64:
     """Number of bytes below the lowest one whose highest bit is set; 8 if there is none."""
     below = (marks - _1) & ~marks & _TOP
     return (below >> np.uint64(7)) * _ONES >> _56
 
 
-@_compiled
+@compiled()
 def _plain(word: np.uint64) -> tuple[np.int64, np.int64, np.int64]:
     """The digits that eight bytes begin with: their integer, how many are behind the point, bytes.
 
@@ -84,7 +73,7 @@ def _plain(word: np.uint64) -> tuple[np.int64, np.int64, np.int64]:
     return np.int64(integer), np.int64(digits - n), np.int64(length)
 
 
-@_compiled
+@compiled()
 def _quotient(integer: np.int64, power: np.int64) -> float:
     """Integer / 10**power, correctly rounded; NaN where that is not certain.
 
@@ -103,7 +92,7 @@ def _quotient(integer: np.int64, power: np.int64) -> float:
     return value + rest if value + (rest - margin) == value + (rest + margin) else np.nan
 
 
-@_compiled
+@compiled()
 def _integer(text: Bytes, at: np.uint64, before: np.int64) -> tuple[np.int64, np.uint64]:
     """The digits at `at`, behind those of the integer `before`; and the byte after them."""
     digit = np.int64(text[at]) - _ZERO
@@ -114,7 +103,7 @@ def _integer(text: Bytes, at: np.uint64, before: np.int64) -> tuple[np.int64, np
     return before, at
 
 
-@_compiled
+@compiled()
 def _number(text: Bytes, at: np.uint64) -> tuple[float, np.uint64]:
     """The number without sign at `at`, NaN if it is none or not certain; and where it ends."""
     begin, power = at, np.int64(0)
@@ -145,7 +134,7 @@ def _number(text: Bytes, at: np.uint64) -> tuple[float, np.uint64]:
     return _quotient(integer, power) if 0 < power < len(_POWERS) else np.nan, at
 
 
-@_compiled
+@compiled()
 def lines(
     text: Bytes,
     words: NDArray[np.uint64],

@@ -37,9 +37,7 @@ def searched(events: ak.Array, tokenizer: LookupTokenizer) -> list[tuple[NDArray
     found = [(pt, bins["pt"].edges), (np.abs(eta), bins["eta"].edges)]
     found.append((ak.to_numpy(events.MET.pt), tokenizer.met_.edges))
     angles = (phi, tokenizer.phi_bins), (ak.to_numpy(events.MET.phi), tokenizer.met_phi_bins)
-    return found + [
-        (column, np.linspace(-np.pi, np.pi, n + 1)[1:-1]) for column, n in angles if n
-    ]
+    return found + [(column, np.linspace(-np.pi, np.pi, n + 1)[1:-1]) for column, n in angles if n]
 
 
 def seconds(call: Callable[[], object]) -> float:
@@ -69,7 +67,7 @@ def main() -> None:
                 np.searchsorted(edges, column, side="right") for column, edges in pairs
             ],
         }
-        times = {what: np.inf for what in calls}
+        times = dict.fromkeys(calls, np.inf)
         for _ in range(options.rounds):
             for what, call in calls.items():
                 times[what] = min(times[what], seconds(call))

@@ -6,8 +6,8 @@ electrons, muons, photons and MET, of each collection apart. It identifies no je
 overlap, puts nothing in order and checks nothing. hepmtp does these, too. Its reader opens the file
 anew for each chunk, as in a run.
 
-The file has the branches that hepmtp reads of a real one, again and again, as in `readers.py`. Both sides run in turns; CPU time of this
-process, the best of the rounds.
+The file has the branches that hepmtp reads of a real one, again and again, as in `readers.py`. Both
+sides run in turns; CPU time of this process, the best of the rounds.
 
     python benchmarks/nanoaod_tokens.py ../shared/data/real
 """

@@ -91,7 +91,9 @@ def main() -> None:
             "background = hm.read((one for one in hm.embedded() if one.role == 'background'), "
             "stop=400); Observable('ht').fit(background).save(sys.argv[1])"
         )
-        subprocess.run([sys.executable, "-c", make, words[words.index("--detectors") + 1]], check=True)
+        subprocess.run(
+            [sys.executable, "-c", make, words[words.index("--detectors") + 1]], check=True
+        )
         for _ in range(options.rounds):
             for pdf in (False, True):
                 command = [sys.executable, __file__, "--inside", *words, *["--pdf"] * pdf]

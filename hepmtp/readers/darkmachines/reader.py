@@ -296,7 +296,7 @@ class DarkMachinesCSV(FileReader):
             energy = pt * np.cosh(eta)
         if self.units == "MeV":
             for column in (met, pt, energy):  # nobody else has them
-                column /= _MEV
+                np.divide(column, _MEV, out=column)
         events = make_events(
             counts=columns.counts,
             pt=pt,

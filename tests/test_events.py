@@ -243,8 +243,8 @@ def test_a_signal_cannot_take_over_the_role_of_a_background() -> None:
     ],
 )
 def test_an_illegal_value_is_found_wherever_it_is(name: str, value: float, place: int) -> None:
-    given: dict[str, Any] = dict.fromkeys(("pt", "energy", "met", "weight"), [5.0, 6.0, 7.0])
-    given |= dict.fromkeys(("eta", "phi", "met_phi"), [-3.142, 0.0, 3.142])
+    given: dict[str, Any] = {key: [5.0, 6.0, 7.0] for key in ("pt", "energy", "met", "weight")}
+    given |= {key: [-3.142, 0.0, 3.142] for key in ("eta", "phi", "met_phi")}
     given |= {"type": [0, 3, 6], "counts": [1, 1, 1]}
     make_events(**given)
     column = [*given[name]]

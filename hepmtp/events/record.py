@@ -106,7 +106,8 @@ def make_events(
     n_particles = np.asarray(counts, dtype=np.int64)
     n = len(n_particles)
     if n_particles.ndim != 1 or (n and n_particles.min() < 0):
-        raise EventError(f"counts are {counts}, expected a number of particles for each event")
+        found = n_particles.tolist()
+        raise EventError(f"counts are {found}, expected a number of particles for each event")
     columns = {"pt": pt, "eta": eta, "phi": phi, "energy": energy}
     flat = {name: np.asarray(column, dtype=np.float64) for name, column in columns.items()}
     particles: dict[str, NDArray[Any]] = {**flat, "type": np.asarray(type, dtype=np.int8)}

@@ -1,9 +1,9 @@
 """From a Dark Machines CSV file to tokens, against a Python loop that makes tokens alone.
 
-The loop takes a line at a time, splits it and looks each number up in the edges of its bins, with
-no check of anything and nothing kept but ids. Both make the published tokens of the same plain
-file, made of the embedded sample, in turns, and must agree. CPU time of this process, the best of
-the rounds.
+The loop splits a line at a time and looks each number up in the edges of its bins. It checks
+nothing and keeps nothing but ids. Both make the published tokens of the same plain file, in turns,
+and must agree. The file is made of the embedded sample. CPU time of this process, the best of the
+rounds.
 
     python benchmarks/csv_tokens.py
 """

@@ -1,9 +1,9 @@
 """How long one waits for the first chunk: a process with each executor, from its start.
 
-Each is a new process that imports what it needs, starts its executor (two processes, or a local
-cluster of Dask with two workers), and scores one chunk by a masked-token detector. The clock stops
-when the chunk's result is there; then everything is closed. Time is that of the wall, best of
-the rounds, in turns: on a machine with other work it says little.
+Each is a new process that imports what it needs, starts its executor, and scores one chunk by a
+masked-token detector. "futures" starts two processes, "dask" a local cluster of two workers. The
+clock stops when the chunk's result is there; then everything is closed. Time is that of the wall,
+best of the rounds, in turns: on a machine with other work it says little.
 
     python benchmarks/first_chunk.py
 """

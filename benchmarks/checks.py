@@ -35,15 +35,11 @@ from processors.anomaly import AnomalyProcessor
 
 #: Largest share of a run's CPU time: of the checks of events, and of everything.
 EVENTS, ALL = 0.03, 0.05
-DETECTORS = (
-    *("observables", "token_rarity", "masked_token.detector", "event_features_input"),
-    "event_classifier",
-)
 #: What is timed: name -> (module, attribute) of each place that calls it.
 TIMED: dict[str, list[tuple[str, str]]] = {
     "check of events": [
         ("processors.anomaly", "as_events"),
-        *((f"hepmtp.detectors.{name}", "as_events") for name in DETECTORS),
+        ("hepmtp.detectors.BaseDetector", "_entering"),
     ],
     "what has trained": [("processors.anomaly", "unseen")],
     "normalisation": [("processors.anomaly", "tally"), ("processors.anomaly", "normalisation")],

@@ -46,6 +46,16 @@ def seconds(read: Callable[[], object]) -> float:
     return time.process_time() - start
 
 
+def sample(folder: str, copies: int) -> str:
+    """Path of a new plain file: the embedded sample again and again."""
+    path = Path(folder) / "sample.csv"
+    packed = [file for files in check_files(embedded()).values() for file in files]
+    with path.open("wb") as file:
+        for _ in range(copies):
+            file.writelines(gzip.decompress(Path(one).read_bytes()) for one in packed)
+    return str(path)
+
+
 def main() -> None:
     """Print the speeds and their ratio; exit code 1 if it is below the required one."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -55,11 +65,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=4)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        path = str(Path(folder) / "sample.csv")
-        packed = [file for files in check_files(embedded()).values() for file in files]
-        with Path(path).open("wb") as file:
-            for _ in range(options.copies):
-                file.writelines(gzip.decompress(Path(one).read_bytes()) for one in packed)
+        path = sample(folder, options.copies)
         reader = DarkMachinesCSV()
         n, size = reader.num_events(path), Path(path).stat().st_size
         start = time.process_time()

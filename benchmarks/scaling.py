@@ -49,14 +49,15 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        lines, failed = measured(Path(name), options.chunks * CHUNK)
+        lines, last, failed = measured(Path(name), options.chunks * CHUNK)
     command = f"python benchmarks/scaling.py --chunks {options.chunks}"
     show("\n".join([f"Made by `{command}`.", "", *lines]) + "\n", options.out)
+    print(last)
     sys.exit(failed)
 
 
-def measured(folder: Path, n: int) -> tuple[list[str], bool]:
-    """Lines of the tables, and whether something grows faster than it may."""
+def measured(folder: Path, n: int) -> tuple[list[str], str, bool]:
+    """Lines of the tables, the result, and whether something grows faster than it may."""
     known = {one.name: one for one in embedded()}
     background = read([known["ttbarZ"]], stop=1000)
     detector = MaskedTokenDetector(training=TrainingOptions(epochs=1)).fit(background)
@@ -101,14 +102,17 @@ def measured(folder: Path, n: int) -> tuple[list[str], bool]:
     if output["cutflow"]["sample"]["all"]["raw"] != 10 * n:
         raise RuntimeError(f"not all of {10 * n} events were scored")
     failed = many / few > GROWTH
+    last = f"ten times the events take {many / few:.1f} times the CPU time (at most {GROWTH})"
     load = os.getloadavg()[0]
     if load < 1:
         gain = wall(1, files(10 * n), processor) / wall(2, files(10 * n), processor)
         lines.append(f"| two workers to one, events/s | {gain:.2f} | at least {GAIN} |")
         failed |= gain < GAIN
+        last += f"; two workers are {gain:.2f} times as fast (at least {GAIN})"
     else:
         lines += ["", f"Workers were not compared: the load was {load:.1f}. Use an idle machine."]
-    return [*lines, "", *worked_out(speed, per_event, answers, stored)], failed
+        last += f"; workers were not compared, the load was {load:.1f}"
+    return [*lines, "", *worked_out(speed, per_event, answers, stored)], last, failed
 
 
 def worked_out(speed: float, per_event: float, answers: int, stored: float) -> Iterator[str]:

@@ -163,6 +163,34 @@ def test_any_lines_equal_the_plain_parser(
 
 @settings(HUGGED, max_examples=60)
 @given(
+    lengths=st.lists(st.integers(1, 9), min_size=1, max_size=12),
+    block=st.integers(1, 30),
+    start=st.integers(0, 14),
+    size=st.integers(1, 14),
+    stop=st.none() | st.integers(0, 14),
+)
+def test_chunks_begin_where_lines_do(
+    tmp_path: Path, lengths: list[int], block: int, start: int, size: int, stop: int | None
+) -> None:
+    text = "".join("x" * n + "\n" for n in lengths)
+    path = write(tmp_path, text)
+    ends = np.cumsum([0, *(n + 1 for n in lengths)]).tolist()
+    last = len(lengths) if stop is None else min(stop, len(lengths))
+    expected = [
+        (first, min(size, last - first), ends[first], ends[min(first + size, last)])
+        for first in range(start, last, size)
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hepmtp.readers.lines, "_BLOCK", block)
+        if stop is not None and stop < start:
+            with pytest.raises(ReadError, match=r"expected 0 <= start <= stop"):
+                list(hepmtp.readers.lines.scan(str(path), start, size, stop))
+            return
+        assert list(hepmtp.readers.lines.scan(str(path), start, size, stop)) == expected
+
+
+@settings(HUGGED, max_examples=60)
+@given(
     counts=st.lists(st.integers(0, 2), min_size=1, max_size=12),
     block=st.integers(1, 300),
     size=st.integers(1, 14),

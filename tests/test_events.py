@@ -232,6 +232,32 @@ def test_a_signal_cannot_take_over_the_role_of_a_background() -> None:
         concatenate([])
 
 
+@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *((name, bad) for name in ("pt", "eta", "phi", "energy") for bad in (np.nan, np.inf)),
+        *((name, -np.inf) for name in ("eta", "energy")),
+        *(("pt", -0.1), ("phi", 3.143), ("phi", -3.143), ("type", -1), ("type", 7)),
+        *(("met", -0.1), ("met", np.nan), ("met_phi", 3.143), ("weight", np.inf)),
+    ],
+)
+def test_an_illegal_value_is_found_wherever_it_is(name: str, value: float, place: int) -> None:
+    given: dict[str, Any] = {key: [5.0, 6.0, 7.0] for key in ("pt", "energy", "met", "weight")}
+    given |= {key: [-3.142, 0.0, 3.142] for key in ("eta", "phi", "met_phi")}
+    given |= {"type": [0, 3, 6], "counts": [1, 1, 1]}
+    make_events(**given)
+    column = [*given[name]]
+    column[place] = value
+    with pytest.raises(EventError, match=rf"^event {place}: .*\(1 such values\)"):
+        make_events(**{**given, name: column})
+
+
+def test_a_number_of_particles_is_not_negative() -> None:
+    with pytest.raises(EventError, match=r"counts are \[2, -1, 4\], expected a number"):
+        make_events(**{**THREE, "counts": [2, -1, 4]})
+
+
 @given(st.lists(st.integers(0, 5), max_size=8))
 def test_any_multiplicity(counts: list[int]) -> None:
     n = sum(counts)

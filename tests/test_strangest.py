@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -164,3 +166,17 @@ def test_displays_say_which_event_and_which_particle() -> None:
     light = [float(each.get_facecolor()[0, :3].sum()) for each in plane.collections]
     assert light[1] < light[0]
     assert "b-jet 812" in [text.get_text() for text in plane.texts]
+
+
+def test_plain_observables_are_scored_without_torch() -> None:
+    code = (
+        "import sys, hepmtp as hm\n"
+        "from hepmtp.cli.own import processor_of\n"
+        "from hepmtp.detectors.observables import Observable\n"
+        "ht = Observable('ht').fit(hm.read(hm.embedded()[:1], stop=100))\n"
+        "out = processor_of(None)([ht]).process(hm.read(hm.embedded()[1:2], stop=100))\n"
+        "assert out['strangest']\n"
+        "print('torch' in sys.modules)\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["False"]

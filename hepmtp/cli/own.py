@@ -55,10 +55,14 @@ def processor_of(word: str | None, *, jets: bool = False) -> Any:
     """The class of the processor of a run: ours, that of jets, or a user's that derives from it."""
     from hepmtp.run.own_code import own
     from processors.anomaly import AnomalyProcessor
-    from processors.jets import JetProcessor
 
-    ours = JetProcessor if jets else AnomalyProcessor
-    found = ours if word is None else own(word, "--processor")
+    found: Any = AnomalyProcessor
+    if word is not None:
+        found = own(word, "--processor")
+    elif jets:  # torch comes with it
+        from processors.jets import JetProcessor
+
+        found = JetProcessor
     if not (isinstance(found, type) and issubclass(found, AnomalyProcessor)):
         raise OptionError(
             f"--processor {word} is no such class, expected a class that derives from "

@@ -13,8 +13,6 @@ import numpy as np
 
 from hepmtp.detectors import Detector
 from hepmtp.detectors.cross_fitted import CrossFitted
-from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
-from hepmtp.detectors.masked_token.why import particle_surprises
 from hepmtp.errors import OptionError
 from hepmtp.events.folds import fold_of
 from hepmtp.events.ragged import Floats
@@ -76,11 +74,16 @@ def surprises_of(detector: Detector, events: ak.Array) -> ak.Array | None:
             return None
         back = np.argsort(np.argsort(fold, kind="stable"), kind="stable")
         return ak.concatenate(parts)[back]
-    if isinstance(detector, MaskedTokenDetector):
-        try:
-            return particle_surprises(detector.with_score(FORM), events)
-        except OptionError:
-            return None
+    if FORM in detector.forms:
+        # torch only for those who score by it
+        from hepmtp.detectors.masked_token.detector import MaskedTokenDetector  # noqa: PLC0415
+        from hepmtp.detectors.masked_token.why import particle_surprises  # noqa: PLC0415
+
+        if isinstance(detector, MaskedTokenDetector):
+            try:
+                return particle_surprises(detector.with_score(FORM), events)
+            except OptionError:
+                return None
     members: object = getattr(detector, "members", ())  # of some detectors it is their number
     parts_of = [*members] if isinstance(members, Sequence) else []
     for one in (*reversed(parts_of), getattr(detector, "detector", None)):

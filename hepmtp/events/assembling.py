@@ -12,7 +12,7 @@ import awkward as ak
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hepmtp.events.ragged import Bools, Floats, Ints, ragged_arange, starts
+from hepmtp.events.ragged import Bools, Floats, Ints, starts
 from hepmtp.events.record import Role, make_events
 
 
@@ -58,21 +58,9 @@ def assembled(
     """Events of these collections; the rest as `make_events` takes it."""
     n = len(met)
     collections = [_by_falling_pt(one) for one in collections]
-    counts = [np.bincount(one.event, minlength=n) for one in collections]
-    total: Ints = sum(counts, np.zeros(n, dtype=np.int64))
-    begin = starts(total)  # where the next particle of each event goes
-    size = int(total.sum())
-    columns: dict[str, Any] = {
-        name: np.empty(size, np.int8 if name == "type" else np.float64)
-        for name in Particles._fields[1:]
-    }
-    for one, count in zip(collections, counts, strict=True):
-        place = ragged_arange(count, begin)
-        for name, column in columns.items():
-            column[place] = getattr(one, name)
-        begin = begin + count
+    counts, columns = _merged(collections, n)
     return make_events(
-        counts=total,
+        counts=counts,
         **columns,
         met=met,
         met_phi=met_phi,
@@ -82,6 +70,26 @@ def assembled(
         dataset=dataset,
         role=role,
     )
+
+
+def _merged(collections: Sequence[Particles], n_events: int) -> tuple[Ints, dict[str, Any]]:
+    """How many particles each event has, and their columns, one collection after the other."""
+    counts = [np.bincount(one.event, minlength=n_events) for one in collections]
+    total: Ints = sum(counts, np.zeros(n_events, dtype=np.int64))
+    names = Particles._fields[1:]
+    if len(collections) == 1:
+        return total, {name: getattr(collections[0], name) for name in names}
+    columns: dict[str, Any] = {
+        name: np.empty(int(total.sum()), np.int8 if name == "type" else np.float64)
+        for name in names
+    }
+    begin = starts(total)  # where the next particle of each event goes
+    for one, count in zip(collections, counts, strict=True):
+        place = (begin - starts(count))[one.event] + np.arange(len(one.event))
+        for name, column in columns.items():
+            column[place] = getattr(one, name)
+        begin = begin + count
+    return total, columns
 
 
 def _by_falling_pt(particles: Particles) -> Particles:

@@ -105,6 +105,9 @@ def make_events(
     """
     n_particles = np.asarray(counts, dtype=np.int64)
     n = len(n_particles)
+    if n_particles.ndim != 1 or (n and n_particles.min() < 0):
+        found = n_particles.tolist()
+        raise EventError(f"counts are {found}, expected a number of particles for each event")
     columns = {"pt": pt, "eta": eta, "phi": phi, "energy": energy}
     flat = {name: np.asarray(column, dtype=np.float64) for name, column in columns.items()}
     particles: dict[str, NDArray[Any]] = {**flat, "type": np.asarray(type, dtype=np.int8)}
@@ -129,13 +132,22 @@ def make_events(
             raise EventError(
                 f"{name} has shape {column.shape}, expected ({n},): one value per event"
             )
-    record = {
-        "Particle": ak.unflatten(ak.zip(particles, with_name="Momentum4D"), n_particles),
-        "MET": ak.zip(missing, with_name="Momentum2D"),
-        **per_event,
-    }
     _check_values(n_particles, particles, {**missing, "weight": per_event["weight"]}, len(types))
-    return with_metadata(ak.zip(record, depth_limit=1), dataset=dataset, role=role)
+    # from their contents: ak.zip looks at every column for what could be broadcast
+    offsets = ak.index.Index64(np.concatenate([[0], np.cumsum(n_particles)]))
+    record = {
+        "Particle": ak.contents.ListOffsetArray(offsets, _record(particles, "Momentum4D")),
+        "MET": _record(missing, "Momentum2D"),
+        **{name: ak.contents.NumpyArray(column) for name, column in per_event.items()},
+    }
+    whole = ak.contents.RecordArray(list(record.values()), list(record), length=n)
+    return with_metadata(ak.Array(whole), dataset=dataset, role=role)
+
+
+def _record(columns: Mapping[str, NDArray[Any]], name: str) -> ak.contents.RecordArray:
+    """Columns of the same length as records of this name."""
+    contents = [ak.contents.NumpyArray(column) for column in columns.values()]
+    return ak.contents.RecordArray(contents, list(columns), parameters={"__record__": name})
 
 
 def role_of(found: Mapping[str, Any]) -> Role | None:
@@ -291,17 +303,25 @@ def _check_values(
     n_types: int,
 ) -> None:
     for name, values in particles.items():
-        bad = ~_legal(name, values, n_types)
-        refuse_values(bad, values, f"Particle.{name}", counts, _expected(name, n_types))
+        _refuse(name, values, f"Particle.{name}", counts, n_types)
     one_each = np.ones(len(counts), dtype=np.int64)
     for name, values in per_event.items():
         where = name if name == "weight" else f"MET.{name}"
-        refuse_values(
-            ~_legal(name, values, n_types), values, where, one_each, _expected(name, n_types)
-        )
+        _refuse(name, values, where, one_each, n_types)
+
+
+def _refuse(
+    name: str, values: NDArray[Any], where: str, counts: NDArray[np.int64], n_types: int
+) -> None:
+    """Raise EventError if a value of a column is not legal; the extremes tell whether one is."""
+    # NaN is passed on by min and max
+    if len(values) and not _legal(name, np.array([values.min(), values.max()]), n_types).all():
+        bad = ~_legal(name, values, n_types)
+        refuse_values(bad, values, where, counts, _expected(name, n_types))
 
 
 def _legal(name: str, values: NDArray[Any], n_types: int) -> NDArray[np.bool_]:
+    """Whether each value is legal: those that are lie between two limits."""
     if name == "type":
         return np.asarray((values >= 0) & (values < n_types))
     legal = np.isfinite(values)

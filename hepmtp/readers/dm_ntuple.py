@@ -11,9 +11,10 @@ from typing import ClassVar
 
 import awkward as ak
 import numpy as np
+from numpy.typing import NDArray
 
 from hepmtp.events.particles import ANTIMUON, B_JET, ELECTRON, JET, MUON, PHOTON, POSITRON
-from hepmtp.events.ragged import Bools, Ints, owner
+from hepmtp.events.ragged import Bools, owner
 from hepmtp.events.record import MAX_ETA
 from hepmtp.readers.particles import (
     MAX_PHI,
@@ -87,14 +88,18 @@ class DMNtuple(TreeReader):
         )
 
 
-def _types(branches: Branches) -> tuple[Bools, Ints]:
+def _types(branches: Branches) -> tuple[Bools, NDArray[np.int8]]:
     """Whether each object is the missing energy, and what type of particle it is if not."""
     is_met = branches.like("isMET", "obj_px") != 0
     is_b = branches.like("isBJet", "obj_px") != 0
     flags = {name: branches.like(name, "obj_px") != 0 for name in _FLAGS}
     flags["isJet"] = flags["isJet"] | is_b
-    n_flags = np.asarray(np.sum([is_met, *flags.values()], axis=0, dtype=np.int64))
+    n_flags = is_met.astype(np.int8)
+    kind = np.zeros(len(is_met), dtype=np.int8)
+    for name, number in _FLAGS.items():
+        n_flags += flags[name]
+        kind += flags[name] * np.int8(number)
     expected = f"one flag of an object (isMET, isBJet, {', '.join(_FLAGS)})"
     branches.require(n_flags == 1, "isMET", n_flags, expected)
-    kind = np.sum([flags[name] * number for name, number in _FLAGS.items()], axis=0, dtype=np.int64)
-    return is_met, np.where(is_b, B_JET, kind)
+    kind[is_b] = B_JET
+    return is_met, kind

@@ -24,7 +24,7 @@ from hepmtp.readers.failures import failure, reason_of
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-_BLOCK = 1 << 20  # bytes looked at in one go when lines are counted
+_BLOCK = 1 << 18  # bytes looked at in one go when lines are counted, less than the longest line
 #: Bytes of a line: 20 000 particles have less.
 LONGEST_LINE = 1 << 20
 
@@ -268,28 +268,35 @@ def scan(path: str, start: int, size: int, stop: int | None) -> Iterator[Chunk]:
     )  # (line, byte) of the boundaries that are not yet yielded
     with open_file(path) as file:
         while block := take(path, file, _BLOCK, line=line):
-            newlines = np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n"))
-            rest = check_lines(path, line, rest, newlines, len(block))
+            ends = np.frombuffer(block, np.uint8) == ord("\n")
+            n, first = int(np.count_nonzero(ends)), block.find(b"\n")
+            wanted = _boundaries(line, line + n, start, size, stop)
+            # where all newlines are is asked for only if a line or a chunk may end here
+            if wanted or rest + (first if n else len(block)) >= LONGEST_LINE:
+                newlines = np.flatnonzero(ends)
+                check_lines(path, line, rest, newlines, len(block))
+                begins += [(one, position + int(newlines[one - line - 1]) + 1) for one in wanted]
+            rest = len(block) - 1 - block.rfind(b"\n") if n else rest + len(block)
             filled = len(block.rstrip(b" \t\r\n"))
-            before = int(np.searchsorted(newlines, filled)) if filled else 0
             if filled:
-                lines, end = line + before + 1, None
-            if end is None and before < len(newlines):
-                end = position + int(newlines[before]) + 1
-            number = line + 1 + np.arange(len(newlines))
-            wanted = (number >= start) & ((number - start) % size == 0)
-            if stop is not None:
-                wanted = (wanted & (number < stop)) | (number == stop)
-            begins += [
-                (int(number[i]), position + int(newlines[i]) + 1) for i in np.flatnonzero(wanted)
-            ]
+                lines, end = line + n - block.count(b"\n", filled) + 1, None
+            if end is None and (blank := block.find(b"\n", filled)) >= 0:
+                end = position + blank + 1
             while len(begins) > 1 and begins[1][0] <= lines:
                 (first, byte), (next_first, next_byte) = begins[:2]
                 yield Chunk(first, next_first - first, byte, next_byte)
                 del begins[0]
                 if next_first == stop:
                     return
-            line, position = line + len(newlines), position + len(block)
+            line, position = line + n, position + len(block)
     if begins and begins[0][0] < lines:
         first, byte = begins[0]
         yield Chunk(first, lines - first, byte, position if end is None else end)
+
+
+def _boundaries(line: int, last: int, start: int, size: int, stop: int | None) -> list[int]:
+    """Lines of (line, last] before which a chunk begins or, if it is `stop`, the last one ends."""
+    first = start + max(0, -((start - line - 1) // size)) * size
+    end = last + 1 if stop is None else min(last + 1, stop)
+    found = list(range(max(first, line + 1), end, size))
+    return [*found, stop] if stop is not None and line < stop <= last else found

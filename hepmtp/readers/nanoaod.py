@@ -221,13 +221,9 @@ def _jet_id(branches: Branches, eta: Floats, *, veto: bool) -> Bools:
     n_neutral = jets("neMultiplicity")
     central = (neutral < 0.99) & (electromagnetic < 0.9) & (charged + n_neutral > 1)
     central &= (jets("chHEF") > 0.01) & (charged > 0)
-    regions = (
-        central,
-        (neutral < 0.9) & (electromagnetic < 0.99),
-        neutral < 0.99,
-        (n_neutral >= 2) & (electromagnetic < 0.4),
-    )
-    good = np.choose(np.digitize(eta, (2.6, 2.7, 3.0), right=True), regions)
+    forward = np.where(eta > 3.0, (n_neutral >= 2) & (electromagnetic < 0.4), neutral < 0.99)
+    between = (neutral < 0.9) & (electromagnetic < 0.99)
+    good = np.where(eta > 2.6, np.where(eta > 2.7, forward, between), central)
     if veto:
         good &= (eta > 2.7) | ((jets("muEF") < 0.8) & (jets("chEmEF") < 0.8))
     return np.asarray(good)

@@ -217,9 +217,11 @@ def is_table(path: str) -> bool:
 @contextlib.contextmanager
 def open_root(path: str) -> Iterator[Any]:
     """A ROOT file, with nothing of what is read kept in memory; an address is read in place."""
-    # the plain source of local files: uproot's own choice asks an event loop for every branch
-    source = {} if is_remote(path) else {"handler": uproot.MultithreadedFileSource}
+    source: dict[str, Any] = {}
     if not is_remote(path):
+        # the plain source, in this thread: uproot's own choice opens the file for every basket, and
+        # a thread that reads is waited for
+        source = {"handler": uproot.MultithreadedFileSource, "use_threads": False}
         check_file(path)
     try:
         with damage(path, ROOT):

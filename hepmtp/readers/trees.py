@@ -22,11 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hepmtp.errors import EventError, OptionError, ReadError
+from hepmtp.events.lists import Lists, lists_of
 from hepmtp.events.ragged import Bools
 from hepmtp.events.source import root_source, source_id
 from hepmtp.readers import FileReader
 from hepmtp.readers.lines import Chunk, check_range, damage, split
-from hepmtp.readers.lists import Lists, lists_of
 from hepmtp.readers.naming import Collection, Known, Layout, near, renamed
 from hepmtp.readers.opening import PARQUET, ROOT, Wanted, is_table, names_of, open_tree, where_of
 from hepmtp.readers.options import Renamed

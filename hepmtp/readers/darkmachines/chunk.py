@@ -98,7 +98,9 @@ def columns_of(lines: Sequence[tuple[int, Line]]) -> Columns:
 
 
 def join(parts: Sequence[Columns]) -> Columns:
-    """The events of all parts, in the order of their entries."""
+    """The events of all parts, in the order of their entries; a single part as it is."""
+    if len(parts) == 1:
+        return parts[0]
     entry, counts, head, kinds, particles = (
         np.concatenate(column, axis=-1) for column in zip(*parts, strict=True)
     )

@@ -294,15 +294,17 @@ class DarkMachinesCSV(FileReader):
         energy, pt, eta, phi = columns.particles
         if "E" not in layout.particle:
             energy = pt * np.cosh(eta)
-        scale = _MEV if self.units == "MeV" else 1.0
+        if self.units == "MeV":
+            for column in (met, pt, energy):  # nobody else has them
+                np.divide(column, _MEV, out=column)
         events = make_events(
             counts=columns.counts,
-            pt=pt / scale,
+            pt=pt,
             eta=eta,
             phi=phi,
-            energy=energy / scale,
+            energy=energy,
             type=columns.type,
-            met=met / scale,
+            met=met,
             met_phi=met_phi,
             weight=weight,
             event=columns.entry,

@@ -1,7 +1,7 @@
-"""Branches with a list of numbers per event, as flat numpy arrays.
+"""Arrays with a list of numbers per event, as flat numpy arrays.
 
-The rule: the values are taken from the buffers of the array, and copied only where a type allows
-missing ones.
+The rule: the values are those of the array itself, and copied only where a type allows missing
+ones.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from hepmtp.events.ragged import Ints
 
 
 class Lists(NamedTuple):
-    """A branch with a list per event: how many values each has, and all values in a row."""
+    """A list per event: how many values each has, and all values in a row."""
 
     counts: Ints  # (n_events,)
     values: NDArray[Any]  # (n_values,)
@@ -36,18 +36,16 @@ def lists_of(array: ak.Array) -> Lists | None:
 
 
 def _flat(array: ak.Array) -> Lists | None:
-    """The values of an array of numbers, or of lists of them, from its buffers; else None."""
-    form, length, buffers = ak.to_buffers(array)
-    numbers = form if array.ndim == 1 else getattr(form, "content", None)
-    if not isinstance(numbers, ak.forms.NumpyForm) or array.ndim > 2:
+    """The values of an array of numbers, or of lists of them, where they lie; else None."""
+    layout = array.layout
+    if isinstance(layout, ak.contents.NumpyArray) and layout.data.ndim == 1:
+        return Lists(np.ones(len(layout), dtype=np.int64), layout.data)
+    if not isinstance(layout, ak.contents.ListOffsetArray):
         return None
-    if array.ndim == 1:
-        return Lists(np.ones(length, dtype=np.int64), np.asarray(buffers["node0-data"])[:length])
-    if not isinstance(form, ak.forms.ListOffsetForm):
+    numbers, offsets = layout.content, layout.offsets.data.astype(np.int64, copy=False)
+    if not isinstance(numbers, ak.contents.NumpyArray) or numbers.data.ndim > 1:
         return None
-    offsets = np.asarray(buffers["node0-offsets"], dtype=np.int64)[: length + 1]
-    values = np.asarray(buffers["node1-data"])[offsets[0] : offsets[-1]]
-    return Lists(np.diff(offsets), values)
+    return Lists(np.diff(offsets), numbers.data[offsets[0] : offsets[-1]])
 
 
 def _present(array: ak.Array) -> ak.Array:

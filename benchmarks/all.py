@@ -71,12 +71,17 @@ BENCHMARKS = {
     "scoring": Benchmark(
         "scoring in one pass, and with each token hidden in turn",
         "`nn.TransformerEncoder`, padded, each token hidden in turn",
-        "--events 100 --rounds 3",
+        "--events 200 --rounds 4",
     ),
     "one_pass": Benchmark(
         "leave-one-out predictions in one pass",
         "the same size of model, each token hidden in turn",
-        "--epochs 0 --events 100 --rounds 10",
+        "--epochs 0 --events 200 --rounds 6",
+    ),
+    "runtimes": Benchmark(
+        "scoring by hepmtp",
+        "the same detector in ONNX Runtime, and compiled by torch.compile",
+        "--events 400 --rounds 3",
     ),
     "runner_overhead": Benchmark(
         "scoring through `HepRunner`", "the bare loop over the same chunks", "--rounds 2"

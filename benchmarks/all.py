@@ -103,7 +103,7 @@ BENCHMARKS = {
         "--sums 1000",
     ),
     "scaling": Benchmark(
-        "scoring ten times the events; two workers", "the events; one worker", "--chunks 2",
+        "scoring ten times the events; two workers", "the events; one worker", "--chunks 6",
         wall=True,
     ),
     "memory": Benchmark(

@@ -114,13 +114,11 @@ def main() -> None:
         if worst > TOLERANCE:
             sys.exit(f"{name} gives other scores: they differ by {worst:.2g} of their spread")
     best = timed(ways, options.rounds)
+    made_by = f"benchmarks/runtimes.py --events {options.events} --rounds {options.rounds}"
+    versions = f"torch {torch.__version__} and onnxruntime {onnxruntime.__version__}"
+    how = f"one thread, best CPU time of {options.rounds} rounds in turns"
     lines = [
-        (
-            f"{len(events)} embedded events, one thread, best CPU time of {options.rounds} rounds in "
-            f"turns. Made by `python benchmarks/runtimes.py --events {options.events} --rounds "
-            f"{options.rounds}` with torch {torch.__version__} and onnxruntime "
-            f"{onnxruntime.__version__}."
-        ),
+        f"{len(events)} embedded events, {how}. Made by `python {made_by}` with {versions}.",
         "",
         "| way | events/s | hepmtp is so many times as fast | to make it ready [CPU s] |",
         "|---|---|---|---|",

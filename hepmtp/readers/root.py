@@ -200,5 +200,6 @@ def _new_tree(
     if rntuple:
         jagged = {f"Particle_{name}": f"var * {kind}" for name, kind in fields.items()}
         return file.mkrntuple(TREE, {**per_event, "nParticle": "int32", **jagged})
-    record = ", ".join(f"{name}: {kind}" for name, kind in fields.items())
-    return file.mktree(TREE, {**per_event, "Particle": f"var * {{{record}}}"})
+    # as a type: awkward takes longer to parse the words for it than to write a small chunk
+    record = ak.types.RecordType([ak.types.NumpyType(kind) for kind in fields.values()], [*fields])
+    return file.mktree(TREE, {**per_event, "Particle": ak.types.ListType(record)})

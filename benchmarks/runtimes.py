@@ -1,11 +1,11 @@
 """Scoring by ONNX Runtime and by torch.compile, against hepmtp itself.
 
-One masked-token detector of default size scores the same events in three ways: as it is, as the
-graph of `hepmtp export` in ONNX Runtime, and as the torch module of that graph, compiled by
-torch.compile, where there is a C++ compiler. The graphs take events of one multiplicity at a time,
-about 4096 tokens together. All start from particles and end with the score, in one thread. They run
-in turns, and the best CPU time of the rounds counts. What a graph takes to be made ready, once, is
-in a column of its own.
+One masked-token detector of default size scores the same events in three ways. They are hepmtp
+itself, the graph of `hepmtp export` in ONNX Runtime, and the torch module of that graph, compiled.
+The last needs a C++ compiler and is left out without one. The graphs take events of one
+multiplicity at a time, about 4096 tokens together. All start from particles and end with the score,
+in one thread. They run in turns, and the best CPU time of the rounds counts. What a graph takes to
+be made ready, once, is in a column of its own.
 
     python benchmarks/runtimes.py --out benchmarks/results/runtimes.md
 """

@@ -13,8 +13,9 @@ import gzip
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
+
+from timing import seconds
 
 from hepmtp.datasets.files import check_files
 from hepmtp.datasets.manifest import embedded
@@ -37,13 +38,6 @@ def split_loop(path: str) -> int:
                 event.append((PARTICLE_TYPES.index(label), *(float(number) for number in numbers)))
             particles.append(event)
     return len(head)
-
-
-def seconds(read: Callable[[], object]) -> float:
-    """CPU time of one call."""
-    start = time.process_time()
-    read()
-    return time.process_time() - start
 
 
 def sample(folder: str, copies: int) -> str:

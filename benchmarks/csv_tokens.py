@@ -17,7 +17,8 @@ import tempfile
 from bisect import bisect_right
 from pathlib import Path
 
-from csv_reading import sample, seconds
+from csv_reading import sample
+from timing import seconds
 
 from hepmtp.datasets.files import read
 from hepmtp.datasets.manifest import embedded

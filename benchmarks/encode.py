@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Callable
 
 import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
+from timing import seconds
 
 from hepmtp.datasets.files import read
 from hepmtp.datasets.manifest import embedded
@@ -38,13 +38,6 @@ def searched(events: ak.Array, tokenizer: LookupTokenizer) -> list[tuple[NDArray
     found.append((ak.to_numpy(events.MET.pt), tokenizer.met_.edges))
     angles = (phi, tokenizer.phi_bins), (ak.to_numpy(events.MET.phi), tokenizer.met_phi_bins)
     return found + [(column, np.linspace(-np.pi, np.pi, n + 1)[1:-1]) for column, n in angles if n]
-
-
-def seconds(call: Callable[[], object]) -> float:
-    """CPU time of one call."""
-    start = time.process_time()
-    call()
-    return time.process_time() - start
 
 
 def main() -> None:

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from choosing import ANOMALY, REFERENCE, Parts, choose, networks_of, parser_of
 from sr_significance import Samples, samples_of
-from stranger import combined, parts_of
+from stranger import combined, kept, parts_of
 
 import hepmtp as hm
 from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
@@ -71,12 +71,10 @@ def masked_tokens(folder: Path, samples: Samples) -> dict[str, MaskedTokenDetect
     """Each training of the masked tokens."""
     found = {}
     for name, (preset, seed) in TRAININGS.items():
-        if not (folder / name).exists():
-            one = MaskedTokenDetector(
-                hm.LookupTokenizer.preset(preset), training=hm.TrainingOptions(seed=seed)
-            )
-            one.fit(samples.fitting).save(folder / name)
-        found[name] = MaskedTokenDetector.load(folder / name).with_score("jets")
+        one = MaskedTokenDetector(
+            hm.LookupTokenizer.preset(preset), training=hm.TrainingOptions(seed=seed)
+        )
+        found[name] = kept(folder / name, one, samples.fitting).with_score("jets")
     return found
 
 
@@ -85,11 +83,9 @@ def networks(folder: Path, samples: Samples, without: str) -> dict[str, Stranger
     found = {}
     for name, seed in NETWORKS.items():
         path = folder / f"{name}_without_{without or 'nothing'}"
-        if not path.exists():
-            one = networks_of(StrangerDetector, without)
-            one.training = replace(one.training, seed=seed)
-            one.fit(samples.fitting).save(path)
-        found[name] = StrangerDetector.load(path)
+        one = networks_of(StrangerDetector, without)
+        one.training = replace(one.training, seed=seed)
+        found[name] = kept(path, one, samples.fitting)
     return found
 
 

@@ -28,7 +28,7 @@ from chain_density import Chain
 from choosing import ANOMALY, REFERENCE, Parts, choose, networks_of, parser_of
 from pairwise import PairwiseDetector
 from sr_significance import Samples, samples_of
-from stranger import combined, masked_tokens, parts_of
+from stranger import combined, kept, masked_tokens, parts_of
 
 from hepmtp.detectors.observables import Observable
 from hepmtp.detectors.stranger import StrangerDetector
@@ -120,9 +120,7 @@ def with_networks(
     networks = {}
     for name, kind in kinds.items():
         path = folder / f"{name}_without_{without}" if without else folder / name
-        if not path.exists():
-            networks_of(kind, without).fit(samples.fitting).save(path)
-        networks[name] = kind.load(path)
+        networks[name] = kept(path, networks_of(kind, without), samples.fitting)
     return {name: one | parts_of(samples.sets[name], networks) for name, one in parts.items()}
 
 

@@ -28,7 +28,7 @@ import torch
 from choosing import ANOMALY, REFERENCE, Floats, Parts, choose, networks_of, parser_of
 from safetensors.torch import load_file, save_file
 from sr_significance import Samples, samples_of
-from stranger import combined, parts_of
+from stranger import combined, kept, parts_of
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
@@ -166,23 +166,15 @@ class Tuned:
         return found
 
 
-def trained(path: Path, detector: MaskedTokenDetector, samples: Samples) -> MaskedTokenDetector:
-    """The detector, fitted; kept in a folder."""
-    if not path.exists():
-        detector.fit(samples.fitting).save(path)
-    return MaskedTokenDetector.load(path)
-
-
 def classifiers(
     folder: Path, samples: Samples, without: str
 ) -> dict[str, StrangerDetector | Tuned]:
     """The networks and both transformers, none of which has learned an operation."""
     path = folder / f"stranger_without_{without or 'nothing'}"
-    if not path.exists():
-        networks_of(StrangerDetector, without).fit(samples.fitting).save(path)
-    found: dict[str, StrangerDetector | Tuned] = {"stranger": StrangerDetector.load(path)}
+    networks = kept(path, networks_of(StrangerDetector, without), samples.fitting)
+    found: dict[str, StrangerDetector | Tuned] = {"stranger": networks}
     first = MaskedTokenDetector(model=MODEL, training=MASKED)
-    masked = trained(folder / "pretrained", first, samples)
+    masked = kept(folder / "pretrained", first, samples.fitting)
     for name in ("tuned", "scratch"):
         one = Tuned(masked, without, scratch=name == "scratch")
         path = folder / f"{name}_without_{without or 'nothing'}.safetensors"
@@ -197,8 +189,8 @@ def main() -> None:
     options = parser_of(__doc__, "finetuning").parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     samples = samples_of(options.judge, options.signals)
-    masked = trained(options.folder / "masked", MaskedTokenDetector(), samples).with_score("jets")
-    detectors = {name: Observable(name) for name in PLAIN} | {"jets": masked}
+    masked = kept(options.folder / "masked", MaskedTokenDetector(), samples.fitting)
+    detectors = {name: Observable(name) for name in PLAIN} | {"jets": masked.with_score("jets")}
 
     def scores_of(sets: Sequence[str], without: str = "") -> Parts:
         of = detectors | classifiers(options.folder, samples, without)

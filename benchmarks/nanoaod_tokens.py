@@ -25,7 +25,8 @@ import awkward as ak
 import numpy as np
 import uproot
 from coffea.nanoevents import NanoAODSchema, NanoEventsFactory
-from readers import FORMATS, seconds, varied
+from readers import FORMATS, varied
+from timing import seconds
 
 import hepmtp as hm
 from hepmtp.readers.nanoaod import NanoAOD

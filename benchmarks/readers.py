@@ -20,7 +20,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,6 +27,7 @@ from typing import Any, NamedTuple
 import awkward as ak
 import numpy as np
 import uproot
+from timing import seconds
 
 from hepmtp.datasets.files import read
 from hepmtp.datasets.manifest import embedded
@@ -294,13 +294,6 @@ def plain(path: str, tree: str, names: list[str], chunk: int) -> None:
                 entry_stop=min(start + chunk, found.num_entries),
                 library="ak",
             )
-
-
-def seconds(call: Callable[[], object]) -> float:
-    """CPU time of one call."""
-    start = time.process_time()
-    call()
-    return time.process_time() - start
 
 
 def peak(reader: str, path: Path, options: argparse.Namespace) -> float:

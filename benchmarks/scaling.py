@@ -21,7 +21,8 @@ from typing import Any
 
 import cloudpickle
 import lz4.frame
-from outcome import idle, show
+from outcome import show
+from timing import idle
 
 from hepmtp.datasets.files import read
 from hepmtp.datasets.manifest import embedded

@@ -21,13 +21,13 @@ from __future__ import annotations
 import argparse
 import functools
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 from outcome import show
+from timing import seconds
 from torch import Tensor, nn
 
 from hepmtp.datasets.files import read
@@ -178,13 +178,6 @@ def products(model: MaskedTokenModel, tokens: TokenBatch) -> float:
     of_pair = (2 * layers - 1) * width
     distinct = len(np.unique(tokens.values))
     return float(distinct * of_id + counts.sum() * of_token + (counts**2).sum() * of_pair)
-
-
-def seconds(call: Callable[[], object]) -> float:
-    """CPU time of one call."""
-    start = time.process_time()
-    call()
-    return time.process_time() - start
 
 
 def main() -> None:

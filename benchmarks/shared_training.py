@@ -17,7 +17,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from outcome import idle, show
+from outcome import show
+from timing import idle
 
 from hepmtp.datasets.files import read
 from hepmtp.datasets.manifest import embedded

@@ -24,7 +24,7 @@ import argparse
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import awkward as ak
 import numpy as np
@@ -41,6 +41,7 @@ from hepmtp.run.rivals import PLAIN
 from hepmtp.statistics.fisher import TailCombination
 
 Floats = NDArray[np.float64]
+D = TypeVar("D", MaskedTokenDetector, StrangerDetector)
 #: Name of a candidate -> what its Fisher's combination is of; one alone is that score itself.
 CANDIDATES: dict[str, tuple[str, ...]] = {
     "observables": PLAIN,
@@ -70,15 +71,20 @@ def parts_of(events: ak.Array, detectors: Mapping[str, Any]) -> dict[str, Floats
     }
 
 
+def kept(path: Path, detector: D, background: ak.Array) -> D:
+    """The detector of a folder, which is fitted and saved there if it is not yet."""
+    if not path.exists():
+        detector.fit(background).save(path)
+    return type(detector).load(path)
+
+
 def masked_tokens(folder: Path, background: ak.Array) -> dict[str, MaskedTokenDetector]:
     """The default masked-token detector and its static control, kept in the folder."""
     slow = hm.TrainingOptions(epochs=4, learning_rate=0.05, weight_decay=0.0)
     static = hm.MaskedTokenDetector(model=MarginalOptions(), training=slow)
     found = {}
     for name, one in (("masked", hm.MaskedTokenDetector()), ("static", static)):
-        if not (folder / name).exists():
-            one.fit(background).save(folder / name)
-        found[name] = hm.MaskedTokenDetector.load(folder / name)
+        found[name] = kept(folder / name, one, background)
     return found
 
 
@@ -111,9 +117,7 @@ def main() -> None:
     true: dict[str, list[str]] = {}
     for without in ("", *(() if options.signals_only else OPERATIONS)):
         path = options.folder / f"without_{without or 'nothing'}"
-        if not path.exists():
-            StrangerDetector(without=without).fit(background).save(path)
-        networks = {"stranger": StrangerDetector.load(path)}
+        networks = {"stranger": kept(path, StrangerDetector(without=without), background)}
         parts = {
             name: fixed_parts[name] | parts_of(events, networks) for name, events in sets.items()
         }

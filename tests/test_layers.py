@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 #: only within itself.
 FLOORS = (
     ("errors", "notebook"),
-    ("plugins", "folders", "compiled"),
+    ("plugins", "folders"),
     ("storage",),
     ("events",),
     ("readers", "models", "statistics"),
@@ -39,7 +39,6 @@ FAMILIES = {
         "formats",
         "lines",
         "failures",
-        "lists",
         "opening",
         "naming",
         "tables",
@@ -98,7 +97,7 @@ FENCES = {
         "statistics/histogram_files.py",
     ),
     "h5py": ("readers/*",),
-    "numba": ("compiled.py",),
+    "numba": ("events/compiled.py",),
     "pyarrow": ("readers/*", "events/packing.py"),
     "matplotlib": ("plotting/*", "studies/*/figures.py", "report/*figures.py"),
     "mplhep": ("plotting/*", "studies/*/figures.py"),

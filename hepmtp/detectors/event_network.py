@@ -110,6 +110,16 @@ class EventNetwork(nn.Module, ABC):
         """Score of each event, shape (n_events,); not random."""
 
 
+def scores_of(score: Callable[[Tensor], Tensor], x: Tensor) -> Floats:
+    """Scores of all events, (n_events,), `CHUNK` at a time, of inputs (n_events, n_features)."""
+    found = np.empty(len(x))  # a list of parts would keep the memory of each pass apart
+    with torch.no_grad(), torch_threads(1):
+        for first in range(0, len(x), CHUNK):
+            part = slice(first, first + CHUNK)
+            found[part] = score(x[part]).numpy()
+    return found
+
+
 @dataclass(eq=False)
 class NetworkDetector(EventFeatureDetector, ABC):
     """A network on standardised event features.
@@ -168,12 +178,7 @@ class NetworkDetector(EventFeatureDetector, ABC):
     def _score(self, x: Floats) -> Floats:
         network, scaling = self._fitted()
         z = torch.as_tensor(scaling(x))
-        found = np.empty(len(z))  # a list of parts would keep the memory of each pass apart
-        with torch.no_grad(), torch_threads(1):
-            for first in range(0, len(z), CHUNK):
-                part = slice(first, first + CHUNK)
-                found[part] = network.score(z[part]).numpy()
-        return found
+        return scores_of(network.score, z)
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
         network, scaling = self._fitted()

@@ -29,7 +29,7 @@ from hepmtp.detectors import (
     training_events,
 )
 from hepmtp.detectors.event_features_input import CHUNK
-from hepmtp.detectors.event_network import NetworkTraining
+from hepmtp.detectors.event_network import NetworkTraining, scores_of
 from hepmtp.errors import OptionError, StorageError, fitted
 from hepmtp.events.kinematics import KINEMATICS, kinematics
 from hepmtp.events.ragged import Floats, Ints
@@ -38,7 +38,6 @@ from hepmtp.events.stranger import numbers_of_stranger, recipes
 from hepmtp.statistics.fisher import TailCombination
 from hepmtp.training.loop import History, Watch, device_of, seeded, train
 from hepmtp.training.schedules import warm_up_cosine
-from hepmtp.training.threads import torch_threads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,12 +176,7 @@ class StrangerDetector(BaseDetector):
         """Mean logit of "made stranger" of each event, shape (n_events,)."""
         network, tails = fitted(self.network_, self), fitted(self.tails_, self)
         x = torch.as_tensor(tails.surprises(self._numbers(self._entering(events))))
-        found = np.empty(len(x))  # a list of parts would keep the memory of each pass apart
-        with torch.no_grad(), torch_threads(1):
-            for first in range(0, len(x), CHUNK):
-                part = slice(first, first + CHUNK)
-                found[part] = network(x[part]).mean(dim=0).numpy()
-        return found
+        return scores_of(lambda part: network(part).mean(dim=0), x)
 
     def save(self, path: str | Path) -> None:
         """Write options, axis, tails and networks to a folder."""

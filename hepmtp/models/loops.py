@@ -12,7 +12,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from hepmtp.compiled import compiled
+from hepmtp.events.compiled import compiled
 from hepmtp.events.ragged import Floats, Ints
 
 _Singles = NDArray[np.float32]

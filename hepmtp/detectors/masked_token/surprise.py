@@ -14,7 +14,7 @@ the plain particle count.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -73,7 +73,7 @@ def surprises(
     shape = (len(model.heads), len(tokens.values))
     found = Surprises._make([*(np.zeros(shape) for _ in range(4)), np.full(shape, -1)])
     predict, passes = predict or model.predictor(tokens), _together if model.one_pass else _in_turn
-    for rows, batch, at in passes(tokens, masks, max_tokens):
+    for rows, batch, at in passes(tokens, masks, _batches(model, tokens, max_tokens)):
         true = targets[:, tokens.values[rows]]
         for column, log_p in enumerate(predict(batch, at)):
             if isinstance(predict, OnePass):
@@ -94,17 +94,21 @@ def in_blocks(
 
     To the last bit: a block is made of whole batches, and numbers depend on the batch.
     """
-    batches = packs(tokens.counts, max_tokens)
-    if not model.one_pass:
-        batches = buckets(tokens.counts**2, max_tokens)
     block = [np.flatnonzero(tokens.counts == 0)]  # which no batch has
-    for batch in batches:
+    for batch in _batches(model, tokens, max_tokens):
         block.append(batch)
         if sum(map(len, block)) >= n_events:
             yield np.concatenate(block)
             block = []
     if block:
         yield np.concatenate(block)
+
+
+def _batches(model: TokenModel, tokens: TokenBatch, max_tokens: int) -> Iterator[Ints]:
+    """Events that go through the model together; n tokens are n copies of n where one is hidden."""
+    if model.one_pass:
+        return packs(tokens.counts, max_tokens)
+    return buckets(tokens.counts**2, max_tokens)
 
 
 def _moments(log_p: Tensor, true: Ints) -> tuple[Tensor, ...]:
@@ -122,21 +126,21 @@ def _moments(log_p: Tensor, true: Ints) -> tuple[Tensor, ...]:
 
 
 def _together(
-    tokens: TokenBatch, _: Ints, max_tokens: int
+    tokens: TokenBatch, _: Ints, batches: Iterable[Ints]
 ) -> Iterator[tuple[Ints, TokenBatch, Ints]]:
     """Rows of tokens, the batch to pass once, and where it has them: all tokens, as they are."""
     places = TokenBatch(np.arange(len(tokens.values)), tokens.offsets)
-    for events in packs(tokens.counts, max_tokens):
+    for events in batches:
         batch = tokens.select(events)
         yield places.select(events).values, batch, np.arange(len(batch.values))
 
 
 def _in_turn(
-    tokens: TokenBatch, masks: Ints, max_tokens: int
+    tokens: TokenBatch, masks: Ints, batches: Iterable[Ints]
 ) -> Iterator[tuple[Ints, TokenBatch, Ints]]:
     """As `_together`, of n copies of each event of n tokens: each has another token hidden."""
     places = TokenBatch(np.arange(len(tokens.values)), tokens.offsets)
-    for events in buckets(tokens.counts**2, max_tokens):
+    for events in batches:
         rows = places.select(events).values
         counts = np.repeat(tokens.counts[events], tokens.counts[events])
         batch = tokens.select(np.repeat(events, tokens.counts[events]))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from hepmtp.compiled import compiled
+from hepmtp.events.compiled import compiled
 
 if TYPE_CHECKING:
     from hepmtp.events.ragged import Floats, Ints

@@ -65,6 +65,26 @@ def test_edges_are_those_of_numpy(jets: ak.Array) -> None:
     assert tokenizer.encode(jets).values.tolist() == ids.tolist()
 
 
+def test_mirror_images_are_jets_reflected(jets: ak.Array) -> None:
+    tokenizer = ConstituentTokenizer(eta_edges=9).fit(jets)  # an edge, and no bin, at 0
+    seen = tokenizer.encode(jets)
+    assert tokenizer.mirrors.shape == (4, tokenizer.vocab_size)
+    images = [(1, 1), (-1, 1), (1, -1), (-1, -1)]
+    for ids, (of_eta, of_phi) in zip(tokenizer.mirrors, images, strict=True):
+        np.testing.assert_array_equal(ids[ids], np.arange(tokenizer.vocab_size))
+        part, axis = jets.Particle, jets.Jet
+        eta = axis.eta + of_eta * (part.eta - axis.eta)
+        phi = axis.phi + of_phi * (part.phi - axis.phi)
+        reflected = ak.with_field(jets, eta, ("Particle", "eta"))
+        reflected = ak.with_field(reflected, phi, ("Particle", "phi"))
+        assert tokenizer.encode(reflected).values.tolist() == ids[seen.values].tolist()
+
+
+def test_bins_that_are_not_symmetric_have_no_mirror_images(jets: ak.Array) -> None:
+    tokenizer = ConstituentTokenizer(spacing="equal_population").fit(jets)
+    np.testing.assert_array_equal(tokenizer.mirrors, [np.arange(tokenizer.vocab_size)])
+
+
 def test_equal_population_fills_bins_alike(jets: ak.Array) -> None:
     tokenizer = ConstituentTokenizer(spacing="equal_population").fit(jets)
     digits = tokenizer.digits[tokenizer.encode(jets).values]

@@ -14,6 +14,8 @@ from toy_jets import toy_jets
 
 import hepmtp as hm
 from hepmtp.errors import NotFittedError, OptionError, StorageError, TrainingError
+from hepmtp.events.constituents import constituents
+from hepmtp.events.ragged import owner
 from hepmtp.events.record import with_metadata
 from hepmtp.events.split import part_of
 from hepmtp.events.tokens import TokenBatch
@@ -272,6 +274,47 @@ def test_runs_are_neighbours_and_change(fitted: hm.JetLanguageModel, qcd: ak.Arr
         assert max(np.ptp(one) for one in lengths[: n - 2]) <= 2
         seen.append([run.tolist() for run in task.runs])
     assert seen[0] != seen[1]
+
+
+def test_each_epoch_reflects_jets_anew(fitted: hm.JetLanguageModel, qcd: ak.Array) -> None:
+    jets, images = Jets.leading(fitted.tokenizer.encode(qcd)), fitted.tokenizer.mirrors
+    task = _NextToken(fitted.fitted_model, jets, jets, NextTokenOptions(), images)
+    seen = []
+    for epoch in (1, 2):
+        task.draw(epoch, np.random.default_rng([0, epoch]))
+        drawn = task.drawn.values
+        assert (task.drawn.offsets == jets.tokens.offsets).all()
+        same = [
+            np.bincount(jets.tokens.owner, drawn != image[jets.tokens.values], minlength=600) == 0
+            for image in images
+        ]
+        assert np.any(same, axis=0).all()  # a jet is reflected as a whole
+        assert min(one.sum() for one in same) > 100
+        seen.append(drawn.tolist())
+    assert seen[0] != seen[1]
+    plain = _NextToken(fitted.fitted_model, jets, jets, NextTokenOptions(mirrored=False), images)
+    plain.draw(1, np.random.default_rng(0))
+    assert plain.drawn is jets.tokens
+    assert len([*task.identity()]) == len([*plain.identity()]) + 1  # no checkpoint serves both
+
+
+def test_a_model_saved_before_mirror_images_was_trained_without() -> None:
+    assert NextTokenOptions().mirrored
+    assert NextTokenOptions.from_saved({"mirrored": True}).mirrored
+    assert not NextTokenOptions.from_saved({"epochs": 3}).mirrored
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_jets_are_as_likely_as_their_mirror_images(place: int) -> None:
+    """Sums of eta and of phi around the axis, of odd powers that need not vanish by definition."""
+    found = constituents(hm.read([hm.embedded_jets()[place]]))
+    of_jet = owner(found.counts)
+    for values in (found.eta, found.phi):
+        for power in (1, 3):
+            sums = np.bincount(of_jet, np.exp(found.log_pt) ** 2 * values**power)
+            assert abs(sums.mean()) < 4 * sums.std() / np.sqrt(len(sums))
+    third = np.bincount(of_jet, np.exp(found.log_pt) ** 2 * found.eta * found.phi)
+    assert abs(third.mean()) < 4 * third.std() / np.sqrt(len(third))
 
 
 def test_a_jet_whose_first_digit_rises_is_refused(fitted: hm.JetLanguageModel) -> None:

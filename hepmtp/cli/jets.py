@@ -62,6 +62,10 @@ def train(
     epochs: Annotated[int, typer.Option(help="At most so many.", min=1)] = 20,
     learning_rate: Annotated[float, typer.Option(help="Its largest value.")] = 1e-3,
     batch_jets: Annotated[int, typer.Option(help="Jets in a step, a multiple of 8.", min=8)] = 64,
+    mirrored: Annotated[
+        bool,
+        typer.Option(help="Reflect jets in eta and phi at random in each epoch, or not."),
+    ] = True,
     seed: Seed = 0,
     device: Annotated[str, typer.Option(help="Where to train, cpu or cuda.")] = "cpu",
     checkpoint: Annotated[
@@ -109,6 +113,7 @@ def train(
             learning_rate=learning_rate,
             batch_events=batch_jets,
             neighbours=8 if batch_jets % 16 or batch_jets < 64 else 16,
+            mirrored=mirrored,
             seed=seed,
             device=device,
         ),

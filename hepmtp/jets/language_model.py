@@ -153,7 +153,8 @@ class JetLanguageModel:
             model.load_state_dict(start_from.fitted_model.state_dict())
         elif self.model.counts:
             model.start_from_counts(first_counts(model, jets[0]))
-        self.history_ = train(model, *jets, options=self.training, **watch)
+        images = self.tokenizer.mirrors
+        self.history_ = train(model, *jets, options=self.training, mirrors=images, **watch)
         self.model_, self.dataset_, self.role_ = model, name, str(role)
         self.trained_, self.label_ = trained_by(events), _label(events)
         self.held_out_ = whole[1].select(np.arange(min(len(whole[1]), _HELD_OUT)))

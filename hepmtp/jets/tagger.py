@@ -158,7 +158,9 @@ class JetTagger:
             for part in (0, 1)
         ]
         model = new_classifier(self, start_from)
-        self.history_ = train_jet_classifier(model, *sets, options=self.training, **watch)
+        self.history_ = train_jet_classifier(
+            model, *sets, options=self.training, mirrors=self.tokenizer.mirrors, **watch
+        )
         self.model_ = model
         names = [str(metadata(one).get("dataset", "")) for one in sides]
         self.classes_ = tuple(name or f"class {i}" for i, name in enumerate(names))

@@ -107,6 +107,20 @@ class ConstituentTokenizer:
         return tuple((one[1:] + one[:-1]) / 2 for one in fitted(self.edges_, self))
 
     @property
+    def mirrors(self) -> Ints:
+        """Ids of each id as it is, and reflected in eta, in phi and in both, (4, vocab_size).
+
+        Where bins of eta or phi are not symmetric, (1, vocab_size): as it is alone.
+        """
+        sizes = [size for _, size in self.factors]
+        ids = np.arange(self.vocab_size).reshape(sizes)
+        inner = [one[1:-1] for one in fitted(self.edges_, self)[1:]]
+        if not all(np.allclose(one, -one[::-1]) for one in inner):
+            return ids.reshape(1, -1)
+        images = (ids, ids[:, ::-1], ids[:, :, ::-1], ids[:, ::-1, ::-1])
+        return np.stack([one.ravel() for one in images])
+
+    @property
     def identity(self) -> str:
         """The sha256 of options and edges; equal for tokenizers that give the same ids."""
         found = hashlib.sha256(repr(self._options()).encode())

@@ -23,7 +23,7 @@ from hepmtp.models.attention import sort_by_multiplicity
 from hepmtp.models.jet_classifier import JetClassifier
 from hepmtp.training import loop
 from hepmtp.training.loop import History, Watch, device_of, usable
-from hepmtp.training.next_token import RunOptions, batches, neighbours
+from hepmtp.training.next_token import RunOptions, batches, mirrored, neighbours
 from hepmtp.training.schedules import warm_up_from_2_percent
 from hepmtp.training.threads import torch_threads
 
@@ -70,8 +70,10 @@ class JetClassifierTraining(RunOptions):
         train the head alone.
     steps
         at least so many in all: few jets take more epochs.
-    epochs, patience, batch_events, learning_rate, weight_decay, seed, threads, device, neighbours
-        of :class:`hepmtp.training.next_token.RunOptions`.
+    epochs, patience, batch_events, learning_rate, weight_decay, seed, threads, device
+        of :class:`hepmtp.training.loop.LoopOptions`.
+    neighbours, mirrored
+        of :class:`hepmtp.training.next_token.RunOptions`; the head alone takes jets as they are.
     """
 
     epochs: int = 10
@@ -100,6 +102,7 @@ def train_jet_classifier(
     validation: LabelledJets,
     *,
     options: JetClassifierTraining | None = None,
+    mirrors: Ints | None = None,
     **watch: Unpack[Watch],
 ) -> History:
     """Train in place; the model ends with the weights of its best epoch.
@@ -110,6 +113,8 @@ def train_jet_classifier(
     ----------
     training, validation
         the second only decides when to stop. With features, the head alone is trained on these.
+    mirrors
+        ids of each id's mirror images, (n_mirrors, vocab_size), for ``options.mirrored``.
     watch
         ``checkpoint`` and ``progress`` of :func:`hepmtp.training.loop.train`.
 
@@ -124,7 +129,8 @@ def train_jet_classifier(
         training, validation = (
             one.frozen(features_of(model, one.tokens)) for one in (training, validation)
         )
-    task = _JetClassification(model, training, validation, options.neighbours)
+    images = mirrors if options.mirrored and training.features is None else None
+    task = _JetClassification(model, training, validation, options.neighbours, images)
     return loop.train(task, options.in_runs(), schedule=warm_up_from_2_percent, **watch)
 
 
@@ -136,11 +142,15 @@ class _JetClassification:
     training: LabelledJets
     validation: LabelledJets
     neighbours: int
+    mirrors: Ints | None = None
     runs: list[Ints] = field(default_factory=list)
+    drawn: TokenBatch = field(init=False)
 
     def draw(self, _: int, rng: np.random.Generator) -> int:
         """Runs of jets of neighbouring multiplicity."""
-        self.runs = neighbours(self.training.tokens.counts, self.neighbours, rng)
+        tokens = self.training.tokens
+        self.runs = neighbours(tokens.counts, self.neighbours, rng)
+        self.drawn = mirrored(tokens, self.mirrors, rng)
         return len(self.runs)
 
     def loss(self, events: Ints, _: np.random.Generator) -> tuple[Tensor, int]:
@@ -151,8 +161,8 @@ class _JetClassification:
             features = torch.as_tensor(self.training.features[jets], device=device)
             logits = self.model.of_features(features)
         else:
-            jets = jets[sort_by_multiplicity(self.training.tokens.counts[jets])[0]]
-            logits = _forward(self.model, self.training.tokens.select(jets))
+            jets = jets[sort_by_multiplicity(self.drawn.counts[jets])[0]]
+            logits = _forward(self.model, self.drawn.select(jets))
         truth, weights = (torch.as_tensor(one[jets], device=device) for one in self.training[1:3])
         loss = binary_cross_entropy_with_logits(logits, truth, weights, reduction="sum")
         return loss, len(jets)
@@ -167,6 +177,8 @@ class _JetClassification:
         """The jets, and the shape of the model."""
         yield repr(self.model)
         yield self.neighbours
+        if self.mirrors is not None:
+            yield self.mirrors
         for one in (self.training, self.validation):
             yield from (one.tokens.values, one.tokens.offsets, one.labels, one.weights)
             yield "whole" if one.features is None else one.features

@@ -7,9 +7,9 @@ attention has few and large groups; which runs come together is drawn anew in ea
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple, Self, Unpack
+from typing import Any, NamedTuple, Self, Unpack
 
 import numpy as np
 import torch
@@ -65,12 +65,16 @@ class RunOptions(LoopOptions):
     neighbours
         jets of neighbouring multiplicity that stay together; `batch_events` is a multiple of it.
         1: batches of jets at random.
+    mirrored
+        each epoch takes each jet as it is, or reflected in eta, in phi or in both, at random: none
+        of these is more likely than another. Bins that are not symmetric are left as they are.
     epochs, patience, batch_events, learning_rate, weight_decay, seed, threads, device
         of :class:`hepmtp.training.loop.LoopOptions`.
     """
 
     batch_events: int = 64
     neighbours: int = 16
+    mirrored: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -78,6 +82,11 @@ class RunOptions(LoopOptions):
             raise OptionError(
                 f"neighbours must be 1 or more, and batch_events a multiple of it, found {self}"
             )
+
+    @classmethod
+    def from_saved(cls, saved: Mapping[str, Any]) -> Self:
+        """From a saved record of any version; the first did not know mirror images."""
+        return super().from_saved({"mirrored": False, **saved})
 
     def in_runs(self) -> Self:
         """The same for the loop, whose events are runs."""
@@ -90,7 +99,9 @@ class NextTokenOptions(RunOptions):
 
     Parameters
     ----------
-    epochs, patience, batch_events, learning_rate, weight_decay, seed, threads, device, neighbours
+    epochs, patience, batch_events, learning_rate, weight_decay, seed, threads, device
+        of :class:`hepmtp.training.loop.LoopOptions`.
+    neighbours, mirrored
         of `RunOptions`.
     """
 
@@ -105,6 +116,7 @@ def train(
     validation: Jets,
     *,
     options: NextTokenOptions | None = None,
+    mirrors: Ints | None = None,
     **watch: Unpack[Watch],
 ) -> History:
     """Train in place; the model ends with the weights of its best epoch.
@@ -115,6 +127,8 @@ def train(
     ----------
     training, validation
         the second only decides when to stop.
+    mirrors
+        ids of each id's mirror images, (n_mirrors, vocab_size), for ``options.mirrored``.
     watch
         ``checkpoint`` and ``progress`` of :func:`hepmtp.training.loop.train`.
 
@@ -132,7 +146,7 @@ def train(
         )
     for jets in (training, validation):
         _check_order(model, jets.tokens)
-    task = _NextToken(model, training, validation, options)
+    task = _NextToken(model, training, validation, options, mirrors)
     return loop.train(task, options.in_runs(), **watch)
 
 
@@ -144,11 +158,15 @@ class _NextToken:
     training: Jets
     validation: Jets
     options: NextTokenOptions
+    mirrors: Ints | None = None
     runs: list[Ints] = field(default_factory=list)
+    drawn: TokenBatch = field(init=False)
 
     def draw(self, _: int, rng: np.random.Generator) -> int:
         """Runs of jets of neighbouring multiplicity, whose borders are others in each epoch."""
-        self.runs = neighbours(self.training.tokens.counts, self.options.neighbours, rng)
+        tokens = self.training.tokens
+        self.runs = neighbours(tokens.counts, self.options.neighbours, rng)
+        self.drawn = mirrored(tokens, self.mirrors, rng) if self.options.mirrored else tokens
         return len(self.runs)
 
     def loss(self, events: Ints, _: np.random.Generator) -> tuple[Tensor, int]:
@@ -157,10 +175,10 @@ class _NextToken:
         Their own number would let jets of batches with few terms count for more, so that the model
         would stop too early.
         """
-        jets = self.training.select(np.concatenate([self.runs[one] for one in events]))
-        loss, n = batch_loss(self.model, jets)
+        jets = np.concatenate([self.runs[one] for one in events])
+        loss, n = batch_loss(self.model, self.training._replace(tokens=self.drawn).select(jets))
         mean = self.training.n_terms / len(self.training.tokens)
-        return loss, round(len(jets.tokens) * mean) if n else 0
+        return loss, round(len(jets) * mean) if n else 0
 
     def validation_loss(self) -> float:
         """Per term."""
@@ -170,6 +188,8 @@ class _NextToken:
         """The jets and the shape of the model."""
         yield repr(self.model)
         yield self.options.neighbours
+        if self.options.mirrored and self.mirrors is not None:
+            yield self.mirrors
         for jets in (self.training, self.validation):
             yield from (jets.tokens.values, jets.tokens.offsets, jets.whole)
 
@@ -182,6 +202,21 @@ def neighbours(counts: Ints, size: int, rng: np.random.Generator) -> list[Ints]:
         order = order[np.argsort(counts[order], kind="stable")]
     border = int(rng.integers(size)) if n > size else 0
     return [one for one in np.split(order, range(border, n, size)) if len(one)]
+
+
+def mirrored(tokens: TokenBatch, mirrors: Ints | None, rng: np.random.Generator) -> TokenBatch:
+    """Each jet in one of its mirror images, at random; `mirrors` is (n_mirrors, vocab_size).
+
+    Examples
+    --------
+    >>> jets, mirrors = TokenBatch.from_counts([0, 1, 1], [2, 1]), np.array([[0, 1], [1, 0]])
+    >>> [mirrored(jets, mirrors, np.random.default_rng(i)).values.tolist() for i in (0, 1)]
+    [[1, 0, 0], [0, 1, 0]]
+    """
+    if mirrors is None or len(mirrors) == 1:
+        return tokens
+    which = rng.integers(len(mirrors), size=len(tokens))
+    return TokenBatch(mirrors[which[tokens.owner], tokens.values], tokens.offsets)
 
 
 def batch_loss(model: AutoregressiveModel, jets: Jets) -> tuple[Tensor, int]:

@@ -99,7 +99,7 @@ def _transformer(bench: Bench, one: Trained) -> Piece:
     tagger = bench.tagger(seed=bench.seed)
     model = new_classifier(tagger, None)
     sets = [LabelledJets.of(*part) for part in parts[:2]]
-    train_jet_classifier(model, *sets, options=tagger.training)
+    train_jet_classifier(model, *sets, options=tagger.training, mirrors=tagger.tokenizer.mirrors)
     scores = [logits_of(model, side) for side in parts[2]]
     found = auc(scores[1], scores[0])
     told = {"sides": "made, true", "auc": found.value, "auc_error": found.error}

@@ -122,7 +122,10 @@ def _tests(
     model = new_classifier(tagger, models[0])
     sets = [LabelledJets.of(*one) for one in (training, validation)]
     checkpoint = bench.checkpoint(f"ratio {what}", (bench.scale, *map(weights_digest, models)))
-    history = train_jet_classifier(model, *sets, options=tagger.training, checkpoint=checkpoint)
+    images = tagger.tokenizer.mirrors
+    history = train_jet_classifier(
+        model, *sets, options=tagger.training, mirrors=images, checkpoint=checkpoint
+    )
     rng = np.random.default_rng([bench.seed, 5])
     tables = [Measured.of(one, bench.tokenizer, rng).table for one in training]
     label = np.repeat([0.0, 1.0], [len(one) for one in tables])

@@ -184,7 +184,8 @@ class _Work:
                 jets = jets.frozen(np.concatenate(some))
             sets.append(jets)
         options = self.bench.tagger(seed=draw, frozen=frozen).training
-        train_jet_classifier(model, sets[0], sets[1], options=options)
+        images = self.bench.tokenizer.mirrors
+        train_jet_classifier(model, *sets, options=options, mirrors=images)
         of_judged: list[NDArray[np.float32] | None] = [None, None]
         if features is not None:
             of_judged = [*features[2:]]

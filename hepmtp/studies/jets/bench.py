@@ -10,7 +10,8 @@ import hashlib
 import logging
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -182,18 +183,14 @@ class Bench:
         )
         folder = self.folder / "models" / storage.file_name(place)
         key = (model, _digest(events), None if start_from is None else start_from.digest)
-        checkpoint = self.checkpoint(place, key)
+        start = None if start_from is None else start_from.model
 
         def make() -> Piece:
             self.said(f"training a language model of {name} ({place})")
             begun = time.process_time()
-            model.fit(
-                events,
-                start_from=None if start_from is None else start_from.model,
-                checkpoint=checkpoint,
-            )
-            model.save(folder)
-            shutil.rmtree(checkpoint)
+            with self.checkpoint(place, key) as checkpoint:
+                model.fit(events, start_from=start, checkpoint=checkpoint)
+                model.save(folder)
             n, batch = len(part_of(events, "train")), model.training.batch_events
             return {
                 "digest": storage.digest(folder),
@@ -207,10 +204,13 @@ class Bench:
         self._known[place] = Trained(model, found["cpu_seconds"], found["steps"], found["digest"])
         return self._known[place]
 
-    def checkpoint(self, name: str, key: object) -> Path:
-        """Folder for the epochs of what is being trained."""
+    @contextmanager
+    def checkpoint(self, name: str, key: object) -> Iterator[Path]:
+        """Folder for the epochs of what is being trained; it goes when that is done."""
         mark = self.pieces.mark(key)[:8]
-        return self.folder / "checkpoints" / f"{storage.file_name(name)}-{mark}"
+        path = self.folder / "checkpoints" / f"{storage.file_name(name)}-{mark}"
+        yield path
+        shutil.rmtree(path)
 
     def saved(self, name: str, key: object, folder: Path, make: Callable[[], Piece]) -> Piece:
         """A piece whose ``digest`` is that of a saved folder; without that it is made again."""

@@ -8,7 +8,6 @@ there can be (b), which a classifier trained on such jets (c) must not beat.
 from __future__ import annotations
 
 import itertools
-import shutil
 from typing import NamedTuple
 
 import numpy as np
@@ -121,11 +120,11 @@ def _tests(
     tagger = bench.tagger(seed=bench.seed)
     model = new_classifier(tagger, models[0])
     sets = [LabelledJets.of(*one) for one in (training, validation)]
-    checkpoint = bench.checkpoint(f"ratio {what}", (bench.scale, *map(weights_digest, models)))
-    images = tagger.tokenizer.mirrors
-    history = train_jet_classifier(
-        model, *sets, options=tagger.training, mirrors=images, checkpoint=checkpoint
-    )
+    key, images = (bench.scale, *map(weights_digest, models)), tagger.tokenizer.mirrors
+    with bench.checkpoint(f"ratio {what}", key) as checkpoint:
+        history = train_jet_classifier(
+            model, *sets, options=tagger.training, mirrors=images, checkpoint=checkpoint
+        )
     rng = np.random.default_rng([bench.seed, 5])
     tables = [Measured.of(one, bench.tokenizer, rng).table for one in training]
     label = np.repeat([0.0, 1.0], [len(one) for one in tables])
@@ -141,7 +140,6 @@ def _tests(
         name: [[float(f"{value:.7g}") for value in side] for side in one]
         for name, one in found.items()
     }
-    shutil.rmtree(checkpoint)
     return {"scores": scores, "epochs": len(history), "jets": len(sets[0].labels)}
 
 

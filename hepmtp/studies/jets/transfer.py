@@ -6,7 +6,6 @@ them. A fifth of the labels decides when to stop. The gain over scratch is paire
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -224,13 +223,12 @@ class _Work:
                 bench.said(f"training a classifier of {bench.name(0)} and {bench.name(1)}")
                 sides = [bench.samples[bench.name(place)] for place in (0, 1)]
                 tagger = bench.tagger(seed=bench.seed)
-                tagger.fit(sides[0], sides[1], checkpoint=checkpoint)
-                tagger.save(folder)
-                shutil.rmtree(checkpoint)
+                with bench.checkpoint("tagger", key) as checkpoint:
+                    tagger.fit(sides[0], sides[1], checkpoint=checkpoint)
+                    tagger.save(folder)
                 return {"digest": storage.digest(folder), "epochs": len(tagger.history_)}
 
             key = bench.shape, bench.scale.classifier
-            checkpoint = bench.checkpoint("tagger", key)
             bench.saved("transfer tagger", key, folder, make)
             self._tagger = JetTagger.load(folder)
         return self._tagger

@@ -25,7 +25,6 @@ import awkward as ak
 import numpy as np
 from outcome import show
 from sklearn.covariance import EmpiricalCovariance
-from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.mixture import GaussianMixture
 from sklearn.pipeline import make_pipeline
@@ -41,6 +40,7 @@ from hepmtp.events.split import part_of
 from hepmtp.models.masked import ModelOptions
 from hepmtp.statistics.fisher import TailCombination
 from hepmtp.statistics.metrics import Auc, auc, balanced_weights
+from hepmtp.studies.trees import Trees
 from hepmtp.tokenizers import Tokenizer
 from hepmtp.tokenizers.continuous import ContinuousInputs
 from hepmtp.tokenizers.lookup import LookupTokenizer
@@ -194,7 +194,7 @@ def joins(components: dict[str, np.ndarray], judge: Judge) -> dict[str, dict[str
     linear = make_pipeline(
         StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=2000)
     )
-    trees = HistGradientBoostingClassifier(
+    trees = Trees(
         max_iter=150, learning_rate=0.06, max_leaf_nodes=16, min_samples_leaf=100, random_state=0
     )
     found = {

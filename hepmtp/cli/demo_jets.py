@@ -116,7 +116,7 @@ def trained(
         else AutoregressiveOptions(width=64, layers=2, feedforward=128)
     )
     options = NextTokenOptions(
-        epochs=2 if quick else 16, batch_events=32, neighbours=8, learning_rate=2e-3, seed=seed
+        epochs=2 if quick else 10, batch_events=32, neighbours=8, learning_rate=2e-3, seed=seed
     )
     qcd, top = events.values()
     first = JetLanguageModel(model=shape, training=options)

@@ -6,9 +6,9 @@ The rule: each jet is judged by trees that have not seen it.
 from __future__ import annotations
 
 import numpy as np
-from sklearn.ensemble import HistGradientBoostingClassifier
 
 from hepmtp.events.ragged import Floats
+from hepmtp.studies.trees import Trees
 
 #: Trees of a classifier.
 ITERATIONS = 100
@@ -16,9 +16,9 @@ ITERATIONS = 100
 
 def trained_trees(
     x: Floats, label: Floats, *, seed: int = 0, weight: Floats | None = None
-) -> HistGradientBoostingClassifier:
+) -> Trees:
     """Trees for a table of observables, (n_jets, n_observables), and labels 0 and 1."""
-    trees = HistGradientBoostingClassifier(
+    trees = Trees(
         max_iter=ITERATIONS,
         max_leaf_nodes=15,
         min_samples_leaf=min(20, max(2, len(label) // 10)),

@@ -11,13 +11,13 @@ from typing import NamedTuple
 
 import awkward as ak
 import numpy as np
-from sklearn.ensemble import HistGradientBoostingClassifier
 
 from hepmtp.events.observables import event_features
 from hepmtp.events.ragged import Floats
 from hepmtp.events.split import FRACTIONS, Part, part_of
 from hepmtp.models.classifier import ClassifierOptions, inputs_of, labelled, new_classifier
 from hepmtp.statistics.metrics import auc, auc_difference
+from hepmtp.studies.trees import Trees
 from hepmtp.tokenizers import Tokenizer
 from hepmtp.training.classify import ClassifierTraining, train_classifier
 from hepmtp.training.threads import torch_threads
@@ -101,7 +101,7 @@ def separation(signal: str, classifier: str, before: Pair, after: Pair, seed: in
 def _trees(pair: Pair, seed: int) -> Scores:
     x = [events.observables("train") for events in pair]
     label = np.repeat([0, 1], [len(one) for one in x])
-    model = HistGradientBoostingClassifier(
+    model = Trees(
         max_iter=200,
         max_leaf_nodes=15,
         class_weight="balanced",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -233,6 +234,19 @@ def test_the_verdict_follows_from_the_numbers(gain, verdict):
     assert verdict in sentence
     assert "The best score without this model is n_b with 0.740 ± 0.010" in sentence
     assert "Raw events: 100 signal, 200 background" in sentence
+
+
+def test_what_has_learned_from_signal_is_set_apart():
+    table = [
+        row("surprise", 0.72, 0.05, 0.01),
+        row("multiplicity", 0.7, 0, 0),
+        row("ratio", 0.9, 0.2, 0.01),
+        row("labels", 0.8, 0.1, 0.01),
+    ]
+    (sentence,) = conclusions(table, replace(INFO, supervised=["ratio", "labels"]))
+    assert "The best score without this model is multiplicity with 0.700 ± 0.010" in sentence
+    assert "With labels, ratio with 0.900 ± 0.010." in sentence
+    assert "With labels" not in conclusions(table, INFO)[0]
 
 
 def test_no_verdict_without_a_reference():

@@ -116,7 +116,7 @@ def trained(
         else AutoregressiveOptions(width=64, layers=2, feedforward=128)
     )
     options = NextTokenOptions(
-        epochs=2 if quick else 10, batch_events=32, neighbours=8, learning_rate=2e-3, seed=seed
+        epochs=2 if quick else 16, batch_events=32, neighbours=8, learning_rate=2e-3, seed=seed
     )
     qcd, top = events.values()
     first = JetLanguageModel(model=shape, training=options)
@@ -180,6 +180,7 @@ def _run(
         title="Language models of jets: QCD, and hadronic top quarks over QCD",
         summary=[*_summary(models, datasets, output["columns"], quick=quick)],
         scores={one.name: one.description for one in models.detectors},
+        supervised=[one.name for one in models.detectors if one.supervised],
         figures=lambda new: list(_figures(new, models, list(events), pdf=pdf)),
         detector=models.detectors[0].name,
         reference="observables",

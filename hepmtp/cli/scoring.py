@@ -202,6 +202,7 @@ def run(
                     unblind=unblind,
                     detectors=bound,
                     trainings=trainings_of(loaded),
+                    supervised=[one.name for one in loaded if one.supervised],
                     pdf=pdf,
                     detector="jet_density" if jets else "anomaly",
                     reference="observables" if jets else "multiplicity",

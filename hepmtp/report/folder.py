@@ -105,6 +105,7 @@ def write_run(
     overwrite: bool = False,
     detectors: Mapping[str, str] | None = None,
     trainings: Mapping[str, Sequence[str]] | None = None,
+    supervised: Sequence[str] = (),
 ) -> RunResult:
     """Write the folder of a run and its report, as one transaction.
 
@@ -143,6 +144,8 @@ def write_run(
     trainings
         score of which there are several trainings -> the names of these: a table says which events
         all of them select (:func:`hepmtp.detectors.named.trainings_of`).
+    supervised
+        scores that have learned from signal: what is said of the others sets them apart.
 
     Raises
     ------
@@ -186,6 +189,7 @@ def write_run(
         inputs=inputs_of(datasets),
         detectors=detectors or {},
         trainings=trainings or {},
+        supervised=supervised,
         **_of_datasets(datasets, normalisation, histograms[about]),
     )
     said = _said(output, datasets, normalisation, info, histograms[about])

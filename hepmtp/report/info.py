@@ -84,6 +84,8 @@ class RunInfo:
         folder of a detector that scored -> its digest.
     trainings
         score of which there are several trainings -> their names.
+    supervised
+        scores that have learned from signal.
     outputs
         file of the folder -> its sha256; empty before the folder is complete, and of a run from
         before this was kept.
@@ -116,6 +118,7 @@ class RunInfo:
     inputs: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     detectors: Mapping[str, str] = field(default_factory=dict)
     trainings: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    supervised: Sequence[str] = ()
     outputs: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -171,14 +171,22 @@ def _conclusion(row: Record, performance: Sequence[Record], info: RunInfo) -> st
         if (other["signal"], other["region"]) == (row["signal"], row["region"])
         and (other["detector"] == info.reference or not other["detector"].startswith(info.detector))
     ]
-    best = max(others, key=lambda one: float(one["auc_balanced"]))
+    plain = [other for other in others if other["detector"] not in info.supervised]
+    labelled = [other for other in others if other["detector"] in info.supervised]
+    with_labels = f" With labels, {_best(labelled)}." if labelled else ""
     return (
         f"{row['signal']} in {row['region']}: {info.detector} sees {verdict}. Its balanced AUC is "
         f"{_pair(row, 'auc_balanced')}, and the difference to {info.reference} on the same events "
         f"is {rounded(gain, error)} ({sigmas:.1f} standard deviations). The best score without "
-        f"this model is {best['detector']} with {_pair(best, 'auc_balanced')}. Raw events: "
+        f"this model is {_best(plain)}.{with_labels} Raw events: "
         f"{row['n_signal']} signal, {row['n_background']} background."
     )
+
+
+def _best(rows: Sequence[Record]) -> str:
+    """The score with the largest area, and that."""
+    best = max(rows, key=lambda one: float(one["auc_balanced"]))
+    return f"{best['detector']} with {_pair(best, 'auc_balanced')}"
 
 
 def _pair(row: Record, name: str) -> str:

@@ -186,7 +186,9 @@ def _same_texts(folder: Path, texts: Mapping[str, str]) -> bool:
 
 
 def _sha256(body: str, data: bytes) -> str:
-    return hashlib.sha256(body.encode() + data).hexdigest()
+    total = hashlib.sha256(body.encode())
+    total.update(data)  # large: not copied
+    return total.hexdigest()
 
 
 def digest(folder: str | Path) -> str:

@@ -12,7 +12,7 @@ from hepmtp.datasets.files import read
 from hepmtp.datasets.manifest import embedded
 from hepmtp.detectors.observables import Observable
 from hepmtp.errors import FitError
-from hepmtp.events.record import with_metadata
+from hepmtp.events.record import concatenate, with_metadata
 from hepmtp.events.region_info import described
 from hepmtp.events.regions import REGIONS, SR
 from hepmtp.events.split import FRACTIONS, part_of
@@ -25,7 +25,7 @@ from hepmtp.statistics.histograms import spectrum, variations_of
 from hepmtp.studies.league import search as module
 from hepmtp.studies.league.entries import ENTRIES
 from hepmtp.studies.league.entry import Entry
-from hepmtp.studies.league.fits import LeagueEvents
+from hepmtp.studies.league.league_events import LeagueEvents
 from hepmtp.studies.league.run import run_league
 from processors.anomaly import AnomalyProcessor
 
@@ -46,8 +46,8 @@ def league(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def events():
-    return LeagueEvents.read(SETS, [SR], STOP, 1)
+def events(tmp_path_factory):
+    return LeagueEvents.read(SETS, [SR], STOP, 1, tmp_path_factory.mktemp("events"))
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +103,7 @@ def test_counts_are_those_of_a_run_with_variations(events, analysed):
 
 def test_a_score_has_the_sums_of_a_run_in_every_region(events, analysed):
     detector = Observable("ht")
-    scores = {name: detector.score(one) for name, one in events.held_out.items()}
+    scores = {name: detector.score(concatenate(one)) for name, one in events.held_out.items()}
     h = events.search.histogram("ht", scores, BACKGROUND, "4top")
     for dataset in (*BACKGROUND, "4top"):
         for region in REGIONS:

@@ -11,12 +11,14 @@ from typing import Any
 import awkward as ak
 import numpy as np
 import pytest
+from hypothesis import given, strategies as st
 
 from hepmtp.datasets.files import read
 from hepmtp.datasets.manifest import Dataset
 from hepmtp.errors import ManifestError
 from hepmtp.events.record import metadata
-from hepmtp.run.proportions import first_events, in_proportion
+from hepmtp.run import proportions
+from hepmtp.run.proportions import fair_stop, first_events, in_proportion
 from hepmtp.statistics.accounting import Account
 
 #: Weights of the events in the files.
@@ -106,3 +108,31 @@ def test_a_lost_data_set_is_left_out_only_if_told(
     assert "ttbarZ.csv is left out" in caplog.text
     weight = np.asarray(in_proportion(first, datasets, accounts(40 * W, 0.0)).weight)
     np.testing.assert_allclose(weight, 4 * W, rtol=1e-5)
+
+
+@given(st.lists(st.integers(0, 60), min_size=1, max_size=6), st.integers(1, 70), st.integers(1, 99))
+def test_the_largest_fair_number(counts: list[int], limit: int, most: int) -> None:
+    level = proportions._level(counts, limit, most)
+    fitting = [one for one in range(1, limit + 1) if sum(min(n, one) for n in counts) <= most]
+    assert level == max(fitting, default=1)
+    assert level == proportions._level(counts[::-1], limit, most)
+
+
+def test_large_files_share_what_small_ones_lack(
+    datasets: list[Dataset], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small, large = (Path(one.files[0]) for one in datasets)
+    small.write_bytes(b"".join(small.read_bytes().splitlines(keepends=True)[:10]))
+    for ordered in (datasets, datasets[::-1]):
+        assert fair_stop(ordered, most=44) == 34
+        found = first_events(ordered, stop=34).weights
+        assert {name: len(one) for name, one in found.items()} == {"ttbarW": 10, "ttbarZ": 34}
+    assert fair_stop(datasets, each=20, most=44) == 20
+    assert fair_stop(datasets, each=40, most=50) == 40
+    assert fair_stop(datasets, most=1) == 1
+    large.write_text("this is no event\n")
+    with pytest.raises(ValueError, match=r"ttbarZ.csv"):
+        fair_stop(datasets, most=12)
+    assert fair_stop(datasets, most=12, skip_bad=True) == 12
+    monkeypatch.setattr(proportions, "num_events", None)  # what cannot be too many is not counted
+    assert fair_stop(datasets, each=6, most=12) == 6

@@ -8,13 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import awkward as ak
 import numpy as np
 import pytest
 
-from hepmtp.datasets.files import read
+from hepmtp.datasets.files import num_events, read
 from hepmtp.datasets.manifest import Dataset
 from hepmtp.detectors import training_events
 from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
+from hepmtp.detectors.stranger import StrangerDetector, StrangerTraining
 from hepmtp.errors import TrainingError
 from hepmtp.events.record import concatenate
 from hepmtp.models.masked import ModelOptions
@@ -110,3 +112,48 @@ def test_a_sample_sets_bins_and_axes_only(datasets: Any, events: Any) -> None:
     assert isinstance(found, LookupTokenizer)
     for name, bins in (expected.bins_ or {}).items():
         np.testing.assert_array_equal((found.bins_ or {})[name].edges, bins.edges)
+
+
+def test_the_sample_of_many_files_is_no_larger(
+    datasets: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, list[int]] = {"fit": [], "tokens": []}
+    plain, tokens = StrangerDetector.fit, MaskedTokenDetector.fit_tokens
+
+    def fit(self: StrangerDetector, events: ak.Array, **watch: Any) -> StrangerDetector:
+        seen["fit"].append(len(events))
+        return plain(self, events, **watch)
+
+    def fit_tokens(self: MaskedTokenDetector, *both: Any, **watch: Any) -> MaskedTokenDetector:
+        seen["tokens"].append(sum(map(len, both)))
+        return tokens(self, *both, **watch)
+
+    monkeypatch.setattr(StrangerDetector, "fit", fit)
+    monkeypatch.setattr(MaskedTokenDetector, "fit_tokens", fit_tokens)
+    found = []
+    for ordered in (datasets, datasets[::-1]):
+        detector = MaskedTokenDetector(
+            LookupTokenizer(met_bins=3),
+            ModelOptions(width=16, feedforward=32, layers=1),
+            TrainingOptions(epochs=1),
+            tail_events=300,
+        )
+        with make_executor("iterative", status=False) as executor:
+            found.append(
+                train_detectors(
+                    ordered,
+                    detector,
+                    corpus=CorpusProcessor,
+                    executor=executor,
+                    stranger=StrangerDetector(members=1, training=StrangerTraining(epochs=1)),
+                    most_events=500,
+                    scratch=tmp_path,
+                    checkpoint=tmp_path / f"state{len(found)}",
+                )
+            )
+    n = [num_events(one)[0] for one in datasets]
+    assert seen["fit"] == [500, 500]
+    assert sum(n) * 0.6 < seen["tokens"][0] < sum(n) * 0.8  # the transformer learns from all
+    first = read(datasets[:1], stop=50)
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one.score(first), other.score(first))

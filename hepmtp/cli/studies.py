@@ -156,7 +156,7 @@ def league(
 
     All are trained on the same background and scored on events that trained none. Writes tables,
     figures and the trained detectors into the output folder; called again, it goes on where it was
-    interrupted. Events are held in memory.
+    interrupted. The events lie there, too, as long as it runs.
 
     Example: `hepmtp league --only masked_token --only ht --seeds 1 --output league`
     """

@@ -22,6 +22,7 @@ from hepmtp.errors import ManifestError, ReadError
 from hepmtp.events.record import concatenate, with_metadata
 from hepmtp.plugins import resolve_from_file
 from hepmtp.readers import Reader
+from hepmtp.readers.convert import iterate
 from hepmtp.readers.formats import class_of_reader, reader_from_file, reader_name
 from hepmtp.readers.lines import is_remote
 from hepmtp.readers.options import leaving_out_lines
@@ -121,6 +122,66 @@ def read(
         for one in wanted[dataset.name]
         for part in _parts(dataset, one, stop, skip_bad=skip_bad)
     )
+
+
+def in_chunks(dataset: Dataset, size: int, *, stop: int | None = None) -> Iterator[ak.Array]:
+    """The events that `read` gives of one data set, in the same order, some at a time.
+
+    At least one array comes, of no events if there are none.
+
+    Parameters
+    ----------
+    size
+        events that are read at a time, and the fewest of each array but the last: files of fewer
+        come together.
+    stop
+        as of `read`.
+
+    Raises
+    ------
+    ManifestError, ReadError
+        as `read`.
+    """
+    some: list[ak.Array] = []
+    for wanted in files_of(dataset):
+        for part in _pieces(_reader(dataset, wanted), wanted, stop, size):
+            some.append(with_metadata(part, dataset=dataset.name, role=dataset.role))
+            if sum(map(len, some)) >= size:
+                yield concatenate(some)
+                some = []
+    if some:
+        yield concatenate(some)
+
+
+def _pieces(reader: Reader, wanted: Wanted, stop: int | None, size: int) -> Iterator[ak.Array]:
+    """Events of one file, at most `size` at a time."""
+    if wanted.steps is None and stop is None:
+        yield from iterate(reader, wanted.path, size)
+        return
+    for start, end in _ranges(wanted, stop):
+        last = start if end is None else end
+        if last - start > size:
+            last = max(start, min(last, reader.num_events(wanted.path)))
+        for first in range(start, max(last, start + 1), size):
+            yield reader.read(wanted.path, first, min(first + size, last))
+
+
+def num_events(dataset: Dataset, *, skip_bad: bool = False) -> list[int]:
+    """Number of events of each file of a data set, those beyond its steps left out.
+
+    With `skip_bad` a file that cannot be read has none.
+    """
+    found = []
+    for wanted in files_of(dataset, digests=False, missing_ok=skip_bad):
+        try:
+            n = _reader(dataset, wanted, skip_bad=skip_bad).num_events(wanted.path)
+        except ReadError:
+            if not skip_bad:
+                raise
+            n = 0
+        steps = wanted.steps or ((0, n),)
+        found.append(sum(max(min(end, n) - start, 0) for start, end in steps))
+    return found
 
 
 def _parts(dataset: Dataset, wanted: Wanted, stop: int | None, *, skip_bad: bool) -> list[ak.Array]:

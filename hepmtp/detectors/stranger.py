@@ -157,12 +157,19 @@ class StrangerDetector(BaseDetector):
         tails = TailCombination().fit(numbers)
         with seeded(options.seed):
             network = Networks(numbers.shape[1], self.hidden, self.members)
+        del numbers  # as large as what the networks read
 
         def inputs(events: ak.Array) -> Floats:
             return tails.surprises(self._numbers(events))
 
-        task = _Task(network, inputs, training, validation, self.without, options.seed)
-        self.history_ = train(task, options, schedule=warm_up_cosine, betas=(0.9, 0.999), **watch)
+        # the task is as large as all else, and goes when it is trained
+        self.history_ = train(
+            _Task(network, inputs, training, validation, self.without, options.seed),
+            options,
+            schedule=warm_up_cosine,
+            betas=(0.9, 0.999),
+            **watch,
+        )
         self.network_, self.tails_ = network, tails
         self.axis_ = score_axis(self.score(training), label="logit of stranger")
         self.describe(training)
@@ -248,6 +255,7 @@ class _Task:
 
     def draw(self, epoch: int, rng: np.random.Generator) -> int:
         """The first epoch gives the standardisation."""
+        self.x = torch.empty(0)  # that of the last epoch goes before another is made
         x, self.labels, self.weights = self._both(self.plain, self.training, rng)
         if epoch == 1:
             self.model.standardise(x.numpy())
@@ -277,14 +285,16 @@ class _Task:
         self, plain: Floats, events: ak.Array, rng: np.random.Generator, copies: int = 1
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Inputs, labels and weights of both classes; each has the same sum of weights."""
-        chosen = recipes(self.without)
-        made = [numbers_of_stranger(events, self.inputs, rng, chosen) for _ in range(copies)]
+        chosen, n = recipes(self.without), len(plain)
+        x = np.empty((n * (1 + copies), plain.shape[1]))
+        x[:n] = plain
+        for first in range(n, len(x), n or 1):
+            x[first : first + n] = numbers_of_stranger(events, self.inputs, rng, chosen)
         # by their size: with weights below 0 the loss has no minimum
         weight = np.abs(ak.to_numpy(events.weight).astype(np.float64))
         weight = weight / weight.mean() if weight.any() else np.ones(len(weight))
         weights = np.concatenate([weight * copies, *([weight] * copies)])
-        labels = np.repeat([0.0, 1.0], [len(plain), copies * len(plain)])
-        x = np.concatenate([plain, *made])
+        labels = np.repeat([0.0, 1.0], [n, copies * n])
         found = (x, labels, weights * len(x) / weights.sum())
         return tuple(torch.as_tensor(one) for one in found)  # type: ignore[return-value]
 

@@ -34,7 +34,7 @@ from hepmtp.events.split import joined
 from hepmtp.events.stored_tokens import Tokens
 from hepmtp.run.checkpoint import KeptChunks
 from hepmtp.run.checkpoints import told_of_skips
-from hepmtp.run.proportions import first_events, in_proportion
+from hepmtp.run.proportions import MOST_EVENTS, fair_stop, first_events, in_proportion
 from hepmtp.run.rivals import anomaly_score, plain_observables
 from hepmtp.run.runner import HepRunner
 from hepmtp.run.shards import TWICE, glued, shards_folder
@@ -46,8 +46,6 @@ logger = logging.getLogger(__name__)
 
 #: Parts of the events that may train, as a corpus processor names them.
 PARTS = ("train", "validation")
-#: In the sample of first events, unless one of each file is more.
-MOST_EVENTS = 1_000_000
 
 
 def train_detectors(
@@ -59,6 +57,7 @@ def train_detectors(
     stranger: StrangerDetector | None = None,
     chunksize: int = 20_000,
     sample_events: int = 100_000,
+    most_events: int = MOST_EVENTS,
     sideband: Region | None = None,
     folds: int = 1,
     checkpoint: str | Path | None = None,
@@ -89,10 +88,11 @@ def train_detectors(
     stranger
         the networks of the default score, not trained yet; by default those of a
         `StrangerDetector` with the seed, threads and device of `detector`.
-    sample_events
-        number of first events of each file that bin edges, token frequencies, ranges of axes and
-        the calibration are fitted on. Of many files it is as many fewer that there are
-        `MOST_EVENTS` in all.
+    sample_events, most_events
+        number of first events of each file, and of all files, that bin edges, token frequencies,
+        ranges of axes, the networks and the calibration are fitted on. Of many files it is fewer,
+        the same number of each that has as many (:func:`hepmtp.run.proportions.fair_stop`). They
+        are in memory, up to 2 kB each.
     sideband
         region of data that may train, said explicitly; its name is remembered.
     folds
@@ -120,8 +120,7 @@ def train_detectors(
         )
     left_out = folds_of(folds) if folds > 1 else ()
     files = fileset(datasets, missing_ok=skip_bad)
-    n_files = sum(len(one["files"]) for one in files.values())
-    stop = max(1, min(sample_events, MOST_EVENTS // max(1, n_files)))
+    stop = fair_stop(datasets, each=sample_events, most=most_events, skip_bad=skip_bad)
     first = first_events(datasets, stop=stop, skip_bad=skip_bad)
     sample = first.events
     options: dict[str, Any] = {}

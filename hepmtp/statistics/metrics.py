@@ -7,6 +7,7 @@ only if at least `MIN_RAW` raw background events pass.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -62,7 +63,9 @@ class WorkingPoint(NamedTuple):
     reason: str = ""
 
 
-def balanced_weights(process: ArrayLike, weight: ArrayLike | None = None) -> Floats:
+def balanced_weights(
+    process: ArrayLike, weight: ArrayLike | None = None, *, names: Sequence[str] = ()
+) -> Floats:
     """Weights that give every process the same sum, 1 / number of processes; shape (n_events,).
 
     Parameters
@@ -71,21 +74,24 @@ def balanced_weights(process: ArrayLike, weight: ArrayLike | None = None) -> Flo
         name or number of each event's process, shape (n_events,).
     weight
         event weights, kept relative to each other inside a process; 1 if not given.
+    names
+        what process 0, 1, ... is called in an error, where they are numbers.
 
     Examples
     --------
     >>> balanced_weights(["ttZ", "ttZ", "ttW"]).tolist()
     [0.25, 0.25, 0.5]
     """
-    names, index = np.unique(np.asarray(process), return_inverse=True)
+    found, index = np.unique(np.asarray(process), return_inverse=True)
     given = np.ones(len(index)) if weight is None else np.asarray(weight, dtype=np.float64)
-    total = np.bincount(index, weights=given, minlength=len(names))
+    total = np.bincount(index, weights=given, minlength=len(found))
     if np.any(total <= 0):
+        first = found[np.argmax(total <= 0)]
         raise ScoreError(
-            f"process {names[np.argmax(total <= 0)]} has no positive sum of weights: "
+            f"process {names[first] if names else first} has no positive sum of weights: "
             "it cannot be balanced"
         )
-    return np.asarray(given / total[index] / len(names), dtype=np.float64)
+    return np.asarray(given / total[index] / len(found), dtype=np.float64)
 
 
 def roc(

@@ -111,13 +111,13 @@ def scores(
         )
     s, ws = in_region(columns, signal, detector, region)
     parts = [in_region(columns, name, detector, region) for name in background]
-    process = np.repeat(list(background), [len(score) for score, _ in parts])
+    process = np.repeat(np.arange(len(parts)), [len(score) for score, _ in parts])
     b, wb = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
     if not (len(s) and len(b)):
         raise ScoreError(
             f"region {region} holds {len(s)} events of {signal} and {len(b)} of the background"
         )
-    return Scores(s, b, ws, wb, balanced_weights(process, wb))
+    return Scores(s, b, ws, wb, balanced_weights(process, wb, names=background))
 
 
 def performance(
@@ -151,7 +151,8 @@ def performance(
                 for name in detectors(columns)
             }
             rows += [
-                _row(name, signal, region, one, found.get(reference)) for name, one in found.items()
+                performance_row(name, signal, region, one, found.get(reference))
+                for name, one in found.items()
             ]
     return rows
 
@@ -175,9 +176,10 @@ def in_region(columns: Columns, dataset: str, detector: str, region: str) -> tup
     return score[inside].astype(np.float64), weight[inside].astype(np.float64)
 
 
-def _row(
-    detector: str, signal: str, region: str, one: Scores, reference: Scores | None
+def performance_row(
+    detector: str, signal: str, region: str, one: Scores, reference: Scores | None = None
 ) -> PerformanceRow:
+    """The row of `performance` of one detector's scores, with the `gain` over a reference."""
     balanced, weighted = one.auc(balanced=True), one.auc(balanced=False)
     gain = one.gain(reference) if reference is not None and reference is not one else None
     curve = one.roc()

@@ -8,30 +8,25 @@ and all events are scored.
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
 import importlib.metadata
 import importlib.util
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import awkward as ak
 import numpy as np
-from numpy.typing import NDArray
 
 from hepmtp import storage
-from hepmtp.datasets.files import read
-from hepmtp.datasets.manifest import Dataset
 from hepmtp.detectors import Detector, load_detector, trained_on
 from hepmtp.detectors.cross_fitted import CrossFitted
 from hepmtp.errors import (
     HepmtpError,
-    ManifestError,
     OptionError,
     ScoreError,
     StorageError,
@@ -39,83 +34,10 @@ from hepmtp.errors import (
     check_protocol,
 )
 from hepmtp.events.ragged import Floats
-from hepmtp.events.record import PARTICLE_FIELDS, concatenate
-from hepmtp.events.regions import REGIONS, Region
-from hepmtp.events.split import analysis_scale, split_of
 from hepmtp.plugins import allow_class
 from hepmtp.studies.league.entry import Entry
-from hepmtp.studies.league.search import Search
+from hepmtp.studies.league.league_events import LeagueEvents
 from hepmtp.studies.league.table import Fit
-
-
-@dataclass(frozen=True)
-class LeagueEvents:
-    """The events of a league.
-
-    Nothing of the analysis part is in `training` and `signals`; with folds, all events are in both.
-    """
-
-    training: ak.Array
-    signals: dict[str, ak.Array]
-    held_out: dict[str, ak.Array]  # that are scored: in any of the regions
-    columns: dict[str, dict[str, NDArray[Any]]]  # "weight" and "region:<name>", held-out events
-    background: list[str]
-    folds: int  # of a cross-fitting; 1: the one split
-    search: Search  # what a fit needs of the same events, and of the control regions
-
-    @classmethod
-    def read(
-        cls,
-        datasets: Sequence[Dataset],
-        regions: Sequence[Region],
-        stop: int | None,
-        folds: int,
-        fitted: tuple[Region, ...] = REGIONS,
-    ) -> LeagueEvents:
-        """Read and split; data sets of other roles are left out.
-
-        Scores are judged in `regions`; `fitted` are those of the simultaneous fit.
-        """
-        parts: dict[str, dict[str, ak.Array]] = {"background": {}, "signal": {}}
-        held_out, columns = {}, {}
-        search = Search.empty(stop, fitted)
-        for dataset in (one for one in datasets if one.role in parts):
-            events = read([dataset], stop=stop)
-            if folds > 1:
-                fitted_on, chosen, factor = events, events, 1.0
-            else:
-                analysis = split_of(events) == "analysis"
-                fitted_on, chosen = events[~analysis], events[analysis]
-                factor = analysis_scale(chosen)
-            parts[dataset.role][dataset.name] = fitted_on
-            masks = {f"region:{region.name}": region.select(chosen) for region in regions}
-            kept = np.any(list(masks.values()), axis=0)
-            weight = np.asarray(ak.to_numpy(chosen.weight), dtype=np.float64) * factor
-            search.add(dataset, events, chosen, kept, factor)
-            held_out[dataset.name] = chosen[kept]
-            columns[dataset.name] = {"weight": weight[kept]} | {
-                name: mask[kept] for name, mask in masks.items()
-            }
-        if missing := [role for role, found in parts.items() if not found]:
-            raise ManifestError(
-                f"a league needs background and signal: no data set with role {missing[0]} among "
-                f"{', '.join(dataset.name for dataset in datasets) or 'none'}"
-            )
-        training = concatenate(parts["background"].values())
-        background = list(parts["background"])
-        return cls(training, parts["signal"], held_out, columns, background, folds, search)
-
-    def holds(self, signal: str, region: str) -> bool:
-        """Whether the region has events of the signal and of the background."""
-        inside = {name: bool(one[f"region:{region}"].any()) for name, one in self.columns.items()}
-        return inside[signal] and any(inside[name] for name in self.background)
-
-    @functools.cached_property
-    def digests(self) -> dict[str, str]:
-        """Of the training events, and of each signal's and held-out data set's."""
-        signals = {f"signal {name}": _digest(one) for name, one in self.signals.items()}
-        held_out = {f"held out {name}": _digest(one) for name, one in self.held_out.items()}
-        return {"training": _digest(self.training), **signals, **held_out}
 
 
 @dataclass(frozen=True)
@@ -183,7 +105,7 @@ class Fitting:
 
     def make(self, entry: Entry, seed: int, signal: str) -> Detector:
         """The entry's detector, not fitted; its parts are. With folds it is cross-fitted."""
-        given: dict[str, Any] = {"signal": self.events.signals[signal]} if signal else {}
+        given: dict[str, Any] = {"signal": self.events.signal(signal)} if signal else {}
         if entry.parts:
             if unknown := [name for name in entry.parts if name not in self.registry]:
                 raise OptionError(
@@ -221,7 +143,7 @@ class Fitting:
         what = re.sub(r" at 0x[0-9a-f]+", "", repr(detector))
         used = [
             self.events.digests["training"],
-            *([self.events.digests[f"signal {signal}"]] if signal else []),
+            *([self.events.signal_digests[signal]] if signal else []),
         ]
         parts = [
             storage.digest(self.folder / "detectors" / self.place(self.registry[one], seed))
@@ -249,18 +171,6 @@ class Fitting:
 _KIND = "hepmtp league scores"
 
 
-def _digest(events: ak.Array) -> str:
-    columns = [
-        ak.num(events.Particle),
-        *(ak.flatten(events.Particle[name]) for name in PARTICLE_FIELDS),
-    ]
-    columns += [events.MET.pt, events.MET.phi, events.weight, events.event, events.source]
-    total = hashlib.sha256()
-    for column in columns:
-        total.update(np.ascontiguousarray(ak.to_numpy(column)).tobytes())
-    return total.hexdigest()
-
-
 def _kept(path: Path, mark: str) -> tuple[dict[str, Any], dict[str, Floats]] | None:
     """Scores in the folder, if they are of the same fit; damaged ones are none."""
     try:
@@ -278,28 +188,32 @@ def _same(path: Path, digest: str) -> bool:
 
 
 def _score(
-    entry: Entry, detector: Detector, held_out: Mapping[str, ak.Array]
+    entry: Entry, detector: Detector, held_out: Mapping[str, Iterable[ak.Array]]
 ) -> tuple[dict[str, dict[str, Floats]], float]:
-    """Scores of every row of an entry, and events per second of the detector's own form."""
+    """Scores of every row of an entry, and events per second of the detector's own form.
+
+    Events of a data set come some at a time.
+    """
     forms = {
         row: detector.with_score(form) if form else detector for row, form in entry.rows.items()
     }
-    found: dict[str, dict[str, Floats]] = {row: {} for row in forms}
-    seconds = 0.0
-    for (
-        name,
-        events,
-    ) in held_out.items():  # data set by data set: forms share what the last one has computed
-        for row, one in forms.items():
-            start = time.perf_counter()
-            found[row][name] = np.asarray(one.score(events), dtype=np.float64)
-            seconds += (time.perf_counter() - start) * (row == entry.name)
-            if found[row][name].shape != (len(events),) or not np.isfinite(found[row][name]).all():
-                raise ScoreError(
-                    f"entry {row!r} does not give each of {len(events)} events of {name} a finite "
-                    "score"
-                )
-    return found, sum(map(len, held_out.values())) / seconds
+    parts: dict[tuple[str, str], list[Floats]] = {}
+    seconds, n = 0.0, 0
+    for name, chunks in held_out.items():
+        for events in chunks:  # one after the other: forms share what the last one has computed
+            n += len(events)
+            for row, one in forms.items():
+                start = time.perf_counter()
+                found = np.asarray(one.score(events), dtype=np.float64)
+                seconds += (time.perf_counter() - start) * (row == entry.name)
+                if found.shape != (len(events),) or not np.isfinite(found).all():
+                    raise ScoreError(
+                        f"entry {row!r} does not give each of {len(events)} events of {name} a "
+                        "finite score"
+                    )
+                parts.setdefault((row, name), []).append(found)
+    scores = {row: {name: np.concatenate(parts[row, name]) for name in held_out} for row in forms}
+    return scores, n / seconds
 
 
 @contextlib.contextmanager

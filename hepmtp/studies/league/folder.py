@@ -28,7 +28,7 @@ from hepmtp.statistics.workspace import Uncertainties
 from hepmtp.studies.league.challenge import ChallengeRow, Standing, challenge_table
 from hepmtp.studies.league.entry import Entry
 from hepmtp.studies.league.figures import KINDS, Bar, auc_bars
-from hepmtp.studies.league.fits import LeagueEvents
+from hepmtp.studies.league.league_events import LeagueEvents
 from hepmtp.studies.league.table import Entrant, LeagueRow
 
 

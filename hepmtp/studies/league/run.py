@@ -2,15 +2,16 @@
 
 The rule: a detector trained with labels is an upper bound, shown apart; no other detector is
 compared with it. The signal region is fitted, and its rows are ordered by the significance; other
-regions are ordered by AUC. All events are held in memory.
+regions are ordered by AUC. In memory are the events that detectors are fitted on, and of all others
+the scores; these events are on disk.
 """
 
 from __future__ import annotations
 
-import importlib.metadata
+import contextlib
 import importlib.util
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from hepmtp.datasets.manifest import Dataset
@@ -19,12 +20,15 @@ from hepmtp.events.folds import folds as folds_of
 from hepmtp.events.regions import SR, region_named
 from hepmtp.plotting import OWN_FILES, SIMULATION
 from hepmtp.report.run_fit import FitRow
+from hepmtp.run.proportions import MOST_EVENTS
+from hepmtp.run.scratch import scratch_folder
 from hepmtp.statistics.agreement import Agreement, agreements
 from hepmtp.studies.league.challenge import ChallengeRow, places
 from hepmtp.studies.league.entries import ENTRIES
 from hepmtp.studies.league.entry import Entry, tiny
-from hepmtp.studies.league.fits import Fitting, LeagueEvents
+from hepmtp.studies.league.fits import Fitting
 from hepmtp.studies.league.folder import League, draw_league, write_league
+from hepmtp.studies.league.league_events import LeagueEvents
 from hepmtp.studies.league.table import Fit, challenge_mean, enter, league_rows
 from hepmtp.studies.league.text import tables
 
@@ -47,6 +51,7 @@ def run_league(
     regions: Sequence[str] = ("preselection", "SR"),
     folds: int = 1,
     stop: int | None = None,
+    most_fitted: int = MOST_EVENTS,
     published: Sequence[ChallengeRow] = (),
     command: str = "",
     against: str = "",
@@ -63,7 +68,7 @@ def run_league(
         if it holds a league of the same events and options, what that has fitted is not fitted
         again.
     datasets
-        background and signals; all events are held in memory.
+        background and signals.
     entries
         who takes part.
     folds
@@ -71,6 +76,10 @@ def run_league(
         1 or 0: one training on 70 % of the background, scored on 30 % of all.
     stop
         only the first `stop` events of each file; significances are then those of so few.
+    most_fitted
+        detectors are fitted on the first events of each file, so many of the background in all
+        (:func:`hepmtp.run.proportions.fair_stop`). What learns from a signal gets as many of it.
+        They take up to 2 kB each in memory. All events are scored.
     published
         rows of the challenge to be compared with
         (:func:`hepmtp.studies.league.challenge.read_challenge`).
@@ -99,21 +108,12 @@ def run_league(
     _check(entries, seeds, against)
     if folds > 1:
         _ = folds_of(folds)  # an impossible number is refused before events are read
-    events = LeagueEvents.read(datasets, [region_named(name) for name in regions], stop, folds)
+    judged = [region_named(name) for name in regions]
     known = {name: tiny(entry) if quick else entry for name, entry in ENTRIES.items()}
     registry = {**known, **{entry.name: entry for entry in entries}}
-    runs = [
-        (entry, signal, seed)
-        for entry in entries
-        for signal in (events.signals if entry.kind == "supervised" else ("",))
-        for seed in (seeds if entry.seeded else seeds[:1])
-    ]
-    fits: dict[tuple[str, str], list[Fit]] = {}
-    for done, (entry, signal, seed) in enumerate(runs):
-        if progress:
-            progress(f"{entry.name}, seed {seed}{f', {signal}' if signal else ''}", done, len(runs))
-        fit = Fitting(folder, events, registry).fit(entry, seed, signal)
-        fits.setdefault((entry.name, signal), []).append(fit)
+    with _scratch(folder) as scratch:
+        events = LeagueEvents.read(datasets, judged, stop, folds, scratch, most=most_fitted)
+        fits = _fits(Fitting(folder, events, registry), entries, seeds, progress)
     rows, challenge, search = [], [], []
     agreement: dict[tuple[str, str, float], Agreement] = {}
     remarks = events.search.remarks
@@ -142,8 +142,10 @@ def run_league(
                     agreement |= {(row.score, row.sample, row.upper): row for row in of_seeds}
             found = league_rows(entrants, against=against, folds=events.folds, fits=fitted)
             rows += found
-            challenge += [challenge_mean(one) for one in entrants]
-            search += [challenge_mean(one) for one in entrants if one.entry.kind != "supervised"]
+            means = [challenge_mean(one) for one in entrants]
+            challenge += means
+            kinds = (one.entry.kind for one in entrants)
+            search += [one for one, kind in zip(means, kinds, strict=True) if kind != "supervised"]
             if figures:
                 caption = SIMULATION if all(dataset.embedded for dataset in datasets) else OWN_FILES
                 draw_league(folder, entrants, found, pdf=pdf, caption=caption)
@@ -158,6 +160,40 @@ def run_league(
     )  # fmt: skip
     write_league(league, events, entries, seeds, command)
     return league
+
+
+@contextlib.contextmanager
+def _scratch(folder: Path) -> Iterator[Path]:
+    """A place for events in a league's folder, which is not made for events that are refused."""
+    was_there = folder.exists()
+    try:
+        with scratch_folder("league", folder) as scratch:
+            yield scratch
+    finally:
+        if not was_there:
+            with contextlib.suppress(OSError):  # not empty: there is a league
+                folder.rmdir()
+
+
+def _fits(
+    fitting: Fitting,
+    entries: Sequence[Entry],
+    seeds: Sequence[int],
+    progress: FitProgress | None,
+) -> dict[tuple[str, str], list[Fit]]:
+    """(entry, signal) -> one per seed; the signal is "" for entries that know none."""
+    runs = [
+        (entry, signal, seed)
+        for entry in entries
+        for signal in (fitting.events.signals if entry.kind == "supervised" else ("",))
+        for seed in (seeds if entry.seeded else seeds[:1])
+    ]
+    fits: dict[tuple[str, str], list[Fit]] = {}
+    for done, (entry, signal, seed) in enumerate(runs):
+        if progress:
+            progress(f"{entry.name}, seed {seed}{f', {signal}' if signal else ''}", done, len(runs))
+        fits.setdefault((entry.name, signal), []).append(fitting.fit(entry, seed, signal))
+    return fits
 
 
 def _check(entries: Sequence[Entry], seeds: Sequence[int], against: str) -> None:

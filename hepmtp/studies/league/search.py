@@ -30,12 +30,7 @@ from hepmtp.report.info import RunInfo
 from hepmtp.report.run_fit import FitRow, significance
 from hepmtp.report.run_workspace import Run
 from hepmtp.statistics.histograms import NOMINAL, Histogram, assemble, axis_of, book, fill_all
-from hepmtp.statistics.normalisation import (
-    Normalisation,
-    events_or_weights,
-    normalisation,
-    tally,
-)
+from hepmtp.statistics.normalisation import Normalisation, events_or_weights
 from hepmtp.studies.league.table import Entrant
 
 log = logging.getLogger(__name__)
@@ -47,9 +42,24 @@ COUNTS = {one.name: one for one in (N_JETS, N_B)}
 class Part(NamedTuple):
     """What a fit needs of the scored events of one data set."""
 
-    masks: dict[str, Bools]  #: SR or a part of it -> events that are in it, shape (n_events,)
-    weights: dict[str, Floats]  #: variation, or "nominal" -> weights, shape (n_events,)
+    inside: Bools  #: events where the score is fitted: in SR or a part of it, shape (n_events,)
+    masks: dict[str, Bools]  #: SR or a part of it -> which of these are in it, shape (n_inside,)
+    weights: dict[str, Floats]  #: variation, or "nominal" -> their weights, shape (n_inside,)
     normalisation: Normalisation
+
+    @classmethod
+    def joined(cls, parts: Sequence[Part]) -> Part:
+        """The events of all parts, one after the other; what is joined leaves the parts."""
+        first = parts[0]
+        return cls(
+            np.concatenate([one.inside for one in parts]),
+            {key: np.concatenate([one.masks.pop(key) for one in parts]) for key in [*first.masks]},
+            {
+                key: np.concatenate([one.weights.pop(key) for one in parts])
+                for key in [*first.weights]
+            },
+            first.normalisation,
+        )
 
 
 @dataclass(frozen=True)
@@ -79,24 +89,22 @@ class Search:
         counts = {name: book(axis_of(one), name=name) for name, one in COUNTS.items()}
         return cls(counts, {}, stop, regions)
 
-    def add(
-        self, dataset: Dataset, read: ak.Array, chosen: ak.Array, kept: Bools, factor: float
-    ) -> None:
-        """Add a data set.
+    def count(
+        self, dataset: Dataset, known: Normalisation, chosen: ak.Array, kept: Bools, factor: float
+    ) -> Part:
+        """Count events of a data set; what is to be kept of them, for `parts`.
 
         Parameters
         ----------
-        read
-            all events that were read of it.
+        known
+            what its weights stand for, by all its events.
         chosen
-            those that were not fitted on, shape (n_chosen,).
+            events that were not fitted on, shape (n_chosen,).
         kept
             whether each of these is scored, shape (n_chosen,).
         factor
             makes the weights of `chosen` stand for all events.
         """
-        weight = np.asarray(ak.to_numpy(read.weight), dtype=np.float64)
-        known = normalisation(tally(dataset.known, weight, events=len(read)))
         chosen = with_fields(chosen, {**metadata(chosen), "process": dataset.process})
         nominal = np.asarray(ak.to_numpy(chosen.weight), dtype=np.float64) * factor * known.factor
         weights = {NOMINAL: nominal}
@@ -111,9 +119,12 @@ class Search:
                     self.counts[name], dataset=dataset.name, region=region, score=values[mask],
                     weights={key: one[mask] for key, one in weights.items()},
                 )  # fmt: skip
-        self.parts[dataset.name] = Part(
-            {one.name: masks[one.name][kept] for one in self.regions if _scored(one)},
-            {key: one[kept] for key, one in weights.items()},
+        fitted = {one.name: masks[one.name][kept] for one in self.regions if _scored(one)}
+        inside = np.any(list(fitted.values()), axis=0)
+        return Part(
+            inside,
+            {name: mask[inside] for name, mask in fitted.items()},
+            {key: one[kept][inside] for key, one in weights.items()},
             known,
         )
 
@@ -178,8 +189,8 @@ class Search:
     ) -> Histogram:
         """The score in the signal region; the other regions are one bin, their sum of weights."""
         like = self.counts[N_JETS.name]
-        in_signal_region = [self.parts[one].masks[SR.name] for one in background]
-        values = [score[one][mask] for one, mask in zip(background, in_signal_region, strict=True)]
+        fitted = {one: score[one][self.parts[one].inside] for one in (*background, signal)}
+        values = [fitted[one][self.parts[one].masks[SR.name]] for one in background]
         axis = score_axis(np.concatenate(values), label=name)
         names = [[*background, signal], list(like.axes["region"]), list(like.axes["variation"])]
         rows = [like.axes["dataset"].index(one) for one in names[0]]
@@ -191,10 +202,10 @@ class Search:
                 content[part][:, place, :, 1] = counts[part][:, place].sum(axis=-1)
         h = assemble(book(axis, name=name), names, content)
         for dataset in names[0]:
-            masks, weights, _ = self.parts[dataset]
+            _, masks, weights, _ = self.parts[dataset]
             for region, mask in masks.items():
                 fill_all(
-                    h, dataset=dataset, region=region, score=score[dataset][mask],
+                    h, dataset=dataset, region=region, score=fitted[dataset][mask],
                     weights={key: one[mask] for key, one in weights.items()},
                 )  # fmt: skip
         return h

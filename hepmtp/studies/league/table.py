@@ -17,7 +17,14 @@ import numpy as np
 from hepmtp.events.ragged import Floats
 from hepmtp.report.run_fit import FitRow
 from hepmtp.statistics.metrics import Auc
-from hepmtp.statistics.performance import Columns, PerformanceRow, Scores, performance, scores
+from hepmtp.statistics.performance import (
+    Columns,
+    PerformanceRow,
+    Scores,
+    detectors,
+    performance_row,
+    scores,
+)
 from hepmtp.studies.league.challenge import ChallengeRow, challenge_row
 from hepmtp.studies.league.entry import Entry
 
@@ -138,12 +145,14 @@ def _add_seed(
     signal: str,
     region: str,
 ) -> None:
-    for row in performance(
-        columns, background=background, signals=[signal], regions=[region], reference=""
-    ):
-        found[row.detector].rows.append(row)
-        one = scores(columns, row.detector, signal=signal, background=background, region=region)
-        found[row.detector].scores.append(one)
+    where: dict[str, Any] = {"signal": signal, "background": background, "region": region}
+    for name in detectors(columns):
+        one = scores(columns, name, **where)
+        # of the same events: one copy of their weights for all
+        first = next((other.scores[0] for other in found.values() if other.scores), one)
+        one = first._replace(signal=one.signal, background=one.background)
+        found[name].scores.append(one)
+        found[name].rows.append(performance_row(name, signal, region, one))
 
 
 def league_rows(

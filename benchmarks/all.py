@@ -74,6 +74,7 @@ BENCHMARKS = {
         "`nn.TransformerEncoder`, padded, each token hidden in turn",
         "--events 200 --rounds 4",
     ),
+    "precision": Benchmark("scoring in bfloat16", "scoring in float32, the same events"),
     "one_pass": Benchmark(
         "leave-one-out predictions in one pass",
         "the same size of model, each token hidden in turn",

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hepmtp.errors import TokenError
+from hepmtp.events.freed import keep_freed
 from hepmtp.events.ragged import Ints
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.models.attention import Block, Group, sort_by_multiplicity
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
 
 #: Of the products with weights that each token passes.
 Precision = Literal["float32", "bfloat16"]
-#: glibc keeps freed memory up to twice the largest block below 32 MiB that was ever freed. What it
-#: does not keep goes back to the system after each layer, which takes a fifth of the time.
-_FREED = 31 << 20
 #: Tokens that a block's network takes at once: their hidden features stay in the cache of a core.
 _PIECE = 1024
 #: Tokens that the loops are for: they save about 6 us of CPU time each. To come from disk takes
@@ -76,7 +74,7 @@ class OnePass:
     ) -> None:
         from hepmtp.models import loops  # noqa: PLC0415 (numba only for those who score many)
 
-        torch.empty(_FREED, dtype=torch.uint8)
+        keep_freed()
         self.model, self.loops, heads = model, loops, model.options.heads
         self.dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
         table, width = model.design @ model.embedding, model.options.width

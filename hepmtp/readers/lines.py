@@ -17,6 +17,7 @@ import fsspec
 import numpy as np
 
 from hepmtp.errors import OptionError, ReadError
+from hepmtp.events.freed import keep_freed
 from hepmtp.events.packing import ERRORS, packing_of, unpacked
 from hepmtp.events.ragged import Ints
 from hepmtp.readers.failures import failure, reason_of
@@ -250,6 +251,7 @@ def pieces(
     path: str, chunks: Iterable[Chunk], *, zeros: int = 0
 ) -> Iterator[tuple[Chunk, bytearray]]:
     """Chunks of a file of lines, each with its bytes and so many zeros behind them."""
+    keep_freed()
     with open_file(path) as file:
         for chunk in chunks:
             size = chunk.byte_stop - chunk.byte_start

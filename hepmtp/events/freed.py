@@ -15,7 +15,7 @@ def keep_freed() -> None:
     """Keep what is freed from now on, up to 62 MiB.
 
     glibc keeps twice the largest block below 32 MiB that was ever freed. What it does not keep goes
-    back to the system, and each page of it is fetched and cleared anew: a tenth of the time of a
-    reader, a fifth of that of a model.
+    back to the system, and each page of it is fetched and cleared anew. That is a tenth of the time
+    of a reader, and a fifth of that of a model.
     """
     np.empty(_LARGEST, dtype=np.uint8)

@@ -1,7 +1,8 @@
 """All benchmarks that can fail, one after the other, and one table of what they say.
 
 The last line of each is its result; its exit code says whether what is required holds. A folder
-of real files adds those that read some. Names choose some of them.
+of real files adds those that read some. Names choose some of them, whose rows replace theirs in a
+table that is there.
 
     python benchmarks/all.py [NAME ...] [--real FOLDER] [--out benchmarks/results/all.md]
 """
@@ -73,6 +74,7 @@ BENCHMARKS = {
         "`nn.TransformerEncoder`, padded, each token hidden in turn",
         "--events 200 --rounds 4",
     ),
+    "precision": Benchmark("scoring in bfloat16", "scoring in float32, the same events"),
     "one_pass": Benchmark(
         "leave-one-out predictions in one pass",
         "the same size of model, each token hidden in turn",
@@ -99,7 +101,7 @@ BENCHMARKS = {
     ),
     "accumulation": Benchmark(
         "columns and tokens of 200 chunks, added up",
-        "of 20 chunks; coffea's `column_accumulator`",
+        "one copy of them; coffea's `column_accumulator`",
         "--sums 1000",
     ),
     "scaling": Benchmark(
@@ -144,6 +146,12 @@ def verdict(benchmark: Benchmark, good: bool) -> str:
     return f"**fails**{load}"
 
 
+def rows_of(table: Path | None) -> dict[str, str]:
+    """The rows of a table that this has written, by the names of their benchmarks."""
+    text = table.read_text(encoding="utf-8") if table and table.exists() else ""
+    return {row.split("`")[-2].split(".py")[0]: row for row in text.splitlines()[2:]}
+
+
 def main() -> None:
     """Print the table; exit code 1 if one of them fails."""
     parser = argparse.ArgumentParser(
@@ -158,19 +166,20 @@ def main() -> None:
     }
     if unknown := set(options.names) - set(chosen):
         parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(chosen)}")
-    rows, failed = [], False
+    rows, failed = rows_of(options.out) if options.names else {}, False
     for name in options.names or chosen:
         one = chosen[name]
         arguments = one.arguments(options.real)
         good, said, spent = result([sys.executable, str(HERE / f"{name}.py"), *arguments])
         failed |= not good
-        shown = ["REAL" if one.real else "", one.words]
-        command = " ".join([f"{name}.py", *filter(None, shown)])
+        words = ["REAL" if one.real else "", one.words]
+        command = " ".join([f"{name}.py", *filter(None, words)])
         cells = (one.what, one.against, said, verdict(one, good), f"{spent:.0f}", f"`{command}`")
-        rows.append(f"| {' | '.join(cells)} |")
-        print(rows[-1], file=sys.stderr)
+        rows[name] = f"| {' | '.join(cells)} |"
+        print(rows[name], file=sys.stderr)
     head = "| what | against | result | what is required | CPU [s] | benchmark |"
-    show("\n".join([head, "|---|---|---|---|---|---|", *rows]) + "\n", options.out)
+    shown = [rows[name] for name in BENCHMARKS if name in rows]
+    show("\n".join([head, "|---|---|---|---|---|---|", *shown]) + "\n", options.out)
     sys.exit(failed)
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import gzip
 import itertools
 import json
@@ -79,6 +80,17 @@ def test_help_of_every_command_has_an_example(command: str) -> None:
     result = CliRunner().invoke(app, [command, "--help"], prog_name="hepmtp")
     assert result.exit_code == 0
     assert f"Example: hepmtp {command}" in " ".join(result.output.split())
+
+
+def test_unused_objects_are_looked_for_less_often_in_a_command_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    inside: list[int] = []
+    monkeypatch.setattr("hepmtp.cli.app", lambda *_, **__: inside.append(gc.get_threshold()[0]))
+    before = gc.get_threshold()
+    main(["--version"])
+    assert inside == [10_000]
+    assert gc.get_threshold() == before
 
 
 def test_the_commands_are_listed() -> None:

@@ -6,7 +6,7 @@ import gzip
 import itertools
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +19,8 @@ import hepmtp.readers.darkmachines.scan
 import hepmtp.readers.lines
 from hepmtp.errors import OptionError, ReadError
 from hepmtp.events import source_id
-from hepmtp.readers.darkmachines.chunk import Columns, parse
-from hepmtp.readers.darkmachines.line import BadLineError, Layout, parse_line
+from hepmtp.readers.darkmachines.chunk import BEYOND, Columns, parse
+from hepmtp.readers.darkmachines.line import BARE, BadLineError, Layout, parse_line
 from hepmtp.readers.darkmachines.reader import SKIP_BAD, Chunk, DarkMachinesCSV, SkipReport
 
 READER = DarkMachinesCSV()
@@ -760,6 +760,41 @@ def test_one_damaged_line_does_not_change_the_layout(
         assert len(READER.read(write(tmp_path, text))) == 4
 
 
+def padded(lines: Iterable[bytes]) -> bytearray:
+    """Lines as the fast path takes them."""
+    return bytearray(b"".join(lines) + bytes(BEYOND))
+
+
+def test_lines_without_zeros_behind_them_are_refused() -> None:
+    with pytest.raises(ValueError, match="not 9 bytes of 0 behind"):
+        parse(bytearray(b"1;2;3\n"), BARE)
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+@pytest.mark.parametrize("name", ["challenge", "bare", "generator", "fixed"])
+def test_many_pieces_are_the_whole(
+    tmp_path: Path,
+    lines_of_sample: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    ending: str,
+) -> None:
+    write_as = {"challenge": str, "bare": bare}.get(name, generator)
+    lines = [write_as(line) for line in lines_of_sample[:50]]
+    lines = (
+        fixed("\n".join(lines)).splitlines()
+        if name == "fixed"
+        else ["\ufeff" + lines[0], *lines[1:]]
+    )
+    lines[20] += " "  # for the slow path
+    path = write(tmp_path, "".join(line + ending for line in lines))
+    assert READER.layout_of(path).name == name
+    expected = columns(READER.read(path, 3, 44))
+    monkeypatch.setattr(hepmtp.readers.darkmachines.reader, "_PIECE", 7)
+    assert columns(READER.read(path, 3, 44)) == expected
+    assert len(expected["weight"]) == 41
+
+
 @pytest.mark.parametrize("ending", ["", "1;x;1;2000"])
 def test_lines_that_the_fast_path_leaves_go_to_the_slow_one(
     sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
@@ -770,12 +805,12 @@ def test_lines_that_the_fast_path_leaves_go_to_the_slow_one(
     reader = DarkMachinesCSV(on_bad="skip")
     expected, skipped = reader.read_with_report(path)
 
-    def two_of_three(data: bytes, layout: Layout) -> tuple[Columns, list[int]]:
+    def two_of_three(data: bytearray, layout: Layout) -> tuple[Columns, list[int]]:
         """Takes no third line, and not the last one if it has no newline."""
-        lines = data.split(b"\n")
+        lines = data[:-BEYOND].split(b"\n")
         left = [i for i in range(len(lines) - (not lines[-1])) if i % 3 == 1 or i == 100]
         taken = [i for i in range(len(lines) - 1) if i not in left]
-        columns, rest = parse(b"".join(lines[i] + b"\n" for i in taken), layout)
+        columns, rest = parse(padded(lines[i] + b"\n" for i in taken), layout)
         assert not rest
         return columns._replace(entry=np.array(taken)), left
 

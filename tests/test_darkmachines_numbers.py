@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from hepmtp.readers.darkmachines.chunk import Columns, columns_of, parse
+from hepmtp.readers.darkmachines.chunk import BEYOND, Columns, columns_of, parse
 from hepmtp.readers.darkmachines.line import (
     BARE,
     CHALLENGE,
@@ -47,7 +47,8 @@ def same(found: Columns, expected: Columns) -> None:
 
 def check(texts: list[str], layout: Layout) -> int:
     """The loop takes no line that the slow truth refuses, and gives its numbers; how many."""
-    columns, left = parse("".join(f"{text}\n" for text in texts).encode(), layout)
+    lines = "".join(f"{text}\n" for text in texts)
+    columns, left = parse(bytearray(lines.encode() + bytes(BEYOND)), layout)
     assert sorted([*columns.entry, *left]) == list(range(len(texts)))
     same(columns, columns_of([(i, parse_line(texts[i], layout=layout)) for i in columns.entry]))
     return len(columns.entry)
@@ -108,13 +109,13 @@ def test_the_loop_is_kept_where_there_is_a_place(tmp_path: Path, writable: bool)
     if not writable:
         cache.write_text("no folder")
     code = (
-        "from hepmtp.readers.darkmachines.chunk import parse\n"
+        "from hepmtp.readers.darkmachines.chunk import BEYOND, parse\n"
         "import sys\n"
         "from hepmtp.readers.darkmachines.line import BARE\n"
         "assert 'numba' not in sys.modules\n"
         "import numba.core.caching as caching\n"
         "caching.CacheImpl._locator_classes = [caching.UserProvidedCacheLocator]\n"
-        "assert len(parse(b'1;2;3\\n', BARE)[0].entry) == 1\n"
+        "assert len(parse(bytearray(b'1;2;3\\n' + bytes(BEYOND)), BARE)[0].entry) == 1\n"
     )
     subprocess.run(
         [sys.executable, "-c", code],

@@ -16,13 +16,9 @@ from hepmtp.datasets.files import read
 from hepmtp.datasets.manifest import embedded
 from hepmtp.detectors import load_detector
 from hepmtp.detectors.combination import Combination
-from hepmtp.detectors.masked_token.detector import (
-    MaskedTokenDetector,
-    _content,
-    _last_of,
-    _lasts,
-)
+from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
 from hepmtp.detectors.masked_token.forms import check_types
+from hepmtp.detectors.masked_token.remembered import _lasts, content_of, last_of
 from hepmtp.detectors.masked_token.surprise import surprises
 from hepmtp.detectors.observables import Observable
 from hepmtp.errors import NotFittedError, OptionError, StorageError, TrainingError
@@ -83,6 +79,42 @@ def folder(fitted: MaskedTokenDetector, tmp_path_factory: pytest.TempPathFactory
 )
 def test_contract(events: Any, tmp_path: Path, model: str, form: str, order: float) -> None:
     check_detector(lambda: tiny(model=model, form=form), events, tmp_path, rtol=1e-5, order=order)
+
+
+def test_bfloat16_is_asked_for(
+    events: Any, tmp_path: Path, fitted: MaskedTokenDetector, folder: Path
+) -> None:
+    plain, some = fitted.score(events), events[:5]
+    low = fitted.with_precision("bfloat16")
+    found = low.score(events)
+    assert not np.array_equal(found, plain)
+    np.testing.assert_allclose(found, plain, rtol=0, atol=0.02 * plain.std())
+    assert np.array_equal(fitted.score(events), plain)  # what was remembered is not shared
+    np.testing.assert_allclose(low.score(some), found[:5], rtol=0, atol=0.02 * plain.std())
+    assert not np.array_equal(low.score(some), fitted.score(some))  # of few events, too
+    assert low.with_score("sum").precision == "bfloat16"
+    tokens = fitted.tokenizer.encode(some)
+    assert not np.array_equal(low.surprises(tokens).surprise, fitted.surprises(tokens).surprise)
+    # a saved one, and one on its way to a worker
+    sent = MaskedTokenDetector.load(folder).with_precision("bfloat16")
+    assert np.array_equal(pickle.loads(pickle.dumps(sent)).score(events), found)
+    low.save(tmp_path / "low")
+    again = MaskedTokenDetector.load(tmp_path / "low")
+    assert again.precision == "bfloat16"
+    assert np.array_equal(again.score(events), found)
+    assert np.array_equal(again.with_precision("float32").score(events), plain)
+
+
+def test_precisions_that_are_refused(fitted: MaskedTokenDetector, events: Any) -> None:
+    with pytest.raises(OptionError, match="'half' is unknown; there are float32, bfloat16"):
+        fitted.with_precision("half")  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match="'half' is unknown"):
+        MaskedTokenDetector(precision="half")  # type: ignore[arg-type]
+    hides = ModelOptions(attention="full", width=16, feedforward=32, layers=1)
+    detector = MaskedTokenDetector(LookupTokenizer(), hides, precision="bfloat16")
+    with pytest.raises(OptionError, match="MaskedTokenModel scores in float32 only"):
+        detector.fit(events)
+    assert detector.history_ == []  # before the training
 
 
 def test_tokens_of_particles_alone(events: Any) -> None:
@@ -297,13 +329,16 @@ def test_two_copies_of_one_detector_compute_once(
 
 def test_only_equal_models_share_what_they_compute() -> None:
     weights = {"a": np.zeros(2), "b": np.ones(3)}
-    assert _content(weights, "4 heads") == _content(dict(reversed(weights.items())), "4 heads")
-    others = (_content(weights, "8 heads"), _content({"a": weights["b"], "b": weights["a"]}, ""))
-    assert len({_content(weights, "4 heads"), *others}) == 3
-    first = _last_of("first")
-    others = [_last_of(f"member {i}") for i in range(100)]
+    assert content_of(weights, "4 heads") == content_of(dict(reversed(weights.items())), "4 heads")
+    others = (
+        content_of(weights, "8 heads"),
+        content_of({"a": weights["b"], "b": weights["a"]}, ""),
+    )
+    assert len({content_of(weights, "4 heads"), *others}) == 3
+    first = last_of("first")
+    others = [last_of(f"member {i}") for i in range(100)]
     assert all(one is not first for one in others)
-    assert _last_of("first") is first  # all members of a cross-fitted detector have a place
+    assert last_of("first") is first  # all members of a cross-fitted detector have a place
     known = len(_lasts)
     del others
     assert len(_lasts) == known - 100  # what no detector shares any more is freed

@@ -195,6 +195,20 @@ def check_moments(log_p: torch.Tensor, true: np.ndarray, found: Sequence[np.ndar
     assert np.array_equal(most, exact.argmax(axis=0))
 
 
+@pytest.mark.parametrize("particles", [[3, 1, 0, 7, 20], [0], []])
+def test_bfloat16_is_near_the_reference(particles: list[int]) -> None:
+    model, tokens = made(), by_multiplicity(events_of(particles))
+    at = np.arange(len(tokens.values))
+    plain, low = OnePass(model, tokens.values), OnePass(model, tokens.values, "bfloat16")
+    with torch.no_grad():
+        expected = model.predict(tokens, at)
+    for one, other, slow in zip(low(tokens, at), plain(tokens, at), expected, strict=True):
+        assert one.dtype == torch.float32
+        torch.testing.assert_close(one, slow, rtol=0, atol=0.05)
+        assert not len(one) or float((one - other).abs().max()) > 1e-5
+    assert {weight.dtype for weight in model.state_dict().values()} == {torch.float32}
+
+
 def test_some_positions_only() -> None:
     model, tokens = made(), by_multiplicity(events_of([3, 1, 0, 7]))
     prepared = OnePass(model, tokens.values)

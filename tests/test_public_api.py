@@ -48,6 +48,10 @@ def test_importing_the_figures_loads_no_model() -> None:
     assert loaded_after("import hepmtp.plotting") & {"torch", "coffea", "sklearn", "dask"} == set()
 
 
+def test_importing_the_executors_loads_no_dask() -> None:
+    assert loaded_after("import hepmtp.run.executors") & {"dask", "distributed"} == set()
+
+
 @pytest.mark.parametrize("name", hepmtp.__all__)
 def test_every_public_name_exists_and_is_documented(name: str) -> None:
     thing = getattr(hepmtp, name)

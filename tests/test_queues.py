@@ -20,7 +20,8 @@ from distributed import Client
 
 from hepmtp.errors import ClusterError, OptionError
 from hepmtp.run import cluster
-from hepmtp.run.executors import make_executor, there
+from hepmtp.run.cluster import there
+from hepmtp.run.executors import make_executor
 from hepmtp.run.jobs import Jobs, Queue
 from hepmtp.run.queues import queued
 

@@ -8,12 +8,14 @@ what they need, so that --help is quick.
 from __future__ import annotations
 
 import codecs
+import contextlib
+import gc
 import importlib.metadata
 import io
 import itertools
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import typer
@@ -72,7 +74,8 @@ def main(arguments: list[str] | None = None) -> None:
         if isinstance(stream, io.TextIOWrapper):  # in LC_ALL=C a sigma ends no command
             stream.reconfigure(errors="hepmtp")
     try:
-        app(words, prog_name="hepmtp")
+        with _rare_collections():
+            app(words, prog_name="hepmtp")
     except KeyboardInterrupt as error:
         _stop(error)
     except SystemExit as exit_:
@@ -85,6 +88,17 @@ def main(arguments: list[str] | None = None) -> None:
         line, code = failures.told(error)
         say(line, color="red", err=True)
         sys.exit(code)
+
+
+@contextlib.contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Look for unused objects less often: imports and figures make many, and few are unused."""
+    before = gc.get_threshold()
+    gc.set_threshold(10_000, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def _anywhere_first(words: Sequence[str]) -> list[str]:

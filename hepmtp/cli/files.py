@@ -12,7 +12,6 @@ from typing import Annotated
 
 import typer
 from rich.box import SIMPLE
-from rich.markdown import Markdown
 from rich.table import Table
 
 from hepmtp.cli.options import Folder, Manifest, ReaderOption, ReaderOptions, options_of
@@ -164,6 +163,8 @@ def inspect(
 
 def _show_card(folder: Path, as_json: bool) -> None:
     """Print what the detector in a folder was saved with."""
+    from rich.markdown import Markdown
+
     from hepmtp import storage
     from hepmtp.detectors.card_text import card_text
 

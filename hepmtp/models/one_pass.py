@@ -5,11 +5,16 @@ reference, and what few events, gradients, positions, features and other devices
 
 Keys and values belong to ids, not to places, since embeddings never mix: those of each layer are a
 table with one row an id. Products with weights are torch's; what is ragged is in compiled loops.
+
+In "bfloat16", products with the weights that each token passes have numbers of 8 bits: on
+processors that multiply such, they take half the time. Attention, norms and probabilities stay
+float32.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, cast
+import copy
+from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -17,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hepmtp.errors import TokenError
+from hepmtp.events.freed import keep_freed
 from hepmtp.events.ragged import Ints
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.models.attention import Block, Group, sort_by_multiplicity
@@ -28,9 +34,8 @@ if TYPE_CHECKING:
 
     from hepmtp.models.masked import MaskedTokenModel
 
-#: glibc keeps freed memory up to twice the largest block below 32 MiB that was ever freed. What it
-#: does not keep goes back to the system after each layer, which takes a fifth of the time.
-_FREED = 31 << 20
+#: Of the products with weights that each token passes.
+Precision = Literal["float32", "bfloat16"]
 #: Tokens that a block's network takes at once: their hidden features stay in the cache of a core.
 _PIECE = 1024
 #: Tokens that the loops are for: they save about 6 us of CPU time each. To come from disk takes
@@ -45,6 +50,7 @@ class _Layer(NamedTuple):
     """A block, and what it sees of each row of the memory, each (n_rows, width)."""
 
     block: Block
+    products: Block  # the same in the precision of products
     keys: NDArray[np.float32]  # over sqrt(width of a head)
     values: NDArray[np.float32]
 
@@ -58,14 +64,19 @@ class OnePass:
         one that `can_be_prepared`.
     values
         the ids that there are, int64, (n_tokens,), in any order.
+    precision
+        "float32" or "bfloat16".
     """
 
     @torch.no_grad()
-    def __init__(self, model: MaskedTokenModel, values: Ints) -> None:
+    def __init__(
+        self, model: MaskedTokenModel, values: Ints, precision: Precision = "float32"
+    ) -> None:
         from hepmtp.models import loops  # noqa: PLC0415 (numba only for those who score many)
 
-        torch.empty(_FREED, dtype=torch.uint8)
+        keep_freed()
         self.model, self.loops, heads = model, loops, model.options.heads
+        self.dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
         table, width = model.design @ model.embedding, model.options.width
         ids = torch.as_tensor(np.unique(values))
         self.row_of = torch.full((model.vocab_size,), -1)
@@ -77,8 +88,9 @@ class OnePass:
             memory = block._each_alone(memory)
             keys, seen = self._project(block, memory, slice(width, None)).chunk(2, dim=1)
             keys = keys / (width // heads) ** 0.5
-            self.layers.append(_Layer(block, keys.numpy(), seen.contiguous().numpy()))
-        block, first_keys, _ = self.layers[0]
+            products = block if precision == "float32" else copy.deepcopy(block).to(self.dtype)
+            self.layers.append(_Layer(block, products, keys.numpy(), seen.contiguous().numpy()))
+        block, _, first_keys, _ = self.layers[0]
         self.first = self._project(block, self.start, slice(width))
         q = self.first.reshape(len(self.first), heads, -1)
         k = torch.as_tensor(first_keys).reshape(len(memory), heads, -1)
@@ -99,17 +111,17 @@ class OnePass:
             raise TokenError("the model was prepared for other ids: prepare it for these events")
         places, heads = rows.numpy().view(np.uint64), self.model.options.heads
         x = self.start.index_select(0, kinds)
-        for i, (block, keys, told) in enumerate(self.layers):
+        for i, (block, products, keys, told) in enumerate(self.layers):
             if i == 0 and self.weights is not None:
                 of_kind = kinds.numpy().view(np.uint64)
                 heard = self.loops.attended_by_kind(self.weights, told, places, of_kind, ends)
             else:
                 q = self.first[kinds] if i == 0 else self._project(block, x, slice(x.shape[1]))
                 heard = self.loops.attended(q.numpy(), keys, told, places, ends, heads)
-            x += block.attention.out(torch.as_tensor(heard))
+            x += products.attention.out(torch.as_tensor(heard).to(self.dtype))
             for part in torch.split(x, _PIECE):
-                hidden = F.gelu(block.linear1(self._normed(block.norm2, part)))
-                part.add_(block.linear2(hidden))
+                normed = self._normed(block.norm2, part).to(self.dtype)
+                part.add_(products.linear2(F.gelu(products.linear1(normed))))
         encoded = self._normed(self.model.norm, x if len(at) == len(x) else x[torch.as_tensor(at)])
         head = self.model.head  # a row each class: over many tokens a sum of few rows is fast
         parts = torch.addmm(head.bias[:, None], head.weight, encoded.T)

@@ -17,6 +17,7 @@ import fsspec
 import numpy as np
 
 from hepmtp.errors import OptionError, ReadError
+from hepmtp.events.freed import keep_freed
 from hepmtp.events.packing import ERRORS, packing_of, unpacked
 from hepmtp.events.ragged import Ints
 from hepmtp.readers.failures import failure, reason_of
@@ -202,12 +203,17 @@ class _Remote(io.RawIOBase):
         )
 
 
-def take(path: str, file: IO[bytes], n: int, *, line: int, at: int | None = None) -> bytes:
-    """The next `n` bytes, or those from byte `at` on; `line` is what an error names."""
-    try:
-        if at is not None:
-            file.seek(at)  # of a packed file: unpacks what is before and throws it away
+def take(path: str, file: IO[bytes], n: int, *, line: int) -> bytes:
+    """The next `n` bytes; `line` is what an error names."""
+    with _undamaged(path, line):
         return file.read(n)
+
+
+@contextlib.contextmanager
+def _undamaged(path: str, line: int) -> Iterator[None]:
+    """Turn what reading damaged bytes raises into a ReadError that names a line."""
+    try:
+        yield
     except ERRORS as error:
         raise failure(path, error, remote=is_remote(path)) or ReadError(
             f"{path} line {line + 1} or later: the {packing(path) or 'file'} data are damaged or "
@@ -241,13 +247,19 @@ def head(path: str) -> bytes:
     return look(path)[1]
 
 
-def pieces(path: str, chunks: Iterable[Chunk]) -> Iterator[tuple[Chunk, bytes]]:
-    """Chunks of a file of lines, each with its bytes."""
+def pieces(
+    path: str, chunks: Iterable[Chunk], *, zeros: int = 0
+) -> Iterator[tuple[Chunk, bytearray]]:
+    """Chunks of a file of lines, each with its bytes and so many zeros behind them."""
+    keep_freed()
     with open_file(path) as file:
         for chunk in chunks:
             size = chunk.byte_stop - chunk.byte_start
-            data = take(path, file, size, line=chunk.first_entry, at=chunk.byte_start)
-            if len(data) != size:
+            data = bytearray(size + zeros)
+            with _undamaged(path, chunk.first_entry), memoryview(data) as view:
+                file.seek(chunk.byte_start)  # of a packed file: unpacks what is before it
+                n = cast("io.BufferedIOBase", file).readinto(view[:size])
+            if n != size:
                 raise ReadError(
                     f"{path} has become shorter since its lines were counted; wait until it is "
                     "written, then run again"

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hepmtp.errors import EventError, OptionError, ReadError
+from hepmtp.events.freed import keep_freed
 from hepmtp.events.lists import Lists, lists_of
 from hepmtp.events.ragged import Bools
 from hepmtp.events.source import root_source, source_id
@@ -281,6 +282,7 @@ class TreeReader(FileReader, ABC):
 
     @contextlib.contextmanager
     def _open(self, path: str) -> Iterator[Branches]:
+        keep_freed()
         with open_tree(path, self._wanted) as opened:
             branches = _branches(path, opened.tree, opened.known, self.trees)
             self._check(branches)

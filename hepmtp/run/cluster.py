@@ -1,4 +1,4 @@
-"""A Dask cluster that is watched: one without workers or scheduler ends the run, in half a minute.
+"""The executor on Dask: a cluster without workers or scheduler ends the run, in half a minute.
 
 The rule: Dask itself waits for ever, as workers may come. A run says what is missing instead; its
 finished chunks are kept. Only jobs of a batch system are waited for, as long as one is there.
@@ -9,23 +9,63 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
+import os
+import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
+import dask
 from coffea.processor import DaskExecutor
-from distributed import Client
+from distributed import Client, LocalCluster
 
 from hepmtp.errors import ClusterError
+from hepmtp.run import queues
 from hepmtp.run.jobs import Jobs
+from hepmtp.training.workers import ONE_THREAD
 
 log = logging.getLogger(__name__)
 #: Seconds without a worker, or without an answer of the scheduler, after which a run ends.
 PATIENCE = 20.0
 #: Seconds between two questions to a batch system.
 LOOK = 15.0
+#: Dask's default makes glibc return memory after each operation: torch loses a third of its speed.
+_MALLOC = {"MALLOC_TRIM_THRESHOLD_": str(1 << 30), "MALLOC_MMAP_THRESHOLD_": str(1 << 28)}
+#: First words of a worker, which leaves Ctrl-C to the process that started it.
+_NO_CTRL_C = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+
+
+@contextlib.contextmanager
+def dask_executor(
+    client: Client | str | None,
+    cluster: Literal["local", "slurm", "htcondor"],
+    workers: int,
+    options: Mapping[str, Any],
+) -> Iterator[WatchedExecutor]:
+    """The executor on a client, on the scheduler at an address, or else on a cluster that it opens.
+
+    Parameters
+    ----------
+    client, cluster, workers
+        as `hepmtp.run.executors.make_executor` has them.
+    options
+        of coffea's executor.
+    """
+    more: dict[str, Any] = {}
+    with contextlib.ExitStack() as stack:
+        given: Any = client
+        if given is None:
+            if cluster == "local":
+                given = stack.enter_context(_ended_at_once(_local_cluster(workers)))
+            else:
+                queued = queues.queued(cluster, workers, {**ONE_THREAD, **_MALLOC})
+                given, more["jobs"] = stack.enter_context(queued)
+                more["patience"] = queues.PATIENCE
+        if not isinstance(given, Client):
+            given = stack.enter_context(connected(given))
+        yield WatchedExecutor(client=given, **options, **more)
 
 
 @contextlib.contextmanager
@@ -122,3 +162,54 @@ class WatchedExecutor(DaskExecutor):  # type: ignore[misc]
 
 #: Names of errors that Dask has for work whose scheduler is gone.
 _LOST = {"CancelledError", "FutureCancelledError", "FuturesCancelledError", "CommClosedError"}
+
+
+def there() -> Client | str | None:
+    """What an analysis facility has set up: the client of this process, or a scheduler's address.
+
+    Dask reads the latter from ``DASK_SCHEDULER_ADDRESS``, or from its configuration.
+    """
+    with contextlib.suppress(ValueError):
+        return Client.current()  # type: ignore[no-untyped-call, no-any-return]
+    address: str | None = dask.config.get("scheduler-address", None)
+    return address
+
+
+@contextlib.contextmanager
+def _ended_at_once(cluster: LocalCluster) -> Iterator[LocalCluster]:
+    """A cluster whose workers are killed, not asked, when the block is left by an error."""
+    try:
+        yield cluster
+    except BaseException:
+        for nanny in cluster.workers.values():
+            if (pid := getattr(nanny, "pid", None)) is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        cluster.close(timeout=1)
+        raise
+    cluster.close()
+
+
+def _local_cluster(workers: int) -> LocalCluster:
+    key, environment = "distributed.nanny.pre-spawn-environ", {**ONE_THREAD, **_MALLOC}
+    # what is set here would win over Dask's configuration, and Dask leaves behind what it sets
+    before = dict(os.environ)
+    for name in environment.keys() & before.keys():
+        del os.environ[name]
+    try:
+        with dask.config.set({key: {**dask.config.get(key), **environment}}):
+            return LocalCluster(  # type: ignore[no-untyped-call]
+                host="127.0.0.1",
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                # Dask serves its state even without a dashboard: on a free port
+                dashboard_address="127.0.0.1:0",
+                scheduler_kwargs={"dashboard": False},
+                silence_logs="ERROR",
+                preload=[_NO_CTRL_C],
+            )
+    finally:
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)

@@ -1,30 +1,25 @@
-"""Executors of coffea that close what they open."""
+"""Executors of coffea that close what they open.
+
+The rule: Dask takes a while to import, so only runs on Dask do.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import coffea.util
-import dask
 from coffea.processor import IterativeExecutor
-from distributed import Client, LocalCluster
 
 from hepmtp.errors import OptionError
-from hepmtp.run import queues
-from hepmtp.run.cluster import WatchedExecutor, connected
 from hepmtp.run.futures import LastingExecutor, Pool
-from hepmtp.training.workers import ONE_THREAD
 
-#: Dask's default makes glibc return memory after each operation: torch loses a third of its speed.
-_MALLOC = {"MALLOC_TRIM_THRESHOLD_": str(1 << 30), "MALLOC_MMAP_THRESHOLD_": str(1 << 28)}
+if TYPE_CHECKING:
+    from distributed import Client
+
 #: Processes that are started if their number is not given.
 WORKERS = 2
-#: First words of a worker, which leaves Ctrl-C to the process that started it.
-_NO_CTRL_C = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
 
 
 @contextlib.contextmanager
@@ -88,67 +83,9 @@ def make_executor(
             pool = stack.enter_context(Pool(number))
             yield LastingExecutor(pool=pool, workers=number, **options)
         else:
-            given: Any = client
-            if given is None and cluster is None and workers is None:
-                given = there()
-            if given is None:
-                if cluster is None or cluster == "local":
-                    given = stack.enter_context(_ended_at_once(_local_cluster(number)))
-                else:
-                    queued = queues.queued(cluster, number, {**ONE_THREAD, **_MALLOC})
-                    given, options["jobs"] = stack.enter_context(queued)
-                    options["patience"] = queues.PATIENCE
-            if not isinstance(given, Client):
-                given = stack.enter_context(connected(given))
-            yield WatchedExecutor(client=given, **options)
+            from hepmtp.run.cluster import dask_executor, there  # noqa: PLC0415 (Dask)
 
-
-def there() -> Client | str | None:
-    """What an analysis facility has set up: the client of this process, or a scheduler's address.
-
-    Dask reads the latter from ``DASK_SCHEDULER_ADDRESS``, or from its configuration.
-    """
-    with contextlib.suppress(ValueError):
-        return Client.current()  # type: ignore[no-untyped-call, no-any-return]
-    address: str | None = dask.config.get("scheduler-address", None)
-    return address
-
-
-@contextlib.contextmanager
-def _ended_at_once(cluster: LocalCluster) -> Iterator[LocalCluster]:
-    """A cluster whose workers are killed, not asked, when the block is left by an error."""
-    try:
-        yield cluster
-    except BaseException:
-        for nanny in cluster.workers.values():
-            if (pid := getattr(nanny, "pid", None)) is not None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-        cluster.close(timeout=1)
-        raise
-    cluster.close()
-
-
-def _local_cluster(workers: int) -> LocalCluster:
-    key, environment = "distributed.nanny.pre-spawn-environ", {**ONE_THREAD, **_MALLOC}
-    # what is set here would win over Dask's configuration, and Dask leaves behind what it sets
-    before = dict(os.environ)
-    for name in environment.keys() & before.keys():
-        del os.environ[name]
-    try:
-        with dask.config.set({key: {**dask.config.get(key), **environment}}):
-            return LocalCluster(  # type: ignore[no-untyped-call]
-                host="127.0.0.1",
-                n_workers=workers,
-                threads_per_worker=1,
-                processes=True,
-                # Dask serves its state even without a dashboard: on a free port
-                dashboard_address="127.0.0.1:0",
-                scheduler_kwargs={"dashboard": False},
-                silence_logs="ERROR",
-                preload=[_NO_CTRL_C],
-            )
-    finally:
-        for name in os.environ.keys() - before.keys():
-            del os.environ[name]
-        os.environ.update(before)
+            if client is None and cluster is None and workers is None:
+                client = there()
+            on_dask = dask_executor(client, cluster or "local", number, options)
+            yield stack.enter_context(on_dask)

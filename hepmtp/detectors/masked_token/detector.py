@@ -6,9 +6,7 @@ that a user may exchange.
 
 from __future__ import annotations
 
-import hashlib
-import weakref
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Self, Unpack
 
@@ -36,7 +34,14 @@ from hepmtp.detectors.masked_token.forms import (
     questions,
     sums,
 )
-from hepmtp.detectors.masked_token.surprise import Surprises, in_blocks, surprises
+from hepmtp.detectors.masked_token.remembered import State, content_of, last_of
+from hepmtp.detectors.masked_token.surprise import (
+    Surprises,
+    check_precision,
+    in_blocks,
+    predictor_of,
+    surprises,
+)
 from hepmtp.detectors.sent import open_form
 from hepmtp.errors import OptionError, StorageError, check_protocol, fitted
 from hepmtp.events.ragged import Floats
@@ -45,6 +50,7 @@ from hepmtp.events.stored_tokens import Tokens
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.models import ModelConfig, TokenModel, build, check_config
 from hepmtp.models.masked import ModelOptions
+from hepmtp.models.one_pass import Precision
 from hepmtp.plugins import allow_class, allowed, check_options
 from hepmtp.statistics.fisher import TailCombination
 from hepmtp.tokenizers import Tokenizer, load_tokenizer
@@ -76,6 +82,9 @@ class MaskedTokenDetector(BaseDetector):
     tail_events
         at most so many training events are scored to fit the tail probabilities and the ranges of
         the axes.
+    precision
+        of products with weights in scoring: "float32", or "bfloat16", which is sooner on
+        processors that multiply such (:doc:`benchmarks`).
 
     Attributes
     ----------
@@ -85,7 +94,7 @@ class MaskedTokenDetector(BaseDetector):
     Raises
     ------
     OptionError
-        if `model` is no dataclass with a method ``build``.
+        if `model` is no dataclass with a method ``build``, or the precision is unknown.
     """
 
     tokenizer: Tokenizer = field(default_factory=lambda: LookupTokenizer.preset("no_azimuth"))
@@ -93,14 +102,16 @@ class MaskedTokenDetector(BaseDetector):
     training: TrainingOptions = field(default_factory=TrainingOptions)
     form: str = "joined"
     tail_events: int = 50_000
+    precision: Precision = "float32"
     history_: History = field(default_factory=list, init=False, repr=False)
     model_: TokenModel | None = field(default=None, init=False, repr=False)
-    _state: _State | None = field(default=None, init=False, repr=False)
+    _state: State | None = field(default=None, init=False, repr=False)
     _saved: tuple[str, str] | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         check_protocol(self.tokenizer, Tokenizer)
         check_config(self.model)
+        check_precision(self.precision)
         for part in (self.tokenizer, self.model):  # a saved one names their classes
             allow_class(storage.kind_of(part))
 
@@ -152,7 +163,22 @@ class MaskedTokenDetector(BaseDetector):
         Both share the model and what it has computed.
         """
         _check_form(form, self.forms)
-        other = type(self)(self.tokenizer, self.model, self.training, form, self.tail_events)
+        return self._changed(form=form)
+
+    def with_precision(self, precision: Precision) -> Self:
+        """The same detector, scoring in another precision; its tails and axes are those of before.
+
+        OptionError for an unknown one, and for a model that has none but float32.
+        """
+        check_precision(precision, self.fitted_model)
+        other = self._changed(precision=precision)
+        state = self._fitted()
+        other._state, other._saved = State(state.tails, state.axes), None
+        return other
+
+    def _changed(self, **changes: Any) -> Self:
+        """With other options, and all else shared."""
+        other = replace(self, **changes)
         for name in ("history_", "model_", "trained_", "card_", "_state", "_saved"):
             setattr(other, name, getattr(self, name))
         return other
@@ -180,14 +206,15 @@ class MaskedTokenDetector(BaseDetector):
         the digits of a factor "type" checked (`check_types`).
         """
         self.trained_ = self.card_ = None
-        model = self._new_model()
+        model = self._new_model().eval()
+        check_precision(self.precision, model)
         forms = forms_of(heads_of(model))
         _check_form(self.form, forms)
         self.history_ = train(model, training, validation, options=self.training, **watch)
         self.model_ = model
         rng = np.random.default_rng(self.training.seed)
         some = np.sort(rng.permutation(len(training))[: self.tail_events])
-        state = _State()
+        state = State()
         self._state, self._saved = state, None
         values = self._sums(training.select(some))
         for form in set(forms) & set(JOINED):
@@ -221,7 +248,9 @@ class MaskedTokenDetector(BaseDetector):
         found = state.last.found
         if found is None or found[0] != tokens:
             with torch_threads(1):
-                found = state.last.found = (tokens, surprises(self.fitted_model, tokens))
+                predict = predictor_of(self.fitted_model, tokens, self.precision)
+                new = surprises(self.fitted_model, tokens, predict=predict)
+                found = state.last.found = (tokens, new)
         return found[1]
 
     def save(self, path: str | Path) -> None:
@@ -233,6 +262,7 @@ class MaskedTokenDetector(BaseDetector):
             "training": asdict(self.training),
             "form": self.form,
             "tail_events": self.tail_events,
+            "precision": self.precision,
             "history": self.history_,
             "axes": state.axes,
         }
@@ -257,6 +287,7 @@ class MaskedTokenDetector(BaseDetector):
             TrainingOptions.from_saved(meta["training"]),
             meta["form"],
             meta["tail_events"],
+            meta.get("precision", "float32"),
         )
         model = detector._new_model()
         weights = _named(arrays, "model.")
@@ -274,8 +305,8 @@ class MaskedTokenDetector(BaseDetector):
         }
         digest = storage.digest(path)
         made_of = [meta.get("model_kind"), meta["model"], storage.digest(Path(path) / "tokenizer")]
-        last = _last_of(_content(weights, repr(made_of)))
-        detector._state = _State(tails, meta["axes"], last)
+        last = last_of(content_of(weights, repr([detector.precision, *made_of])))
+        detector._state = State(tails, meta["axes"], last)
         detector.model_, detector.history_ = model.eval(), meta["history"]
         detector._recall(meta)
         detector._saved = (str(Path(path).resolve()), digest)
@@ -290,7 +321,7 @@ class MaskedTokenDetector(BaseDetector):
             return super().__reduce__()
         return open_form, (MaskedTokenDetector, *self._saved, self.form, allowed())
 
-    def _fitted(self) -> _State:
+    def _fitted(self) -> State:
         return fitted(self._state, self)
 
     def _new_model(self) -> TokenModel:
@@ -311,7 +342,7 @@ class MaskedTokenDetector(BaseDetector):
 
     def _new_sums(self, tokens: TokenBatch) -> dict[str, Floats]:
         model, forms = self.fitted_model, dict[str, Floats]()
-        predict = model.predictor(tokens)
+        predict = predictor_of(model, tokens, self.precision)
         for events in in_blocks(model, tokens, BLOCK):
             some = tokens.select(events)
             is_jet = jets_among(some, self.tokenizer, model)
@@ -327,48 +358,11 @@ class MaskedTokenDetector(BaseDetector):
         return self._fitted().tails[form].score(asked)
 
 
-@dataclass
-class _Last:
-    """What was computed last: the tokens with their surprises, and with the sums of these."""
-
-    found: tuple[TokenBatch, Surprises] | None = None
-    sums: tuple[TokenBatch, dict[str, Floats]] | None = None
-
-
-# by the content of a model, for as long as one of its detectors lives
-_lasts: weakref.WeakValueDictionary[str, _Last] = weakref.WeakValueDictionary()
-
-
-def _last_of(digest: str) -> _Last:
-    """That of all detectors of one model, so that two copies of one do not compute it twice."""
-    return _lasts.setdefault(digest, _Last())
-
-
-@dataclass
-class _State:
-    """What all forms of a detector share."""
-
-    tails: dict[str, TailCombination] = field(default_factory=dict)
-    axes: dict[str, dict[str, Any]] = field(default_factory=dict)
-    last: _Last = field(default_factory=_Last)  # not pickled: it is large
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "last": _Last()}
-
-
 def _named(arrays: dict[str, Any], prefix: str) -> dict[str, Any]:
     """The arrays whose names begin so, under the rest of their names."""
     return {
         name.removeprefix(prefix): one for name, one in arrays.items() if name.startswith(prefix)
     }
-
-
-def _content(weights: dict[str, Any], made_of: str) -> str:
-    """Digest of what surprises depend on: equal weights may be those of different models."""
-    found = hashlib.sha256(made_of.encode())
-    for name in sorted(weights):
-        found.update(name.encode() + np.ascontiguousarray(weights[name]).tobytes())
-    return found.hexdigest()
 
 
 def _check_form(form: str, forms: tuple[str, ...]) -> None:

@@ -15,17 +15,19 @@ the plain particle count.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from hepmtp.errors import OptionError
 from hepmtp.events.ragged import Floats, Ints, starts
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.models import Predict, TokenModel
 from hepmtp.models.attention import buckets, packs
-from hepmtp.models.one_pass import OnePass
+from hepmtp.models.masked import MaskedTokenModel
+from hepmtp.models.one_pass import OnePass, Precision, can_be_prepared
 
 
 class Surprises(NamedTuple):
@@ -85,6 +87,31 @@ def surprises(
                 for part, values in zip(found, moments, strict=True):
                     part[column, rows[has]] = values.numpy(force=True)
     return Surprises._make(part.T for part in found)
+
+
+def check_precision(precision: str, model: TokenModel | None = None) -> None:
+    """Raise OptionError for an unknown precision, or one that this model does not score in."""
+    if precision not in get_args(Precision):
+        known = ", ".join(get_args(Precision))
+        raise OptionError(f"precision {precision!r} is unknown; there are {known}")
+    if precision == "float32" or model is None:
+        return
+    if not (type(model) is MaskedTokenModel and can_be_prepared(model)):
+        raise OptionError(
+            f"{type(model).__name__} scores in float32 only: another precision is for models of "
+            "one pass without positions and features, on a CPU"
+        )
+
+
+def predictor_of(model: TokenModel, tokens: TokenBatch, precision: Precision) -> Predict:
+    """What predicts tokens of these events in this precision; in float32, what the model says.
+
+    OptionError if the model does not score in it.
+    """
+    check_precision(precision, model)
+    if isinstance(model, MaskedTokenModel) and precision != "float32":
+        return OnePass(model, tokens.values, precision)
+    return model.predictor(tokens)
 
 
 def in_blocks(

@@ -6,6 +6,7 @@ Each other line is left to `hepmtp.readers.darkmachines.line`, which says what i
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -23,6 +24,8 @@ _LEGAL = np.array([_ANY, _ANY, _POSITIVE, _PHI, _ANY, _POSITIVE, _ANY, _PHI])
 _MASSLESS = np.array([*_LEGAL[:6], (-MAX_ETA, MAX_ETA), _PHI])
 _TYPES = {label: i for i, label in enumerate(PARTICLE_TYPES)}
 _ALSO = {name: _TYPES[label] for name, label in SYNONYMS.items()}
+#: What the compiled loop may read behind the last line [bytes].
+BEYOND = 9
 
 
 class Columns(NamedTuple):
@@ -35,25 +38,31 @@ class Columns(NamedTuple):
     particles: Floats  # (4, n_particles): E, pt, eta, phi
 
 
-def parse(data: bytes, layout: Layout) -> tuple[Columns, Sequence[int]]:
+def parse(data: bytearray, layout: Layout) -> tuple[Columns, Sequence[int]]:
     """Events of lines, all of which should be events, and the lines that were not taken.
 
     Parameters
     ----------
     data
         lines that end in newlines without carriage returns; the last one may lack its newline, and
-        is then not taken.
+        is then not taken. Then `BEYOND` bytes of 0.
 
     Returns
     -------
     The events of the lines that were taken, and the places of the others, counted from 0.
+
+    Raises
+    ------
+    ValueError
+        without these bytes of 0.
     """
     from hepmtp.readers.darkmachines import loop  # noqa: PLC0415 (numba only for those who read)
 
-    text, stop = np.frombuffer(data + bytes(9), np.uint8), data.rfind(b"\n") + 1
-    words = np.ndarray(
-        len(data) + 1, "<u8", buffer=text, strides=(1,)
-    )  # each byte and the next seven
+    if not data.endswith(bytes(BEYOND)):
+        raise ValueError(f"there are not {BEYOND} bytes of 0 behind the lines")
+    text, stop = np.frombuffer(data, np.uint8), data.rfind(b"\n") + 1
+    # each byte and the next seven
+    words = np.ndarray(len(data) - 7, "<u8", buffer=text, strides=(1,))
     n_lines, most = loop.count(text)
     slots = np.repeat(np.arange(len(_TYPES)), [width // 3 for width in layout.widths[2:]] or 0)
     most = n_lines * len(slots) if layout.name == FIXED else most
@@ -73,15 +82,20 @@ def parse(data: bytes, layout: Layout) -> tuple[Columns, Sequence[int]]:
         *(text, words, stop, int(here[:4].sum()), legal, row[here], _labels(layout), slots),
         *(entry, counts, kinds, values),
     )
-    n_lines += stop < len(data)
+    n_lines += stop < len(data) - BEYOND
     left = np.setdiff1d(np.arange(n_lines), entry[:n]).tolist() if n < n_lines else ()
     return Columns(entry[:n], counts[:n], head[1:, :n], kinds[:k], particles[:, :k]), left
 
 
 def _labels(layout: Layout) -> Ints:
-    """The labels of particles: their bytes as an integer, and their types."""
+    """The labels of particles at places that follow from their bytes, as `loop.lines` has them."""
     known = _TYPES if "E" in layout.particle else {**_TYPES, **_ALSO}
-    return np.array([(int.from_bytes(name.encode(), "big"), i) for name, i in known.items()])
+    types = {int.from_bytes(name.encode(), "big"): i for name, i in known.items()}
+    n = next(n for n in itertools.count(1) if len({label % n for label in types}) == len(types))
+    table = np.full((n, 2), -1)
+    for label, i in types.items():
+        table[label % n] = label, i
+    return table
 
 
 def columns_of(lines: Sequence[tuple[int, Line]]) -> Columns:

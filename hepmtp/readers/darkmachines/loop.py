@@ -162,7 +162,8 @@ def lines(
         the least and the largest value of each number of the head and of a particle, and where its
         column begins in `values`. Three of a particle: a photon's g may touch the first.
     labels
-        the bytes of each label as an integer, and its type.
+        the bytes of each label as an integer, and its type, at the place that is this integer
+        modulo the number of places.
     slots
         the type that each three columns of a fixed file are for.
     """
@@ -231,13 +232,10 @@ def lines(
                 if text[at] != _COMMA:
                     break
                 at += _1
-            kinds[found] = -1
-            for i in range(len(labels)):
-                if labels[i, 0] == label:
-                    kinds[found] = labels[i, 1]
-                    break
-            if kinds[found] < 0:
+            place = label % len(labels)
+            if labels[place, 0] != label:
                 break
+            kinds[found] = labels[place, 1]
         if good:
             entry[n], counts[n] = line, found - k
             n, k = n + 1, found

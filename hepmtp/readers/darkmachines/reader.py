@@ -28,7 +28,7 @@ from hepmtp.errors import OptionError, ReadError
 from hepmtp.events.record import make_events
 from hepmtp.events.source import source_id
 from hepmtp.readers import FileReader
-from hepmtp.readers.darkmachines.chunk import Columns, columns_of, join, parse
+from hepmtp.readers.darkmachines.chunk import BEYOND, Columns, columns_of, join, parse
 from hepmtp.readers.darkmachines.line import (
     LAYOUTS,
     BadLineError,
@@ -44,7 +44,8 @@ from hepmtp.readers.lines import Chunk, head, open_file, packing, pieces, scan
 
 logger = logging.getLogger(__name__)
 
-_PIECE = 10_000  # lines parsed in one go: what a processor's cache holds, and little memory
+# lines parsed in one go: large arrays, for which numpy asks for large pages, but little memory
+_PIECE = 100_000
 _BOM = b"\xef\xbb\xbf"
 _MEV = 1000.0
 # what begins files that are no lines of text
@@ -223,7 +224,7 @@ class DarkMachinesCSV(FileReader):
     def iterate(self, path: str, size: int) -> Iterator[ak.Array]:
         """Events of each chunk in turn, the file unpacked once."""
         layout = self.layout_of(path)
-        for chunk, data in pieces(path, self.chunks(path, size)):
+        for chunk, data in pieces(path, self.chunks(path, size), zeros=BEYOND):
             yield self._events(path, layout, [self._parse(path, layout, chunk, data)])[0]
 
     def _scan(
@@ -236,14 +237,17 @@ class DarkMachinesCSV(FileReader):
     def _read(
         self, path: str, layout: Layout, chunks: Iterable[Chunk]
     ) -> tuple[ak.Array, SkipReport]:
-        parsed = [self._parse(path, layout, chunk, data) for chunk, data in pieces(path, chunks)]
+        parsed = [
+            self._parse(path, layout, chunk, data)
+            for chunk, data in pieces(path, chunks, zeros=BEYOND)
+        ]
         return self._events(path, layout, parsed)
 
     def _parse(
-        self, path: str, layout: Layout, chunk: Chunk, data: bytes
+        self, path: str, layout: Layout, chunk: Chunk, data: bytearray
     ) -> tuple[Columns, SkipReport]:
         """The fast path for all lines of a chunk, the slow truth for those that it leaves."""
-        if chunk.first_entry == 0:
+        if chunk.first_entry == 0 and data.startswith(_BOM):
             data = data.removeprefix(_BOM)
         if b"\r" in data:
             data = data.replace(b"\r\n", b"\n")
@@ -253,14 +257,14 @@ class DarkMachinesCSV(FileReader):
         if left:
             before = chunk.first_entry if which is None else lines_before(path, chunk.byte_start)
             numbers = {i: before + 1 + int(i if which is None else which[i]) for i in left}
-            slow, report = self._parse_lines(path, layout, lines, numbers)
+            slow, report = self._parse_lines(path, layout, lines[:-BEYOND], numbers)
             columns = join([columns, slow])
         if len(columns.entry) + report.lines != chunk.n_entries:
             raise ReadError(f"{path} has changed since its lines were counted; run again")
         return columns._replace(entry=columns.entry + chunk.first_entry), report
 
     def _parse_lines(
-        self, path: str, layout: Layout, data: bytes, numbers: Mapping[int, int]
+        self, path: str, layout: Layout, data: bytearray, numbers: Mapping[int, int]
     ) -> tuple[Columns, SkipReport]:
         """Some of these lines, whose numbers in the file are given, one by one."""
         lines = data.removesuffix(b"\n").split(b"\n")

@@ -12,6 +12,7 @@ import numpy as np
 
 from hepmtp.errors import ReadError
 from hepmtp.events.ragged import Bools, Ints
+from hepmtp.readers.darkmachines.chunk import BEYOND
 from hepmtp.readers.darkmachines.line import FIXED, Layout, is_between
 from hepmtp.readers.lines import Chunk, check_lines, check_range, open_file, take
 
@@ -20,15 +21,18 @@ _BLOCK = 1 << 20  # bytes looked at in one go
 _MARK = {"generator": b";", FIXED: b"123456789"}
 
 
-def events_only(data: bytes, layout: Layout) -> tuple[bytes, Ints]:
-    """The lines of a chunk that are events, and which of its lines they are, counted from 0."""
-    if not data:
+def events_only(data: bytearray, layout: Layout) -> tuple[bytearray, Ints]:
+    """The lines of a chunk that are events, and which of its lines they are, counted from 0.
+
+    Both the chunk and these lines have `BEYOND` bytes of 0 behind them.
+    """
+    if len(data) == BEYOND:
         return data, np.zeros(0, dtype=np.int64)
-    ends, is_event = _lines(data, layout)
+    ends, is_event = _lines(data[:-BEYOND], layout)
     if is_event.all():
         return data, np.arange(len(ends))
-    keep = np.repeat(is_event, np.diff(ends, prepend=0))
-    return np.frombuffer(data, np.uint8)[keep].tobytes(), np.flatnonzero(is_event)
+    keep = np.repeat(np.append(is_event, True), np.diff(ends, prepend=0, append=len(data)))
+    return bytearray(np.frombuffer(data, np.uint8)[keep]), np.flatnonzero(is_event)
 
 
 def lines_before(path: str, byte: int) -> int:
@@ -40,7 +44,7 @@ def lines_before(path: str, byte: int) -> int:
     return lines
 
 
-def _lines(data: bytes, layout: Layout) -> tuple[Ints, Bools]:
+def _lines(data: bytes | bytearray, layout: Layout) -> tuple[Ints, Bools]:
     """Where the lines of these bytes end, newline included, and which of them are events."""
     ends = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n")) + 1
     if not data.endswith(b"\n"):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import inspect
 import itertools
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,12 +15,13 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
+from hepmtp.cli import analysis, studies
 from hepmtp.datasets.files import read
 from hepmtp.datasets.manifest import Dataset
 from hepmtp.errors import ManifestError
 from hepmtp.events.record import metadata
 from hepmtp.run import proportions
-from hepmtp.run.proportions import fair_stop, first_events, in_proportion
+from hepmtp.run.proportions import MOST_EVENTS, fair_stop, first_events, in_proportion
 from hepmtp.statistics.accounting import Account
 
 #: Weights of the events in the files.
@@ -136,3 +139,8 @@ def test_large_files_share_what_small_ones_lack(
     assert fair_stop(datasets, most=12, skip_bad=True) == 12
     monkeypatch.setattr(proportions, "num_events", None)  # what cannot be too many is not counted
     assert fair_stop(datasets, each=6, most=12) == 6
+
+
+@pytest.mark.parametrize("command", [analysis.train, studies.league])
+def test_commands_and_library_have_one_limit(command: Callable[..., None]) -> None:
+    assert inspect.signature(command).parameters["most_events"].default == MOST_EVENTS

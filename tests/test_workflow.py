@@ -104,7 +104,11 @@ def test_a_sample_sets_bins_and_axes_only(datasets: Any, events: Any) -> None:
     detector = MaskedTokenDetector(model=shape, training=TrainingOptions(epochs=1), tail_events=300)
     with make_executor("iterative", status=False) as executor:
         train_detectors(
-            datasets, detector, corpus=CorpusProcessor, executor=executor, sample_events=200
+            datasets,
+            detector,
+            corpus=CorpusProcessor,
+            executor=executor,
+            most_events=200 * len(datasets),
         )
     first = concatenate([read([one], stop=200) for one in datasets])
     expected = LookupTokenizer.preset("no_azimuth").fit(training_events(first))

@@ -19,6 +19,7 @@ from hepmtp.cli.options import (
     Folder,
     Lists,
     Manifest,
+    MostEvents,
     Names,
     Output,
     Overwrite,
@@ -127,6 +128,7 @@ def train(
             "while they train; left empty."
         ),
     ] = None,
+    most_events: MostEvents = 150_000,
     executor: Executor = "iterative",
     workers: Workers = None,
     scheduler: Scheduler = None,
@@ -182,7 +184,7 @@ def train(
         {
             "files": [found_files, stamps],
             "words": [sideband, model_output, tokens, device],
-            "numbers": [folds, epochs, seed, skip_bad, processes],
+            "numbers": [folds, epochs, seed, skip_bad, processes, most_events],
         },
         modules=() if sideband is None else (sideband,),
     )
@@ -203,6 +205,7 @@ def train(
             progress=show,
             skip_bad=skip_bad,
             scratch=scratch,
+            most_events=most_events,
             sideband=region,
             folds=folds,
             kept=kept,

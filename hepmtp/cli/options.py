@@ -46,6 +46,14 @@ Pdf = Annotated[bool, typer.Option("--pdf", help="Write figures as PDF, beside t
 RoleOption = Annotated[
     Literal["background", "signal", "data"], typer.Option(help="Role of files that name none.")
 ]
+MostEvents = Annotated[
+    int,
+    typer.Option(
+        help="First events, of all files together, that networks, tails and bins are fitted on; "
+        "they take up to 2 kB of memory each.",
+        min=1,
+    ),
+]
 Executor = Annotated[
     Literal["iterative", "futures", "dask"],
     typer.Option(help="Where the work is done: this process, several, or a Dask cluster."),

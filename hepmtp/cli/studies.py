@@ -16,7 +16,16 @@ import typer
 from rich.box import SIMPLE
 from rich.table import Table
 
-from hepmtp.cli.options import Folder, Manifest, Output, Pdf, RoleOption, Seed, SomeNames
+from hepmtp.cli.options import (
+    Folder,
+    Manifest,
+    MostEvents,
+    Output,
+    Pdf,
+    RoleOption,
+    Seed,
+    SomeNames,
+)
 from hepmtp.cli.progress import progress_bar
 from hepmtp.cli.terminal import add_row, say, show
 from hepmtp.errors import ManifestError
@@ -145,6 +154,7 @@ def league(
     quick: Annotated[
         bool, typer.Option("--quick", help="Tiny models and few events: a look, not numbers.")
     ] = False,
+    most_events: MostEvents = 150_000,
     pdf: Pdf = False,
     role: RoleOption = "background",
     folder: Folder = None,
@@ -180,6 +190,7 @@ def league(
             regions=regions or ("preselection", "SR"),
             folds=(1 if quick else FOLDS) if folds is None else folds,
             stop=1500 if quick else None,
+            most_fitted=most_events,
             published=rows,
             command=f"hepmtp {shlex.join(sys.argv[1:])}",
             against=against or AGAINST[group],

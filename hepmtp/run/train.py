@@ -56,7 +56,6 @@ def train_detectors(
     executor: Any,
     stranger: StrangerDetector | None = None,
     chunksize: int = 20_000,
-    sample_events: int = 100_000,
     most_events: int = MOST_EVENTS,
     sideband: Region | None = None,
     folds: int = 1,
@@ -88,11 +87,10 @@ def train_detectors(
     stranger
         the networks of the default score, not trained yet; by default those of a
         `StrangerDetector` with the seed, threads and device of `detector`.
-    sample_events, most_events
-        number of first events of each file, and of all files, that bin edges, token frequencies,
-        ranges of axes, the networks and the calibration are fitted on. Of many files it is fewer,
-        the same number of each that has as many (:func:`hepmtp.run.proportions.fair_stop`). They
-        are in memory, up to 2 kB each.
+    most_events
+        first events, of all files together, that bin edges, token frequencies, ranges of axes, the
+        networks and the calibration are fitted on: the same number of each file that has as many
+        (:func:`hepmtp.run.proportions.fair_stop`). They are in memory, up to 2 kB each.
     sideband
         region of data that may train, said explicitly; its name is remembered.
     folds
@@ -120,7 +118,7 @@ def train_detectors(
         )
     left_out = folds_of(folds) if folds > 1 else ()
     files = fileset(datasets, missing_ok=skip_bad)
-    stop = fair_stop(datasets, each=sample_events, most=most_events, skip_bad=skip_bad)
+    stop = fair_stop(datasets, most=most_events, skip_bad=skip_bad)
     first = first_events(datasets, stop=stop, skip_bad=skip_bad)
     sample = first.events
     options: dict[str, Any] = {}

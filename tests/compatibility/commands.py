@@ -293,7 +293,7 @@ def _trained(place: Place) -> tuple[Path, str]:
         listed.write_text(f"{path}\n")
         words = "--epochs 1 --seed 3 --tokens tails --model-output joint --device cpu"
         words += " --executor iterative --skip-bad --role background --option on_bad=skip"
-        words += " --overwrite --resume --processes 2"
+        words += " --overwrite --resume --processes 2 --most-events 300"
         words += " --reader hepmtp:DarkMachinesCSV"
         more = ("--files", f"mine={listed}", "--checkpoint", place.files.folder / "kept")
         more += ("--scratch", place.files.folder / "scratch")
@@ -339,6 +339,7 @@ _TRAINED: tuple[tuple[str, str, str, _Check], ...] = (
     ("--files", "--files mine=list.txt", _EPOCH, _said),
     ("--resume", "--resume", _EPOCH, _said),
     ("--checkpoint", "--checkpoint kept", "the state of the training is kept", _kept),
+    ("--most-events", "--most-events 300", _EPOCH, _said),
     ("--scratch", "--scratch scratch", "0 files are left there", _left),
     ("--tokens", "--tokens tails", "9 edges of pt", _edges),
     ("--model-output", "--model-output joint", "joint",
@@ -772,7 +773,7 @@ for _words, _option, _message in (
     ("--published gone.csv", "--published", "gone.csv"),
     ("tt.csv --only ht --role data", "--role", "role"),
     ("x --manifest gone.yaml", "--manifest", "gone.yaml"),
-    ("fourtops-ttbarW --only ht --folder .", "--folder", "hepmtp fetch fourtops-ttbarW"),
+    ("fourtops-ttbarW 4top --only ht --folder .", "--folder", "hepmtp fetch fourtops-ttbarW"),
     ("tt.csv --only ht --region XX", "--region", "XX|role signal"),
 ):
     _refused("league", _option, _words, _message)
@@ -784,7 +785,7 @@ def _league(place: Place) -> list[dict[str, str]]:
     folder = place.files.folder / "league"
     if not folder.exists():
         words = "--only ht --only met --region preselection --seeds 1 --against met --quick"
-        words += " --folds 3 --pdf"
+        words += " --folds 3 --pdf --most-events 500"
         paths = (_events(place, "ttbarZ", 600), _events(place, "4top", 600))
         place.command("league", *paths, "-o", folder, *words.split())
     return read_csv(folder / "league.csv")
@@ -799,6 +800,7 @@ for _option, _words, _works, _key in (
     ("--region", "--region preselection", "preselection", "region"),
     ("--against", "--against met", "met", "against"),
     ("--folds", "--folds 3", "3", "folds"),
+    ("--most-events", "--most-events 500", "4top", "signal"),
     ("--output", "-o league", "4top", "signal"),
 ):
     commands(_subject("league", _option), f"`{_words}`", works=_works)(_of_league(_key))

@@ -293,7 +293,7 @@ def _trained(place: Place) -> tuple[Path, str]:
         listed.write_text(f"{path}\n")
         words = "--epochs 1 --seed 3 --tokens tails --model-output joint --device cpu"
         words += " --executor iterative --skip-bad --role background --option on_bad=skip"
-        words += " --overwrite --resume --processes 2 --most-events 300"
+        words += " --overwrite --resume --processes 2 --most-events 550"
         words += " --reader hepmtp:DarkMachinesCSV"
         more = ("--files", f"mine={listed}", "--checkpoint", place.files.folder / "kept")
         more += ("--scratch", place.files.folder / "scratch")
@@ -339,7 +339,7 @@ _TRAINED: tuple[tuple[str, str, str, _Check], ...] = (
     ("--files", "--files mine=list.txt", _EPOCH, _said),
     ("--resume", "--resume", _EPOCH, _said),
     ("--checkpoint", "--checkpoint kept", "the state of the training is kept", _kept),
-    ("--most-events", "--most-events 300", _EPOCH, _said),
+    ("--most-events", "--most-events 550", _EPOCH, _said),
     ("--scratch", "--scratch scratch", "0 files are left there", _left),
     ("--tokens", "--tokens tails", "9 edges of pt", _edges),
     ("--model-output", "--model-output joint", "joint",

@@ -84,7 +84,7 @@ class MaskedTokenDetector(BaseDetector):
         the axes.
     precision
         of products with weights in scoring: "float32", or "bfloat16", which is sooner on
-        processors that multiply such (:doc:`benchmarks`).
+        processors that multiply such (:doc:`/benchmarks`).
 
     Attributes
     ----------

@@ -9,25 +9,35 @@ from __future__ import annotations
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits
 
 from hepmtp.events.ragged import Floats
 
 
-class Trees(HistGradientBoostingClassifier):  # type: ignore[misc]
-    """scikit-learn's classifier, fitted and asked in one thread."""
+class Trees:
+    """scikit-learn's HistGradientBoostingClassifier of two classes, in one thread.
 
-    def fit(self, X: Any, y: Any, sample_weight: Floats | None = None) -> Self:
-        """As that of scikit-learn."""
+    Parameters
+    ----------
+    options
+        of that classifier.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        self._trees = HistGradientBoostingClassifier(**options)
+
+    def fit(self, x: Floats, label: ArrayLike, sample_weight: Floats | None = None) -> Self:
+        """Train on a table, (n, n_columns), and labels, (n,)."""
         with _one_thread():
-            super().fit(X, y, sample_weight=sample_weight)
+            self._trees.fit(x, label, sample_weight=sample_weight)
         return self
 
-    def decision_function(self, X: Any) -> Floats:
+    def decision_function(self, x: Floats) -> Floats:
         """Log-odds of the second class, (n,)."""
         with _one_thread():
-            return np.asarray(super().decision_function(X))
+            return np.asarray(self._trees.decision_function(x))
 
 
 def _one_thread() -> Any:

@@ -89,8 +89,8 @@ def train_detectors(
         `StrangerDetector` with the seed, threads and device of `detector`.
     most_events
         first events, of all files together, that bin edges, token frequencies, ranges of axes, the
-        networks and the calibration are fitted on: the same number of each file that has as many
-        (:func:`hepmtp.run.proportions.fair_stop`). They are in memory, up to 2 kB each.
+        networks and the calibration are fitted on. It is the same number of each file that has as
+        many (:func:`hepmtp.run.proportions.fair_stop`). They are in memory, up to 2 kB each.
     sideband
         region of data that may train, said explicitly; its name is remembered.
     folds

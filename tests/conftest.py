@@ -15,6 +15,7 @@ os.environ.setdefault("MKL_NUM_THREADS", "1")
 import functools
 import gzip
 import itertools
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from hepmtp.statistics.histograms import Histogram
 
 ROOT = Path(__file__).parent.parent
+# what a shell starts in the background ignores Ctrl-C, and so would all that is stopped here
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # no test fails because the machine is slow or busy; where CI is set, the examples are the same
 # every time

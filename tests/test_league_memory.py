@@ -90,7 +90,7 @@ def test_detectors_are_fitted_on_no_more_events_than_wanted(tmp_path: Path, coun
 
     entries = [ENTRIES["ht"], Entry("told", told, kind="supervised")]
     options: dict[str, Any] = {"seeds": (0,), "stop": STOP, "figures": False}
-    league = run_league(tmp_path, SETS, entries, most_fitted=1000, **options)
+    league = run_league(tmp_path, SETS, entries, most_events=1000, **options)
     sample, of_signal = read(SETS[:2], stop=500), read(SETS[2:], stop=1000)
     assert counts.fitted == [int((split_of(sample) != "analysis").sum())] * 2
     expected = of_signal[split_of(of_signal) != "analysis"]

@@ -190,7 +190,7 @@ def league(
             regions=regions or ("preselection", "SR"),
             folds=(1 if quick else FOLDS) if folds is None else folds,
             stop=1500 if quick else None,
-            most_fitted=most_events,
+            most_events=most_events,
             published=rows,
             command=f"hepmtp {shlex.join(sys.argv[1:])}",
             against=against or AGAINST[group],

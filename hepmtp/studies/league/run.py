@@ -51,7 +51,7 @@ def run_league(
     regions: Sequence[str] = ("preselection", "SR"),
     folds: int = 1,
     stop: int | None = None,
-    most_fitted: int = MOST_EVENTS,
+    most_events: int = MOST_EVENTS,
     published: Sequence[ChallengeRow] = (),
     command: str = "",
     against: str = "",
@@ -76,7 +76,7 @@ def run_league(
         1 or 0: one training on 70 % of the background, scored on 30 % of all.
     stop
         only the first `stop` events of each file; significances are then those of so few.
-    most_fitted
+    most_events
         detectors are fitted on the first events of each file, so many of the background in all
         (:func:`hepmtp.run.proportions.fair_stop`). What learns from a signal gets as many of it.
         They take up to 2 kB each in memory. All events are scored.
@@ -112,7 +112,7 @@ def run_league(
     known = {name: tiny(entry) if quick else entry for name, entry in ENTRIES.items()}
     registry = {**known, **{entry.name: entry for entry in entries}}
     with _scratch(folder) as scratch:
-        events = LeagueEvents.read(datasets, judged, stop, folds, scratch, most=most_fitted)
+        events = LeagueEvents.read(datasets, judged, stop, folds, scratch, most=most_events)
         fits = _fits(Fitting(folder, events, registry), entries, seeds, progress)
     rows, challenge, search = [], [], []
     agreement: dict[tuple[str, str, float], Agreement] = {}

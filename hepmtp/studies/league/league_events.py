@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hepmtp import storage
-from hepmtp.datasets.files import in_chunks
+from hepmtp.datasets.files import in_chunks, read
 from hepmtp.datasets.manifest import Dataset
 from hepmtp.errors import ManifestError
 from hepmtp.events.ragged import Floats
-from hepmtp.events.record import PARTICLE_FIELDS, concatenate
+from hepmtp.events.record import PARTICLE_FIELDS
 from hepmtp.events.regions import REGIONS, Region
 from hepmtp.events.split import analysis_scale, part_of, split_of
 from hepmtp.events.stored_events import StoredEvents
@@ -145,8 +145,7 @@ def _chosen_of(
 def _fitted_on(datasets: Sequence[Dataset], stop: int | None, folds: int, most: int) -> ak.Array:
     """First events of data sets, `most` in all, that detectors may be fitted on."""
     stop = fair_stop(datasets, each=stop, most=most)
-    parts = [part for one in datasets for part in in_chunks(one, CHUNK, stop=stop)]
-    found = concatenate(parts)
+    found = read(datasets, stop=stop)
     return found if folds > 1 else found[split_of(found) != "analysis"]
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from hepmtp.errors import OptionError, StorageError, TrainingError
-from hepmtp.events.observables import PARTICLE_FEATURES
+from hepmtp.events.features import PARTICLE_FEATURES
 from hepmtp.events.record import make_events
 from hepmtp.models.attention import Group
 from hepmtp.models.classifier import (

@@ -10,15 +10,9 @@ import pytest
 from contracts import photon_and_hadron
 
 from hepmtp.errors import EventError
+from hepmtp.events.features import PARTICLE_FEATURES, met_features, particle_features
 from hepmtp.events.kinematics import KINEMATICS, kinematics
-from hepmtp.events.observables import (
-    EVENT_FEATURES,
-    KNOWN_FEATURES,
-    PARTICLE_FEATURES,
-    event_features,
-    met_features,
-    particle_features,
-)
+from hepmtp.events.observables import EVENT_FEATURES, KNOWN_FEATURES, event_features
 from hepmtp.events.record import make_events
 
 

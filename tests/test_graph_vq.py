@@ -14,7 +14,7 @@ from contracts import check_particle_tokenizer, columns, no_particles, one_each
 from hepmtp.datasets.files import read
 from hepmtp.datasets.manifest import embedded
 from hepmtp.errors import OptionError, TrainingError
-from hepmtp.events.observables import particle_features
+from hepmtp.events.features import particle_features
 from hepmtp.events.particles import PARTICLE_TYPES
 from hepmtp.events.record import concatenate, with_metadata
 from hepmtp.events.split import part_of

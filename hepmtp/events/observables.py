@@ -1,9 +1,7 @@
-"""Numbers that models without tokens read.
+"""Observables: numbers of an event as a whole, from counts to masses.
 
-Of every particle, of the missing momentum and of the event as a whole.
-
-The rule: everything is finite for every legal event, one without particles too, and what describes
-an event does not depend on the order of its particles.
+The rule: a number is finite for every legal event, one without particles too, and does not depend
+on the order of the particles.
 """
 
 from __future__ import annotations
@@ -26,13 +24,26 @@ from hepmtp.events.particles import (
     ELECTRON,
     LEPTONS,
     MUON,
-    PARTICLE_NAMES,
     PARTICLE_TYPES,
     PHOTON,
     POSITRON,
 )
 from hepmtp.events.ragged import Floats, Ints, owner, starts
-from hepmtp.events.record import flat_particles, metadata
+from hepmtp.events.record import metadata
+
+#: Largest difference in eta that enters a massless mass: beyond it cosh would overflow.
+WIDEST = 20.0
+
+
+class Feature(NamedTuple):
+    """What an event observable is.
+
+    Function of the events, its unit ("" for a pure number) and its meaning.
+    """
+
+    function: Callable[[ak.Array], NDArray[np.float64] | NDArray[np.int64]]
+    unit: str
+    meaning: str
 
 
 def particle_types(events: ak.Array) -> NDArray[np.int64]:
@@ -75,6 +86,21 @@ def jets(events: ak.Array) -> ak.Array:
     return events.Particle[events.Particle["type"] <= B_JET]
 
 
+def b_jets(events: ak.Array) -> ak.Array:
+    """The b-tagged jets of each event."""
+    return events.Particle[events.Particle["type"] == B_JET]
+
+
+def leptons(events: ak.Array) -> ak.Array:
+    """The electrons and muons of each event."""
+    return events.Particle[_is_lepton(events)]
+
+
+def _is_lepton(events: ak.Array) -> ak.Array:
+    kind = events.Particle["type"]
+    return (kind >= LEPTONS[0]) & (kind <= LEPTONS[-1])
+
+
 @once
 def n_jets(events: ak.Array) -> NDArray[np.int64]:
     """Number of jets, b-jets included, shape (n_events,)."""
@@ -91,6 +117,11 @@ def n_b(events: ak.Array) -> NDArray[np.int64]:
 def n_leptons(events: ak.Array) -> NDArray[np.int64]:
     """Number of electrons and muons, shape (n_events,)."""
     return _per_event(_is_lepton(events))
+
+
+@once
+def _n_photons(events: ak.Array) -> NDArray[np.int64]:
+    return _per_event(events.Particle["type"] == PHOTON)
 
 
 @once
@@ -112,125 +143,6 @@ def ht(events: ak.Array) -> NDArray[np.float64]:
 def met(events: ak.Array) -> NDArray[np.float64]:
     """Missing transverse momentum [GeV], shape (n_events,)."""
     return np.asarray(events.MET.pt, dtype=np.float64)
-
-
-def _per_event(particles: ak.Array) -> NDArray[np.int64]:
-    return np.asarray(ak.sum(particles, axis=1), dtype=np.int64)
-
-
-#: Columns of `particle_features`.
-PARTICLE_FEATURES: tuple[str, ...] = (
-    "log pt",
-    "eta",
-    "sin phi",
-    "cos phi",
-    "log energy",
-    *(f"is {name}" for name in PARTICLE_NAMES),
-)
-
-
-#: Columns of `met_features`.
-MET_FEATURES: tuple[str, ...] = ("log1p MET", "sin METphi", "cos METphi")
-
-
-#: Smallest pt and energy whose logarithm is taken [GeV].
-SMALLEST = 1e-3
-
-
-#: Largest difference in eta that enters a massless mass: beyond it cosh would overflow.
-WIDEST = 20.0
-
-
-class Feature(NamedTuple):
-    """What an event observable is.
-
-    Function of the events, its unit ("" for a pure number) and its meaning.
-    """
-
-    function: Callable[[ak.Array], NDArray[np.float64] | NDArray[np.int64]]
-    unit: str
-    meaning: str
-
-
-def particle_features(events: ak.Array) -> NDArray[np.float32]:
-    """Features of each particle of all events, float32, shape (n_particles, n_features).
-
-    The columns are `PARTICLE_FEATURES`: natural logarithms of pt and energy in GeV, eta, sine and
-    cosine of phi. One more column per particle type is 1 for particles of this type.
-
-    Raises
-    ------
-    EventError
-        if there are particles without such a column: hadrons.
-    """
-    kind = particle_types(events)
-    _, flat = flat_particles(events)
-    numbers = [
-        _log(flat["pt"]),
-        flat["eta"],
-        np.sin(flat["phi"]),
-        np.cos(flat["phi"]),
-        _log(flat["energy"]),
-    ]
-    one_hot = kind[:, None] == np.arange(len(PARTICLE_NAMES))
-    return np.concatenate([np.stack(numbers, axis=1), one_hot], axis=1, dtype=np.float32)
-
-
-def met_features(events: ak.Array) -> NDArray[np.float32]:
-    """Features of the missing transverse momentum, float32, shape (n_events, 3).
-
-    Log(1 + MET / GeV), sine and cosine of its phi.
-    """
-    pt, phi = ak.to_numpy(events.MET.pt), ak.to_numpy(events.MET.phi)
-    return np.stack([np.log1p(pt), np.sin(phi), np.cos(phi)], axis=1).astype(np.float32)
-
-
-@once
-def event_features(events: ak.Array) -> Floats:
-    """The observables `EVENT_FEATURES` of each event, shape (n_events, n_features).
-
-    0 where there is nothing to measure.
-
-    Examples
-    --------
-    >>> from hepmtp.events import make_events
-    >>> events = make_events(
-    ...     counts=[1, 0], pt=[50.0], eta=[0.1], phi=[1.0], energy=[60.0], type=[1],
-    ...     met=[20.0, 30.0], met_phi=[0.0, 1.0],
-    ... )
-    >>> found = dict(zip(EVENT_FEATURES, event_features(events).T.tolist(), strict=True))
-    >>> found["jet_pt_1"], found["jet_pt_2"], found["met"]
-    ([50.0, 0.0], [0.0, 0.0], [20.0, 30.0])
-    """
-    columns = [
-        np.asarray(feature.function(events), dtype=np.float64)
-        for feature in EVENT_FEATURES.values()
-    ]
-    return np.stack(columns, axis=1)
-
-
-def _log(values: NDArray[np.float64]) -> Floats:
-    return np.asarray(np.log(np.maximum(values, SMALLEST)))
-
-
-def b_jets(events: ak.Array) -> ak.Array:
-    """The b-tagged jets of each event."""
-    return events.Particle[events.Particle["type"] == B_JET]
-
-
-def leptons(events: ak.Array) -> ak.Array:
-    """The electrons and muons of each event."""
-    return events.Particle[_is_lepton(events)]
-
-
-def _is_lepton(events: ak.Array) -> ak.Array:
-    kind = events.Particle["type"]
-    return (kind >= LEPTONS[0]) & (kind <= LEPTONS[-1])
-
-
-@once
-def _n_photons(events: ak.Array) -> NDArray[np.int64]:
-    return _per_event(events.Particle["type"] == PHOTON)
 
 
 @once
@@ -302,6 +214,10 @@ def _min_delta_phi_met(events: ak.Array) -> Floats:
     return or_0(ak.min(np.abs(jets(events).deltaphi(events.MET)), axis=1))
 
 
+def _per_event(particles: ak.Array) -> NDArray[np.int64]:
+    return np.asarray(ak.sum(particles, axis=1), dtype=np.int64)
+
+
 def or_0(values: ak.Array) -> Floats:
     """Numbers of events, shape (n_events,), 0 where there is nothing to measure."""
     return np.asarray(ak.to_numpy(ak.fill_none(values, 0.0)), dtype=np.float64)
@@ -334,9 +250,36 @@ EVENT_FEATURES: dict[str, Feature] = {
     "lepton_charge": Feature(lepton_charge, "", "sum of the lepton charges"),
 }
 
+
 #: What detectors that were saved before, and users, may name beside these.
 FORMER_FEATURES: dict[str, Feature] = {
     "max_dijet_mass": Feature(_massless_mass, "GeV", "largest mass of two jets taken as massless"),
 }
+
+
 #: All that can be asked for by name.
 KNOWN_FEATURES: dict[str, Feature] = EVENT_FEATURES | FORMER_FEATURES
+
+
+@once
+def event_features(events: ak.Array) -> Floats:
+    """The observables `EVENT_FEATURES` of each event, shape (n_events, n_features).
+
+    0 where there is nothing to measure.
+
+    Examples
+    --------
+    >>> from hepmtp.events import make_events
+    >>> events = make_events(
+    ...     counts=[1, 0], pt=[50.0], eta=[0.1], phi=[1.0], energy=[60.0], type=[1],
+    ...     met=[20.0, 30.0], met_phi=[0.0, 1.0],
+    ... )
+    >>> found = dict(zip(EVENT_FEATURES, event_features(events).T.tolist(), strict=True))
+    >>> found["jet_pt_1"], found["jet_pt_2"], found["met"]
+    ([50.0, 0.0], [0.0, 0.0], [20.0, 30.0])
+    """
+    columns = [
+        np.asarray(feature.function(events), dtype=np.float64)
+        for feature in EVENT_FEATURES.values()
+    ]
+    return np.stack(columns, axis=1)

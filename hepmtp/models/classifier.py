@@ -17,12 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hepmtp.errors import OptionError, StorageError, TrainingError
-from hepmtp.events.observables import (
-    MET_FEATURES,
-    PARTICLE_FEATURES,
-    met_features,
-    particle_features,
-)
+from hepmtp.events.features import MET_FEATURES, PARTICLE_FEATURES, met_features, particle_features
 from hepmtp.events.ragged import owner, ragged_arange, starts
 from hepmtp.models.attention import Block, Group, sort_by_multiplicity
 

@@ -86,7 +86,7 @@ class AutoencoderOptions(LoopOptions):
 
 
 class Autoencoder(nn.Module):
-    """Encoder, quantiser and decoder of :func:`hepmtp.events.observables.particle_features`.
+    """Encoder, quantiser and decoder of :func:`hepmtp.events.features.particle_features`.
 
     Notes
     -----

@@ -1,7 +1,7 @@
 """Continuous inputs: the ids of another tokenizer as targets, with each particle's plain features.
 
 The rule: a token's features tell of itself alone, so that hiding a token hides all that it says. A
-particle's row holds the columns of :data:`hepmtp.events.observables.PARTICLE_FEATURES`. That of a
+particle's row holds the columns of :data:`hepmtp.events.features.PARTICLE_FEATURES`. That of a
 MET token holds log(1 + MET), that of a METphi token sine and cosine of its phi. All other columns
 are 0. Models with ``ModelOptions(inputs="continuous")`` read them.
 """
@@ -17,12 +17,7 @@ import numpy as np
 
 from hepmtp import storage
 from hepmtp.errors import TokenError, check_protocol, fitted
-from hepmtp.events.observables import (
-    MET_FEATURES,
-    PARTICLE_FEATURES,
-    met_features,
-    particle_features,
-)
+from hepmtp.events.features import MET_FEATURES, PARTICLE_FEATURES, met_features, particle_features
 from hepmtp.events.ragged import Bools, Floats, Ints
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.tokenizers import Tokenizer, load_tokenizer

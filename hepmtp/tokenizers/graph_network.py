@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from vector_quantize_pytorch import VectorQuantize
 
-from hepmtp.events.observables import PARTICLE_FEATURES, particle_features
+from hepmtp.events.features import PARTICLE_FEATURES, particle_features
 from hepmtp.events.ragged import Floats, Ints, owner, ragged_arange, starts, wrap_phi
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.tokenizers.binning import flat

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from hepmtp.errors import OptionError, TrainingError, fitted
 from hepmtp.events import PARTICLE_TYPES, metadata, particle_types
 from hepmtp.events.distortions import DISTORTIONS, distort
-from hepmtp.events.observables import particle_features
+from hepmtp.events.features import particle_features
 from hepmtp.events.ragged import Bools, Floats, Ints, owner, ragged_arange
 from hepmtp.events.split import in_one_order, part_of
 from hepmtp.tokenizers.binning import flat

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
 from hepmtp.errors import fitted
-from hepmtp.events.observables import particle_features
+from hepmtp.events.features import particle_features
 from hepmtp.events.ragged import Floats, Ints
 from hepmtp.events.split import in_one_order
 from hepmtp.tokenizers import autoencoder

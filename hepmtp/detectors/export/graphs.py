@@ -36,7 +36,7 @@ from hepmtp.detectors.stranger import StrangerDetector
 from hepmtp.detectors.supervised import SupervisedDetector
 from hepmtp.detectors.token_rarity import TokenRarity
 from hepmtp.errors import OptionError, fitted
-from hepmtp.events.observables import SMALLEST
+from hepmtp.events.features import SMALLEST
 from hepmtp.events.particles import B_JET, JET, PARTICLE_TYPES
 from hepmtp.models.masked import MaskedTokenModel
 

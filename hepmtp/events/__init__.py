@@ -6,6 +6,7 @@ from here or from their modules.
 
 from __future__ import annotations
 
+from hepmtp.events.legal import PHI_ROUNDING as PHI_ROUNDING
 from hepmtp.events.observables import (
     ht as ht,
     jets as jets,
@@ -23,7 +24,6 @@ from hepmtp.events.particles import (
 )
 from hepmtp.events.record import (
     PARTICLE_FIELDS as PARTICLE_FIELDS,
-    PHI_ROUNDING as PHI_ROUNDING,
     ROLES as ROLES,
     Role as Role,
     behavior as behavior,

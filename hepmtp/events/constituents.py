@@ -13,9 +13,9 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
+from hepmtp.events.legal import refuse_values
 from hepmtp.events.particles import UNSPECIFIED
 from hepmtp.events.ragged import Floats, Ints, owner, wrap_phi
-from hepmtp.events.record import refuse_values
 
 logger = logging.getLogger(__name__)
 

@@ -14,15 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hepmtp.errors import EventError
+from hepmtp.events.legal import MAX_ETA, refuse_values
 from hepmtp.events.ragged import owner
 from hepmtp.events.record import (
-    MAX_ETA,
     RECORD,
     check_fields,
     check_flat,
     flat_particles,
     metadata,
-    refuse_values,
     with_fields,
 )
 

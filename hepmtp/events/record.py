@@ -25,32 +25,20 @@ import vector
 from numpy.typing import ArrayLike, NDArray
 
 from hepmtp.errors import EventError
+from hepmtp.events.legal import check_values
 from hepmtp.events.particles import CONSTITUENT_TYPES, PARTICLE_TYPES
 from hepmtp.events.source import names_of_files
 
 Role = Literal["background", "signal", "data"]
-
-
 ROLES: tuple[str, ...] = get_args(Role)
 
-
+#: Fields of an event, and of a particle.
 RECORD: tuple[str, ...] = ("Particle", "MET", "weight", "event", "source")
-
-
 PARTICLE_FIELDS: tuple[str, ...] = ("pt", "eta", "phi", "energy", "type")
-
 
 #: Keys of metadata that say whether events are simulated, and what true means in each.
 SIMULATED = {"isMC": True, "is_mc": True, "isData": False, "is_data": False}
 _TRUTH = {"true": True, "1": True, "false": False, "0": False}
-
-#: No particle is at a larger absolute eta: such a value is of another unit or means "none".
-MAX_ETA = 30.0
-
-
-#: phi written with four digits can exceed pi by this much.
-PHI_ROUNDING = 5e-4
-
 
 #: Vector's behaviours: ``events.Particle.mass``, ``.deltaR(...)``, ``+`` work on every event array.
 behavior: dict[Any, Any] = vector.backends.awkward.behavior
@@ -132,7 +120,7 @@ def make_events(
             raise EventError(
                 f"{name} has shape {column.shape}, expected ({n},): one value per event"
             )
-    _check_values(n_particles, particles, {**missing, "weight": per_event["weight"]}, len(types))
+    check_values(n_particles, particles, {**missing, "weight": per_event["weight"]}, len(types))
     # from their contents: ak.zip looks at every column for what could be broadcast
     offsets = ak.index.Index64(np.concatenate([[0], np.cumsum(n_particles)]))
     record = {
@@ -281,7 +269,7 @@ def check_flat(
     events: ak.Array, counts: NDArray[np.int64], particles: Mapping[str, NDArray[Any]]
 ) -> None:
     """`check_columns` of events whose particles are `flat_particles`."""
-    _check_values(
+    check_values(
         counts,
         particles,
         {
@@ -294,61 +282,3 @@ def check_flat(
         },
         len(CONSTITUENT_TYPES),
     )
-
-
-def _check_values(
-    counts: NDArray[np.int64],
-    particles: Mapping[str, NDArray[Any]],
-    per_event: Mapping[str, NDArray[Any]],
-    n_types: int,
-) -> None:
-    for name, values in particles.items():
-        _refuse(name, values, f"Particle.{name}", counts, n_types)
-    one_each = np.ones(len(counts), dtype=np.int64)
-    for name, values in per_event.items():
-        where = name if name == "weight" else f"MET.{name}"
-        _refuse(name, values, where, one_each, n_types)
-
-
-def _refuse(
-    name: str, values: NDArray[Any], where: str, counts: NDArray[np.int64], n_types: int
-) -> None:
-    """Raise EventError if a value of a column is not legal; the extremes tell whether one is."""
-    # NaN is passed on by min and max
-    if len(values) and not _legal(name, np.array([values.min(), values.max()]), n_types).all():
-        bad = ~_legal(name, values, n_types)
-        refuse_values(bad, values, where, counts, _expected(name, n_types))
-
-
-def _legal(name: str, values: NDArray[Any], n_types: int) -> NDArray[np.bool_]:
-    """Whether each value is legal: those that are lie between two limits."""
-    if name == "type":
-        return np.asarray((values >= 0) & (values < n_types))
-    legal = np.isfinite(values)
-    if name == "pt":
-        legal &= values >= 0
-    if name == "phi":
-        legal &= np.abs(values) <= np.pi + PHI_ROUNDING
-    return np.asarray(legal)
-
-
-def refuse_values(
-    bad: NDArray[np.bool_],
-    values: NDArray[Any],
-    name: str,
-    counts: NDArray[np.int64],
-    expected: str,
-) -> None:
-    """Raise EventError naming the first event with one of these values, if there is any."""
-    if bad.any():
-        first = int(np.flatnonzero(bad)[0])
-        event = np.searchsorted(np.cumsum(counts), first, side="right")
-        raise EventError(
-            f"event {event}: {name} is {values[first]}, expected {expected} ({int(bad.sum())} such "
-            "values); units are GeV and radians"
-        )
-
-
-def _expected(name: str, n_types: int) -> str:
-    legal = {"pt": "finite and >= 0", "phi": "in (-pi, pi]", "type": f"0..{n_types - 1}"}
-    return legal.get(name, "finite")

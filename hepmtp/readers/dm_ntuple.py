@@ -13,9 +13,9 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
+from hepmtp.events.legal import MAX_ETA
 from hepmtp.events.particles import ANTIMUON, B_JET, ELECTRON, JET, MUON, PHOTON, POSITRON
 from hepmtp.events.ragged import Bools, owner
-from hepmtp.events.record import MAX_ETA
 from hepmtp.readers.particles import (
     MAX_PHI,
     Momenta,

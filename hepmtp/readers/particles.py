@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hepmtp.events.assembling import Particles, assembled, energy_of
+from hepmtp.events.legal import MAX_ETA, PHI_ROUNDING
 from hepmtp.events.particles import ELECTRON_MASS, MUON_MASS, POSITRON
 from hepmtp.events.ragged import Bools, Floats, Ints, owner, ragged_arange, starts, wrap_phi
-from hepmtp.events.record import MAX_ETA, PHI_ROUNDING
 from hepmtp.readers.options import Cut
 from hepmtp.readers.trees import Branches
 

@@ -31,8 +31,9 @@ from hepmtp.detectors.export.graphs import graph_of
 from hepmtp.detectors.export.parts import MET_COLUMNS, PARTICLE_COLUMNS, Graph
 from hepmtp.errors import OptionError, ScoreError, missing_library
 from hepmtp.events.entering import as_events
+from hepmtp.events.legal import MAX_ETA
 from hepmtp.events.particles import PARTICLE_TYPES
-from hepmtp.events.record import MAX_ETA, concatenate, make_events
+from hepmtp.events.record import concatenate, make_events
 
 #: Changes when an older scorer can no longer read what is written.
 FORMAT = 1

@@ -14,7 +14,8 @@ from hepmtp.errors import OptionError, TokenError
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.models import TokenModel, kinds_of
 from hepmtp.models.attention import Block, Group
-from hepmtp.models.masked import MaskedTokenModel, ModelOptions, output_heads
+from hepmtp.models.heads import output_heads
+from hepmtp.models.masked import MaskedTokenModel, ModelOptions
 from hepmtp.tokenizers.lookup import LookupTokenizer
 
 TOKENIZER = LookupTokenizer()

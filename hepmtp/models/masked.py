@@ -17,18 +17,16 @@ from typing import Literal, cast, get_args
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hepmtp.errors import OptionError, TokenError
 from hepmtp.events.ragged import Ints
 from hepmtp.events.tokens import TokenBatch
-from hepmtp.models import Predict, TokenModel, check_ids, kinds_of
+from hepmtp.models import Predict, TokenModel, check_ids
 from hepmtp.models.attention import Block, Group
+from hepmtp.models.heads import Factors, Output, design, output_heads
 from hepmtp.models.one_pass import OnePass, can_be_prepared, groups_of, loops_pay
 
-Factors = tuple[tuple[str, int], ...]
-Output = Literal["product", "joint"]
 Position = Literal["none", "rope", "learned"]
 Attention = Literal["full", "leave_one_out"]
 Inputs = Literal["tokens", "continuous"]
@@ -146,7 +144,9 @@ class MaskedTokenModel(TokenModel):
         masks = self.vocab_size + np.arange(len(self.kinds))
         own = torch.as_tensor(np.r_[masks[self.kind_of], masks])
         self.register_buffer("own_mask", own, persistent=False)
-        self.register_buffer("design", torch.as_tensor(self._design()), persistent=False)
+        read_of = None if options.inputs == "continuous" else self.targets
+        sums = torch.as_tensor(design(self.kind_of, self.heads, read_of))
+        self.register_buffer("design", sums, persistent=False)
         width = options.width
         self.embedding = nn.Parameter(torch.randn(self.design.shape[1], width) * 0.5)
         if options.position == "learned":
@@ -282,42 +282,6 @@ class MaskedTokenModel(TokenModel):
         places = [torch.arange(n, device=x.device).expand(size, n).ravel() for size, n in groups]
         place = torch.cat([*places, none]).clamp(max=LEARNED_POSITIONS - 1)
         return x + self.positions[place]
-
-    def _design(self) -> NDArray[np.float32]:
-        n_kinds = len(self.kinds)
-        masks = np.eye(n_kinds, dtype=np.float32)
-        if self.options.inputs == "continuous":  # an id tells its kind alone
-            shown = masks[self.kind_of]
-        else:
-            of_heads = [
-                np.eye(size, dtype=np.float32)[column] * (column >= 0)[:, None]
-                for column, (_, size) in zip(self.targets.T, self.heads, strict=True)
-            ]
-            shown = np.hstack(of_heads)
-        rows = np.zeros((self.vocab_size + n_kinds, shown.shape[1] + n_kinds), dtype=np.float32)
-        rows[: self.vocab_size, : shown.shape[1]] = shown
-        rows[self.vocab_size :, shown.shape[1] :] = masks
-        return rows
-
-
-def output_heads(output: Output, factors: Factors, digits: Ints) -> tuple[Factors, Ints]:
-    """The heads of a model with this output, and the class of each id in each of them.
-
-    The second is int64, (vocab_size, n_heads), -1 where an id has no class.
-    """
-    if output == "product":
-        return factors, digits
-    heads, columns = [], []
-    kinds = kinds_of(digits)
-    for kind in range(int(kinds.max()) + 1):
-        members = np.flatnonzero(kinds == kind)
-        column = np.full(len(kinds), -1, dtype=np.int64)
-        column[members] = np.arange(len(members))
-        columns.append(column)
-        has = digits[members[0]] >= 0
-        names = [name for (name, _), one in zip(factors, has, strict=True) if one]
-        heads.append(("token" if len(names) > 1 else names[0], len(members)))
-    return tuple(heads), np.stack(columns, axis=1)
 
 
 def _one_each(at: Tensor, offsets: Tensor) -> bool:

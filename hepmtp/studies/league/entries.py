@@ -17,8 +17,9 @@ from hepmtp.detectors.observables import OBSERVABLES, Observable
 from hepmtp.detectors.stranger import StrangerDetector, StrangerTraining
 from hepmtp.detectors.token_rarity import TokenRarity
 from hepmtp.errors import OptionError
+from hepmtp.models.heads import Output
 from hepmtp.models.marginal import MarginalOptions
-from hepmtp.models.masked import ModelOptions, Output
+from hepmtp.models.masked import ModelOptions
 from hepmtp.plugins import resolve
 from hepmtp.run.rivals import anomaly_score, plain_observables
 from hepmtp.studies.league.entry import Entry, Kind, Make, entry_of, made_of, tiny

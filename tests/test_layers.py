@@ -80,6 +80,7 @@ FAMILIES = {
         "sent",
         "shown",
         "strangest",
+        "unseen_folds",
     },
     "plotting": {"colours", "names", "ratio", "style"},
     "cli": {

@@ -33,7 +33,7 @@ from hepmtp.training.masking import TrainingOptions
 
 #: What the form "jets" is made of beside MET, and itself.
 JETS = ("jets", "jet_type", "jet_pt")
-MODULE = "hepmtp.detectors.masked_token.detector"
+FORMS = "hepmtp.detectors.masked_token.forms"
 FACTORS = ("type", "pt", "eta", "phi", "MET", "METphi")
 
 
@@ -321,7 +321,7 @@ def test_two_copies_of_one_detector_compute_once(
     def fail(*_: Any, **__: Any) -> None:
         raise AssertionError("computed twice")
 
-    monkeypatch.setattr(f"{MODULE}.surprises", fail)
+    monkeypatch.setattr(f"{FORMS}.surprises", fail)
     np.testing.assert_array_equal(copy.score(few), expected)
     with pytest.raises(AssertionError, match=r"computed twice"):
         copy.score(events[:38])
@@ -355,8 +355,8 @@ def test_events_are_scored_in_blocks_with_the_same_bits(
         asked.append(len(tokens))
         return surprises(model, tokens, **options)
 
-    monkeypatch.setattr(f"{MODULE}.BLOCK", 20)
-    monkeypatch.setattr(f"{MODULE}.surprises", surprises_of)
+    monkeypatch.setattr(f"{FORMS}.BLOCK", 20)
+    monkeypatch.setattr(f"{FORMS}.surprises", surprises_of)
     _ = detector.score(events[:1])  # forget the sums
     np.testing.assert_array_equal(detector.score(events), expected)
     assert len(asked) > 2

@@ -16,35 +16,14 @@ import numpy as np
 from hist.axis import Regular
 
 from hepmtp import storage
-from hepmtp.detectors import (
-    BaseDetector,
-    Detector,
-    axis_from,
-    in_fold,
-    load_detector,
-    plain_axis,
-)
+from hepmtp.detectors import BaseDetector, Detector, axis_from, in_fold, load_detector, plain_axis
 from hepmtp.detectors.fold_scales import fold_scales, joint_axis
-from hepmtp.errors import (
-    NotFittedError,
-    OptionError,
-    StorageError,
-    TrainingError,
-    check_protocol,
-    fitted,
-)
+from hepmtp.detectors.unseen_folds import check_unfitted, left_out
+from hepmtp.errors import OptionError, StorageError, check_protocol, fitted
 from hepmtp.events.entering import as_events
-from hepmtp.events.folds import Fold, fold_from, fold_of, folds, never_trains, with_fold
+from hepmtp.events.folds import Fold, fold_of, folds, never_trains, with_fold
 from hepmtp.events.ragged import Floats
-from hepmtp.events.record import metadata
-from hepmtp.events.split import (
-    Trained,
-    check_background,
-    check_names,
-    in_one_order,
-    trained_by,
-)
-from hepmtp.tokenizers import Tokenizer
+from hepmtp.events.split import Trained, check_background, check_names, in_one_order, trained_by
 
 
 @dataclass(eq=False)
@@ -175,7 +154,7 @@ class CrossFitted(BaseDetector):
         `watch` is that of the detector's own ``fit``; each training has a folder of its own in
         ``checkpoint``.
         """
-        self._check(events)
+        check_unfitted(self.detector, events)
         members, seen = [], []
         for fold in folds(self.folds):
             options = dict(watch)
@@ -257,20 +236,6 @@ class CrossFitted(BaseDetector):
     def _one(self) -> Detector:
         return self.members_[0] if self.members_ else self.detector
 
-    def _check(self, events: ak.Array) -> None:
-        """Refuse what `in_fold` cannot see: a fitted tokenizer, and events of another's fold."""
-        tokenizer = getattr(self.detector, "tokenizer", None)
-        if isinstance(tokenizer, Tokenizer) and _encodes(tokenizer, events[:0]):
-            raise OptionError(
-                f"the tokenizer of {self.detector.name} is fitted already, to events of all folds: "
-                "cross-fitting needs one that is not"
-            )
-        if fold_from(metadata(events)) is not None:
-            raise OptionError(
-                f"{self.detector.name} is cross-fitted within a cross-fitting: the inner one would "
-                "learn from the fold that the outer one leaves out; cross-fit once, outside"
-            )
-
     def _take(
         self,
         members: Sequence[Detector],
@@ -280,7 +245,7 @@ class CrossFitted(BaseDetector):
         """Check that no member knows its own fold, and make their scores comparable."""
         check_background(events)
         self.seen_ = tuple(
-            _checked(member.name, spans, fold)
+            left_out(member.name, spans, fold)
             for fold, member, spans in zip(folds(self.folds), members, seen, strict=True)
         )
         self.members_, self.trained_, self.scales_, self.axes_ = tuple(members), (), {}, {}
@@ -302,29 +267,3 @@ def checkpoint_of(folder: str | Path, fold: Fold) -> Path:
 def _places(path: str | Path, n: int) -> list[Path]:
     """Where the members of a folder are."""
     return [Path(path) / f"member{index}" for index in range(n)]
-
-
-def _checked(name: str, spans: tuple[Trained, ...] | None, fold: Fold) -> tuple[Trained, ...]:
-    """What a member has seen; refused if that may be events of its fold."""
-    if spans is None:
-        raise TrainingError(
-            f"{name} does not know which events trained it (trained_): it cannot be that of fold "
-            f"{fold.number} of {fold.of}"
-        )
-    if others := {one.left_out for one in spans} - {fold}:
-        found = ", ".join(
-            "the one split" if one is None else f"fold {one.number} of {one.of}" for one in others
-        )
-        raise TrainingError(
-            f"{name} has to leave out fold {fold.number} of {fold.of}, but left out {found}: fit "
-            "what it is made of within the cross-fitting"
-        )
-    return spans
-
-
-def _encodes(tokenizer: Tokenizer, nothing: ak.Array) -> bool:
-    try:
-        tokenizer.encode(nothing)
-    except NotFittedError:
-        return False
-    return True

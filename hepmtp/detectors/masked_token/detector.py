@@ -6,44 +6,37 @@ that a user may exchange.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self, Unpack
 
 import awkward as ak
 import numpy as np
-import torch
 from hist.axis import Regular
 
 from hepmtp import storage
-from hepmtp.detectors import (
-    BaseDetector,
-    axis_from,
-    plain_axis,
-    score_axis,
-    training_events,
-)
+from hepmtp.detectors import BaseDetector, axis_from, plain_axis, score_axis, training_events
 from hepmtp.detectors.masked_token.forms import (
     JOINED,
+    check_form,
     check_types,
     description,
     forms_of,
     heads_of,
-    jets_among,
     label,
     questions,
-    sums,
+    sums_in_blocks,
 )
 from hepmtp.detectors.masked_token.remembered import State, content_of, last_of
+from hepmtp.detectors.masked_token.saved import arrays_of, load_weights, saved_config, tails_of
 from hepmtp.detectors.masked_token.surprise import (
     Surprises,
     check_precision,
-    in_blocks,
     predictor_of,
     surprises,
 )
 from hepmtp.detectors.sent import open_form
-from hepmtp.errors import OptionError, StorageError, check_protocol, fitted
+from hepmtp.errors import check_protocol, fitted
 from hepmtp.events.ragged import Floats
 from hepmtp.events.split import trained_by
 from hepmtp.events.stored_tokens import Tokens
@@ -51,18 +44,13 @@ from hepmtp.events.tokens import TokenBatch
 from hepmtp.models import ModelConfig, TokenModel, build, check_config
 from hepmtp.models.masked import ModelOptions
 from hepmtp.models.one_pass import Precision
-from hepmtp.plugins import allow_class, allowed, check_options
+from hepmtp.plugins import allow_class, allowed
 from hepmtp.statistics.fisher import TailCombination
 from hepmtp.tokenizers import Tokenizer, load_tokenizer
 from hepmtp.tokenizers.lookup import LookupTokenizer
 from hepmtp.training.loop import History, Watch, seeded
 from hepmtp.training.masking import TrainingOptions, train
 from hepmtp.training.threads import torch_threads
-
-#: Where the tails of a form that is joined are kept in a saved folder.
-_PREFIX = {"joined": "tails.", "jets": "jets."}
-#: Events whose surprises are in memory together in scoring.
-BLOCK = 20_000
 
 
 @dataclass(eq=False)
@@ -162,7 +150,7 @@ class MaskedTokenDetector(BaseDetector):
 
         Both share the model and what it has computed.
         """
-        _check_form(form, self.forms)
+        check_form(form, self.forms)
         return self._changed(form=form)
 
     def with_precision(self, precision: Precision) -> Self:
@@ -209,7 +197,7 @@ class MaskedTokenDetector(BaseDetector):
         model = self._new_model().eval()
         check_precision(self.precision, model)
         forms = forms_of(heads_of(model))
-        _check_form(self.form, forms)
+        check_form(self.form, forms)
         self.history_ = train(model, training, validation, options=self.training, **watch)
         self.model_ = model
         rng = np.random.default_rng(self.training.seed)
@@ -228,13 +216,11 @@ class MaskedTokenDetector(BaseDetector):
 
     def score(self, events: ak.Array) -> Floats:
         """Score of each event, shape (n_events,)."""
-        self._fitted()
-        return self._form(self._sums(self.tokenizer.encode(self._entering(events))), self.form)
+        return self._form(self._sums(self._tokens(events)), self.form)
 
     def parts(self, events: ak.Array) -> Floats:
         """What a form that is joined is made of, (n_events, n_parts), or else its one score."""
-        self._fitted()
-        forms = self._sums(self.tokenizer.encode(self._entering(events)))
+        forms = self._sums(self._tokens(events))
         if self.form not in JOINED:
             return forms[self.form][:, None]
         return questions(forms, heads_of(self.fitted_model), self.form)
@@ -244,14 +230,12 @@ class MaskedTokenDetector(BaseDetector):
 
         Those of the last batch are remembered.
         """
-        state = self._fitted()
-        found = state.last.found
-        if found is None or found[0] != tokens:
+        last, model = self._fitted().last, self.fitted_model
+        if last.found is None or last.found[0] != tokens:
             with torch_threads(1):
-                predict = predictor_of(self.fitted_model, tokens, self.precision)
-                new = surprises(self.fitted_model, tokens, predict=predict)
-                found = state.last.found = (tokens, new)
-        return found[1]
+                predict = predictor_of(model, tokens, self.precision)
+                last.found = (tokens, surprises(model, tokens, predict=predict))
+        return last.found[1]
 
     def save(self, path: str | Path) -> None:
         """Write model, tail probabilities, axes, training curve and tokenizer to a folder."""
@@ -266,12 +250,7 @@ class MaskedTokenDetector(BaseDetector):
             "history": self.history_,
             "axes": state.axes,
         }
-        arrays = {
-            f"model.{key}": value.numpy(force=True)
-            for key, value in self.fitted_model.state_dict().items()
-        }
-        for form, tails in state.tails.items():
-            arrays |= {f"{_PREFIX[form]}{key}": value for key, value in tails.arrays().items()}
+        arrays = arrays_of(self.fitted_model, state.tails)
         with storage.new_folder(path) as folder:
             self._write(folder, meta, arrays)
             self.tokenizer.save(folder / "tokenizer")
@@ -283,30 +262,18 @@ class MaskedTokenDetector(BaseDetector):
         meta, arrays = storage.read(path, storage.kind_of(cls))
         detector = cls(
             load_tokenizer(Path(path) / "tokenizer"),
-            _saved_config(path, meta),
+            saved_config(path, meta),
             TrainingOptions.from_saved(meta["training"]),
             meta["form"],
             meta["tail_events"],
             meta.get("precision", "float32"),
         )
         model = detector._new_model()
-        weights = _named(arrays, "model.")
-        try:
-            model.load_state_dict({key: torch.as_tensor(one) for key, one in weights.items()})
-        except RuntimeError as error:
-            raise StorageError(
-                f"{path}: the weights do not fit the model or the tokenizer's vocabulary "
-                f"({error}); save it again"
-            ) from None
-        tails = {
-            form: TailCombination.from_arrays(found)
-            for form, prefix in _PREFIX.items()
-            if (found := _named(arrays, prefix))
-        }
+        weights = load_weights(path, model, arrays)
         digest = storage.digest(path)
         made_of = [meta.get("model_kind"), meta["model"], storage.digest(Path(path) / "tokenizer")]
         last = last_of(content_of(weights, repr([detector.precision, *made_of])))
-        detector._state = State(tails, meta["axes"], last)
+        detector._state = State(tails_of(arrays), meta["axes"], last)
         detector.model_, detector.history_ = model.eval(), meta["history"]
         detector._recall(meta)
         detector._saved = (str(Path(path).resolve()), digest)
@@ -329,60 +296,24 @@ class MaskedTokenDetector(BaseDetector):
         with seeded(self.training.seed):
             return build(self.model, self.tokenizer.factors, self.tokenizer.digits)
 
+    def _tokens(self, events: ak.Array) -> TokenBatch:
+        self._fitted()
+        return self.tokenizer.encode(self._entering(events))
+
     def _sums(self, tokens: TokenBatch) -> dict[str, Floats]:
         """Every form but those that are joined, each (n_events,).
 
         Those of the last batch are remembered, so that forms share the work.
         """
-        last = self._fitted().last
+        last, model = self._fitted().last, self.fitted_model
         if last.sums is None or last.sums[0] != tokens:
             with torch_threads(1):
-                last.sums = (tokens, self._new_sums(tokens))
+                found = sums_in_blocks(model, self.tokenizer, tokens, self.precision)
+                last.sums = (tokens, found)
         return last.sums[1]
-
-    def _new_sums(self, tokens: TokenBatch) -> dict[str, Floats]:
-        model, forms = self.fitted_model, dict[str, Floats]()
-        predict = predictor_of(model, tokens, self.precision)
-        for events in in_blocks(model, tokens, BLOCK):
-            some = tokens.select(events)
-            is_jet = jets_among(some, self.tokenizer, model)
-            found = sums(surprises(model, some, predict=predict), some, heads_of(model), is_jet)
-            for form, values in found.items():
-                forms.setdefault(form, np.zeros(len(tokens)))[events] = values
-        return forms
 
     def _form(self, forms: dict[str, Floats], form: str) -> Floats:
         if form not in JOINED:
             return forms[form]
         asked = questions(forms, heads_of(self.fitted_model), form)
         return self._fitted().tails[form].score(asked)
-
-
-def _named(arrays: dict[str, Any], prefix: str) -> dict[str, Any]:
-    """The arrays whose names begin so, under the rest of their names."""
-    return {
-        name.removeprefix(prefix): one for name, one in arrays.items() if name.startswith(prefix)
-    }
-
-
-def _check_form(form: str, forms: tuple[str, ...]) -> None:
-    if form not in forms:
-        raise OptionError(f"score form {form!r} is unknown; there are {', '.join(forms)}")
-
-
-def _saved_config(path: str | Path, meta: dict[str, Any]) -> ModelConfig:
-    """What the model of a saved detector is made from; older folders have no kind."""
-    kind = meta.get("model_kind", storage.kind_of(ModelOptions))
-    cls: Any = storage.class_in(path, str(kind))
-    try:
-        if not (isinstance(cls, type) and is_dataclass(cls) and hasattr(cls, "build")):
-            raise TypeError("it is no dataclass with a method build")  # noqa: TRY301
-        check_options(str(kind), cls, meta["model"])
-        made: Any = cls(**meta["model"])
-    except (AttributeError, TypeError, ValueError) as error:
-        raise StorageError(
-            f"{path} holds a model of {kind!r}, which cannot be made here ({error}): install the "
-            "package that it was saved with"
-        ) from None
-    config: ModelConfig = made
-    return config

@@ -29,14 +29,17 @@ from collections.abc import Mapping, Sequence
 import awkward as ak
 import numpy as np
 
-from hepmtp.detectors.masked_token.surprise import Surprises
+from hepmtp.detectors.masked_token.surprise import Surprises, in_blocks, predictor_of, surprises
 from hepmtp.errors import OptionError
 from hepmtp.events.particles import B_JET, JET, PARTICLE_TYPES
 from hepmtp.events.ragged import Bools, Floats
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.models import TokenModel
+from hepmtp.models.one_pass import Precision
 from hepmtp.tokenizers import Tokenizer
 
+#: Events whose surprises are in memory together in scoring.
+BLOCK = 20_000
 #: So many events are looked at by `check_types`.
 CHECKED = 2000
 #: Heads of which only a large value is strange.
@@ -85,6 +88,12 @@ def forms_of(heads: Sequence[str]) -> tuple[str, ...]:
     return (*(form for form in DESCRIPTIONS if can or form not in jets), *heads)
 
 
+def check_form(form: str, forms: Sequence[str]) -> None:
+    """Raise OptionError for a form that is none of these."""
+    if form not in forms:
+        raise OptionError(f"score form {form!r} is unknown; there are {', '.join(forms)}")
+
+
 def token_parts(found: Surprises, heads: Sequence[str], is_jet: Bools) -> dict[str, Floats]:
     """What each token adds to every form that is a plain sum, (n_tokens,) each.
 
@@ -118,6 +127,21 @@ def sums(
     )
     forms["mean"] = s / np.maximum(tokens.counts, 1)
     forms["excess"] = (s - expected) / np.sqrt(np.maximum(variance, 1e-9))
+    return forms
+
+
+def sums_in_blocks(
+    model: TokenModel, tokenizer: Tokenizer, tokens: TokenBatch, precision: Precision
+) -> dict[str, Floats]:
+    """`sums` of any number of events, each (n_events,); surprises of `BLOCK` are in memory."""
+    forms: dict[str, Floats] = {}
+    predict = predictor_of(model, tokens, precision)
+    for events in in_blocks(model, tokens, BLOCK):
+        some = tokens.select(events)
+        is_jet = jets_among(some, tokenizer, model)
+        found = sums(surprises(model, some, predict=predict), some, heads_of(model), is_jet)
+        for form, values in found.items():
+            forms.setdefault(form, np.zeros(len(tokens)))[events] = values
     return forms
 
 

@@ -21,7 +21,8 @@ from hepmtp.errors import OptionError, ReadError
 from hepmtp.events import source_id
 from hepmtp.readers.darkmachines.chunk import BEYOND, Columns, parse
 from hepmtp.readers.darkmachines.line import BARE, BadLineError, Layout, parse_line
-from hepmtp.readers.darkmachines.reader import SKIP_BAD, Chunk, DarkMachinesCSV, SkipReport
+from hepmtp.readers.darkmachines.reader import SKIP_BAD, Chunk, DarkMachinesCSV
+from hepmtp.readers.darkmachines.skipped import SkipReport
 
 READER = DarkMachinesCSV()
 LABELS = ["j", "b", "e+", "e-", "m+", "m-", "g"]

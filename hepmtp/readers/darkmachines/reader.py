@@ -7,9 +7,8 @@ names an event for ever. In the challenge's layout line n is entry n - 1::
 
 MeV in the file, unless the option units says GeV; GeV in the events. A ``;`` at the end of a line,
 CRLF, a byte order mark, blank lines at the end and scientific notation are fine; there is no
-header. A last line without newline
-is refused, for nobody can tell whether it is whole. Format: arXiv:2105.14027; the other layouts:
-:mod:`hepmtp.readers.darkmachines.line`.
+header. A last line without newline is refused, for nobody can tell whether it is whole. Format:
+arXiv:2105.14027; the other layouts: :mod:`hepmtp.readers.darkmachines.line`.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from __future__ import annotations
 import itertools
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -29,17 +28,9 @@ from hepmtp.events.record import make_events
 from hepmtp.events.source import source_id
 from hepmtp.readers import FileReader
 from hepmtp.readers.darkmachines.chunk import BEYOND, Columns, columns_of, join, parse
-from hepmtp.readers.darkmachines.line import (
-    LAYOUTS,
-    BadLineError,
-    Layout,
-    Line,
-    fixed_layout,
-    layout_of,
-    parse_line,
-    weight_of,
-)
+from hepmtp.readers.darkmachines.line import LAYOUTS, Layout, fixed_layout, layout_of
 from hepmtp.readers.darkmachines.scan import events_only, lines_before, scan_events
+from hepmtp.readers.darkmachines.skipped import SkipReport, one_by_one
 from hepmtp.readers.lines import Chunk, head, open_file, packing, pieces, scan
 
 logger = logging.getLogger(__name__)
@@ -55,33 +46,6 @@ _BINARY = {
     b"\x89HDF": "HDF5",
     b"PK\x03\x04": "zip",
 }
-
-
-@dataclass(frozen=True)
-class SkipReport:
-    """Lines that ``on_bad="skip"`` left out; adds up with ``+``.
-
-    Parameters
-    ----------
-    lines
-        number of lines that were skipped.
-    sumw
-        sum of their weights, of those that can be read.
-    unreadable
-        number of lines without a weight that can be read.
-    reasons
-        what was wrong with the first ten, each naming its line.
-    """
-
-    lines: int = 0
-    sumw: float = 0.0
-    unreadable: int = 0
-    reasons: tuple[str, ...] = ()
-
-    def __add__(self, other: SkipReport) -> SkipReport:
-        lines, sumw = self.lines + other.lines, self.sumw + other.sumw
-        unreadable = self.unreadable + other.unreadable
-        return SkipReport(lines, sumw, unreadable, (self.reasons + other.reasons)[:10])
 
 
 @dataclass(frozen=True)
@@ -257,32 +221,11 @@ class DarkMachinesCSV(FileReader):
         if left:
             before = chunk.first_entry if which is None else lines_before(path, chunk.byte_start)
             numbers = {i: before + 1 + int(i if which is None else which[i]) for i in left}
-            slow, report = self._parse_lines(path, layout, lines[:-BEYOND], numbers)
+            slow, report = one_by_one(path, layout, lines[:-BEYOND], numbers, self.on_bad)
             columns = join([columns, slow])
         if len(columns.entry) + report.lines != chunk.n_entries:
             raise ReadError(f"{path} has changed since its lines were counted; run again")
         return columns._replace(entry=columns.entry + chunk.first_entry), report
-
-    def _parse_lines(
-        self, path: str, layout: Layout, data: bytearray, numbers: Mapping[int, int]
-    ) -> tuple[Columns, SkipReport]:
-        """Some of these lines, whose numbers in the file are given, one by one."""
-        lines = data.removesuffix(b"\n").split(b"\n")
-        good: list[tuple[int, Line]] = []
-        report = SkipReport()
-        for entry, number in numbers.items():
-            text = lines[entry].decode(errors="replace")
-            whole = entry < len(lines) - 1 or data.endswith(b"\n")
-            try:
-                good.append((entry, parse_line(text, whole=whole, layout=layout)))
-            except BadLineError as error:
-                reason = f"{path} line {number}: {error}"
-                if self.on_bad == "raise":
-                    raise ReadError(
-                        f"{reason}; correct or remove the line, or read with on_bad='skip'"
-                    ) from None
-                report += SkipReport(1, *weight_of(text, layout), (reason,))
-        return columns_of(good), report
 
     def _events(
         self, path: str, layout: Layout, parsed: list[tuple[Columns, SkipReport]]

@@ -8,8 +8,9 @@ from hypothesis import given, strategies as st
 
 from hepmtp.errors import OptionError, ScoreError
 from hepmtp.statistics import metrics
-from hepmtp.statistics.metrics import auc, auc_difference, max_sic, roc, working_point
+from hepmtp.statistics.metrics import auc, auc_difference, roc
 from hepmtp.statistics.uncertainties import effective_events, hanley_mcneil
+from hepmtp.statistics.working_points import max_sic, working_point
 
 SCORES = st.lists(st.integers(0, 4), min_size=1, max_size=12)
 

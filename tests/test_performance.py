@@ -7,8 +7,9 @@ import pytest
 from coffea.processor import column_accumulator
 
 from hepmtp.errors import ScoreError
-from hepmtp.statistics.metrics import auc, balanced_weights, max_sic, roc
+from hepmtp.statistics.metrics import auc, balanced_weights, roc
 from hepmtp.statistics.performance import detectors, performance, scores
+from hepmtp.statistics.working_points import max_sic
 
 
 @pytest.fixture

@@ -28,8 +28,9 @@ from hepmtp.report.columns import COLUMNS, load_columns
 from hepmtp.report.cut_figures import cut_figures
 from hepmtp.report.drawn_figures import caption_of, coarse
 from hepmtp.report.figures import draw_scores
-from hepmtp.report.folder import SUMMARY, RunResult, names_of, write_run
+from hepmtp.report.folder import SUMMARY, RunResult, write_run
 from hepmtp.report.info import SIMULATION_NOTE, FigureText, read_info, write_json
+from hepmtp.report.known import names_of
 from hepmtp.report.page import write_page
 from hepmtp.report.problems import remarks
 from hepmtp.report.rows import passing, said_of_data, separation

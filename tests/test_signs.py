@@ -9,8 +9,9 @@ from hist.axis import Regular
 from hepmtp.errors import ScoreError
 from hepmtp.report.problems import signs
 from hepmtp.statistics.histograms import book, fill
-from hepmtp.statistics.metrics import auc, roc, working_point
+from hepmtp.statistics.metrics import auc, roc
 from hepmtp.statistics.thresholds import apply, threshold
+from hepmtp.statistics.working_points import working_point
 
 
 def test_weights_of_both_signs_make_no_nonsense() -> None:

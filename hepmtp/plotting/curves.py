@@ -17,7 +17,8 @@ from matplotlib.ticker import MaxNLocator
 from hepmtp.plotting.colours import COLOURS, LINES
 from hepmtp.plotting.names import words
 from hepmtp.plotting.style import UNKNOWN, Caption, legend_above, panels, styled
-from hepmtp.statistics.metrics import MIN_RAW, Roc, WorkingPoint, working_point
+from hepmtp.statistics.metrics import Roc
+from hepmtp.statistics.working_points import MIN_RAW, WorkingPoint, working_point
 
 #: A score of more whole numbers than these is drawn as any other.
 MOST_STEPS = 100

@@ -36,9 +36,10 @@ from hepmtp.report.story import CALIBRATED
 from hepmtp.report.strange_figures import strange_figures
 from hepmtp.statistics.comparison import compare
 from hepmtp.statistics.histograms import Histogram
-from hepmtp.statistics.metrics import MIN_RAW, Roc
+from hepmtp.statistics.metrics import Roc
 from hepmtp.statistics.performance import Columns, scores as per_event
 from hepmtp.statistics.thresholds import Threshold, threshold
+from hepmtp.statistics.working_points import MIN_RAW
 
 #: Scores whose ROC and SIC are drawn beside the one that a run is about.
 CURVES = ("token_rarity", "multiplicity", "n_b", "ht", "met")

@@ -26,16 +26,7 @@ from hepmtp.report.bound import inputs_of
 from hepmtp.report.drawn_figures import Output
 from hepmtp.report.figures import draw_scores, pairs
 from hepmtp.report.info import RUN, FigureText, RunInfo, versions, write_json
-from hepmtp.report.known import (
-    INCOMPLETE,
-    KINDS,
-    caption_of,
-    content_of,
-    doubts,
-    labels_of,
-    normalisations,
-    note_of,
-)
+from hepmtp.report.known import INCOMPLETE, about_datasets, doubts, names_of, normalisations
 from hepmtp.report.numbers import write_first
 from hepmtp.report.page import write_page
 from hepmtp.report.problems import problems, remarks, signs, twice
@@ -83,6 +74,14 @@ class RunResult(NamedTuple):
     problems: tuple[str, ...] = ()
     complete: bool = True
     observed: tuple[Observation, ...] = ()
+
+
+class _Rows(NamedTuple):
+    """Rows of the tables: every score against every signal, what thresholds select, and data."""
+
+    separated: list[PerformanceRow]
+    selected: list[Selection]
+    observed: list[Observation]
 
 
 def write_run(
@@ -190,7 +189,7 @@ def write_run(
         detectors=detectors or {},
         trainings=trainings or {},
         supervised=supervised,
-        **_of_datasets(datasets, normalisation, histograms[about]),
+        **about_datasets(datasets, normalisation, histograms[about].axes["dataset"]),
     )
     said = _said(output, datasets, normalisation, info, histograms[about])
     info = replace(
@@ -199,50 +198,42 @@ def write_run(
     with contextlib.ExitStack() as stack:
         if not isinstance(folder, Place):
             folder = stack.enter_context(new_run(folder, overwrite=overwrite))
-        write_first(folder.new, info, histograms, output, accounting)
-        attempt = Attempts()
-        separated, selected, observed = _tables(folder.new, output, histograms, info, attempt)
-        drawn = draw_scores(folder.new, output, histograms, info, attempt)
-        if figures is not None:
-            make = partial(figures, folder.new)
-            drawn += attempt("the figures beside those of the scores", make) or ()
-        seconds = time.perf_counter() - started
-        info = replace(
-            info,
-            figures=drawn,
-            seconds=seconds,
-            remarks=[*info.remarks, *attempt.remarks],
-        )
-        write_json(folder.new / RUN, asdict(info))
-        attempt("the page", partial(write_page, folder.new))
-        seal(folder.new)
+        seconds, tables = _fill(folder.new, info, output, histograms, accounting, figures, started)
     return RunResult(
         folder.path / "report.html",
-        separated,
-        selected,
+        tables.separated,
+        tables.selected,
         seconds,
         problems=tuple(empty),
         complete=not info.incomplete,
-        observed=tuple(observed),
+        observed=tuple(tables.observed),
     )
 
 
-def _of_datasets(
-    datasets: Sequence[Dataset], normalisation: Mapping[str, Normalisation], h: Histogram
-) -> dict[str, Any]:
-    """What `RunInfo` holds of the data sets; one that was not filled has no role in figures."""
-    filled = set(h.axes["dataset"])
-    return {
-        "note": note_of(datasets),
-        "datasets": [_dataset_row(one, normalisation[one.name]) for one in datasets],
-        "caption": caption_of(datasets, normalisation)._asdict(),
-        "content": content_of(normalisation),
-        "labels": labels_of(datasets),
-        **{
-            key: [name for name in names_of(datasets, role) if name in filled]
-            for key, role in (("background", "background"), ("signals", "signal"), ("data", "data"))
-        },
-    }
+def _fill(
+    folder: Path,
+    info: RunInfo,
+    output: Output,
+    histograms: Mapping[str, Histogram],
+    accounting: Accounting | None,
+    figures: Callable[[Path], Sequence[FigureText]] | None,
+    started: float,
+) -> tuple[float, _Rows]:
+    """Write all of a run's folder; gives the seconds since it began, and the rows of its tables."""
+    write_first(folder, info, histograms, output, accounting)
+    attempt = Attempts()
+    tables = _tables(folder, output, histograms, info, attempt)
+    drawn = draw_scores(folder, output, histograms, info, attempt)
+    if figures is not None:
+        make = partial(figures, folder)
+        drawn += attempt("the figures beside those of the scores", make) or ()
+    seconds = time.perf_counter() - started
+    remarks = [*info.remarks, *attempt.remarks]
+    info = replace(info, figures=drawn, seconds=seconds, remarks=remarks)
+    write_json(folder / RUN, asdict(info))
+    attempt("the page", partial(write_page, folder))
+    seal(folder)
+    return seconds, tables
 
 
 def _claimed(caption: Caption | None, info: RunInfo) -> dict[str, Any]:
@@ -285,7 +276,7 @@ def _tables(
     histograms: Mapping[str, Histogram],
     info: RunInfo,
     attempt: Attempts,
-) -> tuple[list[PerformanceRow], list[Selection], list[Observation]]:
+) -> _Rows:
     """Make and write the tables, each as far as it can be made."""
     separated = separation(output, info, attempt)
     selected: list[Selection] = []
@@ -300,22 +291,4 @@ def _tables(
     common = in_common(output, info, attempt)
     write = partial(write_tables, folder, info, separated, selected, observed, common)
     attempt("a file of the tables", write)
-    return separated, selected, observed
-
-
-def _dataset_row(dataset: Dataset, normalisation: Normalisation) -> dict[str, Any]:
-    return {
-        "name": dataset.name,
-        "role": dataset.role,
-        "files": len(dataset.files),
-        "events": dataset.events or "",
-        "cross-section [pb]": dataset.cross_section_pb or "",
-        "luminosity [1/fb]": normalisation.luminosity_ifb or "",
-        "numbers are": KINDS[normalisation.kind],
-        "from": "hepmtp simulation" if dataset.embedded else dataset.doi or "",
-    }
-
-
-def names_of(datasets: Sequence[Dataset], role: str) -> list[str]:
-    """Names of the data sets of this role."""
-    return [dataset.name for dataset in datasets if dataset.role == role]
+    return _Rows(separated, selected, observed)

@@ -5,7 +5,7 @@ The rule: what the data sets do not say is not claimed, and what differs among t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from hepmtp.datasets.manifest import Dataset
@@ -90,6 +90,45 @@ def note_of(datasets: Sequence[Dataset]) -> str:
 def labels_of(datasets: Sequence[Dataset]) -> dict[str, str]:
     """TeX labels of the data sets that have one in their manifest."""
     return {one.name: one.label for one in datasets if one.label != one.process}
+
+
+def about_datasets(
+    datasets: Sequence[Dataset], normalisation: Mapping[str, Normalisation], filled: Iterable[str]
+) -> dict[str, Any]:
+    """What :class:`hepmtp.report.info.RunInfo` holds of the data sets, by field.
+
+    One that was not filled, into any histogram, has no role in figures.
+    """
+    shown = set(filled)
+    return {
+        "note": note_of(datasets),
+        "datasets": [_row(one, normalisation[one.name]) for one in datasets],
+        "caption": caption_of(datasets, normalisation)._asdict(),
+        "content": content_of(normalisation),
+        "labels": labels_of(datasets),
+        **{
+            key: [name for name in names_of(datasets, role) if name in shown]
+            for key, role in (("background", "background"), ("signals", "signal"), ("data", "data"))
+        },
+    }
+
+
+def _row(dataset: Dataset, normalisation: Normalisation) -> dict[str, Any]:
+    return {
+        "name": dataset.name,
+        "role": dataset.role,
+        "files": len(dataset.files),
+        "events": dataset.events or "",
+        "cross-section [pb]": dataset.cross_section_pb or "",
+        "luminosity [1/fb]": normalisation.luminosity_ifb or "",
+        "numbers are": KINDS[normalisation.kind],
+        "from": "hepmtp simulation" if dataset.embedded else dataset.doi or "",
+    }
+
+
+def names_of(datasets: Sequence[Dataset], role: str) -> list[str]:
+    """Names of the data sets of this role."""
+    return [dataset.name for dataset in datasets if dataset.role == role]
 
 
 def doubts(

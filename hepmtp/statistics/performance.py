@@ -14,16 +14,8 @@ from numpy.typing import NDArray
 
 from hepmtp.errors import ScoreError
 from hepmtp.events.ragged import Floats
-from hepmtp.statistics.metrics import (
-    Auc,
-    Roc,
-    auc,
-    auc_difference,
-    balanced_weights,
-    max_sic,
-    roc,
-    working_point,
-)
+from hepmtp.statistics.metrics import Auc, Roc, auc, auc_difference, balanced_weights, roc
+from hepmtp.statistics.working_points import max_sic, working_point
 
 #: The processor's ``out["columns"]``, one row per event:
 #: data set -> column name -> column_accumulator or array.

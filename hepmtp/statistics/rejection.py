@@ -11,7 +11,8 @@ import numpy as np
 
 from hepmtp.errors import OptionError
 from hepmtp.events.ragged import Floats, Ints
-from hepmtp.statistics.metrics import MIN_RAW, Roc
+from hepmtp.statistics.metrics import Roc
+from hepmtp.statistics.working_points import MIN_RAW
 
 
 class Rejection(NamedTuple):

@@ -2,7 +2,8 @@
 
 The challenge is that of arXiv:2105.14027.
 
-The rule: a working point that :mod:`hepmtp.statistics.metrics` does not quote stays an empty field.
+The rule: a working point that :mod:`hepmtp.statistics.working_points` does not quote stays an empty
+field.
 A place among published models is no ranking: they saw other events, other cuts and another detector
 simulation.
 """
@@ -17,7 +18,8 @@ from typing import NamedTuple
 import numpy as np
 
 from hepmtp.errors import ReadError
-from hepmtp.statistics.metrics import Roc, max_sic, working_point
+from hepmtp.statistics.metrics import Roc
+from hepmtp.statistics.working_points import max_sic, working_point
 
 #: Columns of the challenge's tables, in their order.
 COLUMNS = ("Signal", "Model", "Chan", "AUC", "1e-2", "1e-3", "1e-4")

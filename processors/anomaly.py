@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import awkward as ak
 import numpy as np
-from coffea.analysis_tools import Weights
 from coffea.processor import ProcessorABC
 from numpy.typing import NDArray
 
@@ -46,6 +45,7 @@ from hepmtp.statistics.histograms import (
 )
 from hepmtp.statistics.normalisation import Normalisation, normalisation, tally
 from processors.cuts import Cuts, count
+from processors.shifts import shifts
 
 logger = logging.getLogger(__name__)
 
@@ -190,9 +190,9 @@ class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
             "n_minus_one": self.cuts.n_minus_one(dataset, events, weight, packed),
         }
         out |= self._booked()
-        for shifted, mask, weights in self._shifts(events, weight, masks):
-            scored, table = self._fill(out, dataset, shifted, mask, weights)
-            if NOMINAL not in weights:
+        for shifted in shifts(events, weight, masks, variations=self.variations, cuts=self.cuts):
+            scored, table = self._fill(out, dataset, *shifted)
+            if NOMINAL not in shifted.weights:
                 continue
             out["strangest"] = {self.about.name: {dataset: self._strangest(scored, table)}}
             if self.columns:
@@ -227,39 +227,6 @@ class AnomalyProcessor(ProcessorABC):  # type: ignore[misc]
             if getattr(one, "replicas", None) is not None
         }
         return {"scores": scores, "variables": variables, "replicas": replicas}
-
-    def _shifts(
-        self, events: ak.Array, weight: Floats, masks: Mapping[str, Bools]
-    ) -> Iterator[tuple[ak.Array, Mapping[str, Bools], dict[str, Floats]]]:
-        """Events, masks of the regions, and variation -> weight of the events.
-
-        First the nominal events with all variations of their weight, then each variation of the
-        events. What does not act on a data set fills it unchanged.
-        """
-        variations = self.variations if role_of(metadata(events)) != "data" else ()
-        weights, same = Weights(len(events)), []
-        weights.add("nominal", weight)
-        for one in variations:
-            if not one.acts_on(events):
-                same.append(one)
-            elif one.kind == "weight":
-                up, down = (one.factors(events, way) for way in ("up", "down"))
-                weights.add(one.name, np.ones(len(events)), up, down)
-        of_variation = {NOMINAL: weights.weight()}
-        for one in variations:
-            for way in one.directions:
-                if one in same:
-                    of_variation[f"{one.name}_{way}"] = of_variation[NOMINAL]
-                elif one.kind == "weight":
-                    shifted = weights.weight(f"{one.name}{way.capitalize()}")
-                    of_variation[f"{one.name}_{way}"] = shifted
-        yield events, masks, of_variation
-        for one in variations:
-            if one.kind == "object" and one not in same:
-                for way in one.directions:
-                    shifted = one.shifted(events, way)
-                    inside = self.cuts.masks(self.cuts.packed(shifted))
-                    yield shifted, inside, {f"{one.name}_{way}": of_variation[NOMINAL]}
 
     def _fill(
         self,

@@ -158,9 +158,7 @@ class JetTagger:
             for part in (0, 1)
         ]
         model = new_classifier(self, start_from)
-        self.history_ = train_jet_classifier(
-            model, *sets, options=self.training, mirrors=self.tokenizer.mirrors, **watch
-        )
+        self.history_ = train_as(self, model, *sets, **watch)
         self.model_ = model
         names = [str(metadata(one).get("dataset", "")) for one in sides]
         self.classes_ = tuple(name or f"class {i}" for i, name in enumerate(names))
@@ -237,3 +235,20 @@ def new_classifier(
         source = trained.backbone if isinstance(trained, JetClassifier) else trained
         backbone.load_state_dict(source.state_dict())
     return model
+
+
+def train_as(
+    tagger: JetTagger,
+    model: JetClassifier,
+    training: LabelledJets,
+    validation: LabelledJets,
+    **watch: Unpack[Watch],
+) -> History:
+    """Train a classifier in place as this tagger is: by its options, with its bins' mirror images.
+
+    See :func:`hepmtp.training.classify_jets.train_jet_classifier`.
+    """
+    images = tagger.tokenizer.mirrors
+    return train_jet_classifier(
+        model, training, validation, options=tagger.training, mirrors=images, **watch
+    )

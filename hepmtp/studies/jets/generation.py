@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hepmtp.jets.tagger import new_classifier
+from hepmtp.jets.tagger import new_classifier, train_as
 from hepmtp.plotting.style import OWN_FILES, Caption
 from hepmtp.statistics.metrics import auc
 from hepmtp.studies.jets.bench import Bench, Trained
@@ -20,7 +20,7 @@ from hepmtp.studies.jets.figures import rows_of_points
 from hepmtp.studies.jets.found import Found
 from hepmtp.studies.jets.hyperparameters import measured
 from hepmtp.studies.jets.pieces import Piece
-from hepmtp.training.classify_jets import LabelledJets, logits_of, train_jet_classifier
+from hepmtp.training.classify_jets import LabelledJets, logits_of
 
 
 class DistanceRow(NamedTuple):
@@ -99,7 +99,7 @@ def _transformer(bench: Bench, one: Trained) -> Piece:
     tagger = bench.tagger(seed=bench.seed)
     model = new_classifier(tagger, None)
     sets = [LabelledJets.of(*part) for part in parts[:2]]
-    train_jet_classifier(model, *sets, options=tagger.training, mirrors=tagger.tokenizer.mirrors)
+    train_as(tagger, model, *sets)
     scores = [logits_of(model, side) for side in parts[2]]
     found = auc(scores[1], scores[0])
     told = {"sides": "made, true", "auc": found.value, "auc_error": found.error}

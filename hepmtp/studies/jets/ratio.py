@@ -15,7 +15,7 @@ import numpy as np
 from hepmtp.events.ragged import Floats
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.jets.language_model import JetLanguageModel
-from hepmtp.jets.tagger import new_classifier
+from hepmtp.jets.tagger import new_classifier, train_as
 from hepmtp.plotting.curves import roc as draw_roc
 from hepmtp.plotting.style import OWN_FILES, Caption
 from hepmtp.statistics.metrics import auc, auc_difference, roc
@@ -25,7 +25,7 @@ from hepmtp.studies.jets.comparison import Measured
 from hepmtp.studies.jets.found import Found
 from hepmtp.studies.jets.pieces import Piece
 from hepmtp.studies.jets.trees import trained_trees
-from hepmtp.training.classify_jets import LabelledJets, logits_of, train_jet_classifier
+from hepmtp.training.classify_jets import LabelledJets, logits_of
 
 #: Shares of made jets that train and validate a classifier; the others judge.
 SHARES = (0.6, 0.7)
@@ -120,11 +120,9 @@ def _tests(
     tagger = bench.tagger(seed=bench.seed)
     model = new_classifier(tagger, models[0])
     sets = [LabelledJets.of(*one) for one in (training, validation)]
-    key, images = (bench.scale, *map(weights_digest, models)), tagger.tokenizer.mirrors
+    key = (bench.scale, *map(weights_digest, models))
     with bench.checkpoint(f"ratio {what}", key) as checkpoint:
-        history = train_jet_classifier(
-            model, *sets, options=tagger.training, mirrors=images, checkpoint=checkpoint
-        )
+        history = train_as(tagger, model, *sets, checkpoint=checkpoint)
     rng = np.random.default_rng([bench.seed, 5])
     tables = [Measured.of(one, bench.tokenizer, rng).table for one in training]
     label = np.repeat([0.0, 1.0], [len(one) for one in tables])

@@ -21,7 +21,7 @@ from hepmtp.events.ragged import Floats, Ints
 from hepmtp.events.split import in_one_order, split_of
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.jets.language_model import JetLanguageModel
-from hepmtp.jets.tagger import HELD_OUT, JetTagger, new_classifier
+from hepmtp.jets.tagger import HELD_OUT, JetTagger, new_classifier, train_as
 from hepmtp.models.jet_classifier import JetClassifier
 from hepmtp.plotting.style import OWN_FILES, Caption
 from hepmtp.statistics.metrics import auc
@@ -35,7 +35,6 @@ from hepmtp.training.classify_jets import (
     LabelledJets,
     features_of,
     logits_of,
-    train_jet_classifier,
 )
 
 SCRATCH, LANGUAGE, TAGGER, TREES = "scratch", "language model", "classifier", "trees"
@@ -182,9 +181,7 @@ class _Work:
                 some = [one[index] for one, index in zip(features[:2], chosen, strict=True)]
                 jets = jets.frozen(np.concatenate(some))
             sets.append(jets)
-        options = self.bench.tagger(seed=draw, frozen=frozen).training
-        images = self.bench.tokenizer.mirrors
-        train_jet_classifier(model, *sets, options=options, mirrors=images)
+        train_as(self.bench.tagger(seed=draw, frozen=frozen), model, *sets)
         of_judged: list[NDArray[np.float32] | None] = [None, None]
         if features is not None:
             of_judged = [*features[2:]]

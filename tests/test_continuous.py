@@ -65,7 +65,9 @@ def test_features_written_out(fitted: ContinuousInputs, two_events: ak.Array) ->
     rows = [dict(zip(COLUMNS, row, strict=True)) for row in found.astype(float)]
     assert len(rows) == 4 + 2
     zero = dict.fromkeys(COLUMNS, 0.0)
-    mean, scale = (dict(zip(COLUMNS, one, strict=True)) for one in (fitted.mean_, fitted.scale_))  # type: ignore[arg-type]
+    assert fitted.mean_ is not None
+    assert fitted.scale_ is not None
+    mean, scale = (dict(zip(COLUMNS, one, strict=True)) for one in (fitted.mean_, fitted.scale_))
 
     def standard(**values: float) -> dict[str, float]:
         return {name: (value - mean[name]) / scale[name] for name, value in values.items()}

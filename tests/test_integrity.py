@@ -37,12 +37,12 @@ def converted(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
 
 
 def all_of(path: Path) -> tuple[Any, ...]:
-    reader = hm.load_reader(
+    reader: Any = hm.load_reader(
         "hepmtp:ParquetReader" if path.suffix == ".parquet" else "hepmtp:RootReader"
     )
     events = reader.read(str(path))
     columns = {name: ak.to_list(column) for name, column in flat(events).items()}
-    return reader.num_events(str(path)), reader.generated_weight(str(path)), columns  # type: ignore[attr-defined]
+    return reader.num_events(str(path)), reader.generated_weight(str(path)), columns
 
 
 @pytest.mark.parametrize("name", FORMATS)

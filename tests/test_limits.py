@@ -140,8 +140,9 @@ class Server(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         name = self.path.rpartition("/")[2]
+        port = self.server.server_port  # type: ignore[attr-defined]
         moved = {
-            "host": f"http://localhost:{self.server.server_port}/files/a.csv",  # type: ignore[attr-defined]
+            "host": f"http://localhost:{port}/files/a.csv",
             "here": "/files/a.csv", "loop": "/files/loop", "file": "file:///etc/passwd",
         }.get(name)  # fmt: skip
         self.send_response(302 if moved else 200)

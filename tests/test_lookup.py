@@ -250,7 +250,8 @@ def test_tail_preset_resolves_the_tails(events: ak.Array) -> None:
 
 
 def test_quantile_bins_resolve_the_tail(events: ak.Array) -> None:
-    tokenizer = LookupTokenizer(pt_bins=np.array([0.5, 0.9, 0.99])).fit(events)  # type: ignore[arg-type]
+    bins: Any = np.array([0.5, 0.9, 0.99])
+    tokenizer = LookupTokenizer(pt_bins=bins).fit(events)
     pt = right_bins(tokenizer, events)["pt"]
     assert np.bincount(pt) / len(pt) == pytest.approx([0.5, 0.4, 0.09, 0.01], abs=0.001)
     assert tokenizer.pt_bins == (0.5, 0.9, 0.99)

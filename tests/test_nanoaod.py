@@ -448,7 +448,8 @@ def test_the_weight_of_all_generated_events(tmp_path: Path, rntuple: bool, end: 
 def test_the_sum_of_weights_is_that_beside_the_tree(tmp_path: Path) -> None:
     path = write(tmp_path / "sim.root")
     with uproot.open(path) as file:
-        arrays = {name: file["Events"][name].array() for name in file["Events"].keys()}  # noqa: SIM118
+        tree = file["Events"]
+        arrays = {name: tree[name].array() for name in tree.keys()}  # noqa: SIM118
     types = {
         n: f"var * {a.type.content.content}" if a.ndim == 2 else str(a.type.content)
         for n, a in arrays.items()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,8 +28,8 @@ def test_what_a_killed_process_has_left_is_removed(
     words = [sys.executable, "-c", LIVES, tmp_path]
     other = tmp_path / ".hepmtp-shards-another.machine-abc"
     other.mkdir()
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen(words, encoding="utf-8", **pipes) as process:  # type: ignore[call-overload]
+    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(words, encoding="utf-8", **pipes) as process:
         left = Path(process.stdout.readline().rstrip())
         with scratch_folder("shards", tmp_path) as folder:
             assert {folder, left, other} == set(tmp_path.iterdir())

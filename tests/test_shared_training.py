@@ -42,11 +42,11 @@ class Sums:
         self.y = self.x.sum(dim=1) ** 2
         self.epoch = 0
 
-    def draw(self, epoch: int, rng: np.random.Generator) -> int:  # noqa: ARG002
+    def draw(self, epoch: int, _: np.random.Generator) -> int:
         self.epoch = epoch
         return N
 
-    def loss(self, events: Any, rng: np.random.Generator) -> tuple[torch.Tensor, int]:  # noqa: ARG002
+    def loss(self, events: Any, _: np.random.Generator) -> tuple[torch.Tensor, int]:
         if self.epoch == 2 and self.fails == "error":
             raise ArithmeticError("this loss cannot be had")
         if self.epoch == 2 and self.fails == "killed":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 import awkward as ak
 import numpy as np
@@ -26,7 +27,7 @@ from hepmtp.tokenizers.vqvae import VQVAETokenizer
 
 
 def small(
-    *, condition: Condition = "type", context: bool = False, **options: object
+    *, condition: Condition = "type", context: bool = False, **options: Any
 ) -> VQVAETokenizer:
     autoencoder = AutoencoderOptions(
         condition,
@@ -38,7 +39,7 @@ def small(
         batch_events=128,
         learning_rate=5e-3,
     )
-    return VQVAETokenizer(codebook_size=64, codebook_dim=8, options=autoencoder, **options)  # type: ignore[arg-type]
+    return VQVAETokenizer(codebook_size=64, codebook_dim=8, options=autoencoder, **options)
 
 
 @pytest.fixture(scope="module")

@@ -35,9 +35,8 @@ def read_jets(
     found = {}
     for one in chosen_datasets(names, role=role, folder=folder, manifest=manifest):
         takes = able(one, "untyped") if untyped else {}
-        if takes and all(takes.values()):
-            one = replace(one, reader_options={"untyped": True, **one.reader_options})  # noqa: PLW2901
-        events = read([one])
+        more = {"untyped": True} if takes and all(takes.values()) else {}
+        events = read([replace(one, reader_options={**more, **one.reader_options})])
         if "Jet" not in events.fields:
             raise OptionError(
                 f"data set {one.name!r} has events, not jets: expected files in the layout of "

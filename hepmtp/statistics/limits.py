@@ -7,6 +7,7 @@ fewer than about five events are expected, toys would give a weaker limit.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -37,7 +38,7 @@ class Limit(NamedTuple):
 
     def times(self, factor: float) -> Limit:
         """The same in other units."""
-        return Limit(*(None if one is None else one * factor for one in self))  # type: ignore[arg-type]
+        return Limit._make(None if one is None else one * factor for one in self)
 
 
 def upper_limit(likelihood: Likelihood, data: Floats | None = None) -> Limit:
@@ -56,10 +57,11 @@ def upper_limit(likelihood: Likelihood, data: Floats | None = None) -> Limit:
     poi = likelihood.poi
     scan = _Scan(likelihood, data)
     step = _first_step(likelihood, scan)
-    bands = []
-    for n in BAND:
-        target = n + float(-ndtri(LEVEL * ndtr(n)))
-        bands.append(_root(lambda mu, t=target: scan.root_asimov(mu) - t, step, poi))  # type: ignore[misc]
+
+    def excess(mu: float, n: int) -> float:
+        return scan.root_asimov(mu) - (n + float(-ndtri(LEVEL * ndtr(n))))
+
+    bands = [_root(partial(excess, n=n), step, poi) for n in BAND]
     observed = None
     if data is not None:
         observed = _root(lambda mu: LEVEL - scan.cls(mu), step, poi)

@@ -55,5 +55,6 @@ if __name__ == "__main__":
     found = Scorer(here).score(test["counts"], test["particles"], test["met"])
     allowed = json.loads((here / "contract.json").read_text())["tolerance"]
     worst = np.abs(found - test["scores"]).max()
-    print(f"{len(found)} events: scores differ by {worst:.2g}, {allowed:.2g} is allowed")  # noqa: T201
+    said = f"{len(found)} events: scores differ by {worst:.2g}, {allowed:.2g} is allowed"
+    print(said)  # noqa: T201
     raise SystemExit(bool(worst > allowed))

@@ -13,7 +13,6 @@ from hepmtp.studies.league.challenge import (
     challenge_table,
     places,
     read_challenge,
-    total_improvement,
 )
 
 
@@ -24,17 +23,6 @@ def test_the_challenge_table():
     assert challenge_table([row]) == (
         "Signal,Model,Chan,AUC,1e-2,1e-3,1e-4\n4top,multiplicity,3,0.8748,0.5100,0.5010,\n"
     )
-
-
-def test_total_improvement_is_the_best_channel():
-    background, signal = np.arange(100), np.concatenate([np.arange(200, 210), np.arange(10)])
-    curves = {
-        "1": roc(signal, background),
-        "3": roc(signal, background[:24]),
-        "2a": roc(np.arange(100), background),
-    }
-    assert total_improvement(curves) == pytest.approx(1.0)
-    assert total_improvement({}) is None
 
 
 #: Made-up rows in the form of the published tables, with what they hold beside: other columns, long

@@ -8,8 +8,9 @@ from __future__ import annotations
 import shlex
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -49,6 +50,11 @@ from hepmtp.cli.own import (
 from hepmtp.cli.resuming import Resume, interrupted, keeping
 from hepmtp.cli.terminal import say
 from hepmtp.errors import ScoreError
+from hepmtp.folders import Place
+
+if TYPE_CHECKING:
+    from hepmtp.datasets.manifest import Dataset
+    from hepmtp.report.folder import RunResult
 
 
 def run(
@@ -122,7 +128,6 @@ def run(
     from hepmtp.datasets.files import fileset
     from hepmtp.detectors.named import trainings_of
     from hepmtp.report.bound import detectors_of, path_of
-    from hepmtp.report.folder import write_run
     from hepmtp.report.seal import check_names, new_run
     from hepmtp.run.checkpoint import key_of
     from hepmtp.run.own_code import are_of_jets, regions_of, variables_of, write_more
@@ -153,23 +158,18 @@ def run(
         variables_of(variables, jets=jets),
         processor_of(processor, jets=jets),
     )
-    key = key_of(
-        {
-            "detectors": [
-                [one.name, one.path.partition("#")[2], bound[path_of(one.path)]] for one in saved
-            ],
-            "words": [regions, variables, processor, variations],
-            "numbers": [bins, ranged, scaled, columns is None],
-        },
-        modules=[*(regions or ()), *(variables or ()), *([processor] if processor else ())],
-    )
+    scoring = [[one.name, one.path.partition("#")[2], bound[path_of(one.path)]] for one in saved]
+    words = {
+        "detectors": scoring,
+        "words": [regions, variables, processor, variations],
+        "numbers": [bins, ranged, scaled, columns is None],
+    }
+    own = [*(regions or ()), *(variables or ()), *([processor] if processor else ())]
+    key = key_of(words, modules=own)
     with new_run(output, overwrite=overwrite) as place:
         check_names(place.new, [one.name for one in chosen], [one.name for one in loaded])
         target = columns_place(columns, place)
-        with (
-            keeping(place, key, resume=resume) as kept,
-            parts_folder(target, kept) as parts,
-        ):
+        with keeping(place, key, resume=resume) as kept, parts_folder(target, kept) as parts:
             filled = kind(
                 loaded,
                 regions=inside,
@@ -189,33 +189,41 @@ def run(
             if target is not None and parts is not None:
                 write_columns(target, parts, found, chosen, unblind=unblind)
                 say(columns)
-            accounting = runner.accounting
             more = write_more(place.new, found)
-            try:
-                result = write_run(
-                    place,
-                    found,
-                    chosen,
-                    command=f"hepmtp {shlex.join(sys.argv[1:])}",
-                    started=start,
-                    accounting=accounting,
-                    unblind=unblind,
-                    detectors=bound,
-                    trainings=trainings_of(loaded),
-                    supervised=[one.name for one in loaded if one.supervised],
-                    pdf=pdf,
-                    detector="jet_density" if jets else "anomaly",
-                    reference="observables" if jets else "multiplicity",
-                )
-            except ScoreError as error:
-                if found.get("scores"):
-                    raise
-                say(f"problem: {error}", err=True)
-                raise typer.Exit(1) from None
+            result = _reported(
+                place,
+                found,
+                chosen,
+                started=start,
+                accounting=runner.accounting,
+                unblind=unblind,
+                detectors=bound,
+                trainings=trainings_of(loaded),
+                supervised=[one.name for one in loaded if one.supervised],
+                pdf=pdf,
+                detector="jet_density" if jets else "anomaly",
+                reference="observables" if jets else "multiplicity",
+            )
     say_found(output, but=result.problems)
-    for sentence in [*incomplete(accounting), *result.problems]:
+    for sentence in [*incomplete(runner.accounting), *result.problems]:
         say(f"problem: {sentence}", err=True)
     if more is not None:
         say(f"What your processor filled beside: {output / more.name}")
     if result.problems:  # what is lost without --skip-bad has ended the run before
         raise typer.Exit(1)
+
+
+def _reported(
+    place: Place, found: dict[str, Any], chosen: Sequence[Dataset], **told: Any
+) -> RunResult:
+    """The report of a run; one that has filled no score ends with this problem."""
+    from hepmtp.report.folder import write_run
+
+    command = f"hepmtp {shlex.join(sys.argv[1:])}"
+    try:
+        return write_run(place, found, chosen, command=command, **told)
+    except ScoreError as error:
+        if found.get("scores"):
+            raise
+        say(f"problem: {error}", err=True)
+        raise typer.Exit(1) from None

@@ -3,9 +3,8 @@
 The challenge is that of arXiv:2105.14027.
 
 The rule: a working point that :mod:`hepmtp.statistics.working_points` does not quote stays an empty
-field.
-A place among published models is no ranking: they saw other events, other cuts and another detector
-simulation.
+field. A place among published models is no ranking: they saw other events, other cuts and another
+detector simulation.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ import numpy as np
 
 from hepmtp.errors import ReadError
 from hepmtp.statistics.metrics import Roc
-from hepmtp.statistics.working_points import max_sic, working_point
+from hepmtp.statistics.working_points import working_point
 
 #: Columns of the challenge's tables, in their order.
 COLUMNS = ("Signal", "Model", "Chan", "AUC", "1e-2", "1e-3", "1e-4")
@@ -46,19 +45,6 @@ class Standing(NamedTuple):
     place: int  #: 1 is the best; as many published rows have a larger AUC, and one more
     of: int  #: published rows, and ours
     best: ChallengeRow  #: the published row of the largest AUC
-
-
-def total_improvement(curves: Mapping[str, Roc]) -> float | None:
-    """TI of a signal: the largest `max_sic` over its channels (arXiv:2105.14027).
-
-    None if no channel has enough events.
-    """
-    best = [
-        point.si
-        for point in map(max_sic, curves.values())
-        if point is not None and point.si is not None
-    ]
-    return max(best, default=None)
 
 
 def challenge_row(signal: str, model: str, chan: str, curve: Roc) -> ChallengeRow:

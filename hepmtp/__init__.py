@@ -57,7 +57,7 @@ if TYPE_CHECKING:  # the same names as in _HOMES, for type checkers and editors
     from hepmtp.events.collections import events_from as events_from
     from hepmtp.events.cuts import Cut as Cut, window as window
     from hepmtp.events.distortions import DISTORTIONS as DISTORTIONS, distort as distort
-    from hepmtp.events.jets import jets_from as jets_from
+    from hepmtp.events.jet_events import jets_from as jets_from
     from hepmtp.events.observables import event_features as event_features
     from hepmtp.events.record import (
         check_events as check_events,
@@ -159,7 +159,7 @@ _MODULES = {
     "events.collections": "events_from",
     "events.cuts": "Cut window",
     "events.distortions": "DISTORTIONS distort",
-    "events.jets": "jets_from",
+    "events.jet_events": "jets_from",
     "events.observables": "event_features",
     "events.record": "check_events concatenate make_events",
     "events.regions": "REGIONS Region",

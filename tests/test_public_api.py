@@ -66,6 +66,19 @@ def test_no_public_name_is_that_of_a_module() -> None:
     assert {f"hepmtp.{name}" for name in hepmtp.__all__} & set(MODULES) == set()
 
 
+@pytest.mark.parametrize("room", sorted({name.rpartition(".")[0] for name in MODULES}))
+def test_no_name_that_a_room_gives_is_that_of_a_module_in_it(room: str) -> None:
+    # as above: what the name means must not depend on what was imported before
+    source = Path(str(importlib.import_module(room).__file__)).read_text()
+    given = set()
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.ImportFrom) and node.module != room:
+            given |= {alias.asname or alias.name for alias in node.names}
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            given.add(node.name)
+    assert {f"{room}.{name}" for name in given} & set(MODULES) == set()
+
+
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match=r"module 'hepmtp' has no attribute 'nothing'"):
         hepmtp.nothing  # noqa: B018

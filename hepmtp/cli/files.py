@@ -166,13 +166,13 @@ def _show_card(folder: Path, as_json: bool) -> None:
     from rich.markdown import Markdown
 
     from hepmtp import storage
-    from hepmtp.detectors.card_text import card_text
+    from hepmtp.detectors.card_text import page_of
 
     meta, _ = storage.read(folder)
     if as_json:
         say(json.dumps({"kind": meta["kind"], "card": meta.get("card")}, indent=1))
         return
-    show(Markdown(plain(card_text(meta))), width=120)
+    show(Markdown(plain(page_of(meta))), width=120)
 
 
 def convert(

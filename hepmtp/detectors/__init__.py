@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from hepmtp import storage
 from hepmtp.detectors.card import MOST_EVENTS, Card, card_from, card_of, say_what_is_far
-from hepmtp.detectors.card_text import CARD, card_text
+from hepmtp.detectors.card_text import CARD, page_of
 from hepmtp.detectors.shown import line, table
 from hepmtp.errors import NotFittedError, OptionError, StorageError, TrainingError, fitted
 from hepmtp.events.entering import as_events
@@ -180,7 +180,7 @@ class BaseDetector:
         card = None if self.card_ is None else self.card_._asdict()
         head = {**meta, "trained": self.trained_, "card": card}
         about = {"name": detector.name, "description": detector.description}
-        text = card_text(head | about | {"kind": storage.kind_of(self)})
+        text = page_of(head | about | {"kind": storage.kind_of(self)})
         storage.write(folder, storage.kind_of(self), head | {"about": about}, arrays, {CARD: text})
 
     def _recall(self, meta: Mapping[str, Any]) -> None:

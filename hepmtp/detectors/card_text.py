@@ -26,7 +26,7 @@ _NAMES = {
 }  # fmt: skip
 
 
-def card_text(meta: Mapping[str, Any]) -> str:
+def page_of(meta: Mapping[str, Any]) -> str:
     """The page of what a detector was saved with."""
     about = {**meta, **meta.get("about", {})}
     name = about.get("name") or str(meta["kind"]).rpartition(":")[2]

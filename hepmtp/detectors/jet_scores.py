@@ -14,7 +14,7 @@ import awkward as ak
 
 from hepmtp.detectors import Detector, load_detector
 from hepmtp.errors import OptionError
-from hepmtp.events.jets import jets_from
+from hepmtp.events.jet_events import jets_from
 from hepmtp.events.record import metadata, role_of
 
 
@@ -48,7 +48,7 @@ def jet_scores(
     Raises
     ------
     EventError
-        for what :func:`hepmtp.events.jets.jets_from` refuses, or a constituent of pt 0.
+        for what :func:`hepmtp.events.jet_events.jets_from` refuses, or a constituent of pt 0.
     OptionError
         for other events, or two detectors of one name.
     """

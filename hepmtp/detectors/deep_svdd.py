@@ -63,7 +63,7 @@ class HypersphereNetwork(EventNetwork):
         return (self._distance(x) / self.scale[:, None]).mean(dim=0)
 
     def score(self, x: Tensor) -> Tensor:
-        """The same."""
+        """This distance, shape (n_events,): what training makes small."""
         return self.loss(x)
 
     def _distance(self, x: Tensor) -> Tensor:

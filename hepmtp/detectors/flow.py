@@ -40,7 +40,7 @@ class AutoregressiveFlow(EventNetwork):
         return -log_p
 
     def score(self, x: Tensor) -> Tensor:
-        """The same."""
+        """-log p of each event, shape (n_events,): what training makes small."""
         return self.loss(x)
 
 

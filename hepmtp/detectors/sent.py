@@ -12,7 +12,7 @@ from hepmtp.storage import open_once
 
 
 def open_form(cls: Any, path: str, digest: str, form: str, plugins: tuple[str, ...] = ()) -> Any:
-    """The same in this form of its score.
+    """The detector that was saved to a folder, with this form of its score.
 
     Parameters
     ----------

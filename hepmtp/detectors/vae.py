@@ -37,7 +37,7 @@ class VariationalAutoencoder(EventNetwork):
         return self._bound(x, mean, log_sigma, mean + log_sigma.exp() * torch.randn_like(mean))
 
     def score(self, x: Tensor) -> Tensor:
-        """The same with latent variables at their mean."""
+        """The negative bound with latent variables at their mean, shape (n_events,)."""
         mean, log_sigma = self._encode(x)
         return self._bound(x, mean, log_sigma, mean)
 

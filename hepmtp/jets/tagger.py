@@ -171,7 +171,7 @@ class JetTagger:
         return self.logits(self.tokenizer.encode(events))
 
     def logits(self, tokens: TokenBatch) -> Floats:
-        """The same of tokens."""
+        """Logit of the second data set of each jet of tokens, shape (n_jets,)."""
         return logits_of(self.fitted_model, tokens)
 
     def save(self, path: str | Path) -> None:

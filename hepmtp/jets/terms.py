@@ -63,7 +63,7 @@ def by_jet(
     ask: Callable[[Tensor, Tensor], Tensor],
     kinds: int = 1,
 ) -> Floats:
-    """The same, summed over the terms of each jet, (kinds, n_jets, n_factors or 1)."""
+    """`by_term`, summed over the terms of each jet, (kinds, n_jets, n_factors or 1)."""
     starts = tokens.offsets[:-1] + np.arange(len(tokens))
     terms = by_term(model, tokens, ask, kinds)
     return np.add.reduceat(terms, starts, axis=1) if len(tokens) else terms[:, :0]

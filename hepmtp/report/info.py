@@ -136,7 +136,7 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def plain(content: Any) -> Any:
-    """The same as json gives it back."""
+    """Content as it is after it was written to json and read."""
     return json.loads(json.dumps(content, default=dict))
 
 

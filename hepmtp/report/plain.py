@@ -21,7 +21,7 @@ _OVER = {"bar": "\u0304", "tilde": "\u0303"}
 
 
 def plain(text: str) -> str:
-    """The same with its TeX, between dollars, as text."""
+    """A text with its TeX, between dollars, as characters."""
     return re.sub(r"\$([^$]*)\$", lambda found: _from_tex(found[1]), text)
 
 

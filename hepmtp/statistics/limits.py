@@ -37,7 +37,7 @@ class Limit(NamedTuple):
     plus_two: float
 
     def times(self, factor: float) -> Limit:
-        """The same in other units."""
+        """The limits in other units."""
         return Limit._make(None if one is None else one * factor for one in self)
 
 

@@ -151,7 +151,7 @@ class _Problem:
         return None
 
     def minuit(self, values: Floats) -> Fit:
-        """The same by Minuit's MIGRAD with the exact gradient."""
+        """The minimum by Minuit's MIGRAD with the exact gradient."""
         names = self.likelihood.names
         minuit = Minuit(
             lambda x: min(self.nll(x), 1e30),

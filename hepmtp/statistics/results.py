@@ -147,7 +147,7 @@ def _group(name: str) -> str:
 
 
 def without_signal(likelihood: Likelihood, signal: str) -> Likelihood:
-    """The same with no event of the signal."""
+    """The likelihood with no event of the signal expected."""
     nominal = likelihood.nominal.copy()
     nominal[likelihood.samples.index(signal)] = 0.0
     return likelihood.with_nominal(nominal)

@@ -21,7 +21,7 @@ def sums(h: Histogram, names: Names, region: str) -> tuple[Floats, Floats]:
 
 
 def tails(h: Histogram, names: Names, region: str) -> tuple[Floats, Floats]:
-    """The same of a region that shares can be taken of; any other raises ScoreError."""
+    """`sums` of a region that shares can be taken of; any other raises ScoreError."""
     sumw, sumw2 = sums(h, names, region)
     if sumw[0] <= 0:
         of_whom = ", ".join(dataset_names(h, names))

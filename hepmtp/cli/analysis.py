@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -38,6 +39,9 @@ from hepmtp.cli.options import (
 from hepmtp.cli.progress import epoch_bars
 from hepmtp.cli.resuming import ResumeTraining, keeping_training
 from hepmtp.cli.terminal import say
+
+if TYPE_CHECKING:
+    from hepmtp.detectors import Detector
 
 
 def demo(
@@ -148,7 +152,6 @@ def train(
     Example: `hepmtp train ttbarW ttbarWW ttbarZ ttbarHiggs --output detectors`
     """
     from hepmtp.datasets.files import fileset
-    from hepmtp.detectors.cross_fitted import CrossFitted
     from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
     from hepmtp.models.masked import ModelOptions
     from hepmtp.run.checkpoint import key_of
@@ -211,14 +214,17 @@ def train(
             kept=kept,
         )
         save_detectors(place.new, detectors, command=f"hepmtp {shlex.join(sys.argv[1:])}")
-    trainings = [
-        part
-        for one in detectors
-        for part in (one.members_ if isinstance(one, CrossFitted) else (one,))
-    ]
-    histories = [one.history_ for one in trainings if isinstance(one, MaskedTokenDetector)]
-    said = [
-        f"trained for {len(history)} epochs, validation loss {history[-1]['validation_loss']:.4f}"
-        for history in histories
-    ]
-    say("\n".join(said) + f"; {len(detectors)} detectors in {output}")
+    said = "\n".join(_trainings(detectors))
+    say(f"{said}; {len(detectors)} detectors in {output}")
+
+
+def _trainings(detectors: Iterable[Detector]) -> Iterator[str]:
+    """How long each masked-token model was trained, and where its loss [nat] ended."""
+    from hepmtp.detectors.cross_fitted import CrossFitted
+    from hepmtp.detectors.masked_token.detector import MaskedTokenDetector
+
+    for one in detectors:
+        for part in one.members_ if isinstance(one, CrossFitted) else (one,):
+            if isinstance(part, MaskedTokenDetector):
+                loss = part.history_[-1]["validation_loss"]
+                yield f"trained for {len(part.history_)} epochs, validation loss {loss:.4f}"

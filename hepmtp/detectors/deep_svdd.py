@@ -63,7 +63,7 @@ class HypersphereNetwork(EventNetwork):
         return (self._distance(x) / self.scale[:, None]).mean(dim=0)
 
     def score(self, x: Tensor) -> Tensor:
-        """This distance, shape (n_events,): what training makes small."""
+        """Squared distance from the centre, as `loss` has it, shape (n_events,)."""
         return self.loss(x)
 
     def _distance(self, x: Tensor) -> Tensor:

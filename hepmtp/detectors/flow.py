@@ -40,7 +40,7 @@ class AutoregressiveFlow(EventNetwork):
         return -log_p
 
     def score(self, x: Tensor) -> Tensor:
-        """-log p of each event, shape (n_events,): what training makes small."""
+        """-log p of each event, as `loss` has it, shape (n_events,)."""
         return self.loss(x)
 
 

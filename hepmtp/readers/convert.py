@@ -78,14 +78,7 @@ def convert(
     from hepmtp.readers.root import write_root  # noqa: PLC0415
 
     source, target = str(source), Path(target)
-    ending = next((ending for ending in TARGETS if target.name.endswith(ending)), None)
-    if ending is None:
-        raise OptionError(
-            f"{target}: cannot write this kind of file; choose a name that ends in "
-            f"{', '.join(TARGETS)}"
-        )
-    if rntuple and target.suffix != ".root":
-        raise OptionError(f"{target}: an RNTuple lives in a .root file; choose such a name")
+    ending = _ending_of(target, rntuple=rntuple)
     if chunk < 1:
         raise OptionError(f"chunk is {chunk}, expected at least 1")
     if Path(source).exists() and target.exists() and Path(source).samefile(target):
@@ -126,6 +119,19 @@ def convert(
         else:
             write_root(temporary, counted(), rntuple=rntuple, generated=generated)
     return written
+
+
+def _ending_of(target: Path, *, rntuple: bool) -> str:
+    """Which of `TARGETS` a new file is of; OptionError if of none, or if it cannot hold RNTuples."""
+    ending = next((ending for ending in TARGETS if target.name.endswith(ending)), None)
+    if ending is None:
+        raise OptionError(
+            f"{target}: cannot write this kind of file; choose a name that ends in "
+            f"{', '.join(TARGETS)}"
+        )
+    if rntuple and target.suffix != ".root":
+        raise OptionError(f"{target}: an RNTuple lives in a .root file; choose such a name")
+    return ending
 
 
 @dataclass

@@ -102,19 +102,9 @@ def write_page(folder: str | Path) -> Path:
     after = [one for one in fit_figures if one[0].name == CALIBRATED]
     if after:  # the same figure, with the normalisation of the fit
         figures = [*after, *(one for one in figures if one[0].name != CALIBRATED)]
-    loader = jinja2.PackageLoader("hepmtp", "data")
-    environment = jinja2.Environment(
-        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
-    )
-    environment.filters |= {
-        "plain": plain,
-        "told": partial(told, info=info),
-        "words": lambda name: plain(words(name)),
-    }
-    environment.globals["named_sets"] = partial(named_sets, info=info)
     said = conclusions(performance, info)
     first = [one for one in said if _is_in(one, named_regions(info.regions, "signal")[:1])] or said
-    page = environment.get_template("report.html.j2").render(
+    page = _template(info).render(
         info=info,
         minutes=None if info.seconds is None else f"{info.seconds / 60:.1f}",
         conclusions=first,
@@ -141,6 +131,21 @@ def write_page(folder: str | Path) -> Path:
     with new_file(folder / "report.html") as temporary:
         temporary.write_text(page, encoding="utf-8")
     return folder / "report.html"
+
+
+def _template(info: RunInfo) -> jinja2.Template:
+    """The page's template, with what it calls names by."""
+    loader = jinja2.PackageLoader("hepmtp", "data")
+    environment = jinja2.Environment(
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+    )
+    environment.filters |= {
+        "plain": plain,
+        "told": partial(told, info=info),
+        "words": lambda name: plain(words(name)),
+    }
+    environment.globals["named_sets"] = partial(named_sets, info=info)
+    return environment.get_template("report.html.j2")
 
 
 def _is_in(sentence: str, regions: Sequence[str]) -> bool:

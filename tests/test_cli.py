@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from hepmtp import __version__
 from hepmtp.cli import app, main
-from hepmtp.cli.options import options_of, wanted_luminosity
+from hepmtp.cli.chosen import options_of, wanted_luminosity
 from hepmtp.datasets.manifest import embedded
 from hepmtp.datasets.names import select
 from hepmtp.detectors import load_detector

@@ -84,8 +84,8 @@ FAMILIES = {
     },
     "plotting": {"colours", "names", "ratio", "style"},
     "cli": {
-        *("options", "own", "progress", "demo", "demo_jets", "found", "resuming", "terminal"),
-        *("jet_files", "jet_studies", "jets_demo"),
+        *("chosen", "options", "own", "progress", "found", "resuming", "terminal"),
+        *("demo", "demo_jets", "jet_files", "jet_studies", "jets_demo"),
     },
 }
 #: Third-party libraries and where they may be imported.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from hepmtp.cli.chosen import chosen_datasets
 from hepmtp.cli.found import say_found
 from hepmtp.cli.options import (
     Cluster,
@@ -33,7 +34,6 @@ from hepmtp.cli.options import (
     SkipBad,
     TreeOption,
     Workers,
-    chosen_datasets,
     opened_executor,
 )
 from hepmtp.cli.progress import epoch_bars

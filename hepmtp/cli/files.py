@@ -14,7 +14,8 @@ import typer
 from rich.box import SIMPLE
 from rich.table import Table
 
-from hepmtp.cli.options import Folder, Manifest, ReaderOption, ReaderOptions, options_of
+from hepmtp.cli.chosen import options_of
+from hepmtp.cli.options import Folder, Manifest, ReaderOption, ReaderOptions
 from hepmtp.cli.progress import download_bars, progress_bar
 from hepmtp.cli.terminal import add_row, plain, say, show
 from hepmtp.errors import ManifestError

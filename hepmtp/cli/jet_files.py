@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hepmtp.cli.options import able, chosen_datasets
+from hepmtp.cli.chosen import able, chosen_datasets
 from hepmtp.errors import OptionError
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hepmtp.cli.chosen import chosen_datasets, wanted_luminosity
 from hepmtp.cli.found import say_found
 from hepmtp.cli.options import (
     Cluster,
@@ -32,11 +33,9 @@ from hepmtp.cli.options import (
     SkipBad,
     TreeOption,
     Workers,
-    chosen_datasets,
     opened_executor,
     ranges_of,
     variations_of,
-    wanted_luminosity,
 )
 from hepmtp.cli.own import (
     Columns,

@@ -122,7 +122,7 @@ def convert(
 
 
 def _ending_of(target: Path, *, rntuple: bool) -> str:
-    """Which of `TARGETS` a new file is of; OptionError if of none, or if it cannot hold RNTuples."""
+    """Which of `TARGETS` a file is of; OptionError if of none, or of one without RNTuples."""
     ending = next((ending for ending in TARGETS if target.name.endswith(ending)), None)
     if ending is None:
         raise OptionError(

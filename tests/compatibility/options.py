@@ -26,7 +26,7 @@ def seen(events: Any) -> str:
 
 
 def _read(name: str, path: Path, *words: str) -> str:
-    from hepmtp.cli.options import options_of  # noqa: PLC0415 (as a command does)
+    from hepmtp.cli.chosen import options_of  # noqa: PLC0415 (as a command does)
     from hepmtp.readers.formats import load_reader  # noqa: PLC0415 (the same)
 
     return seen(load_reader(f"hepmtp:{name}", **options_of(words)).read(str(path)))

@@ -25,7 +25,7 @@ import awkward as ak
 import numpy as np
 import uproot
 from coffea.nanoevents import NanoAODSchema, NanoEventsFactory
-from readers import FORMATS, varied
+from repeated_events import FORMATS, varied
 from timing import seconds
 
 import hepmtp as hm

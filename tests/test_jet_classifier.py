@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,19 @@ def test_both_classes_count_alike() -> None:
     assert jets.weights.tolist() == pytest.approx([2, 2 / 3, 2 / 3, 2 / 3])
     with pytest.raises(TrainingError, match=r"jets of both classes, found 1 and 0: give more"):
         LabelledJets.of(TokenBatch.from_counts([5], [1]), TokenBatch.from_counts([], []))
+
+
+def test_trainings_see_mirror_images_unless_told_otherwise(
+    fitted: JetTagger, language: hm.JetLanguageModel, qcd: ak.Array, top: ak.Array
+) -> None:
+    assert len(fitted.tokenizer.mirrors) == len(language.tokenizer.mirrors) == 4
+    as_they_are = make(mirrored=False).fit(qcd, top)
+    assert as_they_are.history_[0] != fitted.history_[0]
+    options = replace(language.training, mirrored=False)
+    plain = hm.JetLanguageModel(language.tokenizer, SHAPE, options).fit(qcd)
+    assert plain.history_[0] != language.history_[0]
+    again = hm.JetLanguageModel(language.tokenizer, SHAPE, language.training).fit(qcd)
+    assert again.history_ == language.history_
 
 
 def test_a_tagger_tells_what_it_was_trained_on(

@@ -1,4 +1,4 @@
-"""Arguments and options that several commands share, and what they stand for.
+"""Arguments and options that several commands share, and what is made of them.
 
 The rule: one word means the same in every command, and has an effect or is refused.
 """

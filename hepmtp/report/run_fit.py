@@ -218,7 +218,7 @@ def _row(
     validation: bool,
     unblind: bool,
 ) -> tuple[FitRow, dict[str, Any], list[Channel], Floats, list[str]]:
-    """Significances at both uncertainties, and what `_prepared` gave for the usual one."""
+    """Significances at both uncertainties, and what `prepared` gave for the usual one."""
     made, channels, variances, said = prepared(
         run, signal, score, validation=validation, uncertainties=usual, unblind=unblind
     )

@@ -1,8 +1,8 @@
-"""Dark Machines CSV, in four rooms and two that most files do not need.
+"""Dark Machines CSV, in five modules and two that most files do not need.
 
 ``line`` is the slow truth about one line, ``chunk`` with its compiled ``loop`` the fast path for
-many, ``reader`` the reader. ``scan`` finds the events of files with other lines too, ``write``
-makes such files.
+many, ``skipped`` what becomes of the lines that this leaves, ``reader`` the reader. ``scan`` finds
+the events of files with other lines too, ``write`` makes such files.
 
 The rule: a line means what `line` says. Whatever `chunk` gives must be that to the last bit, and
 what it does not take goes to `line`, which says what is wrong with it. The way of one path::
@@ -16,6 +16,8 @@ what it does not take goes to `line`, which says what is wrong with it. The way 
     parse                            chunk.py    all lines in one compiled loop
      |             |
      |             v   lines that it does not take
+     |      one_by_one               skipped.py  as events, or refused, or skipped and reported
+     |             |
      |      parse_line               line.py     one line, or why it is none
      |             |
      v             v   Columns, in the order of the lines

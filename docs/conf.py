@@ -40,7 +40,9 @@ autosummary_generate = True
 napoleon_google_docstring = False
 remove_from_toctrees = ["api/*"]  # three hundred modules in the sidebar of every page are slow
 html_theme = "furo"
-html_title = f"hepmtp {version}"
+html_title = f"hepmtp {version.partition('+')[0]}"
+html_static_path = ["_static"]
+html_css_files = ["wide.css"]
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "jupyter_execute"]  # the second is what myst-nb leaves
 

@@ -182,6 +182,7 @@ def test_the_numbers_of_the_page_are_those_of_the_files(folder):
         (r"$\geq 6$ jets, $H_T > 500$ GeV", "≥ 6 jets, HT > 500 GeV"),
         (r"$p_T^{miss} \leq 20$ GeV of masked_token", "pT miss ≤ 20 GeV of masked_token"),
         ("4 or 5 jets", "4 or 5 jets"),
+        (r"$-\log\,p$ of the jet", "-log p of the jet"),
         (r"$t\bar{t}W^{+}$ and $\tilde{g}\tilde{g}$", "tt\u0304W+ and g\u0303g\u0303"),
     ],
 )

@@ -144,6 +144,11 @@ def test_ten_of_simulation_and_ten_of_data_are_shown_once_each(tmp_path: Path) -
         *("4top", "0000000000000007", "0", "20", "0.25", "b-jet of 812 GeV (3.0)"),
     ]
     assert cells.rows[-1][1] == "f" * 16
+    assert cells.header[-1] == "Largest surprise [nat]"
+    # a score that knows of no particle has no column for them
+    bare = table([found[0]._replace(event=one(20.0, surprises=None))])
+    assert bare.header[-1] == "Weight"
+    assert [len(row) for row in bare.rows] == [len(bare.header)]
     assert load_strangest(tmp_path / "before") == {}
 
 

@@ -30,7 +30,7 @@ def _from_tex(tex: str) -> str:
     barred = re.sub(r"\\(bar|tilde)\{(\w)\}", lambda found: found[2] + _OVER[found[1]], tex)
     signs = re.sub(r"\\([a-z]+)", lambda found: _SIGNS.get(found[1], found[1]), barred)
     signs = re.sub(r"\^\{?([+-])\}?", r"\1", signs)
-    return re.sub(r"[_{}]|\\,", "", signs.replace("^", " "))
+    return re.sub(r"[_{}]", "", re.sub(r"\^|\\,", " ", signs))
 
 
 def told(text: str, *, info: RunInfo) -> str:

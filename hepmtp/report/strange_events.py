@@ -117,11 +117,14 @@ def chosen(kept: Kept, info: RunInfo) -> list[Chosen]:
 
 
 def table(events: list[Chosen]) -> Cells:
-    """Events by data set, file and entry."""
-    header = ["Data set", "File", "Entry", "Score", "Weight", "Largest surprise [nat]"]
+    """Events by data set, file and entry, and by surprise if the score has any."""
+    header = ["Data set", "File", "Entry", "Score", "Weight"]
     rows = [
         [one.dataset, one.file, str(one.event.event), f"{one.event.score:.4g}",
-         f"{one.event.weight:.3g}", one.worst or "-"]
+         f"{one.event.weight:.3g}"]
         for one in events
     ]  # fmt: skip
+    if any(one.worst for one in events):
+        header.append("Largest surprise [nat]")
+        rows = [[*row, one.worst or "-"] for row, one in zip(rows, events, strict=True)]
     return Cells(header, rows)

@@ -105,10 +105,11 @@ def _cut(
         return Lists(np.ones(stop - start, dtype=np.int64), values[start:stop])
     if len(places) != n + 1 or places[0] < 0 or places[-1] > len(values):
         return None
-    counts = np.diff(places[start : stop + 1].astype(np.int64))
+    edges: Ints = places[start : stop + 1].astype(np.int64)
+    counts = edges[1:] - edges[:-1]
     if counts.min() < 0:
         return None
-    return Lists(counts, values[places[start] : places[stop]])
+    return Lists(counts, values[edges[0] : edges[-1]])
 
 
 def plain(branch: Any) -> Baskets | Columns | None:

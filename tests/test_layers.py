@@ -32,6 +32,7 @@ FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 #: Rooms of a family: the members do not know each other, only what they are made of.
 FAMILIES = {
     "readers": {
+        "branches",
         "coffea_names",
         "columns",
         "digests",
@@ -44,6 +45,7 @@ FAMILIES = {
         "tables",
         "options",
         "particles",
+        "plain",
         "trees",
         "convert",
         "inspect_file",

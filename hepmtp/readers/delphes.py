@@ -15,6 +15,7 @@ import numpy as np
 
 from hepmtp.events.assembling import Particles
 from hepmtp.events.particles import ANTIMUON, PHOTON, POSITRON
+from hepmtp.readers.branches import Branches
 from hepmtp.readers.naming import Collection
 from hepmtp.readers.options import Cut
 from hepmtp.readers.particles import (
@@ -27,7 +28,7 @@ from hepmtp.readers.particles import (
     per_event,
     without_overlap,
 )
-from hepmtp.readers.trees import Branches, TreeReader
+from hepmtp.readers.trees import TreeReader
 
 
 @dataclass(frozen=True)

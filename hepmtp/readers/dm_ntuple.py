@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from hepmtp.events.legal import MAX_ETA
 from hepmtp.events.particles import ANTIMUON, B_JET, ELECTRON, JET, MUON, PHOTON, POSITRON
 from hepmtp.events.ragged import Bools, owner
+from hepmtp.readers.branches import Branches
 from hepmtp.readers.particles import (
     MAX_PHI,
     Momenta,
@@ -24,7 +25,7 @@ from hepmtp.readers.particles import (
     weights,
     within,
 )
-from hepmtp.readers.trees import Branches, TreeReader
+from hepmtp.readers.trees import TreeReader
 
 # b-jets have two flags
 _FLAGS = {

@@ -23,6 +23,7 @@ from hepmtp.errors import ReadError
 from hepmtp.events.assembling import Particles
 from hepmtp.events.particles import ANTIMUON, PHOTON, POSITRON
 from hepmtp.events.ragged import Bools, Floats
+from hepmtp.readers.branches import Branches
 from hepmtp.readers.naming import Collection
 from hepmtp.readers.options import Cut, refusal
 from hepmtp.readers.particles import (
@@ -36,7 +37,7 @@ from hepmtp.readers.particles import (
     weights,
     without_overlap,
 )
-from hepmtp.readers.trees import Branches, TreeReader
+from hepmtp.readers.trees import TreeReader
 
 logger = logging.getLogger(__name__)
 

@@ -27,8 +27,9 @@ from hepmtp.errors import ReadError
 from hepmtp.events import CONSTITUENT_TYPES, make_events
 from hepmtp.events.particles import UNSPECIFIED
 from hepmtp.events.ragged import Floats, wrap_phi
+from hepmtp.readers.branches import Branches
 from hepmtp.readers.particles import finite, per_event, weights
-from hepmtp.readers.trees import Branches, TreeReader
+from hepmtp.readers.trees import TreeReader
 
 #: What jets are made from; ``label`` is an index into this. A file may hold some of these only.
 JET_LABELS: tuple[str, ...] = (

@@ -17,8 +17,8 @@ from hepmtp.events.assembling import Particles, assembled, energy_of
 from hepmtp.events.legal import MAX_ETA, PHI_ROUNDING
 from hepmtp.events.particles import ELECTRON_MASS, MUON_MASS, POSITRON
 from hepmtp.events.ragged import Bools, Floats, Ints, owner, ragged_arange, starts, wrap_phi
+from hepmtp.readers.branches import Branches
 from hepmtp.readers.options import Cut
-from hepmtp.readers.trees import Branches
 
 # what is beyond any collider: another unit, or a value that stands for "none".
 _MAX_PT, MAX_PHI = 1e5, np.pi + PHI_ROUNDING
@@ -35,6 +35,8 @@ class Momenta(NamedTuple):
 
     def passes(self, cut: Cut) -> Bools:
         """Whether each particle passes the cut."""
+        if cut == NO_CUT:  # pt and eta are checked
+            return np.ones(len(self.pt), dtype=bool)
         return np.asarray((self.pt >= cut[0]) & (np.abs(self.eta) <= cut[1]))
 
     def take(

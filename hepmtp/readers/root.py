@@ -17,11 +17,12 @@ from coffea.nanoevents import BaseSchema
 
 from hepmtp.errors import ReadError
 from hepmtp.events.record import PARTICLE_FIELDS, behavior
+from hepmtp.readers.branches import Branches
 from hepmtp.readers.coffea_names import base, zip_forms
 from hepmtp.readers.columns import COLUMNS, MORE, check_columns, events_of, flat, more_of
 from hepmtp.readers.digests import DIGEST, check_digests, digest_of, digests
 from hepmtp.readers.opening import GENERATED, WRITTEN
-from hepmtp.readers.trees import Branches, TreeReader
+from hepmtp.readers.trees import TreeReader
 
 TREE = "Events"
 

@@ -63,6 +63,7 @@ FAMILIES = {
         "autoregressive",
         "autoregressive_options",
         "cache",
+        "growing",
         "loops",
         "one_pass",
         "running_sums",

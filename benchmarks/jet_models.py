@@ -18,8 +18,9 @@ from torch import Tensor
 
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.jets.generation import sample
-from hepmtp.models.autoregressive import AutoregressiveModel, State
+from hepmtp.models.autoregressive import AutoregressiveModel
 from hepmtp.models.autoregressive_options import AutoregressiveOptions
+from hepmtp.models.growing import State
 from hepmtp.training.next_token import Jets, NextTokenOptions, batch_loss, first_counts, train
 
 #: Where the published designs cut jets: constituents, and learned codes.

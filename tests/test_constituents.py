@@ -19,7 +19,7 @@ from hepmtp.events.record import make_events, with_metadata
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.readers.jetclass import JetClass
 from hepmtp.tokenizers import load_tokenizer
-from hepmtp.tokenizers.constituents import ConstituentTokenizer
+from hepmtp.tokenizers.constituents import ConstituentTokenizer, _bins
 
 KINDS: list[dict[str, Any]] = [
     {},
@@ -63,6 +63,19 @@ def test_edges_are_those_of_numpy(jets: ak.Array) -> None:
     for values, edges in ((found.eta, eta), (found.phi, phi)):
         ids = ids * 31 + np.digitize(values, edges[1:-1])
     assert tokenizer.encode(jets).values.tolist() == ids.tolist()
+
+
+@pytest.mark.parametrize("low", [-0.8, 0.1, 1e3])
+@pytest.mark.parametrize("n", [2, 3, 30, 40])
+def test_bins_are_those_of_digitize_to_the_last_bit(low: float, n: int) -> None:
+    edges = np.linspace(low, low + 1.7, n)
+    beside = [np.nextafter(edges, side) for side in (-np.inf, np.inf)]
+    rng = np.random.default_rng(n)
+    values = [rng.uniform(low - 1, low + 3, 1000), edges, *beside]
+    values = np.concatenate([*values, [np.nan, np.inf, -np.inf, 1e300, -1e300]])
+    np.testing.assert_array_equal(_bins(values, edges), np.digitize(values, edges))
+    uneven = np.sort(rng.uniform(low, low + 1.7, n))
+    np.testing.assert_array_equal(_bins(values, uneven), np.digitize(values, uneven))
 
 
 def test_mirror_images_are_jets_reflected(jets: ak.Array) -> None:

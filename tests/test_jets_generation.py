@@ -11,7 +11,8 @@ from test_autoregressive import FORMS, jets, log_prob, make
 from hepmtp.errors import OptionError, TokenError
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.jets.generation import sample, stream
-from hepmtp.models.autoregressive import AutoregressiveModel, State
+from hepmtp.models.autoregressive import AutoregressiveModel
+from hepmtp.models.growing import State
 from hepmtp.training.next_token import Jets, NextTokenOptions, mean_loss, train
 
 #: A Markov chain over 3 x 2 x 2 tokens, with a stop of 0.2 after each; its first digit never rises.

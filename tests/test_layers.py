@@ -65,6 +65,7 @@ FAMILIES = {
         "autoregressive",
         "autoregressive_options",
         "cache",
+        "growing",
         "heads",
         "loops",
         "one_pass",

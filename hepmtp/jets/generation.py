@@ -16,7 +16,8 @@ from torch import Tensor
 from hepmtp.errors import OptionError, TokenError
 from hepmtp.events.ragged import Floats, Ints
 from hepmtp.events.tokens import TokenBatch
-from hepmtp.models.autoregressive import AutoregressiveModel, State
+from hepmtp.models.autoregressive import AutoregressiveModel
+from hepmtp.models.growing import State
 from hepmtp.training.loop import device_of
 from hepmtp.training.threads import torch_threads
 
@@ -90,7 +91,7 @@ def stream(
         )
     for start in range(first, first + n_jets, batch_jets):
         numbers = np.arange(start, min(start + batch_jets, first + n_jets))
-        with torch_threads(1), torch.no_grad():
+        with torch_threads(1), torch.inference_mode():
             yield _grown(
                 model, numbers, seed, max_constituents, temperature, keep_unstopped=keep_unstopped
             )
@@ -158,7 +159,7 @@ def _inverse(log_p: Tensor, uniform: Tensor, temperature: float) -> Tensor:
     """The outcome whose share of [0, 1) holds each number, (n,); those of probability 0 never."""
     p = torch.softmax(log_p.double() / temperature, dim=1)
     total = p.cumsum(dim=1)
-    found = torch.searchsorted(total, (uniform * total[:, -1])[:, None], right=True)[:, 0]
-    # rounding may end behind the last outcome that can be
-    last = p.shape[1] - 1 - (p.flip(1) > 0).to(torch.int8).argmax(dim=1)
-    return torch.minimum(found, last)
+    top = total[:, -1:]
+    # rounding may give the sum of all, which no outcome that can be lies behind
+    at = torch.minimum(uniform[:, None] * top, torch.nextafter(top, torch.zeros_like(top)))
+    return torch.searchsorted(total, at, right=True)[:, 0]

@@ -111,30 +111,32 @@ class SelfAttention(nn.Module):
         """
         if at is not None and self.causal:
             raise OptionError("causal attention has no `at`: call step for one token at a time")
-        width = x.shape[1]
+        width, asked = x.shape[1], [n_events * n for n_events, n in groups]
         if at is None:
-            q, k, v = self.qkv(x).chunk(3, dim=1)
+            q, k, v = (one.split_with_sizes(asked) for one in self.qkv(x).chunk(3, dim=1))
         else:
-            k, v = F.linear(x, self.qkv.weight[width:], self.qkv.bias[width:]).chunk(2, dim=1)
-            q = F.linear(x[at], self.qkv.weight[:width], self.qkv.bias[:width])
+            kv = F.linear(x, self.qkv.weight[width:], self.qkv.bias[width:])
+            k, v = (one.split_with_sizes(asked) for one in kv.chunk(2, dim=1))
+            at_one = F.linear(x[at], self.qkv.weight[:width], self.qkv.bias[:width])
+            q = at_one.split_with_sizes([n_events for n_events, _ in groups])
         parts, token, event = [], 0, 0
-        for n_events, n in groups:
-            block = slice(token, token + n_events * n)
-            rows = block if at is None else slice(event, event + n_events)
+        # pieces, not slices: the gradient of each slice would be as large as all of them
+        for (n_events, n), *of_group in zip(groups, q, k, v, strict=True):
             # (n_events, heads, n or 1, width of a head)
-            keys, values, queries = (
+            queries, keys, values = (
                 part.reshape(n_events, -1, self.heads, width // self.heads).transpose(1, 2)
-                for part in (k[block], v[block], q[rows])
+                for part in of_group
             )
             if self.rope:
                 position = torch.arange(n, device=x.device)
-                keys = rotate(keys, position)
-                place = position if at is None else (at[rows] - token) % n
-                queries = rotate(queries, place if at is None else place[:, None, None])
+                keys, place = rotate(keys, position), position
+                if at is not None:
+                    place = ((at[event : event + n_events] - token) % n)[:, None, None]
+                queries = rotate(queries, place)
             found = attend(queries, keys, values, causal=self.causal)
             parts.append(found.transpose(1, 2).reshape(-1, width))
             token, event = token + n_events * n, event + n_events
-        out: Tensor = self.out(torch.cat(parts) if len(parts) > 1 else [*parts, q][0])
+        out: Tensor = self.out(torch.cat(parts) if parts else x[:0])
         return out
 
     def step(self, x: Tensor, cache: Cache) -> Tensor:
@@ -147,11 +149,15 @@ class SelfAttention(nn.Module):
         x
             (n_events, width).
         """
-        q, k, v = (part.reshape(len(x), self.heads, 1, -1) for part in self.qkv(x).chunk(3, dim=1))
+        shape = (3, self.heads, 1, x.shape[1] // self.heads)
+        q, k, v = self.qkv(x).unflatten(1, shape).unbind(dim=1)  # (n_events, heads, 1, size)
         if self.rope:
             place = torch.tensor([cache.filled], device=x.device)
             q, k = rotate(q, place), rotate(k, place)
-        out: Tensor = self.out(attend(q, *cache.append(k, v)).reshape(len(x), -1))
+        keys, values = cache.append(k, v)
+        # for one query torch's own attention takes twice as long
+        weights = torch.softmax(q * shape[-1] ** -0.5 @ keys.transpose(2, 3), dim=3)
+        out: Tensor = self.out((weights @ values).reshape(len(x), -1))
         return out
 
     def leave_one_out(

@@ -160,7 +160,7 @@ class ConstituentTokenizer:
         *values, counts = self.constituents(events)
         ids = np.zeros(len(values[0]), dtype=np.int64)
         for (_, size), some, one in zip(self.factors, values, edges, strict=True):
-            ids = ids * size + np.digitize(some, one[1:-1])
+            ids = ids * size + _bins(some, one[1:-1])
         return TokenBatch.from_counts(ids, counts)
 
     def outside(self, events: ak.Array) -> Bools:
@@ -269,6 +269,19 @@ class ConstituentTokenizer:
                 f"edges of {self.factors[factor][0]} coincide: too many equal values for {n} edges"
             )
         return np.asarray(edges)
+
+
+def _bins(values: Floats, edges: Floats) -> Ints:
+    """As `numpy.digitize`; of edges of equal width, in a third of the time."""
+    n, width = len(edges), (edges[-1] - edges[0]) / (len(edges) - 1)
+    if np.abs(edges - np.linspace(edges[0], edges[-1], n)).max() > width / 4:
+        return np.asarray(np.digitize(values, edges))
+    # a NaN is behind all edges
+    found: Ints = np.fmax(np.fmin((values - edges[0]) / width + 1, n), 0).astype(np.int64)
+    # rounding may be wrong by one bin; nothing is at or above a NaN
+    found += values >= np.append(edges, np.nan)[found]
+    found -= values < np.insert(edges, 0, -np.inf)[found]
+    return found
 
 
 def _sums(values: Floats, counts: Ints) -> Floats:

@@ -27,7 +27,8 @@ from hepmtp.events.flat import particles_of
 from hepmtp.events.particles import B_JET, ELECTRON, JET, PARTICLE_TYPES, PHOTON, POSITRON
 from hepmtp.events.ragged import starts
 from hepmtp.events.tokens import TokenBatch
-from hepmtp.models.attention import Block, Group
+from hepmtp.models.attention import Block
+from hepmtp.models.groups import Group
 from hepmtp.training.loop import LoopOptions, seeded, train
 
 Floats = NDArray[np.float64]

@@ -30,9 +30,9 @@ from hepmtp.datasets.files import read
 from hepmtp.datasets.manifest import embedded_jets
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.jets.language_model import JetLanguageModel
-from hepmtp.models.attention import sort_by_multiplicity
 from hepmtp.models.autoregressive import AutoregressiveModel
 from hepmtp.models.autoregressive_options import AutoregressiveOptions
+from hepmtp.models.groups import sort_by_multiplicity
 from hepmtp.tokenizers.constituents import ConstituentTokenizer
 from hepmtp.training.next_token import NextTokenOptions, batches
 from hepmtp.training.threads import torch_threads

@@ -7,16 +7,8 @@ import pytest
 import torch
 from hypothesis import given, settings, strategies as st
 
-from hepmtp.models.attention import (
-    Group,
-    SelfAttention,
-    attend_slowly,
-    buckets,
-    leave_one_out_slowly,
-    packs,
-    rotate,
-    sort_by_multiplicity,
-)
+from hepmtp.models.attention import SelfAttention, attend_slowly, leave_one_out_slowly, rotate
+from hepmtp.models.groups import Group, buckets, packs, sort_by_multiplicity
 
 counts = st.lists(st.integers(0, 20), max_size=40).map(
     lambda found: np.array(found, dtype=np.int64)

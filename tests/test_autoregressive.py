@@ -11,10 +11,11 @@ import torch
 
 from hepmtp.errors import OptionError, TokenError
 from hepmtp.events.tokens import TokenBatch
-from hepmtp.models.attention import Group, SelfAttention, attend_slowly
+from hepmtp.models.attention import SelfAttention, attend_slowly
 from hepmtp.models.autoregressive import AutoregressiveModel
 from hepmtp.models.autoregressive_options import AutoregressiveOptions
 from hepmtp.models.cache import Cache
+from hepmtp.models.groups import Group
 from hepmtp.training.next_token import Jets, NextTokenOptions, batch_loss, batches, first_counts
 
 SIZES = (41, 31, 31)

@@ -11,7 +11,6 @@ import torch
 from hepmtp.errors import OptionError, StorageError, TrainingError
 from hepmtp.events.features import PARTICLE_FEATURES
 from hepmtp.events.record import make_events
-from hepmtp.models.attention import Group
 from hepmtp.models.classifier import (
     ClassifierOptions,
     EventClassifier,
@@ -21,6 +20,7 @@ from hepmtp.models.classifier import (
     labelled,
     new_classifier,
 )
+from hepmtp.models.groups import Group
 from hepmtp.training.classify import ClassifierTraining, train_classifier
 
 SMALL = ClassifierOptions(width=16, heads=2, layers=2, feedforward=32)

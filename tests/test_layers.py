@@ -65,6 +65,7 @@ FAMILIES = {
         "autoregressive",
         "autoregressive_options",
         "cache",
+        "groups",
         "growing",
         "heads",
         "loops",
@@ -284,4 +285,4 @@ def test_every_folder_says_what_is_in_it() -> None:
 
 def test_no_module_is_too_long_to_be_read_in_one_sitting() -> None:
     lines = {path: len((ROOT / "hepmtp" / path).read_text().splitlines()) for path in MODULES}
-    assert {path: n for path, n in lines.items() if n > 330} == {}
+    assert {path: n for path, n in lines.items() if n > 320} == {}

@@ -13,7 +13,8 @@ from contracts import check_model
 from hepmtp.errors import OptionError, TokenError
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.models import TokenModel, kinds_of
-from hepmtp.models.attention import Block, Group
+from hepmtp.models.attention import Block
+from hepmtp.models.groups import Group
 from hepmtp.models.heads import output_heads
 from hepmtp.models.masked import MaskedTokenModel, ModelOptions
 from hepmtp.tokenizers.lookup import LookupTokenizer

@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 
 from hepmtp.events.ragged import ragged_arange
-from hepmtp.models.attention import sort_by_multiplicity
 from hepmtp.models.autoregressive import AutoregressiveModel
+from hepmtp.models.groups import sort_by_multiplicity
 from hepmtp.training.loop import device_of
 from hepmtp.training.next_token import Jets, batches
 

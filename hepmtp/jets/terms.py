@@ -14,8 +14,8 @@ from torch import Tensor
 
 from hepmtp.events.ragged import Floats
 from hepmtp.events.tokens import TokenBatch
-from hepmtp.models.attention import sort_by_multiplicity
 from hepmtp.models.autoregressive import AutoregressiveModel
+from hepmtp.models.groups import sort_by_multiplicity
 from hepmtp.training.loop import device_of
 from hepmtp.training.next_token import batches
 from hepmtp.training.threads import torch_threads

@@ -21,8 +21,9 @@ from torch import Tensor, nn
 from hepmtp.errors import OptionError, TokenError
 from hepmtp.events.ragged import Floats, Ints
 from hepmtp.models import check_ids
-from hepmtp.models.attention import Block, Group
+from hepmtp.models.attention import Block
 from hepmtp.models.autoregressive_options import AutoregressiveOptions, check_vocabulary
+from hepmtp.models.groups import Group
 from hepmtp.models.growing import Growing
 from hepmtp.models.running_sums import RunningSums
 

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from hepmtp.errors import OptionError, StorageError, TrainingError
 from hepmtp.events.features import MET_FEATURES, PARTICLE_FEATURES, met_features, particle_features
 from hepmtp.events.ragged import owner, ragged_arange, starts
-from hepmtp.models.attention import Block, Group, sort_by_multiplicity
+from hepmtp.models.attention import Block
+from hepmtp.models.groups import Group, sort_by_multiplicity
 
 Floats = NDArray[np.float32]
 

@@ -23,7 +23,8 @@ from hepmtp.errors import OptionError, TokenError
 from hepmtp.events.ragged import Ints
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.models import Predict, TokenModel, check_ids
-from hepmtp.models.attention import Block, Group
+from hepmtp.models.attention import Block
+from hepmtp.models.groups import Group
 from hepmtp.models.heads import Factors, Output, design, output_heads
 from hepmtp.models.one_pass import OnePass, can_be_prepared, groups_of, loops_pay
 

@@ -25,7 +25,8 @@ from hepmtp.errors import TokenError
 from hepmtp.events.freed import keep_freed
 from hepmtp.events.ragged import Ints
 from hepmtp.events.tokens import TokenBatch
-from hepmtp.models.attention import Block, Group, sort_by_multiplicity
+from hepmtp.models.attention import Block
+from hepmtp.models.groups import Group, sort_by_multiplicity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

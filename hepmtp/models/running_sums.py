@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from hepmtp.events.ragged import Floats, Ints
-from hepmtp.models.attention import Group
+from hepmtp.models.groups import Group
 
 #: Number of sums, and of what is read of them.
 N_SUMS, N_READ = 11, 9

@@ -21,7 +21,7 @@ from hepmtp.errors import OptionError, TrainingError
 from hepmtp.events.particles import PARTICLE_TYPES
 from hepmtp.events.ragged import Ints
 from hepmtp.events.tokens import TokenBatch
-from hepmtp.models.attention import Group, sort_by_multiplicity
+from hepmtp.models.groups import Group, sort_by_multiplicity
 from hepmtp.tokenizers.networks import Layers, Quantiser
 from hepmtp.training import loop
 from hepmtp.training.loop import LoopOptions, Watch, device_of, seeded

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from hepmtp.models.attention import Block, Group
+from hepmtp.models.attention import Block
+from hepmtp.models.groups import Group
 
 if TYPE_CHECKING:
     from hepmtp.tokenizers.autoencoder import AutoencoderOptions

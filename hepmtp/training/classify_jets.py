@@ -19,7 +19,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from hepmtp.errors import OptionError, TrainingError
 from hepmtp.events.ragged import Floats, Ints
 from hepmtp.events.tokens import TokenBatch
-from hepmtp.models.attention import sort_by_multiplicity
+from hepmtp.models.groups import sort_by_multiplicity
 from hepmtp.models.jet_classifier import JetClassifier
 from hepmtp.training import loop
 from hepmtp.training.loop import History, Watch, device_of, usable

@@ -16,7 +16,7 @@ from hepmtp.events.ragged import Bools, Ints, starts
 from hepmtp.events.stored_tokens import Tokens, blocks
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.models import TokenModel, check_model
-from hepmtp.models.attention import sort_by_multiplicity
+from hepmtp.models.groups import sort_by_multiplicity
 from hepmtp.training import loop
 from hepmtp.training.loop import History, LoopOptions, Watch
 

@@ -18,8 +18,8 @@ from torch import Tensor
 from hepmtp.errors import OptionError, TrainingError
 from hepmtp.events.ragged import Bools, Floats, Ints, ragged_arange
 from hepmtp.events.tokens import TokenBatch
-from hepmtp.models.attention import packs, sort_by_multiplicity
 from hepmtp.models.autoregressive import AutoregressiveModel
+from hepmtp.models.groups import packs, sort_by_multiplicity
 from hepmtp.training import loop
 from hepmtp.training.loop import History, LoopOptions, Watch, device_of
 

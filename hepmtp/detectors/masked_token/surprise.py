@@ -25,7 +25,7 @@ from hepmtp.errors import OptionError
 from hepmtp.events.ragged import Floats, Ints, starts
 from hepmtp.events.tokens import TokenBatch
 from hepmtp.models import Predict, TokenModel
-from hepmtp.models.attention import buckets, packs
+from hepmtp.models.groups import buckets, packs
 from hepmtp.models.masked import MaskedTokenModel
 from hepmtp.models.one_pass import OnePass, Precision, can_be_prepared
 

@@ -14,7 +14,7 @@ import uproot
 from hepmtp.events.lists import lists_of
 from hepmtp.readers.branches import Branches
 from hepmtp.readers.naming import Known
-from hepmtp.readers.plain import Baskets, Columns, plain
+from hepmtp.readers.plain import Baskets, FieldColumns, plain
 
 #: Lists with none at all in the second of the three parts that a file is written in, and numbers.
 WHOLE: dict[str, Any] = {
@@ -122,10 +122,10 @@ def test_damaged_baskets_are_left_to_uproot(depth: int, damage: dict[str, Any]) 
     ],
 )
 def test_damaged_columns_are_left_to_uproot(ends: list[int], numbers: list[float]) -> None:
-    def way(ends: list[int], numbers: list[float]) -> Columns:
+    def way(ends: list[int], numbers: list[float]) -> FieldColumns:
         columns = {0: np.array(ends), 1: np.array(numbers)}
         ntuple = SimpleNamespace(read_cluster_range=lambda column, *_: columns[column])
-        return Columns(ntuple, np.array([0, 2]), 0, 1, np.dtype(np.int64))
+        return FieldColumns(ntuple, np.array([0, 2]), 0, 1, np.dtype(np.int64))
 
     assert way(ends, numbers).read(0, 2) is None
     good = way([0, 1, 3], [1, 2, 3]).read(1, 2)

@@ -24,7 +24,7 @@ from hepmtp.events.ragged import Bools
 from hepmtp.readers.lines import damage
 from hepmtp.readers.naming import Known, near
 from hepmtp.readers.opening import ROOT, where_of
-from hepmtp.readers.plain import Baskets, Columns, plain
+from hepmtp.readers.plain import Baskets, FieldColumns, plain
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Branches:
     source: int
     _read: dict[str, Lists] = field(default_factory=dict)
     #: What reads each branch of plain numbers; all parts share it.
-    _ways: dict[str, Baskets | Columns | None] = field(default_factory=dict)
+    _ways: dict[str, Baskets | FieldColumns | None] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Number of events."""

@@ -61,7 +61,7 @@ class Baskets:
 
 
 @dataclass(frozen=True)
-class Columns:
+class FieldColumns:
     """A field of an RNTuple: its column of numbers, and that of the ends of its lists, if any."""
 
     ntuple: Any
@@ -112,7 +112,7 @@ def _cut(
     return Lists(counts, values[edges[0] : edges[-1]])
 
 
-def plain(branch: Any) -> Baskets | Columns | None:
+def plain(branch: Any) -> Baskets | FieldColumns | None:
     """What reads a branch of plain numbers; None for one of any other kind.
 
     Vectors of C++ in a TTree are of another kind, and so are all branches of a TTree on a server,
@@ -132,7 +132,7 @@ def _baskets(branch: Any) -> Baskets | None:
     return Baskets(branch, kind.from_dtype, kind.to_dtype, branch.entry_offsets, depth)
 
 
-def _columns(field: Any) -> Columns | None:
+def _columns(field: Any) -> FieldColumns | None:
     form, path = field.to_akform()
     form = form.contents[0]
     if len(path or ()) > 1 or form.parameters:
@@ -156,7 +156,7 @@ def _columns(field: Any) -> Columns | None:
     if firsts[:-1] != [one.num_first_entry for one in clusters]:
         return None
     wanted = np.dtype(form.primitive)
-    return Columns(ntuple, np.array(firsts, dtype=np.int64), ends, numbers, wanted)
+    return FieldColumns(ntuple, np.array(firsts, dtype=np.int64), ends, numbers, wanted)
 
 
 def _column(form: Any) -> int | None:

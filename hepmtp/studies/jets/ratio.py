@@ -63,13 +63,19 @@ def run(bench: Bench, caption: Caption = OWN_FILES) -> Found:
     gap, error = better.difference or 0.0, better.difference_error or 0.0
     verdict = "beats it, so something is wrong" if gap > 3 * error else "does not beat it"
     tests = true["cpu_seconds"] + made["cpu_seconds"]
+    both = (("true", true), ("made", made))
     remarks = [
         "(a): the classifiers of true jets. (b): the ratio on made jets. (c): the others there.",
         f"The better of (c), {better.test}, less (b): {gap:.4f} ± {error:.4f}. It {verdict}.",
         f"The model of {names[0]}: {background.cost}. That of {names[1]}: {signal.cost}.",
         *(
             f"The transformer of {what} jets: {piece['epochs']} epochs of {piece['jets']} jets."
-            for what, piece in (("true", true), ("made", made))
+            for what, piece in both
+        ),
+        *(
+            f"Mean log ratio of {what} jets [nat]: {np.mean(piece['scores'][RATIO][0]):.1f} of "
+            f"{names[0]}, {np.mean(piece['scores'][RATIO][1]):.1f} of {names[1]}."
+            for what, piece in both
         ),
         f"All tests: {tests:.0f} s of CPU.",
     ]

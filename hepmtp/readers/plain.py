@@ -7,6 +7,7 @@ left to it, for it says what is wrong.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,7 +35,9 @@ class Baskets:
         """Entries [start, stop); None if a basket is not as it should be."""
         counts: list[Ints] = [np.zeros(0, dtype=np.int64)]
         parts: list[NDArray[Any]] = [np.zeros(0, dtype=self.wanted)]
-        for i, (first, last) in enumerate(zip(self.ends[:-1], self.ends[1:], strict=True)):
+        # a long file has thousands of baskets, and a chunk a few of them
+        for i in range(bisect_right(self.ends, start) - 1, bisect_left(self.ends, stop)):
+            first, last = self.ends[i : i + 2]
             if max(first, start) >= min(last, stop):
                 continue
             basket = self.branch.basket(i)
